@@ -1,0 +1,87 @@
+"""What CustomerGauge "has": one entry for each thing that a request really did.
+
+Delivery guarantees are proved by counting here, so an effect is written at the moment of its commit and never taken
+back; ``answered`` tells afterwards whether the client could know.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, get_args
+
+Kind = Literal["record", "personal_link", "close_loop", "response", "file", "file_delete"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(slots=True)
+class Effect:
+    """One committed effect; ``n`` counts from 1 over all regions, times are epoch seconds."""
+
+    n: int
+    at: float
+    received_at: float
+    region: str
+    kind: Kind
+    idempotency_key: str | None
+    configuration: str | None
+    body: dict[str, object]
+    result: object = None
+    answered: bool = False
+    gone: bool = False
+
+    def to_json(self) -> dict[str, object]:
+        """Give the effect as plain JSON types."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class Effects:
+    """All effects in the order of their commit, with the counts that are asked for often."""
+
+    def __init__(self) -> None:
+        self.by: Counter[str] = Counter()
+        self.doubled: Counter[str] = Counter()
+        self._all: list[Effect] = []
+        self._of_key: dict[tuple[str, str], list[Effect]] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(  # noqa: PLR0913 - the columns of one row
+        self,
+        region: str,
+        kind: Kind,
+        *,
+        received_at: float,
+        key: str | None,
+        body: dict[str, object],
+        configuration: str | None = None,
+    ) -> Effect:
+        """Commit an effect."""
+        effect = Effect(len(self._all) + 1, time.time(), received_at, region, kind, key, configuration, body)
+        self._all.append(effect)
+        self.by[f"{region}.{kind}"] += 1
+        if key is not None:
+            self._count_key(effect, key)
+        return effect
+
+    def select(
+        self, *, region: str | None = None, kind: str | None = None, key: str | None = None, after: int = 0
+    ) -> Iterator[Effect]:
+        """Give the effects after number ``after`` that fit, oldest first."""
+        for effect in self._candidates(key, after):
+            if region in (None, effect.region) and kind in (None, effect.kind):
+                yield effect
+
+    def _candidates(self, key: str | None, after: int) -> Iterator[Effect]:
+        if key is None:
+            return islice(self._all, after, None)
+        keyed = [e for (_, k), effects in self._of_key.items() if k == key for e in effects if e.n > after]
+        return iter(sorted(keyed, key=lambda effect: effect.n))
+
+    def _count_key(self, effect: Effect, key: str) -> None:
+        same = self._of_key.setdefault((effect.region, key), [])
+        same.append(effect)
+        if len(same) == 2:  # noqa: PLR2004 - the second one makes it a double
+            self.doubled[effect.region] += 1

@@ -1,0 +1,115 @@
+"""What the documentation of CustomerGauge leaves open, as switches.
+
+Every default is the reading that the published pages make most likely; every other value is one that a client has to
+survive as well. Nested objects are changed member by member (RFC 7396), so that a test can move one knob and leave the
+others alone.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Literal, get_args
+
+from gaugepost_simulator.checking import Refused, merge_patch, read
+
+Region = Literal["eu", "us", "au"]
+Endpoint = Literal[
+    "token", "records", "personal_link", "close_loop", "response", "file", "statistics", "file_delete"
+]  # fmt: skip
+LatencyScope = Literal[
+    "all", "token", "records", "personal_link", "close_loop", "response", "file", "statistics", "file_delete"
+]  # fmt: skip
+MappingType = Literal["Account", "Contact", "Multi-Object", "Survey Data", "External Response", "Account Alias"]
+REGIONS: tuple[Region, ...] = get_args(Region)
+
+_SECONDS = {"at_least": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What one region's account accepts; a region without an entry accepts nothing."""
+
+    client_id: str = ""
+    client_secret: str = ""
+    api_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MappingKnobs:
+    """An inbound mapping: its data type, the headings it knows (null: any), those it insists on, where it exists."""
+
+    type: MappingType = "Multi-Object"
+    fields: tuple[str, ...] | None = None
+    required: tuple[str, ...] = ()
+    regions: tuple[Region, ...] = REGIONS
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLoopKnobs:
+    """Account switches of Close the Loop, and what its answer says of each part."""
+
+    progressive_only: bool = False
+    comment_required: bool = False
+    false_parts: tuple[Literal["status", "note", "assignee"], ...] = ()
+    unsent_parts: Literal["true", "false", "omit"] = "true"
+    unknown_cases: tuple[str, ...] = ()
+
+
+def default_credentials() -> dict[Region, Credentials]:
+    """``eu-client``, ``eu-secret``, ``eu-key`` and so on: no secrets, and a mix-up of regions is seen at once."""
+    return {region: Credentials(f"{region}-client", f"{region}-secret", f"{region}-key") for region in REGIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Knobs:
+    """All switches; times in seconds unless the name says otherwise. The README's table tells what each does."""
+
+    credentials: dict[Region, Credentials] = field(default_factory=default_credentials)
+    token_lifetime: float = field(default=3600.0, metadata=_SECONDS)
+    token_expires_in_shown: bool = True
+    invalid_key_code: Literal[200000, 2000] = 200000
+    latency_ms: dict[LatencyScope, float] = field(default_factory=dict)
+    honour_idempotency_key: bool = False
+
+    any_mapping: bool = True
+    mappings: dict[str, MappingKnobs] = field(default_factory=dict)
+    no_campaign_emails: tuple[str, ...] = ()
+    duplicate_emails: tuple[str, ...] = ()
+    duplicate_rule_emails: tuple[str, ...] = ()
+    repeat_email_is_duplicate: bool = False
+    close_loop: CloseLoopKnobs = field(default_factory=CloseLoopKnobs)
+    response_required: tuple[str, ...] = ("Email",)
+    extended_workflow_status: bool = False
+
+    upload_interval: float = field(default=0.0, metadata=_SECONDS)
+    upload_interval_mode: Literal["off", "queue", "refuse"] = "off"
+    upload_interval_scope: Literal["region", "endpoint"] = "region"
+    already_processed_by: Literal["name", "content", "both", "either", "off"] = "name"
+    upload_reply_id: bool = False
+    processing_seconds: float = field(default=0.0, metadata=_SECONDS)
+    processing_states: tuple[str, ...] = ("Waiting", "Processing")
+    statistics_delay: float = field(default=0.0, metadata=_SECONDS)
+    record_number_base: int = 2
+    reject_rows: tuple[int, ...] = ()
+    reject_bad_emails: bool = True
+    csv_delimiter: str = ","
+
+    def to_json(self) -> dict[str, object]:
+        """Give the knobs as plain JSON types."""
+        return asdict(self)
+
+    def changed(self, patch: object) -> "Knobs":
+        """Return the knobs with a merge patch applied.
+
+        Raises :class:`Refused`, naming the knob, for a name that does not exist or a value that does not fit.
+        """
+        if not isinstance(patch, dict):
+            raise Refused("knobs", "must be an object")
+        changed = read(Knobs, merge_patch(self.to_json(), patch))
+        if len(changed.csv_delimiter) != 1:
+            raise Refused("csv_delimiter", "must be one character")
+        if any(value < 0 for value in changed.latency_ms.values()):
+            raise Refused("latency_ms", "must be at least 0")
+        return changed
+
+    def latency(self, endpoint: Endpoint) -> float:
+        """Seconds that an endpoint takes before it does anything."""
+        return self.latency_ms.get(endpoint, self.latency_ms.get("all", 0.0)) / 1000

@@ -1,0 +1,29 @@
+"""Durations as people write them in settings: `90`, `30s`, `5m`, `12h`, `7d`."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
+
+
+def seconds(text: str | float) -> float:
+    """Read a duration; a bare number is seconds. Raises ValueError that says what was expected."""
+    match = _FORM.fullmatch(str(text).strip())
+    if match is None:
+        raise ValueError("expected a duration such as 90, 30s, 5m, 12h or 7d")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def schedule(text: str) -> tuple[float, ...]:
+    """Read a back-off schedule such as `5m,30m,2h,12h`: the waits one after another, in seconds."""
+    return tuple(seconds(part) for part in text.split(","))
+
+
+def spell(duration: float) -> str:
+    """Write a duration in the largest unit that keeps it whole: 300 → `5m`."""
+    for unit in ("d", "h", "m"):
+        if duration and duration % _UNITS[unit] == 0:
+            return f"{duration / _UNITS[unit]:g}{unit}"
+    return f"{duration:g}s"

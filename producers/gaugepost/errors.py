@@ -1,0 +1,108 @@
+"""Everything gaugepost raises on purpose.
+
+GaugepostError
+├── SettingsError          the environment is wrong; names the setting
+├── InvalidJob             a job was refused at the door; `problems` name each field
+├── StoreError
+│   ├── StoreUnreachable   Redis cannot be reached: whether an enqueue took effect is not known, so send it
+│   │                      again with the same idempotency key
+│   └── StoreFull          Redis refuses writes (out of memory, read-only, disk full): nothing was stored
+├── BacklogFull            the region already has as many jobs waiting as it may; nothing was stored
+├── JobNotFound            no region has a job of this id
+├── IllegalTransition      the job is not in a state from which this can be done
+└── JobEnded               `result()` of a job that did not end as delivered
+    ├── JobDead            with verdict, message, field errors
+    ├── JobCancelled
+    └── JobExpired
+ResultTimeout              `result()` waited long enough (a GaugepostError and a TimeoutError)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class GaugepostError(Exception):
+    """Base of all errors that gaugepost raises on purpose."""
+
+
+class SettingsError(GaugepostError):
+    """A setting is missing, unknown or wrong. The message names it and never holds a secret."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one field of a job."""
+
+    field: str
+    expected: str
+
+    def __str__(self) -> str:
+        """Read as `net_promoter_score: expected a whole number from 0 to 10`."""
+        return f"{self.field}: {self.expected}" if self.field else self.expected
+
+
+class InvalidJob(GaugepostError, ValueError):  # noqa: N818 - named for what it is about, as all of this tree
+    """A job was refused at the door; nothing of it is stored. Holds no value of the job, only field names."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+class StoreError(GaugepostError):
+    """Redis did not do what was asked."""
+
+
+class StoreUnreachable(StoreError, ConnectionError):  # noqa: N818
+    """Redis cannot be reached, or the connection was lost before its answer came."""
+
+
+class StoreFull(StoreError):  # noqa: N818
+    """Redis refuses writes: out of memory, read-only or out of disk. Nothing was stored."""
+
+
+class BacklogFull(GaugepostError):  # noqa: N818
+    """The region has `GAUGEPOST_BACKLOG_LIMIT` jobs waiting. Nothing was stored."""
+
+
+class JobNotFound(GaugepostError, LookupError):  # noqa: N818
+    """No region knows this job id (or its retention has passed)."""
+
+
+class IllegalTransition(GaugepostError):  # noqa: N818
+    """The job is not in a state from which this can be done."""
+
+
+class JobEnded(GaugepostError):  # noqa: N818
+    """The job ended, but not as delivered."""
+
+
+@dataclass
+class JobDead(JobEnded):
+    """The job will not be tried again without a person."""
+
+    job_id: str
+    verdict: str
+    message: str = ""
+    field_errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Name the job and its verdict."""
+        return f"job {self.job_id} is dead: {self.verdict}" + (f" ({self.message})" if self.message else "")
+
+
+class JobCancelled(JobEnded):
+    """A person cancelled the job before it was sent."""
+
+
+class JobExpired(JobEnded):
+    """The job's `expires_at` came before it was sent."""
+
+
+class ResultTimeout(GaugepostError, TimeoutError):  # noqa: N818
+    """The job had not ended when the time given to `result()` was over. It goes on all the same."""

@@ -1,0 +1,53 @@
+"""`close_loop`: set the status of one case (PUT Close the Loop).
+
+Source: PUT Close the Loop, `../shared/api/customergauge.md` section 7.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from gaugepost.jobs.common import DateTimeText, JobBase
+
+
+class CloseLoopResult(BaseModel):
+    """Which parts of the change CustomerGauge says it took."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: bool
+    note: bool = False
+    assignee: bool = False
+
+
+def _case_number(value: object) -> object:
+    """Give one case one spelling, whether it came as 53499, "53499" or "0053499": its lane depends on it."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return value.lstrip("0") or "0"
+    raise ValueError("expected the number of a survey response, digits only")
+
+
+class CloseLoop(JobBase):
+    """One change of one case's status. All changes of one case are one lane: strictly in the order enqueued."""
+
+    kind: Literal["close_loop"] = "close_loop"
+    number_customergauge: Annotated[
+        str, BeforeValidator(_case_number), Field(pattern=r"^[0-9]{1,20}$", json_schema_extra={"examples": ["53499"]})
+    ]
+    status: Literal["open", "progress", "closed"]
+    note: Annotated[str, Field(min_length=1)] | None = None
+    assignee: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)] | None = None
+    happened_at: DateTimeText | None = None
+
+    @property
+    def lane(self) -> str:
+        """One lane a case."""
+        return f"case:{self.number_customergauge}"
+
+    def read_result(self, data: dict[str, Any]) -> CloseLoopResult:
+        """Read the result as the ledger keeps it."""
+        return CloseLoopResult.model_validate(data)

@@ -1,0 +1,192 @@
+"""What all kinds of job have in common, and how a refusal at the door is told.
+
+Jobs are frozen: what was accepted is what is delivered. A refusal names the field and what was expected and
+never repeats the value, which may be personal data.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+)
+
+from gaugepost.errors import InvalidJob, Problem
+from gaugepost.regions import Region  # noqa: TC001 - pydantic reads it at run time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Scalar = str | int | FiniteFloat | bool | None
+"""What one cell of a record may hold; CustomerGauge knows no nested values."""
+
+_CLOCK = "%Y-%m-%d %H:%M:%S"
+_PHONE = re.compile(r"[0-9 ()+-]+")
+_SCORE = range(11)
+_UNION_MEMBERS = frozenset({"str", "int", "float", "bool"})
+
+
+def _date_time(text: str) -> str:
+    try:
+        return datetime.strptime(text, _CLOCK).strftime(_CLOCK)  # noqa: DTZ007 - CustomerGauge states no time zone
+    except ValueError:
+        raise ValueError("expected a date and time as YYYY-MM-DD HH:MM:SS") from None
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a whole number")  # noqa: TRY004 - pydantic turns ValueError into a refusal
+    return value
+
+
+DateTimeText = Annotated[str, AfterValidator(_date_time)]
+"""`2018-01-01 13:59:12`, the only form CustomerGauge documents; it states no time zone."""
+
+WholeNumber = Annotated[int, BeforeValidator(_no_bool)]
+"""A whole number, or text that is one; true and false are refused."""
+
+Score = Annotated[WholeNumber, Field(ge=0, le=10)]
+"""A net promoter score."""
+
+ShortText = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+def _check_phone(text: str) -> None:
+    if not _PHONE.fullmatch(text):
+        raise ValueError("expected digits, space, ( ) - + only")
+
+
+def _check_score(text: str) -> None:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number not in _SCORE:
+        raise ValueError("expected a whole number from 0 to 10")
+
+
+def _check_date(text: str) -> None:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("expected a date as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS") from None
+
+
+_KNOWN_HEADINGS = {
+    "phone": _check_phone,
+    "telephone": _check_phone,
+    "nps score": _check_score,
+    "sent date": _check_date,
+    "completed date": _check_date,
+    "survey completed date": _check_date,
+}
+"""Headings of CustomerGauge's own samples whose rules are documented; all others are the account's business."""
+
+
+def _check_cells(cells: dict[str, Scalar]) -> dict[str, Scalar]:
+    for heading, value in cells.items():
+        check = _KNOWN_HEADINGS.get(heading.lower())
+        if check is None or value is None or value == "":
+            continue
+        try:
+            check(str(value).strip())
+        except ValueError as refusal:
+            raise ValueError(f"{heading}: {refusal}") from None
+    return cells
+
+
+Cells = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=255)], Scalar],
+    Field(min_length=1),
+    AfterValidator(_check_cells),
+]
+"""Heading → value, at least one. Headings are case-sensitive at CustomerGauge."""
+
+Configuration = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\s\[\]]+$")]
+"""The reference of an inbound mapping, usually a UUID."""
+
+
+class JobBase(BaseModel):
+    """One typed request to deliver one thing to CustomerGauge."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False, ser_json_inf_nan="constants")
+
+    kind: str
+    region: Region
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """A second enqueue with the same key in the same region returns the first job, for 7 days."""
+    expires_at: AwareDatetime | None = None
+    """If it has not been sent by then, it never will be."""
+    source: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.:/-]+$")] | None = None
+    """The service that enqueued it."""
+    urgent: bool = False
+    """Goes before all jobs of the region that are not."""
+    on_unknown: Literal["retry", "hold"] = "retry"
+    """What to do when the answer was lost: send again, or leave it to a person."""
+    labels: Annotated[tuple[ShortText, ...], Field(max_length=10)] = ()
+
+    needs: ClassVar[Literal["oauth", "api_key"]] = "oauth"
+    """Which of the region's credentials its endpoint asks for."""
+
+    @property
+    def lane(self) -> str | None:
+        """Jobs of one lane are delivered one after another; None: side by side with all others."""
+        return None
+
+    @property
+    def once(self) -> bool:
+        """Whether a second sending could do harm, so that the first one must be marked before its first byte."""
+        return self.on_unknown == "hold"
+
+    @property
+    def mapping(self) -> str | None:
+        """The inbound mapping this job depends on, if any."""
+        return None
+
+    def to_json(self) -> str:
+        """Write the job as the ledger keeps it: the kind, and all that is not a default."""
+        rest = self.model_dump_json(exclude_defaults=True, exclude={"kind"})
+        return f'{{"kind":"{self.kind}",{rest[1:]}'
+
+
+def refusal(error: ValidationError, known: Sequence[str] = ()) -> InvalidJob:
+    """Turn pydantic's error into ours: a problem per field, no values, a near name for an unknown key."""
+    problems: dict[str, list[str]] = {}
+    for details in error.errors(include_url=False, include_input=False):
+        place, expected = _problem(details, known)
+        problems.setdefault(place, []).append(expected)
+    return InvalidJob([Problem(place, " or ".join(dict.fromkeys(told))) for place, told in problems.items()])
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """Name the field as the user wrote it, without pydantic's names for keys and members of a union."""
+    return ".".join(str(part) for part in loc if part not in _UNION_MEMBERS and "[" not in str(part))
+
+
+def _problem(details: Any, known: Sequence[str]) -> tuple[str, str]:  # noqa: ANN401 - pydantic_core's type is not public
+    place = _place(details["loc"])
+    match details["type"]:
+        case "extra_forbidden":
+            near = difflib.get_close_matches(str(details["loc"][-1]), known, n=1)
+            return place, "unknown key" + (f"; did you mean {near[0]}?" if near else "")
+        case "missing":
+            return place, "required"
+        case "union_tag_invalid":
+            return "kind", f"expected one of {details['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return "kind", "required"
+        case "too_short" | "string_too_short":
+            return place, "expected it not to be empty"
+        case _:
+            return place, str(details["msg"]).removeprefix("Value error, ").replace("Input should be", "expected")

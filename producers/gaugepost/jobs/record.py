@@ -1,0 +1,35 @@
+"""`record`: create or update one record through an inbound mapping (PUT Records).
+
+Source: PUT Records (external response), `../shared/api/customergauge.md` section 5.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from gaugepost.jobs.common import Cells, Configuration, JobBase
+
+
+class RecordResult(BaseModel):
+    """CustomerGauge answers a record with an empty body: that it was taken is all there is to know."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Record(JobBase):
+    """One record: an account, a contact, a survey record or an external response, as its mapping says."""
+
+    kind: Literal["record"] = "record"
+    configuration: Configuration
+    record: Cells
+
+    @property
+    def mapping(self) -> str:
+        """Its inbound mapping."""
+        return self.configuration
+
+    def read_result(self, data: dict[str, Any]) -> RecordResult:
+        """Read the result as the ledger keeps it."""
+        return RecordResult.model_validate(data)

@@ -1,0 +1,61 @@
+"""`response`: store one survey response (v4.1 Transactions POST Response).
+
+Source: POST Response, `../shared/api/customergauge.md` section 3. CustomerGauge gives no id and states no
+duplicate rule, so a lost answer is left to a person by default.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from gaugepost.jobs.common import Cells, DateTimeText, JobBase, Score, WholeNumber
+
+NAMED_FIELDS = {
+    "NetPromoterScore": "net_promoter_score",
+    "Comment": "comment",
+    "EmailSentDate": "email_sent_date",
+    "SurveyCompletedDate": "survey_completed_date",
+    "FollowUpRequired": "follow_up_required",
+    "WorkflowStatus": "workflow_status",
+    "ReasonCode": "reason_codes",
+}
+"""CustomerGauge's name of each survey field → ours."""
+
+WorkflowStatus = Literal["OPEN", "IN-PROGRESS", "PROGRESS", "CLOSED", "CLOSE"]
+"""The standard set; accounts with the extended one use whole numbers from 0 to 99."""
+
+
+def _only_customer_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    for name in fields:
+        if name in NAMED_FIELDS:
+            raise ValueError(f"{name}: give it as {NAMED_FIELDS[name]}, beside fields")
+    return fields
+
+
+class ResponseResult(BaseModel):
+    """CustomerGauge answers only that it took the response."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Response(JobBase):
+    """One response with its customer's data. `fields` are the keys of the account's own upload mapping."""
+
+    kind: Literal["response"] = "response"
+    on_unknown: Literal["retry", "hold"] = "hold"
+    fields: Annotated[Cells, AfterValidator(_only_customer_fields)]
+    net_promoter_score: Score | None = None
+    comment: str | None = None
+    email_sent_date: DateTimeText | None = None
+    survey_completed_date: DateTimeText | None = None
+    follow_up_required: bool | None = None
+    workflow_status: WorkflowStatus | Annotated[WholeNumber, Field(ge=0, le=99)] | None = None
+    reason_codes: tuple[Annotated[WholeNumber, Field(ge=0)], ...] = ()
+
+    needs: ClassVar[Literal["oauth", "api_key"]] = "api_key"
+
+    def read_result(self, data: dict[str, Any]) -> ResponseResult:
+        """Read the result as the ledger keeps it."""
+        return ResponseResult.model_validate(data)

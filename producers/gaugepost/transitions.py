@@ -1,0 +1,116 @@
+"""What can become of a claimed job: one constructor for each change of state.
+
+A worker's policy gives one of these for each attempt; only the ledger carries it out. Waits are lengths and not
+points in time, because the clock that counts is Redis'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gaugepost.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One HTTP exchange, or the failure to have one, as it stands on the job's record.
+
+    `n` counts from 1; `at` is Unix time in ms, `ms` how long it took; `status` is HTTP's, None without an answer;
+    `message` is the receiver's, with personal data taken out; `counted` tells whether it used up a try.
+    """
+
+    n: int
+    at: int
+    ms: int
+    status: int | None
+    verdict: Verdict
+    message: str = ""
+    counted: bool = True
+    field_errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """CustomerGauge took it."""
+
+    result: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """Not before `delay_ms` from now, and why."""
+
+    delay_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Until the hold of this scope lets it go (see `holds.py`); the job gives up after `give_up_ms` of it, if set."""
+
+    scope: str
+    reason: str
+    give_up_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requeued:
+    """Back to where it was claimed from, at once: the region's hold, or nobody, has used up this try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Not again without a person."""
+
+    verdict: Verdict
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Sent, the answer lost, and sending again could do it twice: a person settles it."""
+
+    reason: str
+
+
+Transition = Delivered | Parked | Held | Requeued | Dead | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class HoldSpec:
+    """A hold to open if there is none of this scope; if the job was its probe, to be moved on.
+
+    `scope`: "" is the whole region, `configuration:<reference>` one mapping, `credentials:<oauth|api_key>` the
+    kinds that need these. `probe_ms`: waits before the first, second, … probe; the last one repeats.
+    `verdict` is what it is about: a probe that ends in another verdict lifts it.
+    """
+
+    scope: str
+    reason: str
+    verdict: Verdict
+    probe_ms: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """Count this failure among those in a row under `name`; at `limit` of them open `hold`."""
+
+    name: str
+    limit: int
+    hold: HoldSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do with one attempt's verdict: `ends_streaks` are the names it sets back to nothing."""
+
+    transition: Transition
+    counted: bool = True
+    hold: HoldSpec | None = None
+    streak: Streak | None = None
+    ends_streaks: tuple[str, ...] = ()

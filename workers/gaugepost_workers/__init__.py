@@ -1,0 +1,1 @@
+"""What runs the jobs: the Celery app, the executor, tokens and beat."""
