@@ -1,4 +1,81 @@
 """gaugepost: jobs for CustomerGauge, enqueued on Redis and delivered by Celery workers.
 
-This package is what services install: it needs redis and pydantic only.
+This package is what services install: it needs redis and pydantic only. Start with `Producer` and the kinds of job.
 """
+
+from __future__ import annotations
+
+from gaugepost.client import AsyncProducer, AsyncReceipt, Producer, Receipt
+from gaugepost.errors import (
+    BacklogFull,
+    GaugepostError,
+    IllegalTransition,
+    InvalidJob,
+    JobCancelled,
+    JobDead,
+    JobEnded,
+    JobExpired,
+    JobNotFound,
+    ResultTimeout,
+    SettingsError,
+    StoreError,
+    StoreFull,
+    StoreUnreachable,
+)
+from gaugepost.jobs import (
+    CloseLoop,
+    CloseLoopResult,
+    File,
+    FileDelete,
+    FileDeleteResult,
+    FileResult,
+    PersonalLink,
+    PersonalLinkResult,
+    Record,
+    RecordResult,
+    Response,
+    ResponseResult,
+    parse_job,
+)
+from gaugepost.regions import Region
+from gaugepost.settings import Settings
+from gaugepost.states import JobState
+from gaugepost.verdict import Verdict
+
+__all__ = [
+    "AsyncProducer",
+    "AsyncReceipt",
+    "BacklogFull",
+    "CloseLoop",
+    "CloseLoopResult",
+    "File",
+    "FileDelete",
+    "FileDeleteResult",
+    "FileResult",
+    "GaugepostError",
+    "IllegalTransition",
+    "InvalidJob",
+    "JobCancelled",
+    "JobDead",
+    "JobEnded",
+    "JobExpired",
+    "JobNotFound",
+    "JobState",
+    "PersonalLink",
+    "PersonalLinkResult",
+    "Producer",
+    "Receipt",
+    "Record",
+    "RecordResult",
+    "Region",
+    "Response",
+    "ResponseResult",
+    "ResultTimeout",
+    "Settings",
+    "SettingsError",
+    "StoreError",
+    "StoreFull",
+    "StoreUnreachable",
+    "Verdict",
+    "parse_job",
+]

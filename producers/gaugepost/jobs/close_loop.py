@@ -48,6 +48,7 @@ class CloseLoop(JobBase):
         """One lane a case."""
         return f"case:{self.number_customergauge}"
 
-    def read_result(self, data: dict[str, Any]) -> CloseLoopResult:
+    @classmethod
+    def read_result(cls, data: dict[str, Any]) -> CloseLoopResult:
         """Read the result as the ledger keeps it."""
         return CloseLoopResult.model_validate(data)

@@ -154,6 +154,11 @@ class JobBase(BaseModel):
         """The inbound mapping this job depends on, if any."""
         return None
 
+    @classmethod
+    def read_result(cls, data: dict[str, Any]) -> BaseModel:
+        """Read the result of a delivered job of this kind, as the ledger keeps it."""
+        raise NotImplementedError
+
     def to_json(self) -> str:
         """Write the job as the ledger keeps it: the kind, and all that is not a default."""
         rest = self.model_dump_json(exclude_defaults=True, exclude={"kind"})

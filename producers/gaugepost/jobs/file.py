@@ -117,7 +117,8 @@ class File(JobBase):
         except binascii.Error:
             raise InvalidJob([Problem("content_base64", "expected base64")]) from None
 
-    def read_result(self, data: dict[str, Any]) -> FileResult:
+    @classmethod
+    def read_result(cls, data: dict[str, Any]) -> FileResult:
         """Read the result as the ledger keeps it."""
         return FileResult.model_validate(data)
 

@@ -27,6 +27,7 @@ class FileDelete(JobBase):
 
     needs: ClassVar[Literal["oauth", "api_key"]] = "api_key"
 
-    def read_result(self, data: dict[str, Any]) -> FileDeleteResult:
+    @classmethod
+    def read_result(cls, data: dict[str, Any]) -> FileDeleteResult:
         """Read the result as the ledger keeps it."""
         return FileDeleteResult.model_validate(data)

@@ -41,6 +41,7 @@ class PersonalLink(JobBase):
             raise ValueError("record: expected an Email or a Phone")
         return self
 
-    def read_result(self, data: dict[str, Any]) -> PersonalLinkResult:
+    @classmethod
+    def read_result(cls, data: dict[str, Any]) -> PersonalLinkResult:
         """Read the result as the ledger keeps it."""
         return PersonalLinkResult.model_validate(data)

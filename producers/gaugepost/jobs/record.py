@@ -30,6 +30,7 @@ class Record(JobBase):
         """Its inbound mapping."""
         return self.configuration
 
-    def read_result(self, data: dict[str, Any]) -> RecordResult:
+    @classmethod
+    def read_result(cls, data: dict[str, Any]) -> RecordResult:
         """Read the result as the ledger keeps it."""
         return RecordResult.model_validate(data)

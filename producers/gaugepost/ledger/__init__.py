@@ -1,0 +1,134 @@
+"""The ledger: the Redis record of every job, and the only thing that writes a job's state.
+
+`Ledger` is one region of it on a blocking client; `AsyncProducer` runs the same calls on an asyncio client.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.keys import Keys
+from gaugepost.ledger.intake import Accepted, Entry, Intake
+from gaugepost.ledger.listing import Listing
+from gaugepost.ledger.scripts import Runner, our_errors
+from gaugepost.ledger.views import Hold, JobView, read_holds
+from gaugepost.ledger.work import Claimed, Lost, Parcel, Settlement, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import redis
+
+    from gaugepost.regions import Region
+    from gaugepost.settings import Settings
+    from gaugepost.states import JobState
+
+__all__ = ["Accepted", "Claimed", "Entry", "Hold", "JobView", "Ledger", "Lost", "Parcel", "Settlement"]
+
+
+class Ledger:
+    """One region of the ledger. Thread-safe, as its client is. All calls raise StoreError as errors.py says."""
+
+    def __init__(self, client: redis.Redis, region: Region, settings: Settings) -> None:
+        self.region = region
+        self.keys = Keys(region)
+        self._run = Runner(client)
+        self._client = client
+        self._settings = settings
+        self.intake = Intake(region, settings.backlog_limit)
+        self._work = Work(region, int(settings.lease * 1000), int(settings.upload_interval * 1000))
+        self._listing = Listing(client, self.keys)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    # What services and people do
+
+    def enqueue(self, entries: Sequence[Entry]) -> list[Accepted]:
+        """Accept all these jobs in one round trip, or none. Raises BacklogFull."""
+        return self._run(self.intake.enqueue(entries))
+
+    def read(self, ids: Sequence[str]) -> list[JobView | None]:
+        """Read jobs whole; None for an unknown id."""
+        return self._run(self.intake.read(ids))
+
+    def cancel(self, ids: Sequence[str], by: str = "") -> list[tuple[JobState | None, bool]]:
+        """Cancel what has not been sent: each job's state afterwards, and whether this call cancelled it."""
+        return self._run(self.intake.cancel(ids, _now_ms(), by))
+
+    def replay(self, ids: Sequence[str], by: str = "", why: str = "") -> list[tuple[JobState | None, bool]]:
+        """Send dead or parked jobs back to work: each job's state afterwards, and whether this call did it."""
+        return self._run(self.intake.replay(ids, _now_ms(), by, why))
+
+    def hold(self, scope: str, reason: str, by: str, until_ms: int | None = None) -> None:
+        """Put up a person's hold on the region ("") or on `configuration:<reference>`."""
+        self._run(self.intake.hold(scope, reason, by, until_ms))
+
+    def resume(self, scope: str) -> bool:
+        """Lift a hold, whoever put it up; False if there was none."""
+        return self._run(self.intake.resume(scope))
+
+    def holds(self) -> dict[str, Hold]:
+        """Return the holds that stand, by scope."""
+        with our_errors():
+            found: dict[bytes, bytes] = self._client.hgetall(self.keys["holds"])  # type: ignore[assignment]
+        return read_holds([part for pair in found.items() for part in pair])
+
+    def ids(self, state: JobState) -> Iterator[str]:
+        """Walk the ids of all jobs in a state, in steps; what moves meanwhile may be missed or seen twice."""
+        return self._listing.ids(state)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures of `status` for this region; costs the same whatever the backlog."""
+        return self._listing.summary(self.holds(), self._settings.upload_interval)
+
+    # What workers do
+
+    def claim(self, worker: str, token: str, limit: int) -> Parcel:
+        """Claim up to `limit` jobs under leases and fencing tokens."""
+        return self._run(self._work.claim(worker, token, limit))
+
+    def content(self, job_id: str) -> bytes | None:
+        """Return a file's content; None if it is gone."""
+        with our_errors():
+            found: bytes | None = self._client.get(self.keys.of("content:", job_id))  # type: ignore[assignment]
+        return None if found is None else zlib.decompress(found)
+
+    def mark(self, claimed: Claimed) -> tuple[int, int]:
+        """Note, just before the first byte, that it goes out: (1, 0), (0, ms to wait for the slot) or (-1, 0)."""
+        return self._run(self._work.mark(claimed))
+
+    def settle(self, settlements: Sequence[Settlement], *, rescue: bool = False) -> list[bool]:
+        """Carry out what became of claimed jobs; False for one that was not ours any more."""
+        return self._run(self._work.settle(settlements, rescue=rescue))
+
+    def renew(self, jobs: Sequence[Claimed]) -> list[bool]:
+        """Renew leases; False for a job that is not ours any more."""
+        return self._run(self._work.renew(jobs))
+
+    def ended_leases(self, limit: int = 200) -> list[Lost]:
+        """List jobs whose lease has ended."""
+        return self._run(self._work.ended_leases(limit))
+
+    def promote(self) -> int:
+        """Let go what is due, paced by Redis' clock; return how many."""
+        return self._run(self._work.promote())
+
+    def open_slot(self) -> bool:
+        """Ring for a file if the upload slot is open."""
+        return self._run(self._work.open_slot())
+
+    def sweep(self) -> int:
+        """Forget ended jobs whose retention is over, a bounded number; return how many."""
+        delivered = int(self._settings.retention_delivered * 1000)
+        dead = int(self._settings.retention_dead * 1000)
+        retention = {"delivered": delivered, "cancelled": delivered, "expired": delivered, "dead": dead}
+        return self._run(self._work.sweep(retention))
+
+
+def _now_ms() -> int:
+    """Return the time for a person's entry on a record; nothing is decided by it."""
+    return int(time.time() * 1000)

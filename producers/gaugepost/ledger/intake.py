@@ -1,0 +1,127 @@
+"""Calls of whoever enqueues: accept jobs, read them, cancel and replay them. Values only; nothing is sent here."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gaugepost.bell import Bell
+from gaugepost.jobs import File
+from gaugepost.keys import Keys, idempotency_digest
+from gaugepost.ledger.scripts import Argument, Call
+from gaugepost.ledger.views import JobView, read_holds, read_view
+from gaugepost.states import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gaugepost.jobs import JobBase
+    from gaugepost.regions import Region
+
+IDEMPOTENCY_MS = 7 * 86_400_000
+
+
+def new_job_id() -> str:
+    """Return an unguessable id: 128 random bits, 32 hex digits."""
+    return os.urandom(16).hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One job on its way in: the id it will have, the checked job, and a file's content."""
+
+    id: str
+    job: JobBase
+    content: bytes | None = None
+
+    @classmethod
+    def of(cls, job: JobBase) -> Entry:
+        """Give a job its id and read a file's content. Raises InvalidJob for a file that is not fit to send."""
+        if isinstance(job, File):
+            loaded, content = job.load()
+            return cls(new_job_id(), loaded, content)
+        return cls(new_job_id(), job)
+
+    def arguments(self) -> tuple[Argument, ...]:
+        """Return the arguments that enqueue.lua takes for one job."""
+        job = self.job
+        return (
+            self.id,
+            job.to_json(),
+            "1" if job.urgent else "",
+            "1" if job.once else "",
+            job.lane or "",
+            idempotency_digest(job.idempotency_key) if job.idempotency_key else "",
+            int(job.expires_at.timestamp() * 1000) if job.expires_at else "",
+            zlib.compress(self.content) if self.content else "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of one job at enqueue: `duplicate` if its idempotency key had been used before."""
+
+    id: str
+    state: JobState
+    duplicate: bool
+
+
+class Intake:
+    """Makes the calls for one region."""
+
+    def __init__(self, region: Region, backlog_limit: int) -> None:
+        self.keys = Keys(region)
+        self._backlog_limit = backlog_limit
+        self.bell = Bell(self.keys.queue)
+        self.urgent_bell = Bell(self.keys.urgent_queue)
+        self._queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
+
+    def enqueue(self, entries: Sequence[Entry]) -> Call[list[Accepted]]:
+        """Accept all these jobs in one script and one round trip, or none of them."""
+        urgent = any(entry.job.urgent for entry in entries)
+        args: list[Argument] = [self._backlog_limit, IDEMPOTENCY_MS, self.bell(), self.urgent_bell() if urgent else ""]
+        for entry in entries:
+            args += entry.arguments()
+        return Call("enqueue", self._queues, args, _read_accepted)
+
+    def read(self, ids: Sequence[str]) -> Call[list[JobView | None]]:
+        """Read jobs whole; None for an id that this region does not know."""
+        region = self.keys.region
+
+        def read(answer: list[list[bytes]]) -> list[JobView | None]:
+            holds = read_holds(answer[0])
+            return [read_view(job_id, region, found, holds) for job_id, found in zip(ids, answer[1:], strict=True)]
+
+        return Call("read", self._queues[:1], ids, read)
+
+    def cancel(self, ids: Sequence[str], at: int, by: str) -> Call[list[tuple[JobState | None, bool]]]:
+        """Cancel what has not been sent; gives each job's state afterwards and whether this call cancelled it."""
+        entry = json.dumps({"event": "cancelled", "at": at, "by": by})
+        return Call("cancel", self._queues, [self.bell(), self.urgent_bell(), entry, *ids], _read_moved)
+
+    def replay(self, ids: Sequence[str], at: int, by: str, why: str) -> Call[list[tuple[JobState | None, bool]]]:
+        """Send dead or parked jobs back to work, in the order they were enqueued."""
+        entry = json.dumps({"event": "replayed", "at": at, "by": by, "why": why})
+        return Call("replay", self._queues, [self.bell(), self.urgent_bell(), entry, *ids], _read_moved)
+
+    def hold(self, scope: str, reason: str, by: str, until_ms: int | None) -> Call[None]:
+        """Put up a person's hold, in place of one that put up itself."""
+        args = [scope, reason, by, until_ms if until_ms is not None else ""]
+        return Call("hold", self._queues[:1], args, lambda _: None)
+
+    def resume(self, scope: str) -> Call[bool]:
+        """Lift a hold, whoever put it up; False if there was none."""
+        return Call("resume", self._queues, [scope, self.bell(), self.urgent_bell()], bool)
+
+
+def _read_accepted(answer: list[bytes]) -> list[Accepted]:
+    rows = zip(answer[::3], answer[1::3], answer[2::3], strict=True)
+    return [Accepted(job_id.decode(), JobState(state.decode()), dup == b"1") for job_id, state, dup in rows]
+
+
+def _read_moved(answer: list[bytes | int]) -> list[tuple[JobState | None, bool]]:
+    states = [state.decode() if isinstance(state, bytes) else "" for state in answer[::2]]
+    return [(JobState(state) if state else None, bool(done)) for state, done in zip(states, answer[1::2], strict=True)]

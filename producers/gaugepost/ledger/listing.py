@@ -1,0 +1,103 @@
+"""Walks the ledger's places in steps, and counts them without walking: listings stay instant at any backlog."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.ledger.scripts import our_errors
+from gaugepost.ledger.views import Hold, iso
+from gaugepost.states import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import redis
+
+    from gaugepost.keys import Keys
+
+_STEP = 200
+_LISTS = frozenset({"ready", "urgent"})
+_NEWEST_FIRST = frozenset({"delivered", "dead", "cancelled", "expired", "unknown"})
+
+
+class Listing:
+    """Looks at one region."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._client: Any = client
+        self._keys = keys
+
+    def ids(self, state: JobState) -> Iterator[str]:
+        """Walk the ids of all jobs in a state: those that go next first, ended ones newest first."""
+        match state:
+            case JobState.QUEUED:
+                places = ["urgent", "again", "ready"]
+            case JobState.SENDING:
+                places = ["leases"]
+            case JobState.PARKED:
+                places = ["parked", *self._held()]
+            case _:
+                places = [str(state)]
+        for place in places:
+            yield from self._walk(place)
+
+    def _held(self) -> list[str]:
+        with our_errors():
+            scopes = {*self._client.hkeys(self._keys["holds"]), *self._client.smembers(self._keys["releasing"])}
+        return [f"held:{scope.decode()}" for scope in sorted(scopes) if scope]
+
+    def _walk(self, place: str) -> Iterator[str]:
+        key = self._keys.prefix + place
+        start = 0
+        while True:
+            stop = start + _STEP - 1
+            with our_errors():
+                if place in _LISTS:
+                    step = self._client.lrange(key, start, stop)
+                else:
+                    step = self._client.zrange(key, start, stop, desc=place in _NEWEST_FIRST)
+            yield from (job_id.decode() for job_id in step)
+            if len(step) < _STEP:
+                return
+            start += _STEP
+
+    def summary(self, holds: Mapping[str, Hold], interval_s: float) -> dict[str, Any]:
+        """Return the figures of one region: jobs by state, reason and verdict, holds, token, slot, oldest job."""
+        with our_errors():
+            pipe = self._client.pipeline(transaction=False)
+            pipe.hgetall(self._keys["counts"])
+            pipe.get(self._keys["slot"])
+            pipe.hget(self._keys["token"], "expires")
+            pipe.time()
+            raw_counts, slot, token, (seconds, micros) = pipe.execute()
+            oldest = self._oldest()
+        counts = {name.decode(): int(number) for name, number in raw_counts.items()}
+        now = seconds * 1000 + micros // 1000
+        return {
+            "region": str(self._keys.region),
+            **{str(state): counts.get(str(state), 0) for state in JobState},
+            "parked_by_reason": _under(counts, "parked:"),
+            "dead_by_verdict": _under(counts, "dead:"),
+            "holds": [hold.scope or "region" for hold in holds.values()],
+            "token_expires": iso(int(token)) if token else None,
+            "next_slot": iso(max(now, int(slot) + interval_s * 1000)) if slot else None,
+            "oldest_age": None if oldest is None else round((now - oldest) / 1000, 1),
+        }
+
+    def _oldest(self) -> int | None:
+        """Return when the oldest queued job was enqueued, Unix ms."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.lindex(self._keys["urgent"], 0)
+        pipe.zrange(self._keys["again"], 0, 0)
+        pipe.lindex(self._keys["ready"], 0)
+        urgent, again, ready = pipe.execute()
+        stamps = [
+            self._client.hget(self._keys.of("job:", job_id.decode()), "at")
+            for job_id in (urgent, *again, ready)
+            if job_id
+        ]
+        return min((int(stamp) // 1000 for stamp in stamps if stamp), default=None)
+
+
+def _under(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
+    return {name.removeprefix(prefix): number for name, number in sorted(counts.items()) if name.startswith(prefix)}

@@ -1,0 +1,220 @@
+"""What a job's record looks like to people: read from its hash, with the holds that tell why it waits.
+
+The keys of `JobView.to_dict` are those of `job --json` in interface.md, section 5.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.states import ENDED, JobState
+from gaugepost.transitions import Attempt
+from gaugepost.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gaugepost.regions import Region
+
+
+def iso(ms: float | None) -> str | None:
+    """Write Unix time in ms as ISO 8601 with offset."""
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What happened to a job so far: one entry an event, oldest first."""
+
+    entries: tuple[dict[str, Any], ...] = ()
+
+    def attempts(self) -> list[Attempt]:
+        """Return all attempts."""
+        return [_attempt(entry) for entry in self.entries if entry["event"] == "attempt"]
+
+    def since_replay(self) -> list[Attempt]:
+        """Return the attempts since the job was enqueued or last replayed: those that count."""
+        entries: list[dict[str, Any]] = []
+        for entry in self.entries:
+            entries = [] if entry["event"] == "replayed" else [*entries, entry]
+        return History(tuple(entries)).attempts()
+
+    @property
+    def last_n(self) -> int:
+        """Return the number of the last attempt, 0 if there was none."""
+        return max((entry.get("n", 0) for entry in self.entries), default=0)
+
+
+_NOTHING = History()
+
+
+def read_history(lines: bytes) -> History:
+    """Read the job's record: one JSON object a line."""
+    return History(tuple(json.loads(line) for line in lines.splitlines())) if lines else _NOTHING
+
+
+def _attempt(entry: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        n=entry["n"],
+        at=entry["at"],
+        ms=entry["ms"],
+        status=entry.get("status"),
+        verdict=Verdict(entry["verdict"]),
+        message=entry.get("message", ""),
+        counted=entry.get("counted", True),
+        field_errors=entry.get("field_errors", {}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A stop sign on a region (`scope` ""), a mapping or a credential. Times are Unix ms."""
+
+    scope: str
+    reason: str
+    by: str
+    since: int
+    until: int | None = None
+    probe_at: int | None = None
+    verdict: str | None = None
+
+
+def read_holds(flat: Sequence[bytes]) -> dict[str, Hold]:
+    """Read the holds of a region from Redis' flat list."""
+    holds: dict[str, Hold] = {}
+    for scope, text in zip(flat[::2], flat[1::2], strict=True):
+        found = json.loads(text)
+        holds[scope.decode()] = Hold(
+            scope=scope.decode(),
+            reason=found["reason"],
+            by=found["by"],
+            since=int(found["since"]),
+            until=_whole(found.get("until")),
+            probe_at=_whole(found.get("probe_at")),
+            verdict=found.get("verdict"),
+        )
+    return holds
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else int(number)
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One job as it stands on its record. Times are Unix ms; `job` is the job itself, as it was accepted."""
+
+    id: str
+    region: Region
+    state: JobState
+    job: dict[str, Any]
+    enqueued_at: int
+    reason: str | None = None
+    until: int | None = None
+    verdict: str | None = None
+    ended_at: int | None = None
+    result: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
+    history: History = field(default_factory=History)
+
+    @property
+    def kind(self) -> str:
+        """Return its kind."""
+        return str(self.job["kind"])
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether nothing more happens to it by itself."""
+        return self.state in ENDED
+
+    @property
+    def last_verdict(self) -> str | None:
+        """Return the verdict it ended with, or that of its last attempt."""
+        attempts = self.history.attempts()
+        return self.verdict or (attempts[-1].verdict if attempts else None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as `job --json` shows it. The record's own data is not part of it."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "region": str(self.region),
+            "state": str(self.state),
+            "reason": self.reason,
+            "until": iso(self.until),
+            "verdict": self.last_verdict,
+            "attempts": [_shown(attempt) for attempt in self.history.attempts()],
+            "result": self.result,
+            "warnings": list(self.warnings),
+            "enqueued_at": iso(self.enqueued_at),
+            "ended_at": iso(self.ended_at),
+            "idempotency_key": self.job.get("idempotency_key"),
+            "source": self.job.get("source"),
+            "configuration": self.job.get("configuration"),
+            "urgent": self.job.get("urgent", self.kind == "personal_link"),
+            "labels": self.job.get("labels", []),
+            "timeline": self.timeline(),
+        }
+
+    def timeline(self) -> list[dict[str, Any]]:
+        """Return what happened to it, oldest first: `at` (ISO 8601), `event`, and what belongs to that event."""
+        first = {"at": iso(self.enqueued_at), "event": "enqueued"}
+        later = [{**entry, "at": iso(entry["at"])} for entry in self.history.entries]
+        last = [{"at": iso(self.ended_at), "event": str(self.state)}] if self.ended_at is not None else []
+        return [first, *later, *last]
+
+
+def _shown(attempt: Attempt) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "n": attempt.n,
+        "at": iso(attempt.at),
+        "ms": attempt.ms,
+        "status": attempt.status,
+        "verdict": str(attempt.verdict),
+        "message": attempt.message,
+    }
+    return shown | ({"field_errors": dict(attempt.field_errors)} if attempt.field_errors else {})
+
+
+def read_view(job_id: str, region: Region, flat: Sequence[bytes], holds: Mapping[str, Hold]) -> JobView | None:
+    """Read a job from its hash as Redis' flat list; None if it is empty."""
+    if not flat:
+        return None
+    found = dict(zip((name.decode() for name in flat[::2]), flat[1::2], strict=True))
+    text = {name: value.decode() for name, value in found.items() if name not in {"history", "job"}}
+    state = JobState(text["state"])
+    reason, until = _why(state, text, holds)
+    return JobView(
+        id=job_id,
+        region=region,
+        state=state,
+        job=json.loads(found["job"]),
+        enqueued_at=int(text["at"]) // 1000,
+        reason=reason,
+        until=until,
+        verdict=text.get("verdict"),
+        ended_at=int(text["ended"]) if "ended" in text else None,
+        result=json.loads(text["result"]) if "result" in text else _no_result(state),
+        warnings=tuple(json.loads(text.get("warnings", "[]"))),
+        history=read_history(found.get("history", b"")),
+    )
+
+
+def _no_result(state: JobState) -> dict[str, Any] | None:
+    """Most kinds answer nothing but that it was taken: an empty result, not a missing one."""
+    return {} if state is JobState.DELIVERED else None
+
+
+def _why(state: JobState, text: Mapping[str, str], holds: Mapping[str, Hold]) -> tuple[str | None, int | None]:
+    """Tell why a job waits, and until when: its own reason, or that of the hold that keeps it."""
+    if state in {JobState.QUEUED, JobState.WAITING} and (region := holds.get("")):
+        return f"hold: {region.reason}", region.until or region.probe_at
+    if state is JobState.WAITING:
+        return ("slot" if text.get("lane") == "files" else "lane"), None
+    if "scope" in text:
+        hold = holds.get(text["scope"])
+        return text.get("reason"), (hold.until or hold.probe_at) if hold else None
+    return text.get("reason"), int(text["until"]) if "until" in text else None

@@ -1,0 +1,203 @@
+"""Calls of whoever delivers: claim, mark, settle, renew, rescue, and the work of the ticks. Values only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.bell import Bell
+from gaugepost.jobs import AnyJob, parse_job_json
+from gaugepost.keys import Keys
+from gaugepost.ledger.scripts import Argument, Call
+from gaugepost.ledger.views import History, read_history
+from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Held, HoldSpec, Parked, Requeued, Unknown
+from gaugepost.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gaugepost.regions import Region
+
+DUE_A_SECOND = 2_000
+RELEASED_A_SECOND = 200
+SWEPT_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One job in a worker's hands, under a lease and this fencing token.
+
+    `enqueued_at` is Unix time in ms. `probe` is the scope of the hold for which this job is the probe (None: it is
+    none), `probe_verdict` what that hold is about.
+    """
+
+    id: str
+    fence: int
+    enqueued_at: int
+    job: AnyJob
+    history: History
+    probe: str | None = None
+    probe_verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one claim took, and how many ready jobs it left behind."""
+
+    jobs: list[Claimed]
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A job whose lease ended in a worker's hands. `marked`: its first byte may have gone out."""
+
+    claimed: Claimed
+    once: bool
+    marked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What to do with one claimed job: the decision, and the attempt that led to it, if there was one."""
+
+    claimed: Claimed
+    decision: Decision
+    attempt: Attempt | None = None
+
+    def to_json(self) -> str:
+        """Write it as settle.lua takes it."""
+        ask: dict[str, Any] = {"id": self.claimed.id, "fence": self.claimed.fence}
+        ask |= _transition(self.decision)
+        if self.attempt is not None:
+            ask["entry"] = _entry(self.attempt, ask)
+            if self.attempt.verdict in {Verdict.UNREACHABLE, Verdict.LOST_ANSWER}:
+                ask["answered"] = False
+        if self.decision.hold is not None:
+            ask["hold"] = _hold(self.decision.hold)
+        if self.decision.streak is not None:
+            streak = self.decision.streak
+            ask["streak"] = {"name": streak.name, "limit": streak.limit, "hold": _hold(streak.hold)}
+        if self.decision.ends_streaks:
+            ask["ends"] = self.decision.ends_streaks
+        if self.claimed.probe is not None:
+            ask["probe"] = self.claimed.probe
+        return json.dumps(ask, separators=(",", ":"))
+
+
+def _hold(spec: HoldSpec) -> dict[str, Any]:
+    return {"scope": spec.scope, "reason": spec.reason, "verdict": spec.verdict, "probe_ms": spec.probe_ms}
+
+
+def _transition(decision: Decision) -> dict[str, Any]:
+    match decision.transition:
+        case Delivered(result, warnings):
+            ask: dict[str, Any] = {"to": "delivered"}
+            if result:
+                ask["result"] = json.dumps(dict(result))
+            if warnings:
+                ask["warnings"] = json.dumps(warnings)
+            return ask
+        case Parked(delay_ms, reason):
+            return {"to": "parked", "delay_ms": delay_ms, "reason": reason}
+        case Held(scope, reason, give_up_ms):
+            ask = {"to": "parked", "scope": scope, "reason": reason}
+            return ask if give_up_ms is None else ask | {"give_up_ms": give_up_ms}
+        case Requeued():
+            return {"to": "queued"}
+        case Dead(verdict):
+            return {"to": "dead", "verdict": verdict}
+        case Unknown(reason):
+            return {"to": "unknown", "reason": reason}
+
+
+def _entry(attempt: Attempt, ask: dict[str, Any]) -> str:
+    line = {key: value for key, value in asdict(attempt).items() if value not in ("", {}, None)}
+    if line.pop("counted", False) is False:
+        line["counted"] = False
+    return json.dumps({"event": "attempt", **line, "to": ask["to"]}, separators=(",", ":"))
+
+
+class Work:
+    """Makes the calls for one region."""
+
+    def __init__(self, region: Region, lease_ms: int, interval_ms: int) -> None:
+        self.keys = Keys(region)
+        self._lease_ms = lease_ms
+        self._interval_ms = interval_ms
+        self._bell = Bell(self.keys.queue)
+        self._urgent_bell = Bell(self.keys.urgent_queue)
+        self._queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
+
+    def _bells(self) -> tuple[str, str]:
+        return self._bell(), self._urgent_bell()
+
+    def claim(self, worker: str, token: str, limit: int) -> Call[Parcel]:
+        """Claim up to `limit` jobs; `token` names this call, so that a repeated one gives the same jobs."""
+        args: list[Argument] = [worker, token, limit, self._lease_ms, self._interval_ms, *self._bells()]
+        return Call("claim", self._queues, args, _read_parcel)
+
+    def settle(self, settlements: Sequence[Settlement], *, rescue: bool = False) -> Call[list[bool]]:
+        """Carry out what became of claimed jobs; False for one that is no longer held under its fencing token."""
+        args = ["1" if rescue else "", *self._bells(), *(settlement.to_json() for settlement in settlements)]
+        return Call("settle", self._queues, args, lambda answer: [bool(one) for one in answer])
+
+    def mark(self, claimed: Claimed) -> Call[tuple[int, int]]:
+        """Note that it goes out now; a file takes the upload slot with it.
+
+        Gives (1, 0); (0, ms until the slot opens); or (-1, 0) if the lease is lost.
+        """
+        interval: Argument = self._interval_ms if claimed.job.lane == "files" else ""
+        args: list[Argument] = [claimed.id, claimed.fence, interval]
+        return Call("mark", self._queues[:1], args, lambda answer: (int(answer[0]), int(answer[1])))
+
+    def renew(self, jobs: Sequence[Claimed]) -> Call[list[bool]]:
+        """Renew leases; False for a job that is no longer ours."""
+        args: list[Argument] = [self._lease_ms]
+        for claimed in jobs:
+            args += (claimed.id, claimed.fence)
+        return Call("renew", self._queues[:1], args, lambda answer: [bool(one) for one in answer])
+
+    def ended_leases(self, limit: int) -> Call[list[Lost]]:
+        """List jobs whose lease has ended."""
+        return Call("ended_leases", self._queues[:1], [limit], _read_lost)
+
+    def promote(self) -> Call[int]:
+        """Let go what is due, paced by Redis' clock; gives how many."""
+        args: list[Argument] = [DUE_A_SECOND, RELEASED_A_SECOND, self._lease_ms, *self._bells()]
+        return Call("promote", self._queues, args, int)
+
+    def open_slot(self) -> Call[bool]:
+        """Ring for a file if the upload slot is open."""
+        return Call("open_slot", self._queues, [self._interval_ms, self._bell()], bool)
+
+    def sweep(self, retention_ms: dict[str, int]) -> Call[int]:
+        """Forget ended jobs after their retention (state → ms), a bounded number; gives how many."""
+        args: list[Argument] = [SWEPT_AT_ONCE]
+        for state, retention in retention_ms.items():
+            args += (state, retention)
+        return Call("sweep", self._queues[:1], args, int)
+
+
+def _read_claimed(row: Sequence[bytes], probe: bytes, verdict: bytes) -> Claimed:
+    job_id, fence, stamp, job, history = row
+    return Claimed(
+        id=job_id.decode(),
+        fence=int(fence),
+        enqueued_at=int(stamp) // 1000,
+        job=parse_job_json(job),
+        history=read_history(history),
+        probe=probe[1:].decode() if probe else None,
+        probe_verdict=Verdict(verdict.decode()) if verdict else None,
+    )
+
+
+def _read_parcel(answer: list[bytes]) -> Parcel:
+    rows = [answer[start : start + 7] for start in range(1, len(answer), 7)]
+    return Parcel([_read_claimed(row[:5], row[5], row[6]) for row in rows], int(answer[0]))
+
+
+def _read_lost(answer: list[bytes]) -> list[Lost]:
+    rows = [answer[start : start + 9] for start in range(0, len(answer), 9)]
+    return [Lost(_read_claimed(row[:5], row[7], row[8]), row[5] == b"1", row[6] == b"1") for row in rows]

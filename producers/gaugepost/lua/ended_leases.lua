@@ -1,0 +1,25 @@
+-- List jobs whose lease has ended, for the rescuer to judge. Changes nothing: the rescuer settles them under the
+-- fencing token given here, and whoever settles first wins.
+-- KEYS  prefix
+-- ARGV  how many at most
+-- RETURN for each job: id, fencing token, stamp, JSON, history, '1' if it must not go out twice, '1' if its sending
+--        mark was written, '*' .. scope if it is the probe of a hold, that hold's verdict
+
+local out = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.leases, '-inf', whole(now), 'LIMIT', 0, ARGV[1])) do
+  local found = redis.call('HMGET', K.job .. id, 'fence', 'at', 'job', 'history', 'once', 'marked', 'scope')
+  if not found[1] then
+    redis.call('ZREM', K.leases, id)
+  else
+    local probe, verdict = '', ''
+    for _, scope in ipairs(redis.call('HKEYS', K.holds)) do
+      local hold = get_hold(scope)
+      if hold.probe_job == id then probe, verdict = '*' .. scope, hold.verdict or '' end
+    end
+    local marked = found[6] == found[1] and '1' or ''
+    for _, value in ipairs({id, found[1], found[2], found[3], found[4] or '', found[5] or '', marked, probe, verdict}) do
+      out[#out + 1] = value
+    end
+  end
+end
+return out

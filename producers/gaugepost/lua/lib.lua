@@ -1,0 +1,174 @@
+-- Shared by all transitions; put in front of each script by `ledger/scripts.py`, which also writes
+--   K      key names (keys.py), on the region's prefix KEYS[1]
+--   LEGAL  set of 'from>to' (states.py)
+--   NEEDS  kind -> credential it needs (jobs)
+-- KEYS[2] is the queue of bells, KEYS[3] the queue of urgent bells.
+-- The clock is Redis' own: no worker's clock decides anything.
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local function whole(number) return string.format('%.0f', number) end -- Lua would write 1.76e+12
+
+-- Counters are summed up and written once, by flush(), at the end of the script.
+local deltas = {}
+local function count(name, by) deltas[name] = (deltas[name] or 0) + by end
+local function flush()
+  for name, by in pairs(deltas) do
+    if by ~= 0 and redis.call('HINCRBY', K.counts, name, whole(by)) == 0 then redis.call('HDEL', K.counts, name) end
+  end
+end
+
+local FIELDS = {'state', 'at', 'fence', 'lane', 'urgent', 'reason', 'scope', 'verdict', 'expires', 'give_up', 'history'}
+local function load(id)
+  local found = redis.call('HMGET', K.job .. id, unpack(FIELDS))
+  if not found[1] then return nil end
+  local job = {id = id, key = K.job .. id}
+  for i, name in ipairs(FIELDS) do job[name] = found[i] or nil end
+  return job
+end
+
+local function set(job, ...) redis.call('HSET', job.key, ...) end
+
+-- Append one line to the job's record; the oldest lines go when it gets long.
+local function note(job, line)
+  local history = (job.history or '') .. line .. '\n'
+  if #history > 32768 then history = string.gsub(string.sub(history, -16384), '^[^\n]*\n', '', 1) end
+  job.history = history
+  set(job, 'history', history)
+end
+
+local function is_file(job) return job.lane == 'files' end
+
+-- Take a job out of the place that its state says it is in.
+local function leave(job)
+  local state = job.state
+  count(state, -1)
+  if state == 'queued' then
+    if not job.popped then redis.call('ZREM', K.again, job.id) end -- in a list its id stays, and is skipped there
+  elseif state == 'waiting' then
+    redis.call('ZREM', K.waiting, job.id)
+    if is_file(job) then redis.call('ZREM', K.files, job.id) end
+  elseif state == 'sending' then
+    redis.call('ZREM', K.leases, job.id)
+  elseif state == 'parked' then
+    count('parked:' .. job.reason, -1)
+    if job.scope then redis.call('ZREM', K.held .. job.scope, job.id) else redis.call('ZREM', K.parked, job.id) end
+    redis.call('HDEL', job.key, 'reason', 'scope', 'until')
+    job.reason, job.scope = nil, nil
+  else
+    redis.call('ZREM', K[state], job.id)
+    if state == 'dead' then count('dead:' .. job.verdict, -1) end
+    redis.call('HDEL', job.key, 'ended', 'verdict', 'reason')
+  end
+end
+
+-- Change a job's state, if that is legal; the caller puts it into its new place.
+local function move(job, to)
+  if not LEGAL[job.state .. '>' .. to] then return false end
+  leave(job)
+  job.state = to
+  count(to, 1)
+  set(job, 'state', to)
+  return true
+end
+
+-- Ring for `ready` jobs, unless enough bells lie in the queue already. An empty bell is no bell.
+local function ring(queue, bell, ready)
+  if ready > 0 and bell ~= '' and redis.call('LLEN', queue) < math.min(64, math.ceil(ready / 100)) then
+    redis.call('LPUSH', queue, bell)
+  end
+end
+
+local function ready_jobs() return redis.call('LLEN', K.ready) + redis.call('ZCARD', K.again) end
+
+local function ring_for_ready(bell, urgent_bell)
+  ring(KEYS[3], urgent_bell, redis.call('LLEN', K.urgent))
+  ring(KEYS[2], bell, ready_jobs())
+end
+
+-- Back to work: a file to its lane, where it goes first, any other job before those enqueued after it.
+local function requeue(job)
+  local to = is_file(job) and 'waiting' or 'queued'
+  if not move(job, to) then return false end
+  if to == 'waiting' then
+    redis.call('ZADD', K.waiting, job.at, job.id)
+    redis.call('ZADD', K.files, job.at, job.id)
+  else
+    redis.call('ZADD', K.again, job.at, job.id)
+  end
+  return true
+end
+
+-- A job of a case's lane has ended: the next of the lane may go, unless the one that ended was itself waiting.
+local function free_lane(job, was)
+  if not job.lane or is_file(job) then return end
+  local lane = K.lane .. job.lane
+  redis.call('ZREM', lane, job.id)
+  if was == 'waiting' then return end
+  local head = redis.call('ZRANGE', lane, 0, 0)[1]
+  local follower = head and load(head)
+  if follower and follower.state == 'waiting' then requeue(follower) end
+end
+
+-- Into one of the final states (or dead, or unknown), which are sorted sets of that name.
+local function finish(job, to)
+  local was = job.state
+  if not move(job, to) then return false end
+  set(job, 'ended', whole(now))
+  redis.call('ZADD', K[to], whole(now), job.id)
+  if job.expires or job.give_up then redis.call('ZREM', K.deadlines, job.id) end
+  if to ~= 'unknown' then free_lane(job, was) end
+  if to == 'delivered' and is_file(job) then redis.call('UNLINK', K.content .. job.id) end
+  return true
+end
+
+local function bury(job, verdict)
+  if not finish(job, 'dead') then return false end
+  set(job, 'verdict', verdict)
+  count('dead:' .. verdict, 1)
+  return true
+end
+
+-- Whether the region's upload slot is open. (A start in the future: Redis' clock stepped back; mark.lua mends it.)
+local function slot_is_open(interval)
+  local start = tonumber(redis.call('GET', K.slot) or '0')
+  return start == 0 or start > now or now - start >= tonumber(interval)
+end
+
+-- Holds. A hold is JSON: reason, verdict, by, since, until (a person's), probe_at, probe_ms, step, probe_until, job.
+local function get_hold(scope)
+  local text = redis.call('HGET', K.holds, scope)
+  return text and cjson.decode(text)
+end
+
+local function may_probe(hold) return hold.probe_at and hold.probe_at <= now and (hold.probe_until or 0) <= now end
+
+local function put_hold(scope, hold) redis.call('HSET', K.holds, scope, cjson.encode(hold)) end
+
+local function lift(scope)
+  redis.call('HDEL', K.holds, scope)
+  if redis.call('EXISTS', K.held .. scope) == 1 then redis.call('SADD', K.releasing, scope) end
+end
+
+-- Open a hold where there is none; a hold that stands, a person's above all, stays as it is.
+local function open_hold(spec, job)
+  if redis.call('HEXISTS', K.holds, spec.scope) == 1 then return end
+  redis.call('SREM', K.releasing, spec.scope)
+  put_hold(spec.scope, {
+    reason = spec.reason, verdict = spec.verdict, by = 'gaugepost', since = now, probe_ms = spec.probe_ms, step = 1,
+    probe_at = now + spec.probe_ms[1], give_up_ms = spec.give_up_ms, job = job.id,
+  })
+end
+
+-- Park under a hold, until it lets the job go.
+local function park_held(job, scope, reason, give_up_ms)
+  if not move(job, 'parked') then return false end
+  set(job, 'reason', reason, 'scope', scope)
+  count('parked:' .. reason, 1)
+  redis.call('ZADD', K.held .. scope, job.at, job.id)
+  if give_up_ms and redis.call('HSETNX', job.key, 'give_up', whole(now + give_up_ms)) == 1 then
+    redis.call('ZADD', K.deadlines, 'LT', whole(now + give_up_ms), job.id)
+  end
+  return true
+end

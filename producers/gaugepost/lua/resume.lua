@@ -1,0 +1,9 @@
+-- Lift a hold, whoever put it up; what it kept is let go by the next ticks, paced.
+-- KEYS  prefix, queue, urgent queue
+-- ARGV  scope, bell, urgent bell
+-- RETURN 1, or 0 if there was none
+
+if redis.call('HEXISTS', K.holds, ARGV[1]) == 0 then return 0 end
+lift(ARGV[1])
+ring_for_ready(ARGV[2], ARGV[3])
+return 1

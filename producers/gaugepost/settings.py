@@ -1,0 +1,200 @@
+"""All settings, and the only code that reads the environment.
+
+Names carry the prefix `GAUGEPOST_`; a `.env` file in the current folder is read too (the environment wins), and
+each secret can come from a file named by `…_FILE`. A name that is not known is an error that suggests the near one,
+because a setting that is silently ignored is found out in production.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gaugepost import durations
+from gaugepost.errors import SettingsError
+from gaugepost.regions import Region
+from gaugepost.verdict import Verdict  # noqa: TC001 - pydantic reads it at run time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "GAUGEPOST_"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def _url_template(text: str) -> str:
+    parts = urlsplit(text.replace("{region}", "eu"))
+    if "{" in parts.geturl() or parts.query or not parts.hostname:
+        raise ValueError("expected a URL in which {region} is the only placeholder")
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise ValueError("expected https:// (http:// only to this machine itself)")
+    return text.rstrip("/")
+
+
+def _regions(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def _backoff(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    return {str(name).lower(): _schedule(text) for name, text in value.items()}
+
+
+def _schedule(value: object) -> object:
+    return durations.schedule(value) if isinstance(value, str) else value
+
+
+def _seconds(value: object) -> object:
+    return durations.seconds(value) if isinstance(value, str | int | float) else value
+
+
+UrlTemplate = Annotated[str, AfterValidator(_url_template)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What one region's account gave us; None where it is not set."""
+
+    client_id: SecretStr | None
+    client_secret: SecretStr | None
+    api_key: SecretStr | None
+
+
+class Settings(BaseSettings):
+    """The settings of every part of gaugepost. Raises SettingsError through `Settings.load()`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_nested_delimiter="__",
+        env_nested_max_split=1,
+        frozen=True,
+        extra="ignore",
+    )
+
+    redis_url: Annotated[
+        SecretStr | None,
+        Field(
+            description="Redis; `{region}` in it gives each region its own. None: the embedded Redis of this checkout"
+        ),
+    ] = None
+    regions: Annotated[
+        tuple[Region, ...], NoDecode, BeforeValidator(_regions), Field(min_length=1, description="regions served")
+    ] = (Region.EU, Region.US, Region.AU)
+    auth_url: Annotated[UrlTemplate, Field(description="where tokens are fetched")] = (
+        "https://auth.{region}.customergauge.com"
+    )
+    imports_url: Annotated[UrlTemplate, Field(description="records and personal links")] = (
+        "https://imports.api.{region}.customergauge.com"
+    )
+    api_url: Annotated[UrlTemplate, Field(description="close the loop, responses and files")] = (
+        "https://api.{region}.customergauge.com"
+    )
+    eu_client_id: Annotated[SecretStr | None, Field(description="OAuth2 client of the region's Connected App")] = None
+    eu_client_secret: Annotated[SecretStr | None, Field(description="its secret")] = None
+    eu_api_key: Annotated[SecretStr | None, Field(description="key of the v4.1 calls: responses and files")] = None
+    us_client_id: Annotated[SecretStr | None, Field(description="as for eu")] = None
+    us_client_secret: Annotated[SecretStr | None, Field(description="as for eu")] = None
+    us_api_key: Annotated[SecretStr | None, Field(description="as for eu")] = None
+    au_client_id: Annotated[SecretStr | None, Field(description="as for eu")] = None
+    au_client_secret: Annotated[SecretStr | None, Field(description="as for eu")] = None
+    au_api_key: Annotated[SecretStr | None, Field(description="as for eu")] = None
+    upload_interval: Annotated[
+        Seconds, Field(description="seconds between two uploads of a region; less than 600 only off customergauge.com")
+    ] = 600.0
+    connect_timeout: Annotated[Seconds, Field(description="seconds to connect")] = 5.0
+    read_timeout: Annotated[Seconds, Field(description="seconds between two bytes of an answer")] = 30.0
+    lease: Annotated[Seconds, Field(description="seconds a claim lasts; must exceed the longest exchange")] = 90.0
+    retention_delivered: Annotated[
+        Seconds, Field(description="how long delivered, cancelled and expired jobs are kept")
+    ] = 7 * 86_400.0
+    retention_dead: Annotated[Seconds, Field(description="how long dead jobs are kept")] = 90 * 86_400.0
+    backlog_limit: Annotated[
+        int, Field(ge=1, description="jobs a region may have waiting before enqueue is refused")
+    ] = 1_000_000
+    backoff: Annotated[
+        dict[Verdict, tuple[float, ...]],
+        BeforeValidator(_backoff),
+        Field(description="waits of one verdict in place of the policy's: `GAUGEPOST_BACKOFF__NO_CAMPAIGN=5m,30m,2h`"),
+    ] = {}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.lease < self.connect_timeout + self.read_timeout + 1:
+            raise ValueError("lease: expected at least connect_timeout + read_timeout + 1 s, else a job goes out twice")
+        host = urlsplit(self.api_url.replace("{region}", "eu")).hostname or ""
+        if self.upload_interval < 600 and (host + ".").endswith(("customergauge.com.", "customergauge.com..")):  # noqa: PLR2004
+            raise ValueError("upload_interval: expected at least 600 s while api_url is CustomerGauge's own")
+        return self
+
+    @classmethod
+    def load(cls, **given: Any) -> Settings:  # noqa: ANN401 - any field
+        """Read the environment and `.env`; `given` wins. Raises SettingsError, which names the setting."""
+        _refuse_unknown_names()
+        try:
+            return cls(**(_from_files() | given))
+        except ValidationError as error:
+            raise SettingsError("; ".join(_told(details) for details in error.errors(include_input=False))) from None
+
+    def credentials(self, region: Region) -> Credentials:
+        """Return the credentials of one region."""
+        names = ("client_id", "client_secret", "api_key")
+        return Credentials(*(getattr(self, f"{region}_{name}") for name in names))
+
+
+def _told(details: Any) -> str:  # noqa: ANN401 - pydantic_core's type is not public
+    message = str(details["msg"]).removeprefix("Value error, ")
+    name = "__".join(str(part) for part in details["loc"][:2]).upper()
+    if not name:
+        name, _, message = message.partition(": ")
+    return f"{PREFIX}{name.upper()}: {message}"
+
+
+def _environment() -> Mapping[str, str]:
+    found = {name: value or "" for name, value in dotenv_values(".env").items()} | dict(os.environ)
+    return {name.upper(): value for name, value in found.items() if name.upper().startswith(PREFIX)}
+
+
+def setting_names() -> list[str]:
+    """Return every name that may stand in the environment, but for the verdicts of BACKOFF__… ."""
+    fields = [PREFIX + name.upper() for name in Settings.model_fields]
+    return fields + [f"{name}_FILE" for name in fields if name.lower().removeprefix("gaugepost_") in _secrets()]
+
+
+def _secrets() -> set[str]:
+    return {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
+
+
+def _refuse_unknown_names() -> None:
+    known = setting_names()
+    for name in _environment():
+        if name in known or name.startswith(PREFIX + "BACKOFF__"):
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        raise SettingsError(f"{name}: unknown setting" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def _from_files() -> dict[str, str]:
+    values: dict[str, str] = {}
+    environment = _environment()
+    for field in _secrets():
+        name = f"{PREFIX}{field.upper()}"
+        if f"{name}_FILE" not in environment:
+            continue
+        if name in environment:
+            raise SettingsError(f"{name}: set it or {name}_FILE, not both")
+        try:
+            values[field] = Path(environment[f"{name}_FILE"]).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{name}_FILE: cannot be read: {type(error).__name__}") from None
+    return values
