@@ -12,7 +12,7 @@ from typing import Literal, TypeVar, Union, cast, get_args, get_origin, get_type
 T = TypeVar("T")
 
 
-class Refused(ValueError):
+class SettingError(ValueError):
     """A setting that does not exist or does not fit; ``name`` is its dotted path."""
 
     def __init__(self, name: str, problem: str) -> None:
@@ -23,11 +23,11 @@ class Refused(ValueError):
 def read(cls: type[T], data: object, where: str = "") -> T:
     """Build the dataclass ``cls`` from parsed JSON; absent members keep their defaults.
 
-    Raises :class:`Refused` for unknown members, wrong types and values out of bounds (``at_least``/``at_most`` in the
-    field's metadata).
+    Raises :class:`SettingError` for unknown members, wrong types and values out of bounds (``at_least`` and
+    ``at_most`` in the field's metadata).
     """
     if not isinstance(data, dict):
-        raise Refused(where or cls.__name__.lower(), "must be an object")
+        raise SettingError(where or cls.__name__.lower(), "must be an object")
     if not is_dataclass(cls):
         raise TypeError(cls)
     known = {field.name: field for field in fields(cls)}
@@ -35,12 +35,12 @@ def read(cls: type[T], data: object, where: str = "") -> T:
     values: dict[str, object] = {}
     for name, raw in data.items():
         if name not in known:
-            raise Refused(_join(where, name), f"is not known; known are {', '.join(sorted(known))}")
+            raise SettingError(_join(where, name), f"is not known; known are {', '.join(sorted(known))}")
         values[name] = _value(hints[name], raw, _join(where, name))
         _check_bounds(values[name], dict(known[name].metadata), _join(where, name))
     for name, field in known.items():
         if name not in values and field.default is MISSING and field.default_factory is MISSING:
-            raise Refused(_join(where, name), "is required")
+            raise SettingError(_join(where, name), "is required")
     return cast("T", cls(**values))
 
 
@@ -65,7 +65,9 @@ def _check_bounds(value: object, bounds: dict[str, float], where: str) -> None:
     if not isinstance(value, (int, float)):
         return
     if value < bounds.get("at_least", -math.inf) or value > bounds.get("at_most", math.inf):
-        raise Refused(where, "must be " + " and ".join(f"{word.replace('_', ' ')} {n}" for word, n in bounds.items()))
+        raise SettingError(
+            where, "must be " + " and ".join(f"{word.replace('_', ' ')} {n}" for word, n in bounds.items())
+        )
 
 
 def _value(hint: object, raw: object, where: str) -> object:
@@ -77,7 +79,7 @@ def _value(hint: object, raw: object, where: str) -> object:
         return None if raw is None and NoneType in args else _value(inner, raw, where)
     if origin is Literal:
         if raw not in args or isinstance(raw, bool):
-            raise Refused(where, f"must be one of {', '.join(map(str, args))}")
+            raise SettingError(where, f"must be one of {', '.join(map(str, args))}")
         return raw
     if origin is tuple:
         return _items(args[0], raw, where)
@@ -88,13 +90,13 @@ def _value(hint: object, raw: object, where: str) -> object:
 
 def _items(hint: object, raw: object, where: str) -> tuple[object, ...]:
     if not isinstance(raw, (list, tuple)):
-        raise Refused(where, "must be a list")
+        raise SettingError(where, "must be a list")
     return tuple(_value(hint, item, f"{where}[{n}]") for n, item in enumerate(raw))
 
 
 def _members(hints: tuple[object, ...], raw: object, where: str) -> dict[object, object]:
     if not isinstance(raw, dict):
-        raise Refused(where, "must be an object")
+        raise SettingError(where, "must be an object")
     return {_value(hints[0], k, _join(where, k)): _value(hints[1], v, _join(where, k)) for k, v in raw.items()}
 
 
@@ -106,5 +108,5 @@ def _scalar(hint: object, raw: object, where: str) -> object:
     fits = whole if hint is int else isinstance(raw, {bool: bool, str: str}.get(cast("type", hint), NoneType))
     if not fits:
         names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-        raise Refused(where, f"must be {names[cast('type', hint)]}")
+        raise SettingError(where, f"must be {names[cast('type', hint)]}")
     return raw

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, get_args
 
+from gaugepost_simulator.knobs import REGIONS
+
 Kind = Literal["record", "personal_link", "close_loop", "response", "file", "file_delete"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -46,9 +48,10 @@ class Effects:
         self._of_key: dict[tuple[str, str], list[Effect]] = {}
 
     def __len__(self) -> int:
+        """Count the effects."""
         return len(self._all)
 
-    def add(  # noqa: PLR0913 - the columns of one row
+    def add(
         self,
         region: str,
         kind: Kind,
@@ -77,7 +80,7 @@ class Effects:
     def _candidates(self, key: str | None, after: int) -> Iterator[Effect]:
         if key is None:
             return islice(self._all, after, None)
-        keyed = [e for (_, k), effects in self._of_key.items() if k == key for e in effects if e.n > after]
+        keyed = [e for region in REGIONS for e in self._of_key.get((region, key), ()) if e.n > after]
         return iter(sorted(keyed, key=lambda effect: effect.n))
 
     def _count_key(self, effect: Effect, key: str) -> None:

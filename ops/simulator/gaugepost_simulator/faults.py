@@ -9,12 +9,20 @@ import random
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from gaugepost_simulator.checking import Refused, read
+from gaugepost_simulator.checking import SettingError, read
 from gaugepost_simulator.knobs import Endpoint, Region
 
 FaultKind = Literal[
-    "status", "html", "broken_json", "slow", "trickle", "cut_before_commit", "cut_after_commit", "short_body", "redirect"
-]  # fmt: skip
+    "status",
+    "html",
+    "broken_json",
+    "redirect",
+    "slow",
+    "trickle",
+    "short_body",
+    "cut_before_commit",
+    "cut_after_commit",
+]
 REPLACING = frozenset({"status", "html", "broken_json", "redirect"})
 CUTTING = frozenset({"cut_before_commit", "cut_after_commit"})
 _COMMITTING = frozenset({"slow", "trickle", "cut_after_commit", "short_body"})
@@ -70,14 +78,14 @@ class Fault:
 
 
 def read_fault(data: object) -> Fault:
-    """Read a fault from JSON; raises :class:`Refused`, naming the member that does not fit."""
+    """Read a fault from JSON; raises :class:`SettingError`, naming the member that does not fit."""
     fault = read(Fault, data)
     if fault.fault == "redirect" and not fault.location:
-        raise Refused("location", "is required for a redirect")
+        raise SettingError(name="location", problem="is required for a redirect")
     if fault.fault == "status" and fault.code is None:
-        raise Refused("code", "is required for a status")
+        raise SettingError(name="code", problem="is required for a status")
     if fault.fault in CUTTING and fault.commit is not None:
-        raise Refused("commit", f"is said by {fault.fault} itself")
+        raise SettingError(name="commit", problem=f"is said by {fault.fault} itself")
     return fault
 
 

@@ -8,7 +8,7 @@ others alone.
 from dataclasses import asdict, dataclass, field
 from typing import Literal, get_args
 
-from gaugepost_simulator.checking import Refused, merge_patch, read
+from gaugepost_simulator.checking import SettingError, merge_patch, read
 
 Region = Literal["eu", "us", "au"]
 Endpoint = Literal[
@@ -99,15 +99,15 @@ class Knobs:
     def changed(self, patch: object) -> "Knobs":
         """Return the knobs with a merge patch applied.
 
-        Raises :class:`Refused`, naming the knob, for a name that does not exist or a value that does not fit.
+        Raises :class:`SettingError`, naming the knob, for a name that does not exist or a value that does not fit.
         """
         if not isinstance(patch, dict):
-            raise Refused("knobs", "must be an object")
+            raise SettingError(name="knobs", problem="must be an object")
         changed = read(Knobs, merge_patch(self.to_json(), patch))
         if len(changed.csv_delimiter) != 1:
-            raise Refused("csv_delimiter", "must be one character")
+            raise SettingError(name="csv_delimiter", problem="must be one character")
         if any(value < 0 for value in changed.latency_ms.values()):
-            raise Refused("latency_ms", "must be at least 0")
+            raise SettingError(name="latency_ms", problem="must be at least 0")
         return changed
 
     def latency(self, endpoint: Endpoint) -> float:

@@ -1,0 +1,187 @@
+"""Scenario words: faults that a user asks for in the data of one job, with no access to knobs or the control API.
+
+A word stands in one of these places:
+
+========================  ==================================================================================
+record, personal link     the ``configuration``; the record's ``Simulate`` field; its ``Email``, as WORD@example.com
+close the loop            the ``note``, as ``simulate: WORD``; the ``number_customergauge``
+response                  the ``Simulate`` field; the ``Email``, as WORD@example.com
+file                      the file's name, as ``...simulate-WORD....csv``
+========================  ==================================================================================
+
+Words (blanks, dashes and underscores are the same; upper and lower case too):
+
+=====================================================  ====================================================
+``400`` ... ``599``                                    that status, with the endpoint's usual kind of body
+``html``, ``broken json``                              200 with something else in place of the answer
+``slow``, ``trickle``                                  the answer comes after 5 s, or letter by letter over 5 s
+``cut before``, ``cut after``, ``short body``          the answer is lost, before or after the effect
+``unrecognised`` (``422``, ``400``, ``404``, ``200``)  an answer that no documentation knows
+``unknown mapping``, ``wrong type``, ``drifted``       record and personal link: 404, 422, 422
+``no campaign``, ``duplicate``, ``duplicate rule``     personal link: the three 400 texts
+``unknown case``, ``partial``                          close the loop: 404; 200 with a false assignee
+``already processed``                                  file: 400103
+=====================================================  ====================================================
+
+After the word may stand seconds (``slow 40s``, ``429 30s``: Retry-After) and a count (``once``, ``twice``,
+``3 times``): the job that comes back after that is served. Counts are kept for each Idempotency-Key, else for each
+body; those of a word in a ``configuration`` or ``number_customergauge`` are kept for that value, whichever job
+carries it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from gaugepost_simulator import texts
+from gaugepost_simulator.faults import Fault
+from gaugepost_simulator.knobs import Endpoint
+from gaugepost_simulator.world import Call, World
+
+_IMPORTS: tuple[Endpoint, ...] = ("records", "personal_link")
+_NEW_TEXT = "The request could not be handled at this moment."
+
+
+def _status(code: int, body: object) -> Fault:
+    return Fault("status", code=code, body=body)
+
+
+def _field_error(name: str, text: str) -> Fault:
+    return _status(422, {"message": text, "errors": {name: [text]}})
+
+
+# {} in a text is the job's configuration.
+_MEANINGS: dict[str, tuple[tuple[Endpoint, ...], Fault]] = {
+    "html": ((), Fault("html")),
+    "broken-json": ((), Fault("broken_json")),
+    "slow": ((), Fault("slow")),
+    "trickle": ((), Fault("trickle")),
+    "cut-before": ((), Fault("cut_before_commit")),
+    "cut-after": ((), Fault("cut_after_commit")),
+    "short-body": ((), Fault("short_body")),
+    "unknown-mapping": (_IMPORTS, _status(404, {"message": texts.UNKNOWN_MAPPING})),
+    "wrong-type": (_IMPORTS, _field_error("configuration", texts.WRONG_TYPE)),
+    "drifted": (_IMPORTS, _field_error("Email", "The Email field is required.")),
+    "no-campaign": (("personal_link",), _status(400, {"message": texts.NO_CAMPAIGN})),
+    "duplicate": (("personal_link",), _status(400, {"message": texts.DUPLICATE})),
+    "duplicate-rule": (("personal_link",), _status(400, {"message": texts.DUPLICATE_RULE})),
+    "unknown-case": (("close_loop",), _status(404, {"message": texts.UNKNOWN_CASE})),
+    "partial": (
+        ("close_loop",),
+        Fault("status", code=200, body={"data": {"status": True, "note": True, "assignee": False}}, commit=True),
+    ),
+    "already-processed": (
+        ("file",),
+        _status(400, {"Error": {"Message": texts.ALREADY_PROCESSED, "Code": 400103}}),
+    ),
+}
+_GRAMMAR = (
+    r"(?P<word>[45]\d\d|unrecognised(?:-(?P<code>200|400|404|422))?|"
+    + "|".join(sorted(_MEANINGS, key=len, reverse=True))
+    + r")(?:-(?P<seconds>\d+(?:\.\d+)?)s)?(?:-(?P<times>once|twice|\d+-times))?"
+)
+_WHOLE = re.compile(_GRAMMAR)
+_IN_FILENAME = re.compile(rf"simulate-{_GRAMMAR}(?![a-z0-9])")
+_NOTE = "simulate:"
+_EMAIL_DOMAIN = "@example.com"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a word may stand; ``explicit`` places refuse what is no word, ``shared`` ones count for all jobs."""
+
+    text: str
+    explicit: bool = False
+    shared: bool = False
+
+
+def pick(world: World, call: Call) -> Fault | None:
+    """Return the fault that a job asks for by a scenario word, unless its count is used up."""
+    for place in _places(call):
+        text = re.sub(r"[\s_-]+", "-", place.text.strip().lower())
+        match = (_IN_FILENAME.search if call.route.endpoint == "file" else _WHOLE.fullmatch)(text)
+        fault = _meaning(match, call) if match else None
+        if fault is None and place.explicit:
+            return _unknown_word(call, place.text)
+        if match and fault and _counts(world, call, place, match):
+            return fault
+    return None
+
+
+def _places(call: Call) -> Iterator[_Place]:
+    endpoint = call.route.endpoint
+    if endpoint in _IMPORTS:
+        yield _Place(str(call.input.get("configuration", "")), shared=True)
+        yield from _field_places(call.record)
+    elif endpoint == "close_loop":
+        yield _Place(str(call.input.get("number_customergauge", "")), shared=True)
+        note = str(call.input.get("note", ""))
+        if note.lower().startswith(_NOTE):
+            yield _Place(note[len(_NOTE) :], explicit=True)
+    elif endpoint == "response":
+        yield from _field_places(dict(call.form.fields))
+    elif endpoint == "file" and "file" in call.form.files:
+        yield _Place(call.form.files["file"][0])
+
+
+def _field_places(fields: dict[str, object]) -> Iterator[_Place]:
+    if "Simulate" in fields:
+        yield _Place(str(fields["Simulate"]), explicit=True)
+    email = str(fields.get("Email", ""))
+    if email.endswith(_EMAIL_DOMAIN):
+        yield _Place(email.removesuffix(_EMAIL_DOMAIN))
+
+
+def _meaning(match: re.Match[str], call: Call) -> Fault | None:
+    word, seconds = match["word"], match["seconds"]
+    if word.startswith("unrecognised"):
+        return _unrecognised(int(match["code"] or 0), call)
+    if word.isdigit():
+        retry_after = seconds or ("1" if word == "429" else None)
+        return Fault("status", code=int(word), headers={"Retry-After": retry_after} if retry_after else {})
+    endpoints, fault = _MEANINGS[word]
+    if endpoints and call.route.endpoint not in endpoints:
+        return None
+    if call.route.endpoint in _IMPORTS:
+        fault = replace(fault, body=_filled(fault.body, str(call.input.get("configuration", ""))))
+    return replace(fault, seconds=float(seconds)) if seconds else fault
+
+
+def _filled(body: object, configuration: str) -> object:
+    if isinstance(body, dict):
+        return {name: _filled(value, configuration) for name, value in body.items()}
+    if isinstance(body, list):
+        return [_filled(value, configuration) for value in body]
+    return body.replace("{}", configuration) if isinstance(body, str) else body
+
+
+def _unrecognised(code: int, call: Call) -> Fault:
+    if call.route.dialect == "v41":
+        code = code or 400
+        error = {"Error": {"Message": _NEW_TEXT, "Code": 499999}}
+        return _status(code, {"Data": False} if code == 200 else error)  # noqa: PLR2004 - the HTTP status OK
+    code = code or 422
+    if code == 200:  # noqa: PLR2004 - the HTTP status OK
+        return _status(code, {"data": {}})
+    errors = {"errors": {"record": [_NEW_TEXT]}} if code == 422 else {}  # noqa: PLR2004 - the HTTP status
+    return _status(code, {"message": _NEW_TEXT, **errors})
+
+
+def _unknown_word(call: Call, text: str) -> Fault:
+    message = f"The simulator knows no scenario [{text.strip()}] for this kind of job."
+    if call.route.dialect == "v41":
+        return _status(400, {"Error": {"Message": message, "Code": 300001}})
+    return _status(422, {"message": message, "errors": {"Simulate": [message]}})
+
+
+def _counts(world: World, call: Call, place: _Place, match: re.Match[str]) -> bool:
+    times = match["times"]
+    if times is None:
+        return True
+    job = place.text if place.shared else call.key or hash(call.request.body)
+    counted = (call.route.region, call.route.endpoint, job, match[0])
+    limit = {"once": 1, "twice": 2}.get(times) or int(times.partition("-")[0])
+    if world.scenario_hits[counted] >= limit:
+        return False
+    world.scenario_hits[counted] += 1
+    return True
