@@ -33,7 +33,7 @@ FIXED: dict[str, tuple[str, str]] = {
     "streaks": ("hash", "failures in a row, by name"),
     "pace": ("hash", "when each paced tick last let jobs go, ms"),
     "slot": ("string", "when the last upload of the region started, ms"),
-    "token": ("hash", "the shared access token, encrypted, and its generation"),
+    "token": ("hash", "the shared access token, encrypted, its generation, or why it could not be had"),
     "token_lock": ("string", "who is fetching a token"),
 }
 

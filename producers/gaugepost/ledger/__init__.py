@@ -14,7 +14,7 @@ from gaugepost.ledger.intake import Accepted, Entry, Intake
 from gaugepost.ledger.listing import Listing
 from gaugepost.ledger.scripts import Runner, our_errors
 from gaugepost.ledger.views import Hold, JobView, read_holds
-from gaugepost.ledger.work import Claimed, Lost, Parcel, Settlement, Work
+from gaugepost.ledger.work import Claimed, Lost, Parcel, Settlement, SharedToken, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gaugepost.settings import Settings
     from gaugepost.states import JobState
 
-__all__ = ["Accepted", "Claimed", "Entry", "Hold", "JobView", "Ledger", "Lost", "Parcel", "Settlement"]
+__all__ = ["Accepted", "Claimed", "Entry", "Hold", "JobView", "Ledger", "Lost", "Parcel", "Settlement", "SharedToken"]
 
 
 class Ledger:
@@ -112,6 +112,22 @@ class Ledger:
     def ended_leases(self, limit: int = 200) -> list[Lost]:
         """List jobs whose lease has ended."""
         return self._run(self._work.ended_leases(limit))
+
+    def token(self, who: str, fetch_ms: int) -> SharedToken:
+        """Read the shared access token, or be the one who fetches it."""
+        return self._run(self._work.token(who, fetch_ms))
+
+    def put_token(self, who: str, sealed: bytes, life_ms: int, refresh_ms: int) -> int:
+        """Share a fetched token; return its generation, 0 if it came too late."""
+        return self._run(self._work.put_token(who, sealed, life_ms, refresh_ms))
+
+    def put_token_failure(self, who: str, failure: str, life_ms: int) -> None:
+        """Share that a token could not be had, for a moment."""
+        self._run(self._work.put_token_failure(who, failure, life_ms))
+
+    def drop_token(self, generation: int) -> bool:
+        """Drop the shared token that was refused, unless a newer one has come meanwhile."""
+        return self._run(self._work.drop_token(generation))
 
     def promote(self) -> int:
         """Let go what is due, paced by Redis' clock; return how many."""

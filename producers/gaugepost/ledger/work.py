@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.bell import Bell
@@ -59,21 +59,31 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedToken:
+    """What Redis knows of the shared token. `sealed` is empty when there is none; `to_fetch`: the caller fetches."""
+
+    sealed: bytes
+    generation: int
+    left_ms: int
+    to_fetch: bool
+    failure: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
-    """What to do with one claimed job: the decision, and the attempt that led to it, if there was one."""
+    """What to do with one claimed job: the decision, and the attempts that led to it (none if it was given back)."""
 
     claimed: Claimed
     decision: Decision
-    attempt: Attempt | None = None
+    attempts: tuple[Attempt, ...] = ()
 
     def to_json(self) -> str:
         """Write it as settle.lua takes it."""
         ask: dict[str, Any] = {"id": self.claimed.id, "fence": self.claimed.fence}
         ask |= _transition(self.decision)
-        if self.attempt is not None:
-            ask["entry"] = _entry(self.attempt, ask)
-            if self.attempt.verdict in {Verdict.UNREACHABLE, Verdict.LOST_ANSWER}:
-                ask["answered"] = False
+        if self.attempts:
+            ask["entry"] = "\n".join(_entry(attempt) for attempt in self.attempts)
+            ask["answered"] = self.attempts[-1].verdict not in {Verdict.UNREACHABLE, Verdict.LOST_ANSWER}
         if self.decision.hold is not None:
             ask["hold"] = _hold(self.decision.hold)
         if self.decision.streak is not None:
@@ -112,11 +122,18 @@ def _transition(decision: Decision) -> dict[str, Any]:
             return {"to": "unknown", "reason": reason}
 
 
-def _entry(attempt: Attempt, ask: dict[str, Any]) -> str:
-    line = {key: value for key, value in asdict(attempt).items() if value not in ("", {}, None)}
-    if line.pop("counted", False) is False:
+def _entry(attempt: Attempt) -> str:
+    line: dict[str, Any] = {"event": "attempt", "n": attempt.n, "at": attempt.at, "ms": attempt.ms}
+    line["verdict"] = attempt.verdict
+    if attempt.status is not None:
+        line["status"] = attempt.status
+    if attempt.message:
+        line["message"] = attempt.message
+    if attempt.field_errors:
+        line["field_errors"] = {name: list(told) for name, told in attempt.field_errors.items()}
+    if not attempt.counted:
         line["counted"] = False
-    return json.dumps({"event": "attempt", **line, "to": ask["to"]}, separators=(",", ":"))
+    return json.dumps(line, separators=(",", ":"))
 
 
 class Work:
@@ -163,6 +180,22 @@ class Work:
         """List jobs whose lease has ended."""
         return Call("ended_leases", self._queues[:1], [limit], _read_lost)
 
+    def token(self, who: str, fetch_ms: int) -> Call[SharedToken]:
+        """Read the shared token, or be the one who fetches it."""
+        return Call("token", self._queues[:1], [who, fetch_ms], _read_token)
+
+    def put_token(self, who: str, sealed: bytes, life_ms: int, refresh_ms: int) -> Call[int]:
+        """Share a fetched token; gives its generation, 0 if it came too late."""
+        return Call("token_put", self._queues[:1], [who, sealed, life_ms, refresh_ms, "", 0], int)
+
+    def put_token_failure(self, who: str, failure: str, life_ms: int) -> Call[int]:
+        """Share that a token could not be had, for a moment, so that not every worker asks anew."""
+        return Call("token_put", self._queues[:1], [who, "", 0, 0, failure, life_ms], int)
+
+    def drop_token(self, generation: int) -> Call[bool]:
+        """Drop the shared token that was refused, unless a newer one has come meanwhile."""
+        return Call("token_drop", self._queues[:1], [generation], bool)
+
     def promote(self) -> Call[int]:
         """Let go what is due, paced by Redis' clock; gives how many."""
         args: list[Argument] = [DUE_A_SECOND, RELEASED_A_SECOND, self._lease_ms, *self._bells()]
@@ -178,6 +211,11 @@ class Work:
         for state, retention in retention_ms.items():
             args += (state, retention)
         return Call("sweep", self._queues[:1], args, int)
+
+
+def _read_token(answer: list[bytes]) -> SharedToken:
+    sealed, generation, left, to_fetch, failure = answer
+    return SharedToken(sealed, int(generation), int(left), to_fetch == b"1", failure)
 
 
 def _read_claimed(row: Sequence[bytes], probe: bytes, verdict: bytes) -> Claimed:

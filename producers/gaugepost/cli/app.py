@@ -1,0 +1,147 @@
+"""The group of all commands: a table of names, each loaded only when it is called.
+
+gaugepost knows neither its workers nor celery: commands that live there stand here as text, so that `--help` lists
+them all within half a second on a machine that has only the client.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from gaugepost.cli.common import Exit, Failure, told_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_OURS = frozenset({"gaugepost", "gaugepost_tasks", "gaugepost_workers", "gaugepost_simulator"})
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Where a command's function is (`module:name`), its line in `--help`, and the extra that it needs."""
+
+    target: str
+    line: str
+    extra: str = "cli"
+    panel: str = "Jobs"
+    passes_on: bool = False
+    """Whether options it does not know are for somebody behind it."""
+
+
+_PARTS = "The parts"
+
+COMMANDS: dict[str, Command] = {
+    "enqueue": Command("gaugepost.cli.enqueue:enqueue", "Queue jobs from a file of JSON lines, or from stdin."),
+    "job": Command("gaugepost.cli.job:job", "Show everything about one job."),
+    "jobs": Command("gaugepost.cli.jobs:jobs", "List jobs, by state and more."),
+    "cancel": Command("gaugepost.cli.cancel:cancel", "Cancel jobs that have not been sent."),
+    "schema": Command("gaugepost.cli.schema:schema", "Print the JSON Schema of every job."),
+    "status": Command(
+        "gaugepost.cli.status:status", "Show each region: what waits, why, and for how long.", panel="Operation"
+    ),
+    "check": Command(
+        "gaugepost_workers.commands:check", "Check settings, Redis and credentials.", "worker", "Operation"
+    ),
+    "demo": Command(
+        "gaugepost_workers.commands:demo",
+        "Run everything on this machine, with one job of every kind.",
+        "worker,simulator,embedded",
+        _PARTS,
+    ),
+    "up": Command("gaugepost_workers.commands:up", "Run all parts: workers, beat and Flower.", "worker", _PARTS),
+    "worker": Command("gaugepost_workers.commands:worker", "Run a worker of one region.", "worker", _PARTS),
+    "beat": Command("gaugepost_workers.commands:beat", "Run the beat that lets go what is due.", "worker", _PARTS),
+    "flower": Command("gaugepost_workers.commands:flower", "Run Flower, the dashboard of jobs.", "worker", _PARTS),
+    "simulate": Command(
+        "gaugepost.cli.simulate:simulate", "Run the CustomerGauge simulator alone.", "simulator", _PARTS, passes_on=True
+    ),
+}
+
+
+def _missing(error: ModuleNotFoundError, name: str) -> Failure:
+    """Tell an import that failed for want of an extra; a module of our own that is missing is a bug and stays one."""
+    if (error.name or "").partition(".")[0] in _OURS:
+        raise error
+    return Failure(Exit.USAGE, f"gaugepost {name} needs more: pip install 'gaugepost[{COMMANDS[name].extra}]'")
+
+
+def load(name: str) -> TyperCommand:
+    """Import one command's function and make a command of it. Raises Failure if its extra is not installed."""
+    command = COMMANDS[name]
+    module, _, attribute = command.target.partition(":")
+    try:
+        function: Callable[..., Any] = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise _missing(error, name) from None
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True} if command.passes_on else None
+    alone = typer.Typer(add_completion=False)
+    alone.command(name, context_settings=settings)(function)
+    return cast("TyperCommand", typer.main.get_command(alone))
+
+
+class Gaugepost(TyperGroup):
+    """All commands by name. Each is a line of help until it is called."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - typer's own
+        super().__init__(**attributes)
+        for name, command in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=command.line, rich_help_panel=command.panel))
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - typer's own
+        """List them in the order of the table: those used most first."""
+        return list(COMMANDS)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - typer's own
+        """Load the command that is called, and no other."""
+        if args and args[0] in COMMANDS:
+            self.add_command(load(args[0]), args[0])
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> None:  # noqa: ANN401 - typer's own
+        """Run the command; a number it returns is the exit code."""
+        with told_errors():
+            try:
+                code = super().invoke(ctx)
+            except ModuleNotFoundError as error:  # imported as late as in the command itself
+                raise _missing(error, ctx.invoked_subcommand) from None
+        if isinstance(code, int) and code:
+            raise typer.Exit(code)
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it
+    if value:
+        sys.stdout.write(f"gaugepost {version('gaugepost')}\n")
+        raise typer.Exit
+
+
+def _root(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Deliver jobs to CustomerGauge.
+
+    Settings come from the environment (GAUGEPOST_REDIS_URL and others) and from a .env file. Every listing has
+    --json. Exit codes: 0 done, 1 it ran and something failed, 2 the call or the input is wrong, 3 Redis cannot be
+    reached.
+    """
+
+
+def build() -> Gaugepost:
+    """Make the group."""
+    app = typer.Typer(cls=Gaugepost, add_completion=False, no_args_is_help=True)
+    app.callback()(_root)
+    return cast("Gaugepost", typer.main.get_command(app))
+
+
+def run() -> None:
+    """Run the command line on this process' arguments."""
+    build()(prog_name="gaugepost")

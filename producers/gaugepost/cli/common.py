@@ -1,0 +1,195 @@
+"""What all commands share: exit codes, one telling of errors, notes on stderr, rows on stdout, the way to the ledger."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gaugepost import embedded
+from gaugepost.client import Producer
+from gaugepost.errors import GaugepostError, InvalidJob, SettingsError, StoreUnreachable
+from gaugepost.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from rich.console import Console
+
+    from gaugepost.ledger import Ledger
+    from gaugepost.regions import Region
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+class Exit(IntEnum):
+    """Exit codes: a contract (interface.md, section 5). 130 is the shell's own for Ctrl-C."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NO_REDIS = 3
+    INTERRUPTED = 130
+
+
+class Kind(StrEnum):
+    """The kinds of job, as choices of an option."""
+
+    RECORD = "record"
+    PERSONAL_LINK = "personal_link"
+    CLOSE_LOOP = "close_loop"
+    RESPONSE = "response"
+    FILE = "file"
+    FILE_DELETE = "file_delete"
+
+
+class Failure(Exception):  # noqa: N818 - it is how a command ends, not what went wrong
+    """Ends a command with a message on stderr and an exit code."""
+
+    def __init__(self, code: Exit, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def printable(text: str) -> str:
+    """Take control characters out of text that came from outside: a terminal would obey them."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def note(message: str) -> None:
+    """Tell something beside the output: one line on stderr."""
+    sys.stderr.write(printable(message) + "\n")
+
+
+def exit_code(error: BaseException) -> Exit:
+    """Return the exit code of an error."""
+    match error:
+        case Failure():
+            return error.code
+        case StoreUnreachable():
+            return Exit.NO_REDIS
+        case SettingsError() | InvalidJob():
+            return Exit.USAGE
+        case _:
+            return Exit.FAILED
+
+
+@contextmanager
+def told_errors() -> Iterator[None]:
+    """Turn what may go wrong into a line on stderr and an exit code. Bugs keep their traceback."""
+    try:
+        yield
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except BrokenPipeError:  # `gaugepost jobs | head`: the reader had enough, which is no failure
+        _drop_stdout()
+        raise typer.Exit(Exit.DONE) from None
+    except (Failure, GaugepostError) as error:
+        note(str(error))
+        raise typer.Exit(exit_code(error)) from None
+
+
+def _drop_stdout() -> None:
+    """Keep the interpreter from flushing into the closed pipe when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def open_producer() -> Producer:
+    """Open the ledger as the environment says; say so if that is the embedded Redis. Raises SettingsError."""
+    settings = Settings.load()
+    if settings.redis_url is None:
+        note(f"using the embedded Redis of {embedded.home()}")
+    return Producer(settings)
+
+
+class Cells:
+    """The regions that a command asks, one after another.
+
+    Where each region has its own Redis, one that is down does not keep the others from being asked: it is named on
+    stderr, left out from then on, and `check` makes the command end with exit code 3.
+    """
+
+    def __init__(self, producer: Producer, only: Region | None = None) -> None:
+        regions = producer.settings.regions
+        if only is not None and only not in regions:
+            raise Failure(Exit.USAGE, f"--region: {only} is not one of GAUGEPOST_REGIONS ({', '.join(regions)})")
+        self.regions = (only,) if only else regions
+        self.down: dict[Region, StoreUnreachable] = {}
+        self._producer = producer
+        url = producer.settings.redis_url
+        self._apart = url is not None and "{region}" in url.get_secret_value()
+
+    def ledgers(self) -> Iterator[Ledger]:
+        """Walk those that answered so far; ask each of them under `asking`."""
+        for region in self.regions:
+            if region not in self.down:
+                yield self._producer.ledger(region)
+
+    @contextmanager
+    def asking(self, region: Region) -> Iterator[None]:
+        """Set a region aside if it cannot be reached. Raises StoreUnreachable where all regions share one Redis."""
+        try:
+            yield
+        except StoreUnreachable as error:
+            if not self._apart:
+                raise
+            note(f"{region}: {error}")
+            self.down[region] = error
+
+    def check(self) -> None:
+        """Raise Failure if a region could not be reached."""
+        if self.down:
+            raise Failure(Exit.NO_REDIS, f"not reached: {', '.join(self.down)}")
+
+
+def write_row(row: Mapping[str, Any]) -> None:
+    """Write one object on a line of stdout. ASCII only: it can be read whatever the locale."""
+    sys.stdout.write(json.dumps(row, separators=(", ", ": ")) + "\n")
+
+
+def write_rows(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write these objects, and let whoever reads have them now."""
+    for row in rows:
+        write_row(row)
+    sys.stdout.flush()
+
+
+def console() -> Console:
+    """Return the console of tables on stdout; NO_COLOR is rich's business. A pipe gets whole lines, however long."""
+    from rich.console import Console  # noqa: PLC0415 - --json and errors do without rich
+
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def clock(ms: float | None, *, now: datetime | None = None) -> str:
+    """Write a time for people: local, with the day unless it is today."""
+    if ms is None:
+        return ""
+    moment, today = datetime.fromtimestamp(ms / 1000, UTC).astimezone(), now or datetime.now(UTC)
+    same_day = moment.date() == today.astimezone().date()
+    return moment.strftime("%H:%M:%S" if same_day else "%d %b %H:%M")
+
+
+def clock_of(text: str | None) -> str:
+    """Write a time that comes as ISO 8601 for people."""
+    return clock(datetime.fromisoformat(text).timestamp() * 1000) if text else ""
+
+
+def age(seconds: float | None) -> str:
+    """Write a length of time for people, in its two largest units."""
+    if seconds is None:
+        return ""
+    parts, rest = [], int(seconds)
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        number, rest = divmod(rest, length)
+        if number or parts or unit == "s":
+            parts.append(f"{number}{unit}")
+    return " ".join(parts[:2])

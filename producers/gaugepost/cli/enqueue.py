@@ -1,0 +1,109 @@
+"""`gaugepost enqueue`: check all lines, then send them in batches; with `--wait`, wait until every job has ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from gaugepost.cli.common import Exit, Failure, note, open_producer
+from gaugepost.cli.lines import Checked, Line, batches, check, fit_jobs, opened
+from gaugepost.cli.progress import bar
+from gaugepost.cli.sending import Sender
+from gaugepost.cli.waiting import Watch
+from gaugepost.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gaugepost.client import Producer
+    from gaugepost.errors import InvalidJob
+
+_LONG_BYTES, _LONG_LINES = 2_000_000, 2_000
+
+
+def enqueue(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON lines, one job each; - is stdin.")],
+    skip_invalid: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REJECTS",
+            help="Enqueue the others, and write the lines that are refused to this file, as they are.",
+        ),
+    ] = None,
+    *,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Print each job's line when it has ended, with verdict and result.")
+    ] = False,
+) -> int:
+    """Queue jobs from JSON lines; prints one line a job.
+
+    All lines are checked first: if one is refused, it is named on stderr and nothing is enqueued, unless
+    --skip-invalid is given. Sending a file again is safe where its jobs have an idempotency_key.
+
+    Example: gaugepost enqueue jobs.jsonl --skip-invalid rejects.jsonl > receipts.jsonl
+    """
+    regions = Settings.load().regions
+    with opened(file) as stream, rejects_to(skip_invalid, stream) as rejects:
+        checked = _check(stream, rejects, regions)
+        if checked.bad and rejects is None:
+            raise Failure(Exit.USAGE, f"{_lines(checked.bad)} refused; nothing was enqueued")
+        if not checked.good:
+            note(f"no job to enqueue in {file}")
+            return Exit.FAILED if checked.bad else Exit.DONE
+        with open_producer() as producer:
+            all_well = _send(producer, stream, checked, wait=wait)
+    return Exit.DONE if all_well and not checked.bad else Exit.FAILED
+
+
+def _lines(number: int) -> str:
+    return "1 line was" if number == 1 else f"{number:,} lines were"
+
+
+@contextmanager
+def rejects_to(path: Path | None, stream: IO[bytes]) -> Iterator[IO[bytes] | None]:
+    """Open the file of refused lines, empty. Raises Failure, before anything is done."""
+    with ExitStack() as stack:
+        try:
+            if path is not None and path.exists() and os.path.samestat(path.stat(), os.fstat(stream.fileno())):
+                raise Failure(Exit.USAGE, f"{path}: is the input itself")
+            rejects = stack.enter_context(path.open("wb")) if path is not None else None
+        except OSError as error:
+            raise Failure(Exit.USAGE, f"{path}: cannot be written: {error.strerror}") from None
+        yield rejects
+
+
+def _check(stream: IO[bytes], rejects: IO[bytes] | None, regions: tuple[Region, ...]) -> Checked:
+    def keep(data: bytes) -> None:
+        if rejects is not None:
+            rejects.write(data)
+
+    def refuse(line: Line, problem: InvalidJob) -> None:
+        note(f"line {line.number}: {problem}")
+        keep(line.data)
+
+    size = os.fstat(stream.fileno()).st_size
+    with bar("checking", size, worth=_LONG_BYTES) as advance:
+        checked = check(stream, regions, refuse, keep, advance)
+    if rejects is not None:
+        rejects.flush()  # it is on disk before the others are sent
+    return checked
+
+
+def _send(producer: Producer, stream: IO[bytes], checked: Checked, *, wait: bool) -> bool:
+    """Send all that is fit; True unless a job that was waited for ended otherwise than delivered."""
+    watch = Watch(producer) if wait else None
+    sender = Sender(producer, watch)
+    jobs = fit_jobs(stream, checked, producer.settings.regions)
+    with _bar_beside_rows("enqueuing", checked.good) as advance:
+        for batch in batches(jobs):
+            sender.send(batch)
+            advance(len(batch))
+    if watch is None:
+        return True
+    with _bar_beside_rows("waiting", checked.good) as advance:
+        return watch.run(advance)

@@ -1,0 +1,35 @@
+"""Progress on stderr, for work that takes long enough to want to see it, and only if a person is there to see it."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Advance = "Callable[[int], None]"
+
+
+def _no_bar(_: int) -> None:
+    """Stand in for a bar that nobody would see."""
+
+
+@contextmanager
+def bar(title: str, total: int, *, worth: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar while the block runs, if `total` is at least `worth`; yields a function that advances it.
+
+    None if stdout is the terminal too and rows go there: the rows are progress enough.
+    """
+    if total < worth or not sys.stderr.isatty():
+        yield _no_bar
+        return
+    from rich.console import Console  # noqa: PLC0415 - most calls show no bar
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    # Rows that go to a file must not be redirected to the terminal with the bar.
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda step: progress.update(task, advance=step)

@@ -1,0 +1,204 @@
+"""What happens after each verdict: the other half of policy.md's table. Pure: only the ledger carries it out.
+
+A job meets one of these ends at each attempt: delivered, parked on its schedule, kept by a hold, put back because
+the hold of its region has used up the attempt, dead, or unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, assert_never
+
+from gaugepost.transitions import (
+    Dead,
+    Decision,
+    Delivered,
+    Held,
+    HoldSpec,
+    Parked,
+    Requeued,
+    Streak,
+    Transition,
+    Unknown,
+)
+from gaugepost.verdict import Verdict
+
+from gaugepost_tasks.backoff import delay_ms, family_of, probes_ms, schedule_of, throttle_probes_ms
+from gaugepost_tasks.messages import NOTHING, Judgement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gaugepost.jobs import JobBase
+    from gaugepost.transitions import Attempt
+
+_V = Verdict
+_ENTIRE_REGION = ""
+_STREAK_LIMIT = 5
+_SERVER_STREAK = "server"
+_SERVER_TROUBLE = family_of(_V.SERVER_ERROR)
+GIVE_UP_MS = 48 * 3600 * 1000
+"""How long a job waits for its mapping to be mended."""
+
+NOTE_TWICE = "the answer to an earlier sending was lost: the note may stand twice"
+LINK_LOST = "link lost"
+ANSWER_LOST = "answer lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a job besides its newest answer.
+
+    `attempts`: earlier ones since it was enqueued or last replayed. `ever_lost`: one of all its earlier attempts
+    lost its answer. `probe`: the scope of the hold that it is the probe of, `probe_about` the verdict of that hold
+    (None: taken to be what the answer is about). `held_ms`: how long its mapping's hold has kept it. `rand` is in
+    [0, 1). `schedules`: verdict → waits in seconds, from the settings.
+    """
+
+    job: JobBase
+    attempts: Sequence[Attempt] = ()
+    ever_lost: bool = False
+    probe: str | None = None
+    probe_about: Verdict | None = None
+    held_ms: int = 0
+    rand: float = 0.5
+    schedules: Mapping[str, Sequence[float]] = field(default_factory=lambda: NOTHING)
+
+    @property
+    def mapping_scope(self) -> str:
+        """Scope of a hold on this job's mapping."""
+        return f"configuration:{self.job.mapping}"
+
+    def probes(self, scope: str, verdict: Verdict) -> bool:
+        """Tell whether the job went out as the probe of a hold of this scope that is about this verdict."""
+        return self.probe == scope and self.probe_about in {None, verdict}
+
+
+def decide(judgement: Judgement, facts: Facts) -> Decision:
+    """Decide what becomes of a job. Total: there is a decision for each verdict, kind and `on_unknown`."""
+    return replace(_row(judgement, facts), ends_streaks=_ended_streaks(judgement.verdict, facts.job))
+
+
+def missing_credentials(needs: Literal["oauth", "api_key"], setting_name: str) -> Decision:
+    """Decide on a job whose credentials nobody has set: it and its like wait, nothing was sent."""
+    scope, reason = f"credentials:{needs}", f"{setting_name} is not set"
+    hold = HoldSpec(scope, reason, _V.REFUSED_CREDENTIALS, probes_ms("credentials", 0.5))
+    return Decision(Held(scope, reason), counted=False, hold=hold)
+
+
+def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911 - a row a verdict
+    verdict = judgement.verdict
+    match verdict:
+        case _V.DELIVERED | _V.DELIVERED_IN_PART:
+            return Decision(Delivered(judgement.result, judgement.warnings + _late_warnings(facts)))
+        case _V.UNAUTHENTICATED:
+            return Decision(Requeued(), counted=False)
+        case _V.REFUSED_CREDENTIALS:
+            hold = HoldSpec(_ENTIRE_REGION, "credentials", verdict, probes_ms("credentials", facts.rand))
+            return Decision(Requeued(), counted=False, hold=hold)
+        case _V.THROTTLED:
+            probes = throttle_probes_ms(judgement.retry_after_s, facts.rand)
+            return Decision(Requeued(), counted=False, hold=HoldSpec(_ENTIRE_REGION, verdict.value, verdict, probes))
+        case _V.UNKNOWN_MAPPING | _V.WRONG_MAPPING_TYPE:
+            return _mapping_fault(verdict, facts)
+        case _V.MAPPING_DRIFT:
+            return _mapping_drift(facts)
+        case (
+            _V.NO_CAMPAIGN
+            | _V.UNRECOGNISED_422
+            | _V.UNRECOGNISED_400
+            | _V.UNRECOGNISED_404
+            | _V.UNRECOGNISED_200
+        ):  # fmt: skip
+            return Decision(_backed_off(verdict, facts))
+        case _V.SERVER_ERROR | _V.UNREACHABLE | _V.LOST_ANSWER:
+            return _server_trouble(verdict, facts)
+        case _V.DUPLICATE if facts.job.kind == "personal_link" and facts.ever_lost:
+            return Decision(Unknown(LINK_LOST))
+        case _V.DUPLICATE | _V.MISSING_FIELD | _V.INVALID_VALUE | _V.TOO_LARGE | _V.BAD_FILE:
+            return Decision(Dead(verdict))
+        case _ as never:  # pragma: no cover
+            assert_never(never)
+
+
+def _late_warnings(facts: Facts) -> tuple[str, ...]:
+    return (NOTE_TWICE,) if facts.ever_lost and getattr(facts.job, "note", None) else ()
+
+
+def _backed_off(verdict: Verdict, facts: Facts) -> Parked | Dead:
+    """Park on the verdict's schedule, or bury when that is used up: `unreachable` never is, nothing was sent."""
+    schedule = schedule_of(verdict, facts.schedules)
+    step = _step(verdict, facts.attempts)
+    if verdict is _V.UNREACHABLE:
+        step = min(step, len(schedule) - 1)
+    delay = delay_ms(schedule, step, facts.rand)
+    return Dead(verdict) if delay is None else Parked(delay, verdict.value)
+
+
+def _step(verdict: Verdict, attempts: Sequence[Attempt]) -> int:
+    """Count the earlier tries that add up with this one; one that found nobody adds to the waits of its own sort."""
+    family = family_of(verdict)
+    return sum(
+        attempt.verdict in family and (attempt.counted or attempt.verdict is verdict is _V.UNREACHABLE)
+        for attempt in attempts
+    )
+
+
+def _mapping_hold(verdict: Verdict, facts: Facts) -> HoldSpec:
+    return HoldSpec(facts.mapping_scope, verdict.value, verdict, probes_ms("mapping", facts.rand))
+
+
+def _mapping_fault(verdict: Verdict, facts: Facts) -> Decision:
+    """Hold the configuration, and the job with it for 48 hours at most. No mapping, no hold: then it is dead."""
+    if facts.job.mapping is None:
+        return Decision(Dead(verdict))
+    kept = Held(facts.mapping_scope, verdict.value, GIVE_UP_MS)
+    transition: Transition = Dead(verdict) if facts.held_ms >= GIVE_UP_MS else kept
+    return Decision(transition, counted=False, hold=_mapping_hold(verdict, facts))
+
+
+def _mapping_drift(facts: Facts) -> Decision:
+    """Back off by itself; five in a row of one configuration are a fault of the mapping and not of five jobs."""
+    verdict = _V.MAPPING_DRIFT
+    if facts.job.mapping is None:
+        return Decision(_backed_off(verdict, facts))
+    if facts.probes(facts.mapping_scope, verdict):
+        return _mapping_fault(verdict, facts)
+    streak = Streak(_drift_streak(facts.job), _STREAK_LIMIT, _mapping_hold(verdict, facts))
+    return Decision(_backed_off(verdict, facts), streak=streak)
+
+
+def _server_trouble(verdict: Verdict, facts: Facts) -> Decision:
+    """Park, or leave to a person what may not go out twice; five in a row hold the region.
+
+    Under that hold only its probe goes out, and spends no try. All three verdicts are one hold, named for
+    `server_error`, so that a probe which fails in another of the three ways does not lift it.
+    """
+    breaker = HoldSpec(
+        _ENTIRE_REGION, f"breaker: {verdict}", _V.SERVER_ERROR, probes_ms("breaker", facts.rand)
+    )  # fmt: skip
+    probing = facts.probes(_ENTIRE_REGION, _V.SERVER_ERROR)
+    transition: Transition
+    match verdict, facts.job.on_unknown, facts.job.kind:
+        case _V.LOST_ANSWER, "hold", _:
+            transition = Unknown(ANSWER_LOST)
+        case _V.LOST_ANSWER, _, "file":
+            transition = _backed_off(verdict, facts)  # looked up in the statistics when its time comes
+        case _:
+            transition = Requeued() if probing else _backed_off(verdict, facts)
+    if probing:
+        return Decision(transition, counted=False, hold=breaker)
+    counted = verdict is not _V.UNREACHABLE
+    return Decision(transition, counted, streak=Streak(_SERVER_STREAK, _STREAK_LIMIT, breaker))
+
+
+def _drift_streak(job: JobBase) -> str:
+    return f"drift:{job.mapping}"
+
+
+def _ended_streaks(verdict: Verdict, job: JobBase) -> tuple[str, ...]:
+    """Any real answer ends the server's streak; only a delivery ends that of a mapping's drift."""
+    if verdict in _SERVER_TROUBLE:
+        return ()
+    delivered = verdict in {_V.DELIVERED, _V.DELIVERED_IN_PART} and job.mapping is not None
+    return (_SERVER_STREAK, _drift_streak(job)) if delivered else (_SERVER_STREAK,)

@@ -1,0 +1,47 @@
+"""`record`: PUT Records. Source: PUT Records, `../shared/api/customergauge.md` section 5."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from gaugepost_tasks.dialects import UNREADABLE, document, read_laravel_refusal
+from gaugepost_tasks.messages import Answer, Endpoints, Request, common_headers
+from gaugepost_tasks.readings import Garbled, Reading, Taken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gaugepost.jobs import PersonalLink, Record
+
+
+def build(job: Record, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
+    """Write `{"configuration", "record": {heading: value}}`."""
+    return mapped_request(job, endpoints.records, job_id)
+
+
+def read(job: Record, answer: Answer) -> Reading:  # noqa: ARG001 - one shape for all kinds
+    """Any 2xx is taken: the body of success is empty, and JSON in its place does no harm unless it lists errors."""
+    said = document(answer.body) if answer.body.strip() else None
+    if said is UNREADABLE:
+        return Garbled()
+    refusal = read_laravel_refusal(said)
+    if answer.ok:
+        return refusal if not isinstance(refusal, Garbled) and refusal.field_errors else Taken()
+    return refusal
+
+
+def cells(job: Record | PersonalLink) -> Mapping[str, object]:
+    """Return what the request carries, by the names under which it is sent."""
+    return {"configuration": job.configuration, "record": True, **job.record}
+
+
+def mapped_request(job: Record | PersonalLink, url: str, job_id: str) -> Request:
+    """Write a request through an inbound mapping: PUT Records and PUT Personal Link have one form."""
+    return json_request("PUT", url, job_id, {"configuration": job.configuration, "record": job.record})
+
+
+def json_request(method: str, url: str, job_id: str, data: object) -> Request:
+    """Write a JSON request that goes out with a Bearer token."""
+    body = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return Request(method, url, common_headers(job_id, "application/json"), body, "bearer")

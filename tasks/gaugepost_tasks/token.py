@@ -1,0 +1,93 @@
+"""OAuth2 client credentials: how a region's Bearer token is asked for, and what may come back.
+
+Source: OAuth2 token, `../shared/api/customergauge.md` section 4. `expires_in` is in no source, so nothing here
+depends on it. Of a failed token call nothing of any job was sent: an answer lost here is `unreachable` for the job.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlencode
+
+from gaugepost.verdict import Verdict
+
+from gaugepost_tasks.dialects import document, read_laravel_refusal
+from gaugepost_tasks.messages import Answer, Endpoints, Judgement, Request
+from gaugepost_tasks.readings import Refusal
+from gaugepost_tasks.redact import Redactor
+from gaugepost_tasks.verdicts import throttled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Exchanger(Protocol):
+    """What `http.HttpClient` is to this module."""
+
+    def exchange(self, request: Request, credential_header: str) -> Answer:
+        """Send a request and return what came back."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """Either a token, with the seconds it says it lasts (None: it does not say), or why there is none."""
+
+    token: str | None = field(default=None, repr=False)
+    expires_in_s: float | None = None
+    judgement: Judgement | None = None
+
+
+def fetch_token(
+    client: Exchanger, endpoints: Endpoints, client_id: str, client_secret: str, *, now: float
+) -> TokenAnswer:
+    """Ask for a token once; `now` is Unix seconds, to read a Retry-After that is a date."""
+    answer = client.exchange(build(endpoints, client_id, client_secret), "")
+    return read(answer, now=now, secrets=(client_id, client_secret))
+
+
+def build(endpoints: Endpoints, client_id: str, client_secret: str) -> Request:
+    """Write the form `grant_type=client_credentials&client_id=…&client_secret=…`."""
+    form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
+    headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+    return Request("POST", endpoints.token, headers, urlencode(form).encode("ascii"), "none")
+
+
+def read(answer: Answer, *, now: float, secrets: Sequence[str] = ()) -> TokenAnswer:
+    """Read `access_token` and, tolerantly, `expires_in`. `secrets` are taken out of what an error says."""
+    said = document(answer.body)
+    token = said.get("access_token") if isinstance(said, dict) else None
+    usable = isinstance(token, str) and token.isascii() and token.isprintable() and bool(token.strip())
+    if answer.ok and not answer.failure and not answer.truncated and isinstance(said, dict) and usable:
+        return TokenAnswer(str(token), _lifetime(said.get("expires_in")))
+    refusal = read_laravel_refusal(said)
+    message = Redactor(secrets).clean(refusal.message) if isinstance(refusal, Refusal) else ""
+    return TokenAnswer(judgement=_judge(answer, message, now))
+
+
+def _judge(answer: Answer, message: str, now: float) -> Judgement:
+    if answer.failure:
+        return Judgement(Verdict.UNREACHABLE, f"no token: {answer.detail}")
+    told = f"token endpoint: HTTP {answer.status}" + (f", {message}" if message else "")
+    match answer.status:
+        case HTTPStatus.BAD_REQUEST | HTTPStatus.UNAUTHORIZED:
+            return Judgement(Verdict.REFUSED_CREDENTIALS, told)
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return throttled(answer, now)
+        case HTTPStatus.SERVICE_UNAVAILABLE if "retry-after" in answer.headers:
+            return throttled(answer, now)
+        case _:
+            return Judgement(Verdict.SERVER_ERROR, told)
+
+
+def _lifetime(value: object) -> float | None:
+    """Read a number of seconds above zero, be it text; anything else tells nothing."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        seconds = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return seconds if math.isfinite(seconds) and seconds > 0 else None

@@ -1,0 +1,69 @@
+"""What the tests of gaugepost_tasks share: one job of each kind, and answers in few words."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gaugepost.jobs import AnyJob, parse_job
+from gaugepost_tasks.messages import Answer, Endpoints
+from gaugepost_tasks.verdicts import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gaugepost_tasks.messages import Judgement
+
+MAPPING = "53505294-0b20-2509-b15d-c8e377701d66"
+NOW = 1_795_305_600.0  # 2026-11-22 00:00 UTC
+JOBS: dict[str, dict[str, Any]] = {
+    "record": {"configuration": MAPPING, "record": {"Account Name": "ACME", "Email": "joe.doe@example.com"}},
+    "personal_link": {"configuration": MAPPING, "record": {"First Name": "Joe", "Email": "joe.doe@example.com"}},
+    "close_loop": {"number_customergauge": "53499", "status": "progress", "note": "Will get in touch about this"},
+    "response": {"fields": {"CustomerNumber": "1143", "Email": "lee_klameth@directness.net"}},
+    "file_delete": {"upload_id": 12},
+}
+
+
+def make_job(kind: str, **more: Any) -> AnyJob:
+    if kind != "file":
+        return parse_job({"kind": kind, "region": "eu"} | JOBS[kind] | more)
+    told = {"kind": kind, "region": "eu", "family": "transactional", "filename": "march.csv"}
+    told |= {"content_base64": "ZW1haWwKYUBiLmMK"} | more
+    job, _ = parse_job(told).load()  # type: ignore[union-attr]
+    return job
+
+
+def make_answer(status: int, said: Any = b"", **headers: str) -> Answer:
+    body = said if isinstance(said, bytes) else json.dumps(said).encode()
+    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+
+
+def verdict_on(job: AnyJob, answer: Answer, *, fresh_token: bool = False, lost_before: bool = False) -> Judgement:
+    return judge(job, answer, fresh_token=fresh_token, lost_before=lost_before, now=NOW)
+
+
+@pytest.fixture(scope="session")
+def job() -> Callable[..., AnyJob]:
+    """Make a job of a kind; further fields as keywords."""
+    return make_job
+
+
+@pytest.fixture(scope="session")
+def answer() -> Callable[..., Answer]:
+    """Make an answer from a status, a body (bytes, or what is written as JSON) and headers."""
+    return make_answer
+
+
+@pytest.fixture(scope="session")
+def judged() -> Callable[..., Judgement]:
+    """Judge an answer at a fixed time, with a first token and nothing lost before."""
+    return verdict_on
+
+
+@pytest.fixture(scope="session")
+def endpoints() -> Endpoints:
+    """Endpoints of the region eu at CustomerGauge's own hosts."""
+    return Endpoints.of("eu")

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from gaugepost.jobs import JOBS
+from gaugepost_tasks.handlers import HANDLERS, check_handlers
+
+
+def test_every_kind_of_job_has_a_handler_and_every_handler_a_kind():
+    assert list(HANDLERS) == list(JOBS)
+    check_handlers()
+
+
+def test_a_missing_handler_stops_the_boot_and_is_named():
+    rest = {kind: handler for kind, handler in HANDLERS.items() if kind != "file_delete"}
+    with pytest.raises(RuntimeError, match="file_delete"):
+        check_handlers(rest)
+
+
+def test_a_handler_without_a_kind_stops_the_boot_and_is_named():
+    with pytest.raises(RuntimeError, match="fax"):
+        check_handlers(HANDLERS | {"fax": HANDLERS["file"]})
+
+
+def test_cells_are_what_is_sent_under_the_names_it_is_sent_under(job):
+    assert set(HANDLERS["record"].cells(job("record"))) == {"configuration", "record", "Account Name", "Email"}
+    assert HANDLERS["file_delete"].cells(job("file_delete")) == {"id": 12}
+    assert HANDLERS["file"].cells(job("file")) == {}

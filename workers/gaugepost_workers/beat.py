@@ -1,0 +1,81 @@
+"""Beat only ticks: every second or so it puts one message a tick into each region's queue of ticks.
+
+The work of a tick is one atomic script on Redis' own clock, so any number of beats may run, in one directory too (no
+state file is written). Celery's expiry would not keep ticks from piling up where no worker reads them, since the Redis
+transport looks at it only on receipt; so a tick is pushed only if its queue is short.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from celery import Celery
+from celery.beat import ScheduleEntry, Scheduler
+from celery.schedules import schedule
+from gaugepost.bell import Bell
+from gaugepost.connection import connect
+from gaugepost.keys import Keys
+from gaugepost.settings import Settings
+from redis.exceptions import RedisError
+
+from gaugepost_workers.app import TICKS
+
+if TYPE_CHECKING:
+    from gaugepost.regions import Region
+
+log = structlog.get_logger("gaugepost.beat")
+
+_SHORT = 2 * len(TICKS)
+_LONGEST_SLEEP_S = 1
+
+
+class TickScheduler(Scheduler):
+    """Celery's scheduler without its state file, ticking into every region's own Redis."""
+
+    def __init__(self, app: Celery, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - celery's own
+        settings = Settings.load()
+        self._regions = {str(region): _Region(settings, region) for region in settings.regions}
+        super().__init__(app, *args, **kwargs)
+
+    def setup_schedule(self) -> None:
+        """Make an entry of every tick in every region."""
+        for region in self._regions:
+            for name, every in TICKS.items():
+                entry = f"{name} {region}"
+                self.schedule[entry] = ScheduleEntry(
+                    entry, name, schedule=schedule(every), args=(region,), app=self.app
+                )
+
+    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **_: Any) -> None:  # noqa: ANN401, ARG002, FBT001, FBT002 - celery's signature
+        """Push one tick. A region whose Redis is away misses it; the next one is never far."""
+        if advance:
+            entry = self.reserve(entry)
+        try:
+            self._regions[entry.args[0]].push(entry.task)
+        except RedisError as error:
+            log.warning("tick not sent", tick=entry.name, error=type(error).__name__)
+
+    @property
+    def producer(self) -> Any:  # noqa: ANN401 - celery's own
+        """Celery would connect here to publish; ticks go another way."""
+        return None
+
+
+class _Region:
+    def __init__(self, settings: Settings, region: Region) -> None:
+        self._client: Any = connect(settings, region)
+        self._queue = Keys(region).tick_queue
+        self._bells = {name: Bell(self._queue, name) for name in TICKS}
+
+    def push(self, tick: str) -> None:
+        if self._client.llen(self._queue) < _SHORT:
+            self._client.lpush(self._queue, self._bells[tick]())
+
+
+def run_beat() -> None:
+    """Tick until stopped by a signal."""
+    app = Celery("gaugepost-beat", set_as_current=False)
+    app.conf.update(enable_utc=True, timezone="UTC", worker_hijack_root_logger=False)
+    scheduler = f"{TickScheduler.__module__}:{TickScheduler.__name__}"
+    app.Beat(scheduler=scheduler, max_interval=_LONGEST_SLEEP_S, loglevel="WARNING", quiet=True).run()

@@ -1,0 +1,71 @@
+"""What `gaugepost check` looks at: Redis and the credentials of each region. No record is sent."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.connection import connect
+from gaugepost.ledger.scripts import our_errors
+from gaugepost_tasks.http import HttpClient
+from gaugepost_tasks.messages import Endpoints
+from gaugepost_tasks.token import fetch_token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gaugepost.regions import Region
+    from gaugepost.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at."""
+
+    region: str
+    what: str
+    ok: bool
+    detail: str
+
+    def __str__(self) -> str:
+        """Read as `ok    eu  token: 0.2 s`."""
+        return f"{'ok    ' if self.ok else 'FAILED'}  {self.region}  {self.what}: {self.detail}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as `check --json` shows it."""
+        return asdict(self)
+
+
+def checks(settings: Settings) -> Iterator[Check]:
+    """Look at each region. Raises StoreUnreachable if Redis cannot be reached: nothing else matters then."""
+    http = HttpClient(connect_timeout=settings.connect_timeout, read_timeout=settings.read_timeout, pool_size=1)
+    for region in settings.regions:
+        yield _redis(settings, region)
+        yield _token(settings, region, http)
+        api_key = settings.credentials(region).api_key
+        told = "set; the API has no call that would prove it without sending" if api_key else "not set"
+        yield Check(region, "api_key", api_key is not None, told)
+
+
+def _redis(settings: Settings, region: Region) -> Check:
+    with connect(settings, region) as client, our_errors():
+        info: Any = client.info()
+    policy = info.get("maxmemory_policy", "noeviction")
+    durable = bool(info.get("aof_enabled"))
+    told = f"{info['redis_version']}, append-only file {'on' if durable else 'OFF'}, {policy}"
+    return Check(region, "redis", durable and policy == "noeviction", told)
+
+
+def _token(settings: Settings, region: Region, http: HttpClient) -> Check:
+    credentials = settings.credentials(region)
+    if credentials.client_id is None or credentials.client_secret is None:
+        return Check(region, "token", ok=False, detail="client id or secret is not set")
+    endpoints = Endpoints.of(region, auth_url=settings.auth_url)
+    client_id, client_secret = (
+        secret.get_secret_value() for secret in (credentials.client_id, credentials.client_secret)
+    )
+    refusal = fetch_token(http, endpoints, client_id, client_secret, now=time.time()).judgement
+    if refusal is not None:
+        return Check(region, "token", ok=False, detail=f"{refusal.verdict}: {refusal.message}")
+    return Check(region, "token", ok=True, detail="granted")

@@ -1,0 +1,97 @@
+"""The commands that need more than the client: what `gaugepost worker`, `beat`, `flower`, `up` and `check` call."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Annotated
+
+import typer
+from gaugepost.connection import redis_url
+from gaugepost.regions import Region  # noqa: TC002 - typer reads it at run time
+from gaugepost.settings import Settings
+
+from gaugepost_workers.logs import set_up_logs
+
+
+def worker(
+    region: Annotated[Region, typer.Option(help="the region it serves")],
+    concurrency: Annotated[int, typer.Option(min=1, help="exchanges at a time in a process")] = 16,
+    processes: Annotated[int, typer.Option(min=1, help="processes; one that dies is started anew")] = 1,
+) -> None:
+    """Deliver the jobs of one region. Example: gaugepost worker --region eu --concurrency 32 --processes 2."""
+    from gaugepost_workers.worker import Worker, run_processes  # noqa: PLC0415 - celery takes a while to import
+
+    set_up_logs()
+    settings = Settings.load()
+    redis_url(settings, region)  # an embedded Redis lives as long as the one who started it: this process
+    if processes > 1:
+        arguments = ["worker", "--region", region, "--concurrency", str(concurrency)]
+        raise typer.Exit(run_processes(arguments, processes))
+    raise typer.Exit(Worker(settings, region, concurrency).run())
+
+
+def beat() -> None:
+    """Tick. Any number of beats may run; without one, parked jobs stay parked. Example: gaugepost beat."""
+    from gaugepost_workers.beat import run_beat  # noqa: PLC0415
+
+    set_up_logs()
+    run_beat()
+
+
+def flower(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port of its pages")] = 5555,
+    region: Annotated[Region | None, typer.Option(help="whose Redis to watch, if each region has its own")] = None,
+) -> None:
+    """Show workers and jobs in Flower, on this machine's loopback. Example: gaugepost flower --port 5555."""
+    from gaugepost_workers.app import make_app  # noqa: PLC0415
+
+    settings = Settings.load()
+    watched = region or settings.regions[0]
+    app = make_app(watched, redis_url(settings, watched))
+    app.start(["flower", "--address=127.0.0.1", f"--port={port}", "--logging=warning"])
+
+
+def up(
+    concurrency: Annotated[int, typer.Option(min=1, help="exchanges at a time in a region")] = 16,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port of Flower's pages")] = 5555,
+) -> None:
+    """Run all parts on this machine, against the configured endpoints. Example: gaugepost up."""
+    from gaugepost_workers.worker import Supervisor  # noqa: PLC0415
+
+    set_up_logs()
+    settings = Settings.load()
+    for region in settings.regions:
+        redis_url(settings, region)
+    raise typer.Exit(Supervisor(parts(settings, concurrency, port)).run())
+
+
+def parts(settings: Settings, concurrency: int, port: int) -> list[list[str]]:
+    """Return the command of each part: a worker a region, beat, Flower."""
+    start = [sys.executable, "-m", "gaugepost_workers"]
+    workers = [[*start, "worker", "--region", region, "--concurrency", str(concurrency)] for region in settings.regions]
+    return [*workers, [*start, "beat"], [*start, "flower", "--port", str(port)]]
+
+
+def check(
+    as_json: Annotated[bool, typer.Option("--json", help="one object a line")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Check settings, Redis and credentials; sends no record. Example: gaugepost check."""
+    from gaugepost_workers.check import checks  # noqa: PLC0415
+
+    failed = False
+    for found in checks(Settings.load()):
+        failed = failed or not found.ok
+        line = json.dumps(found.to_dict()) if as_json else str(found)
+        sys.stdout.write(line + os.linesep)
+    raise typer.Exit(1 if failed else 0)
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="leave it running, and say where Flower is")] = False,  # noqa: FBT002
+) -> None:
+    """Show it all on this machine alone: one job of every kind and every failure class, and what became of each."""
+    from gaugepost_workers.demo import run_demo  # noqa: PLC0415
+
+    raise typer.Exit(run_demo(keep=keep))

@@ -1,0 +1,210 @@
+"""Takes one claimed job to CustomerGauge: a straight line, `prepare → send → judge → decide`.
+
+Knows nothing of queues, parcels or threads: it gets a claimed job and returns what should become of it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from gaugepost.errors import StoreError
+from gaugepost.ledger import Settlement
+from gaugepost.transitions import Attempt, Dead, Decision, Requeued
+from gaugepost.verdict import Verdict
+from gaugepost_tasks.handlers import HANDLERS
+from gaugepost_tasks.messages import Answer, Endpoints, Judgement, Request, credential_header
+from gaugepost_tasks.policy import Facts, decide, missing_credentials
+from gaugepost_tasks.token import fetch_token
+from gaugepost_tasks.verdicts import judge
+
+from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gaugepost.ledger import Claimed, Ledger
+    from gaugepost.settings import Settings
+    from gaugepost_tasks.http import HttpClient
+
+log = structlog.get_logger("gaugepost.attempt")
+
+
+class NotNow(Exception):  # noqa: N818
+    """Raised just before the first byte: the upload slot is taken, so nothing was sent."""
+
+
+class NotOurs(Exception):  # noqa: N818
+    """Raised just before the first byte: the lease is lost, so the job is somebody else's now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """One answer, judged: what an attempt's line on the record is made from."""
+
+    answer: Answer
+    judgement: Judgement
+    at: int
+
+
+class Courier:
+    """Delivers the jobs of one region. Thread-safe."""
+
+    def __init__(self, ledger: Ledger, http: HttpClient, settings: Settings) -> None:
+        self._ledger = ledger
+        self._http = http
+        self._schedules = settings.backoff
+        self._region = ledger.region
+        self._endpoints = Endpoints.of(
+            ledger.region, auth_url=settings.auth_url, imports_url=settings.imports_url, api_url=settings.api_url
+        )
+        credentials = settings.credentials(ledger.region)
+        self._api_key = credentials.api_key.get_secret_value() if credentials.api_key else None
+        self._tokens: Tokens | None = None
+        if credentials.client_id is not None and credentials.client_secret is not None:
+            client_id, client_secret = (
+                credentials.client_id.get_secret_value(),
+                credentials.client_secret.get_secret_value(),
+            )
+            self._tokens = Tokens(
+                ledger,
+                client_secret,
+                lambda: fetch_token(http, self._endpoints, client_id, client_secret, now=time.time()),
+                settings.connect_timeout + settings.read_timeout + 1,
+            )
+        self._missing_id = credentials.client_id is None
+
+    def has(self, needs: str) -> bool:
+        """Tell whether the credential of this name (`oauth` or `api_key`) is set."""
+        return self._tokens is not None if needs == "oauth" else self._api_key is not None
+
+    def deliver(self, claimed: Claimed) -> Settlement | None:
+        """Take one job to its endpoint; None if it turned out to be somebody else's.
+
+        Never raises: whatever goes wrong in here is a verdict too, so that no job is lost to a fault of ours.
+        """
+        try:
+            return self._deliver(claimed)
+        except NotNow:
+            return Settlement(claimed, Decision(Requeued(), counted=False))
+        except NotOurs:
+            return None
+        except StoreError:  # before the first byte: nothing was sent, and nothing can be settled just now
+            return Settlement(claimed, Decision(Requeued(), counted=False))
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{where.name} in {where.filename}:{where.lineno}"
+            log.error("fault", job=claimed.id, kind=claimed.job.kind, error=type(error).__name__, where=place)  # noqa: TRY400
+            judgement = Judgement(Verdict.SERVER_ERROR, f"a fault in gaugepost: {type(error).__name__}")
+            return self._settlement(claimed, [_Exchange(Answer(None), judgement, _now_ms())])
+
+    def _deliver(self, claimed: Claimed) -> Settlement:
+        job = claimed.job
+        if not self.has(job.needs):
+            return Settlement(claimed, missing_credentials(job.needs, self._missing_setting(job.needs)))
+        content = self._ledger.content(claimed.id) if job.kind == "file" else None
+        if job.kind == "file" and content is None:
+            return Settlement(claimed, Decision(Dead(Verdict.BAD_FILE)))
+        request = HANDLERS[job.kind].build(job, self._endpoints, claimed.id, content)
+        return self._settlement(claimed, self._exchanges(claimed, request))
+
+    def _missing_setting(self, needs: str) -> str:
+        region = self._region.upper()
+        if needs == "api_key":
+            return f"{region}_API_KEY"
+        return f"{region}_CLIENT_ID" if self._missing_id else f"{region}_CLIENT_SECRET"
+
+    def _exchanges(self, claimed: Claimed, request: Request) -> list[_Exchange]:
+        """Send it; once again with a fresh token if the one it went out with was refused."""
+        if self._tokens is None or request.auth == "api_key":
+            return [self._exchange(claimed, request, self._api_key or "", fresh_token=True)]
+        done: list[_Exchange] = []
+        try:
+            token = self._tokens.get()
+            done.append(self._exchange(claimed, request, token.value, fresh_token=False))
+            if done[0].judgement.verdict is Verdict.UNAUTHENTICATED:
+                done.append(self._exchange(claimed, request, self._next(token).value, fresh_token=True))
+        except TokenUnavailable as error:
+            done.append(_Exchange(Answer(None), error.judgement, _now_ms()))
+        return done
+
+    def _next(self, refused: Token) -> Token:
+        assert self._tokens is not None  # noqa: S101 - only called with tokens
+        self._tokens.drop(refused)
+        return self._tokens.get()
+
+    def _exchange(self, claimed: Claimed, request: Request, credential: str, *, fresh_token: bool) -> _Exchange:
+        at = _now_ms()
+        before = (lambda: self._mark(claimed)) if claimed.job.once else None
+        answer = self._http.exchange(request, credential_header(request.auth, credential), before)
+        lost_before = _ever_lost(claimed)
+        judgement = judge(claimed.job, answer, fresh_token=fresh_token, lost_before=lost_before, now=time.time())
+        return _Exchange(answer, judgement, at)
+
+    def _mark(self, claimed: Claimed) -> None:
+        done, _ = self._ledger.mark(claimed)
+        if done == 0:
+            raise NotNow
+        if done < 0:
+            raise NotOurs
+
+    def _settlement(self, claimed: Claimed, exchanges: list[_Exchange]) -> Settlement:
+        last = exchanges[-1]
+        decision = decide(last.judgement, facts(claimed, self._schedules))
+        first = claimed.history.last_n + 1
+        attempts = tuple(
+            _attempt(first + i, exchange, counted=decision.counted and exchange is last)
+            for i, exchange in enumerate(exchanges)
+        )
+        for attempt in attempts:
+            log.info(
+                "attempt",
+                job=claimed.id,
+                kind=claimed.job.kind,
+                region=str(self._region),
+                n=attempt.n,
+                status=attempt.status,
+                verdict=str(attempt.verdict),
+                ms=attempt.ms,
+            )
+        return Settlement(claimed, decision, attempts)
+
+
+def _ever_lost(claimed: Claimed) -> bool:
+    return any(attempt.verdict is Verdict.LOST_ANSWER for attempt in claimed.history.attempts())
+
+
+def facts(claimed: Claimed, schedules: Mapping[Verdict, Sequence[float]]) -> Facts:
+    """Gather what the policy looks at, beside the answer itself."""
+    return Facts(
+        job=claimed.job,
+        attempts=claimed.history.since_replay(),
+        ever_lost=_ever_lost(claimed),
+        probe=claimed.probe,
+        probe_about=claimed.probe_verdict,
+        rand=random.random(),  # noqa: S311 - jitter
+        schedules={str(verdict): waits for verdict, waits in schedules.items()},
+    )
+
+
+def _attempt(n: int, exchange: _Exchange, *, counted: bool) -> Attempt:
+    answer, judgement = exchange.answer, exchange.judgement
+    return Attempt(
+        n=n,
+        at=exchange.at,
+        ms=answer.ms,
+        status=answer.status,
+        verdict=judgement.verdict,
+        message=judgement.message,
+        counted=counted,
+        field_errors=judgement.field_errors,
+    )
+
+
+def _now_ms() -> int:
+    """Return the time for the record; nothing is decided by it."""
+    return int(time.time() * 1000)

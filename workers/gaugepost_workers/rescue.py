@@ -1,0 +1,56 @@
+"""Takes back what lost workers held: jobs whose lease has ended.
+
+A job that must not go out twice and has no sending mark was not sent: it goes back as it was. Any other may have been
+sent, so what happens is what the policy says of a lost answer. Whoever settles first wins: the worker, should it still
+live, or this; the fencing token lets only one of them.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+from gaugepost.ledger import Settlement
+from gaugepost.transitions import Attempt, Decision, Requeued
+from gaugepost.verdict import Verdict
+from gaugepost_tasks.messages import Judgement
+from gaugepost_tasks.policy import decide
+
+from gaugepost_workers.courier import facts
+
+if TYPE_CHECKING:
+    from gaugepost.ledger import Ledger, Lost
+
+log = structlog.get_logger("gaugepost.rescue")
+
+_LOST = Judgement(Verdict.LOST_ANSWER, "the worker that held it was lost")
+
+
+def judge_lost(lost: Lost, schedules: dict[Verdict, tuple[float, ...]]) -> Settlement:
+    """Decide what becomes of one job whose lease ended in a worker's hands."""
+    claimed = lost.claimed
+    if lost.once and not lost.marked:
+        return Settlement(claimed, Decision(Requeued(), counted=False))
+    decision = decide(_LOST, facts(claimed, schedules))
+    attempt = Attempt(
+        n=claimed.history.last_n + 1,
+        at=int(time.time() * 1000),
+        ms=0,
+        status=None,
+        verdict=Verdict.LOST_ANSWER,
+        message=_LOST.message,
+        counted=decision.counted,
+    )
+    return Settlement(claimed, decision, (attempt,))
+
+
+def rescue(ledger: Ledger, schedules: dict[Verdict, tuple[float, ...]]) -> list[Settlement]:
+    """Take back a bounded number of jobs whose lease has ended; return those that were taken back."""
+    settlements = [judge_lost(lost, schedules) for lost in ledger.ended_leases()]
+    if not settlements:
+        return []
+    done = ledger.settle(settlements, rescue=True)
+    rescued = [settlement for settlement, accepted in zip(settlements, done, strict=True) if accepted]
+    log.warning("rescued", jobs=len(rescued))
+    return rescued

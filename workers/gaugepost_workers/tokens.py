@@ -1,0 +1,147 @@
+"""The region's shared access token: fetched once by one worker, refreshed early, dropped by everyone when refused.
+
+It lies encrypted in Redis, under a key that only those can derive who have the client secret anyway. A thread that
+finds a good token in this process asks nobody.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from gaugepost.verdict import Verdict
+from gaugepost_tasks.messages import Judgement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gaugepost.ledger import Ledger, SharedToken
+    from gaugepost_tasks.token import TokenAnswer
+
+_FAILURE_MS = 1_000  # how long a failed fetch speaks for all: longer than a herd's arrival, shorter than any hold
+_LONGEST_LIFE_S = 3_600.0  # "only valid for up to 1 hour" (PUT Close the Loop), whatever the answer promises
+_REFRESH_BEFORE_S = 300.0
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token; `generation` tells it from those before and after it."""
+
+    value: str
+    generation: int
+
+    def __repr__(self) -> str:
+        """Tell which it is, and not what it is."""
+        return f"Token(generation={self.generation})"
+
+
+class TokenUnavailable(Exception):  # noqa: N818
+    """No token could be had; `judgement` says why, in the words of the policy."""
+
+    def __init__(self, judgement: Judgement) -> None:
+        super().__init__(str(judgement.verdict))
+        self.judgement = judgement
+
+
+def _seal(region: str, client_secret: str) -> Fernet:
+    key = HKDF(hashes.SHA256(), 32, None, f"gaugepost token {region}".encode()).derive(client_secret.encode())
+    return Fernet(base64.urlsafe_b64encode(key))
+
+
+def _refresh_after(life_s: float) -> float:
+    """Refresh five minutes before the end of an hour, later in a longer life, at nine tenths of a short one."""
+    return max(life_s - _REFRESH_BEFORE_S, life_s * 0.9)
+
+
+class Tokens:
+    """Gives the threads of one worker process their token."""
+
+    def __init__(
+        self, ledger: Ledger, client_secret: str, fetch: Callable[[], TokenAnswer], fetch_timeout_s: float
+    ) -> None:
+        self._ledger = ledger
+        self._fetch = fetch
+        self._fetch_ms = int(fetch_timeout_s * 1000) + 1_000
+        self._fernet = _seal(ledger.region, client_secret)
+        self._who = uuid.uuid4().hex
+        self._lock = threading.Lock()
+        self._token: Token | None = None
+        self._ask_again_at = 0.0
+
+    def get(self) -> Token:
+        """Return a token. Raises TokenUnavailable, StoreError."""
+        token = self._token
+        if token is not None and time.monotonic() < self._ask_again_at:
+            return token
+        with self._lock:
+            if self._token is None or time.monotonic() >= self._ask_again_at:
+                self._token = self._ask()
+            return self._token
+
+    def drop(self, token: Token) -> None:
+        """Drop a token that was refused, for everyone, unless a newer one has come meanwhile. Raises StoreError."""
+        with self._lock:
+            if self._token is not None and self._token.generation <= token.generation:
+                self._token = None
+        self._ledger.drop_token(token.generation)
+
+    def _ask(self) -> Token:
+        deadline = time.monotonic() + 2 * self._fetch_ms / 1000
+        while True:
+            shared = self._ledger.token(self._who, self._fetch_ms)
+            if shared.to_fetch:
+                return self._fetch_and_share()
+            known = self._unseal(shared)
+            if known is not None:
+                return known
+            if shared.failure:
+                raise TokenUnavailable(_read_failure(shared.failure))
+            if time.monotonic() > deadline:
+                raise TokenUnavailable(Judgement(Verdict.UNREACHABLE, "no worker brought a token in time"))
+            time.sleep(_POLL_S)
+
+    def _unseal(self, shared: SharedToken) -> Token | None:
+        if not shared.sealed:
+            return None
+        try:
+            value = self._fernet.decrypt(shared.sealed).decode()
+        except InvalidToken:  # sealed under another client secret: it is not ours to use
+            self._ledger.drop_token(shared.generation)
+            return None
+        self._keep(shared.left_ms / 1000)
+        return Token(value, shared.generation)
+
+    def _keep(self, left_s: float) -> None:
+        """Ask Redis again now and then: the token ends, or somebody refreshes it early."""
+        self._ask_again_at = time.monotonic() + min(left_s, max(1.0, left_s / 10), 30.0)
+
+    def _fetch_and_share(self) -> Token:
+        answer = self._fetch()
+        if answer.token is None:
+            judgement = answer.judgement or Judgement(Verdict.SERVER_ERROR, "no token")
+            self._ledger.put_token_failure(self._who, _write_failure(judgement), _FAILURE_MS)
+            raise TokenUnavailable(judgement)
+        life_s = min(answer.expires_in_s or _LONGEST_LIFE_S, _LONGEST_LIFE_S)
+        sealed = self._fernet.encrypt(answer.token.encode())
+        refresh_ms = int(_refresh_after(life_s) * 1000)
+        generation = self._ledger.put_token(self._who, sealed, int(life_s * 1000), refresh_ms)
+        self._keep(life_s)
+        return Token(answer.token, generation)
+
+
+def _write_failure(judgement: Judgement) -> str:
+    return json.dumps({"v": judgement.verdict, "m": judgement.message, "r": judgement.retry_after_s})
+
+
+def _read_failure(text: bytes) -> Judgement:
+    found = json.loads(text)
+    return Judgement(Verdict(found["v"]), found["m"], retry_after_s=found["r"])
