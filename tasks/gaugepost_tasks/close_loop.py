@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gaugepost_tasks.dialects import document, read_laravel_refusal, yes
+from gaugepost_tasks.dialects import json_document, read_laravel_refusal, yes
 from gaugepost_tasks.readings import Garbled, Reading, Taken
 from gaugepost_tasks.record import json_request
 
@@ -29,7 +29,7 @@ def read(job: CloseLoop, answer: Answer) -> Reading:
 
     A part that was not sent may well be false. A part the answer does not name is not counted as refused.
     """
-    said = document(answer.body)
+    said = json_document(answer.body)
     if not answer.ok:
         return read_laravel_refusal(said)
     data = said.get("data") if isinstance(said, dict) else None

@@ -26,9 +26,13 @@ _MAX_DEPTH = 8
 
 
 def document(body: bytes) -> Any:  # noqa: ANN401 - any JSON
-    """Read a body as JSON, or as XML turned into JSON's shapes; UNREADABLE if it is neither."""
-    if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        return _xml(body)
+    """Read a body of v4.1 as JSON, or as XML turned into JSON's shapes; UNREADABLE if it is neither."""
+    stripped = body.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return _xml(stripped) if stripped.startswith(b"<") else json_document(body)
+
+
+def json_document(body: bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Read a body of v7, which speaks JSON only; UNREADABLE if it is none."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

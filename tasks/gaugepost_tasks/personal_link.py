@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gaugepost_tasks.dialects import document, read_laravel_refusal, whole_number
+from gaugepost_tasks.dialects import json_document, read_laravel_refusal, whole_number
 from gaugepost_tasks.readings import Garbled, Reading, Taken
 from gaugepost_tasks.record import cells, mapped_request
 from gaugepost_tasks.redact import plain
@@ -27,7 +27,7 @@ def read(job: PersonalLink, answer: Answer) -> Reading:  # noqa: ARG001 - one sh
 
     The result is `number_customergauge` (int, left out if it is none), `survey_link`, `survey_link_short`.
     """
-    said = document(answer.body)
+    said = json_document(answer.body)
     if not answer.ok:
         return read_laravel_refusal(said)
     data = said.get("data") if isinstance(said, dict) else None

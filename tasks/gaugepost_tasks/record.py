@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from gaugepost_tasks.dialects import UNREADABLE, document, read_laravel_refusal
+from gaugepost_tasks.dialects import UNREADABLE, json_document, read_laravel_refusal
 from gaugepost_tasks.messages import Answer, Endpoints, Request, common_headers
 from gaugepost_tasks.readings import Garbled, Reading, Taken
 
@@ -22,7 +22,7 @@ def build(job: Record, endpoints: Endpoints, job_id: str, content: bytes | None 
 
 def read(job: Record, answer: Answer) -> Reading:  # noqa: ARG001 - one shape for all kinds
     """Any 2xx is taken: the body of success is empty, and JSON in its place does no harm unless it lists errors."""
-    said = document(answer.body) if answer.body.strip() else None
+    said = json_document(answer.body) if answer.body.strip() else None
     if said is UNREADABLE:
         return Garbled()
     refusal = read_laravel_refusal(said)

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from gaugepost.verdict import Verdict
 
-from gaugepost_tasks.dialects import document, read_laravel_refusal
+from gaugepost_tasks.dialects import json_document, read_laravel_refusal
 from gaugepost_tasks.messages import Answer, Endpoints, Judgement, Request
 from gaugepost_tasks.readings import Refusal
 from gaugepost_tasks.redact import Redactor
@@ -57,7 +57,7 @@ def build(endpoints: Endpoints, client_id: str, client_secret: str) -> Request:
 
 def read(answer: Answer, *, now: float, secrets: Sequence[str] = ()) -> TokenAnswer:
     """Read `access_token` and, tolerantly, `expires_in`. `secrets` are taken out of what an error says."""
-    said = document(answer.body)
+    said = json_document(answer.body)
     token = said.get("access_token") if isinstance(said, dict) else None
     usable = isinstance(token, str) and token.isascii() and token.isprintable() and bool(token.strip())
     if answer.ok and not answer.failure and not answer.truncated and isinstance(said, dict) and usable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -15,13 +15,15 @@ from gaugepost.cli.lines import Checked, Line, batches, check, fit_jobs, opened
 from gaugepost.cli.progress import bar
 from gaugepost.cli.sending import Sender
 from gaugepost.cli.waiting import Watch
+from gaugepost.errors import GaugepostError
 from gaugepost.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gaugepost.client import Producer
     from gaugepost.errors import InvalidJob
+    from gaugepost.regions import Region
 
 _LONG_BYTES, _LONG_LINES = 2_000_000, 2_000
 
@@ -96,14 +98,21 @@ def _check(stream: IO[bytes], rejects: IO[bytes] | None, regions: tuple[Region, 
 
 def _send(producer: Producer, stream: IO[bytes], checked: Checked, *, wait: bool) -> bool:
     """Send all that is fit; True unless a job that was waited for ended otherwise than delivered."""
+    jobs = batches(fit_jobs(stream, checked, producer.settings.regions))
     watch = Watch(producer) if wait else None
-    sender = Sender(producer, watch)
-    jobs = fit_jobs(stream, checked, producer.settings.regions)
-    with _bar_beside_rows("enqueuing", checked.good) as advance:
-        for batch in batches(jobs):
-            sender.send(batch)
-            advance(len(batch))
-    if watch is None:
-        return True
-    with _bar_beside_rows("waiting", checked.good) as advance:
-        return watch.run(advance)
+    try:
+        with _bar_unless_rows_show("enqueuing", checked.good) as advance:
+            Sender(producer, watch).send(jobs, advance)
+        if watch is None:
+            return True
+        with _bar_unless_rows_show("waiting", checked.good) as advance:
+            return watch.run(advance)
+    except (GaugepostError, Failure, KeyboardInterrupt):
+        if watch is not None:
+            watch.abandon()
+        raise
+
+
+def _bar_unless_rows_show(title: str, lines: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Show a bar for many lines, unless the rows scroll by on the same terminal."""
+    return bar(title, lines, worth=sys.maxsize if sys.stdout.isatty() else _LONG_LINES)

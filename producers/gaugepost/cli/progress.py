@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Advance = "Callable[[int], None]"
-
-
 def _no_bar(_: int) -> None:
     """Stand in for a bar that nobody would see."""
 
 
 @contextmanager
 def bar(title: str, total: int, *, worth: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar while the block runs, if `total` is at least `worth`; yields a function that advances it.
-
-    None if stdout is the terminal too and rows go there: the rows are progress enough.
-    """
+    """Show a bar while the block runs, if `total` is at least `worth`; yields a function that advances it."""
     if total < worth or not sys.stderr.isatty():
         yield _no_bar
         return

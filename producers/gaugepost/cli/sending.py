@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gaugepost.cli.common import Failure, note, write_rows
+from gaugepost.cli.common import Exit, Failure, note, write_rows
 from gaugepost.cli.lines import changed
 from gaugepost.errors import GaugepostError, InvalidJob, StoreUnreachable
 from gaugepost.ledger import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gaugepost.cli.lines import Numbered
     from gaugepost.cli.waiting import Watch
@@ -34,6 +34,14 @@ class Row:
         return {"line": self.line, "id": one.id, "state": str(one.state), "duplicate": one.duplicate}
 
 
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    """A job on its way in and the line it came from."""
+
+    line: int
+    entry: Entry
+
+
 @dataclass(slots=True)
 class Sender:
     """Sends to the regions' ledgers: rows go to stdout, or to `watch` if they are waited for."""
@@ -41,24 +49,62 @@ class Sender:
     producer: Producer
     watch: Watch | None = None
     count: int = 0
-    _asked: list[int] = field(default_factory=list)
+    _open: list[int] = field(default_factory=list)
     """The lines whose fate hangs on an answer that has not come."""
 
-    def send(self, jobs: Iterable[Sequence[Numbered]]) -> None:
-        """Send all batches, in order. Says on stderr what was accepted if it cannot go on."""
+    def send(self, jobs: Iterable[Sequence[Numbered]], sent: Callable[[int], None] = lambda _: None) -> None:
+        """Send all batches, in order; `sent` hears of each. Says on stderr what was accepted if it cannot go on."""
         try:
             for batch in jobs:
                 self._send(batch)
-        except (GaugepostError, Failure, OSError, KeyboardInterrupt) as error:
-            self._account(error)
+                sent(len(batch))
+        except BrokenPipeError:
+            self._account()
+            raise Failure(Exit.FAILED, "stdout was closed before all was enqueued") from None
+        except (GaugepostError, Failure, OSError, KeyboardInterrupt):
+            self._account()
             raise
 
     def _send(self, batch: Sequence[Numbered]) -> None:
         rows: list[Row] = []
-        entries = [(numbered.line, _entry(numbered)) for numbered in batch]
+        entries = [_Numbered(numbered.line, _entry(numbered)) for numbered in batch]
         try:
-            for region in dict.fromkeys(entry.job.region for _, entry in entries):
-                rows += self._send_to(region, [pair for pair in entries if pair[1].job.region == region])
+            for region in dict.fromkeys(one.entry.job.region for one in entries):
+                rows += self._send_to(region, [one for one in entries if one.entry.job.region == region])
         finally:
             self.count += len(rows)
             self._give(sorted(rows, key=lambda row: row.line))
+
+    def _send_to(self, region: Region, group: Sequence[_Numbered]) -> list[Row]:
+        """Send what goes to one region: all of it is accepted, or nothing, or the answer does not come."""
+        ledger = self.producer.ledger(region)
+        self._open = [one.line for one in group]
+        try:
+            accepted = ledger.enqueue([one.entry for one in group])
+        except StoreUnreachable:
+            raise
+        except GaugepostError:
+            self._open = []
+            raise
+        self._open = []
+        return [Row(one.line, region, receipt) for one, receipt in zip(group, accepted, strict=True)]
+
+    def _give(self, rows: Sequence[Row]) -> None:
+        if self.watch is None:
+            write_rows(row.to_dict() for row in rows)
+        else:
+            self.watch.add(rows)
+
+    def _account(self) -> None:
+        """Say where it stopped."""
+        told = f"{self.count:,} lines were accepted"
+        if self._open:
+            told += f"; no answer came for {len(self._open):,} more (lines {self._open[0]:,} to {self._open[-1]:,})"
+        note(f"{told}; the rest was not. Enqueuing all of it again is safe for jobs with an idempotency_key.")
+
+
+def _entry(numbered: Numbered) -> Entry:
+    try:
+        return Entry.of(numbered.job)
+    except InvalidJob as problem:
+        raise changed(numbered.line, problem) from None

@@ -15,7 +15,9 @@ def test_each_region_has_the_hosts_the_documentation_shows():
 
 
 def test_templates_may_carry_a_path_and_a_slash_at_their_end():
-    local = Endpoints.of("au", api_url="http://127.0.0.1:9/api/{region}/", imports_url="http://h/x", auth_url="http://h//")
+    local = Endpoints.of(
+        "au", api_url="http://127.0.0.1:9/api/{region}/", imports_url="http://h/x", auth_url="http://h//"
+    )
     assert local.close_loop == "http://127.0.0.1:9/api/au/v7/rest/close-loop/status"
     assert local.records == "http://h/x/records/"
     assert local.token == "http://h/oauth2/token"

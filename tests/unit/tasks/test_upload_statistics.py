@@ -51,7 +51,9 @@ def test_rows_in_xml_are_read_alike(answer):
 
 
 def test_a_file_is_found_by_its_name_and_the_newest_of_several_wins(answer):
-    rows = [ROW | {"id": n, "source_filename": name} for n, name in ((3, "a"), (5, "b"), (9, "a"), (None, "a"), (4, "a"))]
+    rows = [
+        ROW | {"id": n, "source_filename": name} for n, name in ((3, "a"), (5, "b"), (9, "a"), (None, "a"), (4, "a"))
+    ]
     uploads = statistics.read(answer(200, {"Data": [*rows, "junk"]}))
     assert statistics.find(uploads, "a").id == 9
     assert statistics.find(uploads, "c") is None

@@ -177,7 +177,9 @@ def test_a_refusal_that_no_row_knows_is_counted_by_the_nearest_status(job, answe
 
 @pytest.mark.parametrize("kind", HANDLERS)
 @pytest.mark.parametrize("status", [200, 400, 404, 422])
-@pytest.mark.parametrize("body", [b"<html><body>Sorry</body></html>", b'{"data": ', b"plain", b"[1]", b"\xff\xfe", b"<a"])
+@pytest.mark.parametrize(
+    "body", [b"<html><body>Sorry</body></html>", b'{"data": ', b"plain", b"[1]", b"\xff\xfe", b"<a"]
+)
 def test_what_the_endpoint_never_answers_is_the_servers_trouble(job, answer, judged, kind, status, body):
     if (kind, status, body) == ("record", 200, b"[1]"):
         return
@@ -256,7 +258,9 @@ def test_a_422_with_a_message_alone_is_read_by_it(job, answer, judged):
 
 
 def test_what_is_kept_of_a_refusal_shows_no_personal_data(job, answer, judged):
-    body = said("joe.doe@example.com of Acme (+31 20 123 4567) is bad", Email=["joe.doe@example.com is bad: jane@x.org"])
+    body = said(
+        "joe.doe@example.com of Acme (+31 20 123 4567) is bad", Email=["joe.doe@example.com is bad: jane@x.org"]
+    )
     got = judged(job("record"), answer(422, body))
     assert got.message == "[…] of […] ([…]) is bad"
     assert got.field_errors == {"Email": ("[…] is bad: […]",)}
@@ -380,7 +384,9 @@ def test_a_duplicate_link_stays_a_duplicate_for_the_policy_to_decide(job, answer
 
 # Whatever comes.
 
-BODIES = st.binary() | st.sampled_from([b"[" * 100_000, b"<a>" * 50_000, b'{"message":"\\ud800","errors":{"\\ud800":["x"]}}'])
+BODIES = st.binary() | st.sampled_from(
+    [b"[" * 100_000, b"<a>" * 50_000, b'{"message":"\\ud800","errors":{"\\ud800":["x"]}}']
+)
 MEMBERS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

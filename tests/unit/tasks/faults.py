@@ -1,0 +1,162 @@
+"""A server that answers as it is told, byte by byte, and can fail in all the ways that connections fail."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import re
+import socket
+import ssl
+import struct
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Step = "Callable[[socket.socket, Server], bool]"
+"""One way to answer one request; tells whether the connection goes on."""
+
+
+def says(raw: bytes, *, go_on: bool = True) -> Step:
+    def answer(sock: socket.socket, server: Server) -> bool:
+        sock.sendall(raw)
+        return go_on
+
+    return answer
+
+
+def ok(body: bytes = b"fine", *, go_on: bool = True) -> Step:
+    return says(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body), go_on=go_on)
+
+
+def resets(raw: bytes = b"") -> Step:
+    """Answer a part and then break the connection with RST."""
+
+    def answer(sock: socket.socket, server: Server) -> bool:
+        sock.sendall(raw)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return False
+
+    return answer
+
+
+def stalls(raw: bytes = b"") -> Step:
+    """Answer a part and then nothing, until the server is shut down."""
+
+    def answer(sock: socket.socket, server: Server) -> bool:
+        sock.sendall(raw)
+        server.over.wait(30)
+        return False
+
+    return answer
+
+
+def trickles(raw: bytes) -> Step:
+    """Answer a byte at a time, each well within a read time-out, without an end."""
+
+    def answer(sock: socket.socket, server: Server) -> bool:
+        sock.sendall(raw)
+        while not server.over.wait(0.05):
+            sock.sendall(b"x")
+        return False
+
+    return answer
+
+
+class Server:
+    """Answers each request with the next step; `requests` and `connections` are what it saw."""
+
+    def __init__(self, *steps: Step, tls: ssl.SSLContext | None = None) -> None:
+        self.steps = list(steps)
+        self.tls = tls
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.over = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def url(self) -> str:
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}/path"
+
+    def __enter__(self) -> Self:
+        self._start(self._accept)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _start(self, run: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=run, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        self._listener.settimeout(0.05)
+        while not self.over.is_set():
+            with suppress(OSError):
+                sock, _ = self._listener.accept()
+                self.connections += 1
+                self._start(self._serve, sock)
+
+    def _serve(self, sock: socket.socket) -> None:
+        sock.settimeout(30)
+        with suppress(OSError), sock:
+            if self.tls:
+                sock = self.tls.wrap_socket(sock, server_side=True)
+            with sock:
+                while (raw := self._receive(sock)) and not self.over.is_set():
+                    self.requests.append(raw)
+                    if not self.steps.pop(0)(sock, self):
+                        return
+
+    def _receive(self, sock: socket.socket) -> bytes:
+        """Read one request whole; nothing when the client goes, or the test ends."""
+        raw = b""
+        sock.settimeout(0.05)
+        while not self.over.is_set():
+            head, end, body = raw.partition(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+            if end and len(body) >= int(length[1] if length else 0):
+                sock.settimeout(30)
+                return raw
+            try:
+                got = sock.recv(65536)
+            except TimeoutError:
+                continue
+            if not got:
+                break
+            raw += got
+        return b""
+
+
+def authority(folder: Path, name: str = "127.0.0.1") -> tuple[ssl.SSLContext, str]:
+    """Return a server's TLS context under a certificate signed by itself, and the file to trust it by."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    day = dt.datetime.now(dt.UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(name))])
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), 1, day - dt.timedelta(1), day + dt.timedelta(1))
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / f"{name}.pem"
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + secret)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context, str(file)

@@ -1,0 +1,363 @@
+"""The truth about what was sent, held against a real server that fails in every way a connection can."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import logging
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gaugepost_tasks import http as client_module
+from gaugepost_tasks.http import HttpClient
+from gaugepost_tasks.messages import Request
+
+# Tests are not packages (import-mode=importlib), so the file beside this one is loaded by its path.
+_spec = importlib.util.spec_from_file_location("tasks_faults", Path(__file__).with_name("faults.py"))
+faults = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(faults)
+Server, ok, says, resets, stalls, trickles = (
+    faults.Server, faults.ok, faults.says, faults.resets, faults.stalls, faults.trickles
+)  # fmt: skip
+
+SECRET = "Bearer s3cr3t"
+FULL = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
+
+
+@pytest.fixture
+def client():
+    made = HttpClient(0.5, 0.3, 4, max_answer_bytes=100_000)
+    yield made
+    made.close()
+
+
+def put(url, body=b"body", method="PUT"):
+    return Request(method, url, {"Idempotency-Key": "job-1", "Accept": "application/json"}, body, "bearer")
+
+
+def exchange(client, server, **more):
+    return client.exchange(put(server.url, **more), SECRET)
+
+
+# What goes out and what comes back.
+
+
+def test_an_answer_comes_back_whole(client):
+    with Server(says(b"HTTP/1.1 422 No\r\nX-One: 1\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}")) as server:
+        answer = exchange(client, server)
+    assert (answer.status, answer.body, answer.failure, answer.truncated) == (422, b"{}", None, False)
+    assert (answer.headers["retry-after"], answer.headers["x-one"]) == ("7", "1")
+    assert 0 <= answer.ms < 1000
+
+
+def test_a_request_goes_out_with_its_credential_and_who_sends_it(client):
+    with Server(ok()) as server:
+        exchange(client, server, body=b"x" * 100_000)
+    head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    lines = head.decode().lower().split("\r\n")
+    assert lines[0] == "put /path http/1.1"
+    assert body == b"x" * 100_000
+    assert "authorization: bearer s3cr3t" in lines
+    assert "idempotency-key: job-1" in lines
+    assert "content-length: 100000" in lines
+    assert any(line.startswith("user-agent: gaugepost/") for line in lines)
+    assert not any(line.startswith("cookie") for line in lines)
+
+
+def test_a_request_without_body_or_credential_has_neither(client):
+    with Server(ok()) as server:
+        client.exchange(put(server.url, b"", "DELETE"), "")
+    head = server.requests[0].lower()
+    assert head.startswith(b"delete ")
+    assert not any(name in head for name in (b"authorization", b"content-length", b"transfer-encoding"))
+
+
+def test_connections_are_kept_and_cookies_are_not(client):
+    cookie = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"
+    with Server(says(cookie), ok(), ok()) as server:
+        statuses = [exchange(client, server).status for _ in range(3)]
+    assert (statuses, server.connections) == ([200] * 3, 1)
+    assert not any(b"cookie" in raw.lower() for raw in server.requests)
+
+
+def test_a_connection_idle_for_too_long_is_not_used_again(client, monkeypatch):
+    monkeypatch.setattr(client_module, "MAX_IDLE_S", -1)
+    with Server(ok(), ok()) as server:
+        assert [exchange(client, server).body for _ in range(2)] == [b"fine"] * 2
+    assert server.connections == 2
+
+
+def test_a_kept_connection_that_the_server_closed_costs_nothing(client):
+    with Server(ok(go_on=False), ok()) as server:
+        first = exchange(client, server)
+        for thread in list(server._threads)[1:]:
+            thread.join(5)
+        assert [first.failure, exchange(client, server).failure] == [None, None]
+    assert server.connections == 2
+
+
+def test_a_kept_connection_that_breaks_under_a_request_lost_the_answer(client):
+    with Server(ok(), resets(), ok()) as server:
+        failures = [exchange(client, server).failure for _ in range(3)]
+    assert failures == [None, "lost_answer", None]
+    assert len(server.requests) == 3
+
+
+def test_redirects_are_answers_and_are_not_followed(client):
+    for location in (b"http://127.0.0.1:1/elsewhere", b"no://[bad"):
+        with Server(says(b"HTTP/1.1 307 X\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % location)) as server:
+            assert exchange(client, server).status == 307
+        assert len(server.requests) == 1
+
+
+def test_the_environments_proxies_are_left_alone(client, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "")
+    with Server(ok()) as server:
+        assert exchange(client, server).status == 200
+
+
+def test_an_answer_that_is_packed_unasked_is_unpacked(client):
+    packed = gzip.compress(b"fine")
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+    with Server(says(head + packed), says(head + b"x" * len(packed), go_on=False)) as server:
+        assert exchange(client, server).body == b"fine"
+        assert exchange(client, server).failure == "lost_answer"
+    assert b"accept-encoding: identity" in server.requests[0].lower()
+
+
+def test_a_chunked_answer_is_read_to_its_end(client):
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with Server(says(head + b"4\r\nfine\r\n0\r\n\r\n"), says(head + b"4\r\nfi", go_on=False)) as server:
+        assert exchange(client, server).body == b"fine"
+        assert exchange(client, server).failure == "lost_answer"
+
+
+def test_many_threads_share_one_client(client):
+    with Server(*[ok()] * 64) as server, ThreadPoolExecutor(16) as threads:
+        statuses = list(threads.map(lambda _: exchange(client, server).status, range(64)))
+    assert statuses == [200] * 64
+
+
+# Nothing was sent.
+
+
+def test_nobody_there_is_unreachable(client):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
+    answer = client.exchange(put(url), SECRET)
+    assert (answer.failure, answer.status) == ("unreachable", None)
+    assert answer.detail == "connection refused (ConnectionRefusedError)"
+
+
+def test_a_host_that_does_not_take_the_connection_is_unreachable():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket() as first, socket.socket() as second:
+        for other in (first, second):
+            other.setblocking(False)
+            other.connect_ex(full.getsockname())
+        started = time.monotonic()
+        answer = HttpClient(0.2, 5, 1).exchange(put(f"http://127.0.0.1:{full.getsockname()[1]}/"), SECRET)
+    assert answer.failure == "unreachable"
+    assert time.monotonic() - started < 2
+
+
+def test_a_name_that_is_none_is_unreachable(client):
+    answer = client.exchange(put("http://no-such-host.invalid/"), SECRET)
+    assert answer.failure == "unreachable"
+    assert "host name not found" in answer.detail
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[bad/", "ftp://127.0.0.1/", "http://127.0.0.1:99999/"])
+def test_a_url_that_cannot_be_called_is_unreachable(client, url):
+    assert client.exchange(put(url), SECRET).failure == "unreachable"
+
+
+@pytest.mark.parametrize("credential", ["Bearer s3cr3t\r\nX: y", "Bearer s3cr3t☃", "Bearer s3cr3t\n"])
+def test_a_credential_that_no_header_can_hold_is_neither_sent_nor_shown(client, credential, caplog):
+    caplog.set_level(logging.DEBUG)
+    with Server(ok()) as server:
+        answer = client.exchange(put(server.url), credential)
+    assert (answer.failure, server.requests) == ("unreachable", [])
+    assert "s3cr3t" not in answer.detail + caplog.text
+
+
+def test_connecting_that_took_too_long_sends_nothing(client, monkeypatch):
+    asked = []
+    real = client_module._Connection.connect
+
+    def slow(connection):
+        real(connection)
+        client_module._flying.flight._deadline = time.monotonic() + 0.1
+
+    monkeypatch.setattr(client_module._Connection, "connect", slow)
+    with Server(ok()) as server:
+        answer = client.exchange(put(server.url), SECRET, lambda: asked.append(1))
+    assert (answer.failure, server.requests, asked) == ("unreachable", [], [])
+
+
+# The moment before the first byte.
+
+
+def test_the_first_byte_waits_for_leave_and_asks_once(client):
+    with Server(ok(), ok()) as server:
+        seen = []
+        for _ in range(2):
+            request = put(server.url, b"x" * 50_000)
+            client.exchange(request, SECRET, lambda: seen.append(len(server.requests)))
+    assert seen == [0, 1]
+
+
+@pytest.mark.parametrize("refusal", [RuntimeError("no slot"), BrokenPipeError(), TimeoutError(), KeyboardInterrupt()])
+def test_what_refuses_leave_comes_out_unchanged_and_nothing_is_sent(client, refusal):
+    def refuse():
+        raise refusal
+
+    with Server(ok()) as server:
+        with pytest.raises(type(refusal)) as caught:
+            client.exchange(put(server.url), SECRET, refuse)
+        assert caught.value is refusal
+        assert server.requests == []
+        assert exchange(client, server).status == 200
+
+
+def test_leave_is_not_asked_where_there_is_no_connection(client):
+    def never():
+        raise AssertionError
+
+    assert client.exchange(put("http://127.0.0.1:1/"), SECRET, never).failure == "unreachable"
+
+
+def test_leave_given_too_late_sends_nothing(client):
+    def late():
+        client_module._flying.flight._deadline = time.monotonic() - 1
+
+    with Server(ok()) as server:
+        assert client.exchange(put(server.url), SECRET, late).failure == "unreachable"
+    assert server.requests == []
+
+
+# Something was sent, and the answer lost.
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (says(b"", go_on=False), "closed without an answer"),
+        (resets(), "reset"),
+        (stalls(), "timed out"),
+        (says(b"HTTP/1.1 2", go_on=False), ""),
+        (says(b"\x16\x03nonsense\r\n\r\n", go_on=False), ""),
+        (says(FULL + b"short", go_on=False), "shorter than announced"),
+        (resets(FULL + b"short"), ""),
+        (stalls(FULL + b"short"), "timed out"),
+    ],
+)
+def test_whatever_fails_after_the_first_byte_lost_the_answer(client, step, words):
+    with Server(step) as server:
+        answer = exchange(client, server)
+        assert len(server.requests) == 1
+    assert answer.failure == "lost_answer"
+    assert words in answer.detail
+
+
+@pytest.mark.parametrize("raw", [b"HTTP/1.1 200 OK\r\nX: ", FULL.replace(b"10", b"9999"), b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_an_answer_that_trickles_has_a_total_deadline(raw):
+    started = time.monotonic()
+    with Server(trickles(raw)) as server:
+        answer = HttpClient(0.05, 0.2, 1).exchange(put(server.url), SECRET)
+    assert (answer.failure, answer.detail) == ("lost_answer", "timed out (TimeoutError)")
+    assert 1.0 < time.monotonic() - started < 3
+
+
+def test_a_server_that_does_not_read_lost_the_answer():
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+        answer = HttpClient(0.2, 0.2, 1).exchange(put(url, b"x" * 20_000_000), SECRET)
+    assert answer.failure == "lost_answer"
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n"])
+def test_an_answer_too_large_is_cut_and_says_so(client, head):
+    with Server(says(head + b"x" * 1_000_000, go_on=False), ok()) as server:
+        answer = exchange(client, server)
+        assert exchange(client, server).body == b"fine"
+    assert (answer.status, answer.truncated, answer.failure) == (200, True, None)
+    assert len(answer.body) == 100_000
+    assert answer.detail == "the answer is larger than 100000 bytes"
+
+
+# TLS.
+
+
+def test_a_certificate_that_nobody_vouches_for_is_unreachable_and_nothing_is_sent(client, tmp_path):
+    tls, _ = faults.authority(tmp_path)
+    asked = []
+    with Server(ok(), tls=tls) as server:
+        answer = client.exchange(put(server.url), SECRET, lambda: asked.append(1))
+    assert (answer.failure, server.requests, asked) == ("unreachable", [], [])
+    assert answer.detail == "certificate not trusted (SSLCertVerificationError)"
+
+
+def test_a_certificate_of_another_name_is_unreachable(tmp_path):
+    tls, ca_file = faults.authority(tmp_path, "127.0.0.2")
+    with Server(ok(), tls=tls) as server:
+        assert HttpClient(0.5, 0.5, 1, ca_file=ca_file).exchange(put(server.url), SECRET).failure == "unreachable"
+    assert server.requests == []
+
+
+def test_a_plain_server_behind_https_is_unreachable(client):
+    with Server(ok()) as server:
+        answer = client.exchange(put(server.url.replace("http", "https")), SECRET)
+    assert (answer.failure, server.requests) == ("unreachable", [])
+
+
+def test_over_tls_the_same_holds_after_the_handshake(tmp_path):
+    tls, ca_file = faults.authority(tmp_path)
+    client = HttpClient(1, 0.3, 2, ca_file=ca_file)
+    steps = [ok(), ok(), says(FULL + b"short", go_on=False), resets(), stalls(FULL)]
+    asked = []
+    with Server(*steps, tls=tls) as server:
+        answers = [client.exchange(put(server.url, b"x" * 70_000), SECRET, lambda: asked.append(1)) for _ in steps]
+    assert [answer.failure for answer in answers] == [None, None, *["lost_answer"] * 3]
+    assert (len(asked), server.connections) == (5, 3)
+
+
+def test_over_tls_an_idle_connection_is_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(client_module, "MAX_IDLE_S", -1)
+    tls, ca_file = faults.authority(tmp_path)
+    client = HttpClient(1, 1, 2, ca_file=ca_file)
+    with Server(ok(), ok(), tls=tls) as server:
+        assert [client.exchange(put(server.url), SECRET).body for _ in range(2)] == [b"fine"] * 2
+
+
+# Secrets.
+
+
+def test_nothing_of_a_failure_shows_the_credential(client, caplog):
+    caplog.set_level(logging.DEBUG)
+    with Server(resets()) as server:
+        answer = exchange(client, server)
+    assert "s3cr3t" not in repr(answer) + caplog.text
+
+
+def test_each_thread_has_its_own_flight(client):
+    gate = threading.Barrier(2, timeout=5)
+    with Server(ok(), ok()) as server, ThreadPoolExecutor(2) as threads:
+        calls = [threads.submit(client.exchange, put(server.url), SECRET, gate.wait) for _ in range(2)]
+        assert [call.result().status for call in calls] == [200, 200]
+
+
+def test_a_tree_that_was_never_installed_has_a_name_all_the_same(monkeypatch):
+    def missing(name):
+        raise client_module.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(client_module.metadata, "version", missing)
+    client_module.user_agent.cache_clear()
+    assert client_module.user_agent() == "gaugepost/0"
+    client_module.user_agent.cache_clear()
