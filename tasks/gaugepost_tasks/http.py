@@ -229,7 +229,9 @@ class HttpClient:
         flight = _flying.flight = _Flight(self._read_timeout, total, before_first_byte)
         try:
             answer = self._send(_prepare(request, credential_header))
-        except (_NotSent, *_TRANSPORT_ERRORS) as error:
+        except Exception as error:  # once bytes are out, even a fault in a library lost the answer
+            if not flight.sent and not isinstance(error, (_NotSent, *_TRANSPORT_ERRORS)):
+                raise
             answer = Answer(None, failure="lost_answer" if flight.sent else "unreachable", detail=_words(error))
         finally:
             del _flying.flight

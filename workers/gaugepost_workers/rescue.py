@@ -8,6 +8,7 @@ live, or this; the fencing token lets only one of them.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -32,7 +33,7 @@ def judge_lost(lost: Lost, schedules: dict[Verdict, tuple[float, ...]]) -> Settl
     claimed = lost.claimed
     if lost.once and not lost.marked:
         return Settlement(claimed, Decision(Requeued(), counted=False))
-    decision = decide(_LOST, facts(claimed, schedules))
+    decision = replace(decide(_LOST, facts(claimed, schedules)), streak=None)  # it was not CustomerGauge that failed
     attempt = Attempt(
         n=claimed.history.last_n + 1,
         at=int(time.time() * 1000),

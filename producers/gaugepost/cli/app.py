@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -81,7 +81,7 @@ def load(name: str) -> TyperCommand:
     except ModuleNotFoundError as error:
         raise _missing(error, name) from None
     settings = {"ignore_unknown_options": True, "allow_extra_args": True} if command.passes_on else None
-    alone = typer.Typer(add_completion=False)
+    alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
     alone.command(name, context_settings=settings)(function)
     return cast("TyperCommand", typer.main.get_command(alone))
 
@@ -92,7 +92,9 @@ class Gaugepost(TyperGroup):
     def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - typer's own
         super().__init__(**attributes)
         for name, command in COMMANDS.items():
-            self.add_command(TyperCommand(name, help=command.line, rich_help_panel=command.panel))
+            self.add_command(
+                TyperCommand(name, help=command.line, rich_help_panel=command.panel, rich_markup_mode="markdown")
+            )
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - typer's own
         """List them in the order of the table: those used most first."""
@@ -115,9 +117,16 @@ class Gaugepost(TyperGroup):
             raise typer.Exit(code)
 
 
+def _version() -> str:
+    try:
+        return version("gaugepost")
+    except PackageNotFoundError:
+        return "(not installed: run from its sources)"
+
+
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it
     if value:
-        sys.stdout.write(f"gaugepost {version('gaugepost')}\n")
+        sys.stdout.write(f"gaugepost {_version()}\n")
         raise typer.Exit
 
 
@@ -137,7 +146,7 @@ def _root(
 
 def build() -> Gaugepost:
     """Make the group."""
-    app = typer.Typer(cls=Gaugepost, add_completion=False, no_args_is_help=True)
+    app = typer.Typer(cls=Gaugepost, add_completion=False, no_args_is_help=True, rich_markup_mode="markdown")
     app.callback()(_root)
     return cast("Gaugepost", typer.main.get_command(app))
 

@@ -29,7 +29,7 @@ def cancel(
 
     Ends with 1 if one was too late, or is not known. A job that was cancelled before is fine.
 
-    Example: gaugepost cancel 0f8fad5bd9cb469fa16570867728950e
+    Example: `gaugepost cancel 0f8fad5bd9cb469fa16570867728950e`
     """
     left = iter(dict.fromkeys(ids))
     done = True

@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, one telling of errors, notes on stderr, rows on stdout, the way to the ledger."""
+"""What all commands share: exit codes, the telling of errors, notes on stderr, rows on stdout, the regions."""
 
 from __future__ import annotations
 
@@ -92,8 +92,17 @@ def told_errors() -> Iterator[None]:
         _drop_stdout()
         raise typer.Exit(Exit.DONE) from None
     except (Failure, GaugepostError) as error:
-        note(str(error))
+        note(f"{error}{_where() if isinstance(error, StoreUnreachable) else ''}")
         raise typer.Exit(exit_code(error)) from None
+
+
+def _where() -> str:
+    """Name the Redis that could not be reached, without its password."""
+    url = Settings.load().redis_url
+    if url is None:
+        return ""
+    _, _, place = url.get_secret_value().rpartition("@")
+    return f" (GAUGEPOST_REDIS_URL: {place.rpartition('://')[2]})"
 
 
 def _drop_stdout() -> None:
@@ -116,11 +125,12 @@ class Cells:
     stderr, left out from then on, and `check` makes the command end with exit code 3.
     """
 
-    def __init__(self, producer: Producer, only: Region | None = None) -> None:
+    def __init__(self, producer: Producer, only: Region | None = None, *, told: bool = True) -> None:
         regions = producer.settings.regions
         if only is not None and only not in regions:
             raise Failure(Exit.USAGE, f"--region: {only} is not one of GAUGEPOST_REGIONS ({', '.join(regions)})")
         self.regions = (only,) if only else regions
+        self._told = told
         self.down: dict[Region, StoreUnreachable] = {}
         self._producer = producer
         url = producer.settings.redis_url
@@ -140,7 +150,8 @@ class Cells:
         except StoreUnreachable as error:
             if not self._apart:
                 raise
-            note(f"{region}: {error}")
+            if self._told:
+                note(f"{region}: {error}")
             self.down[region] = error
 
     def check(self) -> None:
@@ -166,7 +177,7 @@ def console() -> Console:
     from rich.console import Console  # noqa: PLC0415 - --json and errors do without rich
 
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
 
 
 def clock(ms: float | None, *, now: datetime | None = None) -> str:
@@ -187,7 +198,8 @@ def age(seconds: float | None) -> str:
     """Write a length of time for people, in its two largest units."""
     if seconds is None:
         return ""
-    parts, rest = [], int(seconds)
+    parts: list[str] = []
+    rest = int(seconds)
     for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
         number, rest = divmod(rest, length)
         if number or parts or unit == "s":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads it at run time
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
@@ -47,7 +47,7 @@ def enqueue(
     All lines are checked first: if one is refused, it is named on stderr and nothing is enqueued, unless
     --skip-invalid is given. Sending a file again is safe where its jobs have an idempotency_key.
 
-    Example: gaugepost enqueue jobs.jsonl --skip-invalid rejects.jsonl > receipts.jsonl
+    Example: `gaugepost enqueue jobs.jsonl --skip-invalid rejects.jsonl > receipts.jsonl`
     """
     regions = Settings.load().regions
     with opened(file) as stream, rejects_to(skip_invalid, stream) as rejects:

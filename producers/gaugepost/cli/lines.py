@@ -82,7 +82,7 @@ def _rereadable(name: str) -> IO[bytes]:
         if name != "-" and stat.S_ISREG(os.fstat(source.fileno()).st_mode):
             stack.pop_all()
             return source
-        spool = tempfile.TemporaryFile()
+        spool = tempfile.TemporaryFile()  # noqa: SIM115 - whoever asked closes it
         shutil.copyfileobj(source, spool, 1 << 20)
         spool.seek(0)
         return spool

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+
 def _no_bar(_: int) -> None:
     """Stand in for a bar that nobody would see."""
 

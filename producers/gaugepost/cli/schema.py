@@ -11,6 +11,6 @@ from gaugepost import jobs
 def schema() -> None:
     """Print the JSON Schema (draft 2020-12) of every job.
 
-    Example: gaugepost schema > job.schema.json
+    Example: `gaugepost schema > job.schema.json`
     """
     sys.stdout.write(json.dumps(jobs.schema(), indent=2) + "\n")

@@ -51,6 +51,7 @@ class Sender:
     count: int = 0
     _open: list[int] = field(default_factory=list)
     """The lines whose fate hangs on an answer that has not come."""
+    _met: set[Region] = field(default_factory=set)
 
     def send(self, jobs: Iterable[Sequence[Numbered]], sent: Callable[[int], None] = lambda _: None) -> None:
         """Send all batches, in order; `sent` hears of each. Says on stderr what was accepted if it cannot go on."""
@@ -78,6 +79,9 @@ class Sender:
     def _send_to(self, region: Region, group: Sequence[_Numbered]) -> list[Row]:
         """Send what goes to one region: all of it is accepted, or nothing, or the answer does not come."""
         ledger = self.producer.ledger(region)
+        if region not in self._met:
+            ledger.holds()  # a Redis that is not there is found before anything was asked of it
+            self._met.add(region)
         self._open = [one.line for one in group]
         try:
             accepted = ledger.enqueue([one.entry for one in group])
@@ -97,6 +101,9 @@ class Sender:
 
     def _account(self) -> None:
         """Say where it stopped."""
+        if not self.count and not self._open:
+            note("nothing was enqueued")
+            return
         told = f"{self.count:,} lines were accepted"
         if self._open:
             told += f"; no answer came for {len(self._open):,} more (lines {self._open[0]:,} to {self._open[-1]:,})"

@@ -19,7 +19,7 @@ def simulate(
     Its first line says where it listens. Further options go to the simulator: try --print-env, and
     python -m gaugepost_simulator --help for all of them.
 
-    Example: gaugepost simulate --port 9000 --print-env
+    Example: `gaugepost simulate --port 9000 --print-env`
     """
     import_module("gaugepost_simulator.__main__")  # fails here, with a message, if the extra is not installed
     sys.stdout.flush()

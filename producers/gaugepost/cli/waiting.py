@@ -78,6 +78,7 @@ class Watch:
             views = self._producer.ledger(region).read(ids) if ids else []
             for job_id, view in zip(ids, views, strict=True):
                 if view is None or view.has_ended:
+                    self._last.pop(job_id, None)
                     number += self._end(part.rows.pop(job_id, []), view)
                 else:
                     self._note_unknown(view)

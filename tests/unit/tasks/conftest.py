@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from gaugepost.jobs import AnyJob, parse_job
 from gaugepost_tasks.messages import Answer, Endpoints
 from gaugepost_tasks.verdicts import judge
@@ -27,7 +26,7 @@ JOBS: dict[str, dict[str, Any]] = {
 }
 
 
-def make_job(kind: str, **more: Any) -> AnyJob:
+def make_job(kind: str, **more: object) -> AnyJob:
     if kind != "file":
         return parse_job({"kind": kind, "region": "eu"} | JOBS[kind] | more)
     told = {"kind": kind, "region": "eu", "family": "transactional", "filename": "march.csv"}
@@ -36,7 +35,7 @@ def make_job(kind: str, **more: Any) -> AnyJob:
     return job
 
 
-def make_answer(status: int, said: Any = b"", **headers: str) -> Answer:
+def make_answer(status: int, said: object = b"", **headers: str) -> Answer:
     body = said if isinstance(said, bytes) else json.dumps(said).encode()
     return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
 

@@ -80,6 +80,7 @@ class Server:
         self.connections = 0
         self.over = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(0.05)
         self._threads: list[threading.Thread] = []
 
     @property
@@ -102,7 +103,6 @@ class Server:
         thread.start()
 
     def _accept(self) -> None:
-        self._listener.settimeout(0.05)
         while not self.over.is_set():
             with suppress(OSError):
                 sock, _ = self._listener.accept()

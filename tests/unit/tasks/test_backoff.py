@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from gaugepost.durations import schedule
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.backoff import PROBES, SCHEDULES, delay_ms, family_of, probes_ms, schedule_of, throttle_probes_ms
+from hypothesis import given
+from hypothesis import strategies as st
 
 RANDS = st.floats(0, 1, exclude_max=True)
 
@@ -20,7 +19,7 @@ RANDS = st.floats(0, 1, exclude_max=True)
         (["server_error", "unreachable", "lost_answer"], "2s,10s,1m,5m,15m,1h,3h,6h"),
     ],
 )
-def test_the_schedules_are_those_of_the_policy(verdicts, waits):
+def test_the_schedules_are_those_of_the_policy(verdicts: list[str], waits: str) -> None:
     assert [SCHEDULES[verdict] for verdict in verdicts] == [schedule(waits)] * len(verdicts)
 
 
@@ -33,18 +32,20 @@ def test_the_schedules_are_those_of_the_policy(verdicts, waits):
         ("breaker", "15s,1m,5m"),
     ],
 )
-def test_the_probes_are_those_of_the_policy(sort, waits):
+def test_the_probes_are_those_of_the_policy(sort: str, waits: str) -> None:
     assert PROBES[sort] == schedule(waits)
     assert probes_ms(sort, 0.5) == tuple(round(wait * 1000) for wait in schedule(waits))
 
 
-def test_nothing_but_the_policys_verdicts_has_a_schedule():
+def test_nothing_but_the_policys_verdicts_has_a_schedule() -> None:
     assert len(SCHEDULES) == 9
     assert set(SCHEDULES) <= set(Verdict)
 
 
 @given(st.lists(st.floats(0.001, 1e6), max_size=9), st.integers(-2, 12), RANDS)
-def test_jitter_stays_within_a_fifth_and_a_used_up_schedule_gives_nothing(waits, step, rand):
+def test_jitter_stays_within_a_fifth_and_a_used_up_schedule_gives_nothing(
+    waits: list[float], step: int, rand: float
+) -> None:
     delay = delay_ms(waits, step, rand)
     if 0 <= step < len(waits):
         assert waits[step] * 800 - 1 <= delay <= waits[step] * 1200 + 1
@@ -53,27 +54,27 @@ def test_jitter_stays_within_a_fifth_and_a_used_up_schedule_gives_nothing(waits,
 
 
 @given(st.floats(1, 86_400), RANDS)
-def test_after_a_retry_after_no_probe_is_sooner_than_told(told, rand):
+def test_after_a_retry_after_no_probe_is_sooner_than_told(told: float, rand: float) -> None:
     probes = throttle_probes_ms(told, rand)
     assert told * 1000 - 1 <= probes[0] <= told * 1200 + 1
     assert all(probe >= probes[0] for probe in probes)
     assert probes[-1] >= 600_000
 
 
-def test_without_a_retry_after_a_throttled_region_waits_half_a_minute_and_then_doubles():
+def test_without_a_retry_after_a_throttled_region_waits_half_a_minute_and_then_doubles() -> None:
     assert throttle_probes_ms(None, 0.5) == (30_000, 60_000, 120_000, 240_000, 480_000, 600_000)
 
 
-def test_a_retry_after_of_zero_makes_no_tight_loop():
+def test_a_retry_after_of_zero_makes_no_tight_loop() -> None:
     assert throttle_probes_ms(0, 0.0)[:2] == (1000, 30_000)
 
 
-def test_the_dice_are_thrown_from_four_fifths_to_six_fifths():
+def test_the_dice_are_thrown_from_four_fifths_to_six_fifths() -> None:
     assert [delay_ms([10], 0, rand) for rand in (0.0, 0.5, 0.999999)] == [8000, 10_000, 12_000]
     assert [delay_ms([10], 0, rand, late_only=True) for rand in (0.0, 0.999999)] == [10_000, 12_000]
 
 
-def test_an_override_is_for_its_verdict_and_that_of_server_error_for_its_family():
+def test_an_override_is_for_its_verdict_and_that_of_server_error_for_its_family() -> None:
     overrides = {"server_error": (1.0,), "no_campaign": (2.0,)}
     assert schedule_of(Verdict.NO_CAMPAIGN, overrides) == (2.0,)
     assert schedule_of(Verdict.UNREACHABLE, overrides) == (1.0,)
@@ -81,6 +82,6 @@ def test_an_override_is_for_its_verdict_and_that_of_server_error_for_its_family(
     assert schedule_of(Verdict.MAPPING_DRIFT, overrides) == SCHEDULES[Verdict.MAPPING_DRIFT]
 
 
-def test_a_server_that_fails_in_several_ways_is_one_family():
+def test_a_server_that_fails_in_several_ways_is_one_family() -> None:
     assert family_of(Verdict.LOST_ANSWER) == {Verdict.SERVER_ERROR, Verdict.UNREACHABLE, Verdict.LOST_ANSWER}
     assert family_of(Verdict.NO_CAMPAIGN) == {Verdict.NO_CAMPAIGN}

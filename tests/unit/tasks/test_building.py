@@ -3,20 +3,29 @@ from __future__ import annotations
 import email
 import email.policy
 import json
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import pytest
-
 from gaugepost_tasks.file import boundary_for
 from gaugepost_tasks.handlers import HANDLERS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gaugepost.jobs import AnyJob
+    from gaugepost_tasks.messages import Endpoints, Request
+
+    MakeJob = Callable[..., AnyJob]
+    Build = Callable[..., Request]
+
 
 @pytest.fixture
-def build(endpoints):
+def build(endpoints: Endpoints) -> Build:
     return lambda job, content=None: HANDLERS[job.kind].build(job, endpoints, "job-1", content)
 
 
-def test_a_record_is_put_as_json(build, job):
+def test_a_record_is_put_as_json(build: Build, job: MakeJob) -> None:
     request = build(job("record", record={"Name": "Zoë", "NPS Score": "10", "Paid": True, "Gone": None}))
     assert (request.method, request.auth) == ("PUT", "bearer")
     assert request.url == "https://imports.api.eu.customergauge.com/records/"
@@ -26,14 +35,14 @@ def test_a_record_is_put_as_json(build, job):
     assert "Zoë".encode() in request.body
 
 
-def test_the_documented_personal_link_request_comes_out_as_documented(build, job):
+def test_the_documented_personal_link_request_comes_out_as_documented(build: Build, job: MakeJob) -> None:
     cells = {"Account Name": "ACME", "First Name": "Joe", "Last Name": "Doe", "Email": "joe.doe@example.com"}
     request = build(job("personal_link", record=cells))
     assert request.url.endswith("/personal-link/")
     assert json.loads(request.body) == {"configuration": "53505294-0b20-2509-b15d-c8e377701d66", "record": cells}
 
 
-def test_the_documented_close_loop_request_comes_out_as_documented(build, job):
+def test_the_documented_close_loop_request_comes_out_as_documented(build: Build, job: MakeJob) -> None:
     told = {
         "number_customergauge": "53499",
         "status": "progress",
@@ -44,14 +53,14 @@ def test_the_documented_close_loop_request_comes_out_as_documented(build, job):
     assert json.loads(build(job("close_loop", **told)).body) == told
 
 
-def test_what_a_status_change_does_not_say_is_not_sent(build, job):
+def test_what_a_status_change_does_not_say_is_not_sent(build: Build, job: MakeJob) -> None:
     assert json.loads(build(job("close_loop", note=None)).body) == {
         "number_customergauge": "53499",
         "status": "progress",
     }
 
 
-def test_the_documented_response_request_comes_out_as_documented(build, job):
+def test_the_documented_response_request_comes_out_as_documented(build: Build, job: MakeJob) -> None:
     fields = {"CustomerNumber": "1143", "Email": "lee_klameth@directness.net", "FirstName": "Lee"}
     request = build(job("response", fields=fields, reason_codes=[10000, 10020]))
     assert (request.method, request.auth) == ("POST", "api_key")
@@ -62,7 +71,7 @@ def test_the_documented_response_request_comes_out_as_documented(build, job):
     }
 
 
-def test_a_form_spells_truth_as_y_and_n_and_leaves_out_what_was_not_given(build, job):
+def test_a_form_spells_truth_as_y_and_n_and_leaves_out_what_was_not_given(build: Build, job: MakeJob) -> None:
     fields = {"A": True, "B": 2.5, "C": None}
     request = build(
         job(
@@ -87,7 +96,7 @@ def test_a_form_spells_truth_as_y_and_n_and_leaves_out_what_was_not_given(build,
     }
 
 
-def test_a_file_goes_out_whole_as_one_part_named_file(build, job):
+def test_a_file_goes_out_whole_as_one_part_named_file(build: Build, job: MakeJob) -> None:
     told = job("file", filename="Märzliste.csv")
     content = b"email\r\n--x\r\na@b.c\r\n\x00\xff"
     request = build(told, content)
@@ -100,27 +109,27 @@ def test_a_file_goes_out_whole_as_one_part_named_file(build, job):
     assert f'filename="{told.upload_name}"'.encode() in request.body
 
 
-def test_the_same_file_always_gives_the_same_bytes(build, job):
+def test_the_same_file_always_gives_the_same_bytes(build: Build, job: MakeJob) -> None:
     assert build(job("file"), b"a").body == build(job("file"), b"a").body
     assert build(job("file"), b"a").body != build(job("file"), b"b").body
 
 
-def test_a_boundary_that_stands_in_the_content_is_not_taken():
+def test_a_boundary_that_stands_in_the_content_is_not_taken() -> None:
     first = boundary_for(b"", "digest")
     assert boundary_for(b"x" + first.encode(), "digest") not in {first, ""}
 
 
-def test_a_file_without_its_content_is_an_error(build, job):
+def test_a_file_without_its_content_is_an_error(build: Build, job: MakeJob) -> None:
     with pytest.raises(ValueError, match="content"):
         build(job("file"))
 
 
-def test_an_upload_is_deleted_by_its_id_without_a_body(build, job):
+def test_an_upload_is_deleted_by_its_id_without_a_body(build: Build, job: MakeJob) -> None:
     request = build(job("file_delete"))
     assert (request.method, request.body) == ("DELETE", b"")
     assert request.url == "https://api.eu.customergauge.com/v4.1/file.json?id=12"
 
 
-def test_no_request_has_an_authorization_header_before_the_last_moment(build, job):
+def test_no_request_has_an_authorization_header_before_the_last_moment(build: Build, job: MakeJob) -> None:
     for kind in HANDLERS:
         assert "authorization" not in {name.lower() for name in build(job(kind), b"x").headers}

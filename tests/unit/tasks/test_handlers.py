@@ -1,28 +1,36 @@
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
 
+import pytest
 from gaugepost.jobs import JOBS
 from gaugepost_tasks.handlers import HANDLERS, check_handlers
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def test_every_kind_of_job_has_a_handler_and_every_handler_a_kind():
+    from gaugepost.jobs import AnyJob
+
+    MakeJob = Callable[..., AnyJob]
+
+
+def test_every_kind_of_job_has_a_handler_and_every_handler_a_kind() -> None:
     assert list(HANDLERS) == list(JOBS)
     check_handlers()
 
 
-def test_a_missing_handler_stops_the_boot_and_is_named():
+def test_a_missing_handler_stops_the_boot_and_is_named() -> None:
     rest = {kind: handler for kind, handler in HANDLERS.items() if kind != "file_delete"}
     with pytest.raises(RuntimeError, match="file_delete"):
         check_handlers(rest)
 
 
-def test_a_handler_without_a_kind_stops_the_boot_and_is_named():
+def test_a_handler_without_a_kind_stops_the_boot_and_is_named() -> None:
     with pytest.raises(RuntimeError, match="fax"):
         check_handlers(HANDLERS | {"fax": HANDLERS["file"]})
 
 
-def test_cells_are_what_is_sent_under_the_names_it_is_sent_under(job):
+def test_cells_are_what_is_sent_under_the_names_it_is_sent_under(job: MakeJob) -> None:
     assert set(HANDLERS["record"].cells(job("record"))) == {"configuration", "record", "Account Name", "Email"}
     assert HANDLERS["file_delete"].cells(job("file_delete")) == {"id": 12}
     assert HANDLERS["file"].cells(job("file")) == {}

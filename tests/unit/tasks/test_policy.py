@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import pytest
-
 from gaugepost.transitions import Attempt, Dead, Delivered, Held, HoldSpec, Parked, Requeued, Streak, Unknown
-from gaugepost.verdict import Verdict as V
+from gaugepost.verdict import Verdict
 from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_tasks.messages import Judgement
 from gaugepost_tasks.policy import GIVE_UP_MS, Facts, decide, missing_credentials
 
+V = Verdict
 MAPPING = "configuration:53505294-0b20-2509-b15d-c8e377701d66"
 DRIFT = MAPPING.replace("configuration", "drift")
 SERVER_FAMILY = (V.SERVER_ERROR, V.UNREACHABLE, V.LOST_ANSWER)
@@ -18,20 +19,36 @@ M = 60 * S
 H = 60 * M
 BREAKER = HoldSpec("", "breaker: server_error", V.SERVER_ERROR, (15 * S, M, 5 * M))
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def attempts(*verdicts, counted=True):
+    from gaugepost.jobs import AnyJob
+    from gaugepost.transitions import Decision, Transition
+
+    MakeJob = Callable[..., AnyJob]
+    Decide = Callable[..., Decision]
+
+
+def attempts(*verdicts: Verdict, counted: bool = True) -> list[Attempt]:
     return [Attempt(n, 0, 1, None, verdict, counted=counted) for n, verdict in enumerate(verdicts, 1)]
 
 
 @pytest.fixture
-def decided(job):
-    def decide_on(verdict, kind="record", *, told=None, fields=None, **facts):
+def decided(job: MakeJob) -> Decide:
+    def decide_on(
+        verdict: Verdict | None,
+        kind: str = "record",
+        *,
+        told: Judgement | None = None,
+        fields: dict[str, object] | None = None,
+        **facts: object,
+    ) -> Decision:
         return decide(told or Judgement(verdict), Facts(job(kind, **(fields or {})), **facts))
 
     return decide_on
 
 
-def test_a_delivery_ends_the_streaks_of_the_server_and_of_its_mapping(decided):
+def test_a_delivery_ends_the_streaks_of_the_server_and_of_its_mapping(decided: Decide) -> None:
     told = Judgement(V.DELIVERED, result={"a": 1}, warnings=("w",))
     decision = decided(V.DELIVERED, told=told)
     assert decision.transition == Delivered({"a": 1}, ("w",))
@@ -39,12 +56,12 @@ def test_a_delivery_ends_the_streaks_of_the_server_and_of_its_mapping(decided):
     assert decided(V.DELIVERED, "close_loop").ends_streaks == ("server",)
 
 
-def test_a_delivery_in_part_is_delivered_with_its_warning(decided):
+def test_a_delivery_in_part_is_delivered_with_its_warning(decided: Decide) -> None:
     told = Judgement(V.DELIVERED_IN_PART, warnings=("CustomerGauge did not take the note",))
     assert decided(None, "close_loop", told=told).transition == Delivered({}, told.warnings)
 
 
-def test_a_note_sent_twice_is_warned_of(decided):
+def test_a_note_sent_twice_is_warned_of(decided: Decide) -> None:
     (warning,) = decided(V.DELIVERED, "close_loop", ever_lost=True).transition.warnings
     assert "note may stand twice" in warning
     assert decided(V.DELIVERED, "close_loop").transition.warnings == ()
@@ -52,18 +69,18 @@ def test_a_note_sent_twice_is_warned_of(decided):
     assert decided(V.DELIVERED, "record", ever_lost=True).transition.warnings == ()
 
 
-def test_a_refused_token_costs_nothing(decided):
+def test_a_refused_token_costs_nothing(decided: Decide) -> None:
     decision = decided(V.UNAUTHENTICATED)
     assert (decision.transition, decision.counted, decision.hold) == (Requeued(), False, None)
 
 
-def test_refused_credentials_hold_the_region(decided):
+def test_refused_credentials_hold_the_region(decided: Decide) -> None:
     decision = decided(V.REFUSED_CREDENTIALS, "response")
     assert (decision.transition, decision.counted) == (Requeued(), False)
     assert decision.hold == HoldSpec("", "credentials", V.REFUSED_CREDENTIALS, (M, 5 * M, 15 * M))
 
 
-def test_a_throttled_region_is_held_for_as_long_as_it_was_told(decided):
+def test_a_throttled_region_is_held_for_as_long_as_it_was_told(decided: Decide) -> None:
     decision = decided(None, told=Judgement(V.THROTTLED, retry_after_s=100), rand=0.0)
     assert (decision.transition, decision.counted) == (Requeued(), False)
     assert decision.hold == HoldSpec(
@@ -73,7 +90,7 @@ def test_a_throttled_region_is_held_for_as_long_as_it_was_told(decided):
 
 
 @pytest.mark.parametrize("verdict", [V.UNKNOWN_MAPPING, V.WRONG_MAPPING_TYPE])
-def test_a_mapping_fault_holds_its_configuration_and_the_job_for_two_days(decided, verdict):
+def test_a_mapping_fault_holds_its_configuration_and_the_job_for_two_days(decided: Decide, verdict: Verdict) -> None:
     decision = decided(verdict, held_ms=GIVE_UP_MS - 1)
     assert decision.transition == Held(MAPPING, verdict, 48 * H)
     assert decision.counted is False
@@ -82,7 +99,7 @@ def test_a_mapping_fault_holds_its_configuration_and_the_job_for_two_days(decide
     assert (late.transition, late.hold) == (Dead(verdict), decision.hold)
 
 
-def test_a_drifted_mapping_is_backed_off_and_five_in_a_row_hold_it(decided):
+def test_a_drifted_mapping_is_backed_off_and_five_in_a_row_hold_it(decided: Decide) -> None:
     hold = HoldSpec(MAPPING, "mapping_drift", V.MAPPING_DRIFT, (5 * M, 30 * M, 2 * H, 6 * H))
     waits = []
     for n in range(4):
@@ -93,7 +110,7 @@ def test_a_drifted_mapping_is_backed_off_and_five_in_a_row_hold_it(decided):
     assert waits == [*(Parked(wait, "mapping_drift") for wait in (5 * M, 30 * M, 2 * H)), Dead(V.MAPPING_DRIFT)]
 
 
-def test_a_probe_of_a_drifted_mapping_moves_its_hold_on_and_spends_nothing(decided):
+def test_a_probe_of_a_drifted_mapping_moves_its_hold_on_and_spends_nothing(decided: Decide) -> None:
     for about in (None, V.MAPPING_DRIFT):
         decision = decided(V.MAPPING_DRIFT, probe=MAPPING, probe_about=about)
         assert decision.transition == Held(MAPPING, "mapping_drift", 48 * H)
@@ -103,7 +120,7 @@ def test_a_probe_of_a_drifted_mapping_moves_its_hold_on_and_spends_nothing(decid
     assert isinstance(other.transition, Parked)
 
 
-def test_without_a_mapping_there_is_none_to_hold(decided):
+def test_without_a_mapping_there_is_none_to_hold(decided: Decide) -> None:
     assert decided(V.MAPPING_DRIFT, "close_loop").streak is None
     assert decided(V.UNKNOWN_MAPPING, "close_loop").transition == Dead(V.UNKNOWN_MAPPING)
 
@@ -120,29 +137,31 @@ def test_without_a_mapping_there_is_none_to_hold(decided):
         (V.LOST_ANSWER, (2 * S, 10 * S, M, 5 * M, 15 * M, H, 3 * H, 6 * H)),
     ],
 )
-def test_tries_follow_the_verdicts_schedule_and_then_the_job_is_dead(decided, verdict, waits):
+def test_tries_follow_the_verdicts_schedule_and_then_the_job_is_dead(
+    decided: Decide, verdict: Verdict, waits: tuple[int, ...]
+) -> None:
     got = [decided(verdict, attempts=attempts(*[verdict] * n)) for n in range(len(waits) + 1)]
     assert [one.transition for one in got] == [*(Parked(wait, verdict) for wait in waits), Dead(verdict)]
     assert all(one.counted for one in got)
 
 
-def test_tries_of_one_family_add_up_and_others_do_not(decided):
+def test_tries_of_one_family_add_up_and_others_do_not(decided: Decide) -> None:
     earlier = attempts(V.SERVER_ERROR, V.LOST_ANSWER, V.NO_CAMPAIGN, V.THROTTLED)
     assert decided(V.SERVER_ERROR, attempts=earlier).transition.delay_ms == M
     assert decided(V.UNRECOGNISED_404, attempts=attempts(V.UNRECOGNISED_400)).transition.delay_ms == 10 * M
 
 
-def test_attempts_that_were_not_counted_do_not_move_the_schedule_on(decided):
+def test_attempts_that_were_not_counted_do_not_move_the_schedule_on(decided: Decide) -> None:
     earlier = attempts(V.SERVER_ERROR, V.UNREACHABLE, counted=False)
     assert decided(V.SERVER_ERROR, attempts=earlier).transition.delay_ms == 2 * S
 
 
-def test_the_schedules_can_be_overridden(decided):
+def test_the_schedules_can_be_overridden(decided: Decide) -> None:
     assert decided(V.NO_CAMPAIGN, schedules={"no_campaign": (7.0,)}, rand=0.0).transition.delay_ms == 5600
     assert decided(V.UNREACHABLE, schedules={"server_error": ()}).transition == Dead(V.UNREACHABLE)
 
 
-def test_a_server_out_of_reach_is_tried_for_ever_and_never_counted(decided):
+def test_a_server_out_of_reach_is_tried_for_ever_and_never_counted(decided: Decide) -> None:
     earlier = attempts(*[V.UNREACHABLE] * 3, counted=False)
     assert decided(V.UNREACHABLE, attempts=earlier).transition.delay_ms == 5 * M
     last = decided(V.UNREACHABLE, attempts=earlier * 30)
@@ -150,7 +169,7 @@ def test_a_server_out_of_reach_is_tried_for_ever_and_never_counted(decided):
 
 
 @pytest.mark.parametrize("verdict", SERVER_FAMILY)
-def test_server_trouble_counts_towards_the_breaker(decided, verdict):
+def test_server_trouble_counts_towards_the_breaker(decided: Decide, verdict: Verdict) -> None:
     decision = decided(verdict)
     assert decision.streak == Streak("server", 5, HoldSpec("", f"breaker: {verdict}", V.SERVER_ERROR, BREAKER.probe_ms))
     assert (decision.hold, decision.ends_streaks) == (None, ())
@@ -158,13 +177,15 @@ def test_server_trouble_counts_towards_the_breaker(decided, verdict):
 
 @pytest.mark.parametrize("verdict", SERVER_FAMILY)
 @pytest.mark.parametrize("about", [None, V.SERVER_ERROR])
-def test_the_breakers_probe_spends_nothing_and_moves_it_on(decided, verdict, about):
+def test_the_breakers_probe_spends_nothing_and_moves_it_on(
+    decided: Decide, verdict: Verdict, about: Verdict | None
+) -> None:
     decision = decided(verdict, probe="", probe_about=about)
     assert (decision.transition, decision.counted, decision.streak) == (Requeued(), False, None)
     assert (decision.hold.scope, decision.hold.verdict) == ("", V.SERVER_ERROR)
 
 
-def test_server_trouble_at_the_probe_of_another_hold_is_no_probe_of_the_breaker(decided):
+def test_server_trouble_at_the_probe_of_another_hold_is_no_probe_of_the_breaker(decided: Decide) -> None:
     for probe, about in (("", V.THROTTLED), (MAPPING, None)):
         decision = decided(V.SERVER_ERROR, probe=probe, probe_about=about)
         assert isinstance(decision.transition, Parked)
@@ -183,18 +204,20 @@ def test_server_trouble_at_the_probe_of_another_hold_is_no_probe_of_the_breaker(
         *((kind, "hold", Unknown("answer lost")) for kind in HANDLERS),
     ],
 )
-def test_a_lost_answer_is_sent_again_or_left_to_a_person(decided, kind, on_unknown, transition):
+def test_a_lost_answer_is_sent_again_or_left_to_a_person(
+    decided: Decide, kind: str, on_unknown: str, transition: Transition
+) -> None:
     decision = decided(V.LOST_ANSWER, kind, fields={"on_unknown": on_unknown})
     assert decision.transition == transition
     assert decision.streak.name == "server"
 
 
-def test_by_default_only_a_response_is_left_to_a_person(decided):
+def test_by_default_only_a_response_is_left_to_a_person(decided: Decide) -> None:
     unknown = {kind for kind in HANDLERS if isinstance(decided(V.LOST_ANSWER, kind).transition, Unknown)}
     assert unknown == {"response"}
 
 
-def test_a_breakers_probe_that_lost_its_answer_is_not_put_back_where_that_could_do_it_twice(decided):
+def test_a_breakers_probe_that_lost_its_answer_is_not_put_back_where_that_could_do_it_twice(decided: Decide) -> None:
     held = decided(V.LOST_ANSWER, "response", probe="")
     assert (held.transition, held.counted) == (Unknown("answer lost"), False)
     file = decided(V.LOST_ANSWER, "file", probe="")
@@ -202,19 +225,19 @@ def test_a_breakers_probe_that_lost_its_answer_is_not_put_back_where_that_could_
     assert held.hold.verdict is file.hold.verdict is V.SERVER_ERROR
 
 
-def test_a_duplicate_is_dead_unless_it_is_the_link_of_a_lost_answer(decided):
+def test_a_duplicate_is_dead_unless_it_is_the_link_of_a_lost_answer(decided: Decide) -> None:
     assert decided(V.DUPLICATE, "personal_link").transition == Dead(V.DUPLICATE)
     assert decided(V.DUPLICATE, "personal_link", ever_lost=True).transition == Unknown("link lost")
     assert decided(V.DUPLICATE, "file", ever_lost=True).transition == Dead(V.DUPLICATE)
 
 
 @pytest.mark.parametrize("verdict", [V.MISSING_FIELD, V.INVALID_VALUE, V.TOO_LARGE, V.BAD_FILE])
-def test_what_only_an_edit_can_mend_is_dead_at_once(decided, verdict):
+def test_what_only_an_edit_can_mend_is_dead_at_once(decided: Decide, verdict: Verdict) -> None:
     decision = decided(verdict)
     assert (decision.transition, decision.ends_streaks) == (Dead(verdict), ("server",))
 
 
-def test_jobs_without_credentials_wait_for_them_unsent():
+def test_jobs_without_credentials_wait_for_them_unsent() -> None:
     decision = missing_credentials("api_key", "GAUGEPOST_EU_API_KEY")
     assert decision.transition == Held("credentials:api_key", "GAUGEPOST_EU_API_KEY is not set")
     assert decision.counted is False
@@ -223,7 +246,7 @@ def test_jobs_without_credentials_wait_for_them_unsent():
     )
 
 
-def test_there_is_a_decision_for_every_verdict_kind_and_circumstance(job):
+def test_there_is_a_decision_for_every_verdict_kind_and_circumstance(job: MakeJob) -> None:
     circumstances = itertools.product(
         V, HANDLERS, ("retry", "hold"), (None, "", MAPPING), (None, *V), (False, True), (0, GIVE_UP_MS)
     )

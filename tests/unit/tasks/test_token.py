@@ -1,23 +1,30 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from gaugepost.verdict import Verdict
 from gaugepost_tasks import token
 from gaugepost_tasks.messages import Answer
+from hypothesis import given
+from hypothesis import strategies as st
 
 NOW = 0.0
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def read(answer):
+    from gaugepost_tasks.messages import Endpoints, Request
+
+    MakeAnswer = Callable[..., Answer]
+
+
+def read(answer: Answer) -> token.TokenAnswer:
     return token.read(answer, now=NOW, secrets=("my-id", "my-secret"))
 
 
-def test_the_request_is_the_documented_form(endpoints):
+def test_the_request_is_the_documented_form(endpoints: Endpoints) -> None:
     request = token.build(endpoints, "my-id", "s&cret ")
     assert (request.method, request.auth) == ("POST", "none")
     assert request.url == "https://auth.eu.customergauge.com/oauth2/token"
@@ -30,9 +37,9 @@ def test_the_request_is_the_documented_form(endpoints):
     assert "s&cret" not in repr(request)
 
 
-def test_a_token_is_fetched_in_one_exchange(endpoints, answer):
+def test_a_token_is_fetched_in_one_exchange(endpoints: Endpoints, answer: MakeAnswer) -> None:
     class Client:
-        def exchange(self, request, credential_header):
+        def exchange(self, request: Request, credential_header: str) -> Answer:
             assert (request.auth, credential_header) == ("none", "")
             return answer(200, {"access_token": "abc", "expires_in": 3600})
 
@@ -46,7 +53,9 @@ def test_a_token_is_fetched_in_one_exchange(endpoints, answer):
     [(3600, 3600.0), ("1800", 1800.0), (1.5, 1.5)]
     + [(junk, None) for junk in (None, True, "soon", 0, -5, "inf", [], 10**400, "nan")],
 )
-def test_a_lifetime_is_read_and_junk_in_its_place_is_none(answer, told, seconds):
+def test_a_lifetime_is_read_and_junk_in_its_place_is_none(
+    answer: MakeAnswer, told: object, seconds: float | None
+) -> None:
     got = read(answer(200, {"access_token": "abc", "expires_in": told}))
     assert (got.token, got.expires_in_s) == ("abc", seconds)
 
@@ -66,34 +75,36 @@ def test_a_lifetime_is_read_and_junk_in_its_place_is_none(answer, told, seconds)
         (201, b"[]", Verdict.SERVER_ERROR),
     ],
 )
-def test_no_token_is_judged_by_what_came_instead(answer, status, said, verdict):
+def test_no_token_is_judged_by_what_came_instead(
+    answer: MakeAnswer, status: int, said: object, verdict: Verdict
+) -> None:
     got = read(answer(status, said))
     assert (got.token, got.judgement.verdict) == (None, verdict)
 
 
-def test_a_busy_token_endpoint_says_when_to_come_back(answer):
+def test_a_busy_token_endpoint_says_when_to_come_back(answer: MakeAnswer) -> None:
     assert read(answer(429, b"", retry_after="7")).judgement.retry_after_s == 7
     busy = read(answer(503, b"", retry_after="Thu, 01 Jan 1970 00:00:09 GMT")).judgement
     assert (busy.verdict, busy.retry_after_s) == (Verdict.THROTTLED, 9)
 
 
 @pytest.mark.parametrize("failure", ["unreachable", "lost_answer"])
-def test_an_answer_lost_here_leaves_the_job_unsent(failure):
+def test_an_answer_lost_here_leaves_the_job_unsent(failure: str) -> None:
     got = read(Answer(None, failure=failure, detail="timed out"))
     assert (got.judgement.verdict, got.judgement.message) == (Verdict.UNREACHABLE, "no token: timed out")
 
 
-def test_a_body_cut_off_holds_no_token():
+def test_a_body_cut_off_holds_no_token() -> None:
     got = read(Answer(200, body=b'{"access_token": "abc"}', truncated=True))
     assert got.judgement.verdict is Verdict.SERVER_ERROR
 
 
-def test_the_credentials_are_taken_out_of_what_an_error_says(answer):
+def test_the_credentials_are_taken_out_of_what_an_error_says(answer: MakeAnswer) -> None:
     got = read(answer(400, {"error": "invalid", "error_description": "client my-id with my-secret is unknown"}))
     assert got.judgement.message == "token endpoint: HTTP 400, client […] with […] is unknown"
 
 
 @given(st.integers(100, 599), st.binary())
-def test_any_bytes_are_read_without_an_error(status, body):
+def test_any_bytes_are_read_without_an_error(status: int, body: bytes) -> None:
     got = read(Answer(status, body=body))
     assert (got.token is None) == (got.judgement is not None)

@@ -1,0 +1,154 @@
+"""`gaugepost status`: what each region is doing, one column a region."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gaugepost.cli.common import AsJson, Cells, age, clock_of, console, open_producer, printable, write_rows
+from gaugepost.cli.job import STYLES
+from gaugepost.errors import StoreUnreachable
+from gaugepost.states import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rich.table import Table
+
+    from gaugepost.client import Producer
+    from gaugepost.regions import Region
+
+_EVERY_S = 1.0
+_SHOWN_IF_ANY = (JobState.CANCELLED, JobState.EXPIRED)
+Summaries = dict["Region", "Mapping[str, Any] | None"]
+"""What each region answered; None: it could not be reached."""
+
+
+def status(
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again each second, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show each region: jobs by state, why they are parked or dead, holds, token, next upload, oldest queued job.
+
+    Costs Redis the same whatever the backlog.
+
+    Example: `gaugepost status --watch`
+    """
+    with open_producer() as producer:
+        cells = Cells(producer)
+        found = _ask(cells)
+        if watch:
+            _watch(producer, found, as_json=as_json)
+        else:
+            _print(found, as_json=as_json)
+        cells.check()
+
+
+def _ask(cells: Cells) -> Summaries:
+    found: Summaries = dict.fromkeys(cells.regions)
+    for ledger in cells.ledgers():
+        with cells.asking(ledger.region):
+            found[ledger.region] = ledger.summary()
+    return found
+
+
+def _print(found: Summaries, *, as_json: bool) -> None:
+    if as_json:
+        write_rows(summary for summary in found.values() if summary is not None)
+    else:
+        console().print(table(found))
+        sys.stdout.flush()
+
+
+def _watch(producer: Producer, found: Summaries, *, as_json: bool) -> None:
+    """Look each second. A Redis that goes away while we watch is shown as away, and looked for again."""
+    try:
+        if as_json or not sys.stdout.isatty():
+            while True:
+                _print(found, as_json=as_json)
+                time.sleep(_EVERY_S)
+                found = _ask_again(producer)
+        _redraw(producer, found)
+    except KeyboardInterrupt:
+        return
+
+
+def _ask_again(producer: Producer) -> Summaries:
+    cells = Cells(producer, told=False)
+    try:
+        return _ask(cells)
+    except StoreUnreachable:
+        return dict.fromkeys(cells.regions)
+
+
+def _redraw(producer: Producer, found: Summaries) -> None:
+    from rich.live import Live  # noqa: PLC0415 - the others do without
+
+    with Live(table(found), console=console(), auto_refresh=False) as live:
+        while True:
+            time.sleep(_EVERY_S)
+            live.update(table(_ask_again(producer)), refresh=True)
+
+
+def table(found: Summaries) -> Table:
+    """Draw the figures: a row each, a column a region, so that three regions fit 80 columns."""
+    from rich import box  # noqa: PLC0415 - --json does without rich
+    from rich.table import Table  # noqa: PLC0415
+
+    drawn = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1))
+    drawn.add_column("", overflow="fold")
+    for region in found:
+        drawn.add_column(region, justify="right", overflow="fold")
+    summaries = list(found.values())
+    if None in summaries:
+        drawn.add_row("Redis", *("unreachable" if one is None else "" for one in summaries), style="red")
+    for name, cells, style in _rows([one or {} for one in summaries]):
+        drawn.add_row(name, *cells, style=style)
+    return drawn
+
+
+Line = tuple[str, list[str], str]
+"""A row's name, its text for each region, its style."""
+
+
+def _rows(regions: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
+    """Make the rows; a region that could not be reached is empty, and so are its cells."""
+    for state in ("queued", "waiting", "sending"):
+        yield _counted(state, regions)
+    yield _counted("parked", regions)
+    yield from _broken_down("parked_by_reason", regions, STYLES["parked"])
+    yield _counted("unknown", regions)
+    yield _counted("dead", regions)
+    yield from _broken_down("dead_by_verdict", regions, STYLES["dead"])
+    yield _counted("delivered", regions)
+    for state in _SHOWN_IF_ANY:
+        if any(one.get(state) for one in regions):
+            yield _counted(state, regions)
+    yield "holds", ["\n".join(map(printable, one.get("holds", ()))) for one in regions], STYLES["parked"]
+    yield "token until", [clock_of(one["token_expires"]) or "-" if one else "" for one in regions], ""
+    yield "next upload", [_slot(one["next_slot"]) if one else "" for one in regions], ""
+    yield "oldest queued", [age(one["oldest_age"]) or "-" if one else "" for one in regions], ""
+
+
+def _counted(state: str, regions: Sequence[Mapping[str, Any]]) -> Line:
+    numbers = [one.get(state) for one in regions]
+    return state, [f"{number:,}" if number is not None else "" for number in numbers], STYLES.get(state, "")
+
+
+def _broken_down(name: str, regions: Sequence[Mapping[str, Any]], style: str) -> Iterator[Line]:
+    found = [one.get(name, {}) for one in regions]
+    for cause in sorted(set().union(*found)):
+        numbers = [f"{one[cause]:,}" if cause in one else "" for one in found]
+        yield f"  {printable(cause)}", numbers, f"{style} dim"
+
+
+def _slot(text: str | None) -> str:
+    """Write when the next upload may start: at once, if none was lately."""
+    if text is None or datetime.fromisoformat(text) <= datetime.now(UTC):
+        return "now"
+    return clock_of(text)

@@ -1,0 +1,21 @@
+"""Waiting for a condition with a deadline: the only way a test waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def wait_until(condition: Callable[[], T], within: float = 30.0, what: str = "") -> T:
+    """Return the condition's first true value; fail when `within` seconds are over."""
+    deadline = time.monotonic() + within
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within} s: {what or condition}")
+        time.sleep(0.02)
