@@ -84,13 +84,14 @@ def make_app(region: Region, broker_url: str, cell: Cell | None = None) -> Celer
     queues = [Queue(name) for name in (keys.urgent_queue, keys.queue, keys.tick_queue)]
     app.conf.update(SETTINGS, task_queues=queues, task_default_queue=keys.queue)
 
-    @app.task(name=DELIVER, send_events=False)
+    # Not shared: celery would give them to every other app of this process too, with this one's cell.
+    @app.task(name=DELIVER, send_events=False, shared=False)
     def deliver() -> None:
         if cell is not None:
             cell.deliver()
 
     for name in TICKS:
-        app.task(name=name, send_events=False)(_tick(cell, name))
+        app.task(name=name, send_events=False, shared=False)(_tick(cell, name))
     return app
 
 

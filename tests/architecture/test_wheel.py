@@ -1,0 +1,74 @@
+"""The built wheel, in an environment that has nothing else: what services install."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(out), str(ROOT)],
+        check=True,
+    )
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    home = tmp_path_factory.mktemp("venv")
+    venv.create(home, with_pip=True)
+    subprocess.run([home / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check", wheel], check=True)
+    yield home / "bin/python"
+
+
+def run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([python, *arguments], capture_output=True, text=True, check=False, cwd=python.parent)
+
+
+def test_it_brings_at_most_ten_distributions(python: Path) -> None:
+    listed = json.loads(run(python, "-m", "pip", "list", "--format=json").stdout)
+    names = {entry["name"].lower() for entry in listed} - {"pip", "setuptools"}
+    assert {"gaugepost", "redis", "pydantic", "pydantic-settings"} <= names
+    assert len(names) <= 10, sorted(names)
+
+
+def test_importing_it_imports_nothing_of_the_workers(python: Path) -> None:
+    code = "import sys, gaugepost; print(*{name.split('.')[0] for name in sys.modules})"
+    done = run(python, "-W", "error", "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert not {"celery", "requests", "kombu", "typer", "rich", "flower"} & set(done.stdout.split())
+
+
+def test_a_job_can_be_made_and_its_scripts_are_there(python: Path) -> None:
+    code = (
+        "from gaugepost import Record; from gaugepost.ledger.scripts import load_scripts;"
+        "Record(region='eu', configuration='c', record={'a': 1}); print(len(load_scripts()))"
+    )
+    done = run(python, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == len(list((ROOT / "producers/gaugepost/lua").glob("*.lua"))) - 1
+
+
+def test_without_its_extra_the_command_line_says_how_to_install_it(python: Path) -> None:
+    done = subprocess.run([python.parent / "gaugepost", "status"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'gaugepost[cli]'" in done.stderr
+
+
+def test_the_wheel_holds_four_packages_and_their_type_marks(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    packages = ["gaugepost", "gaugepost_simulator", "gaugepost_tasks", "gaugepost_workers"]
+    assert sorted({name.split("/")[0] for name in names if "dist-info" not in name}) == packages
+    assert all(f"{package}/py.typed" in names for package in packages)

@@ -1,0 +1,75 @@
+"""Names that outlive a deployment are written out here a second time, so that a change of them is a decision."""
+
+from __future__ import annotations
+
+import inspect
+
+import kombu.transport.redis
+import pytest
+from gaugepost import Region
+from gaugepost.jobs import JOBS
+from gaugepost.ledger import Claimed, Settlement
+from gaugepost.ledger.views import History
+from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Held, Parked, Requeued, Transition, Unknown
+from gaugepost.verdict import Verdict
+from gaugepost_workers.app import SETTINGS, TICKS, make_app
+from gaugepost_workers.events import ended
+from gaugepost_workers.transport import Channel
+
+from gaugepost_tasks.handlers import HANDLERS
+
+
+def test_task_names_are_frozen() -> None:
+    app = make_app(Region.EU, "redis://127.0.0.1:1/0")
+    ours = {name for name in app.tasks if not name.startswith("celery.")}
+    assert ours == {
+        "gaugepost.deliver", "gaugepost.promote", "gaugepost.rescue", "gaugepost.open_slot", "gaugepost.sweep",
+    }  # fmt: skip
+    assert set(TICKS) == ours - {"gaugepost.deliver"}
+
+
+def test_queue_names_are_frozen_with_the_urgent_one_first() -> None:
+    for region in Region:
+        app = make_app(region, "redis://127.0.0.1:1/0")
+        assert [queue.name for queue in app.conf.task_queues] == [f"{region}.urgent", str(region), f"{region}.ticks"]
+
+
+def test_no_task_of_ours_sends_events_of_its_own() -> None:
+    app = make_app(Region.EU, "redis://127.0.0.1:1/0")
+    assert not any(task.send_events for name, task in app.tasks.items() if name.startswith("gaugepost."))
+
+
+def test_every_kind_has_its_handler_and_its_name() -> None:
+    kinds = {"record", "personal_link", "close_loop", "response", "file", "file_delete"}
+    assert set(JOBS) == set(HANDLERS) == kinds
+
+
+def test_nothing_but_json_is_accepted() -> None:
+    assert SETTINGS["accept_content"] == ["json"]
+
+
+def test_kombu_still_has_the_method_that_the_shim_overrides() -> None:
+    theirs = inspect.signature(kombu.transport.redis.Channel._connparams)
+    assert list(theirs.parameters) == list(inspect.signature(Channel._connparams).parameters)
+
+
+@pytest.mark.parametrize(
+    ("transition", "event", "told"),
+    [
+        (Delivered(), "task-succeeded", "delivered"),
+        (Parked(300_000, "no_campaign"), "task-retried", "parked: no_campaign, again in 5m"),
+        (Held("configuration:x", "unknown_mapping"), "task-retried", "parked: unknown_mapping, until its hold is lifted"),
+        (Requeued(), "task-retried", "queued again (no_campaign)"),
+        (Dead(Verdict.DUPLICATE), "task-failed", "dead: duplicate"),
+        (Unknown("link lost"), "task-failed", "unknown: link lost"),
+    ],
+)
+def test_event_names_and_texts_are_frozen(transition: Transition, event: str, told: str) -> None:
+    job = JOBS["file_delete"].model_validate({"kind": "file_delete", "region": "eu", "upload_id": 1})
+    claimed = Claimed("id", 1, 0, job, History())
+    attempt = Attempt(1, 0, 250, 400, Verdict.NO_CAMPAIGN, "message with data")
+    name, fields = ended(Settlement(claimed, Decision(transition), (attempt,)))
+    assert name == event
+    assert fields["uuid"] == "id"
+    assert told in (fields.get("exception"), fields.get("result"))
+    assert "data" not in str(fields)

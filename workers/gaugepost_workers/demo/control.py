@@ -1,0 +1,50 @@
+"""The simulator's control API, over HTTP: the demo does not import the simulator."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+_TIMEOUT_S = 10
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy the environment names
+_ALL = 100_000
+
+
+class Control:
+    """Asks and tells a running simulator."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def effects(self) -> list[dict[str, Any]]:
+        """Return what CustomerGauge would have now, oldest first."""
+        found: list[dict[str, Any]] = self._call("GET", f"effects?limit={_ALL}")["effects"]
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Return its counts."""
+        return self._call("GET", "state")
+
+    def knobs(self, **changes: object) -> None:
+        """Change knobs."""
+        self._call("PATCH", "knobs", changes)
+
+    def revoke(self, region: str) -> None:
+        """Make all tokens of a region invalid."""
+        self._call("POST", "revoke", {"region": region})
+
+    def _call(self, method: str, path: str, data: object = None) -> Any:  # noqa: ANN401 - JSON
+        body = None if data is None else json.dumps(data).encode()
+        request = urllib.request.Request(f"{self.url}/_simulator/{path}", body, method=method)  # noqa: S310 - our own
+        with _DIRECT.open(request, timeout=_TIMEOUT_S) as answer:
+            return json.load(answer)
+
+
+def answers(url: str) -> bool:
+    """Tell whether a page is there."""
+    try:
+        with _DIRECT.open(url, timeout=_TIMEOUT_S) as answer:
+            return bool(answer.status == 200)  # noqa: PLR2004 - OK
+    except OSError:
+        return False
