@@ -40,6 +40,7 @@ class Gives(Protocol[R_co]):
 
     def read_result(self, data: dict[str, Any]) -> R_co:
         """Read the result as the ledger keeps it."""
+        ...
 
 
 def _with_key(job: JobBase, idempotency_key: str | None) -> JobBase:

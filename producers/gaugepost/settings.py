@@ -184,8 +184,8 @@ def _refuse_unknown_names() -> None:
         raise SettingsError(f"{name}: unknown setting" + (f"; did you mean {near[0]}?" if near else ""))
 
 
-def _from_files() -> dict[str, str]:
-    values: dict[str, str] = {}
+def _from_files() -> dict[str, Any]:
+    values: dict[str, Any] = {}
     environment = _environment()
     for field in _secrets():
         name = f"{PREFIX}{field.upper()}"

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gaugepost.jobs import CloseLoop
-
     from gaugepost_tasks.messages import Answer, Endpoints, Request
 
 _FIELDS = ("number_customergauge", "status", "note", "assignee", "happened_at")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gaugepost.jobs import File
-
     from gaugepost_tasks.readings import Reading
 
 _TYPES = {

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gaugepost.jobs import FileDelete
-
     from gaugepost_tasks.readings import Reading
 
 

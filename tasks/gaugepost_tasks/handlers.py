@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.jobs import JOBS
-
 from gaugepost_tasks import close_loop, file, file_delete, personal_link, record, response
 
 if TYPE_CHECKING:

@@ -152,7 +152,7 @@ class _Connection(HTTPConnection):
         flight.departs()
         view = memoryview(data)
         for start in range(0, len(view), _BLOCK):
-            self.sock.settimeout(flight.time_left())
+            self.sock.settimeout(flight.time_left())  # pyright: ignore[reportOptionalMemberAccess] - connected above
             super().send(view[start : start + _BLOCK])
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override] # urllib3 overrides it so
@@ -166,11 +166,11 @@ class _TlsConnection(_Connection, HTTPSConnection):
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+    ConnectionCls = _Connection  # pyright: ignore[reportAssignmentType] - urllib3 declares a protocol too narrow
 
 
 class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
+    ConnectionCls = _TlsConnection  # pyright: ignore[reportAssignmentType]
 
 
 class _Adapter(HTTPAdapter):

@@ -11,7 +11,6 @@ from gaugepost_tasks.redact import plain
 
 if TYPE_CHECKING:
     from gaugepost.jobs import PersonalLink
-
     from gaugepost_tasks.messages import Answer, Endpoints, Request
 
 __all__ = ["build", "cells", "read"]

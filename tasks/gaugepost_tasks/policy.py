@@ -22,7 +22,6 @@ from gaugepost.transitions import (
     Unknown,
 )
 from gaugepost.verdict import Verdict
-
 from gaugepost_tasks.backoff import delay_ms, family_of, probes_ms, schedule_of, throttle_probes_ms
 from gaugepost_tasks.messages import NOTHING, Judgement
 
@@ -51,8 +50,8 @@ class Facts:
 
     `attempts`: earlier ones since it was enqueued or last replayed. `ever_lost`: one of all its earlier attempts
     lost its answer. `probe`: the scope of the hold that it is the probe of, `probe_about` the verdict of that hold
-    (None: taken to be what the answer is about). `held_ms`: how long its mapping's hold has kept it. `rand` is in
-    [0, 1). `schedules`: verdict → waits in seconds, from the settings.
+    (None: taken to be what the answer is about). `rand` is in [0, 1). `schedules`: verdict → waits in seconds, from
+    the settings.
     """
 
     job: JobBase
@@ -60,7 +59,6 @@ class Facts:
     ever_lost: bool = False
     probe: str | None = None
     probe_about: Verdict | None = None
-    held_ms: int = 0
     rand: float = 0.5
     schedules: Mapping[str, Sequence[float]] = field(default_factory=lambda: NOTHING)
 
@@ -153,8 +151,7 @@ def _mapping_fault(verdict: Verdict, facts: Facts) -> Decision:
     if facts.job.mapping is None:
         return Decision(Dead(verdict))
     kept = Held(facts.mapping_scope, verdict.value, GIVE_UP_MS)
-    transition: Transition = Dead(verdict) if facts.held_ms >= GIVE_UP_MS else kept
-    return Decision(transition, counted=False, hold=_mapping_hold(verdict, facts))
+    return Decision(kept, counted=False, hold=_mapping_hold(verdict, facts))
 
 
 def _mapping_drift(facts: Facts) -> Decision:

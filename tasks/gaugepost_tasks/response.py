@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from gaugepost.jobs.response import NAMED_FIELDS
-
 from gaugepost_tasks.dialects import read_v41
 from gaugepost_tasks.messages import Answer, Endpoints, Request, common_headers
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gaugepost.jobs import Response
-
     from gaugepost_tasks.readings import Reading
 
 

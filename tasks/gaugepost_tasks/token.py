@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode
 
 from gaugepost.verdict import Verdict
-
 from gaugepost_tasks.dialects import json_document, read_laravel_refusal
 from gaugepost_tasks.messages import Answer, Endpoints, Judgement, Request
 from gaugepost_tasks.readings import Refusal
@@ -29,6 +28,7 @@ class Exchanger(Protocol):
 
     def exchange(self, request: Request, credential_header: str) -> Answer:
         """Send a request and return what came back."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

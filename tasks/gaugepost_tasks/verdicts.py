@@ -11,7 +11,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, assert_never
 
 from gaugepost.verdict import Verdict
-
 from gaugepost_tasks.fields import verdict_on_fields
 from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_tasks.messages import Answer, Judgement

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import venv
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,11 +25,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("venv")
     venv.create(home, with_pip=True)
-    subprocess.run([home / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check", wheel], check=True)
-    yield home / "bin/python"
+    subprocess.run(
+        [home / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check", wheel], check=True
+    )
+    return home / "bin/python"
 
 
 def run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

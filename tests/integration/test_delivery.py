@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from gaugepost import (
     CloseLoop,
     File,
@@ -45,7 +47,9 @@ def test_a_job_of_every_kind_is_delivered_in_its_own_region(stack: Stack) -> Non
         stack.worker(region)
     stack.beat()
     producer = stack.producer
-    link = producer.enqueue(PersonalLink(region=Region.US, configuration="multi-object", record={"Email": "j@example.net"}))
+    link = producer.enqueue(
+        PersonalLink(region=Region.US, configuration="multi-object", record={"Email": "j@example.net"})
+    )
     jobs = [
         producer.enqueue(record(1)),
         producer.enqueue(CloseLoop(region=Region.EU, number_customergauge="53499", status="open", note="n")),
@@ -65,7 +69,10 @@ def test_a_job_of_every_kind_is_delivered_in_its_own_region(stack: Stack) -> Non
 def test_1000_records_enqueued_by_the_command_line_are_delivered_once(stack: Stack) -> None:
     stack.worker()
     stack.beat()
-    lines = "\n".join(json.dumps({"kind": "record"} | record(i).model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)) for i in range(1000))
+    lines = "\n".join(
+        json.dumps({"kind": "record"} | record(i).model_dump(mode="json", exclude={"kind"}, exclude_defaults=True))
+        for i in range(1000)
+    )
     done = stack.cli("enqueue", "-", stdin=lines)
     assert done.returncode == 0, done.stderr
     ids = [json.loads(line)["id"] for line in done.stdout.splitlines()]
@@ -159,14 +166,14 @@ def test_status_changes_of_one_case_keep_their_order_while_the_first_is_parked(s
     stack.beat()
     stack.sim.fault("status", endpoint="close_loop", code=500, times=1)
     steps = ("open", "progress", "closed", "open", "closed")
-    jobs = [
-        stack.producer.enqueue(CloseLoop(region=Region.EU, number_customergauge=77, status=step)) for step in steps
-    ]
+    jobs = [stack.producer.enqueue(CloseLoop(region=Region.EU, number_customergauge=77, status=step)) for step in steps]
     other = stack.producer.enqueue(CloseLoop(region=Region.EU, number_customergauge=78, status="open"))
     other.result(timeout=20)
     for job in jobs:
         job.result(timeout=30)
-    sent = [e["body"]["status"] for e in stack.sim.effects(kind="close_loop") if e["body"]["number_customergauge"] == "77"]
+    sent = [
+        e["body"]["status"] for e in stack.sim.effects(kind="close_loop") if e["body"]["number_customergauge"] == "77"
+    ]
     assert sent == list(steps)
 
 
@@ -178,13 +185,18 @@ def test_two_files_start_no_less_than_the_interval_apart(tmp_path: Path) -> None
         stack.beat()
         stack.beat()
         files = [
-            File(region=Region.EU, family="contact", filename=f"f{i}.csv", content_base64=csv(f"Email\np{i}@example.net\n"))
+            File(
+                region=Region.EU,
+                family="contact",
+                filename=f"f{i}.csv",
+                content_base64=csv(f"Email\np{i}@example.net\n"),
+            )
             for i in range(3)
         ]
         for job in [stack.producer.enqueue(file) for file in files]:
             job.result(timeout=30)
         starts = [effect["received_at"] for effect in stack.sim.effects(kind="file")]
-        assert all(later - earlier >= 1.99 for earlier, later in zip(starts, starts[1:], strict=False))
+        assert all(later - earlier >= 1.99 for earlier, later in itertools.pairwise(starts))
         assert stack.sim.state()["limits_broken"]["eu.interval"] == 0
 
 
@@ -215,7 +227,9 @@ def test_a_response_in_the_hands_of_a_killed_worker_is_not_sent_a_second_time(st
 
 def test_a_dead_job_raises_with_its_verdict_and_field_errors_and_frees_nobody_else(stack: Stack) -> None:
     stack.worker()
-    bad = stack.producer.enqueue(PersonalLink(region=Region.EU, configuration="multi-object", record={"Email": "no address"}))
+    bad = stack.producer.enqueue(
+        PersonalLink(region=Region.EU, configuration="multi-object", record={"Email": "no address"})
+    )
     with pytest.raises(JobDead) as died:
         bad.result(timeout=20)
     assert died.value.verdict == "invalid_value"

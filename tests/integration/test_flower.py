@@ -38,8 +38,12 @@ def test_flower_lists_each_job_by_kind_and_id_with_its_true_state_and_no_persona
                 job = PersonalLink(region=Region.EU, configuration="multi-object", record=record)
                 return stack.producer.enqueue(job).id
 
-            delivered, parked, dead = map(enqueue, ("jane@example.net", "no-campaign@example.com", "duplicate@example.com"))
-            record = stack.producer.enqueue(Record(region=Region.EU, configuration="contact", record={"Email": "x@example.net"}))
+            delivered, parked, dead = map(
+                enqueue, ("jane@example.net", "no-campaign@example.com", "duplicate@example.com")
+            )
+            record = stack.producer.enqueue(
+                Record(region=Region.EU, configuration="contact", record={"Email": "x@example.net"})
+            )
             record.result(timeout=20)
             wait_until(lambda: stack.producer.state(parked) is JobState.PARKED)
             states = {delivered: "SUCCESS", parked: "RETRY", dead: "FAILURE", record.id: "SUCCESS"}

@@ -1,7 +1,7 @@
 """The shim over kombu's transport: needed, and enough.
 
-A worker that holds an unacknowledged message (one with an eta, here) meets a Redis that restarts. With stock kombu 5.7.0
-the worker process ends; with ours it goes on. When the first of these tests fails, the shim can go.
+A worker that holds an unacknowledged message (one with an eta, here) meets a Redis that restarts. With stock kombu
+5.7.0 the worker process ends; with ours it goes on. When the first of these tests fails, the shim can go.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import redis
+
 from gaugepost import Producer, Region, Settings
 from gaugepost_simulator import Simulator
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from celery import Celery
+from kombu import Queue
+
 from gaugepost.bell import DELIVER
 from gaugepost.errors import StoreError
 from gaugepost.keys import Keys
-from kombu import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,12 +13,12 @@ import structlog
 from celery import Celery
 from celery.beat import ScheduleEntry, Scheduler
 from celery.schedules import schedule
+from redis.exceptions import RedisError
+
 from gaugepost.bell import Bell
 from gaugepost.connection import connect
 from gaugepost.keys import Keys
 from gaugepost.settings import Settings
-from redis.exceptions import RedisError
-
 from gaugepost_workers.app import TICKS
 
 if TYPE_CHECKING:

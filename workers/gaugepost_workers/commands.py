@@ -8,10 +8,10 @@ import sys
 from typing import Annotated
 
 import typer
-from gaugepost.connection import redis_url
-from gaugepost.regions import Region  # noqa: TC002 - typer reads it at run time
-from gaugepost.settings import Settings
 
+from gaugepost.connection import redis_url
+from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
+from gaugepost.settings import Settings
 from gaugepost_workers.logs import set_up_logs
 
 

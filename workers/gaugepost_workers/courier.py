@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+
 from gaugepost.errors import StoreError
 from gaugepost.ledger import Settlement
 from gaugepost.transitions import Attempt, Dead, Decision, Requeued
@@ -21,7 +22,6 @@ from gaugepost_tasks.messages import Answer, Endpoints, Judgement, Request, cred
 from gaugepost_tasks.policy import Facts, decide, missing_credentials
 from gaugepost_tasks.token import fetch_token
 from gaugepost_tasks.verdicts import judge
-
 from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class Courier:
                 settings.connect_timeout + settings.read_timeout + 1,
             )
         self._missing_id = credentials.client_id is None
+        self._departed: set[str] = set()
+        """Jobs that must not go out twice, and whose first byte may be out."""
 
     def has(self, needs: str) -> bool:
         """Tell whether the credential of this name (`oauth` or `api_key`) is set."""
@@ -95,12 +97,15 @@ class Courier:
             return None
         except StoreError:  # before the first byte: nothing was sent, and nothing can be settled just now
             return Settlement(claimed, Decision(Requeued(), counted=False))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told on the job's record, by class only: its text may hold data
             where = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{where.name} in {where.filename}:{where.lineno}"
             log.error("fault", job=claimed.id, kind=claimed.job.kind, error=type(error).__name__, where=place)  # noqa: TRY400
-            judgement = Judgement(Verdict.SERVER_ERROR, f"a fault in gaugepost: {type(error).__name__}")
+            verdict = Verdict.LOST_ANSWER if claimed.id in self._departed else Verdict.SERVER_ERROR
+            judgement = Judgement(verdict, f"a fault in gaugepost: {type(error).__name__}")
             return self._settlement(claimed, [_Exchange(Answer(None), judgement, _now_ms())])
+        finally:
+            self._departed.discard(claimed.id)
 
     def _deliver(self, claimed: Claimed) -> Settlement:
         job = claimed.job
@@ -151,6 +156,7 @@ class Courier:
             raise NotNow
         if done < 0:
             raise NotOurs
+        self._departed.add(claimed.id)
 
     def _settlement(self, claimed: Claimed, exchanges: list[_Exchange]) -> Settlement:
         last = exchanges[-1]

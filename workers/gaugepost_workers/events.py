@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import structlog
+
 from gaugepost.durations import spell
 from gaugepost.transitions import Dead, Delivered, Held, Parked, Requeued, Unknown
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from celery import Celery
+
     from gaugepost.ledger import Claimed, Settlement
 
 log = structlog.get_logger("gaugepost.events")

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
+
 from gaugepost.errors import StoreError
 from gaugepost.ledger import Settlement
 from gaugepost.transitions import Decision, Requeued
-
 from gaugepost_workers.slow_start import SlowStart
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
+
 from gaugepost.ledger import Settlement
 from gaugepost.transitions import Attempt, Decision, Requeued
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.messages import Judgement
 from gaugepost_tasks.policy import decide
-
 from gaugepost_workers.courier import facts
 
 if TYPE_CHECKING:

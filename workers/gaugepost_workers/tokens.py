@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.messages import Judgement
 

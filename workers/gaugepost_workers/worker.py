@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from celery.signals import worker_init, worker_shutting_down
+
 from gaugepost.connection import connect, redis_url
 from gaugepost.errors import StoreError
 from gaugepost.ledger import Ledger
 from gaugepost_tasks.handlers import check_handlers
 from gaugepost_tasks.http import HttpClient
-
 from gaugepost_workers.app import OPEN_SLOT, PROMOTE, RESCUE, SWEEP, make_app
 from gaugepost_workers.courier import Courier
 from gaugepost_workers.events import TaskEvents

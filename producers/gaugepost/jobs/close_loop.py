@@ -31,7 +31,7 @@ def _case_number(value: object) -> object:
     raise ValueError("expected the number of a survey response, digits only")
 
 
-class CloseLoop(JobBase):
+class CloseLoop(JobBase, frozen=True):
     """One change of one case's status. All changes of one case are one lane: strictly in the order enqueued."""
 
     kind: Literal["close_loop"] = "close_loop"

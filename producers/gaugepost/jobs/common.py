@@ -16,7 +16,6 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     FiniteFloat,
     ValidationError,
@@ -117,10 +116,8 @@ Configuration = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^
 """The reference of an inbound mapping, usually a UUID."""
 
 
-class JobBase(BaseModel):
+class JobBase(BaseModel, frozen=True, extra="forbid"):
     """One typed request to deliver one thing to CustomerGauge."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False, ser_json_inf_nan="constants")
 
     kind: str
     region: Region

@@ -49,7 +49,7 @@ class Stored(BaseModel):
     """Records in it, where they were counted."""
 
 
-class File(JobBase):
+class File(JobBase, frozen=True):
     """One upload. Give `path`, or `filename` with `content_base64`; `stored` is set when it was accepted."""
 
     kind: Literal["file"] = "file"

@@ -19,7 +19,7 @@ class FileDeleteResult(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class FileDelete(JobBase):
+class FileDelete(JobBase, frozen=True):
     """One upload to delete, by the id that the upload statistics give it."""
 
     kind: Literal["file_delete"] = "file_delete"

@@ -17,12 +17,13 @@ class PersonalLinkResult(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    number_customergauge: int
+    number_customergauge: int | None = None
+    """Number of the survey record; None if the answer had the links and not this."""
     survey_link: str
     survey_link_short: str
 
 
-class PersonalLink(JobBase):
+class PersonalLink(JobBase, frozen=True):
     """One survey link for one person, named by Email or Phone in `record`. Urgent, since somebody waits for it."""
 
     kind: Literal["personal_link"] = "personal_link"

@@ -18,7 +18,7 @@ class RecordResult(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Record(JobBase):
+class Record(JobBase, frozen=True):
     """One record: an account, a contact, a survey record or an external response, as its mapping says."""
 
     kind: Literal["record"] = "record"

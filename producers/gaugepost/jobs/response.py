@@ -40,7 +40,7 @@ class ResponseResult(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Response(JobBase):
+class Response(JobBase, frozen=True):
     """One response with its customer's data. `fields` are the keys of the account's own upload mapping."""
 
     kind: Literal["response"] = "response"

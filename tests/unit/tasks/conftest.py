@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from gaugepost.jobs import AnyJob, parse_job
 from gaugepost_tasks.messages import Answer, Endpoints
 from gaugepost_tasks.verdicts import judge

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gaugepost.durations import schedule
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.backoff import PROBES, SCHEDULES, delay_ms, family_of, probes_ms, schedule_of, throttle_probes_ms
-from hypothesis import given
-from hypothesis import strategies as st
 
 RANDS = st.floats(0, 1, exclude_max=True)
 

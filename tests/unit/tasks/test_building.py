@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import pytest
+
 from gaugepost_tasks.file import boundary_for
 from gaugepost_tasks.handlers import HANDLERS
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gaugepost.jobs import JOBS
 from gaugepost_tasks.handlers import HANDLERS, check_handlers
 

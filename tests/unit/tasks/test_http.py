@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gaugepost_tasks import http as client_module
 from gaugepost_tasks.http import HttpClient
 from gaugepost_tasks.messages import Request

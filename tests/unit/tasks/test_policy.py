@@ -4,6 +4,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gaugepost.transitions import Attempt, Dead, Delivered, Held, HoldSpec, Parked, Requeued, Streak, Unknown
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.handlers import HANDLERS
@@ -91,12 +92,10 @@ def test_a_throttled_region_is_held_for_as_long_as_it_was_told(decided: Decide) 
 
 @pytest.mark.parametrize("verdict", [V.UNKNOWN_MAPPING, V.WRONG_MAPPING_TYPE])
 def test_a_mapping_fault_holds_its_configuration_and_the_job_for_two_days(decided: Decide, verdict: Verdict) -> None:
-    decision = decided(verdict, held_ms=GIVE_UP_MS - 1)
+    decision = decided(verdict, probe=MAPPING)
     assert decision.transition == Held(MAPPING, verdict, 48 * H)
     assert decision.counted is False
     assert decision.hold == HoldSpec(MAPPING, verdict, verdict, (5 * M, 30 * M, 2 * H, 6 * H))
-    late = decided(verdict, held_ms=GIVE_UP_MS, probe=MAPPING)
-    assert (late.transition, late.hold) == (Dead(verdict), decision.hold)
 
 
 def test_a_drifted_mapping_is_backed_off_and_five_in_a_row_hold_it(decided: Decide) -> None:

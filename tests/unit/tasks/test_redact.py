@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from gaugepost_tasks.redact import MAX_LENGTH, Redactor, plain
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gaugepost_tasks.redact import MAX_LENGTH, Redactor, plain
 
 
 @pytest.mark.parametrize(

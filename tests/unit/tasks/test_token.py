@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gaugepost.verdict import Verdict
 from gaugepost_tasks import token
 from gaugepost_tasks.messages import Answer
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOW = 0.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_tasks.messages import Answer

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_tasks.messages import Answer
 from gaugepost_tasks.retry_after import LONGEST, read_retry_after
-from hypothesis import given
-from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from collections.abc import Callable

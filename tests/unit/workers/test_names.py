@@ -6,17 +6,17 @@ import inspect
 
 import kombu.transport.redis
 import pytest
+
 from gaugepost import Region
 from gaugepost.jobs import JOBS
 from gaugepost.ledger import Claimed, Settlement
 from gaugepost.ledger.views import History
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Held, Parked, Requeued, Transition, Unknown
 from gaugepost.verdict import Verdict
+from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_workers.app import SETTINGS, TICKS, make_app
 from gaugepost_workers.events import ended
 from gaugepost_workers.transport import Channel
-
-from gaugepost_tasks.handlers import HANDLERS
 
 
 def test_task_names_are_frozen() -> None:
@@ -58,7 +58,11 @@ def test_kombu_still_has_the_method_that_the_shim_overrides() -> None:
     [
         (Delivered(), "task-succeeded", "delivered"),
         (Parked(300_000, "no_campaign"), "task-retried", "parked: no_campaign, again in 5m"),
-        (Held("configuration:x", "unknown_mapping"), "task-retried", "parked: unknown_mapping, until its hold is lifted"),
+        (
+            Held("configuration:x", "unknown_mapping"),
+            "task-retried",
+            "parked: unknown_mapping, until its hold is lifted",
+        ),
         (Requeued(), "task-retried", "queued again (no_campaign)"),
         (Dead(Verdict.DUPLICATE), "task-failed", "dead: duplicate"),
         (Unknown("link lost"), "task-failed", "unknown: link lost"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from gaugepost.jobs import parse_job
 from gaugepost.ledger import Claimed
 from gaugepost.ledger.views import History

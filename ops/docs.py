@@ -1,0 +1,85 @@
+"""Writes the generated parts of the README from the code they describe; `--check` tells whether they are true.
+
+A part stands between `<!-- made: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from gaugepost.durations import spell
+from gaugepost.keys import FAMILIES, FIXED
+from gaugepost.settings import PREFIX, Settings
+from gaugepost.states import mermaid
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "ops/runbooks/keys.md")
+DURATIONS = ("retention",)
+
+
+def states() -> str:
+    """Draw the states of a job."""
+    return f"```mermaid\n{mermaid()}\n```"
+
+
+def settings() -> str:
+    """List every setting with its default."""
+    rows = ["| name | default | what it is |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        secret = "SecretStr" in str(field.annotation)
+        about = f"{field.description}{' (or `…_FILE`)' if secret else ''}"
+        rows.append(f"| `{PREFIX}{name.upper()}` | {_default(name, field.default)} | {about} |")
+    return "\n".join(rows)
+
+
+def _default(name: str, value: object) -> str:
+    if value is None or value == {}:
+        return "–"
+    if isinstance(value, tuple):
+        return f"`{','.join(value)}`"
+    if isinstance(value, float):
+        return f"`{spell(value) if name.startswith(DURATIONS) else format(value, 'g')}`"
+    return f"`{value}`"
+
+
+def keys() -> str:
+    """List every Redis key with its type."""
+    rows = ["| key | type | what it holds |", "| --- | --- | --- |"]
+    rows += [f"| `gp:{{region}}:{name}` | {kind} | {what} |" for name, (kind, what) in FIXED.items()]
+    rows += [f"| `gp:{{region}}:{name}…` | {kind} | {what} |" for name, (kind, what) in FAMILIES.items()]
+    return "\n".join(rows)
+
+
+PARTS = {"states": states, "settings": settings, "keys": keys}
+
+
+def filled(text: str) -> str:
+    """Return a page with its generated parts made anew."""
+    for name, make in PARTS.items():
+        pattern = re.compile(rf"(<!-- made: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        made = make().replace("\\", r"\\")
+        text = pattern.sub(rf"\g<1>{made}\n\g<2>", text)
+    return text
+
+
+def main() -> int:
+    """Write the pages, or with --check tell which are not true any more."""
+    stale = []
+    for page in PAGES:
+        path = ROOT / page
+        before = path.read_text(encoding="utf-8")
+        after = filled(before)
+        if before != after:
+            stale.append(page)
+            if "--check" not in sys.argv:
+                path.write_text(after, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        sys.stderr.write(f"make docs: {', '.join(stale)} no longer say what the code does\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

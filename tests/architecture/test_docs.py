@@ -1,0 +1,14 @@
+"""What the pages say of the code is made from it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_generated_parts_of_the_pages_are_true() -> None:
+    done = subprocess.run([sys.executable, "ops/docs.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
