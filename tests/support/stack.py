@@ -77,6 +77,7 @@ class Stack:
     def __enter__(self) -> Self:
         self.redis.start()
         self.sim.start()
+        self._credentials = self.sim.env()  # as they are now: a test may change what the simulator accepts
         self.settings = Settings.load(**{name.removeprefix("GAUGEPOST_").lower(): v for name, v in self._own().items()})
         self.producer = Producer(self.settings)
         return self
@@ -94,7 +95,7 @@ class Stack:
 
     def _own(self) -> dict[str, str]:
         given = {"GAUGEPOST_REDIS_URL": self.redis.url, "GAUGEPOST_UPLOAD_INTERVAL": "1"}
-        return self.sim.env() | given | self._more
+        return self._credentials | given | self._more
 
     @property
     def env(self) -> dict[str, str]:

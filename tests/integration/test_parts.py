@@ -1,0 +1,199 @@
+"""The parts one by one, with a real Redis: tokens, beat, the supervisor, check, and holds through real workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gaugepost import JobState, PersonalLink, Record, Region, Verdict
+from gaugepost_tasks.messages import Judgement
+from gaugepost_tasks.token import TokenAnswer
+from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
+from support.stack import Stack, kill
+from support.wait import wait_until
+
+SHORT = {"connect_timeout": 1, "read_timeout": 2, "lease": 4}
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with Stack(tmp_path, **SHORT) as stack:
+        yield stack
+
+
+class Herd:
+    """Many worker processes' worth of `Tokens` on one Redis, and a token endpoint that counts."""
+
+    def __init__(self, stack: Stack, size: int, answer: TokenAnswer | None = None) -> None:
+        self.fetched = 0
+        self._answer = answer
+        ledger = stack.producer.ledger(Region.EU)
+        self.members = [Tokens(ledger, "secret", self.fetch, 2.0) for _ in range(size)]
+
+    def fetch(self) -> TokenAnswer:
+        self.fetched += 1
+        return self._answer or TokenAnswer(f"token-{self.fetched}", 3600.0)
+
+    def get(self) -> list[Token | TokenUnavailable]:
+        """Let all members ask at the same moment."""
+        got: list[Token | TokenUnavailable] = []
+        barrier = threading.Barrier(len(self.members))
+
+        def one(tokens: Tokens) -> None:
+            barrier.wait()
+            try:
+                got.append(tokens.get())
+            except TokenUnavailable as error:
+                got.append(error)
+
+        threads = [threading.Thread(target=one, args=(tokens,)) for tokens in self.members]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return got
+
+
+def test_a_herd_without_a_token_fetches_it_once(stack: Stack) -> None:
+    herd = Herd(stack, 60)
+    assert {token.value for token in herd.get() if isinstance(token, Token)} == {"token-1"}
+    assert herd.fetched == 1
+
+
+def test_a_refused_token_is_dropped_once_however_many_were_refused(stack: Stack) -> None:
+    herd = Herd(stack, 20)
+    old = [token for token in herd.get() if isinstance(token, Token)]
+    herd.members[0].drop(old[0])
+    fresh = herd.members[0].get()
+    for tokens, token in zip(herd.members[1:], old[1:], strict=True):
+        tokens.drop(token)  # late: somebody has fetched a newer one meanwhile, which must stay
+    assert {token.value for token in herd.get() if isinstance(token, Token)} == {fresh.value} == {"token-2"}
+    assert herd.fetched == 2
+
+
+def test_a_token_that_cannot_be_had_is_asked_for_once_by_a_herd(stack: Stack) -> None:
+    refusal = TokenAnswer(judgement=Judgement(Verdict.REFUSED_CREDENTIALS, "HTTP 401"))
+    herd = Herd(stack, 40, refusal)
+    got = herd.get()
+    assert {error.judgement.verdict for error in got if isinstance(error, TokenUnavailable)} == {"refused_credentials"}
+    assert len(got) == 40
+    assert herd.fetched == 1
+
+
+def test_the_shared_token_lies_encrypted_in_redis_and_another_secret_cannot_read_it(stack: Stack) -> None:
+    herd = Herd(stack, 1)
+    herd.get()
+    with stack.redis.client() as client:
+        assert b"token-1" not in b"".join(value for _, value in client.hgetall("gp:{eu}:token").items())
+    other = Tokens(stack.producer.ledger(Region.EU), "another secret", lambda: TokenAnswer("token-x", None), 2.0)
+    assert other.get().value == "token-x"
+
+
+def test_two_beats_tick_no_more_than_is_read_and_leave_no_file(stack: Stack) -> None:
+    stack.beat()
+    stack.beat()
+    with stack.redis.client() as client:
+        wait_until(lambda: client.llen("eu.ticks") >= 8)
+        before = client.llen("eu.ticks")
+        wait_until(lambda: client.llen("us.ticks") >= 8)
+        assert client.llen("eu.ticks") <= before + 1  # two beats may look at the same moment
+    assert {path.suffix for path in stack.folder.iterdir() if path.is_file()} <= {".log"}
+
+
+def test_a_worker_process_that_dies_is_started_anew_and_all_end_with_the_supervisor(stack: Stack) -> None:
+    supervisor = stack.worker(processes=2)
+
+    def children() -> list[int]:
+        text = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children").read_text()
+        return [int(pid) for pid in text.split()]
+
+    first = wait_until(lambda: children() if len(children()) == 2 else None)
+    stack.producer.enqueue(record(1)).result(timeout=20)
+    os.kill(first[0], signal.SIGKILL)
+    wait_until(lambda: len(children()) == 2 and first[0] not in children())
+    for job in [stack.producer.enqueue(record(i)) for i in range(2, 30)]:
+        job.result(timeout=20)
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(timeout=15) == 0
+
+
+def record(i: int, configuration: str = "multi-object") -> Record:
+    return Record(region=Region.EU, configuration=configuration, record={"Email": f"person{i}@example.net"})
+
+
+def test_check_tells_what_is_wrong_with_the_credentials(stack: Stack) -> None:
+    good = stack.cli("check", "--json")
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert {row["what"] for row in map(json.loads, good.stdout.splitlines())} == {"redis", "token", "api_key"}
+    stack.sim.knobs(credentials={"us": {"client_secret": "changed"}})
+    bad = stack.cli("check", "--json")
+    assert bad.returncode == 1
+    wrong = [row for row in map(json.loads, bad.stdout.splitlines()) if not row["ok"]]
+    assert [(row["region"], row["what"]) for row in wrong] == [("us", "token")]
+    assert "us-secret" not in bad.stdout + bad.stderr
+
+
+def test_a_missing_mapping_meets_one_request_and_holds_its_jobs_while_others_go_on(stack: Stack) -> None:
+    stack.worker()
+    stack.beat()
+    bad = [receipt.id for receipt in stack.producer.enqueue_many(record(i, "unknown-mapping") for i in range(500))]
+    good = [receipt.id for receipt in stack.producer.enqueue_many(record(i) for i in range(500))]
+    wait_until(lambda: (c := stack.counts())["delivered"] == 500 and c["parked"] == 500)
+    assert stack.sim.state()["requests"]["eu.records.404"] <= 2
+    view = stack.producer.job(bad[-1])
+    assert (view.state, view.reason, view.history.attempts()) == (JobState.PARKED, "unknown_mapping", [])
+    assert view.until is not None
+    assert stack.counts()["holds"] == ["configuration:unknown-mapping"]
+    assert set(stack.keys()) == set(good)
+
+
+def test_a_throttled_region_waits_as_long_as_it_was_told_and_then_goes_on(stack: Stack) -> None:
+    stack.sim.fault("status", endpoint="records", code=429, headers={"Retry-After": "2"}, times=1)
+    stack.worker()
+    stack.beat()
+    jobs = [stack.producer.enqueue(record(i)) for i in range(20)]
+    wait_until(lambda: stack.counts()["holds"] == ["region"])
+    queued = [view for job in jobs if (view := stack.producer.job(job.id)).state is JobState.QUEUED]
+    assert {view.reason for view in queued} == {"hold: throttled"}
+    for job in jobs:
+        job.result(timeout=20)
+    assert stack.counts()["holds"] == []
+    times = sorted(effect["at"] for effect in stack.sim.effects(kind="record"))
+    assert stack.sim.state()["requests"]["eu.records.429"] == 1
+    assert len(times) == 20
+
+
+def test_refused_credentials_hold_the_region_and_cost_no_try(stack: Stack) -> None:
+    stack.sim.knobs(credentials={"eu": {"client_secret": "changed"}})
+    worker = stack.worker()
+    stack.beat()
+    jobs = [stack.producer.enqueue(record(i)) for i in range(5)]
+    wait_until(lambda: stack.counts()["holds"] == ["region"])
+    wait_until(lambda: stack.counts()["queued"] == 5)
+    assert stack.producer.job(jobs[-1].id).reason == "hold: credentials"
+    assert stack.sim.state()["effects"] == 0
+    kill(worker)
+    stack.sim.knobs(credentials=None)
+    stack.worker()
+    assert stack.producer.ledger(Region.EU).resume("")
+    for job in jobs:
+        job.result(timeout=20)
+
+
+def test_a_job_that_waits_for_a_back_off_can_be_cancelled_and_a_delivered_one_cannot(stack: Stack) -> None:
+    stack.worker()
+    stack.beat()
+    link = PersonalLink(region=Region.EU, configuration="multi-object", record={"Email": "no-campaign@example.com"})
+    parked = stack.producer.enqueue(link)
+    wait_until(lambda: parked.state() is JobState.PARKED)
+    assert stack.cli("cancel", parked.id).returncode == 0
+    assert parked.state() is JobState.CANCELLED
+    delivered = stack.producer.enqueue(record(1))
+    delivered.result(timeout=20)
+    assert stack.cli("cancel", delivered.id).returncode == 1
