@@ -37,6 +37,8 @@ def settings() -> str:
 def _default(name: str, value: object) -> str:
     if value is None or value == {}:
         return "–"
+    if name == "upload_poll" and isinstance(value, tuple):
+        return f"`{','.join(map(spell, value))}`"
     if isinstance(value, tuple):
         return f"`{','.join(value)}`"
     if isinstance(value, float):

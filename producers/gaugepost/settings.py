@@ -11,7 +11,7 @@ import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -112,6 +112,33 @@ class Settings(BaseSettings):
     upload_interval: Annotated[
         Seconds, Field(description="seconds between two uploads of a region; less than 600 only off customergauge.com")
     ] = 600.0
+    upload_scope: Annotated[
+        Literal["region", "family"],
+        Field(description="what shares an upload slot: all files of a region, or of a family"),
+    ] = "region"
+    upload_poll: Annotated[
+        tuple[Seconds, ...],
+        NoDecode,
+        BeforeValidator(_schedule),
+        Field(min_length=1, description="waits between two looks at an upload's statistics; the last one repeats"),
+    ] = (60.0, 120.0, 300.0, 600.0)
+    transactional_path: Annotated[
+        str, Field(pattern="^/", description="path of this family's upload and statistics")
+    ] = "/v4.1/file/transactional.json"
+    contact_path: Annotated[str, Field(pattern="^/", description="as for transactional")] = "/v4.1/file/contact.json"
+    historical_path: Annotated[str, Field(pattern="^/", description="as for transactional")] = (
+        "/v4.1/file/historical.json"
+    )
+    activity_path: Annotated[
+        str, Field(pattern="^/", description="as for transactional; not documented publicly, ask CustomerGauge")
+    ] = "/v4.1/file/activity.json"
+    retention_content: Annotated[Seconds, Field(description="how long a file's content is kept after it was sent")] = (
+        86_400.0
+    )
+    content_limit: Annotated[
+        int,
+        Field(ge=1, description="bytes of (compressed) file contents a region may hold before an upload is refused"),
+    ] = 500_000_000
     connect_timeout: Annotated[Seconds, Field(description="seconds to connect")] = 5.0
     read_timeout: Annotated[Seconds, Field(description="seconds between two bytes of an answer")] = 30.0
     lease: Annotated[Seconds, Field(description="seconds a claim lasts; must exceed the longest exchange")] = 90.0
@@ -145,6 +172,11 @@ class Settings(BaseSettings):
             return cls(**(_from_files() | given))
         except ValidationError as error:
             raise SettingsError("; ".join(_told(details) for details in error.errors(include_input=False))) from None
+
+    def file_paths(self) -> dict[str, str]:
+        """Return each family's path below `api_url`."""
+        families = ("transactional", "contact", "historical", "activity")
+        return {family: getattr(self, f"{family}_path") for family in families}
 
     def credentials(self, region: Region) -> Credentials:
         """Return the credentials of one region."""

@@ -60,7 +60,11 @@ class Courier:
         self._schedules = settings.backoff
         self._region = ledger.region
         self._endpoints = Endpoints.of(
-            ledger.region, auth_url=settings.auth_url, imports_url=settings.imports_url, api_url=settings.api_url
+            ledger.region,
+            auth_url=settings.auth_url,
+            imports_url=settings.imports_url,
+            api_url=settings.api_url,
+            file_paths=settings.file_paths(),
         )
         credentials = settings.credentials(ledger.region)
         self._api_key = credentials.api_key.get_secret_value() if credentials.api_key else None

@@ -105,6 +105,8 @@ def _send(producer: Producer, stream: IO[bytes], checked: Checked, *, wait: bool
             Sender(producer, watch).send(jobs, advance)
         if watch is None:
             return True
+        if sys.stdout.isatty():
+            note("waiting until they have ended; Ctrl-C leaves them to it")
         with _bar_unless_rows_show("waiting", checked.good) as advance:
             return watch.run(advance)
     except (GaugepostError, Failure, KeyboardInterrupt):

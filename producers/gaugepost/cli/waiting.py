@@ -101,7 +101,8 @@ class Watch:
         rows = [row for part in self._open.values() for found in part.rows.values() for row in found]
         if not rows:
             return
-        note(f"{len(rows):,} jobs have not ended; they go on. See `gaugepost jobs` and `gaugepost job ID`.")
+        what = "1 job has" if len(rows) == 1 else f"{len(rows):,} jobs have"
+        note(f"{what} not ended and will go on. See `gaugepost jobs` and `gaugepost job ID`.")
         for row in sorted(rows, key=lambda row: row.line):
             write_rows([row.to_dict() | {"state": str(self._last.get(row.accepted.id, row.accepted.state))}])
 

@@ -1,0 +1,128 @@
+"""A real Redis, and the command line as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gaugepost import Producer, Record, Region, Settings
+from gaugepost.ledger import Settlement
+from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Parked
+from gaugepost.verdict import Verdict
+from support.stack import RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from gaugepost.transitions import Transition
+
+
+@dataclass
+class Done:
+    """How a call ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@dataclass
+class Cli:
+    """Calls `gaugepost` in a folder, with an environment of its own."""
+
+    folder: Path
+    settings: dict[str, str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:  # noqa: ANN401
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("GAUGEPOST_")}
+        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        return subprocess.Popen(
+            [sys.executable, "-m", "gaugepost", *arguments],
+            cwd=self.folder,
+            env=inherited | {"PYTHONUNBUFFERED": "1"} | self.settings | self.environment,
+            text=True,
+            **options,
+        )
+
+    def __call__(self, *arguments: str, stdin: str = "") -> Done:
+        with self.start(*arguments) as process:
+            out, err = process.communicate(stdin, timeout=60)
+        return Done(process.returncode, out, err)
+
+    def write(self, name: str, *jobs: dict[str, Any] | str) -> str:
+        lines = [job if isinstance(job, str) else json.dumps(job) for job in jobs]
+        (self.folder / name).write_text("".join(f"{line}\n" for line in lines))
+        return name
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    with redis_server.client() as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def cli(redis_url: str, tmp_path: Path) -> Cli:
+    return Cli(tmp_path, {"GAUGEPOST_REDIS_URL": redis_url})
+
+
+@pytest.fixture
+def producer(redis_url: str) -> Iterator[Producer]:
+    with Producer(Settings.load(redis_url=redis_url)) as producer:
+        yield producer
+
+
+_turns = count()
+
+
+class Hands:
+    """A worker's hands: take the next job of eu and do one thing with it, on the real ledger."""
+
+    def __init__(self, producer: Producer) -> None:
+        self.producer = producer
+        self.ledger = producer.ledger(Region.EU)
+
+    def put(self, **more: Any) -> str:  # noqa: ANN401
+        job = Record(region=Region.EU, record={"Email": "secret@example.com"}, **({"configuration": "map"} | more))
+        return self.producer.enqueue(job).id
+
+    def settle(self, transition: Transition, verdict: Verdict, message: str = "") -> str:
+        claimed = self.ledger.claim("hands", f"turn{next(_turns)}", 1).jobs[0]
+        attempt = Attempt(claimed.history.last_n + 1, 1_790_000_000_000, 12, 200, verdict, message)
+        assert self.ledger.settle([Settlement(claimed, Decision(transition), (attempt,))]) == [True]
+        return claimed.id
+
+    def deliver(self, result: dict[str, Any] | None = None) -> str:
+        return self.settle(Delivered(result or {}), Verdict.DELIVERED)
+
+    def bury(self) -> str:
+        return self.settle(Dead(Verdict.MISSING_FIELD), Verdict.MISSING_FIELD, "The record.Email field is required.")
+
+    def park(self) -> str:
+        return self.settle(Parked(300_000, "no_campaign"), Verdict.NO_CAMPAIGN, "Could not match any campaign filter.")
+
+
+@pytest.fixture
+def hands(producer: Producer) -> Hands:
+    return Hands(producer)

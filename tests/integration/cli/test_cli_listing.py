@@ -1,0 +1,266 @@
+"""`job`, `jobs`, `cancel`, `status`, `schema` against a real Redis."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import termios
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gaugepost import CloseLoop, JobState, PersonalLink, Region
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Cli, Hands
+    from support.stack import RedisServer
+
+KEYS = {
+    *("id", "kind", "region", "state", "reason", "until", "attempts", "result", "warnings"),
+    *("enqueued_at", "ended_at", "idempotency_key", "source"),
+}
+
+
+def link(hands: Hands, **more: Any) -> str:  # noqa: ANN401
+    record = {"Email": "secret@example.com"}
+    return hands.producer.enqueue(PersonalLink(region=Region.US, configuration="map", record=record, **more)).id
+
+
+def on_terminal(cli: Cli, *arguments: str, until: str = "", columns: int = 80) -> tuple[int, str]:
+    """Run it on a terminal of its own; with `until`, press Ctrl-C when that was shown twice."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    process = cli.start(*arguments, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    shown = b""
+    try:
+        while part := os.read(master, 65_536):
+            shown += part
+            if until and shown.count(until.encode()) > 1:
+                process.send_signal(signal.SIGINT)
+                until = ""
+    except OSError:
+        pass  # Linux tells the end of a terminal so
+    os.close(master)
+    return process.wait(timeout=30), shown.decode()
+
+
+def test_a_job_is_told_whole_as_json(cli: Cli, hands: Hands) -> None:
+    hands.put(source="crm", idempotency_key="k")
+    job_id = hands.park()
+    done = cli("job", job_id, "--json")
+    [row] = done.rows
+    assert done.code == 0
+    assert set(row) >= KEYS
+    assert (row["state"], row["reason"], row["source"], row["idempotency_key"]) == ("parked", "no_campaign", "crm", "k")
+    assert set(row["attempts"][0]) >= {"n", "at", "ms", "status", "verdict", "message"}
+    assert row["until"].endswith("+00:00")
+    assert row == hands.producer.job(job_id).to_dict()
+
+
+def test_a_job_is_told_to_people_with_its_reason_its_attempts_and_its_result(cli: Cli, hands: Hands) -> None:
+    hands.put()
+    hands.park()
+    told = cli("job", next(hands.ledger.ids(JobState.PARKED))).out
+    assert re.search(r"state +parked: no_campaign until \d\d", told)
+    assert "1: no_campaign, HTTP 200, 12 ms" in told
+    assert "Could not match any campaign filter." in told
+    hands.put()
+    url = f"https://survey.example.com/{'x' * 100}"
+    assert url in cli("job", hands.deliver({"survey_link": url})).out, "a link is there to be copied"
+
+
+@pytest.mark.parametrize("flag", [(), ("--json",)])
+def test_an_unknown_job_is_exit_code_1(cli: Cli, flag: tuple[str, ...]) -> None:
+    done = cli("job", "nothing", *flag)
+    assert (done.code, done.out, done.err) == (1, "", "no job nothing\n")
+
+
+def test_jobs_have_the_same_keys_as_a_job_open_ones_first(cli: Cli, hands: Hands) -> None:
+    hands.put()
+    delivered = hands.deliver()
+    hands.put()
+    dead = hands.bury()
+    hands.put()
+    parked = hands.park()
+    queued = [hands.put(), link(hands)]
+    rows = cli("jobs", "--json").rows
+    assert [row["id"] for row in rows] == [*queued, parked, delivered, dead]
+    assert [set(row) for row in rows] == [set(hands.producer.job(parked).to_dict())] * 5
+
+
+def test_every_filter_leaves_what_it_names(cli: Cli, hands: Hands) -> None:
+    hands.put()
+    dead = hands.bury()
+    crm, other, us = hands.put(source="crm"), hands.put(configuration="other"), link(hands)
+
+    def listed(*options: str) -> list[str]:
+        return [row["id"] for row in cli("jobs", "--json", *options).rows]
+
+    assert listed("--state", "dead") == [dead]
+    assert listed("--region", "us") == [us]
+    assert listed("--kind", "personal_link") == [us]
+    assert listed("--verdict", "missing_field") == [dead]
+    assert listed("--configuration", "other") == [other]
+    assert listed("--source", "crm", "--state", "queued") == [crm]
+    assert listed("--source", "nobody") == []
+
+
+def test_the_limit_is_fifty_and_can_be_any(cli: Cli, hands: Hands) -> None:
+    for _ in range(450):
+        hands.put()
+    short = cli("jobs", "--json")
+    assert len(short.rows) == 50
+    assert "there are more" in short.err
+    whole = cli("jobs", "--json", "--limit", "100000000")
+    assert len({row["id"] for row in whole.rows}) == 450
+    assert whole.err == ""
+    assert cli("jobs", "--limit", "0").code == 2
+
+
+def test_cancelled_jobs_are_not_listed_as_queued(cli: Cli, hands: Hands) -> None:
+    job_id = hands.put()
+    hands.producer.cancel(job_id)
+    assert cli("jobs", "--json", "--state", "queued").rows == []
+    assert [row["state"] for row in cli("jobs", "--json").rows] == ["cancelled"]
+
+
+def test_nothing_of_what_is_delivered_is_shown(cli: Cli, hands: Hands) -> None:
+    hands.put()
+    change = {"number_customergauge": "1", "status": "open", "note": "secret", "assignee": "secret@example.com"}
+    job_id = hands.producer.enqueue(CloseLoop(region=Region.EU, **change)).id
+    shown = [cli(*call).out for call in (("jobs",), ("jobs", "--json"), ("job", job_id), ("job", job_id, "--json"))]
+    assert all(shown)
+    assert not [text for text in shown if "secret" in text]
+
+
+def test_a_reader_that_has_enough_is_no_failure(cli: Cli, hands: Hands) -> None:
+    for _ in range(400):
+        hands.put()
+    with cli.start("jobs", "--json", "--limit", "1000") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+def test_cancel_tells_each_job(cli: Cli, hands: Hands) -> None:
+    hands.put()
+    late = hands.deliver()
+    eu, us = hands.put(), link(hands)
+    done = cli("cancel", eu, late, "nothing", us, "--json")
+    assert done.code == 1
+    assert done.rows == [
+        {"id": eu, "state": "cancelled", "cancelled": True},
+        {"id": late, "state": "delivered", "cancelled": False},
+        {"id": "nothing", "state": None, "cancelled": False},
+        {"id": us, "state": "cancelled", "cancelled": True},
+    ]
+    assert hands.producer.state(us) is JobState.CANCELLED
+
+
+def test_cancelling_twice_is_fine(cli: Cli, hands: Hands) -> None:
+    job_id = hands.put()
+    first, again = cli("cancel", job_id), cli("cancel", job_id)
+    assert (first.code, first.out) == (0, f"{job_id}  cancelled\n")
+    assert (again.code, again.out) == (0, f"{job_id}  was cancelled before\n")
+
+
+def test_cancel_says_why_not(cli: Cli, hands: Hands) -> None:
+    hands.put()
+    job_id = hands.deliver()
+    done = cli("cancel", job_id, "nothing")
+    assert (done.code, done.out) == (1, f"{job_id}  too late: it is delivered\nnothing  no such job\n")
+
+
+def test_status_gives_one_object_a_region(cli: Cli, hands: Hands) -> None:
+    hands.put()
+    hands.put()
+    hands.park()
+    rows = cli("status", "--json").rows
+    assert [row["region"] for row in rows] == ["eu", "us", "au"]
+    assert (rows[0]["queued"], rows[0]["parked"], rows[0]["parked_by_reason"]) == (1, 1, {"no_campaign": 1})
+
+
+def test_status_is_a_table_with_the_reasons(cli: Cli, hands: Hands) -> None:
+    hands.put()
+    hands.bury()
+    hands.ledger.hold("", "maintenance", "joe")
+    told = cli("status").out
+    assert re.search(r"dead +1 +0 +0", told)
+    assert re.search(r"missing_field +1", told)
+    assert re.search(r"holds +region", told)
+
+
+@pytest.fixture
+def only_eu(cli: Cli, redis_server: RedisServer, hands: Hands) -> Iterator[str]:
+    """Give each region its own way to Redis, of which only that of eu is open; yields the id of a job in it."""
+    cli.environment["GAUGEPOST_REDIS_URL"] = f"redis://{{region}}:pass@127.0.0.1:{redis_server.port}/0"
+    with redis_server.client() as client:
+        client.acl_setuser("eu", enabled=True, passwords=["+pass"], keys=["*"], categories=["+@all"])
+        yield hands.put()
+        client.acl_deluser("eu")
+
+
+def test_a_region_whose_redis_is_away_does_not_hide_the_others(cli: Cli, only_eu: str) -> None:
+    status = cli("status", "--json")
+    assert ([row["region"] for row in status.rows], status.code) == (["eu"], 3)
+    assert "not reached: us, au" in status.err
+    assert "unreachable" in cli("status").out
+    jobs = cli("jobs", "--json")
+    assert ([row["id"] for row in jobs.rows], jobs.code) == ([only_eu], 3)
+    assert (cli("job", only_eu).code, cli("job", "nothing").code) == (0, 3)
+    assert (cli("cancel", only_eu).code, cli("cancel", "nothing").code) == (0, 3)
+
+
+def test_watching_draws_again_until_ctrl_c(cli: Cli, hands: Hands) -> None:
+    hands.put()
+    code, shown = on_terminal(cli, "status", "--watch", until="oldest queued")
+    assert code == 0
+    assert shown.count("oldest queued") >= 2
+    with cli.start("status", "--watch", "--json") as process:
+        assert process.stdout is not None
+        regions = [json.loads(process.stdout.readline())["region"] for _ in range(6)]
+        process.send_signal(signal.SIGINT)
+    assert regions == ["eu", "us", "au"] * 2
+    assert process.returncode == 0
+
+
+def test_eighty_columns_are_enough_for_all_tables(cli: Cli, hands: Hands) -> None:
+    hands.put()
+    hands.park()
+    hands.ledger.hold("", "a long explanation of what is going on over there", "joe")
+    job_id = link(hands)
+    hands.put()
+    for call in (("jobs",), ("job", job_id), ("status",)):
+        code, shown = on_terminal(cli, *call)
+        plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+        assert code == 0
+        assert max(map(len, plain.splitlines())) <= 80, call
+        assert "…" not in plain, "nothing is cut off"
+
+
+def test_no_color_means_no_colour(cli: Cli, hands: Hands) -> None:
+    hands.put()
+    hands.bury()
+    cli.environment |= {"TERM": "xterm-256color"}
+    coloured = re.compile(r"\x1b\[[0-9;]*3[0-7]m")
+    assert coloured.search(on_terminal(cli, "jobs")[1])
+    cli.environment["NO_COLOR"] = "1"
+    assert not coloured.search(on_terminal(cli, "jobs")[1] + on_terminal(cli, "status")[1])
+
+
+def test_the_schema_names_every_kind(cli: Cli) -> None:
+    schema = json.loads(cli("schema").out)
+    assert set(schema["discriminator"]["mapping"]) == {
+        *("record", "personal_link", "close_loop", "response", "file", "file_delete")
+    }

@@ -1,0 +1,139 @@
+"""The command line as a program: help, missing extras, settings, the embedded Redis, the simulator."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Cli
+
+ALL = (
+    *("enqueue", "job", "jobs", "cancel", "status", "schema"),
+    *("check", "simulate", "worker", "beat", "flower", "up", "demo"),
+)
+
+
+def hide(cli: Cli, *modules: str) -> None:
+    """Make modules as missing as if nobody had installed them."""
+    folder = cli.folder / "hidden"
+    folder.mkdir()
+    for name in modules:
+        (folder / f"{name}.py").write_text(f"raise ModuleNotFoundError(name={name!r})\n")
+    cli.environment["PYTHONPATH"] = str(folder)
+
+
+def test_help_lists_every_command(cli: Cli) -> None:
+    done = cli("--help")
+    assert done.code == 0
+    listed = re.findall(r"^│ (\w+) +[A-Z]", done.out, re.MULTILINE)
+    assert sorted(listed) == sorted(ALL)
+
+
+def test_help_needs_only_the_client_and_imports_none_of_the_rest(cli: Cli) -> None:
+    look = (
+        "import sys; from gaugepost.cli.app import build; build()(['--help'], standalone_mode=False);"
+        "print([m for m in sys.modules if m.split('.')[0] in"
+        " {'celery', 'kombu', 'requests', 'flower', 'gaugepost_workers', 'gaugepost_tasks', 'gaugepost_simulator'}])"
+    )
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("[]")
+
+
+def test_without_its_extra_it_says_what_to_install(cli: Cli) -> None:
+    hide(cli, "typer", "rich")
+    done = cli("jobs")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "The command line needs more: pip install 'gaugepost[cli]'\n"
+
+
+@pytest.mark.parametrize(
+    ("call", "hidden", "message"),
+    [
+        (("worker", "--region", "eu"), "celery", "gaugepost worker needs more: pip install 'gaugepost[worker]'\n"),
+        (("beat",), "celery", "gaugepost beat needs more: pip install 'gaugepost[worker]'\n"),
+        (("simulate",), "tornado", "gaugepost simulate needs more: pip install 'gaugepost[simulator]'\n"),
+    ],
+)
+def test_a_command_without_its_extra_says_what_to_install(
+    cli: Cli, call: tuple[str, ...], hidden: str, message: str
+) -> None:
+    hide(cli, hidden)
+    done = cli(*call)
+    assert (done.code, done.out, done.err) == (2, "", message)
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_bug_and_looks_like_one(cli: Cli) -> None:
+    hide(cli, "gaugepost_workers")
+    done = cli("beat")
+    assert done.code == 1
+    assert "Traceback" in done.err
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("nope",),
+        ("job",),
+        ("jobs", "--state", "asleep"),
+        ("jobs", "--limit", "x"),
+        ("enqueue",),
+        ("cancel",),
+        ("--no",),
+    ],
+)
+def test_a_wrong_call_is_exit_code_2(cli: Cli, call: tuple[str, ...]) -> None:
+    done = cli(*call)
+    assert (done.code, done.out) == (2, "")
+    assert done.err
+
+
+@pytest.mark.parametrize("call", [("job", "x"), ("jobs",), ("cancel", "x"), ("status",), ("status", "--watch")])
+def test_a_redis_that_is_not_there_is_exit_code_3(cli: Cli, call: tuple[str, ...]) -> None:
+    cli.environment["GAUGEPOST_REDIS_URL"] = "redis://127.0.0.1:1/0"
+    done = cli(*call)
+    assert (done.code, done.out) == (3, "")
+    assert done.err == "Redis cannot be reached: ConnectionError (GAUGEPOST_REDIS_URL: 127.0.0.1:1/0)\n"
+
+
+@pytest.mark.parametrize("call", [("jobs",), ("status",), ("enqueue", "-")])
+def test_wrong_settings_are_exit_code_2_and_named(cli: Cli, call: tuple[str, ...]) -> None:
+    cli.environment["GAUGEPOST_REDIS_ULR"] = "redis://127.0.0.1:1/0"
+    done = cli(*call)
+    assert (done.code, done.out) == (2, "")
+    assert "did you mean GAUGEPOST_REDIS_URL?" in done.err
+
+
+def test_a_region_that_is_not_served_is_exit_code_2(cli: Cli) -> None:
+    cli.environment["GAUGEPOST_REGIONS"] = "eu"
+    assert cli("jobs", "--region", "us").code == 2
+
+
+def test_the_embedded_redis_is_told_once_on_stderr(cli: Cli) -> None:
+    del cli.settings["GAUGEPOST_REDIS_URL"]
+    (cli.folder / ".gaugepost").mkdir()
+    done = cli("jobs", "--json")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == f"using the embedded Redis of {cli.folder / '.gaugepost'}\n"
+
+
+def test_simulate_becomes_the_simulator_and_passes_its_options_on(cli: Cli) -> None:
+    with cli.start("simulate", "--port", "0", "--print-env") as process:
+        assert process.stdout is not None
+        first, second = process.stdout.readline(), process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+    assert re.match(r"simulator listening on http://127\.0\.0\.1:\d+", first)
+    assert second.startswith("GAUGEPOST_")
+
+
+def test_the_version_is_told(cli: Cli, tmp_path: Path) -> None:
+    done = cli("--version")
+    assert done.code == 0
+    assert done.out.startswith("gaugepost ")
