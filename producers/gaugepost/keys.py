@@ -16,7 +16,7 @@ FIXED: dict[str, tuple[str, str]] = {
     "stamp": ("string", "the last enqueue stamp given, µs: strictly rising, so it is both time and order"),
     "ready": ("list", "queued jobs, oldest first; may hold ids that were cancelled meanwhile"),
     "urgent": ("list", "queued urgent jobs, claimed before all others"),
-    "again": ("sorted set by stamp", "queued jobs that were promoted, released, rescued or replayed"),
+    "again": ("sorted set by stamp", "queued jobs that come again: promoted, released, replayed …; urgent ones first"),
     "waiting": ("sorted set by stamp", "jobs behind another of their lane, and files without a slot"),
     "files": ("sorted set by stamp", "the upload lane: files waiting for a slot"),
     "leases": ("sorted set by end of lease, ms", "jobs being sent"),
@@ -33,6 +33,7 @@ FIXED: dict[str, tuple[str, str]] = {
     "streaks": ("hash", "failures in a row, by name"),
     "pace": ("hash", "when each paced tick last let jobs go, ms"),
     "slot": ("string", "when the last upload of the region started, ms"),
+    "filing": ("string", "the file claimed last: no other is claimed until it has taken the slot, or is back"),
     "token": ("hash", "the shared access token, encrypted, its generation, or why it could not be had"),
     "token_lock": ("string", "who is fetching a token"),
 }
@@ -41,7 +42,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "job:": ("hash", "one job: `job` (JSON), `state`, `at`, and what else applies to it"),
     "content:": ("string", "a file's content, zlib-compressed"),
     "claim:": ("string, JSON", "a worker's last claim, for one lease: a repeated call gives the same jobs"),
-    "idem:": ("string", "hash of an idempotency key → job id, for 7 days"),
+    "idem:": ("string", "hash of an idempotency key → job id (and its last state, once it is swept), for 7 days"),
     "lane:": ("sorted set by stamp", "the unfinished jobs of one case; one of them is not waiting"),
     "held:": ("sorted set by stamp", "jobs parked by the hold of one scope"),
 }

@@ -13,7 +13,7 @@ class JobState(StrEnum):
     """What a job is doing; the comment says who moves it on."""
 
     QUEUED = "queued"  # a worker claims it; a person cancels it; it expires
-    WAITING = "waiting"  # the earlier job of its lane ends; its file's slot comes
+    WAITING = "waiting"  # the earlier job of its lane ends; its file's slot comes, or a hold
     SENDING = "sending"  # the verdict; or its lease ends and the rescuer takes it back
     PARKED = "parked"  # its time comes; its hold is lifted; a person replays or cancels it
     UNKNOWN = "unknown"  # a person settles it, or a rule does
@@ -27,7 +27,7 @@ _S = JobState
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     _S.QUEUED: frozenset({_S.SENDING, _S.PARKED, _S.CANCELLED, _S.EXPIRED}),
-    _S.WAITING: frozenset({_S.QUEUED, _S.SENDING, _S.CANCELLED, _S.EXPIRED}),
+    _S.WAITING: frozenset({_S.QUEUED, _S.SENDING, _S.PARKED, _S.CANCELLED, _S.EXPIRED}),
     _S.SENDING: frozenset({_S.DELIVERED, _S.PARKED, _S.DEAD, _S.UNKNOWN, _S.QUEUED, _S.WAITING}),
     _S.PARKED: frozenset({_S.QUEUED, _S.WAITING, _S.DELIVERED, _S.DEAD, _S.CANCELLED, _S.EXPIRED}),
     _S.UNKNOWN: frozenset({_S.DELIVERED, _S.DEAD}),

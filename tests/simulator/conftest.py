@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import requests
+
 from gaugepost_simulator import Simulator
 
 Call = Callable[..., requests.Response]

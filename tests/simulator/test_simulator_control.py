@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+
 from gaugepost_simulator import REGIONS, Simulator, SimulatorError
 from gaugepost_simulator.control import Control
 from gaugepost_simulator.knobs import Knobs

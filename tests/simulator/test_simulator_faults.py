@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import requests
+
 from gaugepost_simulator import Simulator, SimulatorError
 
 Call = Callable[..., requests.Response]

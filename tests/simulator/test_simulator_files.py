@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+
 from gaugepost_simulator import Simulator
 
 Call = Callable[..., requests.Response]

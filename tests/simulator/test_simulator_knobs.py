@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import requests
+
 from gaugepost_simulator import Simulator, SimulatorError
 
 Call = Callable[..., requests.Response]

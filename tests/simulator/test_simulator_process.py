@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
+
 from gaugepost_simulator import Simulator, SimulatorError
 
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -9,10 +9,20 @@ from typing import Annotated
 
 import typer
 
+from gaugepost import embedded
 from gaugepost.connection import redis_url
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.settings import Settings
 from gaugepost_workers.logs import set_up_logs
+
+
+def _settings() -> Settings:
+    """Read the settings; say so if they mean the embedded Redis, which lives as long as this process uses it."""
+    settings = Settings.load()
+    if settings.redis_url is None:
+        sys.stderr.write(f"using the embedded Redis of {embedded.home()}\n")
+        embedded.url()
+    return settings
 
 
 def worker(
@@ -20,12 +30,14 @@ def worker(
     concurrency: Annotated[int, typer.Option(min=1, help="exchanges at a time in a process")] = 16,
     processes: Annotated[int, typer.Option(min=1, help="processes; one that dies is started anew")] = 1,
 ) -> None:
-    """Deliver the jobs of one region. Example: gaugepost worker --region eu --concurrency 32 --processes 2."""
+    """Deliver the jobs of one region.
+
+    Example: `gaugepost worker --region eu --concurrency 32 --processes 2`
+    """
     from gaugepost_workers.worker import Worker, run_processes  # noqa: PLC0415 - celery takes a while to import
 
     set_up_logs()
-    settings = Settings.load()
-    redis_url(settings, region)  # an embedded Redis lives as long as the one who started it: this process
+    settings = _settings()
     if processes > 1:
         arguments = ["worker", "--region", region, "--concurrency", str(concurrency)]
         raise typer.Exit(run_processes(arguments, processes))
@@ -33,7 +45,10 @@ def worker(
 
 
 def beat() -> None:
-    """Tick. Any number of beats may run; without one, parked jobs stay parked. Example: gaugepost beat."""
+    """Tick. Any number of beats may run; without one, parked jobs stay parked.
+
+    Example: `gaugepost beat`
+    """
     from gaugepost_workers.beat import run_beat  # noqa: PLC0415
 
     set_up_logs()
@@ -44,10 +59,13 @@ def flower(
     port: Annotated[int, typer.Option(min=1, max=65535, help="port of its pages")] = 5555,
     region: Annotated[Region | None, typer.Option(help="whose Redis to watch, if each region has its own")] = None,
 ) -> None:
-    """Show workers and jobs in Flower, on this machine's loopback. Example: gaugepost flower --port 5555."""
+    """Show workers and jobs in Flower, on this machine's loopback.
+
+    Example: `gaugepost flower --port 5555`
+    """
     from gaugepost_workers.app import make_app  # noqa: PLC0415
 
-    settings = Settings.load()
+    settings = _settings()
     watched = region or settings.regions[0]
     app = make_app(watched, redis_url(settings, watched))
     app.start(["flower", "--address=127.0.0.1", f"--port={port}", "--logging=warning"])
@@ -57,13 +75,14 @@ def up(
     concurrency: Annotated[int, typer.Option(min=1, help="exchanges at a time in a region")] = 16,
     port: Annotated[int, typer.Option(min=1, max=65535, help="port of Flower's pages")] = 5555,
 ) -> None:
-    """Run all parts on this machine, against the configured endpoints. Example: gaugepost up."""
+    """Run all parts on this machine, against the configured endpoints.
+
+    Example: `gaugepost up`
+    """
     from gaugepost_workers.worker import Supervisor  # noqa: PLC0415
 
     set_up_logs()
-    settings = Settings.load()
-    for region in settings.regions:
-        redis_url(settings, region)
+    settings = _settings()
     raise typer.Exit(Supervisor(parts(settings, concurrency, port)).run())
 
 
@@ -77,11 +96,14 @@ def parts(settings: Settings, concurrency: int, port: int) -> list[list[str]]:
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="one object a line")] = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Check settings, Redis and credentials; sends no record. Example: gaugepost check."""
+    """Check settings, Redis and credentials; sends no record.
+
+    Example: `gaugepost check`
+    """
     from gaugepost_workers.check import checks  # noqa: PLC0415
 
     failed = False
-    for found in checks(Settings.load()):
+    for found in checks(_settings()):
         failed = failed or not found.ok
         line = json.dumps(found.to_dict()) if as_json else str(found)
         sys.stdout.write(line + os.linesep)

@@ -14,7 +14,7 @@ from gaugepost.ledger.intake import Accepted, Entry, Intake
 from gaugepost.ledger.listing import Listing
 from gaugepost.ledger.scripts import Runner, our_errors
 from gaugepost.ledger.views import Hold, JobView, read_holds
-from gaugepost.ledger.work import Claimed, Lost, Parcel, Settlement, SharedToken, Work
+from gaugepost.ledger.work import SWEPT_AT_ONCE, Claimed, Lost, Parcel, Settlement, SharedToken, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from gaugepost.states import JobState
 
 __all__ = ["Accepted", "Claimed", "Entry", "Hold", "JobView", "Ledger", "Lost", "Parcel", "Settlement", "SharedToken"]
+
+
+_SWEEPS = 200  # so that one tick a minute keeps up with more than a thousand deliveries a second
 
 
 class Ledger:
@@ -62,6 +65,10 @@ class Ledger:
     def replay(self, ids: Sequence[str], by: str = "", why: str = "") -> list[tuple[JobState | None, bool]]:
         """Send dead or parked jobs back to work: each job's state afterwards, and whether this call did it."""
         return self._run(self.intake.replay(ids, _now_ms(), by, why))
+
+    def resolve(self, ids: Sequence[str], to: JobState, by: str = "") -> list[tuple[JobState | None, bool]]:
+        """Settle unknown jobs by hand, as delivered or dead: their states afterwards, and whether this call did it."""
+        return self._run(self.intake.resolve(ids, to, _now_ms(), by))
 
     def hold(self, scope: str, reason: str, by: str, until_ms: int | None = None) -> None:
         """Put up a person's hold on the region ("") or on `configuration:<reference>`."""
@@ -138,11 +145,17 @@ class Ledger:
         return self._run(self._work.open_slot())
 
     def sweep(self) -> int:
-        """Forget ended jobs whose retention is over, a bounded number; return how many."""
+        """Forget ended jobs whose retention is over, in short scripts, up to a bounded number; return how many."""
         delivered = int(self._settings.retention_delivered * 1000)
         dead = int(self._settings.retention_dead * 1000)
         retention = {"delivered": delivered, "cancelled": delivered, "expired": delivered, "dead": dead}
-        return self._run(self._work.sweep(retention))
+        gone = 0
+        for _ in range(_SWEEPS):
+            swept = self._run(self._work.sweep(retention))
+            gone += swept
+            if swept < SWEPT_AT_ONCE:
+                break
+        return gone
 
 
 def _now_ms() -> int:

@@ -14,6 +14,7 @@ from gaugepost.keys import Keys, idempotency_digest
 from gaugepost.ledger.scripts import Argument, Call
 from gaugepost.ledger.views import JobView, read_holds, read_view
 from gaugepost.states import JobState
+from gaugepost.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,6 +107,12 @@ class Intake:
         """Send dead or parked jobs back to work, in the order they were enqueued."""
         entry = json.dumps({"event": "replayed", "at": at, "by": by, "why": why})
         return Call("replay", self._queues, [self.bell(), self.urgent_bell(), entry, *ids], _read_moved)
+
+    def resolve(self, ids: Sequence[str], to: JobState, at: int, by: str) -> Call[list[tuple[JobState | None, bool]]]:
+        """Settle by hand jobs whose answer was lost; gives each job's state afterwards and whether this call did it."""
+        entry = json.dumps({"event": "settled", "at": at, "by": by, "as": to})
+        args = [to, Verdict.LOST_ANSWER, self.bell(), self.urgent_bell(), entry, *ids]
+        return Call("resolve", self._queues, args, _read_moved)
 
     def hold(self, scope: str, reason: str, by: str, until_ms: int | None) -> Call[None]:
         """Put up a person's hold, in place of one that put up itself."""

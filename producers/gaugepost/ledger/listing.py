@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gaugepost.keys import Keys
 
 _STEP = 200
+_HEADS = 20
 _LISTS = frozenset({"ready", "urgent"})
 _NEWEST_FIRST = frozenset({"delivered", "dead", "cancelled", "expired", "unknown"})
 
@@ -85,18 +86,17 @@ class Listing:
         }
 
     def _oldest(self) -> int | None:
-        """Return when the oldest queued job was enqueued, Unix ms."""
+        """Return when the oldest queued job was enqueued, Unix ms: of the heads, where cancelled ids may lie too."""
         pipe = self._client.pipeline(transaction=False)
-        pipe.lindex(self._keys["urgent"], 0)
+        pipe.lrange(self._keys["urgent"], 0, _HEADS - 1)
         pipe.zrange(self._keys["again"], 0, 0)
-        pipe.lindex(self._keys["ready"], 0)
-        urgent, again, ready = pipe.execute()
-        stamps = [
-            self._client.hget(self._keys.of("job:", job_id.decode()), "at")
-            for job_id in (urgent, *again, ready)
-            if job_id
-        ]
-        return min((int(stamp) // 1000 for stamp in stamps if stamp), default=None)
+        pipe.zrangebyscore(self._keys["again"], 0, "+inf", start=0, num=1)  # behind the urgent ones
+        pipe.lrange(self._keys["ready"], 0, _HEADS - 1)
+        heads = [job_id for found in pipe.execute() for job_id in found]
+        for job_id in heads:
+            pipe.hmget(self._keys.of("job:", job_id.decode()), "state", "at")
+        stamps = [int(at) // 1000 for state, at in pipe.execute() if state == b"queued"]
+        return min(stamps, default=None)
 
 
 def _under(counts: Mapping[str, int], prefix: str) -> dict[str, int]:

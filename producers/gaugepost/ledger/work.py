@@ -83,7 +83,8 @@ class Settlement:
         ask |= _transition(self.decision)
         if self.attempts:
             ask["entry"] = "\n".join(_entry(attempt) for attempt in self.attempts)
-            ask["answered"] = self.attempts[-1].verdict not in {Verdict.UNREACHABLE, Verdict.LOST_ANSWER}
+            if self.attempts[-1].verdict not in {Verdict.UNREACHABLE, Verdict.LOST_ANSWER}:
+                ask["answered"] = True
         if self.decision.hold is not None:
             ask["hold"] = _hold(self.decision.hold)
         if self.decision.streak is not None:

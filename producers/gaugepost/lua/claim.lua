@@ -8,43 +8,52 @@
 --        '*' .. scope if it is the probe of that hold, and its hold's verdict. The same again for a repeated call.
 
 local worker, token, want, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local out = {'0'}
+local tries = want * 10 -- bounded: a job that is skipped or parked on the way costs time too
+local out, claimed = {'0'}, {}
 
-local function give(job, probe, verdict)
-  local found = redis.call('HMGET', job.key, 'job', 'fence')
-  for _, value in ipairs({job.id, found[2], job.at, found[1], job.history or '', probe, verdict}) do
+local function give(job, as)
+  local json = redis.call('HGET', job.key, 'job')
+  for _, value in ipairs({job.id, as.fence, job.at, json, job.history or '', as.probe, as.verdict}) do
     out[#out + 1] = value
   end
 end
 
+local function left() return whole(ready_jobs() + redis.call('LLEN', K.urgent)) end
+
+even_when_full()
 local last = redis.call('GET', K.claim .. worker)
 last = last and cjson.decode(last)
 if last and last.token == token then -- redis-py repeats a command whose answer was lost
-  for _, id in ipairs(last.ids) do
-    local job = load(id)
-    if job and job.state == 'sending' then give(job, last.probes[id] or '', last.verdicts[id] or '') end
+  for _, as in ipairs(last.jobs) do
+    local job = load(as.id)
+    if job and job.state == 'sending' and job.fence == as.fence then
+      redis.call('ZADD', K.leases, whole(now + lease), job.id)
+      give(job, as)
+    end
   end
+  redis.call('PEXPIRE', K.claim .. worker, whole(lease))
+  if not get_hold('') then out[1] = left() end
   return out
 end
 
-local claimed = {token = token, ids = {}, probes = {}, verdicts = {}}
 local function take(job, scope, hold)
   if not move(job, 'sending') then return end
-  redis.call('HINCRBY', job.key, 'fence', 1)
+  local as = {id = job.id, fence = whole(redis.call('HINCRBY', job.key, 'fence', 1)), probe = '', verdict = ''}
   redis.call('ZADD', K.leases, whole(now + lease), job.id)
-  local probe, verdict = '', ''
+  if is_file(job) then redis.call('SET', K.filing, job.id) end
   if scope then
     hold.probe_until, hold.probe_job = now + 2 * lease, job.id
     put_hold(scope, hold)
-    probe, verdict = '*' .. scope, hold.verdict or ''
-    claimed.probes[job.id], claimed.verdicts[job.id] = probe, verdict
+    as.probe, as.verdict = '*' .. scope, hold.verdict or ''
   end
-  claimed.ids[#claimed.ids + 1] = job.id
-  give(job, probe, verdict)
+  claimed[#claimed + 1] = as
+  give(job, as)
 end
 
 -- The hold that this job has to wait for, if any.
+local some_hold = redis.call('HLEN', K.holds) > 0
 local function held_by(job)
+  if not some_hold then return nil end
   local facts = cjson.decode(redis.call('HGET', job.key, 'job'))
   for _, scope in ipairs({'credentials:' .. NEEDS[facts.kind], 'configuration:' .. (facts.configuration or '')}) do
     local hold = get_hold(scope)
@@ -52,27 +61,49 @@ local function held_by(job)
   end
 end
 
-local held = redis.call('HLEN', K.holds) > 0
-local function consider(job)
+-- Take it, unless it has expired, or meets a hold and is not that hold's newest probe. A held region's own probe it is
+-- where `region` is given.
+local function consider(job, region)
   if job.expires and tonumber(job.expires) <= now then return finish(job, 'expired') end
-  local scope, hold
-  if held then scope, hold = held_by(job) end
-  if not scope then return take(job) end
-  local let_go = redis.call('HGET', job.key, 'probe')
-  if let_go == scope then
-    redis.call('HDEL', job.key, 'probe')
-    return take(job, scope, hold)
+  if job.probe then redis.call('HDEL', job.key, 'probe') end
+  local scope, hold = held_by(job)
+  if scope and (job.probe ~= scope or hold.probe_job ~= job.id) then
+    return park_held(job, scope, hold.reason, hold.give_up_ms)
   end
-  park_held(job, scope, hold.reason, hold.give_up_ms)
+  if region then scope, hold = '', region end
+  take(job, scope, hold)
 end
 
--- The next id of the region, and whether it was in a list; nil when there is none.
 local function next_id()
-  local id = redis.call('LPOP', K.urgent)
-  if id then return id end
-  id = redis.call('ZPOPMIN', K.again)[1]
-  if id then return id end
-  return redis.call('LPOP', K.ready) or nil
+  return redis.call('LPOP', K.urgent) or redis.call('ZPOPMIN', K.again)[1] or redis.call('LPOP', K.ready)
+end
+
+-- The next queued job, taken out of its list.
+local function next_job()
+  while tries > 0 do
+    tries = tries - 1
+    local id = next_id()
+    if not id then return nil end
+    local job = load(id)
+    if job and job.state == 'queued' then
+      job.popped = true
+      return job
+    end
+  end
+end
+
+-- The first file, if the slot is open and nobody is about to take it: a later file must not overtake.
+local function next_file()
+  local before = redis.call('GET', K.filing)
+  before = before and load(before)
+  if before and before.state == 'sending' and before.marked ~= before.fence then return nil end
+  local id = slot_is_open(ARGV[5]) and redis.call('ZRANGE', K.files, 0, 0)[1]
+  return id and load(id)
+end
+
+local function consider_file(region)
+  local file = #claimed < want and next_file()
+  if file then consider(file, region) end
 end
 
 local region = get_hold('')
@@ -80,42 +111,22 @@ if region and region['until'] and region['until'] <= now then
   lift('')
   region = nil
 end
-
--- The next queued job, taken out of its list.
-local function next_job()
-  local id = next_id()
-  while id do
-    local job = load(id)
-    if job and job.state == 'queued' then
-      job.popped = true
-      return job
-    end
-    id = next_id()
-  end
-end
-
-local function next_file()
-  local id = slot_is_open(ARGV[5]) and redis.call('ZRANGE', K.files, 0, 0)[1]
-  return id and load(id)
-end
-
 if region then
   if not may_probe(region) then return out end
+  want = 1
   local opener = region.job and load(region.job) -- what was refused tells best whether it still is
-  local probe = opener and opener.state == 'queued' and opener or next_job() or next_file()
-  if probe then take(probe, '', region) end
+  if opener and opener.state == 'queued' then consider(opener, region) end
 else
-  local file = next_file()
-  if file then consider(file) end
-  for _ = 1, want * 10 do -- bounded: a job that is parked on the way costs time too
-    local job = #claimed.ids < want and next_job()
-    if not job then break end
-    consider(job)
-  end
-  out[1] = whole(ready_jobs() + redis.call('LLEN', K.urgent))
+  consider_file()
 end
+while #claimed < want do
+  local job = next_job()
+  if not job then break end
+  consider(job, region)
+end
+if region then consider_file(region) else out[1] = left() end
 
-redis.call('SET', K.claim .. worker, cjson.encode(claimed), 'PX', whole(lease))
+redis.call('SET', K.claim .. worker, cjson.encode({token = token, jobs = claimed}), 'PX', whole(lease))
 flush()
 if not region then ring_for_ready(ARGV[6], ARGV[7]) end
 return out

@@ -1,4 +1,4 @@
--- List jobs whose lease has ended, for the rescuer to judge. Changes nothing: the rescuer settles them under the
+-- List jobs whose lease has ended, for the rescuer to judge. Changes no job: the rescuer settles them under the
 -- fencing token given here, and whoever settles first wins.
 -- KEYS  prefix
 -- ARGV  how many at most

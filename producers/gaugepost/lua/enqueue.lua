@@ -6,12 +6,27 @@
 -- RETURN for each job: id, state, '1' if it was there before; or the error BACKLOGFULL and nothing stored
 
 local PER = 8
-local known, fresh = {}, 0
+local states = {} -- id -> state, of the jobs this call is about
+
+-- The job that has this key already. One that sweep.lua forgot has left its state with the key.
+local function first_with(digest)
+  local kept = digest ~= '' and redis.call('GET', K.idem .. digest)
+  if not kept then return nil end
+  local id, state = string.match(kept, '^(.*):(%a+)$')
+  id = id or kept
+  states[id] = state or redis.call('HGET', K.job .. id, 'state')
+  return states[id] and id
+end
+
+local first, by_digest, fresh = {}, {}, 0
 for i = 5, #ARGV, PER do
-  local digest = ARGV[i + 5]
-  local id = digest ~= '' and redis.call('GET', K.idem .. digest) or ARGV[i]
-  local state = redis.call('HGET', K.job .. id, 'state')
-  if state then known[ARGV[i]] = {id, state} else fresh = fresh + 1 end
+  local id, digest = ARGV[i], ARGV[i + 5]
+  states[id] = redis.call('HGET', K.job .. id, 'state') or nil -- there: this call is a repeated one
+  first[id] = states[id] and id or by_digest[digest] or first_with(digest)
+  if not first[id] then
+    first[id], fresh = id, fresh + 1
+    if digest ~= '' then by_digest[digest] = id end
+  end
 end
 
 local backlog = 0
@@ -49,7 +64,10 @@ local function accept(id, json, urgent, once, lane, digest, expires, content)
   if urgent == '1' then redis.call('HSET', key, 'urgent', '1') end
   if once == '1' then redis.call('HSET', key, 'once', '1') end
   if lane ~= '' then redis.call('HSET', key, 'lane', lane) end
-  if digest ~= '' then redis.call('SET', K.idem .. digest, id, 'PX', ARGV[2]) end
+  if digest ~= '' then
+    redis.call('SET', K.idem .. digest, id, 'PX', ARGV[2])
+    redis.call('HSET', key, 'idem', digest)
+  end
   if content ~= '' then redis.call('SET', K.content .. id, content) end
   if expires ~= '' then
     redis.call('HSET', key, 'expires', expires)
@@ -61,17 +79,11 @@ end
 
 local receipts = {}
 for i = 5, #ARGV, PER do
-  local id, before = ARGV[i], known[ARGV[i]]
-  local digest = ARGV[i + 5]
-  if not before and digest ~= '' then -- the same key twice in one call
-    local first = redis.call('GET', K.idem .. digest)
-    local state = first and redis.call('HGET', K.job .. first, 'state')
-    before = state and {first, state}
-  end
-  local state = before and before[2] or accept(id, unpack(ARGV, i + 1, i + PER - 1))
-  receipts[#receipts + 1] = before and before[1] or id
-  receipts[#receipts + 1] = state
-  receipts[#receipts + 1] = (before and before[1] ~= id) and '1' or ''
+  local id = first[ARGV[i]]
+  if not states[id] then states[id] = accept(unpack(ARGV, i, i + PER - 1)) end
+  receipts[#receipts + 1] = id
+  receipts[#receipts + 1] = states[id]
+  receipts[#receipts + 1] = id ~= ARGV[i] and '1' or ''
 end
 if fresh > 0 then
   redis.call('SET', K.stamp, whole(stamp - 1))

@@ -19,7 +19,14 @@ local function flush()
   end
 end
 
-local FIELDS = {'state', 'at', 'fence', 'lane', 'urgent', 'reason', 'scope', 'verdict', 'expires', 'give_up', 'history'}
+-- Redis short of memory refuses a script whose first write may take some. What works jobs off must go on just then, so
+-- it begins with a write that takes none.
+local function even_when_full() redis.call('ZREM', K.leases, '') end
+
+local FIELDS = {
+  'state', 'at', 'fence', 'lane', 'urgent', 'reason', 'scope', 'verdict', 'expires', 'give_up', 'marked', 'probe',
+  'history',
+}
 local function load(id)
   local found = redis.call('HMGET', K.job .. id, unpack(FIELDS))
   if not found[1] then return nil end
@@ -87,7 +94,8 @@ local function ring_for_ready(bell, urgent_bell)
   ring(KEYS[2], bell, ready_jobs())
 end
 
--- Back to work: a file to its lane, where it goes first, any other job before those enqueued after it.
+-- Back to work: a file to its lane, where it goes first, any other job before those enqueued after it, an urgent one
+-- before all that are not.
 local function requeue(job)
   local to = is_file(job) and 'waiting' or 'queued'
   if not move(job, to) then return false end
@@ -95,7 +103,7 @@ local function requeue(job)
     redis.call('ZADD', K.waiting, job.at, job.id)
     redis.call('ZADD', K.files, job.at, job.id)
   else
-    redis.call('ZADD', K.again, job.at, job.id)
+    redis.call('ZADD', K.again, job.urgent and whole(job.at - 1e16) or job.at, job.id)
   end
   return true
 end
@@ -119,7 +127,7 @@ local function finish(job, to)
   redis.call('ZADD', K[to], whole(now), job.id)
   if job.expires or job.give_up then redis.call('ZREM', K.deadlines, job.id) end
   if to ~= 'unknown' then free_lane(job, was) end
-  if to == 'delivered' and is_file(job) then redis.call('UNLINK', K.content .. job.id) end
+  if is_file(job) and to ~= 'dead' and to ~= 'unknown' then redis.call('UNLINK', K.content .. job.id) end
   return true
 end
 
@@ -136,7 +144,8 @@ local function slot_is_open(interval)
   return start == 0 or start > now or now - start >= tonumber(interval)
 end
 
--- Holds. A hold is JSON: reason, verdict, by, since, until (a person's), probe_at, probe_ms, step, probe_until, job.
+-- Holds. A hold is JSON: reason, verdict, by, since, until (a person's), probe_at, probe_ms, step,
+-- give_up_ms, job (which opened it), probe_job (the one it let go), probe_until (when another may go in its stead).
 local function get_hold(scope)
   local text = redis.call('HGET', K.holds, scope)
   return text and cjson.decode(text)
@@ -161,14 +170,16 @@ local function open_hold(spec, job)
   })
 end
 
--- Park under a hold, until it lets the job go.
+-- Park under a hold, until it lets the job go. The time to give up runs from the first parking, through all its probes.
 local function park_held(job, scope, reason, give_up_ms)
   if not move(job, 'parked') then return false end
   set(job, 'reason', reason, 'scope', scope)
   count('parked:' .. reason, 1)
   redis.call('ZADD', K.held .. scope, job.at, job.id)
-  if give_up_ms and redis.call('HSETNX', job.key, 'give_up', whole(now + give_up_ms)) == 1 then
-    redis.call('ZADD', K.deadlines, 'LT', whole(now + give_up_ms), job.id)
+  if give_up_ms then
+    job.give_up = job.give_up or whole(now + give_up_ms)
+    set(job, 'give_up', job.give_up)
+    redis.call('ZADD', K.deadlines, 'LT', job.give_up, job.id)
   end
   return true
 end

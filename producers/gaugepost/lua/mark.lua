@@ -5,10 +5,11 @@
 -- ARGV  id, fencing token, upload interval in ms ('' = no file)
 -- RETURN {1, 0}; {0, ms until the slot opens}; {-1, 0} if the job is not ours any more
 
+even_when_full()
 local job = load(ARGV[1])
 local mine = job and job.state == 'sending' and job.fence == ARGV[2]
 if not mine or tonumber(redis.call('ZSCORE', K.leases, job.id) or '0') <= now then return {-1, 0} end
-if ARGV[3] ~= '' and redis.call('HGET', job.key, 'marked') ~= job.fence then
+if ARGV[3] ~= '' and job.marked ~= job.fence then
   local start = tonumber(redis.call('GET', K.slot) or '0')
   if start > now then -- Redis' clock stepped back: a whole interval from here, rather than one too short
     start = now

@@ -7,5 +7,6 @@
 if redis.call('ZCARD', K.files) == 0 or not slot_is_open(ARGV[1]) then return 0 end
 local region = get_hold('')
 if region and not may_probe(region) then return 0 end
+even_when_full()
 ring(KEYS[2], ARGV[2], 1)
 return 1

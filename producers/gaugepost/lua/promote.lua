@@ -5,12 +5,13 @@
 -- ARGV  due jobs a second, released jobs a second, lease in ms, bell, urgent bell
 -- RETURN how many jobs were let go
 
+even_when_full()
+
 local function allowance(name, rate)
   local last = tonumber(redis.call('HGET', K.pace, name) or '0')
-  if last > now then last = now end -- the clock stepped back
   local n = math.floor(math.min(now - last, 1000) * rate / 1000)
-  if n > 0 then redis.call('HSET', K.pace, name, whole(now)) end
-  return n
+  if n > 0 or last > now then redis.call('HSET', K.pace, name, whole(now)) end
+  return math.max(n, 0) -- less than nothing: the clock stepped back, and the pace begins anew
 end
 
 local function due_jobs()
@@ -30,7 +31,11 @@ local function released_jobs()
     local ids = n > gone and redis.call('ZRANGE', K.held .. scope, 0, n - gone - 1) or {}
     for _, id in ipairs(ids) do
       local job = load(id)
-      if not job or not requeue(job) then redis.call('ZREM', K.held .. scope, id) end
+      if job and requeue(job) then
+        redis.call('HDEL', job.key, 'give_up') -- another hold is another wait
+      else
+        redis.call('ZREM', K.held .. scope, id)
+      end
     end
     gone = gone + #ids
     if redis.call('EXISTS', K.held .. scope) == 0 then redis.call('SREM', K.releasing, scope) end
@@ -38,25 +43,28 @@ local function released_jobs()
   return gone
 end
 
--- A person's hold ends at its `until`; another sends one job when its probe is due.
+-- A person's hold ends at its `until`; another sends one job when its probe is due, unless the region is held.
 local function tend_hold(scope)
   local hold = get_hold(scope)
   if hold['until'] and hold['until'] <= now then return lift(scope) end
-  if scope == '' or not may_probe(hold) then return end
+  if not may_probe(hold) or redis.call('HEXISTS', K.holds, '') == 1 then return end
   local id = redis.call('ZRANGE', K.held .. scope, 0, 0)[1]
   local job = id and load(id)
   if not id then return redis.call('HDEL', K.holds, scope) end -- nobody waits for it: the next job finds out
-  hold.probe_until = now + 2 * tonumber(ARGV[3])
+  if not job or not requeue(job) then return redis.call('ZREM', K.held .. scope, id) end
+  set(job, 'probe', scope)
+  hold.probe_until, hold.probe_job = now + 2 * tonumber(ARGV[3]), id
   put_hold(scope, hold)
-  if job and requeue(job) then set(job, 'probe', scope) else redis.call('ZREM', K.held .. scope, id) end
 end
 
--- A job that expires before it is sent, or has waited long enough for a mapping.
+-- A job that expires before it is sent, or has waited long enough for a mapping. One that is being sent is looked at
+-- again; one that waits for a person's hold does not give up.
 local function end_one(job)
   local expires, give_up = tonumber(job.expires or ''), tonumber(job.give_up or '')
   if expires and expires <= now and finish(job, 'expired') then return end
-  if give_up and give_up <= now and job.scope then return bury(job, job.reason) end
-  if expires then redis.call('ZADD', K.deadlines, whole(math.max(expires, now + 60000)), job.id) end -- being sent
+  local hold = give_up and give_up <= now and job.scope and get_hold(job.scope)
+  if hold and hold.verdict then return bury(job, hold.verdict) end
+  if expires then redis.call('ZADD', K.deadlines, whole(expires > now and expires or now + 60000), job.id) end
 end
 
 local function deadlines()

@@ -3,6 +3,7 @@
 -- ARGV  lease in ms; then for each job: id, fencing token
 -- RETURN for each job 1, or 0 if it is no longer held under that token
 
+even_when_full()
 local renewed = {}
 for i = 2, #ARGV, 2 do
   local found = redis.call('HMGET', K.job .. ARGV[i], 'state', 'fence')

@@ -5,5 +5,6 @@
 
 if redis.call('HEXISTS', K.holds, ARGV[1]) == 0 then return 0 end
 lift(ARGV[1])
+redis.call('HDEL', K.token, 'failure', 'failed_until') -- whoever resumes has mended something: ask anew
 ring_for_ready(ARGV[2], ARGV[3])
 return 1

@@ -3,7 +3,7 @@
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  '1' if called by the rescuer (then only jobs whose lease has ended), bell, urgent bell; then for each job
 --       JSON: id, fence, to, entry (line for its record), and as `to` needs them: result, warnings, delay_ms, reason,
---       scope, give_up_ms, verdict; then hold, streak, ends (streaks), probe (scope), answered (false: no answer came)
+--       scope, give_up_ms, verdict; then hold, streak, ends (streaks), probe (scope), answered (an answer came)
 -- RETURN for each job 1, or 0 if it was refused
 
 local function carry_out(job, ask)
@@ -17,6 +17,7 @@ local function carry_out(job, ask)
     if not move(job, 'parked') then return false end
     set(job, 'reason', ask.reason, 'until', whole(now + ask.delay_ms))
     count('parked:' .. ask.reason, 1)
+    if job.give_up then redis.call('HDEL', job.key, 'give_up') end -- it was something else, then
     redis.call('ZADD', K.parked, whole(now + ask.delay_ms), job.id)
   elseif ask.to == 'queued' then
     return requeue(job)
@@ -31,7 +32,8 @@ local function carry_out(job, ask)
   return true
 end
 
--- Its own failure moves a hold's probe on; no answer leaves it to be tried again; any other answer lifts it.
+-- Its own failure moves a hold's probe on; no answer leaves it to be tried again, and so does a probe that was given back
+-- unsent; any other answer lifts it.
 local function end_probe(ask, job)
   local scope = ask.probe
   local hold = get_hold(scope)
@@ -40,7 +42,7 @@ local function end_probe(ask, job)
   if spec and spec.scope == scope and spec.verdict == hold.verdict then
     hold.step = math.min(hold.step + 1, #hold.probe_ms)
     hold.probe_at = now + math.max(hold.probe_ms[hold.step], spec.probe_ms[1])
-  elseif ask.answered == false then
+  elseif not ask.answered then
     hold.probe_at = now + hold.probe_ms[hold.step]
   else
     return lift(scope)
@@ -70,6 +72,7 @@ for i = 4, #ARGV do
     if ask.entry then note(job, ask.entry) end
     if ask.probe then end_probe(ask, job) end
     if ask.hold then open_hold(ask.hold, job) end
+    if ask.scope and not get_hold(ask.scope) then lift(ask.scope) end -- parked, and nobody to let it go
     count_streaks(ask, job)
   end
   done[#done + 1] = applied and 1 or 0

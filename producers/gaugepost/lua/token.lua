@@ -5,6 +5,7 @@
 -- RETURN sealed token ('' = none), generation, ms until it ends, '1' if the caller is to fetch one now,
 --        failure of a fetch a moment ago ('' = none)
 
+even_when_full()
 local found = redis.call('HMGET', K.token, 'sealed', 'generation', 'expires', 'refresh', 'failure', 'failed_until')
 local sealed, left = found[1] or '', tonumber(found[3] or '0') - now
 if left <= 0 then sealed = '' end

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _MINUTE = 60.0
 _MAPPING = "8a1c2f0e-demo"
 _DELIVERED = ("delivered",)
+NEW_TEXT_EMAIL = "new-text@example.net"
+"""Whose record is refused with a 422 that names no field: the simulator has no word for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def _file(region: str, filename: str, rows: int) -> dict[str, Any]:
 
 
 UNREACHABLE = Case(
-    "CustomerGauge is down",
+    "nobody there yet",
     _joe("down@example.net").response("au"),
     verdicts=("unreachable", "delivered"),
     has="1 response",
@@ -117,44 +119,44 @@ KINDS = (
     Case("personal link", _joe().link("us"), has="1 link"),
     Case("response", _joe().response("au"), has="1 response"),
     Case("status 1 of a case", _status("eu", 53499, "open"), has="open"),
-    Case("status 2, after it", _status("eu", 53499, "progress", note="called back"), has="progress"),
-    Case("status 3, after that", _status("eu", 53499, "closed"), has="closed"),
+    Case("status 2 of it", _status("eu", 53499, "progress", note="called back"), has="progress"),
+    Case("status 3 of it", _status("eu", 53499, "closed"), has="closed"),
     Case("file", _file("eu", "march.csv", 3), has="1 file, deleted"),
-    Case("file, in the next slot", _file("eu", "april.csv", 5), has="1 file, 5 rows"),
+    Case("file, a slot later", _file("eu", "april.csv", 5), has="1 file, 5 rows"),
 )
 """One of every kind but for file_delete, which needs an upload's id."""
 
 FAILURES = (
-    Case("one status, in part", _status("au", 20001, "open", note="simulate: partial", assignee="a@example.net"),
+    Case("taken in part", _status("au", 20001, "open", note="simulate: partial", assignee="a@example.net"),
          verdicts=("delivered_in_part",), has="open", warning="assignee"),
     Case("no campaign fits", _word("no-campaign").link("us"),
          "parked", ("no_campaign",), reason="no_campaign", wait=5 * _MINUTE),
-    Case("contact is a duplicate", _word("duplicate").link("us"), "dead", ("duplicate",)),
-    Case("mapping is unknown", _joe().record("us", "unknown-mapping"),
+    Case("duplicate contact", _word("duplicate").link("us"), "dead", ("duplicate",)),
+    Case("unknown mapping", _joe().record("us", "unknown-mapping"),
          "parked", ("unknown_mapping",), reason="unknown_mapping", wait=5 * _MINUTE),
-    Case("… and its next record", _joe().record("us", "unknown-mapping"),
+    Case("… the next of it", _joe().record("us", "unknown-mapping"),
          "parked", (), reason="unknown_mapping"),
-    Case("mapping of a wrong type", _joe().link("au") | {"configuration": "wrong-type"},
+    Case("wrong mapping type", _joe().link("au") | {"configuration": "wrong-type"},
          "parked", ("wrong_mapping_type",), reason="wrong_mapping_type", wait=5 * _MINUTE),
     Case("mapping has drifted", _word("drifted").record("eu"),
          "parked", ("mapping_drift",), reason="mapping_drift", wait=5 * _MINUTE),
-    Case("required field not given", _joe("").record("eu"), "dead", ("missing_field",)),
-    Case("value is refused", _status("au", 20002, "open", happened_at="2099-01-01 00:00:00"),
+    Case("missing field", _joe("").record("eu"), "dead", ("missing_field",)),
+    Case("invalid value", _status("au", 20002, "open", happened_at="2099-01-01 00:00:00"),
          "dead", ("invalid_value",)),
     Case("new text with a 400", _word("unrecognised-400").link("us"),
          "parked", ("unrecognised_400",), reason="unrecognised_400", wait=_MINUTE),
-    Case("new text with a 422", _word("unrecognised-422").record("eu"),
+    Case("new text with a 422", _joe(NEW_TEXT_EMAIL).record("eu"),
          "parked", ("unrecognised_422",), reason="unrecognised_422", wait=_MINUTE),
-    Case("200, but Data is false", _word("unrecognised-200").response("au"),
+    Case("200, Data is false", _word("unrecognised-200").response("au"),
          "parked", ("unrecognised_200",), reason="unrecognised_200", wait=_MINUTE),
     Case("no such case (404)", _status("au", 20003, "open", note="simulate: unknown case"),
          "parked", ("unrecognised_404",), reason="unrecognised_404", wait=_MINUTE),
-    Case("… its next waits", _status("au", 20003, "progress"), "waiting", (), reason="lane"),
-    Case("… its next expires", _status("au", 20003, "closed"), "expired", (), expires_in=2.0),
-    Case("… its next is cancelled", _status("au", 20003, "closed"), "cancelled", (), act="cancel"),
+    Case("… the next waits", _status("au", 20003, "progress"), "waiting", (), reason="lane"),
+    Case("… another expires", _status("au", 20003, "closed"), "expired", (), expires_in=2.0),
+    Case("… is cancelled", _status("au", 20003, "closed"), "cancelled", (), act="cancel"),
     Case("server error, once", _word("500-once").record("us"),
          verdicts=("server_error", "delivered"), has="1 record", pause=1.5),
-    Case("200 with a page, once", _word("html-once").link("eu"),
+    Case("HTML page, once", _word("html-once").link("eu"),
          verdicts=("server_error", "delivered"), has="1 link", pause=1.5),
     Case("answer lost: record", _word("cut-after-once").record("eu"),
          verdicts=("lost_answer", "delivered"), has="2 records", pause=1.5),
@@ -164,9 +166,9 @@ FAILURES = (
          "unknown", ("lost_answer",), has="1 response", reason="answer lost"),
     Case("answer lost: link", _word("cut-after-once").link("us"),
          "unknown", ("lost_answer", "duplicate"), has="1 link", reason="link lost", pause=1.5),
-    Case("same idempotency key 1", _joe("once@example.net").record("au") | {"idempotency_key": "ticket-991"},
+    Case("idempotency key", _joe("once@example.net").record("au") | {"idempotency_key": "ticket-991"},
          has="1 record"),
-    Case("… 2: is the first job", _joe("once@example.net").record("au") | {"idempotency_key": "ticket-991"},
+    Case("… used again", _joe("once@example.net").record("au") | {"idempotency_key": "ticket-991"},
          has="1 record", act="enqueue again"),
     Case("score of 11", _joe().response("eu") | {"net_promoter_score": 11}, "refused", ("net_promoter_score",),
          act="refused"),
@@ -175,21 +177,21 @@ FAILURES = (
 """Each failure that shows within seconds and leaves its neighbours alone."""
 
 DELETE = Case(
-    "file is deleted again", {"kind": "file_delete", "region": "eu", "upload_id": 0}, has="1 deletion"
+    "file is undone", {"kind": "file_delete", "region": "eu", "upload_id": 0}, has="1 deletion"
 )  # fmt: skip
 """Its upload id is not known before the upload."""
 
 UNAUTHENTICATED = Case(
-    "all tokens are revoked",
+    "tokens revoked",
     _joe("revoked@example.net").record("eu"),
     verdicts=("unauthenticated", "delivered"),
     has="1 record",
 )
 
 THROTTLED = (
-    Case("region is throttled", _word("429-2s-once").record("us"),
+    Case("region throttled", _word("429-2s-once").record("us"),
          verdicts=("throttled", "delivered"), has="1 record", pause=2.0),
-    Case("… and its neighbour", _joe("neighbour@example.net").record("us"), has="1 record"),
+    Case("… its neighbour", _joe("neighbour@example.net").record("us"), has="1 record"),
 )  # fmt: skip
 """The neighbour is enqueued while the region is held: it costs no attempt."""
 
@@ -197,7 +199,7 @@ HELD_REASON = {"throttled": "hold: throttled", "refused_credentials": "hold: cre
 """Verdict → why a job of the region waits from then on."""
 
 REFUSED_CREDENTIALS = Case(
-    "API key is refused",
+    "API key refused",
     _joe("key@example.net").response("au"),
     verdicts=("refused_credentials", "delivered"),
     has="1 response",

@@ -11,24 +11,35 @@ import signal
 import sys
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 
 from gaugepost import embedded
 
-from gaugepost_workers.__main__ import app
-
 _GRACE_S = 20.0
 
 
-def _end_with_the_demo() -> None:
-    while os.read(0, 1):  # not sys.stdin: a thread that waits in it makes the interpreter's end a crash
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_GRACE_S)
-    os.kill(os.getpid(), signal.SIGKILL)
+def main(folder: Path, arguments: list[str]) -> None:
+    """Run one part until it is told to stop or the demo is gone."""
+
+    def end_at_once(*_: object) -> None:
+        embedded.leave(folder)
+        os._exit(0)
+
+    def end_with_the_demo() -> None:
+        while os.read(0, 1):  # not sys.stdin: a thread that waits in it makes the interpreter's end a crash
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_GRACE_S)
+        end_at_once()
+
+    embedded.url(folder)
+    # Until the part has a handler of its own. Not SystemExit, which an import may swallow; nor death outright, since
+    # then it would not leave Redis, which goes on for ever.
+    signal.signal(signal.SIGTERM, end_at_once)
+    threading.Thread(target=end_with_the_demo, daemon=True).start()
+    import_module("gaugepost_workers.__main__").app(arguments)  # celery takes a while to import
 
 
 if __name__ == "__main__":
-    embedded.url(Path(sys.argv[1]))
-    threading.Thread(target=_end_with_the_demo, daemon=True).start()
-    app(sys.argv[2:])
+    main(Path(sys.argv[1]), sys.argv[2:])

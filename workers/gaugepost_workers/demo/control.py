@@ -19,16 +19,21 @@ class Control:
 
     def effects(self) -> list[dict[str, Any]]:
         """Return what CustomerGauge would have now, oldest first."""
-        found: list[dict[str, Any]] = self._call("GET", f"effects?limit={_ALL}")["effects"]
+        found: list[dict[str, Any]] = self._call("GET", f"effects?limit={_ALL}")
         return found
 
     def state(self) -> dict[str, Any]:
         """Return its counts."""
-        return self._call("GET", "state")
+        found: dict[str, Any] = self._call("GET", "state")
+        return found
 
     def knobs(self, **changes: object) -> None:
         """Change knobs."""
         self._call("PATCH", "knobs", changes)
+
+    def fault(self, **rule: object) -> None:
+        """Let something go wrong on demand."""
+        self._call("POST", "faults", rule)
 
     def revoke(self, region: str) -> None:
         """Make all tokens of a region invalid."""

@@ -1,0 +1,30 @@
+"""The file side of uploads: check a file at the door, split it into legal parts, find rejected records again.
+
+It knows files only: no Redis, no jobs, no command line. Workbooks and XML need the extra `gaugepost[files]`.
+"""
+
+from __future__ import annotations
+
+from gaugepost.files.door import inspect
+from gaugepost.files.limits import MAX_FILE, MAX_RECORDS, PART_BYTES, PART_ROWS
+from gaugepost.files.rejected import RECORD_NUMBER_BASE, RowMessage, read_messages, rejects
+from gaugepost.files.splitting import content, split
+from gaugepost.files.upload import FileType, Part, PartPlan, Upload
+
+__all__ = [
+    "MAX_FILE",
+    "MAX_RECORDS",
+    "PART_BYTES",
+    "PART_ROWS",
+    "RECORD_NUMBER_BASE",
+    "FileType",
+    "Part",
+    "PartPlan",
+    "RowMessage",
+    "Upload",
+    "content",
+    "inspect",
+    "read_messages",
+    "rejects",
+    "split",
+]

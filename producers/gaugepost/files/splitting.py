@@ -1,0 +1,81 @@
+"""Split an upload into parts CustomerGauge takes: by records and by bytes, in order, under names used only once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from gaugepost.files.door import stamp_of
+from gaugepost.files.limits import MAX_NAME, PART_BYTES, PART_ROWS, refusal
+from gaugepost.files.upload import PartPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gaugepost.files.upload import Upload
+
+
+def split(upload: Upload, *, max_rows: int = PART_ROWS, max_bytes: int = PART_BYTES) -> tuple[PartPlan, ...]:
+    """Plan the parts of an upload; their contents come from `content`, one at a time.
+
+    Raises InvalidJob when a record with its header is larger than a part may be (named by its number), and
+    when the file was changed since it was inspected.
+    """
+    if upload.verbatim and upload.rows <= max_rows and upload.size <= max_bytes:
+        plans = [_plan(upload, 1, 1, (0, upload.rows), whole=True)]
+    else:
+        cuts = list(_cuts(upload, max_rows, max_bytes))
+        plans = [_plan(upload, number, len(cuts), cut) for number, cut in enumerate(cuts, 1)]
+    if stamp_of(upload.original) != upload.stamp:
+        raise refusal("the file was changed while it was read: upload it again when it is complete")
+    return tuple(plans)
+
+
+def content(upload: Upload, plan: PartPlan) -> bytes:
+    """Give the bytes of a part: the very ones its name has the hash of.
+
+    Raises InvalidJob when the file was changed in the meantime.
+    """
+    found = _assemble(upload, (plan.first_row - 1, plan.rows), whole=plan.whole)
+    if hashlib.sha256(found).hexdigest() != plan.sha256:
+        raise refusal(f"the file was changed while its parts were read (part {plan.number} is another now)")
+    return found
+
+
+def _cuts(upload: Upload, max_rows: int, max_bytes: int) -> Iterator[tuple[int, int]]:
+    at = 0
+    while at < upload.rows:
+        count = upload.records.reach(at, max_rows, max_bytes)
+        if not count:
+            raise refusal(f"row {at + 1} alone (with the header) has over {max_bytes:,} bytes")
+        yield at, count
+        at += count
+
+
+def _plan(upload: Upload, number: int, of: int, cut: tuple[int, int], *, whole: bool = False) -> PartPlan:
+    found = _assemble(upload, cut, whole=whole)
+    sha256 = hashlib.sha256(found).hexdigest()
+    name = _name(upload, number, of, sha256)
+    return PartPlan(number, of, name, cut[1], len(found), cut[0] + 1, sha256, whole)
+
+
+def _assemble(upload: Upload, cut: tuple[int, int], *, whole: bool) -> bytes:
+    if whole:
+        return os.pread(upload.original.fileno(), upload.size + 1, 0)
+    return upload.records.assemble(*cut)
+
+
+def _name(upload: Upload, number: int, of: int, sha256: str) -> str:
+    place = f".part-{number:0{len(str(of))}}-of-{of}" if of > 1 else ""
+    ending = f"{place}.{sha256[:10]}.{upload.type}"
+    return _safe_stem(upload.filename)[: MAX_NAME - len(ending)] + ending
+
+
+def _safe_stem(filename: str) -> str:
+    """Keep letters, digits and . _ - of a name: what any system on the way takes. Accents go, letters stay."""
+    plain = unicodedata.normalize("NFKD", PurePath(filename).stem).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._-") or "file"

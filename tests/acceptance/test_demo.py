@@ -1,0 +1,183 @@
+"""`gaugepost demo`, run as a person runs it, in an empty folder: what it shows, and that it leaves nothing behind."""
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gaugepost_workers.demo import cast, report
+from gaugepost_workers.demo.outcome import Outcome
+
+DEMO = [sys.executable, "-m", "gaugepost_workers", "demo"]
+DEADLINE_S = 90
+TITLES = [
+    case.title
+    for case in (*cast.KINDS, cast.DELETE, *cast.FAILURES, cast.UNREACHABLE, cast.UNAUTHENTICATED, *cast.THROTTLED)
+] + [cast.REFUSED_CREDENTIALS.title]
+
+
+def parts_of(folder: Path) -> list[str]:
+    """List the command lines of all processes that work in a folder; a dead one has none."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink().is_relative_to(folder / ".gaugepost"):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return [command for command in found if command]
+
+
+def wait_until(is_so: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not is_so():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder with a `.env` that would break gaugepost; nothing may be written beside it or still run in it."""
+    home, folder = tmp_path / "home", tmp_path / "checkout"
+    home.mkdir()
+    folder.mkdir()
+    (folder / ".env").write_text("GAUGEPOST_REDIS_URL=redis://nowhere.invalid\nGAUGEPOST_NO_SUCH_NAME=1\n")
+    yield folder
+    wait_until(lambda: not parts_of(folder), "parts are still running")
+    assert sorted(path.name for path in folder.iterdir()) == [".env", ".gaugepost"]
+    assert not list(home.iterdir())
+
+
+@pytest.fixture
+def environment(place: Path) -> dict[str, str]:
+    """Give an environment in which much is set that the demo must not look at."""
+    home = str(place.parent / "home")
+    theirs = {"GAUGEPOST_API_URL": "https://api.eu.customergauge.com", "GAUGEPOST_EU_API_KEY": "a-real-key"}
+    others = {"CELERY_BROKER_URL": "redis://nowhere.invalid", "FLOWER_PORT": "1", "http_proxy": "http://127.0.0.1:9"}
+    return {**os.environ, **theirs, **others, "HOME": home, "TMPDIR": home, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@pytest.fixture
+def start(place: Path, environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start demos; end those that still run."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*options: str) -> subprocess.Popen[str]:
+        output = (place.parent / "output").open("w")
+        with output:
+            demo = subprocess.Popen([*DEMO, *options], cwd=place, env=environment, stdout=output, stderr=output)
+        started.append(demo)
+        return demo
+
+    yield start
+    for demo in started:
+        demo.terminate()
+        demo.wait(DEADLINE_S)
+
+
+def output_of(place: Path) -> str:
+    return (place.parent / "output").read_text()
+
+
+def test_it_shows_every_job_as_the_policy_says_and_leaves_nothing_behind(
+    place: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    assert start().wait(DEADLINE_S) == 0, output_of(place)
+    told = output_of(place)
+    marked = "\n".join(line for line in told.splitlines() if line.startswith("✓"))
+    assert [title for title in TITLES if title not in re.sub(r" +", " ", marked)] == []
+    assert "✗" not in told
+    assert "All is as policy.md says." in told
+    assert "GAUGEPOST_API_URL" in told, "it says that it does not look at these"
+    assert "a-real-key" not in told
+    assert max(map(len, marked.splitlines())) <= 100
+    assert parts_of(place) == []
+
+
+def test_kept_it_can_be_looked_at_with_the_command_line_until_ctrl_c(
+    place: Path, environment: dict[str, str], start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    demo = start("--keep")
+    wait_until(lambda: "Ctrl-C ends it" in output_of(place) or demo.poll() is not None, "it did not get so far")
+    told = output_of(place)
+    assert re.search(r"Flower +http://127\.0\.0\.1:\d+/tasks", told), told
+    settings = place / ".gaugepost/demo/environment"
+    assert stat.S_IMODE(settings.stat().st_mode) == 0o600
+    password = re.search(r"redis://:([^@]+)@", settings.read_text())
+    assert password is not None
+    assert not [command for command in parts_of(place) if password[1] in command]
+    (place / ".env").write_text("")
+    command = f". '{settings}' && unset CELERY_BROKER_URL && '{sys.executable}' -m gaugepost jobs --json"
+    looked = subprocess.run(
+        ["sh", "-c", command], cwd=place, env=environment, capture_output=True, text=True, check=False
+    )
+    assert looked.returncode == 0, looked.stderr
+    assert len(looked.stdout.splitlines()) >= 20
+    demo.send_signal(signal.SIGINT)
+    assert demo.wait(DEADLINE_S) == 0
+    assert parts_of(place) == []
+    assert not settings.exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_no_part_outlives_it_however_it_ends(
+    place: Path, start: Callable[..., subprocess.Popen[str]], number: signal.Signals, code: int
+) -> None:
+    demo = start()
+    wait_until(lambda: sum("demo.child" in command for command in parts_of(place)) == 5, "the parts did not start")
+    demo.send_signal(number)
+    assert demo.wait(DEADLINE_S) == code
+
+
+def test_a_demo_after_a_killed_one_begins_anew(place: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
+    first = start()
+    wait_until(lambda: "one job of every kind" in output_of(place), "it did not get so far")
+    first.kill()
+    assert start().wait(DEADLINE_S) == 0, output_of(place)
+
+
+def test_a_second_demo_in_the_same_folder_is_refused(
+    place: Path, start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
+) -> None:
+    start()
+    wait_until(lambda: len(parts_of(place)) > 3, "it did not start")
+    second = subprocess.run(DEMO, cwd=place, env=environment, capture_output=True, text=True, check=False)
+    assert second.returncode == 1
+    assert "a demo is running already" in second.stderr
+
+
+AS_IT_MUST = Outcome(cast.KINDS[0], "id", "delivered", ("delivered",), tries=1, has="1 record")
+
+
+@pytest.mark.parametrize(
+    ("odd", "told"),
+    [
+        ({"state": "dead"}, "state delivered, not dead"),
+        ({"verdicts": ("server_error", "delivered")}, "verdicts delivered, not server_error, delivered"),
+        ({"has": "2 records"}, "1 record there, not 2 records"),
+        ({"has": "nothing"}, "1 record there, not nothing"),
+    ],
+)
+def test_a_job_that_is_not_as_it_must_be_is_told(
+    odd: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report.show([AS_IT_MUST], [])
+    outcome = replace(AS_IT_MUST, **odd)
+    assert report.all_differences(outcome) == [told]
+
+
+def test_waits_and_reasons_are_part_of_it() -> None:
+    case = next(case for case in cast.FAILURES if case.title == "no campaign fits")
+    parked = Outcome(case, "id", "parked", ("no_campaign",), tries=1, reason="no_campaign", waits=290.0)
+    assert report.all_differences(parked) == []
+    assert len(report.all_differences(replace(parked, waits=20.0))) == 1
+    assert len(report.all_differences(replace(parked, waits=None))) == 1
+    assert len(report.all_differences(replace(parked, reason="lane"))) == 1

@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gaugepost.ledger import Ledger
+from gaugepost.transitions import Held, HoldSpec, Parked, Requeued
+from gaugepost.verdict import Verdict
+from support.bench import HOUR_MS, LEASE_MS, NOON, SLOT_MS, Bench, breaker, mapping_hold
+from support.making import MAPPING, case, file_delete, link, record, upload
+
+if TYPE_CHECKING:
+    import redis
+
+
+def soon(ms: int) -> datetime:
+    return datetime.fromtimestamp((NOON + ms) / 1000, UTC)
+
+
+def test_urgent_jobs_go_first_then_those_that_come_again_then_the_rest(bench: Bench) -> None:
+    first = bench.put(record(), record())
+    [parked, taken] = bench.claim()
+    bench.settle(parked, Parked(10, "x"))
+    bench.settle(taken)
+    rest, urgent = bench.put(record(), record()), bench.put(link(), link())
+    bench.tick()
+    assert bench.claim_ids() == [*urgent, first[0], *rest]
+
+
+def test_an_urgent_job_that_comes_again_goes_before_those_that_are_not(bench: Bench) -> None:
+    plain, urgent = bench.put(record(), record()), bench.put(link())
+    for claimed in bench.claim():
+        bench.settle(claimed, Requeued())
+    assert bench.claim_ids() == urgent + plain
+
+
+def test_each_claim_has_a_higher_fencing_token(bench: Bench) -> None:
+    bench.put(record())
+    tokens = []
+    for _ in range(3):
+        [claimed] = bench.claim()
+        tokens.append(claimed.fence)
+        bench.settle(claimed, Requeued())
+    assert tokens == [1, 2, 3]
+
+
+def test_no_two_workers_get_one_job(bench: Bench) -> None:
+    ids = bench.put(*(record() for _ in range(10)))
+    taken = [bench.claim_ids(3, worker) for worker in ("w1", "w2", "w3", "w4", "w5")]
+    assert [job_id for parcel in taken for job_id in parcel] == ids
+
+
+def test_what_a_claim_leaves_behind_is_told_and_rung_for(bench: Bench) -> None:
+    bench.put(*(record() for _ in range(5)))
+    bench.client.delete("eu")
+    assert bench.ledger.claim("w1", "t", 2).left == 3
+    assert bench.bells() == 1
+
+
+def test_a_repeated_call_gives_the_same_jobs_under_the_same_tokens_and_a_whole_lease(bench: Bench) -> None:
+    bench.put(*(record() for _ in range(5)))
+    first = bench.ledger.claim("w1", "t", 3)
+    bench.clock.go(LEASE_MS - 1)
+    assert bench.ledger.claim("w1", "t", 3) == first
+    assert bench.truth().sets["leases"][first.jobs[0].id] == bench.clock.ms + LEASE_MS
+
+
+def test_a_repeated_call_does_not_give_what_was_settled_meanwhile(bench: Bench) -> None:
+    bench.put(record(), record())
+    first = bench.claim(token="t")
+    bench.settle(first[0])
+    assert bench.claim(token="t") == [first[1]]
+
+
+def test_a_repeated_call_does_not_give_what_another_worker_holds_by_now(bench: Bench) -> None:
+    bench.put(record())
+    [mine] = bench.claim(worker="w1", token="t")
+    bench.clock.go(LEASE_MS)
+    assert bench.settle(mine, Requeued(), rescue=True)
+    [theirs] = bench.claim(worker="w2")
+    assert theirs.fence == mine.fence + 1
+    assert bench.claim(worker="w1", token="t") == []
+
+
+def test_a_repeated_call_gives_a_probe_as_a_probe(bench: Bench) -> None:
+    bench.put(record())
+    bench.settle(bench.claim()[0], Requeued(), hold=breaker())
+    bench.clock.go(15_000)
+    first = bench.claim(token="t")
+    assert (first[0].probe, first[0].probe_verdict) == ("", Verdict.SERVER_ERROR)
+    assert bench.claim(token="t") == first
+
+
+def test_a_job_that_has_expired_is_not_claimed(bench: Bench) -> None:
+    expired, other = bench.put(record(expires_at=soon(1000)), record())
+    bench.clock.go(1000)
+    assert bench.claim_ids() == [other]
+    assert bench.state(expired) == "expired"
+
+
+def test_the_follower_of_an_expired_job_goes_in_the_same_claim(bench: Bench) -> None:
+    _, follower = bench.put(case(expires_at=soon(1000)), case())
+    bench.clock.go(1000)
+    assert bench.claim_ids() == [follower]
+
+
+def test_ids_of_cancelled_jobs_cost_a_claim_no_more_than_a_bounded_time(bench: Bench) -> None:
+    ids = bench.put(*(record() for _ in range(200)))
+    last = bench.put(record())
+    bench.ledger.cancel(ids)
+    parcels = [bench.ledger.claim("w1", f"t{n}", 10) for n in range(3)]
+    assert [len(parcel.jobs) for parcel in parcels] == [0, 0, 1]
+    assert [parcel.left for parcel in parcels] == [101, 1, 0]
+    assert parcels[2].jobs[0].id == last[0]
+
+
+def test_a_held_region_gives_nothing_and_its_jobs_stay_queued_and_say_why(bench: Bench) -> None:
+    ids = bench.put(record(), link(), upload())
+    bench.ledger.hold("", "maintenance", "ops", NOON + HOUR_MS)
+    assert bench.claim() == []
+    assert bench.states(ids) == ["queued", "queued", "waiting"]
+    view = bench.view(ids[0])
+    assert (view.reason, view.until) == ("hold: maintenance", NOON + HOUR_MS)
+    assert bench.view(ids[2]).reason == "hold: maintenance"
+
+
+def test_a_held_region_goes_on_when_the_hold_ends(bench: Bench) -> None:
+    ids = bench.put(record())
+    bench.ledger.hold("", "maintenance", "ops", NOON + HOUR_MS)
+    bench.clock.go(HOUR_MS)
+    assert bench.claim_ids() == ids
+    assert bench.ledger.holds() == {}
+
+
+def test_at_its_time_one_probe_goes_out_of_a_held_region_and_it_is_the_job_that_was_refused(bench: Bench) -> None:
+    bench.put(*(record() for _ in range(3)))
+    refused = bench.claim()[1]
+    bench.settle(refused, Requeued(), hold=breaker())
+    bench.put(link(), upload())
+    bench.clock.go(14_999)
+    assert bench.claim() == []
+    bench.clock.go(1)
+    [probe] = bench.claim()
+    assert (probe.id, probe.probe) == (refused.id, "")
+    assert bench.claim(worker="w2") == []
+    assert bench.claim(worker="w3") == []
+
+
+def test_another_probe_goes_when_the_first_is_never_heard_of_again(bench: Bench) -> None:
+    bench.put(record(), record())
+    bench.settle(bench.claim(1)[0], Requeued(), hold=breaker())
+    bench.clock.go(15_000)
+    assert len(bench.claim()) == 1
+    bench.clock.go(2 * LEASE_MS)
+    assert len(bench.claim(worker="w2")) == 1
+
+
+def test_a_held_regions_probe_may_be_a_file_if_there_is_nothing_else(bench: Bench) -> None:
+    [file_id] = bench.put(upload())
+    bench.settle(bench.claim()[0], Requeued(), hold=breaker())
+    bench.clock.go(15_000)
+    [probe] = bench.claim()
+    assert (probe.id, probe.probe) == (file_id, "")
+
+
+def test_a_held_regions_probe_has_not_expired(bench: Bench) -> None:
+    bench.put(record(expires_at=soon(10_000)), record())
+    first, second = bench.claim()
+    bench.settle(first, Requeued(), hold=breaker())
+    bench.settle(second, Requeued())
+    bench.clock.go(15_000)
+    assert [probe.id for probe in bench.claim()] == [second.id]
+    assert bench.state(first.id) == "expired"
+
+
+def test_a_held_regions_probe_does_not_go_to_a_mapping_under_a_hold(bench: Bench) -> None:
+    held, other = bench.put(record(), record(configuration="other"))
+    claimed = {one.id: one for one in bench.claim()}
+    bench.settle(claimed[held], Requeued(), hold=breaker())
+    bench.settle(claimed[other], Requeued())
+    bench.ledger.hold(f"configuration:{MAPPING}", "wait", "ops")
+    bench.clock.go(15_000)
+    assert bench.claim_ids() == [other]
+    assert bench.state(held) == "parked"
+
+
+def test_a_job_whose_mapping_is_held_parks_and_the_others_go_on(bench: Bench) -> None:
+    held, other = bench.put(record(), record(configuration="other"))
+    bench.ledger.hold(f"configuration:{MAPPING}", "mapping is being changed", "ops")
+    assert bench.claim_ids() == [other]
+    view = bench.view(held)
+    assert (view.state, view.reason, view.until) == ("parked", "mapping is being changed", None)
+
+
+@pytest.mark.parametrize("scope", ["credentials:api_key", "credentials:oauth"])
+def test_only_jobs_that_need_a_missing_credential_park(bench: Bench, scope: str) -> None:
+    oauth, key, file_id = bench.put(record(), file_delete(), upload())
+    bench.ledger.hold(scope, "EU_API_KEY is not set", "gaugepost")
+    bench.claim()
+    parked = {job_id for job_id in (oauth, key, file_id) if bench.state(job_id) == "parked"}
+    assert parked == ({key, file_id} if scope.endswith("api_key") else {oauth})
+
+
+def test_a_file_that_is_held_does_not_block_the_probe_behind_it(bench: Bench) -> None:
+    first, second = bench.put(upload("a.csv"), upload("b.csv"))
+    [claimed] = bench.claim()
+    hold = HoldSpec("credentials:api_key", "no key", Verdict.REFUSED_CREDENTIALS, (60_000,))
+    bench.settle(claimed, Held(hold.scope, hold.reason), hold=hold)
+    assert bench.claim() == []
+    assert bench.states([first, second]) == ["parked", "parked"]
+    bench.tick(60_000)
+    [probe] = bench.claim()
+    assert (probe.id, probe.probe) == (first, "credentials:api_key")
+
+
+def test_a_probe_that_nobody_claimed_in_time_is_no_probe_any_more(bench: Bench) -> None:
+    first, second = bench.put(record(), record())
+    one, two = bench.claim()
+    bench.settle(one, Held(f"configuration:{MAPPING}", "unknown_mapping"), hold=mapping_hold(MAPPING))
+    bench.settle(two, Held(f"configuration:{MAPPING}", "unknown_mapping"))
+    bench.tick(300_000)
+    bench.tick(2 * LEASE_MS)
+    assert bench.states([first, second]) == ["queued", "queued"]
+    assert [claimed.id for claimed in bench.claim()] == [second]
+    assert bench.state(first) == "parked"
+
+
+def test_a_probe_whose_hold_was_lifted_meanwhile_goes_as_any_other_job(bench: Bench) -> None:
+    bench.put(record())
+    scope = f"configuration:{MAPPING}"
+    bench.settle(bench.claim()[0], Held(scope, "unknown_mapping"), hold=mapping_hold(MAPPING))
+    bench.tick(300_000)
+    bench.ledger.resume(scope)
+    [claimed] = bench.claim()
+    assert claimed.probe is None
+    bench.settle(claimed, Held(scope, "unknown_mapping"), hold=mapping_hold(MAPPING))
+    bench.ledger.replay([claimed.id])
+    assert bench.claim() == []
+
+
+def test_a_file_is_claimed_only_while_the_slot_is_open(bench: Bench) -> None:
+    first, second = bench.put(upload("a.csv"), upload("b.csv"))
+    [claimed] = bench.claim()
+    assert claimed.id == first
+    assert bench.ledger.mark(claimed) == (1, 0)
+    bench.settle(claimed)
+    assert bench.claim() == []
+    bench.clock.go(SLOT_MS - 1)
+    assert bench.claim() == []
+    bench.clock.go(1)
+    assert bench.claim_ids() == [second]
+
+
+def test_a_file_does_not_overtake_one_that_is_about_to_take_the_slot(bench: Bench) -> None:
+    first, second = bench.put(upload("a.csv"), upload("b.csv"))
+    [claimed] = bench.claim(worker="w1")
+    assert bench.claim(worker="w2") == []
+    bench.settle(claimed, Requeued())
+    assert bench.claim_ids(worker="w2") == [first]
+    assert bench.state(second) == "waiting"
+
+
+def test_a_file_comes_with_other_jobs_and_within_the_limit(bench: Bench) -> None:
+    ids = bench.put(record(), record(), upload())
+    assert bench.claim_ids(2) == [ids[2], ids[0]]
+
+
+def test_an_earlier_job_of_its_lane_keeps_a_job_from_being_claimed(bench: Bench) -> None:
+    first, second, third = bench.put(case(), case(), case())
+    assert bench.claim_ids() == [first]
+    assert bench.claim_ids() == []
+    assert bench.states([second, third]) == ["waiting", "waiting"]
+
+
+def test_claims_work_at_a_real_clock_too(client: redis.Redis) -> None:
+    bench = Bench(client)
+    bench.ledger = Ledger(client, bench.ledger.region, bench.ledger._settings)
+    ids = bench.put(record(), upload())
+    assert set(bench.claim_ids()) == set(ids)
+    assert bench.truth().faults == []

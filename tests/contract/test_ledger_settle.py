@@ -1,0 +1,520 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gaugepost.ledger import Settlement
+from gaugepost.states import TRANSITIONS, JobState
+from gaugepost.transitions import (
+    Dead,
+    Decision,
+    Delivered,
+    Held,
+    HoldSpec,
+    Parked,
+    Requeued,
+    Streak,
+    Unknown,
+)
+from gaugepost.verdict import Verdict
+from support.bench import HOUR_MS, LEASE_MS, NOON, SLOT_MS, Bench, attempt, breaker, mapping_hold
+from support.making import MAPPING, case, link, record, upload
+
+if TYPE_CHECKING:
+    from gaugepost.ledger import Claimed
+
+SCOPE = f"configuration:{MAPPING}"
+
+
+def claimed_record(bench: Bench) -> Claimed:
+    bench.put(record())
+    return bench.claim()[-1]
+
+
+def test_a_delivered_job_has_its_result_its_warnings_and_its_end(bench: Bench) -> None:
+    claimed = claimed_record(bench)
+    bench.clock.go(7)
+    assert bench.settle(claimed, Delivered({"survey_link": "https://x"}, ("note twice",)), verdict=Verdict.DELIVERED)
+    view = bench.view(claimed.id)
+    assert (view.state, view.result, view.warnings) == ("delivered", {"survey_link": "https://x"}, ("note twice",))
+    assert (view.enqueued_at, view.ended_at, view.verdict, view.last_verdict) == (NOON, NOON + 7, None, "delivered")
+    assert [entry["event"] for entry in view.timeline()] == ["enqueued", "attempt", "delivered"]
+
+
+def test_a_delivered_job_without_a_result_has_an_empty_one(bench: Bench) -> None:
+    claimed = claimed_record(bench)
+    bench.settle(claimed)
+    assert bench.view(claimed.id).result == {}
+
+
+def test_a_parked_job_shows_its_reason_and_its_time(bench: Bench) -> None:
+    claimed = claimed_record(bench)
+    assert bench.settle(claimed, Parked(5000, "no_campaign"), verdict=Verdict.NO_CAMPAIGN)
+    view = bench.view(claimed.id)
+    assert (view.state, view.reason, view.until) == ("parked", "no_campaign", NOON + 5000)
+    assert bench.ledger.summary()["parked_by_reason"] == {"no_campaign": 1}
+
+
+def test_a_dead_job_shows_its_verdict(bench: Bench) -> None:
+    claimed = claimed_record(bench)
+    assert bench.settle(claimed, Dead(Verdict.INVALID_VALUE), verdict=Verdict.INVALID_VALUE)
+    assert (bench.state(claimed.id), bench.view(claimed.id).verdict) == ("dead", "invalid_value")
+    assert bench.ledger.summary()["dead_by_verdict"] == {"invalid_value": 1}
+
+
+def test_an_unknown_job_shows_its_reason_and_holds_its_lane(bench: Bench) -> None:
+    _, follower = bench.put(case(), case())
+    [claimed] = bench.claim()
+    assert bench.settle(claimed, Unknown("answer lost"), verdict=Verdict.LOST_ANSWER)
+    assert (bench.state(claimed.id), bench.view(claimed.id).reason) == ("unknown", "answer lost")
+    assert bench.state(follower) == "waiting"
+
+
+def test_a_requeued_job_goes_before_those_enqueued_after_it(bench: Bench) -> None:
+    claimed = claimed_record(bench)
+    later = bench.put(record())
+    assert bench.settle(claimed, Requeued())
+    assert bench.claim_ids() == [claimed.id, *later]
+
+
+def test_a_requeued_file_goes_first_in_its_lane(bench: Bench) -> None:
+    first, second = bench.put(upload("a.csv"), upload("b.csv"))
+    [claimed] = bench.claim()
+    bench.settle(claimed, Requeued())
+    assert bench.states([first, second]) == ["waiting", "waiting"]
+    assert bench.claim_ids() == [first]
+
+
+@pytest.mark.parametrize("transition", [Delivered(), Parked(1, "x"), Dead(Verdict.DUPLICATE), Unknown("x"), Requeued()])
+def test_nothing_is_settled_twice_or_under_a_stale_token(bench: Bench, transition: Requeued) -> None:
+    claimed = claimed_record(bench)
+    assert bench.settle(claimed, transition)
+    before = bench.truth()
+    assert not bench.settle(claimed, transition)
+    assert not bench.settle(claimed)
+    assert bench.truth() == before
+
+
+def test_a_worker_that_lost_its_lease_changes_nothing(bench: Bench) -> None:
+    late = claimed_record(bench)
+    bench.clock.go(LEASE_MS)
+    assert bench.settle(late, Requeued(), rescue=True)
+    [current] = bench.claim(worker="w2")
+    before = bench.truth()
+    assert not bench.settle(late, hold=breaker(), streak=Streak("s", 1, breaker()))
+    assert bench.truth() == before
+    assert bench.settle(current)
+
+
+def test_an_answer_counts_as_long_as_nobody_took_the_job_back(bench: Bench) -> None:
+    late = claimed_record(bench)
+    bench.clock.go(10 * LEASE_MS)
+    assert bench.settle(late)
+    assert bench.ledger.ended_leases() == []
+
+
+def test_the_rescuer_is_refused_while_the_lease_lives(bench: Bench) -> None:
+    claimed = claimed_record(bench)
+    bench.clock.go(LEASE_MS - 1)
+    assert bench.ledger.ended_leases() == []
+    assert not bench.settle(claimed, Requeued(), rescue=True)
+    bench.clock.go(1)
+    assert bench.settle(claimed, Requeued(), rescue=True)
+
+
+def test_a_renewed_lease_lasts_longer_and_a_lost_one_is_not_renewed(bench: Bench) -> None:
+    bench.put(record(), record())
+    one, two = bench.claim()
+    bench.clock.go(LEASE_MS - 1)
+    assert bench.ledger.renew([one]) == [True]
+    bench.clock.go(1)
+    assert [lost.claimed.id for lost in bench.ledger.ended_leases()] == [two.id]
+    assert bench.settle(two, Requeued(), rescue=True)
+    assert bench.ledger.renew([one, two]) == [True, False]
+    bench.settle(one)
+    assert bench.ledger.renew([one]) == [False]
+
+
+def test_ended_leases_tell_what_the_rescuer_has_to_know(bench: Bench) -> None:
+    bench.put(record(), link(on_unknown="hold"), upload())
+    claimed = {one.job.kind: one for one in bench.claim()}
+    assert bench.ledger.mark(claimed["file"]) == (1, 0)
+    bench.clock.go(LEASE_MS)
+    lost = {one.claimed.job.kind: (one.once, one.marked) for one in bench.ledger.ended_leases()}
+    assert lost == {"record": (False, False), "personal_link": (True, False), "file": (True, True)}
+    assert {one.claimed.id: one.claimed for one in bench.ledger.ended_leases()} == {
+        one.id: one for one in claimed.values()
+    }
+
+
+def test_a_mark_of_an_earlier_claim_is_no_mark(bench: Bench) -> None:
+    bench.put(link(on_unknown="hold"))
+    [first] = bench.claim()
+    bench.ledger.mark(first)
+    bench.settle(first, Requeued())
+    bench.claim()
+    bench.clock.go(LEASE_MS)
+    assert [lost.marked for lost in bench.ledger.ended_leases()] == [False]
+
+
+def test_a_lost_probe_is_told_as_a_probe(bench: Bench) -> None:
+    bench.put(record())
+    bench.settle(bench.claim()[0], Requeued(), hold=breaker())
+    bench.clock.go(15_000)
+    [probe] = bench.claim()
+    bench.clock.go(LEASE_MS)
+    [lost] = bench.ledger.ended_leases()
+    assert (lost.claimed.probe, lost.claimed.probe_verdict) == ("", Verdict.SERVER_ERROR)
+    assert lost.claimed == probe
+
+
+def test_the_follower_goes_when_the_job_before_it_ends_and_not_before(bench: Bench) -> None:
+    first, second, third = bench.put(case(), case(), case())
+    bench.settle(bench.claim()[0], Parked(10, "x"))
+    assert bench.claim() == []
+    bench.tick()
+    assert bench.claim_ids() == [first]
+    [lost] = [one.claimed for one in (bench.clock.go(LEASE_MS), bench.ledger.ended_leases())[1]]
+    bench.settle(lost, Dead(Verdict.INVALID_VALUE), rescue=True)
+    [claimed] = bench.claim()
+    assert claimed.id == second
+    bench.settle(claimed)
+    assert bench.claim_ids() == [third]
+
+
+def test_many_are_settled_in_one_call_each_for_itself(bench: Bench) -> None:
+    bench.put(record(), record(), record())
+    one, two, three = bench.claim()
+    bench.settle(two)
+    settlements = [
+        Settlement(one, Decision(Delivered())),
+        Settlement(two, Decision(Delivered())),
+        Settlement(three, Decision(Parked(1, "x"))),
+        Settlement(three, Decision(Delivered())),
+    ]
+    assert bench.ledger.settle(settlements) == [True, False, True, False]
+    assert bench.states([one.id, two.id, three.id]) == ["delivered", "delivered", "parked"]
+
+
+def test_attempts_stand_on_the_record_one_after_another(bench: Bench) -> None:
+    claimed = claimed_record(bench)
+    told = {"field_errors": {"Email": ["is required"]}, "message": "nöt \n good", "counted": False}
+    first = attempt(claimed, Verdict.INVALID_VALUE, **told)
+    second = attempt(claimed, Verdict.UNREACHABLE, n=2)
+    bench.ledger.settle([Settlement(claimed, Decision(Parked(1, "x")), (first, second))])
+    assert bench.view(claimed.id).history.attempts() == [first, second]
+    bench.tick()
+    assert bench.claim()[0].history.last_n == 2
+
+
+def test_a_record_that_grows_long_keeps_its_newest_lines_whole(bench: Bench) -> None:
+    claimed = claimed_record(bench)
+    for n in range(1, 100):
+        line = attempt(claimed, Verdict.SERVER_ERROR, n=n, message="x" * 600)
+        bench.ledger.settle([Settlement(claimed, Decision(Requeued()), (line,))])
+        [claimed] = bench.claim()
+    numbers = [one.n for one in claimed.history.attempts()]
+    assert numbers == list(range(numbers[0], 100))
+    assert len(numbers) > 20
+    assert claimed.history.last_n == 99
+
+
+def test_failures_in_a_row_open_a_hold_and_a_success_between_starts_the_count_anew(bench: Bench) -> None:
+    bench.put(*(record() for _ in range(7)))
+    jobs = bench.claim()
+    streak = Streak("server", 3, breaker())
+    for claimed in jobs[:2]:
+        bench.settle(claimed, Parked(1, "x"), streak=streak)
+    bench.settle(jobs[2], ends_streaks=("server",))
+    for claimed in jobs[3:5]:
+        bench.settle(claimed, Parked(1, "x"), streak=streak)
+    assert bench.ledger.holds() == {}
+    bench.settle(jobs[5], Parked(1, "x"), streak=streak)
+    hold = bench.ledger.holds()[""]
+    assert (hold.reason, hold.by, hold.since, hold.probe_at) == (
+        "breaker: server_error",
+        "gaugepost",
+        NOON,
+        NOON + 15_000,
+    )
+    bench.settle(jobs[6])
+
+
+def test_a_hold_that_stands_stays_as_it_is(bench: Bench) -> None:
+    bench.put(record(), record())
+    one, two = bench.claim()
+    bench.ledger.hold("", "maintenance", "ops")
+    bench.settle(one, Requeued(), hold=breaker())
+    bench.settle(two, Requeued(), hold=breaker())
+    assert bench.ledger.holds()[""].by == "ops"
+
+
+def region_probe(bench: Bench) -> Claimed:
+    """Open the breaker, and let its probe go."""
+    bench.put(record(), record())
+    one, two = bench.claim()
+    bench.settle(one, Requeued(), hold=breaker())
+    bench.settle(two, Requeued())
+    bench.clock.go(15_000)
+    return bench.claim()[0]
+
+
+def test_a_probe_that_fails_in_its_holds_own_way_moves_it_on_through_the_schedule(bench: Bench) -> None:
+    probe = region_probe(bench)
+    waits = []
+    for _ in range(4):
+        bench.settle(probe, Requeued(), verdict=Verdict.SERVER_ERROR, hold=breaker())
+        hold = bench.ledger.holds()[""]
+        assert hold.probe_at is not None
+        waits.append(hold.probe_at - bench.clock.ms)
+        bench.clock.set(hold.probe_at - 1)
+        assert bench.claim() == []
+        bench.clock.go(1)
+        [probe] = bench.claim()
+    assert waits == [60_000, 300_000, 300_000, 300_000]
+    bench.settle(probe)
+
+
+def test_a_probe_that_is_told_to_wait_longer_waits_longer(bench: Bench) -> None:
+    probe = region_probe(bench)
+    spec = HoldSpec("", "x", Verdict.SERVER_ERROR, (HOUR_MS,))
+    bench.settle(probe, Requeued(), verdict=Verdict.SERVER_ERROR, hold=spec)
+    assert bench.ledger.holds()[""].probe_at == bench.clock.ms + HOUR_MS
+
+
+@pytest.mark.parametrize("verdict", [Verdict.DELIVERED, Verdict.INVALID_VALUE])
+def test_any_other_answer_to_a_probe_lifts_the_hold(bench: Bench, verdict: Verdict) -> None:
+    probe = region_probe(bench)
+    bench.settle(probe, Dead(verdict), verdict=verdict)
+    assert bench.ledger.holds() == {}
+    assert len(bench.claim()) == 1
+
+
+def test_another_answer_may_open_a_hold_of_its_own_in_the_same_place(bench: Bench) -> None:
+    probe = region_probe(bench)
+    throttle = HoldSpec("", "throttled", Verdict.THROTTLED, (30_000,))
+    bench.settle(probe, Requeued(), verdict=Verdict.THROTTLED, hold=throttle)
+    hold = bench.ledger.holds()[""]
+    assert (hold.verdict, hold.probe_at) == ("throttled", bench.clock.ms + 30_000)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.UNREACHABLE, Verdict.LOST_ANSWER, None])
+def test_a_probe_without_an_answer_or_given_back_unsent_keeps_the_hold(bench: Bench, verdict: Verdict | None) -> None:
+    probe = region_probe(bench)
+    bench.settle(probe, Requeued(), verdict=verdict)
+    hold = bench.ledger.holds()[""]
+    assert hold.probe_at == bench.clock.ms + 15_000
+    bench.clock.go(15_000)
+    assert bench.claim()[0].probe == ""
+
+
+def test_a_probe_that_was_given_up_for_lost_decides_nothing_any_more(bench: Bench) -> None:
+    late = region_probe(bench)
+    bench.clock.go(2 * LEASE_MS)
+    [probe] = bench.claim(worker="w2")
+    bench.settle(late, verdict=Verdict.DELIVERED)
+    assert "" in bench.ledger.holds()
+    bench.settle(probe, verdict=Verdict.DELIVERED)
+    assert bench.ledger.holds() == {}
+
+
+def test_a_job_parked_under_a_scope_without_a_hold_is_let_go(bench: Bench) -> None:
+    claimed = claimed_record(bench)
+    bench.settle(claimed, Held(SCOPE, "unknown_mapping"))
+    bench.tick()
+    assert bench.state(claimed.id) == "queued"
+
+
+def test_the_time_to_give_up_runs_from_the_first_parking_through_all_probes(bench: Bench) -> None:
+    claimed = claimed_record(bench)
+    held = Held(SCOPE, "unknown_mapping", 48 * HOUR_MS)
+    bench.settle(claimed, held, verdict=Verdict.UNKNOWN_MAPPING, hold=mapping_hold(MAPPING))
+    while bench.clock.ms < NOON + 46 * HOUR_MS:
+        bench.tick(2 * HOUR_MS)
+        for probe in bench.claim():
+            assert probe.probe == SCOPE
+            bench.settle(probe, held, verdict=Verdict.UNKNOWN_MAPPING, hold=mapping_hold(MAPPING))
+    assert bench.state(claimed.id) == "parked"
+    bench.clock.set(NOON + 48 * HOUR_MS)
+    bench.ledger.promote()
+    assert (bench.state(claimed.id), bench.view(claimed.id).verdict) == ("dead", "unknown_mapping")
+
+
+def test_a_job_that_is_its_holds_probe_when_its_time_to_give_up_comes_gives_up_after_it(bench: Bench) -> None:
+    claimed = claimed_record(bench)
+    held = Held(SCOPE, "unknown_mapping", 1_000_000)
+    bench.settle(claimed, held, verdict=Verdict.UNKNOWN_MAPPING, hold=mapping_hold(MAPPING))
+    bench.tick(999_000)
+    [probe] = bench.claim()
+    bench.tick(2000)
+    assert bench.state(claimed.id) == "sending"
+    bench.settle(probe, held, verdict=Verdict.UNKNOWN_MAPPING, hold=mapping_hold(MAPPING))
+    bench.tick()
+    assert (bench.state(claimed.id), bench.view(claimed.id).verdict) == ("dead", "unknown_mapping")
+
+
+def test_jobs_that_park_on_the_way_out_give_up_as_the_one_that_opened_the_hold(bench: Bench) -> None:
+    claimed = claimed_record(bench)
+    bench.settle(claimed, Held(SCOPE, "unknown_mapping", 48 * HOUR_MS), hold=mapping_hold(MAPPING))
+    [other] = bench.put(record())
+    assert bench.claim() == []
+    bench.clock.go(48 * HOUR_MS)
+    bench.ledger.promote()
+    assert bench.states([claimed.id, other]) == ["dead", "dead"]
+
+
+def test_nobody_gives_up_under_a_persons_hold(bench: Bench) -> None:
+    claimed = claimed_record(bench)
+    bench.settle(claimed, Held(SCOPE, "unknown_mapping", 48 * HOUR_MS), hold=mapping_hold(MAPPING))
+    bench.ledger.hold(SCOPE, "we are at it", "ops")
+    bench.tick(100 * HOUR_MS)
+    assert bench.state(claimed.id) == "parked"
+
+
+def test_another_hold_is_another_wait(bench: Bench) -> None:
+    claimed = claimed_record(bench)
+    held = Held(SCOPE, "unknown_mapping", 48 * HOUR_MS)
+    bench.settle(claimed, held, hold=mapping_hold(MAPPING))
+    bench.clock.go(40 * HOUR_MS)
+    bench.ledger.resume(SCOPE)
+    bench.tick()
+    bench.settle(bench.claim()[0], held, hold=mapping_hold(MAPPING))
+    bench.clock.go(40 * HOUR_MS)
+    bench.ledger.resume(SCOPE)
+    bench.tick()
+    assert bench.state(claimed.id) == "queued"
+
+
+# The upload slot
+
+
+def test_a_job_that_is_no_file_is_marked_without_a_slot(bench: Bench) -> None:
+    bench.put(link(on_unknown="hold"), link(on_unknown="hold"))
+    assert [bench.ledger.mark(claimed) for claimed in bench.claim()] == [(1, 0), (1, 0)]
+
+
+def marked_file(bench: Bench) -> Claimed:
+    bench.put(upload("a.csv"), upload("b.csv"))
+    [claimed] = bench.claim()
+    assert bench.ledger.mark(claimed) == (1, 0)
+    return claimed
+
+
+def test_a_repeated_mark_takes_no_second_slot(bench: Bench) -> None:
+    claimed = marked_file(bench)
+    bench.clock.go(5000)
+    assert bench.ledger.mark(claimed) == (1, 0)
+    assert int(bench.client.get("gp:{eu}:slot")) == NOON
+
+
+def test_a_file_sent_again_waits_for_another_slot(bench: Bench) -> None:
+    claimed = marked_file(bench)
+    bench.settle(claimed, Requeued(), verdict=Verdict.LOST_ANSWER)
+    bench.clock.go(SLOT_MS)
+    [again] = bench.claim()
+    bench.client.set("gp:{eu}:slot", bench.clock.ms - 1)
+    assert bench.ledger.mark(again) == (0, SLOT_MS - 1)
+
+
+def test_a_lost_lease_takes_no_slot(bench: Bench) -> None:
+    bench.put(upload())
+    [claimed] = bench.claim()
+    bench.clock.go(LEASE_MS)
+    assert bench.ledger.mark(claimed) == (-1, 0)
+    bench.settle(claimed, Requeued(), rescue=True)
+    bench.claim()
+    assert bench.ledger.mark(claimed) == (-1, 0)
+    assert bench.client.get("gp:{eu}:slot") is None
+
+
+def test_when_the_clock_steps_back_a_whole_interval_passes_from_there(bench: Bench) -> None:
+    bench.settle(marked_file(bench))
+    bench.clock.go(-HOUR_MS)
+    [second] = bench.claim()
+    assert bench.ledger.mark(second) == (0, SLOT_MS)
+    bench.settle(second, Requeued())
+    assert bench.claim() == []
+    bench.clock.go(SLOT_MS)
+    assert bench.ledger.mark(bench.claim()[0]) == (1, 0)
+
+
+def test_the_content_of_a_file_goes_when_nothing_can_need_it_any_more(bench: Bench) -> None:
+    ends = {
+        "delivered": Delivered(),
+        "dead": Dead(Verdict.BAD_FILE),
+        "unknown": Unknown("x"),
+        "parked": Parked(HOUR_MS, "processing"),
+    }
+    kept = {}
+    for name, transition in ends.items():
+        bench.put(upload(f"{name}.csv"))
+        [claimed] = bench.claim()
+        bench.settle(claimed, transition)
+        kept[name] = bench.ledger.content(claimed.id) is not None
+    [file_id] = bench.put(upload())
+    bench.ledger.cancel([file_id])
+    assert bench.ledger.content(file_id) is None
+    assert kept == {"delivered": False, "dead": True, "unknown": True, "parked": True}
+
+
+# States
+
+
+REACHED = {
+    JobState.DELIVERED: lambda bench, claimed: bench.settle(claimed),
+    JobState.DEAD: lambda bench, claimed: bench.settle(claimed, Dead(Verdict.DUPLICATE)),
+    JobState.UNKNOWN: lambda bench, claimed: bench.settle(claimed, Unknown("x")),
+    JobState.PARKED: lambda bench, claimed: bench.settle(claimed, Parked(HOUR_MS, "x")),
+    JobState.SENDING: lambda bench, claimed: None,
+    JobState.QUEUED: lambda bench, claimed: bench.settle(claimed, Requeued()),
+    JobState.CANCELLED: lambda bench, claimed: bench.settle(claimed, Requeued()) and bench.ledger.cancel([claimed.id]),
+}
+
+
+@pytest.mark.parametrize("state", [*REACHED, JobState.WAITING, JobState.EXPIRED], ids=str)
+def test_whatever_a_state_forbids_is_refused_by_every_call(bench: Bench, state: JobState) -> None:
+    """Try each call that changes a state from this one; what changed must be what TRANSITIONS lists."""
+    calls = {
+        "cancel": lambda job_id: bench.ledger.cancel([job_id]),
+        "replay": lambda job_id: bench.ledger.replay([job_id]),
+        "resolve": lambda job_id: bench.ledger.resolve([job_id], JobState.DEAD),
+        "delivered": lambda job_id: bench.settle(bench.held, Delivered()),
+        "parked": lambda job_id: bench.settle(bench.held, Parked(1, "x")),
+        "held": lambda job_id: bench.settle(bench.held, Held(SCOPE, "x"), hold=mapping_hold(MAPPING)),
+        "dead": lambda job_id: bench.settle(bench.held, Dead(Verdict.DUPLICATE)),
+        "unknown": lambda job_id: bench.settle(bench.held, Unknown("x")),
+        "queued": lambda job_id: bench.settle(bench.held, Requeued()),
+    }
+    for name, call in calls.items():
+        bench.client.flushall()
+        bench.clock.set(NOON)
+        job_id = _bring(bench, state)
+        assert bench.state(job_id) == state
+        call(job_id)
+        after = bench.state(job_id)
+        assert after is not None
+        assert after == state or JobState(after) in TRANSITIONS[state], f"{name}: {state} to {after}"
+        if state is not JobState.SENDING and name not in {"cancel", "replay", "resolve"}:
+            assert after == state
+        assert bench.truth().faults == []
+
+
+def _bring(bench: Bench, state: JobState) -> str:
+    if state is JobState.WAITING:
+        _, job_id = bench.put(case(), case())
+        [bench.held] = bench.claim()
+        bench.held = type(bench.held)(job_id, 1, NOON, bench.held.job, bench.held.history)
+        return job_id
+    if state is JobState.EXPIRED:
+        bench.put(record(expires_at=datetime.fromtimestamp((NOON + LEASE_MS) / 1000, UTC)))
+        [bench.held] = bench.claim()
+        bench.clock.go(LEASE_MS)
+        bench.settle(bench.held, Requeued())
+        bench.ledger.promote()
+        return str(bench.held.id)
+    bench.put(record())
+    [bench.held] = bench.claim()
+    REACHED[state](bench, bench.held)
+    return str(bench.held.id)

@@ -1,0 +1,359 @@
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from gaugepost.errors import StoreFull
+from gaugepost.transitions import Dead, Held, Parked, Requeued, Unknown
+from gaugepost.verdict import Verdict
+from support.bench import HOUR_MS, LEASE_MS, NOON, SLOT_MS, Bench, breaker, mapping_hold
+from support.making import MAPPING, case, link, record, upload
+from support.redis_server import running_redis
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCOPE = f"configuration:{MAPPING}"
+DAY_MS = 24 * HOUR_MS
+
+
+def soon(ms: int) -> datetime:
+    return datetime.fromtimestamp((NOON + ms) / 1000, UTC)
+
+
+def hold_mapping(bench: Bench, jobs: int) -> list[str]:
+    """Park so many jobs under an automatic hold of their mapping."""
+    ids = bench.put(*(record() for _ in range(jobs)))
+    taken = itertools.chain.from_iterable(bench.claim() for _ in range(-(-jobs // 100)))
+    for claimed in taken:
+        bench.settle(claimed, Held(SCOPE, "unknown_mapping"), hold=mapping_hold(MAPPING))
+    assert set(bench.states(ids)) == {"parked"}
+    return ids
+
+
+def test_a_parked_job_goes_when_its_time_has_come_and_not_before(bench: Bench) -> None:
+    [job_id] = bench.put(record())
+    bench.settle(bench.claim()[0], Parked(5000, "x"))
+    bench.client.delete("eu")
+    assert bench.tick(4999) == 0
+    assert bench.tick(1) == 1
+    view = bench.view(job_id)
+    assert (view.state, view.reason, view.until) == ("queued", None, None)
+    assert bench.bells() == 1
+
+
+def test_due_jobs_go_in_the_order_enqueued_whenever_they_were_due(bench: Bench) -> None:
+    ids = bench.put(*(record() for _ in range(3)))
+    for claimed, delay in zip(bench.claim(), (300, 200, 100), strict=True):
+        bench.settle(claimed, Parked(delay, "x"))
+    bench.tick()
+    assert bench.claim_ids() == ids
+
+
+def test_a_due_file_goes_back_to_its_lane(bench: Bench) -> None:
+    ids = bench.put(upload())
+    bench.settle(bench.claim()[0], Parked(1, "x"))
+    bench.tick()
+    assert bench.states(ids) == ["waiting"]
+    assert bench.claim_ids() == ids
+
+
+def test_due_jobs_are_let_go_at_a_bounded_rate_however_many_beats_tick(bench: Bench) -> None:
+    for _ in range(3):
+        bench.put(*(record() for _ in range(1000)))
+        for _ in range(10):
+            for claimed in bench.claim():
+                bench.settle(claimed, Parked(1, "x"))
+    assert [bench.tick(1000), bench.tick(0), bench.tick(0), bench.tick(250), bench.tick(10_000)] == [
+        2000,
+        0,
+        0,
+        500,
+        500,
+    ]
+
+
+def test_jobs_of_a_lifted_hold_are_let_go_at_two_hundred_a_second_in_the_order_enqueued(bench: Bench) -> None:
+    ids = hold_mapping(bench, 450)
+    assert bench.ledger.resume(SCOPE)
+    assert [bench.tick(1000), bench.ledger.promote(), bench.tick(500), bench.tick(60_000), bench.tick()] == [
+        200,
+        0,
+        100,
+        150,
+        0,
+    ]
+    claimed = [job_id for _ in range(5) for job_id in bench.claim_ids()]
+    assert claimed == ids
+    assert "releasing" not in bench.truth().other
+
+
+def test_a_new_hold_keeps_what_has_not_been_let_go(bench: Bench) -> None:
+    hold_mapping(bench, 3)
+    bench.ledger.resume(SCOPE)
+    bench.ledger.hold(SCOPE, "no, wait", "ops")
+    assert bench.tick() == 0
+    assert bench.ledger.summary()["parked"] == 3
+
+
+def test_when_the_clock_steps_back_the_pace_is_kept_and_nothing_stops(bench: Bench) -> None:
+    hold_mapping(bench, 300)
+    bench.ledger.resume(SCOPE)
+    assert bench.tick(1000) == 200
+    bench.clock.go(-DAY_MS)
+    assert bench.ledger.promote() == 0
+    assert bench.tick(100) == 20
+    assert bench.tick(1000) == 80
+
+
+def test_a_due_hold_sends_one_probe_however_many_beats_tick(bench: Bench) -> None:
+    ids = hold_mapping(bench, 5)
+    assert bench.tick(299_999) == 0
+    assert bench.claim() == []
+    for _ in range(10):
+        bench.tick(1)
+    assert bench.states(ids) == ["queued", *["parked"] * 4]
+    [probe] = bench.claim()
+    assert (probe.id, probe.probe, probe.probe_verdict) == (ids[0], SCOPE, Verdict.UNKNOWN_MAPPING)
+    bench.tick()
+    assert bench.claim() == []
+
+
+def test_a_mappings_probe_moves_through_its_schedule_and_its_success_lets_the_others_go(bench: Bench) -> None:
+    ids = hold_mapping(bench, 3)
+    waits = []
+    for _ in range(4):
+        hold = bench.ledger.holds()[SCOPE]
+        assert hold.probe_at is not None
+        waits.append(hold.probe_at - bench.clock.ms)
+        bench.clock.set(hold.probe_at)
+        bench.ledger.promote()
+        [probe] = bench.claim()
+        bench.settle(probe, Held(SCOPE, "unknown_mapping"), verdict=Verdict.UNKNOWN_MAPPING, hold=mapping_hold(MAPPING))
+        assert bench.view(ids[0]).until == bench.ledger.holds()[SCOPE].probe_at
+    assert waits == [300_000, 1_800_000, 7_200_000, 7_200_000]
+    bench.tick(7_200_000)
+    bench.settle(bench.claim()[0], verdict=Verdict.DELIVERED)
+    assert bench.ledger.holds() == {}
+    bench.tick()
+    assert bench.claim_ids() == ids[1:]
+
+
+def test_no_probe_of_a_mapping_is_sent_while_the_region_is_held(bench: Bench) -> None:
+    ids = hold_mapping(bench, 3)
+    bench.ledger.hold("", "maintenance", "ops", NOON + DAY_MS)
+    for _ in range(5):
+        bench.tick(HOUR_MS)
+    assert bench.states(ids) == ["parked"] * 3
+    bench.tick(DAY_MS)
+    bench.tick()
+    assert len(bench.claim()) == 1
+
+
+def test_a_hold_that_nobody_waits_for_goes_at_its_probes_time(bench: Bench) -> None:
+    ids = hold_mapping(bench, 1)
+    bench.ledger.cancel(ids)
+    bench.tick(300_000)
+    assert bench.ledger.holds() == {}
+
+
+def test_a_persons_hold_ends_at_its_until_and_lets_go(bench: Bench) -> None:
+    ids = bench.put(record())
+    bench.ledger.hold(SCOPE, "x", "ops", NOON + HOUR_MS)
+    bench.claim()
+    bench.tick(HOUR_MS - 1)
+    assert bench.states(ids) == ["parked"]
+    bench.tick(1)
+    bench.tick(1000)
+    assert bench.claim_ids() == ids
+
+
+def test_a_persons_hold_without_an_end_stays(bench: Bench) -> None:
+    ids = bench.put(record())
+    bench.ledger.hold(SCOPE, "x", "ops")
+    bench.claim()
+    bench.tick(1000 * DAY_MS)
+    assert bench.states(ids) == ["parked"]
+
+
+def test_jobs_expire_where_they_wait(bench: Bench) -> None:
+    when = soon(HOUR_MS)
+    queued, _, waiting, file_id = bench.put(
+        record(expires_at=when), case(), case(expires_at=when), upload(expires_at=when)
+    )
+    parked, sent = bench.put(record(expires_at=when), record(expires_at=when))
+    jobs = {claimed.id: claimed for claimed in bench.claim()}
+    bench.settle(jobs[queued], Requeued())
+    bench.settle(jobs[file_id], Requeued())
+    bench.settle(jobs[parked], Parked(DAY_MS, "x"))
+    bench.clock.go(HOUR_MS)
+    bench.ledger.promote()
+    assert bench.states([queued, waiting, file_id, parked]) == ["expired"] * 4
+    assert bench.state(sent) == "sending"
+    bench.settle(jobs[sent], Parked(DAY_MS, "x"))
+    bench.tick(60_000)
+    assert bench.state(sent) == "expired"
+    assert "deadlines" not in bench.truth().sets
+
+
+def test_a_job_that_would_give_up_before_it_expires_expires_on_time_all_the_same(bench: Bench) -> None:
+    [job_id] = bench.put(record(expires_at=soon(10_000)))
+    bench.settle(bench.claim()[0], Held(SCOPE, "x", 9000), hold=mapping_hold(MAPPING))
+    bench.ledger.hold(SCOPE, "x", "ops")
+    bench.tick(9500)
+    assert bench.state(job_id) == "parked"
+    bench.tick(500)
+    assert bench.state(job_id) == "expired"
+
+
+def test_a_lost_bell_is_rung_again_by_the_next_tick(bench: Bench) -> None:
+    bench.put(record(), link())
+    bench.client.delete("eu", "eu.urgent")
+    bench.tick()
+    assert (bench.bells(), bench.bells("eu.urgent")) == (1, 1)
+
+
+def test_a_held_region_is_rung_for_when_its_probe_is_due(bench: Bench) -> None:
+    bench.put(record())
+    bench.settle(bench.claim()[0], Requeued(), hold=breaker())
+    bench.client.delete("eu")
+    bench.tick(14_999)
+    assert bench.bells() == 0
+    bench.tick(1)
+    assert bench.bells() == 1
+
+
+def test_the_slot_rings_only_when_a_file_may_go(bench: Bench) -> None:
+    assert not bench.ledger.open_slot()
+    bench.put(upload("a.csv"), upload("b.csv"))
+    bench.client.delete("eu")
+    assert bench.ledger.open_slot()
+    assert bench.bells() == 1
+    [claimed] = bench.claim()
+    bench.ledger.mark(claimed)
+    bench.settle(claimed)
+    bench.client.delete("eu")
+    assert not bench.ledger.open_slot()
+    bench.clock.go(SLOT_MS)
+    bench.ledger.hold("", "x", "ops")
+    assert not bench.ledger.open_slot()
+    bench.ledger.resume("")
+    assert bench.ledger.open_slot()
+
+
+def test_ended_jobs_are_forgotten_after_their_retention_and_the_counts_stay_true(client: redis.Redis) -> None:
+    bench = Bench(client, retention_delivered="7d", retention_dead="90d")
+    delivered, dead, unknown, cancelled, expired, dead_file = bench.put(
+        record(), record(), record(), record(), record(expires_at=soon(1)), upload()
+    )
+    bench.ledger.cancel([cancelled])
+    bench.clock.go(1)
+    jobs = {claimed.id: claimed for claimed in bench.claim()}
+    bench.settle(jobs[delivered])
+    bench.settle(jobs[dead], Dead(Verdict.DUPLICATE))
+    bench.settle(jobs[unknown], Unknown("x"))
+    bench.settle(jobs[dead_file], Dead(Verdict.BAD_FILE))
+    bench.clock.go(7 * DAY_MS - 1)
+    assert bench.ledger.sweep() == 1
+    bench.clock.go(1)
+    assert bench.ledger.sweep() == 2
+    bench.clock.go(83 * DAY_MS)
+    assert bench.ledger.sweep() == 2
+    everything = [delivered, dead, unknown, cancelled, expired, dead_file]
+    assert bench.states(everything) == [None, None, "unknown", None, None, None]
+    assert bench.ledger.content(dead_file) is None
+    assert bench.truth().faults == []
+    assert bench.truth().hashes["counts"] == {"unknown": "1"}
+
+
+def test_one_sweep_keeps_up_with_more_than_one_scripts_worth(client: redis.Redis) -> None:
+    bench = Bench(client)
+    for _ in range(12):
+        bench.ledger.cancel(bench.put(*(record() for _ in range(100))))
+    bench.clock.go(7 * DAY_MS)
+    assert bench.ledger.sweep() == 1200
+    assert bench.truth().jobs == {}
+
+
+def test_a_full_store_refuses_new_jobs_and_lets_work_go_on(tmp_path: Path) -> None:
+    with running_redis(tmp_path, "--maxmemory-policy", "noeviction") as url, redis.Redis.from_url(url) as client:
+        bench = Bench(client)
+        bench.put(*(record() for _ in range(5)), upload("a.csv"), case(), case())
+        parked = bench.claim(1)[0]
+        bench.settle(parked, Parked(1, "x"))
+        client.config_set("maxmemory", 1)
+        before = bench.truth()
+        with pytest.raises(StoreFull):
+            bench.put(record())
+        assert bench.truth() == before
+        client.config_set("maxmemory", 0)
+        bench.clock.go(1000)
+        client.config_set("maxmemory", 1)
+        bench.ledger.promote()
+        jobs = bench.claim(token="t")
+        assert bench.claim(token="t") == jobs
+        assert len(jobs) == 7
+        assert all(bench.ledger.renew(jobs))
+        assert bench.ledger.token("w1", 1000).to_fetch
+        assert all(bench.ledger.mark(claimed)[0] == 1 for claimed in jobs)
+        assert all(bench.settle(claimed, verdict=Verdict.DELIVERED) for claimed in jobs)
+        assert len(bench.claim()) == 1
+        client.config_set("maxmemory", 0)
+        bench.clock.go(30 * DAY_MS)
+        client.config_set("maxmemory", 1)
+        assert bench.ledger.sweep() == 7
+        client.config_set("maxmemory", 0)
+        assert bench.truth().faults == []
+
+
+# The shared token
+
+
+def test_one_of_many_fetches_the_token_and_the_others_get_it(bench: Bench) -> None:
+    assert bench.ledger.token("w1", 36_000).to_fetch
+    assert not bench.ledger.token("w2", 36_000).to_fetch
+    assert bench.ledger.put_token("w2", b"not mine to give", 1000, 900) == 0
+    assert bench.ledger.put_token("w1", b"sealed", 10_000, 9_000) == 1
+    shared = bench.ledger.token("w2", 36_000)
+    assert (shared.sealed, shared.generation, shared.left_ms, shared.to_fetch) == (b"sealed", 1, 10_000, False)
+
+
+def test_a_token_is_renewed_early_by_one_and_used_by_all_meanwhile(bench: Bench) -> None:
+    bench.ledger.token("w1", 36_000)
+    bench.ledger.put_token("w1", b"sealed", 10_000, 9_000)
+    bench.clock.go(9_000)
+    first, second = bench.ledger.token("w1", 36_000), bench.ledger.token("w2", 36_000)
+    assert (first.to_fetch, second.to_fetch, second.sealed) == (True, False, b"sealed")
+    bench.clock.go(1_000)
+    assert bench.ledger.token("w2", 36_000).sealed == b""
+
+
+def test_a_refused_token_is_dropped_once_and_never_the_newer_one(bench: Bench) -> None:
+    bench.ledger.token("w1", 36_000)
+    bench.ledger.put_token("w1", b"one", 10_000, 9_000)
+    assert bench.ledger.drop_token(1)
+    assert not bench.ledger.drop_token(1)
+    bench.ledger.token("w1", 36_000)
+    assert bench.ledger.put_token("w1", b"two", 10_000, 9_000) == 2
+    assert not bench.ledger.drop_token(1)
+    assert bench.ledger.token("w1", 36_000).sealed == b"two"
+
+
+def test_a_failed_fetch_is_shared_for_a_moment(bench: Bench) -> None:
+    bench.ledger.token("w1", 36_000)
+    bench.ledger.put_token_failure("w1", "refused", 1_000)
+    shared = bench.ledger.token("w2", 36_000)
+    assert (shared.to_fetch, shared.failure) == (False, b"refused")
+    bench.clock.go(1_000)
+    assert bench.ledger.token("w2", 36_000).to_fetch
+
+
+def test_leases_end_by_the_ledgers_clock(bench: Bench) -> None:
+    ids = bench.put(*(record() for _ in range(3)))
+    bench.claim()
+    bench.clock.go(LEASE_MS)
+    assert [lost.claimed.id for lost in bench.ledger.ended_leases(2)] == sorted(ids)[:2]

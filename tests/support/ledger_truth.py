@@ -1,0 +1,149 @@
+# ruff: noqa: ANN401 - what goes through here has every type
+"""Walks every key of a region and tells what does not fit together: each job in exactly one place, counts true."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.keys import FAMILIES, FIXED
+
+if TYPE_CHECKING:
+    import redis
+
+_DUMP = """
+local all = {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local kind = redis.call('TYPE', key).ok
+  local value = ''
+  if kind == 'hash' then value = redis.call('HGETALL', key)
+  elseif kind == 'list' then value = redis.call('LRANGE', key, 0, -1)
+  elseif kind == 'set' then value = redis.call('SMEMBERS', key)
+  elseif kind == 'zset' then value = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES') end
+  all[#all + 1] = {key, kind, value}
+end
+return cjson.encode(all)
+"""
+_ENDED = ("delivered", "dead", "cancelled", "expired", "unknown")
+_LISTS = ("ready", "urgent")
+
+
+def _pairs(flat: Any) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True)) if flat else {}
+
+
+@dataclass
+class Truth:
+    """What lies in Redis, and what is wrong with it."""
+
+    jobs: dict[str, dict[str, str]] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    sets: dict[str, dict[str, float]] = field(default_factory=dict)
+    hashes: dict[str, dict[str, str]] = field(default_factory=dict)
+    other: dict[str, Any] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def state(self, job_id: str) -> str | None:
+        return self.jobs[job_id]["state"] if job_id in self.jobs else None
+
+    def lanes(self) -> dict[str, dict[str, float]]:
+        return {name.removeprefix("lane:"): members for name, members in self.sets.items() if name.startswith("lane:")}
+
+
+def look(client: redis.Redis, region: str = "eu") -> Truth:
+    """Read everything in one moment and check it."""
+    truth, prefix = Truth(), f"gp:{{{region}}}:"
+    for key, kind, value in json.loads(client.eval(_DUMP, 0)):
+        if not key.startswith(prefix):
+            if key.split(".")[0] != region and not key.startswith("_kombu"):
+                truth.faults.append(f"a key without the region's hash tag: {key}")
+            continue
+        name = key.removeprefix(prefix)
+        if name.startswith("job:"):
+            truth.jobs[name.removeprefix("job:")] = _pairs(value)
+        elif kind == "list":
+            truth.lists[name] = list(value)
+        elif kind == "zset":
+            truth.sets[name] = {member: float(score) for member, score in _pairs(value).items()}
+        elif kind == "hash":
+            truth.hashes[name] = _pairs(value)
+        else:
+            truth.other[name] = value
+        family = name.split(":")[0] + ":"
+        if name not in FIXED and family not in FAMILIES and name != "test-clock":
+            truth.faults.append(f"a key that keys.py does not list: {name}")
+    _check_places(truth)
+    _check_lanes(truth)
+    _check_counts(truth)
+    return truth
+
+
+def _should_be(job: dict[str, str]) -> set[str]:
+    state = job["state"]
+    if state == "sending":
+        return {"leases"}
+    if state == "waiting":
+        return {"waiting", "files"} if job.get("lane") == "files" else {"waiting"}
+    if state == "parked":
+        return {f"held:{job['scope']}"} if "scope" in job else {"parked"}
+    return {state}
+
+
+def _check_places(truth: Truth) -> None:
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for name, members in truth.sets.items():
+        if name != "deadlines" and not name.startswith("lane:"):
+            for job_id in members:
+                places[job_id].append(name)
+            _check_scores(truth, name)
+    for name in _LISTS:
+        for job_id in truth.lists.get(name, ()):
+            if truth.state(job_id) == "queued":
+                places[job_id].append(name)
+            elif truth.state(job_id) not in {"cancelled", "expired", None}:
+                truth.faults.append(f"{job_id} is {truth.state(job_id)} and lies in {name}")
+    for job_id, job in truth.jobs.items():
+        _check_place(truth, job_id, job, places.pop(job_id, []))
+    truth.faults += [f"{job_id} lies in {found} and has no record" for job_id, found in places.items()]
+
+
+def _check_scores(truth: Truth, name: str) -> None:
+    """Look at the sets that are in the order of stamps; urgent jobs that come again stand before all others."""
+    if name not in {"again", "waiting", "files"} and not name.startswith("held:"):
+        return
+    for job_id, score in truth.sets[name].items():
+        job = truth.jobs.get(job_id, {"at": "0"})
+        if score != float(job["at"]) - (1e16 if name == "again" and "urgent" in job else 0):
+            truth.faults.append(f"{job_id} has a wrong score in {name}")
+
+
+def _check_place(truth: Truth, job_id: str, job: dict[str, str], found: list[str]) -> None:
+    queued = len(found) == 1 and found[0] in {"ready", "urgent", "again"}
+    if not (queued if job["state"] == "queued" else sorted(found) == sorted(_should_be(job))):
+        truth.faults.append(f"{job_id} is {job['state']} and lies in {found}")
+    let_go = {*truth.hashes.get("holds", {}), *truth.other.get("releasing", ())}
+    if "scope" in job and job["scope"] not in let_go:
+        truth.faults.append(f"{job_id} is held by {job['scope']}, and nothing will let it go")
+
+
+def _check_lanes(truth: Truth) -> None:
+    members = {job_id for lane in truth.lanes().values() for job_id in lane}
+    for job_id, job in truth.jobs.items():
+        unfinished = job["state"] not in set(_ENDED) - {"unknown"}
+        if job.get("lane", "files") != "files" and unfinished != (job_id in members):
+            truth.faults.append(f"{job_id} is {job['state']}: in its lane {job_id in members}")
+    for lane, ids in truth.lanes().items():
+        ahead = [job_id for job_id in ids if truth.state(job_id) != "waiting"]
+        if len(ahead) != 1:
+            truth.faults.append(f"lane {lane}: {len(ahead)} jobs are not waiting")
+
+
+def _check_counts(truth: Truth) -> None:
+    counts: Counter[str] = Counter(job["state"] for job in truth.jobs.values())
+    counts.update(f"parked:{job['reason']}" for job in truth.jobs.values() if job["state"] == "parked")
+    counts.update(f"dead:{job['verdict']}" for job in truth.jobs.values() if job["state"] == "dead")
+    told = {name: int(number) for name, number in truth.hashes.get("counts", {}).items()}
+    if told != dict(counts):
+        truth.faults.append(f"counts say {told}, it is {dict(counts)}")

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gaugepost.files import Upload, inspect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(scope="session")
+def save(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, bytes], Path]:
+    """Write a file of this name; of the session, so that hypothesis may use it for each example."""
+    root, number = tmp_path_factory.mktemp("files"), count()
+
+    def write(name: str, content: bytes) -> Path:
+        folder = root / str(next(number) % 50)
+        folder.mkdir(exist_ok=True)
+        path = folder / name
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def upload(save: Callable[[str, bytes], Path]) -> Iterator[Callable[[str, bytes], Upload]]:
+    """Inspect a file of this name and content; closed when the test ends."""
+    opened: list[Upload] = []
+
+    def make(name: str, content: bytes) -> Upload:
+        opened.append(inspect(save(name, content)))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """Files that are easier kept than made: a true .xls, a workbook with a password."""
+    return Path(__file__).parent / "nasty"

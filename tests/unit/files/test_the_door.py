@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.files import GOOD_CSV, GOOD_XLSX, NASTY, workbook, xml
+
+import gaugepost.files.workbook_reader
+from gaugepost.errors import InvalidJob
+from gaugepost.files import inspect
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_a_nasty_file_is_refused_in_words_within_seconds(name, save) -> None:
+    content, word = NASTY[name]
+    path = save(name, content)
+    began = time.monotonic()
+    with pytest.raises(InvalidJob, match=r"^content: ") as refused:
+        inspect(path)
+    assert word in str(refused.value)
+    assert time.monotonic() - began < 5
+
+
+def test_a_workbook_with_a_password_is_named_as_such_under_either_ending(samples, save) -> None:
+    content = (samples / "password.xlsx").read_bytes()
+    for name in ("a.xlsx", "a.xls", "a.csv"):
+        with pytest.raises(InvalidJob, match="password"):
+            inspect(save(name, content))
+
+
+def test_no_refusal_repeats_what_is_in_the_file(save) -> None:
+    secret = b"joe.secret@example.com"
+    contents = [b"a,b\n" + secret + b"\n", b'a,b\n"' + secret + b'"x,\n', b"<records><" + secret[:3] + b"/></records>"]
+    for name, content in zip(("a.csv", "b.csv", "c.xml"), contents, strict=True):
+        with pytest.raises(InvalidJob) as refused:
+            inspect(save(name, content))
+        assert "joe" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.xlsm", "a.csv.gz", ".csv"])
+def test_another_ending_is_refused_by_the_path(name, save) -> None:
+    with pytest.raises(InvalidJob, match=r"^path: expected a file name that ends in"):
+        inspect(save(name, GOOD_CSV))
+
+
+def test_endings_count_in_any_case(upload) -> None:
+    assert upload("EXPORT.CSV", GOOD_CSV).type == "csv"
+
+
+def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "device.csv").symlink_to("/dev/zero")
+    (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
+    for name in ("folder.csv", "pipe.csv", "device.csv", "loop.csv", "missing.csv", "nul\0.csv", "x" * 300 + ".csv"):
+        with pytest.raises(InvalidJob, match=r"^path: "):
+            inspect(tmp_path / name)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_file_is_refused_with_the_reason(save) -> None:
+    path = save("a.csv", GOOD_CSV)
+    path.chmod(0)
+    with pytest.raises(InvalidJob, match="Permission denied"):
+        inspect(path)
+
+
+def test_a_file_over_200_mb_is_refused_before_it_is_read(tmp_path) -> None:
+    path = tmp_path / "large.csv"
+    with path.open("wb") as file:
+        file.truncate(200_000_001)
+    began = time.monotonic()
+    with pytest.raises(InvalidJob, match="at most 200,000,000 bytes, it has 200,000,001"):
+        inspect(path)
+    assert time.monotonic() - began < 0.5
+
+
+def test_more_records_than_anybody_could_send_are_refused(save, monkeypatch) -> None:
+    monkeypatch.setattr("gaugepost.files.records.MAX_RECORDS", 3)
+    with pytest.raises(InvalidJob, match="at most 3 records"):
+        inspect(save("a.csv", b"a\n1\n2\n3\n4\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "package"),
+    [("a.xlsx", GOOD_XLSX, "python_calamine"), ("a.xml", xml(["<a/>"]), "defusedxml")],
+)
+def test_a_missing_library_is_named_with_the_extra_that_brings_it(name, content, package, save, monkeypatch) -> None:
+    path, real = save(name, content), builtins.__import__
+
+    def without(module: str, *rest: object) -> object:
+        if module.startswith((package, "gaugepost.files.xml_reader")):
+            raise ImportError(module)
+        return real(module, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr(gaugepost.files.workbook_reader, "find_spec", lambda _: None)
+    with pytest.raises(InvalidJob, match=r"pip install 'gaugepost\[files\]'"):
+        inspect(path)
+
+
+def test_writing_a_workbook_without_its_library_names_the_extra(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
+    with pytest.raises(InvalidJob, match=r"XlsxWriter: pip install 'gaugepost\[files\]'"):
+        workbook(["a"])
+
+
+def test_refused_files_are_closed_again(save) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for name, (content, _) in NASTY.items():
+        if len(content) < 100_000:
+            with pytest.raises(InvalidJob):
+                inspect(save(name, content))
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+def test_importing_the_file_side_imports_no_library_of_its_extra() -> None:
+    code = "import sys, gaugepost.files; print({'xlsxwriter', 'python_calamine', 'defusedxml'} & set(sys.modules))"
+    assert os.popen(f'"{sys.executable}" -c "{code}"').read().strip() == "set()"
+
+
+def test_the_file_is_kept_open_until_closed_and_closing_twice_does_no_harm(save) -> None:
+    path = save("a.csv", GOOD_CSV)
+    with inspect(path) as upload:
+        Path(path).unlink()
+        assert upload.records.read(0) == b"joe@example.com,9\r\n"
+    upload.close()
+    assert upload.original.closed

@@ -1,0 +1,342 @@
+# ruff: noqa: ANN401 - what goes through here has every type
+"""`Producer` and `AsyncProducer`, as services use them, over a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from gaugepost import (
+    AsyncProducer,
+    BacklogFull,
+    InvalidJob,
+    JobCancelled,
+    JobDead,
+    JobEnded,
+    JobExpired,
+    JobNotFound,
+    JobState,
+    PersonalLinkResult,
+    Producer,
+    Region,
+    ResultTimeout,
+    Settings,
+    StoreFull,
+    StoreUnreachable,
+)
+from gaugepost.client import BATCH
+from gaugepost.ledger import Settlement
+from gaugepost.transitions import Attempt, Dead, Decision, Delivered
+from gaugepost.verdict import Verdict
+from support.making import case, link, record, upload
+from support.redis_server import free_port, running_redis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from gaugepost import Receipt
+    from gaugepost.jobs import JobBase
+
+pytestmark = pytest.mark.usefixtures("bare_environment")
+LINKS = {"number_customergauge": 5, "survey_link": "https://long", "survey_link_short": "https://s"}
+
+
+@dataclass
+class Asynchronous:
+    """The asyncio producer behind the calls of the blocking one, so that one test is for both."""
+
+    producer: AsyncProducer
+    loop: asyncio.AbstractEventLoop
+
+    def enqueue(self, job: Any, **more: Any) -> Any:
+        return self._receipt(self.run(self.producer.enqueue(job, **more)))
+
+    def enqueue_many(self, jobs: Any) -> Iterator[Any]:
+        found = self.producer.enqueue_many(jobs)
+        while (one := self.run(anext(found, None))) is not None:
+            yield self._receipt(one)
+
+    def _receipt(self, receipt: Any) -> Any:
+        return AsynchronousReceipt(receipt, self)
+
+    def run(self, coroutine: Any) -> Any:
+        return self.loop.run_until_complete(coroutine)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *args, **more: self.run(getattr(self.producer, name)(*args, **more))
+
+
+@dataclass
+class AsynchronousReceipt:
+    """The same for a receipt."""
+
+    receipt: Any
+    outer: Asynchronous
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.receipt, name)
+        return (lambda *args, **more: self.outer.run(found(*args, **more))) if callable(found) else found
+
+
+@pytest.fixture
+def settings(redis_url: str) -> Settings:
+    return Settings.load(redis_url=redis_url)
+
+
+@pytest.fixture
+def blocking(settings: Settings) -> Iterator[Producer]:
+    with Producer(settings) as producer:
+        yield producer
+
+
+@pytest.fixture(params=["blocking", "asyncio"])
+def producer(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Any]:
+    if request.param == "blocking":
+        yield request.getfixturevalue("blocking")
+        return
+    with asyncio.Runner() as runner:
+        wrapped = Asynchronous(AsyncProducer(settings), runner.get_loop())
+        yield wrapped
+        wrapped.run(wrapped.producer.close())
+
+
+def end(blocking: Producer, job_id: str, how: Any, *attempts: Attempt) -> None:
+    """Do a worker's part for one job."""
+    ledger = blocking.ledger(Region.EU)
+    [claimed] = [one for one in ledger.claim("w", f"{job_id}", 100).jobs if one.id == job_id]
+    assert ledger.settle([Settlement(claimed, Decision(how), attempts)]) == [True]
+
+
+def test_what_was_enqueued_is_accepted_and_can_be_asked_after(producer: Any) -> None:
+    job = producer.enqueue(link(source="crm"))
+    assert (job.region, job.accepted_as, job.duplicate, job.state()) == (Region.EU, "queued", False, "queued")
+    assert [entry["event"] for entry in job.timeline()] == ["enqueued"]
+    assert producer.job(job.id).job["source"] == "crm"
+    assert producer.state(job.id) is JobState.QUEUED
+
+
+def test_an_idempotency_key_of_the_call_wins_over_the_jobs_own(producer: Any) -> None:
+    first = producer.enqueue(record(idempotency_key="a"), idempotency_key="b")
+    other = producer.enqueue(record(idempotency_key="a"))
+    again = producer.enqueue(link(), idempotency_key="b")
+    assert (other.duplicate, again.duplicate) == (False, True)
+    assert again.id == first.id
+    assert producer.job(first.id).job["idempotency_key"] == "b"
+
+
+@pytest.mark.xfail(
+    reason="client._with_key lets pydantic's ValidationError through, which shows the key", raises=ValueError
+)
+@pytest.mark.parametrize("key", ["", "x" * 201], ids=["empty", "long"])
+def test_an_idempotency_key_that_is_none_is_refused(producer: Any, key: str) -> None:
+    with pytest.raises(InvalidJob):
+        producer.enqueue(record(), idempotency_key=key)
+
+
+def test_the_result_is_that_of_its_kind(producer: Any, blocking: Producer) -> None:
+    job = producer.enqueue(link())
+    end(blocking, job.id, Delivered(LINKS))
+    result = job.result(timeout=5)
+    assert result == PersonalLinkResult(**LINKS)
+    assert producer.result(job.id, 0) == result
+
+
+def test_result_waits_until_the_job_has_ended(blocking: Producer) -> None:
+    job = blocking.enqueue(link())
+    timer = threading.Timer(0.05, end, (blocking, job.id, Delivered(LINKS)))
+    timer.start()
+    assert job.result(timeout=10).survey_link_short == "https://s"
+    timer.join()
+
+
+def test_result_tells_that_it_goes_on_when_the_time_is_over(producer: Any) -> None:
+    job = producer.enqueue(record())
+    with pytest.raises(ResultTimeout, match=f"job {job.id} is still queued; it goes on"):
+        job.result(timeout=0.01)
+    assert issubclass(ResultTimeout, TimeoutError)
+
+
+def test_result_tells_why_a_job_still_waits(producer: Any, blocking: Producer) -> None:
+    blocking.ledger(Region.EU).hold("", "maintenance", "ops")
+    with pytest.raises(ResultTimeout, match="still queued \\(hold: maintenance\\)"):
+        producer.enqueue(record()).result(timeout=0)
+
+
+def test_a_dead_job_raises_with_its_verdict_message_and_field_errors(producer: Any, blocking: Producer) -> None:
+    job = producer.enqueue(record())
+    errors = {"Email": ["is required"]}
+    attempt = Attempt(1, 1, 1, 422, Verdict.MISSING_FIELD, "The Email field is required.", field_errors=errors)
+    end(blocking, job.id, Dead(Verdict.MISSING_FIELD), attempt)
+    with pytest.raises(JobDead) as dead:
+        job.result(timeout=5)
+    told = dead.value
+    assert (told.job_id, told.verdict, told.message) == (job.id, "missing_field", "The Email field is required.")
+    assert told.field_errors == errors
+    assert str(told) == f"job {job.id} is dead: missing_field (The Email field is required.)"
+    assert isinstance(told, JobEnded)
+
+
+def test_a_cancelled_job_raises(producer: Any) -> None:
+    job = producer.enqueue(record())
+    assert job.cancel()
+    assert not job.cancel()
+    assert job.state() == "cancelled"
+    with pytest.raises(JobCancelled):
+        job.result()
+
+
+def test_an_expired_job_raises(producer: Any, blocking: Producer) -> None:
+    job = producer.enqueue(record(expires_at="2020-01-01T00:00:00Z"))
+    blocking.ledger(Region.EU).promote()
+    with pytest.raises(JobExpired):
+        job.result(timeout=5)
+
+
+@pytest.mark.parametrize("call", ["job", "state", "timeline", "cancel", "result"])
+def test_a_job_that_nobody_knows_is_not_found(producer: Any, call: str) -> None:
+    with pytest.raises(JobNotFound):
+        getattr(producer, call)("0" * 32)
+
+
+def test_a_job_is_found_in_whatever_region_it_is(producer: Any) -> None:
+    for region in ("eu", "us", "au"):
+        job = producer.enqueue(record(region=region))
+        assert producer.job(job.id).region == region
+        assert job.cancel()
+
+
+def test_many_give_a_receipt_each_in_order_over_all_regions(producer: Any) -> None:
+    regions = list(itertools.islice(itertools.cycle(["eu", "us", "au", "eu"]), 3 * BATCH + 7))
+    receipts = list(producer.enqueue_many(record(region=region, source=f"s{n}") for n, region in enumerate(regions)))
+    assert [receipt.region for receipt in receipts] == regions
+    assert [producer.job(receipts[n].id).job["source"] for n in (0, 1, BATCH, -1)] == ["s0", "s1", f"s{BATCH}", "s606"]
+    assert list(producer.enqueue_many([])) == []
+
+
+def test_many_are_taken_from_a_generator_a_batch_at_a_time(producer: Any) -> None:
+    taken = itertools.count()
+
+    def endless() -> Iterator[JobBase]:
+        while True:
+            next(taken)
+            yield record()
+
+    receipts = producer.enqueue_many(endless())
+    for _ in range(BATCH + 1):
+        next(receipts)
+    assert next(taken) == 2 * BATCH
+
+
+def test_what_was_yielded_before_a_refusal_is_accepted(producer: Any) -> None:
+    def jobs() -> Iterator[JobBase]:
+        yield from (record() for _ in range(BATCH))
+        yield upload(content=b"")
+
+    receipts = producer.enqueue_many(jobs())
+    accepted = [next(receipts) for _ in range(BATCH)]
+    with pytest.raises(InvalidJob, match="empty"):
+        next(receipts)
+    assert accepted[-1].state() == "queued"
+
+
+def test_duplicates_among_many_are_told(producer: Any) -> None:
+    receipts = list(producer.enqueue_many([record(idempotency_key="k"), record(idempotency_key="k"), record()]))
+    assert [one.duplicate for one in receipts] == [False, True, False]
+    assert receipts[0].id == receipts[1].id
+
+
+def test_a_file_is_read_by_whoever_enqueues(producer: Any, blocking: Producer, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"Email\na@b.example\n")
+    job = producer.enqueue(upload(filename=None, content_base64=None, path=str(tmp_path / "a.csv")))
+    assert job.accepted_as == "waiting"
+    assert blocking.ledger(Region.EU).content(job.id) == b"Email\na@b.example\n"
+
+
+def test_a_full_backlog_is_told(redis_url: str) -> None:
+    with Producer(Settings.load(redis_url=redis_url, backlog_limit=1)) as producer:
+        producer.enqueue(case())
+        with pytest.raises(BacklogFull, match="1 jobs are waiting"):
+            producer.enqueue(case())
+
+
+def test_no_server_is_told_within_seconds(producer: Any, settings: Settings) -> None:
+    nowhere = settings.model_copy(update={"redis_url": type(settings.redis_url)(f"redis://127.0.0.1:{free_port()}/0")})
+    with Producer(nowhere) as lost, pytest.raises(StoreUnreachable) as unreachable:
+        lost.enqueue(record())
+    assert isinstance(unreachable.value, ConnectionError)
+
+    async def ask() -> None:
+        async with AsyncProducer(nowhere) as lost_too:
+            await lost_too.enqueue(record())
+
+    with pytest.raises(StoreUnreachable):
+        asyncio.run(ask())
+
+
+def test_a_server_out_of_memory_is_told_and_nothing_is_stored(tmp_path: Path) -> None:
+    with running_redis(tmp_path, "--maxmemory", "1") as url, redis.Redis.from_url(url) as client:
+        with Producer(Settings.load(redis_url=url)) as producer, pytest.raises(StoreFull):
+            producer.enqueue(record())
+        assert client.dbsize() == 0
+
+
+def test_a_read_only_server_is_told(tmp_path: Path) -> None:
+    of_nobody = ("--replicaof", "127.0.0.1", str(free_port()))
+    with (
+        running_redis(tmp_path, *of_nobody) as url,
+        Producer(Settings.load(redis_url=url)) as producer,
+        pytest.raises(StoreFull),
+    ):
+        producer.enqueue(record())
+
+
+def test_a_producer_goes_on_after_its_connections_were_closed(blocking: Producer) -> None:
+    job: Receipt[Any] = blocking.enqueue(record())
+    blocking.close()
+    assert job.state() == "queued"
+
+
+def test_a_producer_goes_on_after_the_server_forgot_its_scripts(producer: Any, redis_url: str) -> None:
+    producer.enqueue(record())
+    with redis.Redis.from_url(redis_url) as client:
+        client.script_flush()
+    assert producer.enqueue(record()).state() == "queued"
+
+
+def test_each_region_may_have_a_redis_of_its_own(redis_url: str, tmp_path: Path) -> None:
+    with running_redis(tmp_path) as other:
+        names = {"eu": redis_url, "us": other}
+        for region in ("eu", "us"):
+            with Producer(Settings.load(redis_url=names[region])) as producer:
+                producer.enqueue(record(region=region))
+        with redis.Redis.from_url(other) as client:
+            assert client.exists("us")
+            assert not client.exists("eu")
+
+
+def test_one_producer_serves_many_threads(blocking: Producer) -> None:
+    ids: list[str] = []
+
+    def work() -> None:
+        ids.extend(receipt.id for receipt in blocking.enqueue_many(record() for _ in range(50)))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(ids)) == 400
+    assert blocking.ledger(Region.EU).summary()["queued"] == 400
+
+
+def test_a_job_settled_by_hand_has_a_result_or_says_that_it_has_none(blocking: Producer) -> None:
+    job = blocking.enqueue(record())
+    end(blocking, job.id, Delivered())
+    assert job.result(timeout=1) is not None

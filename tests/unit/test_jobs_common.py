@@ -1,0 +1,217 @@
+"""What all kinds have in common: refusals that name the field, and never its value."""
+
+from __future__ import annotations
+
+import json
+import string
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gaugepost.errors import InvalidJob
+from gaugepost.jobs import JOBS, parse_job, parse_job_json, schema
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "record": {
+        "kind": "record",
+        "region": "eu",
+        "configuration": "5350",
+        "record": {"Account Name": "ACME", "Email": "joe.doe@example.com", "NPS Score": "10"},
+    },
+    "personal_link": {
+        "kind": "personal_link",
+        "region": "us",
+        "configuration": "5350",
+        "record": {"Email": "joe.doe@example.com"},
+        "idempotency_key": "ticket-991",
+    },
+    "close_loop": {
+        "kind": "close_loop",
+        "region": "eu",
+        "number_customergauge": "53499",
+        "status": "progress",
+        "note": "…",
+        "assignee": "john.doe@company.com",
+        "happened_at": "2023-07-31 08:50:15",
+    },
+    "response": {
+        "kind": "response",
+        "region": "au",
+        "fields": {"CustomerNumber": "1143", "Email": "lee@example.net"},
+        "net_promoter_score": 9,
+        "comment": "…",
+        "email_sent_date": "2018-01-01 13:59:12",
+        "survey_completed_date": "2018-01-01 13:59:12",
+        "follow_up_required": True,
+        "workflow_status": "CLOSED",
+        "reason_codes": [10000, 10020],
+    },
+    "file": {
+        "kind": "file",
+        "region": "eu",
+        "family": "transactional",
+        "filename": "march.csv",
+        "content_base64": "ZW1haWwKYUBiLmMK",
+    },
+    "file by path": {"kind": "file", "region": "eu", "family": "contact", "path": "exports/contacts.xlsx"},
+    "file_delete": {"kind": "file_delete", "region": "eu", "upload_id": 12},
+}
+
+kinds = pytest.mark.parametrize("told", EXAMPLES.values(), ids=EXAMPLES.keys())
+
+
+def refusal(told: dict[str, Any]) -> dict[str, str]:
+    """Parse what must be refused; return field → what was expected. Both ways of parsing must agree on the fields."""
+    with pytest.raises(InvalidJob) as refused:
+        parse_job(told)
+    with pytest.raises(InvalidJob) as refused_as_text:
+        parse_job_json(json.dumps(told))
+    fields = {problem.field: problem.expected for problem in refused.value.problems}
+    assert fields.keys() == {problem.field for problem in refused_as_text.value.problems}
+    return fields
+
+
+@kinds
+def test_the_examples_of_the_interface_are_taken(told: dict[str, Any]) -> None:
+    job = parse_job(told)
+    assert job == parse_job_json(json.dumps(told))
+    assert type(job) is JOBS[told["kind"]]
+    assert json.loads(job.to_json()) == told
+
+
+@kinds
+def test_a_job_comes_back_from_its_json_as_it_was(told: dict[str, Any]) -> None:
+    more = {"source": "crm", "labels": ["a", "b"], "urgent": True, "on_unknown": "hold"}
+    more |= {"expires_at": "2030-01-01T00:00:00+02:00", "idempotency_key": "k"}
+    job = parse_job(told | more)
+    assert parse_job_json(job.to_json()) == job
+    assert job.expires_at == datetime(2029, 12, 31, 22, tzinfo=UTC)
+
+
+@kinds
+def test_an_unknown_key_is_refused_with_the_near_one(told: dict[str, Any]) -> None:
+    assert refusal(told | {"idempotency_kay": "x"}) == {"idempotency_kay": "unknown key; did you mean idempotency_key?"}
+    assert refusal(told | {"zzz": "x"}) == {"zzz": "unknown key"}
+
+
+@kinds
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("region", "mars"),
+        ("region", None),
+        ("idempotency_key", ""),
+        ("idempotency_key", "x" * 201),
+        ("idempotency_key", 12),
+        ("expires_at", "2030-01-01T00:00:00"),
+        ("expires_at", "tomorrow"),
+        ("source", "a service"),
+        ("source", "x" * 65),
+        ("urgent", "perhaps"),
+        ("on_unknown", "give up"),
+        ("labels", ["x"] * 11),
+        ("labels", "x"),
+    ],
+)
+def test_what_all_kinds_have_is_refused_by_its_fields_name(told: dict[str, Any], field: str, value: object) -> None:
+    assert list(refusal(told | {field: value})) == [field]
+
+
+@pytest.mark.parametrize("label", ["", "x" * 65, 7])
+def test_a_label_is_refused_by_its_place(label: object) -> None:
+    assert list(refusal(EXAMPLES["record"] | {"labels": ["fine", label]})) == ["labels.1"]
+
+
+@kinds
+def test_a_missing_region_is_required(told: dict[str, Any]) -> None:
+    assert refusal({name: value for name, value in told.items() if name != "region"}) == {"region": "required"}
+
+
+def test_the_kind_is_required_and_one_of_those_there_are() -> None:
+    assert refusal({"region": "eu"}) == {"kind": "required"}
+    told = refusal({"kind": "recrod", "region": "eu"})["kind"]
+    assert all(kind in told for kind in JOBS)
+
+
+@pytest.mark.parametrize("text", ["", "{", "nonsense", b"\xff", '{"kind": "record"', "[1"])
+def test_what_is_no_json_is_refused_as_such(text: str | bytes) -> None:
+    with pytest.raises(InvalidJob) as refused:
+        parse_job_json(text)
+    assert str(refused.value) == "expected one JSON object"
+
+
+@pytest.mark.parametrize("data", [[], "record", 5, None])
+def test_what_is_no_object_is_refused(data: object) -> None:
+    with pytest.raises(InvalidJob):
+        parse_job(data)
+    with pytest.raises(InvalidJob):
+        parse_job_json(json.dumps(data))
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    told = {"kind": "close_loop", "region": "mars", "number_customergauge": "x", "status": "done"}
+    assert list(refusal(told)) == ["region", "number_customergauge", "status"]
+
+
+@kinds
+def test_an_accepted_job_cannot_be_changed(told: dict[str, Any]) -> None:
+    job = parse_job(told)
+    with pytest.raises(ValueError, match="frozen"):
+        job.urgent = True  # type: ignore[misc]
+
+
+def test_what_is_urgent_and_what_must_not_go_out_twice_is_as_the_interface_says() -> None:
+    jobs = {name: parse_job(told) for name, told in EXAMPLES.items()}
+    assert {name for name, job in jobs.items() if job.urgent} == {"personal_link"}
+    assert {name for name, job in jobs.items() if job.once} == {"response", "file", "file by path"}
+    assert {name for name, job in jobs.items() if job.needs == "api_key"} == {
+        "response",
+        "file",
+        "file by path",
+        "file_delete",
+    }
+    assert {name for name, job in jobs.items() if job.mapping} == {"record", "personal_link"}
+    assert {name for name, job in jobs.items() if job.lane} == {"close_loop", "file", "file by path"}
+
+
+def test_the_schema_describes_every_kind() -> None:
+    found = schema()
+    assert set(found["discriminator"]["mapping"]) == set(JOBS)
+    assert "2020-12" in found["$schema"]
+
+
+MARK = "Zq9"
+wrong = st.one_of(
+    st.text(string.ascii_letters + "@. ", max_size=20).map(lambda text: MARK + text),
+    st.lists(st.just(MARK), min_size=1, max_size=2),
+    st.dictionaries(st.just("a"), st.just(MARK), min_size=1),
+)
+
+
+@given(st.sampled_from(sorted(EXAMPLES)), st.data())
+def test_a_refusal_never_holds_a_value_of_the_job(name: str, data: st.DataObject) -> None:
+    told = dict(EXAMPLES[name])
+    fields = sorted(set(JOBS[told["kind"]].model_fields) - {"kind"})
+    for field in data.draw(st.lists(st.sampled_from(fields), min_size=1, max_size=3, unique=True)):
+        told[field] = data.draw(wrong)
+    if told.get("record") or told.get("fields"):
+        cells = data.draw(
+            st.dictionaries(st.sampled_from(["Phone", "NPS Score", "Sent Date", "Email"]), wrong, min_size=1)
+        )
+        told["record" if "record" in told else "fields"] = cells
+    for call, given_data in ((parse_job, told), (parse_job_json, json.dumps(told))):
+        assert MARK not in _told(call, given_data)
+
+
+def _told(call: Callable[[Any], object], data: object) -> str:
+    """Return what a refusal says, with all that hangs on it; nothing if the job was taken."""
+    try:
+        call(data)
+    except InvalidJob as refused:
+        return "".join(traceback.format_exception(refused))
+    return ""
