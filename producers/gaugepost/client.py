@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 
 from gaugepost.connection import connect, connect_async
-from gaugepost.errors import JobCancelled, JobDead, JobExpired, JobNotFound, ResultTimeout
+from gaugepost.errors import InvalidJob, JobCancelled, JobDead, JobExpired, JobNotFound, Problem, ResultTimeout
 from gaugepost.jobs import JOBS
+from gaugepost.jobs.common import MAX_KEY
 from gaugepost.ledger import Accepted, Entry, JobView, Ledger
 from gaugepost.ledger.intake import Intake
 from gaugepost.ledger.scripts import AsyncRunner
@@ -46,7 +47,9 @@ class Gives(Protocol[R_co]):
 def _with_key(job: JobBase, idempotency_key: str | None) -> JobBase:
     if idempotency_key is None:
         return job
-    return type(job).model_validate(job.model_dump() | {"idempotency_key": idempotency_key})
+    if not 0 < len(idempotency_key) <= MAX_KEY:
+        raise InvalidJob([Problem("idempotency_key", f"expected 1 to {MAX_KEY} characters")])
+    return job.model_copy(update={"idempotency_key": idempotency_key})
 
 
 def _read_result(view: JobView) -> Any:  # noqa: ANN401 - one type a kind; Receipt gives it its name

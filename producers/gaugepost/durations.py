@@ -25,5 +25,10 @@ def spell(duration: float) -> str:
     """Write a duration in the largest unit that keeps it whole: 300 → `5m`."""
     for unit in ("d", "h", "m"):
         if duration and duration % _UNITS[unit] == 0:
-            return f"{duration / _UNITS[unit]:g}{unit}"
-    return f"{duration:g}s"
+            return f"{_plain(duration / _UNITS[unit])}{unit}"
+    return f"{_plain(duration)}s"
+
+
+def _plain(number: float) -> str:
+    """Write a number without an exponent, and without a fraction that says nothing."""
+    return f"{number:.3f}".rstrip("0").rstrip(".")

@@ -50,7 +50,7 @@ def _backoff(value: object) -> object:
 
 
 def _schedule(value: object) -> object:
-    return durations.schedule(value) if isinstance(value, str) else value
+    return durations.schedule(str(value)) if isinstance(value, str | int | float) else value
 
 
 def _seconds(value: object) -> object:

@@ -10,5 +10,6 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_generated_parts_of_the_pages_are_true() -> None:
-    done = subprocess.run([sys.executable, "ops/docs.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "ops/docs.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from python_calamine import CalamineWorkbook
 
@@ -12,6 +12,22 @@ from gaugepost.files.sheet_records import write_workbook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
+
+    from gaugepost.files import Upload
+
+
+class Save(Protocol):
+    """Write a file of this name and content."""
+
+    def __call__(self, name: str, content: bytes) -> Path: ...
+
+
+class Inspect(Protocol):
+    """Write such a file and inspect it; closed when the test ends."""
+
+    def __call__(self, name: str, content: bytes) -> Upload: ...
+
 
 GOOD_CSV = b"Email,Score\r\njoe@example.com,9\r\nlee@example.net,10\r\n"
 

@@ -167,9 +167,6 @@ def test_a_schedule_of_one_verdict_can_be_set(env: pytest.MonkeyPatch) -> None:
     assert found == {Verdict.NO_CAMPAIGN: (300, 1800, 7200, 43_200), Verdict.UNRECOGNISED_422: (60,)}
 
 
-@pytest.mark.xfail(
-    reason="pydantic-settings gives a bare number as an int; settings._schedule passes it on", raises=SettingsError
-)
 def test_a_schedule_may_be_one_bare_number_of_seconds(env: pytest.MonkeyPatch) -> None:
     env.setenv("GAUGEPOST_BACKOFF__NO_CAMPAIGN", "300")
     assert Settings.load().backoff == {Verdict.NO_CAMPAIGN: (300,)}

@@ -6,6 +6,7 @@ behind each setting are in `ops/decisions/`.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -27,6 +28,8 @@ PROMOTE, RESCUE, OPEN_SLOT, SWEEP = "gaugepost.promote", "gaugepost.rescue", "ga
 
 TICKS: dict[str, float] = {PROMOTE: 1.0, RESCUE: 10.0, OPEN_SLOT: 5.0, SWEEP: 60.0}
 """Task name → seconds between two ticks. Short, because beat starts an interval anew at each restart."""
+
+_OVERRIDES = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
 
 SETTINGS: dict[str, Any] = {
     # Bells may be lost or doubled, so the cheapest way is right: no results, acknowledged as they are taken. Late
@@ -80,6 +83,8 @@ class Cell(Protocol):
 
 def make_app(region: Region, broker_url: str, cell: Cell | None = None) -> Celery:
     """Build the app of one region; without a cell (Flower, beat) its tasks are only names."""
+    for name in _OVERRIDES:  # celery would listen to these rather than to the settings: to another Redis
+        os.environ.pop(name, None)
     keys = Keys(region)
     app = Celery(f"gaugepost-{region}", broker=broker_url, set_as_current=False)
     queues = [Queue(name) for name in (keys.urgent_queue, keys.queue, keys.tick_queue)]

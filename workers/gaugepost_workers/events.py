@@ -83,7 +83,7 @@ def ended(settlement: Settlement) -> tuple[str, dict[str, Any]]:
             runtime = sum(attempt.ms for attempt in attempts) / 1000
             return "task-succeeded", {"uuid": uuid, "result": "delivered", "runtime": runtime}
         case Parked(delay_ms, reason):
-            return _retried(uuid, f"parked: {reason}, again in {spell(round(delay_ms / 1000, 1))}")
+            return _retried(uuid, f"parked: {reason}, again in {spell(max(1, round(delay_ms / 1000)))}")
         case Held(_, reason):
             return _retried(uuid, f"parked: {reason}, until its hold is lifted")
         case Requeued():

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 Scalar = str | int | FiniteFloat | bool | None
 """What one cell of a record may hold; CustomerGauge knows no nested values."""
 
+MAX_KEY = 200
+"""Characters of an idempotency key."""
+
 _CLOCK = "%Y-%m-%d %H:%M:%S"
 _PHONE = re.compile(r"[0-9 ()+-]+")
 _SCORE = range(11)
@@ -121,7 +124,7 @@ class JobBase(BaseModel, frozen=True, extra="forbid"):
 
     kind: str
     region: Region
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=MAX_KEY)] | None = None
     """A second enqueue with the same key in the same region returns the first job, for 7 days."""
     expires_at: AwareDatetime | None = None
     """If it has not been sent by then, it never will be."""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gaugepost.files import Upload, inspect
+from support.files import Inspect, Save
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="session")
-def save(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, bytes], Path]:
+def save(tmp_path_factory: pytest.TempPathFactory) -> Save:
     """Write a file of this name; of the session, so that hypothesis may use it for each example."""
     root, number = tmp_path_factory.mktemp("files"), count()
 
@@ -28,7 +29,7 @@ def save(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, bytes], Pat
 
 
 @pytest.fixture
-def upload(save: Callable[[str, bytes], Path]) -> Iterator[Callable[[str, bytes], Upload]]:
+def upload(save: Save) -> Iterator[Inspect]:
     """Inspect a file of this name and content; closed when the test ends."""
     opened: list[Upload] = []
 

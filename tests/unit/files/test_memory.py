@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from support.files import NASTY
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def csv_of(path: Path, rows: int) -> None:
             file.write(f'"a ""quoted"" text\nof {row} lines and some words"\r\n')
 
 
-def test_all_nasty_files_together_stay_in_little_memory_and_none_gets_through(tmp_path) -> None:
+def test_all_nasty_files_together_stay_in_little_memory_and_none_gets_through(tmp_path: Path) -> None:
     for name, (content, _) in NASTY.items():
         (tmp_path / name).write_bytes(content)
     found = measure(tmp_path)
@@ -56,7 +57,7 @@ def test_all_nasty_files_together_stay_in_little_memory_and_none_gets_through(tm
     assert found["child"] < 500
 
 
-def test_a_hundred_thousand_rows_are_fifty_parts_in_a_few_seconds_and_little_memory(tmp_path) -> None:
+def test_a_hundred_thousand_rows_are_fifty_parts_in_a_few_seconds_and_little_memory(tmp_path: Path) -> None:
     csv_of(tmp_path / "export.csv", 100_000)
     found = measure(tmp_path)
     assert found["parts"] == 50
@@ -65,7 +66,7 @@ def test_a_hundred_thousand_rows_are_fifty_parts_in_a_few_seconds_and_little_mem
 
 
 @pytest.mark.parametrize("name", ["lines.csv", "quotes.csv", "spaces.csv", "tags.xml", "records.xml", "latin.csv"])
-def test_a_hundred_megabytes_made_to_hurt_stay_in_bounded_memory(name, tmp_path) -> None:
+def test_a_hundred_megabytes_made_to_hurt_stay_in_bounded_memory(name: str, tmp_path: Path) -> None:
     beginning, unit, end = {
         "lines.csv": (b"a\n", b"1\n", b""),  # more records than are taken
         "quotes.csv": (b"a\n", b'"\n"\n', b""),

@@ -1,28 +1,28 @@
 from __future__ import annotations
 
 import pytest
-from support.files import GOOD_CSV, grid, workbook, xml
 
 from gaugepost.errors import InvalidJob
-from gaugepost.files import Part, RowMessage, content, inspect, read_messages, rejects, split
+from gaugepost.files import Part, RowMessage, Upload, content, inspect, read_messages, rejects, split
+from support.files import GOOD_CSV, Inspect, Save, grid, workbook, xml
 
 
-def parts_of(upload, max_rows: int) -> list[Part]:
+def parts_of(upload: Upload, max_rows: int) -> list[Part]:
     return [Part(upload.type, content(upload, p), p.first_row) for p in split(upload, max_rows=max_rows)]
 
 
-def test_rejected_rows_come_out_under_the_header_from_several_parts(upload) -> None:
+def test_rejected_rows_come_out_under_the_header_from_several_parts(upload: Inspect) -> None:
     parts = parts_of(upload("a.csv", b"a,b\r\n1,x\r\n2,x\r\n3,x\r\n4,x\r\n5,x"), 2)
     assert rejects(reversed(parts), {5, 1, 4}) == b"a,b\r\n1,x\r\n4,x\r\n5,x\r\n"
 
 
-def test_a_last_line_without_end_gets_one_before_another_follows(upload) -> None:
+def test_a_last_line_without_end_gets_one_before_another_follows(upload: Inspect) -> None:
     one, two = upload("a.csv", b"a\n1\n2"), upload("a.csv", b"a\n3")
     parts = [*parts_of(one, 2), Part("csv", content(two, split(two)[0]), 3)]
     assert rejects(parts, [3, 2]) == b"a\n2\n3\n"
 
 
-def test_rejects_of_a_workbook_are_a_workbook_and_of_xml_xml(upload, save) -> None:
+def test_rejects_of_a_workbook_are_a_workbook_and_of_xml_xml(upload: Inspect, save: Save) -> None:
     book = rejects(parts_of(upload("a.xlsx", workbook(["a", "b"], ["1", 1], ["2", 2], ["3", 3])), 2), [2, 3])
     assert grid(book) == [["a", "b"], ["2", 2], ["3", 3]]
     text = rejects(parts_of(upload("a.xml", xml("123")), 2), [3])
@@ -32,7 +32,7 @@ def test_rejects_of_a_workbook_are_a_workbook_and_of_xml_xml(upload, save) -> No
 
 
 @pytest.mark.parametrize("rows", [[], [0], [3], [1, 99]])
-def test_numbers_that_are_in_no_part_are_refused(rows, upload) -> None:
+def test_numbers_that_are_in_no_part_are_refused(rows: list[int], upload: Inspect) -> None:
     with pytest.raises(InvalidJob, match=r"^rows: expected numbers of records"):
         rejects(parts_of(upload("a.csv", GOOD_CSV), 1), rows)
 
@@ -54,7 +54,7 @@ def test_other_messages_are_kept_whole_and_without_a_row() -> None:
 
 
 @pytest.mark.parametrize("impossible", ["Record 1: x", "Record 0: x", "Record 12: x", "Record 999999999: x"])
-def test_a_number_that_cannot_be_in_the_part_makes_all_of_its_numbers_doubtful(impossible) -> None:
+def test_a_number_that_cannot_be_in_the_part_makes_all_of_its_numbers_doubtful(impossible: str) -> None:
     assert read_messages(["Record 5: y", impossible], 10, 1) == [
         RowMessage(None, "Record 5: y"),
         RowMessage(None, impossible),

@@ -7,15 +7,15 @@ import time
 from pathlib import Path
 
 import pytest
-from support.files import GOOD_CSV, GOOD_XLSX, NASTY, workbook, xml
 
 import gaugepost.files.workbook_reader
 from gaugepost.errors import InvalidJob
 from gaugepost.files import inspect
+from support.files import GOOD_CSV, GOOD_XLSX, NASTY, Inspect, Save, workbook, xml
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_a_nasty_file_is_refused_in_words_within_seconds(name, save) -> None:
+def test_a_nasty_file_is_refused_in_words_within_seconds(name: str, save: Save) -> None:
     content, word = NASTY[name]
     path = save(name, content)
     began = time.monotonic()
@@ -25,14 +25,14 @@ def test_a_nasty_file_is_refused_in_words_within_seconds(name, save) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_workbook_with_a_password_is_named_as_such_under_either_ending(samples, save) -> None:
+def test_a_workbook_with_a_password_is_named_as_such_under_either_ending(samples: Path, save: Save) -> None:
     content = (samples / "password.xlsx").read_bytes()
     for name in ("a.xlsx", "a.xls", "a.csv"):
         with pytest.raises(InvalidJob, match="password"):
             inspect(save(name, content))
 
 
-def test_no_refusal_repeats_what_is_in_the_file(save) -> None:
+def test_no_refusal_repeats_what_is_in_the_file(save: Save) -> None:
     secret = b"joe.secret@example.com"
     contents = [b"a,b\n" + secret + b"\n", b'a,b\n"' + secret + b'"x,\n', b"<records><" + secret[:3] + b"/></records>"]
     for name, content in zip(("a.csv", "b.csv", "c.xml"), contents, strict=True):
@@ -42,16 +42,16 @@ def test_no_refusal_repeats_what_is_in_the_file(save) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a", "a.xlsm", "a.csv.gz", ".csv"])
-def test_another_ending_is_refused_by_the_path(name, save) -> None:
+def test_another_ending_is_refused_by_the_path(name: str, save: Save) -> None:
     with pytest.raises(InvalidJob, match=r"^path: expected a file name that ends in"):
         inspect(save(name, GOOD_CSV))
 
 
-def test_endings_count_in_any_case(upload) -> None:
+def test_endings_count_in_any_case(upload: Inspect) -> None:
     assert upload("EXPORT.CSV", GOOD_CSV).type == "csv"
 
 
-def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path) -> None:
+def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "device.csv").symlink_to("/dev/zero")
@@ -62,14 +62,14 @@ def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file_is_refused_with_the_reason(save) -> None:
+def test_an_unreadable_file_is_refused_with_the_reason(save: Save) -> None:
     path = save("a.csv", GOOD_CSV)
     path.chmod(0)
     with pytest.raises(InvalidJob, match="Permission denied"):
         inspect(path)
 
 
-def test_a_file_over_200_mb_is_refused_before_it_is_read(tmp_path) -> None:
+def test_a_file_over_200_mb_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "large.csv"
     with path.open("wb") as file:
         file.truncate(200_000_001)
@@ -79,7 +79,7 @@ def test_a_file_over_200_mb_is_refused_before_it_is_read(tmp_path) -> None:
     assert time.monotonic() - began < 0.5
 
 
-def test_more_records_than_anybody_could_send_are_refused(save, monkeypatch) -> None:
+def test_more_records_than_anybody_could_send_are_refused(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gaugepost.files.records.MAX_RECORDS", 3)
     with pytest.raises(InvalidJob, match="at most 3 records"):
         inspect(save("a.csv", b"a\n1\n2\n3\n4\n"))
@@ -89,7 +89,9 @@ def test_more_records_than_anybody_could_send_are_refused(save, monkeypatch) -> 
     ("name", "content", "package"),
     [("a.xlsx", GOOD_XLSX, "python_calamine"), ("a.xml", xml(["<a/>"]), "defusedxml")],
 )
-def test_a_missing_library_is_named_with_the_extra_that_brings_it(name, content, package, save, monkeypatch) -> None:
+def test_a_missing_library_is_named_with_the_extra_that_brings_it(
+    name: str, content: bytes, package: str, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, real = save(name, content), builtins.__import__
 
     def without(module: str, *rest: object) -> object:
@@ -103,13 +105,13 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(name, content,
         inspect(path)
 
 
-def test_writing_a_workbook_without_its_library_names_the_extra(monkeypatch) -> None:
+def test_writing_a_workbook_without_its_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
     with pytest.raises(InvalidJob, match=r"XlsxWriter: pip install 'gaugepost\[files\]'"):
         workbook(["a"])
 
 
-def test_refused_files_are_closed_again(save) -> None:
+def test_refused_files_are_closed_again(save: Save) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for name, (content, _) in NASTY.items():
         if len(content) < 100_000:
@@ -123,7 +125,7 @@ def test_importing_the_file_side_imports_no_library_of_its_extra() -> None:
     assert os.popen(f'"{sys.executable}" -c "{code}"').read().strip() == "set()"
 
 
-def test_the_file_is_kept_open_until_closed_and_closing_twice_does_no_harm(save) -> None:
+def test_the_file_is_kept_open_until_closed_and_closing_twice_does_no_harm(save: Save) -> None:
     path = save("a.csv", GOOD_CSV)
     with inspect(path) as upload:
         Path(path).unlink()
