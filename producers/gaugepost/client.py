@@ -20,11 +20,13 @@ from gaugepost.ledger.intake import Intake
 from gaugepost.ledger.scripts import AsyncRunner
 from gaugepost.settings import Settings
 from gaugepost.states import JobState
+from gaugepost.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
     from gaugepost.jobs import JobBase
+    from gaugepost.jobs.file import Family
     from gaugepost.regions import Region
 
 R = TypeVar("R")
@@ -167,6 +169,15 @@ class Producer:
             found |= {entry.id: self._receipt(region, one) for entry, one in zip(group, accepted, strict=True)}
         return [found[entry.id] for entry in batch]
 
+    @property
+    def uploads(self) -> Uploads:
+        """Files of any length: plan, upload, follow, undo."""
+        return Uploads(self)
+
+    def forecast(self, region: Region, files: int, family: Family = "transactional") -> list[int | None]:
+        """Return when each of `files` more files would start (Unix ms; None: a person holds the region)."""
+        return self.uploads.forecast(region, files, family)
+
     def _receipt(self, region: Region, accepted: Accepted) -> Receipt[Any]:
         return Receipt(accepted.id, region, accepted.state, accepted.duplicate, self)
 
@@ -265,7 +276,7 @@ class AsyncProducer:
     def _region(self, region: Region) -> tuple[Intake, AsyncRunner]:
         if region not in self._regions:
             runner = AsyncRunner(connect_async(self.settings, region))
-            self._regions[region] = Intake(region, self.settings.backlog_limit), runner
+            self._regions[region] = Intake(region, self.settings), runner
         return self._regions[region]
 
     async def _enqueue(self, batch: Sequence[Entry]) -> list[AsyncReceipt[Any]]:

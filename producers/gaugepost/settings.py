@@ -173,6 +173,10 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsError("; ".join(_told(details) for details in error.errors(include_input=False))) from None
 
+    def upload_lanes(self) -> list[str]:
+        """Return the names of a region's upload lanes."""
+        return ["files"] if self.upload_scope == "region" else [f"files:{family}" for family in self.file_paths()]
+
     def file_paths(self) -> dict[str, str]:
         """Return each family's path below `api_url`."""
         families = ("transactional", "contact", "historical", "activity")

@@ -7,6 +7,7 @@ points in time, because the clock that counts is Redis'.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,12 +42,31 @@ class Delivered:
     warnings: tuple[str, ...] = ()
 
 
+class Phase(StrEnum):
+    """What a file that was sent is waiting for. A job with a phase is looked up when its time comes, and not sent."""
+
+    NONE = ""
+    LOOKUP = "lookup"  # its answer was lost: is it there at all?
+    PROCESSING = "processing"  # it was taken: what became of its rows?
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One look at the upload statistics, as it stands on the job's record: not an attempt, nothing is sent by it."""
+
+    at: int
+    status: int | None
+    found: bool
+    processed: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """Not before `delay_ms` from now, and why."""
+    """Not before `delay_ms` from now, and why; a file that was sent also tells what it waits for."""
 
     delay_ms: int
     reason: str
+    phase: Phase = Phase.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +84,11 @@ class Requeued:
 
 
 @dataclass(frozen=True, slots=True)
+class Resend:
+    """The file is not there: back to its lane, to be sent in a later slot."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dead:
     """Not again without a person."""
 
@@ -78,7 +103,7 @@ class Unknown:
     reason: str
 
 
-Transition = Delivered | Parked | Held | Requeued | Dead | Unknown
+Transition = Delivered | Parked | Held | Requeued | Resend | Dead | Unknown
 
 
 @dataclass(frozen=True, slots=True)

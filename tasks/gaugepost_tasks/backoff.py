@@ -54,6 +54,9 @@ PROBES: Mapping[str, Schedule] = MappingProxyType(
 )
 """Sort of hold → waits before its probes; the last one repeats."""
 
+UPLOAD_POLL: Schedule = (1 * _M, 2 * _M, 5 * _M, 10 * _M)
+"""Waits between two looks at an upload's statistics; the last one repeats."""
+
 _SHORTEST_PROBE = 1.0  # "Retry-After: 0" must not make a tight loop
 
 
@@ -80,6 +83,11 @@ def delay_ms(schedule: Sequence[float], step: int, rand: float, *, late_only: bo
         return None
     spread = 1 + 0.2 * rand if late_only else 0.8 + 0.4 * rand
     return round(schedule[step] * 1000 * spread)
+
+
+def poll_ms(poll: Sequence[float], looks: int, rand: float) -> int:
+    """Return the wait before the next look at an upload's statistics, in ms, after so many looks."""
+    return delay_ms(poll, min(looks, len(poll) - 1), rand) or 0
 
 
 def probes_ms(sort: str, rand: float) -> tuple[int, ...]:

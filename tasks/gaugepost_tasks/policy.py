@@ -16,13 +16,22 @@ from gaugepost.transitions import (
     Held,
     HoldSpec,
     Parked,
+    Phase,
     Requeued,
     Streak,
     Transition,
     Unknown,
 )
 from gaugepost.verdict import Verdict
-from gaugepost_tasks.backoff import delay_ms, family_of, probes_ms, schedule_of, throttle_probes_ms
+from gaugepost_tasks.backoff import (
+    UPLOAD_POLL,
+    delay_ms,
+    family_of,
+    poll_ms,
+    probes_ms,
+    schedule_of,
+    throttle_probes_ms,
+)
 from gaugepost_tasks.messages import NOTHING, Judgement
 
 if TYPE_CHECKING:
@@ -51,7 +60,7 @@ class Facts:
     `attempts`: earlier ones since it was enqueued or last replayed. `ever_lost`: one of all its earlier attempts
     lost its answer. `probe`: the scope of the hold that it is the probe of, `probe_about` the verdict of that hold
     (None: taken to be what the answer is about). `rand` is in [0, 1). `schedules`: verdict → waits in seconds, from
-    the settings.
+    the settings. `poll`: waits in seconds between two looks at an upload's statistics.
     """
 
     job: JobBase
@@ -61,6 +70,7 @@ class Facts:
     probe_about: Verdict | None = None
     rand: float = 0.5
     schedules: Mapping[str, Sequence[float]] = field(default_factory=lambda: NOTHING)
+    poll: Sequence[float] = UPLOAD_POLL
 
     @property
     def mapping_scope(self) -> str:
@@ -87,6 +97,8 @@ def missing_credentials(needs: Literal["oauth", "api_key"], setting_name: str) -
 def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911 - a row a verdict
     verdict = judgement.verdict
     match verdict:
+        case _V.DELIVERED if facts.job.kind == "file":
+            return Decision(Parked(poll_ms(facts.poll, 0, facts.rand), Phase.PROCESSING.value, Phase.PROCESSING))
         case _V.DELIVERED | _V.DELIVERED_IN_PART:
             return Decision(Delivered(judgement.result, judgement.warnings + _late_warnings(facts)))
         case _V.UNAUTHENTICATED:
@@ -180,13 +192,18 @@ def _server_trouble(verdict: Verdict, facts: Facts) -> Decision:
         case _V.LOST_ANSWER, "hold", _:
             transition = Unknown(ANSWER_LOST)
         case _V.LOST_ANSWER, _, "file":
-            transition = _backed_off(verdict, facts)  # looked up in the statistics when its time comes
+            transition = _to_look_up(_backed_off(verdict, facts))
         case _:
             transition = Requeued() if probing else _backed_off(verdict, facts)
     if probing:
         return Decision(transition, counted=False, hold=breaker)
     counted = verdict is not _V.UNREACHABLE
     return Decision(transition, counted, streak=Streak(_SERVER_STREAK, _STREAK_LIMIT, breaker))
+
+
+def _to_look_up(transition: Parked | Dead) -> Parked | Dead:
+    """Have the upload statistics looked at when its time comes, and not the file sent again."""
+    return replace(transition, phase=Phase.LOOKUP) if isinstance(transition, Parked) else transition
 
 
 def _drift_streak(job: JobBase) -> str:

@@ -14,7 +14,9 @@ from gaugepost.transitions import (
     Held,
     HoldSpec,
     Parked,
+    Phase,
     Requeued,
+    Resend,
     Streak,
     Unknown,
 )
@@ -456,7 +458,42 @@ def test_the_content_of_a_file_goes_when_nothing_can_need_it_any_more(bench: Ben
     [file_id] = bench.put(upload())
     bench.ledger.cancel([file_id])
     assert bench.ledger.content(file_id) is None
-    assert kept == {"delivered": False, "dead": True, "unknown": True, "parked": True}
+    assert kept == dict.fromkeys(ends, True)
+
+
+def test_a_sent_content_is_kept_for_its_retention_and_counts_until_then(bench: Bench) -> None:
+    bench.put(upload())
+    [claimed] = bench.claim()
+    bench.settle(claimed)
+    stored = int(bench.client.get("gp:{eu}:content_bytes"))
+    assert stored > 0
+    bench.clock.go(24 * HOUR_MS - 1)
+    bench.ledger.sweep()
+    assert bench.ledger.content(claimed.id) is not None
+    bench.clock.go(1)
+    bench.ledger.sweep()
+    assert bench.ledger.content(claimed.id) is None
+    assert int(bench.client.get("gp:{eu}:content_bytes")) == 0
+
+
+def test_a_file_that_was_sent_is_looked_up_without_a_slot_and_goes_back_to_its_lane_if_it_is_not_there(
+    bench: Bench,
+) -> None:
+    bench.put(upload())
+    [sent] = bench.claim()
+    bench.ledger.mark(sent)
+    bench.settle(sent, Parked(1000, "lost_answer", Phase.LOOKUP))
+    bench.clock.go(2000)
+    bench.ledger.promote()
+    [looked] = bench.claim()
+    assert (looked.id, looked.phase) == (sent.id, Phase.LOOKUP)
+    bench.settle(looked, Resend())
+    [view] = bench.ledger.read([sent.id])
+    assert view is not None
+    assert (view.state, view.reason) == (JobState.WAITING, "slot")
+    bench.clock.go(HOUR_MS)
+    [again] = bench.claim()
+    assert (again.id, again.phase) == (sent.id, Phase.NONE)
 
 
 # States

@@ -14,7 +14,7 @@ from support.stack import Stack, free_port
 from support.wait import wait_until
 
 
-def flower_says(port: int, path: str) -> Any:  # noqa: ANN401
+def flower_says(port: int, path: str) -> Any:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
             return json.load(answer)

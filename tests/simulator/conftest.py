@@ -46,7 +46,7 @@ def token(sim: Simulator) -> Callable[..., str]:
 def call(sim: Simulator, token: Callable[..., str]) -> Call:
     """Call ``imports/...`` or ``api/...`` of a region with the credentials that it takes."""
 
-    def send(method: str, path: str, region: str = "eu", key: str | None = None, **options: Any) -> requests.Response:  # noqa: ANN401
+    def send(method: str, path: str, region: str = "eu", key: str | None = None, **options: Any) -> requests.Response:
         api, _, rest = path.partition("/")
         headers = dict(options.pop("headers", {}))
         if "Authorization" not in headers:

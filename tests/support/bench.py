@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - what goes through here has every type
 """One region's ledger on a bench: its clock stands still until a test moves it."""
 
 from __future__ import annotations

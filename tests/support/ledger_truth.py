@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - what goes through here has every type
 """Walks every key of a region and tells what does not fit together: each job in exactly one place, counts true."""
 
 from __future__ import annotations
@@ -77,6 +76,7 @@ def look(client: redis.Redis, region: str = "eu") -> Truth:
     _check_places(truth)
     _check_lanes(truth)
     _check_counts(truth)
+    _check_contents(truth)
     return truth
 
 
@@ -94,7 +94,7 @@ def _should_be(job: dict[str, str]) -> set[str]:
 def _check_places(truth: Truth) -> None:
     places: defaultdict[str, list[str]] = defaultdict(list)
     for name, members in truth.sets.items():
-        if name != "deadlines" and not name.startswith("lane:"):
+        if name not in {"deadlines", "contents", "sets"} and not name.startswith("lane:"):
             for job_id in members:
                 places[job_id].append(name)
             _check_scores(truth, name)
@@ -147,3 +147,14 @@ def _check_counts(truth: Truth) -> None:
     told = {name: int(number) for name, number in truth.hashes.get("counts", {}).items()}
     if told != dict(counts):
         truth.faults.append(f"counts say {told}, it is {dict(counts)}")
+
+
+def _check_contents(truth: Truth) -> None:
+    stored = {name.removeprefix("content:") for name in truth.other if name.startswith("content:")}
+    listed = set(truth.sets.get("contents", {}))
+    if stored != listed:
+        truth.faults.append(f"contents stored {stored}, listed {listed}")
+    for job_id, job in truth.jobs.items():
+        needed = job.get("lane") == "files" and job["state"] not in {"delivered", "cancelled", "expired"}
+        if needed and truth.sets["contents"].get(job_id) != float("inf"):
+            truth.faults.append(f"{job_id} is {job['state']} and its content is not kept")

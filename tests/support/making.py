@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - what goes through here has every type
 """Jobs of each kind in few words."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - what goes through here has every type
 """`Producer` and `AsyncProducer`, as services use them, over a real Redis."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - what goes through here has every type
 """Each kind's own rules, at the door."""
 
 from __future__ import annotations
@@ -224,7 +223,7 @@ def load(content: bytes, filename: str = "a.csv") -> tuple[File, bytes]:
 
 
 def test_a_loaded_file_knows_its_content_and_carries_it_no_more() -> None:
-    job, content = load(b'Email\r\na@b.example\r\n\r\n"c\nd"@e.example\r\n')
+    job, content = load(b'Email\r\na@b.example\r\n"c\nd@e.example"\r\n')
     assert content.startswith(b"Email")
     assert job.stored is not None
     assert (job.stored.rows, job.stored.size, job.content_base64) == (2, len(content), None)
@@ -236,12 +235,12 @@ def test_a_loaded_file_knows_its_content_and_carries_it_no_more() -> None:
     [
         (b"", "empty"),
         (b"Email\n", "header and no row"),
-        (b"\n\n", "header and no row"),
+        (b"\n\n", "only blank lines"),
         (b"Email\n" + b"x\n" * 2001, "at most 2,000 rows"),
-        (b"x" * 2_000_001, "at most 2,000,000 bytes"),
-        (b"Email\n\xff\xfe\n", "UTF-8"),
+        (b"Email\n" + b"x" * 500_000 + b"\n" + (b"y" * 500_000 + b"\n") * 4, "at most 2,000 rows and 2,000,000 bytes"),
+        (b"Email\n\x00\n", "NUL"),
     ],
-    ids=["empty", "header only", "blank", "rows", "bytes", "encoding"],
+    ids=["empty", "header only", "blank", "rows", "bytes", "NUL"],
 )
 def test_a_file_that_is_not_fit_to_send_is_refused(content: bytes, told: str) -> None:
     with pytest.raises(InvalidJob, match=told) as refusal:
@@ -273,8 +272,8 @@ def test_a_path_is_read_by_whoever_enqueues(tmp_path: Path) -> None:
 def test_a_path_must_be_a_regular_file(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     os.mkfifo(tmp_path / "pipe.csv")
-    for name in ("folder.csv", "pipe.csv", "nothing.csv"):
-        with pytest.raises(InvalidJob, match="path: expected a regular file"):
+    for name, told in {"folder.csv": "regular file", "pipe.csv": "regular file", "nothing.csv": "No such file"}.items():
+        with pytest.raises(InvalidJob, match=f"path: .*{told}"):
             by_path(tmp_path / name).load()
 
 
@@ -284,7 +283,7 @@ def test_two_files_of_one_name_go_out_under_two_names() -> None:
 
 
 def test_a_job_that_says_it_was_stored_already_is_refused() -> None:
-    stored = {"sha256": "0" * 64, "size": 5}
+    stored = {"sha256": "0" * 64, "size": 5, "rows": 1, "name": "a.csv"}
     job = parse_job({"kind": "file", "region": "eu", "family": "contact", "filename": "a.csv", "stored": stored})
     assert isinstance(job, File)
     with pytest.raises(InvalidJob, match="stored"):

@@ -9,14 +9,19 @@ import random
 import time
 import traceback
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
 from gaugepost.errors import StoreError
+from gaugepost.jobs import File
 from gaugepost.ledger import Settlement
-from gaugepost.transitions import Attempt, Dead, Decision, Requeued
+from gaugepost.transitions import Attempt, Check, Dead, Decision, Requeued
 from gaugepost.verdict import Verdict
+from gaugepost_tasks import upload_statistics
+from gaugepost_tasks.backoff import UPLOAD_POLL
+from gaugepost_tasks.following import Look, Rows, follow
 from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_tasks.messages import Answer, Endpoints, Judgement, Request, credential_header
 from gaugepost_tasks.policy import Facts, decide, missing_credentials
@@ -58,6 +63,7 @@ class Courier:
         self._ledger = ledger
         self._http = http
         self._schedules = settings.backoff
+        self._poll = settings.upload_poll
         self._region = ledger.region
         self._endpoints = Endpoints.of(
             ledger.region,
@@ -115,11 +121,31 @@ class Courier:
         job = claimed.job
         if not self.has(job.needs):
             return Settlement(claimed, missing_credentials(job.needs, self._missing_setting(job.needs)))
+        if isinstance(job, File) and claimed.phase:
+            return self._look(claimed, job)
         content = self._ledger.content(claimed.id) if job.kind == "file" else None
         if job.kind == "file" and content is None:
             return Settlement(claimed, Decision(Dead(Verdict.BAD_FILE)))
         request = HANDLERS[job.kind].build(job, self._endpoints, claimed.id, content)
         return self._settlement(claimed, self._exchanges(claimed, request))
+
+    def _look(self, claimed: Claimed, job: File) -> Settlement:
+        """Look a sent file up in the statistics: whether it is there, and whether CustomerGauge is done with it."""
+        now, at = time.time(), _now_ms()
+        sent_s_ago = now - max((attempt.at for attempt in claimed.history.attempts()), default=at) / 1000
+        days = timedelta(seconds=sent_s_ago) + timedelta(days=2)  # no source says whose midnight their dates mean
+        today = datetime.fromtimestamp(now, UTC).date()
+        request = upload_statistics.build(
+            self._endpoints, job.family, claimed.id, since=today - days, until=today + timedelta(days=2)
+        )
+        answer = self._http.exchange(request, credential_header(request.auth, self._api_key or ""))
+        listed = upload_statistics.read(answer)
+        found = upload_statistics.find(listed or (), job.upload_name)
+        looks = len(claimed.history.checks())
+        look = Look(claimed.phase, listed is not None, found, looks, sent_s_ago, random.random(), self._poll)  # noqa: S311
+        rows = Rows(job.stored.first_row, job.stored.rows) if job.stored else Rows(1, 0)
+        check = Check(at, answer.status, found is not None, found is not None and found.processed)
+        return Settlement(claimed, follow(look, rows), check=check)
 
     def _missing_setting(self, needs: str) -> str:
         region = self._region.upper()
@@ -164,7 +190,7 @@ class Courier:
 
     def _settlement(self, claimed: Claimed, exchanges: list[_Exchange]) -> Settlement:
         last = exchanges[-1]
-        decision = decide(last.judgement, facts(claimed, self._schedules))
+        decision = decide(last.judgement, facts(claimed, self._schedules, self._poll))
         first = claimed.history.last_n + 1
         attempts = tuple(
             _attempt(first + i, exchange, counted=decision.counted and exchange is last)
@@ -188,7 +214,7 @@ def _ever_lost(claimed: Claimed) -> bool:
     return any(attempt.verdict is Verdict.LOST_ANSWER for attempt in claimed.history.attempts())
 
 
-def facts(claimed: Claimed, schedules: Mapping[Verdict, Sequence[float]]) -> Facts:
+def facts(claimed: Claimed, schedules: Mapping[Verdict, Sequence[float]], poll: Sequence[float] = UPLOAD_POLL) -> Facts:
     """Gather what the policy looks at, beside the answer itself."""
     return Facts(
         job=claimed.job,
@@ -198,6 +224,7 @@ def facts(claimed: Claimed, schedules: Mapping[Verdict, Sequence[float]]) -> Fac
         probe_about=claimed.probe_verdict,
         rand=random.random(),  # noqa: S311 - jitter
         schedules={str(verdict): waits for verdict, waits in schedules.items()},
+        poll=poll,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from gaugepost.durations import spell
-from gaugepost.transitions import Dead, Delivered, Held, Parked, Requeued, Unknown
+from gaugepost.transitions import Dead, Delivered, Held, Parked, Requeued, Resend, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,7 @@ def ended(settlement: Settlement) -> tuple[str, dict[str, Any]]:
             return _retried(uuid, f"parked: {reason}, again in {spell(max(1, round(delay_ms / 1000)))}")
         case Held(_, reason):
             return _retried(uuid, f"parked: {reason}, until its hold is lifted")
-        case Requeued():
+        case Requeued() | Resend():
             return _retried(uuid, f"queued again{why}")
         case Unknown(reason):
             return "task-failed", {"uuid": uuid, "exception": f"unknown: {reason}", "traceback": ""}

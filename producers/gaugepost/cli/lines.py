@@ -17,8 +17,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from gaugepost.cli.common import Exit, Failure
 from gaugepost.errors import InvalidJob, Problem
+from gaugepost.files import PART_BYTES
 from gaugepost.jobs import AnyJob, File, parse_job_json
-from gaugepost.jobs.file import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gaugepost.regions import Region
 
 MAX_LINE = 1_000_000
-MAX_FILE_LINE = (MAX_BYTES + 2) // 3 * 4 + 65_536
+MAX_FILE_LINE = (PART_BYTES + 2) // 3 * 4 + 65_536
 """A content at its limit in base64, and room for the rest: for slashes that some writers escape, too."""
 
 
@@ -187,7 +187,7 @@ def _numbered(line: Line, regions: Collection[Region]) -> Numbered:
         job = read_job(line, regions)
     except InvalidJob as problem:
         raise changed(line.number, problem) from None
-    return Numbered(line.number, job, len(line.data) + (MAX_BYTES if isinstance(job, File) else 0))
+    return Numbered(line.number, job, len(line.data) + (PART_BYTES if isinstance(job, File) else 0))
 
 
 def changed(number: int, problem: InvalidJob) -> Failure:

@@ -35,7 +35,7 @@ class Records:
     def add(self, start: int, length: int) -> None:
         """Note the next record. Raises InvalidJob when there are more than anybody could send."""
         if len(self._starts) >= MAX_RECORDS:
-            raise refusal(f"expected at most {MAX_RECORDS:,} records: at one part each ten minutes more take a week and longer")
+            raise refusal(f"expected at most {MAX_RECORDS:,} records: more would take weeks to send")
         self._starts.append(start)
         self._lengths.append(length)
 

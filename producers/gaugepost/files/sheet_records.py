@@ -6,7 +6,7 @@ import datetime as dt
 import io
 import json
 import tempfile
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from gaugepost.files.limits import missing, refusal
 from gaugepost.files.records import Records
@@ -101,7 +101,7 @@ def _write(sheet: Worksheet, formats: dict[str, Format], place: tuple[int, int],
 
 def _write_date(sheet: Worksheet, pattern: Format, place: tuple[int, int], cell: Moment) -> None:
     try:
-        sheet.write_datetime(*place, cell, pattern)
+        sheet.write_datetime(*place, cast("dt.datetime", cell), pattern)  # it takes each of them
     except (ValueError, OverflowError):
         raise refusal(f"line {place[0] + 1} of a part has a date that a workbook cannot hold") from None
 

@@ -79,9 +79,7 @@ def too_large() -> str:
 def read(file: IO[bytes], emit: Callable[[Row], None]) -> dict[str, Any]:
     """Give the rows of the first visible sheet to `emit` and say what was found."""
     magic = file.read(4)
-    formulas = False
-    if magic.startswith(b"PK"):
-        formulas = _check_zip(file)
+    odd = _check_zip(file) if magic.startswith(b"PK") else {}
     file.seek(0)
     from python_calamine import CalamineWorkbook  # noqa: PLC0415 - its folder came as an argument
 
@@ -91,7 +89,7 @@ def read(file: IO[bytes], emit: Callable[[Row], None]) -> dict[str, Any]:
     sheet = book.get_sheet_by_index(index)
     found = _Sheet(emit).read(sheet)
     others = [name for at, name in enumerate(names) if at != index]
-    return found | {"sheet": names[index], "others": others, "formulas": formulas}
+    return found | {"sheet": names[index], "others": others} | odd
 
 
 def _first_sheet(sheets: list[Any]) -> int:
@@ -171,8 +169,8 @@ def _tagged(cell: object) -> object:
     return str(cell)
 
 
-def _check_zip(file: IO[bytes]) -> bool:
-    """Refuse zip bombs and other archives by the directory alone; tell whether formulas are in the first sheet."""
+def _check_zip(file: IO[bytes]) -> dict[str, bool]:
+    """Refuse zip bombs and other archives by the directory alone; tell of formulas and errors in the first sheet."""
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
         if any(entry.flag_bits & 1 for entry in entries):
@@ -184,7 +182,7 @@ def _check_zip(file: IO[bytes]) -> bool:
         names = {entry.filename for entry in entries}
         if "xl/workbook.xml" not in {name.lower() for name in names}:
             raise Refused("it is a zip archive but no .xlsx workbook")
-        return _formulas(archive, names)
+        return _odd_cells(archive, names)
 
 
 _CELL = re.compile(
@@ -192,13 +190,17 @@ _CELL = re.compile(
 )
 
 
-def _formulas(archive: zipfile.ZipFile, names: set[str]) -> bool:
-    """Refuse formulas that were never calculated: they would go out as empty cells. True if there are others."""
+_HIDDEN = re.compile(rb"""\bstate=["'](?:very)?hidden["']""", re.IGNORECASE)
+
+
+def _odd_cells(archive: zipfile.ZipFile, names: set[str]) -> dict[str, bool]:
+    """Refuse formulas that were never calculated: they would go out as empty cells. Tell of others, and of errors."""
     path = _path_of_first_sheet(archive, names)
-    found = False
+    found = {"formulas": False, "errors": False}
     for piece in _pieces(archive, path) if path else ():
+        found["errors"] = found["errors"] or b' t="e"' in piece
         if b"<f" in piece:
-            found = True
+            found["formulas"] = True
             if _CELL.search(piece):
                 raise Refused("it has formulas without a calculated value: open it in Excel, save it, and try again")
     return found
@@ -208,7 +210,7 @@ def _path_of_first_sheet(archive: zipfile.ZipFile, names: set[str]) -> str:
     if not {"xl/workbook.xml", "xl/_rels/workbook.xml.rels"} <= names:
         return ""
     tags = re.findall(rb"<sheet\s[^>]*>", archive.read("xl/workbook.xml"))
-    shown = [tag for tag in tags if b"idden" not in tag]
+    shown = [tag for tag in tags if not _HIDDEN.search(tag)]
     relation = re.search(rb'\br:id="([^"]+)"', (shown or tags or [b""])[0])
     links = re.findall(rb"<Relationship\s[^>]*>", archive.read("xl/_rels/workbook.xml.rels"))
     for link in links:

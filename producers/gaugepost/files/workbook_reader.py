@@ -87,11 +87,13 @@ def _take(report: dict[str, Any], found: Found) -> None:
     if others:
         named = ", ".join(f"'{name}'" for name in others)
         found.notes.append(f"first sheet '{report['sheet']}' used; not: {named}")
-    if report["formulas"]:
+    if report.get("formulas"):
         found.notes.append("formulas are sent as the values they were last calculated to")
+    if report.get("errors"):
+        found.notes.append("cells with an error (#N/A and the like) are sent empty")
     if report["blank"]:
         found.notes.append(f"{report['blank']:,} blank line{'s' if report['blank'] > 1 else ''} skipped")
-    found.verbatim = not (others or report["blank"] or report["leading"])
+    found.verbatim = not (others or report.get("errors") or report["blank"] or report["leading"])
 
 
 def _plain(cell: object) -> str:

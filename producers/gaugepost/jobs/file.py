@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import base64
 import binascii
-import csv
-import hashlib
-import io
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gaugepost.errors import InvalidJob, Problem
+from gaugepost.files import PART_BYTES, PART_ROWS, content, inspect, split
 from gaugepost.jobs.common import JobBase
 
-MAX_BYTES = 2_000_000
-MAX_ROWS = 2_000
 TYPES = (".csv", ".xls", ".xlsx", ".xml")
 
 Family = Literal["transactional", "contact", "historical", "activity"]
 
 
 class FileResult(BaseModel):
-    """The counts CustomerGauge's upload statistics give; None while nobody has looked."""
+    """What CustomerGauge's upload statistics said; the counts are None if they never showed the file as processed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,6 +33,11 @@ class FileResult(BaseModel):
     successful: int | None = None
     unsuccessful: int | None = None
     messages: tuple[str, ...] = ()
+    """Texts about rows, by the row numbers of the user's own file: `Record 2017: Duplicate Record`."""
+    rejected: tuple[int, ...] = ()
+    """Numbers of the rows that were not taken, where they are sure."""
+    upload_id: int | None = None
+    """CustomerGauge's id of the upload, by which it can be deleted."""
 
 
 class Stored(BaseModel):
@@ -45,8 +47,15 @@ class Stored(BaseModel):
 
     sha256: str
     size: Annotated[int, Field(gt=0)]
-    rows: int | None = None
-    """Records in it, where they were counted."""
+    rows: int
+    name: str
+    """Unique name under which it goes out: CustomerGauge refuses a name twice."""
+    first_row: int = 1
+    """Number of its first row in the user's file, if it is a part of one."""
+    set: str | None = None
+    """Id of the file set it is a part of."""
+    part: int = 1
+    of: int = 1
 
 
 class File(JobBase, frozen=True):
@@ -73,11 +82,10 @@ class File(JobBase, frozen=True):
 
     @property
     def upload_name(self) -> str:
-        """Name under which it goes out: CustomerGauge refuses a name twice, so the content's hash is part of it."""
-        if self.filename is None or self.stored is None:
+        """Name under which it goes out, which is unique."""
+        if self.stored is None:
             raise ValueError("a file has its upload name when it was accepted")
-        name = PurePosixPath(self.filename)
-        return f"{name.stem}.{self.stored.sha256[:10]}{name.suffix.lower()}"
+        return self.stored.name
 
     @field_validator("filename", "path")
     @classmethod
@@ -97,19 +105,27 @@ class File(JobBase, frozen=True):
     def load(self) -> tuple[File, bytes]:
         """Read and check the content; return the job as the ledger keeps it, and the content.
 
-        Raises InvalidJob: no regular file, too large, empty, more than 2,000 rows, header without a row.
+        Raises InvalidJob: no regular file, not of its type, empty, header without a row, too large for one upload.
         """
-        content = self._read()
-        _check_size(content)
-        filename = self.filename or Path(self.path or "").name
-        rows = _count_csv_rows(content) if filename.lower().endswith(".csv") else None
-        stored = Stored(sha256=hashlib.sha256(content).hexdigest(), size=len(content), rows=rows)
-        update = {"filename": filename, "content_base64": None, "path": None, "stored": stored}
-        return self.model_copy(update=update), content
-
-    def _read(self) -> bytes:
         if self.path is not None:
-            return _read_regular_file(Path(self.path))
+            return self._load(Path(self.path))
+        with TemporaryDirectory(prefix="gaugepost-") as folder:
+            path = Path(folder) / str(self.filename)
+            path.write_bytes(self._decoded())
+            return self._load(path)
+
+    def _load(self, path: Path) -> tuple[File, bytes]:
+        with inspect(path) as upload:
+            plans = split(upload)
+            if len(plans) > 1:
+                told = f"expected at most {PART_ROWS:,} rows and {PART_BYTES:,} bytes; `gaugepost upload` splits it"
+                raise InvalidJob([Problem("content", told)])
+            sent = content(upload, plans[0])
+        stored = Stored(sha256=plans[0].sha256, size=len(sent), rows=plans[0].rows, name=plans[0].name)
+        update = {"filename": self.filename or path.name, "content_base64": None, "path": None, "stored": stored}
+        return self.model_copy(update=update), sent
+
+    def _decoded(self) -> bytes:
         if self.content_base64 is None:
             raise InvalidJob([Problem("stored", "is set by gaugepost; give path or content_base64")])
         try:
@@ -121,36 +137,3 @@ class File(JobBase, frozen=True):
     def read_result(cls, data: dict[str, Any]) -> FileResult:
         """Read the result as the ledger keeps it."""
         return FileResult.model_validate(data)
-
-
-def _read_regular_file(path: Path) -> bytes:
-    if not path.is_file():
-        raise InvalidJob([Problem("path", "expected a regular file that can be read")])
-    try:
-        with path.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InvalidJob([Problem("path", f"cannot be read: {error.strerror}")]) from None
-
-
-def _check_size(content: bytes) -> None:
-    if not content:
-        raise InvalidJob([Problem("content", "the file is empty")])
-    if len(content) > MAX_BYTES:
-        raise InvalidJob([Problem("content", f"expected at most {MAX_BYTES:,} bytes")])
-
-
-def _count_csv_rows(content: bytes) -> int:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidJob([Problem("content", "expected UTF-8 text")]) from None
-    try:
-        rows = sum(1 for row in csv.reader(io.StringIO(text, newline="")) if row) - 1
-    except csv.Error:
-        raise InvalidJob([Problem("content", "cannot be read as CSV")]) from None
-    if rows < 1:
-        raise InvalidJob([Problem("content", "the file has a header and no row")])
-    if rows > MAX_ROWS:
-        raise InvalidJob([Problem("content", f"expected at most {MAX_ROWS:,} rows, it has {rows:,}")])
-    return rows

@@ -13,6 +13,7 @@ from gaugepost.keys import Keys
 from gaugepost.ledger.intake import Accepted, Entry, Intake
 from gaugepost.ledger.listing import Listing
 from gaugepost.ledger.scripts import Runner, our_errors
+from gaugepost.ledger.sets import STAGED_MS, FileSet, enqueue_set
 from gaugepost.ledger.views import Hold, JobView, read_holds
 from gaugepost.ledger.work import SWEPT_AT_ONCE, Claimed, Lost, Parcel, Settlement, SharedToken, Work
 
@@ -21,11 +22,24 @@ if TYPE_CHECKING:
 
     import redis
 
+    from gaugepost.forecast import Lane
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
     from gaugepost.states import JobState
 
-__all__ = ["Accepted", "Claimed", "Entry", "Hold", "JobView", "Ledger", "Lost", "Parcel", "Settlement", "SharedToken"]
+__all__ = [
+    "Accepted",
+    "Claimed",
+    "Entry",
+    "FileSet",
+    "Hold",
+    "JobView",
+    "Ledger",
+    "Lost",
+    "Parcel",
+    "Settlement",
+    "SharedToken",
+]
 
 
 _SWEEPS = 200  # so that one tick a minute keeps up with more than a thousand deliveries a second
@@ -40,8 +54,9 @@ class Ledger:
         self._run = Runner(client)
         self._client = client
         self._settings = settings
-        self.intake = Intake(region, settings.backlog_limit)
-        self._work = Work(region, int(settings.lease * 1000), int(settings.upload_interval * 1000))
+        self.intake = Intake(region, settings)
+        lanes = settings.upload_lanes()
+        self._work = Work(region, int(settings.lease * 1000), int(settings.upload_interval * 1000), lanes)
         self._listing = Listing(client, self.keys)
 
     def close(self) -> None:
@@ -91,6 +106,44 @@ class Ledger:
     def summary(self) -> dict[str, Any]:
         """Return the figures of `status` for this region; costs the same whatever the backlog."""
         return self._listing.summary(self.holds(), self._settings.upload_interval)
+
+    # File sets
+
+    def stage(self, job_id: str, content: bytes) -> None:
+        """Put a part's content there for a while, for the call that accepts its set."""
+        with our_errors():
+            self._client.set(self.keys.of("content:", job_id), zlib.compress(content), px=STAGED_MS)
+
+    def unstage(self, ids: Sequence[str]) -> None:
+        """Take staged contents away: their set was refused."""
+        with our_errors():
+            self._client.delete(*(self.keys.of("content:", job_id) for job_id in ids))
+
+    def enqueue_set(self, files: FileSet, entries: Sequence[Entry], *, again: bool, first: bool) -> str:
+        """Accept an upload's parts, all or none; return the id of the set that has this content.
+
+        Another set's id means it was refused: that one had the same content and family. Raises BacklogFull.
+        """
+        lane = self.intake.lane(entries[0].job)
+        return self._run(enqueue_set(self.intake, files, entries, lane=lane, again=again, first=first))
+
+    def file_set(self, set_id: str) -> FileSet | None:
+        """Return a file set; None for an unknown id."""
+        with our_errors():
+            text: bytes | None = self._client.get(self.keys.of("set:", set_id))  # type: ignore[assignment]
+        return None if text is None else FileSet.from_json(text)
+
+    def upload_lane(self, lane: str = "files") -> Lane:
+        """Return what a forecast of an upload lane stands on."""
+        return self._listing.upload_lane(lane, self.holds().get(""), self._settings.upload_interval)
+
+    def upload_lanes(self) -> list[str]:
+        """Return the names of the region's upload lanes."""
+        return self._settings.upload_lanes()
+
+    def waiting_files(self, lane: str = "files") -> Iterator[str]:
+        """Walk the ids of the files that wait for a slot, in the order they will go."""
+        return self._listing.waiting_files(lane)
 
     # What workers do
 
@@ -149,9 +202,10 @@ class Ledger:
         delivered = int(self._settings.retention_delivered * 1000)
         dead = int(self._settings.retention_dead * 1000)
         retention = {"delivered": delivered, "cancelled": delivered, "expired": delivered, "dead": dead}
+        contents = int(self._settings.retention_content * 1000)
         gone = 0
         for _ in range(_SWEEPS):
-            swept = self._run(self._work.sweep(retention))
+            swept = self._run(self._work.sweep(retention, contents))
             gone += swept
             if swept < SWEPT_AT_ONCE:
                 break

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gaugepost.jobs import JobBase
     from gaugepost.regions import Region
+    from gaugepost.settings import Settings
 
 IDEMPOTENCY_MS = 7 * 86_400_000
 
@@ -46,7 +47,7 @@ class Entry:
             return cls(new_job_id(), loaded, content)
         return cls(new_job_id(), job)
 
-    def arguments(self) -> tuple[Argument, ...]:
+    def arguments(self, lane: str) -> tuple[Argument, ...]:
         """Return the arguments that enqueue.lua takes for one job."""
         job = self.job
         return (
@@ -54,7 +55,7 @@ class Entry:
             job.to_json(),
             "1" if job.urgent else "",
             "1" if job.once else "",
-            job.lane or "",
+            lane,
             idempotency_digest(job.idempotency_key) if job.idempotency_key else "",
             int(job.expires_at.timestamp() * 1000) if job.expires_at else "",
             zlib.compress(self.content) if self.content else "",
@@ -73,20 +74,27 @@ class Accepted:
 class Intake:
     """Makes the calls for one region."""
 
-    def __init__(self, region: Region, backlog_limit: int) -> None:
+    def __init__(self, region: Region, settings: Settings) -> None:
         self.keys = Keys(region)
-        self._backlog_limit = backlog_limit
+        self._settings = settings
+        self.limits = (settings.backlog_limit, settings.content_limit)
         self.bell = Bell(self.keys.queue)
         self.urgent_bell = Bell(self.keys.urgent_queue)
-        self._queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
+        self.queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
 
     def enqueue(self, entries: Sequence[Entry]) -> Call[list[Accepted]]:
         """Accept all these jobs in one script and one round trip, or none of them."""
         urgent = any(entry.job.urgent for entry in entries)
-        args: list[Argument] = [self._backlog_limit, IDEMPOTENCY_MS, self.bell(), self.urgent_bell() if urgent else ""]
+        args: list[Argument] = [*self.limits, IDEMPOTENCY_MS, self.bell(), self.urgent_bell() if urgent else ""]
         for entry in entries:
-            args += entry.arguments()
-        return Call("enqueue", self._queues, args, _read_accepted)
+            args += entry.arguments(self.lane(entry.job))
+        return Call("enqueue", self.queues, args, _read_accepted)
+
+    def lane(self, job: JobBase) -> str:
+        """Return the lane a job waits in; files of a family have one of their own if the settings say so."""
+        if isinstance(job, File) and self._settings.upload_scope == "family":
+            return f"files:{job.family}"
+        return job.lane or ""
 
     def read(self, ids: Sequence[str]) -> Call[list[JobView | None]]:
         """Read jobs whole; None for an id that this region does not know."""
@@ -96,32 +104,32 @@ class Intake:
             holds = read_holds(answer[0])
             return [read_view(job_id, region, found, holds) for job_id, found in zip(ids, answer[1:], strict=True)]
 
-        return Call("read", self._queues[:1], ids, read)
+        return Call("read", self.queues[:1], ids, read)
 
     def cancel(self, ids: Sequence[str], at: int, by: str) -> Call[list[tuple[JobState | None, bool]]]:
         """Cancel what has not been sent; gives each job's state afterwards and whether this call cancelled it."""
         entry = json.dumps({"event": "cancelled", "at": at, "by": by})
-        return Call("cancel", self._queues, [self.bell(), self.urgent_bell(), entry, *ids], _read_moved)
+        return Call("cancel", self.queues, [self.bell(), self.urgent_bell(), entry, *ids], _read_moved)
 
     def replay(self, ids: Sequence[str], at: int, by: str, why: str) -> Call[list[tuple[JobState | None, bool]]]:
         """Send dead or parked jobs back to work, in the order they were enqueued."""
         entry = json.dumps({"event": "replayed", "at": at, "by": by, "why": why})
-        return Call("replay", self._queues, [self.bell(), self.urgent_bell(), entry, *ids], _read_moved)
+        return Call("replay", self.queues, [self.bell(), self.urgent_bell(), entry, *ids], _read_moved)
 
     def resolve(self, ids: Sequence[str], to: JobState, at: int, by: str) -> Call[list[tuple[JobState | None, bool]]]:
         """Settle by hand jobs whose answer was lost; gives each job's state afterwards and whether this call did it."""
         entry = json.dumps({"event": "settled", "at": at, "by": by, "as": to})
         args = [to, Verdict.LOST_ANSWER, self.bell(), self.urgent_bell(), entry, *ids]
-        return Call("resolve", self._queues, args, _read_moved)
+        return Call("resolve", self.queues, args, _read_moved)
 
     def hold(self, scope: str, reason: str, by: str, until_ms: int | None) -> Call[None]:
         """Put up a person's hold, in place of one that put up itself."""
         args = [scope, reason, by, until_ms if until_ms is not None else ""]
-        return Call("hold", self._queues[:1], args, lambda _: None)
+        return Call("hold", self.queues[:1], args, lambda _: None)
 
     def resume(self, scope: str) -> Call[bool]:
         """Lift a hold, whoever put it up; False if there was none."""
-        return Call("resume", self._queues, [scope, self.bell(), self.urgent_bell()], bool)
+        return Call("resume", self.queues, [scope, self.bell(), self.urgent_bell()], bool)
 
 
 def _read_accepted(answer: list[bytes]) -> list[Accepted]:

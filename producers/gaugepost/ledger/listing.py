@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gaugepost.forecast import Lane
 from gaugepost.ledger.scripts import our_errors
 from gaugepost.ledger.views import Hold, iso
 from gaugepost.states import JobState
@@ -61,6 +62,28 @@ class Listing:
             if len(step) < _STEP:
                 return
             start += _STEP
+
+    def waiting_files(self, lane: str) -> Iterator[str]:
+        """Walk the files of an upload lane, in the order they will go."""
+        return self._walk(lane)
+
+    def upload_lane(self, lane: str, hold: Hold | None, interval_s: float) -> Lane:
+        """Return what a forecast of an upload lane stands on."""
+        with our_errors():
+            pipe = self._client.pipeline(transaction=False)
+            pipe.get(self._keys["slot"] + lane.removeprefix("files"))
+            pipe.zcard(self._keys.prefix + lane)
+            pipe.time()
+            slot, waiting, (seconds, micros) = pipe.execute()
+        held_until = (hold.until or hold.probe_at) if hold else None
+        return Lane(
+            now=seconds * 1000 + micros // 1000,
+            interval=int(interval_s * 1000),
+            last_start=int(slot) if slot else None,
+            ahead=waiting,
+            held=hold is not None,
+            held_until=held_until,
+        )
 
     def summary(self, holds: Mapping[str, Hold], interval_s: float) -> dict[str, Any]:
         """Return the figures of one region: jobs by state, reason and verdict, holds, token, slot, oldest job."""

@@ -72,8 +72,9 @@ def our_errors() -> Iterator[None]:
         raise StoreFull(f"Redis refuses writes: {type(error).__name__}") from error
     except redis_errors.ResponseError as error:
         text = str(error)
-        if "BACKLOGFULL" in text:
-            raise BacklogFull(text[text.index("BACKLOGFULL") + 12 :].split(" script:", maxsplit=1)[0]) from None
+        for word in ("BACKLOGFULL ", "CONTENTFULL "):
+            if word in text:
+                raise BacklogFull(text.partition(word)[2].partition(" script:")[0]) from None
         if any(word in text for word in ("OOM ", "MISCONF", "READONLY", "-OOM")):
             raise StoreFull("Redis refuses writes: " + text.split(" ", 1)[0]) from error
         raise StoreError(f"Redis refused a call: {text[:200]}") from error

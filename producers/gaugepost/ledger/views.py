@@ -42,6 +42,10 @@ class History:
             entries = [] if entry["event"] == "replayed" else [*entries, entry]
         return History(tuple(entries)).attempts()
 
+    def checks(self) -> list[dict[str, Any]]:
+        """Return all looks at the upload statistics."""
+        return [entry for entry in self.entries if entry["event"] == "check"]
+
     @property
     def last_n(self) -> int:
         """Return the number of the last attempt, 0 if there was none."""
@@ -147,6 +151,7 @@ class JobView:
             "until": iso(self.until),
             "verdict": self.last_verdict,
             "attempts": [_shown(attempt) for attempt in self.history.attempts()],
+            "checks": [{**entry, "at": iso(entry["at"])} for entry in self.history.checks()],
             "result": self.result,
             "warnings": list(self.warnings),
             "enqueued_at": iso(self.enqueued_at),
@@ -213,7 +218,7 @@ def _why(state: JobState, text: Mapping[str, str], holds: Mapping[str, Hold]) ->
     if state in {JobState.QUEUED, JobState.WAITING} and (region := holds.get("")):
         return f"hold: {region.reason}", region.until or region.probe_at
     if state is JobState.WAITING:
-        return ("slot" if text.get("lane") == "files" else "lane"), None
+        return ("slot" if text.get("lane", "").startswith("files") else "lane"), None
     if "scope" in text:
         hold = holds.get(text["scope"])
         return text.get("reason"), (hold.until or hold.probe_at) if hold else None

@@ -11,7 +11,20 @@ from gaugepost.jobs import AnyJob, parse_job_json
 from gaugepost.keys import Keys
 from gaugepost.ledger.scripts import Argument, Call
 from gaugepost.ledger.views import History, read_history
-from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Held, HoldSpec, Parked, Requeued, Unknown
+from gaugepost.transitions import (
+    Attempt,
+    Check,
+    Dead,
+    Decision,
+    Delivered,
+    Held,
+    HoldSpec,
+    Parked,
+    Phase,
+    Requeued,
+    Resend,
+    Unknown,
+)
 from gaugepost.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -29,7 +42,7 @@ class Claimed:
     """One job in a worker's hands, under a lease and this fencing token.
 
     `enqueued_at` is Unix time in ms. `probe` is the scope of the hold for which this job is the probe (None: it is
-    none), `probe_verdict` what that hold is about.
+    none), `probe_verdict` what that hold is about. A file with a `phase` was sent: it is to be looked up.
     """
 
     id: str
@@ -39,6 +52,7 @@ class Claimed:
     history: History
     probe: str | None = None
     probe_verdict: Verdict | None = None
+    phase: Phase = Phase.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +85,12 @@ class SharedToken:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What to do with one claimed job: the decision, and the attempts that led to it (none if it was given back)."""
+    """What to do with one claimed job: the decision, and what led to it: attempts, or a look at the statistics."""
 
     claimed: Claimed
     decision: Decision
     attempts: tuple[Attempt, ...] = ()
+    check: Check | None = None
 
     def to_json(self) -> str:
         """Write it as settle.lua takes it."""
@@ -85,6 +100,9 @@ class Settlement:
             ask["entry"] = "\n".join(_entry(attempt) for attempt in self.attempts)
             if self.attempts[-1].verdict not in {Verdict.UNREACHABLE, Verdict.LOST_ANSWER}:
                 ask["answered"] = True
+        if self.check is not None:
+            ask["entry"] = _check_entry(self.check)
+            ask["answered"] = self.check.status is not None
         if self.decision.hold is not None:
             ask["hold"] = _hold(self.decision.hold)
         if self.decision.streak is not None:
@@ -101,7 +119,7 @@ def _hold(spec: HoldSpec) -> dict[str, Any]:
     return {"scope": spec.scope, "reason": spec.reason, "verdict": spec.verdict, "probe_ms": spec.probe_ms}
 
 
-def _transition(decision: Decision) -> dict[str, Any]:
+def _transition(decision: Decision) -> dict[str, Any]:  # noqa: PLR0911 - a case a transition
     match decision.transition:
         case Delivered(result, warnings):
             ask: dict[str, Any] = {"to": "delivered"}
@@ -110,17 +128,25 @@ def _transition(decision: Decision) -> dict[str, Any]:
             if warnings:
                 ask["warnings"] = json.dumps(warnings)
             return ask
-        case Parked(delay_ms, reason):
-            return {"to": "parked", "delay_ms": delay_ms, "reason": reason}
+        case Parked(delay_ms, reason, phase):
+            ask = {"to": "parked", "delay_ms": delay_ms, "reason": reason}
+            return ask | {"phase": phase} if phase else ask
         case Held(scope, reason, give_up_ms):
             ask = {"to": "parked", "scope": scope, "reason": reason}
             return ask if give_up_ms is None else ask | {"give_up_ms": give_up_ms}
         case Requeued():
             return {"to": "queued"}
+        case Resend():
+            return {"to": "queued", "resend": True}
         case Dead(verdict):
             return {"to": "dead", "verdict": verdict}
         case Unknown(reason):
             return {"to": "unknown", "reason": reason}
+
+
+def _check_entry(check: Check) -> str:
+    line = {"event": "check", "at": check.at, "status": check.status, "found": check.found}
+    return json.dumps(line | {"processed": check.processed}, separators=(",", ":"))
 
 
 def _entry(attempt: Attempt) -> str:
@@ -140,10 +166,11 @@ def _entry(attempt: Attempt) -> str:
 class Work:
     """Makes the calls for one region."""
 
-    def __init__(self, region: Region, lease_ms: int, interval_ms: int) -> None:
+    def __init__(self, region: Region, lease_ms: int, interval_ms: int, lanes: Sequence[str]) -> None:
         self.keys = Keys(region)
         self._lease_ms = lease_ms
         self._interval_ms = interval_ms
+        self._lanes = lanes
         self._bell = Bell(self.keys.queue)
         self._urgent_bell = Bell(self.keys.urgent_queue)
         self._queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
@@ -154,6 +181,7 @@ class Work:
     def claim(self, worker: str, token: str, limit: int) -> Call[Parcel]:
         """Claim up to `limit` jobs; `token` names this call, so that a repeated one gives the same jobs."""
         args: list[Argument] = [worker, token, limit, self._lease_ms, self._interval_ms, *self._bells()]
+        args += self._lanes
         return Call("claim", self._queues, args, _read_parcel)
 
     def settle(self, settlements: Sequence[Settlement], *, rescue: bool = False) -> Call[list[bool]]:
@@ -166,7 +194,7 @@ class Work:
 
         Gives (1, 0); (0, ms until the slot opens); or (-1, 0) if the lease is lost.
         """
-        interval: Argument = self._interval_ms if claimed.job.lane == "files" else ""
+        interval: Argument = self._interval_ms if claimed.job.kind == "file" else ""
         args: list[Argument] = [claimed.id, claimed.fence, interval]
         return Call("mark", self._queues[:1], args, lambda answer: (int(answer[0]), int(answer[1])))
 
@@ -204,11 +232,11 @@ class Work:
 
     def open_slot(self) -> Call[bool]:
         """Ring for a file if the upload slot is open."""
-        return Call("open_slot", self._queues, [self._interval_ms, self._bell()], bool)
+        return Call("open_slot", self._queues, [self._interval_ms, self._bell(), *self._lanes], bool)
 
-    def sweep(self, retention_ms: dict[str, int]) -> Call[int]:
-        """Forget ended jobs after their retention (state → ms), a bounded number; gives how many."""
-        args: list[Argument] = [SWEPT_AT_ONCE]
+    def sweep(self, retention_ms: dict[str, int], content_ms: int) -> Call[int]:
+        """Forget ended jobs after their retention (state → ms), and sent contents; bounded; gives how many jobs."""
+        args: list[Argument] = [SWEPT_AT_ONCE, content_ms]
         for state, retention in retention_ms.items():
             args += (state, retention)
         return Call("sweep", self._queues[:1], args, int)
@@ -219,7 +247,7 @@ def _read_token(answer: list[bytes]) -> SharedToken:
     return SharedToken(sealed, int(generation), int(left), to_fetch == b"1", failure)
 
 
-def _read_claimed(row: Sequence[bytes], probe: bytes, verdict: bytes) -> Claimed:
+def _read_claimed(row: Sequence[bytes], probe: bytes, verdict: bytes, phase: bytes = b"") -> Claimed:
     job_id, fence, stamp, job, history = row
     return Claimed(
         id=job_id.decode(),
@@ -229,12 +257,13 @@ def _read_claimed(row: Sequence[bytes], probe: bytes, verdict: bytes) -> Claimed
         history=read_history(history),
         probe=probe[1:].decode() if probe else None,
         probe_verdict=Verdict(verdict.decode()) if verdict else None,
+        phase=Phase(phase.decode()),
     )
 
 
 def _read_parcel(answer: list[bytes]) -> Parcel:
-    rows = [answer[start : start + 7] for start in range(1, len(answer), 7)]
-    return Parcel([_read_claimed(row[:5], row[5], row[6]) for row in rows], int(answer[0]))
+    rows = [answer[start : start + 8] for start in range(1, len(answer), 8)]
+    return Parcel([_read_claimed(row[:5], *row[5:]) for row in rows], int(answer[0]))
 
 
 def _read_lost(answer: list[bytes]) -> list[Lost]:

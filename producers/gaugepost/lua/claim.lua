@@ -3,9 +3,10 @@
 -- when that is due. A job that meets a hold on its mapping or its credentials parks there instead. What is left
 -- behind is rung for. Atomic, so that no two workers hold one job.
 -- KEYS  prefix, queue, urgent queue
--- ARGV  worker, token of this call, how many at most, lease in ms, upload interval in ms, bell, urgent bell
+-- ARGV  worker, token of this call, how many at most, lease in ms, upload interval in ms, bell, urgent bell, then the
+--       upload lanes
 -- RETURN jobs left behind ('0' while held); then for each job: id, fencing token, stamp, JSON, history,
---        '*' .. scope if it is the probe of that hold, and its hold's verdict. The same again for a repeated call.
+--        '*' .. scope if it is the probe of that hold, its hold's verdict, its phase. The same again for a repeated call.
 
 local worker, token, want, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local tries = want * 10 -- bounded: a job that is skipped or parked on the way costs time too
@@ -13,7 +14,7 @@ local out, claimed = {'0'}, {}
 
 local function give(job, as)
   local json = redis.call('HGET', job.key, 'job')
-  for _, value in ipairs({job.id, as.fence, job.at, json, job.history or '', as.probe, as.verdict}) do
+  for _, value in ipairs({job.id, as.fence, job.at, json, job.history or '', as.probe, as.verdict, job.phase or ''}) do
     out[#out + 1] = value
   end
 end
@@ -40,7 +41,7 @@ local function take(job, scope, hold)
   if not move(job, 'sending') then return end
   local as = {id = job.id, fence = whole(redis.call('HINCRBY', job.key, 'fence', 1)), probe = '', verdict = ''}
   redis.call('ZADD', K.leases, whole(now + lease), job.id)
-  if is_file(job) then redis.call('SET', K.filing, job.id) end
+  if is_file(job) and not job.phase then redis.call('SET', K.filing .. ending(job.lane), job.id) end
   if scope then
     hold.probe_until, hold.probe_job = now + 2 * lease, job.id
     put_hold(scope, hold)
@@ -92,18 +93,20 @@ local function next_job()
   end
 end
 
--- The first file, if the slot is open and nobody is about to take it: a later file must not overtake.
-local function next_file()
-  local before = redis.call('GET', K.filing)
+-- The first file of a lane, if the slot is open and nobody is about to take it: a later file must not overtake.
+local function next_file(lane)
+  local before = redis.call('GET', K.filing .. ending(lane))
   before = before and load(before)
-  if before and before.state == 'sending' and before.marked ~= before.fence then return nil end
-  local id = slot_is_open(ARGV[5]) and redis.call('ZRANGE', K.files, 0, 0)[1]
+  if before and before.state == 'sending' and not before.phase and before.marked ~= before.fence then return nil end
+  local id = slot_is_open(lane, ARGV[5]) and redis.call('ZRANGE', K.files .. ending(lane), 0, 0)[1]
   return id and load(id)
 end
 
-local function consider_file(region)
-  local file = #claimed < want and next_file()
-  if file then consider(file, region) end
+local function consider_files(region)
+  for i = 8, #ARGV do
+    local file = #claimed < want and next_file(ARGV[i])
+    if file then consider(file, region) end
+  end
 end
 
 local region = get_hold('')
@@ -117,14 +120,14 @@ if region then
   local opener = region.job and load(region.job) -- what was refused tells best whether it still is
   if opener and opener.state == 'queued' then consider(opener, region) end
 else
-  consider_file()
+  consider_files()
 end
 while #claimed < want do
   local job = next_job()
   if not job then break end
   consider(job, region)
 end
-if region then consider_file(region) else out[1] = left() end
+if region then consider_files(region) else out[1] = left() end
 
 redis.call('SET', K.claim .. worker, cjson.encode({token = token, jobs = claimed}), 'PX', whole(lease))
 flush()

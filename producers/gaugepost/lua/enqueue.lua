@@ -1,9 +1,9 @@
 -- Accept jobs: hash, idempotency key, lane, ready list and bell at once, so that there is no moment in which a
 -- job exists and nobody will look. All of them or none. Repeated with the same ids it changes nothing.
 -- KEYS  prefix, queue, urgent queue
--- ARGV  backlog limit, life of an idempotency key in ms, bell, urgent bell; then for each job
+-- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms, bell, urgent bell; then for each job
 --       id, JSON, urgent ('1'), once ('1'), lane, idempotency digest, expires_at in ms, content ('' = none)
--- RETURN for each job: id, state, '1' if it was there before; or the error BACKLOGFULL and nothing stored
+-- RETURN for each job: id, state, '1' if it was there before; or an error BACKLOGFULL or CONTENTFULL, and nothing stored
 
 local PER = 8
 local states = {} -- id -> state, of the jobs this call is about
@@ -19,7 +19,7 @@ local function first_with(digest)
 end
 
 local first, by_digest, fresh = {}, {}, 0
-for i = 5, #ARGV, PER do
+for i = 6, #ARGV, PER do
   local id, digest = ARGV[i], ARGV[i + 5]
   states[id] = redis.call('HGET', K.job .. id, 'state') or nil -- there: this call is a repeated one
   first[id] = states[id] and id or by_digest[digest] or first_with(digest)
@@ -29,35 +29,15 @@ for i = 5, #ARGV, PER do
   end
 end
 
-local backlog = 0
-for _, state in ipairs({'queued', 'waiting', 'parked'}) do
-  backlog = backlog + tonumber(redis.call('HGET', K.counts, state) or '0')
+local bytes = 0
+for i = 6, #ARGV, PER do
+  if first[ARGV[i]] == ARGV[i] and not states[ARGV[i]] then bytes = bytes + #ARGV[i + 7] end
 end
-if fresh > 0 and backlog + fresh > tonumber(ARGV[1]) then
-  return redis.error_reply('BACKLOGFULL ' .. whole(backlog) .. ' jobs are waiting')
-end
-
-local stamp = math.max(clock[1] * 1000000 + clock[2], tonumber(redis.call('GET', K.stamp) or '0') + 1)
-
--- Where a job starts: behind the others of its lane, or ready.
-local function place(id, at, lane, urgent)
-  if lane == 'files' then
-    redis.call('ZADD', K.files, at, id)
-  elseif lane ~= '' then
-    redis.call('ZADD', K.lane .. lane, at, id)
-    if redis.call('ZCARD', K.lane .. lane) == 1 then lane = '' end
-  end
-  if lane ~= '' then
-    redis.call('ZADD', K.waiting, at, id)
-    return 'waiting'
-  end
-  redis.call('RPUSH', urgent == '1' and K.urgent or K.ready, id)
-  return 'queued'
-end
+local refusal = no_room(fresh, ARGV[1], bytes, ARGV[2])
+if refusal then return redis.error_reply(refusal) end
 
 local function accept(id, json, urgent, once, lane, digest, expires, content)
-  local at = whole(stamp)
-  stamp = stamp + 1
+  local at = next_stamp()
   local state = place(id, at, lane, urgent)
   local key = K.job .. id
   redis.call('HSET', key, 'job', json, 'state', state, 'at', at)
@@ -65,10 +45,10 @@ local function accept(id, json, urgent, once, lane, digest, expires, content)
   if once == '1' then redis.call('HSET', key, 'once', '1') end
   if lane ~= '' then redis.call('HSET', key, 'lane', lane) end
   if digest ~= '' then
-    redis.call('SET', K.idem .. digest, id, 'PX', ARGV[2])
+    redis.call('SET', K.idem .. digest, id, 'PX', ARGV[3])
     redis.call('HSET', key, 'idem', digest)
   end
-  if content ~= '' then redis.call('SET', K.content .. id, content) end
+  if content ~= '' then store_content(id, content) end
   if expires ~= '' then
     redis.call('HSET', key, 'expires', expires)
     redis.call('ZADD', K.deadlines, expires, id)
@@ -78,7 +58,7 @@ local function accept(id, json, urgent, once, lane, digest, expires, content)
 end
 
 local receipts = {}
-for i = 5, #ARGV, PER do
+for i = 6, #ARGV, PER do
   local id = first[ARGV[i]]
   if not states[id] then states[id] = accept(unpack(ARGV, i, i + PER - 1)) end
   receipts[#receipts + 1] = id
@@ -86,9 +66,8 @@ for i = 5, #ARGV, PER do
   receipts[#receipts + 1] = id ~= ARGV[i] and '1' or ''
 end
 if fresh > 0 then
-  redis.call('SET', K.stamp, whole(stamp - 1))
   flush()
-  ring_for_ready(ARGV[3], ARGV[4])
-  if redis.call('ZCARD', K.files) > 0 then ring(KEYS[2], ARGV[3], 1) end
+  ring_for_ready(ARGV[4], ARGV[5])
+  if bytes > 0 then ring(KEYS[2], ARGV[4], 1) end -- a file, for which the slot may be open
 end
 return receipts

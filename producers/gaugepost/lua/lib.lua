@@ -25,7 +25,7 @@ local function even_when_full() redis.call('ZREM', K.leases, '') end
 
 local FIELDS = {
   'state', 'at', 'fence', 'lane', 'urgent', 'reason', 'scope', 'verdict', 'expires', 'give_up', 'marked', 'probe',
-  'history',
+  'first', 'phase', 'history',
 }
 local function load(id)
   local found = redis.call('HMGET', K.job .. id, unpack(FIELDS))
@@ -45,7 +45,11 @@ local function note(job, line)
   set(job, 'history', history)
 end
 
-local function is_file(job) return job.lane == 'files' end
+-- Files: the lane of a region is 'files'; where each family has a slot of its own, 'files:<family>'. A lane's own keys
+-- (files, slot, filing) end as its name does. A file with a phase was sent: it is looked up, which needs no slot.
+local function is_file(job) return job.lane and string.sub(job.lane, 1, 5) == 'files' end
+local function ending(lane) return string.sub(lane, 6) end
+local function turn(job) return job.first and whole(job.at - 1e16) or job.at end
 
 -- Take a job out of the place that its state says it is in.
 local function leave(job)
@@ -55,7 +59,7 @@ local function leave(job)
     if not job.popped then redis.call('ZREM', K.again, job.id) end -- in a list its id stays, and is skipped there
   elseif state == 'waiting' then
     redis.call('ZREM', K.waiting, job.id)
-    if is_file(job) then redis.call('ZREM', K.files, job.id) end
+    if is_file(job) then redis.call('ZREM', K.files .. ending(job.lane), job.id) end
   elseif state == 'sending' then
     redis.call('ZREM', K.leases, job.id)
   elseif state == 'parked' then
@@ -87,6 +91,43 @@ local function ring(queue, bell, ready)
   end
 end
 
+-- Enqueue stamps: µs by Redis' clock, strictly rising, so they are both time and order.
+local stamp
+local function next_stamp()
+  stamp = stamp and stamp + 1 or math.max(clock[1] * 1000000 + clock[2], tonumber(redis.call('GET', K.stamp) or '0') + 1)
+  redis.call('SET', K.stamp, whole(stamp))
+  return whole(stamp)
+end
+
+-- Why no more jobs, or no more contents, may be stored; nil while they may.
+local function no_room(jobs, limit, bytes, content_limit)
+  local backlog = 0
+  for _, state in ipairs({'queued', 'waiting', 'parked'}) do
+    backlog = backlog + tonumber(redis.call('HGET', K.counts, state) or '0')
+  end
+  if jobs > 0 and backlog + jobs > tonumber(limit) then return 'BACKLOGFULL ' .. whole(backlog) .. ' jobs are waiting' end
+  local stored = tonumber(redis.call('GET', K.content_bytes) or '0')
+  if bytes > 0 and stored + bytes > tonumber(content_limit) then
+    return 'CONTENTFULL files take ' .. whole(stored) .. ' bytes already'
+  end
+end
+
+-- Where a job starts: behind the others of its lane, or ready.
+local function place(id, at, lane, urgent, first)
+  if lane == '' then
+    redis.call('RPUSH', urgent == '1' and K.urgent or K.ready, id)
+    return 'queued'
+  end
+  if string.sub(lane, 1, 5) == 'files' then
+    redis.call('ZADD', K.files .. ending(lane), turn({at = at, first = first}), id)
+  else
+    redis.call('ZADD', K.lane .. lane, at, id)
+    if redis.call('ZCARD', K.lane .. lane) == 1 then return place(id, at, '', urgent) end
+  end
+  redis.call('ZADD', K.waiting, at, id)
+  return 'waiting'
+end
+
 local function ready_jobs() return redis.call('LLEN', K.ready) + redis.call('ZCARD', K.again) end
 
 local function ring_for_ready(bell, urgent_bell)
@@ -97,11 +138,11 @@ end
 -- Back to work: a file to its lane, where it goes first, any other job before those enqueued after it, an urgent one
 -- before all that are not.
 local function requeue(job)
-  local to = is_file(job) and 'waiting' or 'queued'
+  local to = is_file(job) and not job.phase and 'waiting' or 'queued'
   if not move(job, to) then return false end
   if to == 'waiting' then
     redis.call('ZADD', K.waiting, job.at, job.id)
-    redis.call('ZADD', K.files, job.at, job.id)
+    redis.call('ZADD', K.files .. ending(job.lane), turn(job), job.id)
   else
     redis.call('ZADD', K.again, job.urgent and whole(job.at - 1e16) or job.at, job.id)
   end
@@ -119,6 +160,30 @@ local function free_lane(job, was)
   if follower and follower.state == 'waiting' then requeue(follower) end
 end
 
+-- Contents: `contents` says since when each is needed no more (+inf: it still is), `content_bytes` how much all take.
+local function store_content(id, content)
+  redis.call('SET', K.content .. id, content)
+  redis.call('ZADD', K.contents, '+inf', id)
+  redis.call('INCRBY', K.content_bytes, whole(#content))
+end
+
+local function forget_content(id)
+  local size = redis.call('STRLEN', K.content .. id)
+  redis.call('ZREM', K.contents, id)
+  if size == 0 then return end
+  redis.call('UNLINK', K.content .. id)
+  redis.call('DECRBY', K.content_bytes, whole(size))
+end
+
+-- A delivered file's content is kept for a while, for its rejected rows; a dead one's for a replay.
+local function keep_content(job, state)
+  if state == 'delivered' then
+    redis.call('ZADD', K.contents, 'XX', whole(now), job.id)
+  elseif state == 'cancelled' or state == 'expired' then
+    forget_content(job.id)
+  end
+end
+
 -- Into one of the final states (or dead, or unknown), which are sorted sets of that name.
 local function finish(job, to)
   local was = job.state
@@ -127,7 +192,7 @@ local function finish(job, to)
   redis.call('ZADD', K[to], whole(now), job.id)
   if job.expires or job.give_up then redis.call('ZREM', K.deadlines, job.id) end
   if to ~= 'unknown' then free_lane(job, was) end
-  if is_file(job) and to ~= 'dead' and to ~= 'unknown' then redis.call('UNLINK', K.content .. job.id) end
+  if is_file(job) then keep_content(job, to) end
   return true
 end
 
@@ -138,9 +203,9 @@ local function bury(job, verdict)
   return true
 end
 
--- Whether the region's upload slot is open. (A start in the future: Redis' clock stepped back; mark.lua mends it.)
-local function slot_is_open(interval)
-  local start = tonumber(redis.call('GET', K.slot) or '0')
+-- Whether a lane's upload slot is open. (A start in the future: Redis' clock stepped back; mark.lua mends it.)
+local function slot_is_open(lane, interval)
+  local start = tonumber(redis.call('GET', K.slot .. ending(lane)) or '0')
   return start == 0 or start > now or now - start >= tonumber(interval)
 end
 

@@ -4,6 +4,10 @@
 -- RETURN for each id its state afterwards ('' = unknown id) and 1 if this call replayed it
 
 local function rejoin(job)
+  if job.state == 'dead' and job.phase then -- a file that is to be sent anew
+    redis.call('HDEL', job.key, 'phase')
+    job.phase = nil
+  end
   if not job.lane or is_file(job) or job.state ~= 'dead' then return requeue(job) end
   local lane = K.lane .. job.lane
   local busy = redis.call('ZCARD', lane) > 0

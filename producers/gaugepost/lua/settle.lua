@@ -3,7 +3,7 @@
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  '1' if called by the rescuer (then only jobs whose lease has ended), bell, urgent bell; then for each job
 --       JSON: id, fence, to, entry (line for its record), and as `to` needs them: result, warnings, delay_ms, reason,
---       scope, give_up_ms, verdict; then hold, streak, ends (streaks), probe (scope), answered (an answer came)
+--       phase, resend, scope, give_up_ms, verdict; then hold, streak, ends (streaks), probe (scope), answered (an answer came)
 -- RETURN for each job 1, or 0 if it was refused
 
 local function carry_out(job, ask)
@@ -16,10 +16,15 @@ local function carry_out(job, ask)
   elseif ask.to == 'parked' then
     if not move(job, 'parked') then return false end
     set(job, 'reason', ask.reason, 'until', whole(now + ask.delay_ms))
+    if ask.phase then set(job, 'phase', ask.phase) end
     count('parked:' .. ask.reason, 1)
     if job.give_up then redis.call('HDEL', job.key, 'give_up') end -- it was something else, then
     redis.call('ZADD', K.parked, whole(now + ask.delay_ms), job.id)
   elseif ask.to == 'queued' then
+    if ask.resend then -- it is not there: to be sent after all
+      redis.call('HDEL', job.key, 'phase')
+      job.phase = nil
+    end
     return requeue(job)
   elseif ask.to == 'dead' then
     return bury(job, ask.verdict)

@@ -1,17 +1,23 @@
 -- Forget ended jobs whose retention is over, a bounded number a call. An idempotency key outlives its job: who uses it
 -- again is told how the job ended, and nothing is sent twice.
 -- KEYS  prefix
--- ARGV  how many of each state at most; then pairs: state, retention in ms
+-- ARGV  how many of each sort at most, how long contents are kept that are needed no more, in ms; then pairs: state,
+--       retention in ms
 -- RETURN how many were forgotten
 
 local gone = 0
-for i = 2, #ARGV, 2 do
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.contents, '-inf', whole(now - ARGV[2]), 'LIMIT', 0, ARGV[1])) do
+  forget_content(id)
+end
+redis.call('ZREMRANGEBYSCORE', K.sets, '-inf', whole(now - 100 * 86400000))
+for i = 3, #ARGV, 2 do
   local state, before = ARGV[i], whole(now - tonumber(ARGV[i + 1]))
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', K[state], '-inf', before, 'LIMIT', 0, ARGV[1])) do
     local found = redis.call('HMGET', K.job .. id, 'verdict', 'idem')
     local verdict, idem = found[1], found[2] and K.idem .. found[2]
     redis.call('ZREM', K[state], id)
-    redis.call('UNLINK', K.job .. id, K.content .. id)
+    redis.call('UNLINK', K.job .. id)
+    forget_content(id)
     if idem and redis.call('GET', idem) == id then redis.call('SET', idem, id .. ':' .. state, 'KEEPTTL') end
     count(state, -1)
     if state == 'dead' and verdict then count('dead:' .. verdict, -1) end

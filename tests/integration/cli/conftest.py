@@ -46,7 +46,7 @@ class Cli:
     settings: dict[str, str]
     environment: dict[str, str] = field(default_factory=dict)
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:  # noqa: ANN401
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("GAUGEPOST_")}
         options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         return subprocess.Popen(
@@ -103,7 +103,7 @@ class Hands:
         self.producer = producer
         self.ledger = producer.ledger(Region.EU)
 
-    def put(self, **more: Any) -> str:  # noqa: ANN401
+    def put(self, **more: Any) -> str:
         job = Record(region=Region.EU, record={"Email": "secret@example.com"}, **({"configuration": "map"} | more))
         return self.producer.enqueue(job).id
 

@@ -28,7 +28,7 @@ KEYS = {
 }
 
 
-def link(hands: Hands, **more: Any) -> str:  # noqa: ANN401
+def link(hands: Hands, **more: Any) -> str:
     record = {"Email": "secret@example.com"}
     return hands.producer.enqueue(PersonalLink(region=Region.US, configuration="map", record=record, **more)).id
 

@@ -26,7 +26,7 @@ from gaugepost.cli.lines import (
     read_lines,
 )
 from gaugepost.errors import InvalidJob
-from gaugepost.jobs.file import MAX_BYTES
+from gaugepost.files import PART_BYTES
 from gaugepost.regions import Region
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def test_the_last_line_needs_no_end_and_a_windows_file_is_read() -> None:
         (b'{"kind": "record", "region": "eu", "configuration": "c", "record": {"x": 1}, "recrod": 1}', "recrod"),
         (b'{"kind": "record", "region": "eu", "region": "us", "configuration": "c", "record": {"x": 1}}', "only once"),
         (b'{"kind": "record", "region": "eu", "configuration": "c", "record": {"x": 1, "x": 2}}', "only once"),
-        (b'{"kind": "file", "region": "eu", "family": "contact", "path": "no/such.csv"}', "path: expected a regular"),
+        (b'{"kind": "file", "region": "eu", "family": "contact", "path": "no/such.csv"}', "path: cannot be read"),
         (
             b'{"kind": "file", "region": "eu", "family": "contact", "filename": "a.csv", "content_base64": "?"}',
             "base64",
@@ -103,13 +103,14 @@ def test_a_line_may_be_one_megabyte_and_not_a_byte_more() -> None:
 
 def test_the_largest_file_fits_on_its_line_and_a_larger_one_is_refused() -> None:
     def upload(size: int) -> bytes:
-        content = base64.b64encode(os.urandom(size)).decode()
-        job = {"kind": "file", "region": "eu", "family": "contact", "filename": "a.xlsx", "content_base64": content}
+        rows = (b"Email\n" + (b"x" * 399_999 + b"\n") * (size // 400_000 + 1))[: size - 1] + b"\n"
+        content = base64.b64encode(rows).decode()
+        job = {"kind": "file", "region": "eu", "family": "contact", "filename": "a.csv", "content_base64": content}
         return as_lines(job).replace(b"/", b"\\/")
 
-    assert refusals(upload(MAX_BYTES))[0].good == 1
-    assert refusals(upload(MAX_BYTES + 1))[0].bad == 1
-    assert refusals(upload(MAX_BYTES * 2))[0].bad == 1
+    assert refusals(upload(PART_BYTES))[0].good == 1
+    assert refusals(upload(PART_BYTES + 1))[0].bad == 1
+    assert refusals(upload(PART_BYTES * 2))[0].bad == 1
 
 
 @pytest.mark.parametrize("length", [MAX_FILE_LINE - 1, MAX_FILE_LINE, MAX_FILE_LINE + 1, MAX_FILE_LINE * 3 + 7])
@@ -155,7 +156,7 @@ def test_batches_are_bounded_in_bytes_whatever_a_path_leads_to(tmp_path: Path) -
     found = list(batches(fit_jobs(io.BytesIO(data), refusals(data)[0], ALL)))
     assert sum(map(len, found)) == 10
     assert all(sum(one.size for one in batch) <= BATCH_BYTES for batch in found)
-    assert max(map(len, found)) * MAX_BYTES <= BATCH_BYTES
+    assert max(map(len, found)) * PART_BYTES <= BATCH_BYTES
 
 
 def test_a_pipe_is_spooled_so_that_it_can_be_read_twice(tmp_path: Path) -> None:

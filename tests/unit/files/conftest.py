@@ -46,3 +46,9 @@ def upload(save: Save) -> Iterator[Inspect]:
 def samples() -> Path:
     """Files that are easier kept than made: a true .xls, a workbook with a password."""
     return Path(__file__).parent / "nasty"
+
+
+@pytest.fixture(scope="session")
+def samples_xls(samples: Path) -> bytes:
+    """Content of a true .xls."""
+    return (samples / "good.xls").read_bytes()

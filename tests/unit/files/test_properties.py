@@ -88,9 +88,8 @@ def test_csv_parts_are_the_original_records_byte_for_byte(
     assert found == [file.records[row - 1].rstrip(b"\r\n") for row in wanted]
 
 
-moments = st.datetimes(dt.datetime(1950, 1, 1), dt.datetime(2100, 1, 1)).map(
-    lambda moment: moment.replace(microsecond=0)
-)
+EARLIEST, LATEST = (dt.datetime.fromisoformat(day) for day in ("1950-01-01", "2100-01-01"))
+moments = st.datetimes(EARLIEST, LATEST).map(lambda moment: moment.replace(microsecond=0))
 values = st.one_of(
     st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=8),
     st.integers(-(10**15), 10**15),

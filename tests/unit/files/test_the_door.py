@@ -112,12 +112,12 @@ def test_writing_a_workbook_without_its_library_names_the_extra(monkeypatch: pyt
 
 
 def test_refused_files_are_closed_again(save: Save) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for name, (content, _) in NASTY.items():
         if len(content) < 100_000:
             with pytest.raises(InvalidJob):
                 inspect(save(name, content))
-    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
 
 
 def test_importing_the_file_side_imports_no_library_of_its_extra() -> None:

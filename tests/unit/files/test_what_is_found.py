@@ -113,7 +113,7 @@ def test_an_old_workbook_is_read_and_written_as_a_new_one(samples: Path, upload:
     assert split(found)[0].name.endswith(".xlsx")
     assert grid(only_part(found)) == [
         ["Email", "Score", "When"],
-        ["joe@example.com", 9, dt.datetime(2024, 1, 2, 3, 4, 5)],
+        ["joe@example.com", 9, dt.datetime.fromisoformat("2024-01-02T03:04:05")],
         ["zoë@example.com", 10.5, dt.date(2024, 1, 3)],
     ]
 
@@ -131,6 +131,13 @@ def test_formulas_go_out_as_their_values(upload: Inspect) -> None:
     found = upload("a.xlsx", sheet(HEADED + row))
     assert found.notes == ("formulas are sent as the values they were last calculated to",)
     assert found.rows == 1
+
+
+def test_cells_with_an_error_go_out_empty_and_are_said(upload: Inspect) -> None:
+    row = '<row r="2"><c r="A2" t="e"><v>#N/A</v></c><c r="B2"><v>2</v></c></row>'
+    found = upload("a.xlsx", sheet(HEADED + row))
+    assert found.notes == ("cells with an error (#N/A and the like) are sent empty",)
+    assert grid(only_part(found)) == [["Email", "Score"], ["", 2]]
 
 
 def test_the_first_visible_sheet_is_the_one(upload: Inspect) -> None:

@@ -197,7 +197,7 @@ def test_server_trouble_at_the_probe_of_another_hold_is_no_probe_of_the_breaker(
         ("record", "retry", Parked(2 * S, "lost_answer")),
         ("personal_link", "retry", Parked(2 * S, "lost_answer")),
         ("close_loop", "retry", Parked(2 * S, "lost_answer")),
-        ("file", "retry", Parked(2 * S, "lost_answer")),
+        ("file", "retry", Parked(2 * S, "lost_answer", Phase.LOOKUP)),
         ("file_delete", "retry", Parked(2 * S, "lost_answer")),
         ("response", "retry", Parked(2 * S, "lost_answer")),
         *((kind, "hold", Unknown("answer lost")) for kind in HANDLERS),
@@ -211,6 +211,12 @@ def test_a_lost_answer_is_sent_again_or_left_to_a_person(
     assert decision.streak.name == "server"
 
 
+def test_a_file_that_was_taken_is_followed_until_it_is_processed(decided: Decide) -> None:
+    decision = decided(V.DELIVERED, "file")
+    assert decision.transition == Parked(60 * S, "processing", Phase.PROCESSING)
+    assert decision.ends_streaks == ("server",)
+
+
 def test_by_default_only_a_response_is_left_to_a_person(decided: Decide) -> None:
     unknown = {kind for kind in HANDLERS if isinstance(decided(V.LOST_ANSWER, kind).transition, Unknown)}
     assert unknown == {"response"}
@@ -220,7 +226,7 @@ def test_a_breakers_probe_that_lost_its_answer_is_not_put_back_where_that_could_
     held = decided(V.LOST_ANSWER, "response", probe="")
     assert (held.transition, held.counted) == (Unknown("answer lost"), False)
     file = decided(V.LOST_ANSWER, "file", probe="")
-    assert (file.transition, file.counted) == (Parked(2 * S, "lost_answer"), False)
+    assert (file.transition, file.counted) == (Parked(2 * S, "lost_answer", Phase.LOOKUP), False)
     assert held.hold.verdict is file.hold.verdict is V.SERVER_ERROR
 
 

@@ -1,0 +1,207 @@
+"""Uploads: a file of any length, checked, split into legal parts, enqueued as one file set, and followed as one.
+
+`plan` answers what would happen, `upload` makes it happen; both say when each part will start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.errors import InvalidJob, JobNotFound, Problem
+from gaugepost.files import Part, PartPlan, Upload, content, inspect, rejects, split
+from gaugepost.jobs import File, FileDelete, FileResult
+from gaugepost.jobs.file import Stored
+from gaugepost.ledger import Entry, FileSet
+from gaugepost.ledger.intake import new_job_id
+from gaugepost.ledger.sets import new_set_id
+from gaugepost.states import ENDED, JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from gaugepost.client import Producer, Receipt
+    from gaugepost.jobs.file import Family
+    from gaugepost.ledger import JobView, Ledger
+    from gaugepost.regions import Region
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPart:
+    """One part and when it will start (`due`, Unix ms; None while the lane is held by a person)."""
+
+    plan: PartPlan
+    due: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetView:
+    """A file set as it stands: its parts' jobs, in order (None: forgotten)."""
+
+    files: FileSet
+    parts: tuple[JobView | None, ...]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many parts are in each state."""
+        states = [str(part.state) if part else "forgotten" for part in self.parts]
+        return {state: states.count(state) for state in dict.fromkeys(states)}
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether nothing more happens to any part by itself."""
+        return all(part is None or part.state in ENDED for part in self.parts)
+
+    def result(self) -> FileResult:
+        """Add up the results of the parts that have one."""
+        found = [FileResult.model_validate(part.result) for part in self.parts if part and part.result]
+        return FileResult(
+            total=_sum(one.total for one in found),
+            successful=_sum(one.successful for one in found),
+            unsuccessful=_sum(one.unsuccessful for one in found),
+            messages=tuple(message for one in found for message in one.messages),
+            rejected=tuple(row for one in found for row in one.rejected),
+        )
+
+    def uploads(self) -> list[int]:
+        """Return CustomerGauge's ids of the uploads that are known: what an undo deletes."""
+        results = (FileResult.model_validate(part.result) for part in self.parts if part and part.result)
+        return [one.upload_id for one in results if one.upload_id is not None]
+
+
+def _sum(numbers: Iterator[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
+
+
+class Uploads:
+    """Uploads of one producer."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+
+    def forecast(
+        self, region: Region, files: int, family: Family = "transactional", *, first: bool = False
+    ) -> list[int | None]:
+        """Return when each of `files` more files would start (Unix ms; None: a person holds the region)."""
+        ledger = self._producer.ledger(region)
+        lane = ledger.upload_lane(_lane(ledger, family))
+        return (replace(lane, ahead=0) if first else lane).starts(files)
+
+    def plan(
+        self, path: Path, region: Region, family: Family, *, first: bool = False
+    ) -> tuple[Upload, list[PlannedPart]]:
+        """Check and split a file, and forecast its parts; nothing is stored. Raises InvalidJob.
+
+        Close the upload it gives, or use it in a `with` statement.
+        """
+        upload = inspect(path)
+        try:
+            plans = split(upload)
+            starts = self.forecast(region, len(plans), family, first=first)
+        except BaseException:
+            upload.close()
+            raise
+        return upload, [PlannedPart(plan, due) for plan, due in zip(plans, starts, strict=True)]
+
+    def upload(
+        self,
+        upload: Upload,
+        parts: Sequence[PlannedPart],
+        region: Region,
+        family: Family,
+        *,
+        again: bool = False,
+        first: bool = False,
+        source: str | None = None,
+        progress: Callable[[], None] = lambda: None,
+    ) -> FileSet:
+        """Enqueue the parts as one file set, all or none. Raises InvalidJob if it was uploaded before, BacklogFull."""
+        ledger = self._producer.ledger(region)
+        set_id = new_set_id()
+        entries = [_entry(set_id, upload, part.plan, region, family, source) for part in parts]
+        ids = [entry.id for entry in entries]
+        files = FileSet(set_id, region, family, upload.filename, upload.sha256, upload.rows, tuple(ids))
+        accepted = ""
+        try:
+            for entry, part in zip(entries, parts, strict=True):
+                ledger.stage(entry.id, content(upload, part.plan))
+                progress()
+            accepted = ledger.enqueue_set(files, entries, again=again, first=first)
+        finally:
+            if accepted != set_id:
+                ledger.unstage(ids)
+        if accepted != set_id:
+            told = f"was uploaded in the last 30 days as {accepted}; say so if you want it again (--again)"
+            raise InvalidJob([Problem("content", told)])
+        return files
+
+    def view(self, set_id: str) -> SetView:
+        """Return a file set as it stands. Raises JobNotFound."""
+        ledger, files = self._find(set_id)
+        return SetView(files, tuple(ledger.read(files.parts)))
+
+    def _find(self, set_id: str) -> tuple[Ledger, FileSet]:
+        for region in self._producer.settings.regions:
+            ledger = self._producer.ledger(region)
+            files = ledger.file_set(set_id)
+            if files is not None:
+                return ledger, files
+        raise JobNotFound(f"no file set {set_id}")
+
+    def cancel(self, set_id: str) -> int:
+        """Cancel the parts that have not been sent; return how many."""
+        ledger, files = self._find(set_id)
+        return sum(done for _, done in ledger.cancel(files.parts))
+
+    def rejects(self, set_id: str) -> bytes:
+        """Return the rejected rows as one file with its header, to mend and send again.
+
+        Raises InvalidJob: no row was rejected, or the contents are not kept any more (RETENTION_CONTENT).
+        """
+        ledger, files = self._find(set_id)
+        view = SetView(files, tuple(ledger.read(files.parts)))
+        rows = view.result().rejected
+        if not rows:
+            raise InvalidJob([Problem("", "no row of this set is known to be rejected")])
+        return rejects(list(_parts_with(ledger, view)), rows)
+
+    def undo(self, set_id: str) -> list[Receipt[Any]]:
+        """Cancel what was not sent and enqueue the deletion, at CustomerGauge, of what was. It destroys responses."""
+        self.cancel(set_id)
+        view = self.view(set_id)
+        region = self._find(set_id)[0].region
+        return [self._producer.enqueue(FileDelete(region=region, upload_id=upload)) for upload in view.uploads()]
+
+
+def _lane(ledger: Ledger, family: str) -> str:
+    lanes = ledger.upload_lanes()
+    return lanes[0] if len(lanes) == 1 else f"files:{family}"
+
+
+def _entry(set_id: str, upload: Upload, plan: PartPlan, region: Region, family: Family, source: str | None) -> Entry:
+    stored = Stored(
+        sha256=plan.sha256,
+        size=plan.bytes,
+        rows=plan.rows,
+        name=plan.name,
+        first_row=plan.first_row,
+        set=set_id,
+        part=plan.number,
+        of=plan.of,
+    )
+    filename = upload.filename if len(upload.filename) <= 128 else plan.name  # noqa: PLR2004 - File.filename's own limit
+    return Entry(new_job_id(), File(region=region, family=family, filename=filename, stored=stored, source=source))
+
+
+def _parts_with(ledger: Ledger, view: SetView) -> Iterator[Part]:
+    """Give the contents of the parts that had a row rejected."""
+    for job_id, part in zip(view.files.parts, view.parts, strict=True):
+        if part is None or part.state is not JobState.DELIVERED or not (part.result or {}).get("rejected"):
+            continue
+        text = ledger.content(job_id)
+        if text is None:
+            raise InvalidJob([Problem("", "the contents of this set are not kept any more (RETENTION_CONTENT)")])
+        stored = Stored.model_validate(part.job["stored"])
+        kind = stored.name.rpartition(".")[2].lower()
+        yield Part("csv" if kind == "csv" else "xml" if kind == "xml" else "xlsx", text, stored.first_row)
