@@ -177,8 +177,12 @@ def _check_zip(file: IO[bytes]) -> dict[str, bool]:
             raise Refused(PASSWORD)
         unpacked = sum(entry.file_size for entry in entries)
         packed = sum(entry.compress_size for entry in entries)
-        if unpacked > UNPACKED or (unpacked > SMALL and unpacked > RATIO * packed):
+        if unpacked > SMALL and unpacked > RATIO * packed:
             raise Refused(f"it unpacks to {unpacked:,} bytes, which no honest workbook of its size does")
+        if unpacked > UNPACKED:
+            raise Refused(
+                f"it unpacks to {unpacked:,} bytes, expected at most {UNPACKED:,}: save its first sheet as CSV"
+            )
         names = {entry.filename for entry in entries}
         if "xl/workbook.xml" not in {name.lower() for name in names}:
             raise Refused("it is a zip archive but no .xlsx workbook")

@@ -58,7 +58,7 @@ class FileSet:
 def enqueue_set(
     intake: Intake, files: FileSet, entries: Sequence[Entry], *, lane: str, again: bool, first: bool
 ) -> Call[str]:
-    """Accept the parts, whose contents are staged; gives the id of the set that has this content (another's: refused)."""
+    """Accept staged parts; gives the id of the set that has this content (not this one: refused)."""
     digest = upload_digest(files.family, files.sha256)
     args: list[Argument] = [*intake.limits, files.id, files.to_json(), digest, DIGEST_MS]
     args += ["1" if again else "", lane, "1" if first else "", intake.bell()]

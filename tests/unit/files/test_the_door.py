@@ -4,6 +4,7 @@ import builtins
 import os
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,19 @@ def test_a_file_over_200_mb_is_refused_before_it_is_read(tmp_path: Path) -> None
     with pytest.raises(InvalidJob, match="at most 200,000,000 bytes, it has 200,000,001"):
         inspect(path)
     assert time.monotonic() - began < 0.5
+
+
+def test_a_workbook_that_unpacks_too_far_is_refused_with_advice(tmp_path: Path) -> None:
+    path = tmp_path / "honest.xlsx"
+    piece = (os.urandom(64) + bytes(4000)) * 250
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("xl/workbook.xml", "w", force_zip64=True) as entry,
+    ):
+        for _ in range(510):
+            entry.write(piece)
+    with pytest.raises(InvalidJob, match="expected at most 500,000,000: save its first sheet as CSV"):
+        inspect(path)
 
 
 def test_more_records_than_anybody_could_send_are_refused(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gaugepost.transitions import Attempt, Dead, Delivered, Held, HoldSpec, Parked, Requeued, Streak, Unknown
+from gaugepost.transitions import Attempt, Dead, Delivered, Held, HoldSpec, Parked, Phase, Requeued, Streak, Unknown
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_tasks.messages import Judgement
