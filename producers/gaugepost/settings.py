@@ -122,6 +122,9 @@ class Settings(BaseSettings):
         BeforeValidator(_schedule),
         Field(min_length=1, description="waits between two looks at an upload's statistics; the last one repeats"),
     ] = (60.0, 120.0, 300.0, 600.0)
+    record_number_base: Annotated[
+        int, Field(ge=0, le=2, description="what CustomerGauge calls the first record of a file in its row messages")
+    ] = 2
     transactional_path: Annotated[
         str, Field(pattern="^/", description="path of this family's upload and statistics")
     ] = "/v4.1/file/transactional.json"

@@ -30,10 +30,14 @@ _REASONS = {Phase.LOOKUP: Verdict.LOST_ANSWER.value, Phase.PROCESSING: Phase.PRO
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Which rows of the user's file a part has: the number of its first one (from 1), and how many."""
+    """Which rows of the user's file a part has: the number of its first one (from 1), and how many.
+
+    `base` is what CustomerGauge calls the first record of a file: both documented samples begin at 2.
+    """
 
     first: int
     count: int
+    base: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def result(upload: Upload, rows: Rows) -> dict[str, Any]:
 
     `messages` are `Record 2017: reason`; `rejected` are the numbers in them that are sure.
     """
-    told = read_messages(upload.messages, rows.count, rows.first)
+    told = read_messages(upload.messages, rows.count, rows.first, record_number_base=rows.base)
     messages = [one.text if one.row is None else f"Record {one.row}: {one.text}" for one in told]
     rejected = sorted({one.row for one in told if one.row is not None})
     return upload.result() | {"messages": messages, "rejected": rejected, "upload_id": upload.id}

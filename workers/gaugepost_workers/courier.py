@@ -64,6 +64,7 @@ class Courier:
         self._http = http
         self._schedules = settings.backoff
         self._poll = settings.upload_poll
+        self._base = settings.record_number_base
         self._region = ledger.region
         self._endpoints = Endpoints.of(
             ledger.region,
@@ -143,7 +144,8 @@ class Courier:
         found = upload_statistics.find(listed or (), job.upload_name)
         looks = len(claimed.history.checks())
         look = Look(claimed.phase, listed is not None, found, looks, sent_s_ago, random.random(), self._poll)  # noqa: S311
-        rows = Rows(job.stored.first_row, job.stored.rows) if job.stored else Rows(1, 0)
+        stored = job.stored
+        rows = Rows(stored.first_row, stored.rows, self._base) if stored else Rows(1, 0)
         check = Check(at, answer.status, found is not None, found is not None and found.processed)
         return Settlement(claimed, follow(look, rows), check=check)
 

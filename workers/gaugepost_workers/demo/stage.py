@@ -198,7 +198,7 @@ def credentials(region: str) -> dict[str, str]:
 
 
 def _values(redis_url: str, simulator_url: str) -> dict[str, str]:
-    values = {"REDIS_URL": redis_url, "UPLOAD_INTERVAL": str(UPLOAD_INTERVAL_S)}
+    values = {"REDIS_URL": redis_url, "UPLOAD_INTERVAL": str(UPLOAD_INTERVAL_S), "UPLOAD_POLL": "0.5s"}
     values |= {f"{api.upper()}_URL": f"{simulator_url}/{api}/{{region}}" for api in ("auth", "imports", "api")}
     for region in Region:
         values |= {f"{region.upper()}_{name.upper()}": value for name, value in credentials(region).items()}
