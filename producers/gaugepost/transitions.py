@@ -112,13 +112,15 @@ class HoldSpec:
 
     `scope`: "" is the whole region, `configuration:<reference>` one mapping, `credentials:<oauth|api_key>` the
     kinds that need these. `probe_ms`: waits before the first, second, … probe; the last one repeats.
-    `verdict` is what it is about: a probe that ends in another verdict lifts it.
+    `verdict` is what it is about: a probe that ends in another verdict lifts it. A job that it has kept for
+    `give_up_ms` is dead.
     """
 
     scope: str
     reason: str
     verdict: Verdict
     probe_ms: tuple[int, ...]
+    give_up_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

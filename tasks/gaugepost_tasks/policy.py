@@ -155,7 +155,7 @@ def _step(verdict: Verdict, attempts: Sequence[Attempt]) -> int:
 
 
 def _mapping_hold(verdict: Verdict, facts: Facts) -> HoldSpec:
-    return HoldSpec(facts.mapping_scope, verdict.value, verdict, probes_ms("mapping", facts.rand))
+    return HoldSpec(facts.mapping_scope, verdict.value, verdict, probes_ms("mapping", facts.rand), GIVE_UP_MS)
 
 
 def _mapping_fault(verdict: Verdict, facts: Facts) -> Decision:

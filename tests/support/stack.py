@@ -94,7 +94,8 @@ class Stack:
         self.sim.stop()
 
     def _own(self) -> dict[str, str]:
-        given = {"GAUGEPOST_REDIS_URL": self.redis.url, "GAUGEPOST_UPLOAD_INTERVAL": "1", "GAUGEPOST_UPLOAD_POLL": "0.5s"}
+        given = {"GAUGEPOST_REDIS_URL": self.redis.url}
+        given |= {"GAUGEPOST_UPLOAD_INTERVAL": "1", "GAUGEPOST_UPLOAD_POLL": "0.5s"}
         return self._credentials | given | self._more
 
     @property

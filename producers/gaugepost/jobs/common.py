@@ -119,7 +119,7 @@ Configuration = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^
 """The reference of an inbound mapping, usually a UUID."""
 
 
-class JobBase(BaseModel, frozen=True, extra="forbid"):
+class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
     """One typed request to deliver one thing to CustomerGauge."""
 
     kind: str

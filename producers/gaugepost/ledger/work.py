@@ -116,7 +116,8 @@ class Settlement:
 
 
 def _hold(spec: HoldSpec) -> dict[str, Any]:
-    return {"scope": spec.scope, "reason": spec.reason, "verdict": spec.verdict, "probe_ms": spec.probe_ms}
+    told = {"scope": spec.scope, "reason": spec.reason, "verdict": spec.verdict, "probe_ms": spec.probe_ms}
+    return told if spec.give_up_ms is None else told | {"give_up_ms": spec.give_up_ms}
 
 
 def _transition(decision: Decision) -> dict[str, Any]:  # noqa: PLR0911 - a case a transition

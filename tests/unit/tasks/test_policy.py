@@ -95,11 +95,11 @@ def test_a_mapping_fault_holds_its_configuration_and_the_job_for_two_days(decide
     decision = decided(verdict, probe=MAPPING)
     assert decision.transition == Held(MAPPING, verdict, 48 * H)
     assert decision.counted is False
-    assert decision.hold == HoldSpec(MAPPING, verdict, verdict, (5 * M, 30 * M, 2 * H, 6 * H))
+    assert decision.hold == HoldSpec(MAPPING, verdict, verdict, (5 * M, 30 * M, 2 * H, 6 * H), GIVE_UP_MS)
 
 
 def test_a_drifted_mapping_is_backed_off_and_five_in_a_row_hold_it(decided: Decide) -> None:
-    hold = HoldSpec(MAPPING, "mapping_drift", V.MAPPING_DRIFT, (5 * M, 30 * M, 2 * H, 6 * H))
+    hold = HoldSpec(MAPPING, "mapping_drift", V.MAPPING_DRIFT, (5 * M, 30 * M, 2 * H, 6 * H), GIVE_UP_MS)
     waits = []
     for n in range(4):
         decision = decided(V.MAPPING_DRIFT, attempts=attempts(*[V.MAPPING_DRIFT] * n))
