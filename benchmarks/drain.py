@@ -18,10 +18,9 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from gaugepost import Record, Region
 from support.stack import Stack
 from support.wait import wait_until
-
-from gaugepost import Record, Region
 
 THREADS = 16
 
