@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from gaugepost.errors import InvalidJob, JobNotFound, Problem
 from gaugepost.files import Part, PartPlan, Upload, content, inspect, rejects, split
 from gaugepost.jobs import File, FileDelete, FileResult
+from gaugepost.jobs.common import refusal
 from gaugepost.jobs.file import Stored
 from gaugepost.ledger import Entry, FileSet
 from gaugepost.ledger.intake import new_job_id
@@ -63,10 +67,28 @@ class SetView:
             rejected=tuple(row for one in found for row in one.rejected),
         )
 
+    def unsent(self) -> list[JobView]:
+        """Return the parts that can still be cancelled: not one that CustomerGauge has, or may have."""
+        return [part for part in self.parts if part and part.state in _CANCELLABLE and not was_sent(part)]
+
     def uploads(self) -> list[int]:
         """Return CustomerGauge's ids of the uploads that are known: what an undo deletes."""
         results = (FileResult.model_validate(part.result) for part in self.parts if part and part.result)
         return [one.upload_id for one in results if one.upload_id is not None]
+
+
+_CANCELLABLE = frozenset({JobState.QUEUED, JobState.WAITING, JobState.PARKED})
+_AFTER_SENDING = frozenset({"processing", "lost_answer"})
+
+
+def was_sent(part: JobView) -> bool:
+    """Tell whether a file that has not ended was sent, or may have been: its upload is followed, or looked for.
+
+    A file that was not sent waits in its lane, so a queued one waits for a look at the statistics.
+    """
+    if part.state is JobState.PARKED:
+        return part.reason in _AFTER_SENDING
+    return part.state in {JobState.QUEUED, JobState.UNKNOWN}
 
 
 def _sum(numbers: Iterator[int | None]) -> int | None:
@@ -149,10 +171,11 @@ class Uploads:
                 return ledger, files
         raise JobNotFound(f"no file set {set_id}")
 
-    def cancel(self, set_id: str) -> int:
-        """Cancel the parts that have not been sent; return how many."""
+    def cancel(self, set_id: str, by: str = "") -> int:
+        """Cancel the parts that have not been sent; return how many. One that was sent is followed to its end."""
         ledger, files = self._find(set_id)
-        return sum(done for _, done in ledger.cancel(files.parts))
+        unsent = SetView(files, tuple(ledger.read(files.parts))).unsent()
+        return sum(done for _, done in ledger.cancel([part.id for part in unsent], by)) if unsent else 0
 
     def rejects(self, set_id: str) -> bytes:
         """Return the rejected rows as one file with its header, to mend and send again.
@@ -166,17 +189,28 @@ class Uploads:
             raise InvalidJob([Problem("", "no row of this set is known to be rejected")])
         return rejects(list(_parts_with(ledger, view)), rows)
 
-    def undo(self, set_id: str) -> list[Receipt[Any]]:
-        """Cancel what was not sent and enqueue the deletion, at CustomerGauge, of what was. It destroys responses."""
-        self.cancel(set_id)
+    def undo(self, set_id: str, by: str = "") -> list[Receipt[Any]]:
+        """Cancel what was not sent and enqueue the deletion, at CustomerGauge, of what was. It destroys responses.
+
+        A second call gives the same deletions: nothing is deleted twice.
+        """
+        self.cancel(set_id, by)
         view = self.view(set_id)
         region = self._find(set_id)[0].region
-        return [self._producer.enqueue(FileDelete(region=region, upload_id=upload)) for upload in view.uploads()]
+        return [
+            self._producer.enqueue(
+                FileDelete(region=region, upload_id=upload), idempotency_key=f"undo:{set_id}:{upload}"
+            )
+            for upload in view.uploads()
+        ]
 
 
 def _lane(ledger: Ledger, family: str) -> str:
     lanes = ledger.upload_lanes()
     return lanes[0] if len(lanes) == 1 else f"files:{family}"
+
+
+_NAME = re.compile(r"[^/\\\x00-\x1f\"]{1,128}")  # what File.filename takes
 
 
 def _entry(set_id: str, upload: Upload, plan: PartPlan, region: Region, family: Family, source: str | None) -> Entry:
@@ -190,8 +224,12 @@ def _entry(set_id: str, upload: Upload, plan: PartPlan, region: Region, family: 
         part=plan.number,
         of=plan.of,
     )
-    filename = upload.filename if len(upload.filename) <= 128 else plan.name  # noqa: PLR2004 - File.filename's own limit
-    return Entry(new_job_id(), File(region=region, family=family, filename=filename, stored=stored, source=source))
+    filename = upload.filename if _NAME.fullmatch(upload.filename) else plan.name
+    told = {"region": region, "family": family, "filename": filename, "stored": stored, "source": source}
+    try:
+        return Entry(new_job_id(), File.model_validate(told))
+    except ValidationError as error:
+        raise refusal(error) from None
 
 
 def _parts_with(ledger: Ledger, view: SetView) -> Iterator[Part]:

@@ -404,11 +404,22 @@ def marked_file(bench: Bench) -> Claimed:
     return claimed
 
 
-def test_a_repeated_mark_takes_no_second_slot(bench: Bench) -> None:
+def test_a_repeated_mark_moves_its_slot_on_since_only_now_the_first_byte_goes_out(bench: Bench) -> None:
     claimed = marked_file(bench)
     bench.clock.go(5000)
     assert bench.ledger.mark(claimed) == (1, 0)
-    assert int(bench.client.get("gp:{eu}:slot")) == NOON
+    assert int(bench.client.get("gp:{eu}:slot")) == NOON + 5000
+
+
+def test_a_repeated_mark_that_comes_when_another_file_has_the_slot_is_refused(client: redis.Redis) -> None:
+    bench = Bench(client, upload_interval=1, api_url="http://127.0.0.1")
+    claimed = marked_file(bench)
+    bench.clock.go(1000)
+    [second] = bench.claim()
+    assert bench.ledger.mark(second) == (1, 0)
+    bench.clock.go(200)
+    assert bench.ledger.mark(claimed) == (0, 800)
+    assert bench.ledger.mark(second) == (1, 0)
 
 
 def test_a_file_sent_again_waits_for_another_slot(bench: Bench) -> None:

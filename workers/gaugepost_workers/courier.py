@@ -17,7 +17,7 @@ import structlog
 from gaugepost.errors import StoreError
 from gaugepost.jobs import File
 from gaugepost.ledger import Settlement
-from gaugepost.transitions import Attempt, Check, Dead, Decision, Requeued
+from gaugepost.transitions import Attempt, Check, Dead, Decision, Phase, Requeued
 from gaugepost.verdict import Verdict
 from gaugepost_tasks import upload_statistics
 from gaugepost_tasks.backoff import UPLOAD_POLL
@@ -142,7 +142,7 @@ class Courier:
         answer = self._http.exchange(request, credential_header(request.auth, self._api_key or ""))
         listed = upload_statistics.read(answer)
         found = upload_statistics.find(listed or (), job.upload_name)
-        looks = len(claimed.history.checks())
+        looks = _looks(claimed)
         look = Look(claimed.phase, listed is not None, found, looks, sent_s_ago, random.random(), self._poll)  # noqa: S311
         stored = job.stored
         rows = Rows(stored.first_row, stored.rows, self._base) if stored else Rows(1, 0)
@@ -210,6 +210,17 @@ class Courier:
                 ms=attempt.ms,
             )
         return Settlement(claimed, decision, attempts)
+
+
+def _looks(claimed: Claimed) -> int:
+    """Count the looks since the last sending; while it is not known to be there, only those that were answered."""
+    looks = 0
+    for entry in claimed.history.entries:
+        if entry["event"] == "attempt":
+            looks = 0
+        elif entry["event"] == "check":
+            looks += claimed.phase is not Phase.LOOKUP or entry["status"] == 200  # noqa: PLR2004 - HTTP's
+    return looks
 
 
 def _ever_lost(claimed: Claimed) -> bool:

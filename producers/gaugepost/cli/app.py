@@ -39,9 +39,11 @@ _PARTS = "The parts"
 
 COMMANDS: dict[str, Command] = {
     "enqueue": Command("gaugepost.cli.enqueue:enqueue", "Queue jobs from a file of JSON lines, or from stdin."),
-    "job": Command("gaugepost.cli.job:job", "Show everything about one job."),
+    "upload": Command("gaugepost.cli.upload:upload", "Queue a file of any length, in legal parts."),
+    "uploads": Command("gaugepost.cli.uploads:app", "Show the upload lanes; rejects and undo of one upload."),
+    "job": Command("gaugepost.cli.job:job", "Show everything about one job, or one upload."),
     "jobs": Command("gaugepost.cli.jobs:jobs", "List jobs, by state and more."),
-    "cancel": Command("gaugepost.cli.cancel:cancel", "Cancel jobs that have not been sent."),
+    "cancel": Command("gaugepost.cli.cancel:cancel", "Cancel jobs, or the rest of an upload, before they are sent."),
     "schema": Command("gaugepost.cli.schema:schema", "Print the JSON Schema of every job."),
     "status": Command(
         "gaugepost.cli.status:status", "Show each region: what waits, why, and for how long.", panel="Operation"
@@ -72,14 +74,21 @@ def _missing(error: ModuleNotFoundError, name: str) -> Failure:
     return Failure(Exit.USAGE, f"gaugepost {name} needs more: pip install 'gaugepost[{COMMANDS[name].extra}]'")
 
 
-def load(name: str) -> TyperCommand:
-    """Import one command's function and make a command of it. Raises Failure if its extra is not installed."""
+def load(name: str) -> TyperCommand | TyperGroup:
+    """Import one command's function, or its group, and make a command of it.
+
+    Raises Failure if its extra is not installed.
+    """
     command = COMMANDS[name]
     module, _, attribute = command.target.partition(":")
     try:
-        function: Callable[..., Any] = getattr(import_module(module), attribute)
+        function: Callable[..., Any] | typer.Typer = getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
         raise _missing(error, name) from None
+    if isinstance(function, typer.Typer):
+        group = cast("TyperGroup", typer.main.get_command(function))
+        group.name = name
+        return group
     settings = {"ignore_unknown_options": True, "allow_extra_args": True} if command.passes_on else None
     alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
     alone.command(name, context_settings=settings)(function)

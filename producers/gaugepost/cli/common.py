@@ -49,6 +49,15 @@ class Kind(StrEnum):
     FILE_DELETE = "file_delete"
 
 
+class FamilyName(StrEnum):
+    """The families of files, as choices of an option."""
+
+    TRANSACTIONAL = "transactional"
+    CONTACT = "contact"
+    HISTORICAL = "historical"
+    ACTIVITY = "activity"
+
+
 class Failure(Exception):  # noqa: N818 - it is how a command ends, not what went wrong
     """Ends a command with a message on stderr and an exit code."""
 
@@ -118,6 +127,13 @@ def open_producer() -> Producer:
     return Producer(settings)
 
 
+def served(settings: Settings, region: Region) -> Region:
+    """Return a region that is served. Raises Failure for another."""
+    if region not in settings.regions:
+        raise Failure(Exit.USAGE, f"--region: {region} is not one of GAUGEPOST_REGIONS ({', '.join(settings.regions)})")
+    return region
+
+
 class Cells:
     """The regions that a command asks, one after another.
 
@@ -127,9 +143,7 @@ class Cells:
 
     def __init__(self, producer: Producer, only: Region | None = None, *, told: bool = True) -> None:
         regions = producer.settings.regions
-        if only is not None and only not in regions:
-            raise Failure(Exit.USAGE, f"--region: {only} is not one of GAUGEPOST_REGIONS ({', '.join(regions)})")
-        self.regions = (only,) if only else regions
+        self.regions = (served(producer.settings, only),) if only else regions
         self._told = told
         self.down: dict[Region, StoreUnreachable] = {}
         self._producer = producer
@@ -180,13 +194,14 @@ def console() -> Console:
     return Console(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
 
 
-def clock(ms: float | None, *, now: datetime | None = None) -> str:
+def clock(ms: float | None, *, now: datetime | None = None, seconds: bool = True) -> str:
     """Write a time for people: local, with the day unless it is today."""
     if ms is None:
         return ""
     moment, today = datetime.fromtimestamp(ms / 1000, UTC).astimezone(), now or datetime.now(UTC)
     same_day = moment.date() == today.astimezone().date()
-    return moment.strftime("%H:%M:%S" if same_day else "%d %b %H:%M")
+    today_form = "%H:%M:%S" if seconds else "%H:%M"
+    return moment.strftime(today_form if same_day else "%d %b %H:%M")
 
 
 def clock_of(text: str | None) -> str:
@@ -205,3 +220,34 @@ def age(seconds: float | None) -> str:
         if number or parts or unit == "s":
             parts.append(f"{number}{unit}")
     return " ".join(parts[:2])
+
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def span(seconds: float) -> str:
+    """Write a length of time for people, in its two largest units that are not nothing: `1 h 20 min`."""
+    rest, parts = round(seconds), []
+    for unit, length in _UNITS:
+        number, rest = divmod(rest, length)
+        parts.append(f"{number} {unit}" if number else "")
+    first = next((place for place, part in enumerate(parts) if part), len(parts) - 1)
+    return " ".join(filter(None, parts[first : first + 2])) or "0 s"
+
+_ROUGH_S = 600.0
+
+
+def wait(due: float, now: float) -> str:
+    """Write how long it is to a later time (both Unix ms): `in 1 h 20 min`, seconds only in the last ten minutes."""
+    seconds = (due - now) / 1000
+    if seconds < 1:
+        return "now"
+    return f"in {span(seconds if seconds < _ROUGH_S else round(seconds / 60) * 60)}"
+
+
+def size(number: int) -> str:
+    """Write a number of bytes for people, as CustomerGauge's limit of 2,000,000 is meant: 1 MB is 1,000,000."""
+    for unit, length in (("MB", 1_000_000), ("kB", 1_000)):
+        if number >= length:
+            return f"{number / length:,.1f} {unit}"
+    return f"{number} B"

@@ -116,12 +116,12 @@ class File(JobBase, frozen=True):
 
     def _load(self, path: Path) -> tuple[File, bytes]:
         with inspect(path) as upload:
-            plans = split(upload)
-            if len(plans) > 1:
+            plan, *more = split(upload)
+            if more:
                 told = f"expected at most {PART_ROWS:,} rows and {PART_BYTES:,} bytes; `gaugepost upload` splits it"
                 raise InvalidJob([Problem("content", told)])
-            sent = content(upload, plans[0])
-        stored = Stored(sha256=plans[0].sha256, size=len(sent), rows=plans[0].rows, name=plans[0].name)
+            sent = content(upload, plan)
+        stored = Stored(sha256=plan.sha256, size=len(sent), rows=plan.rows, name=plan.name)
         update = {"filename": self.filename or path.name, "content_base64": None, "path": None, "stored": stored}
         return self.model_copy(update=update), sent
 

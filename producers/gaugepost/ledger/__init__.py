@@ -9,11 +9,12 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from gaugepost.jobs import File
 from gaugepost.keys import Keys
 from gaugepost.ledger.intake import Accepted, Entry, Intake
 from gaugepost.ledger.listing import Listing
 from gaugepost.ledger.scripts import Runner, our_errors
-from gaugepost.ledger.sets import STAGED_MS, FileSet, enqueue_set
+from gaugepost.ledger.sets import STAGED_MS, FileSet, enqueue_set, unstage
 from gaugepost.ledger.views import Hold, JobView, read_holds
 from gaugepost.ledger.work import SWEPT_AT_ONCE, Claimed, Lost, Parcel, Settlement, SharedToken, Work
 
@@ -115,9 +116,8 @@ class Ledger:
             self._client.set(self.keys.of("content:", job_id), zlib.compress(content), px=STAGED_MS)
 
     def unstage(self, ids: Sequence[str]) -> None:
-        """Take staged contents away: their set was refused."""
-        with our_errors():
-            self._client.delete(*(self.keys.of("content:", job_id) for job_id in ids))
+        """Take staged contents away: their set was refused, or its answer was lost; what was accepted stays."""
+        self._run(unstage(self.intake, ids))
 
     def enqueue_set(self, files: FileSet, entries: Sequence[Entry], *, again: bool, first: bool) -> str:
         """Accept an upload's parts, all or none; return the id of the set that has this content.
@@ -133,9 +133,11 @@ class Ledger:
             text: bytes | None = self._client.get(self.keys.of("set:", set_id))  # type: ignore[assignment]
         return None if text is None else FileSet.from_json(text)
 
-    def upload_lane(self, lane: str = "files") -> Lane:
-        """Return what a forecast of an upload lane stands on."""
-        return self._listing.upload_lane(lane, self.holds().get(""), self._settings.upload_interval)
+    def upload_lane(self, lane: str = "files", *, first: bool = False) -> Lane:
+        """Return what a forecast of an upload lane stands on; `first`: of files that go before the others."""
+        found = self.holds()
+        holds = [found[scope] for scope in ("", f"credentials:{File.needs}") if scope in found]
+        return self._listing.upload_lane(lane, holds, self._settings.upload_interval, first=first)
 
     def upload_lanes(self) -> list[str]:
         """Return the names of the region's upload lanes."""

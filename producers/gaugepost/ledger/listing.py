@@ -10,7 +10,7 @@ from gaugepost.ledger.views import Hold, iso
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import redis
 
@@ -67,21 +67,22 @@ class Listing:
         """Walk the files of an upload lane, in the order they will go."""
         return self._walk(lane)
 
-    def upload_lane(self, lane: str, hold: Hold | None, interval_s: float) -> Lane:
-        """Return what a forecast of an upload lane stands on."""
+    def upload_lane(self, lane: str, holds: Sequence[Hold], interval_s: float, *, first: bool) -> Lane:
+        """Return what a forecast of an upload lane stands on: all of `holds` keep it."""
         with our_errors():
             pipe = self._client.pipeline(transaction=False)
             pipe.get(self._keys["slot"] + lane.removeprefix("files"))
-            pipe.zcard(self._keys.prefix + lane)
+            pipe.zcount(self._keys.prefix + lane, "-inf", "(0" if first else "+inf")  # the first stand below zero
             pipe.time()
             slot, waiting, (seconds, micros) = pipe.execute()
-        held_until = (hold.until or hold.probe_at) if hold else None
+        ends = [hold.until or hold.probe_at for hold in holds]
+        held_until = None if None in ends else max((end for end in ends if end is not None), default=None)
         return Lane(
             now=seconds * 1000 + micros // 1000,
             interval=int(interval_s * 1000),
             last_start=int(slot) if slot else None,
             ahead=waiting,
-            held=hold is not None,
+            held=bool(holds),
             held_until=held_until,
         )
 

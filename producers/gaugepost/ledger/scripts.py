@@ -75,6 +75,8 @@ def our_errors() -> Iterator[None]:
         for word in ("BACKLOGFULL ", "CONTENTFULL "):
             if word in text:
                 raise BacklogFull(text.partition(word)[2].partition(" script:")[0]) from None
+        if "CONTENTGONE " in text:
+            raise StoreError("the contents of this upload lay staged for too long: upload it again") from None
         if any(word in text for word in ("OOM ", "MISCONF", "READONLY", "-OOM")):
             raise StoreFull("Redis refuses writes: " + text.split(" ", 1)[0]) from error
         raise StoreError(f"Redis refused a call: {text[:200]}") from error

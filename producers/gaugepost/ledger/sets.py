@@ -65,3 +65,8 @@ def enqueue_set(
     for entry in entries:
         args += (entry.id, entry.job.to_json())
     return Call("enqueue_set", intake.queues, args, lambda answer: answer.decode())
+
+
+def unstage(intake: Intake, ids: Sequence[str]) -> Call[int]:
+    """Take staged contents away, but those that a set has accepted."""
+    return Call("unstage", intake.queues[:1], ids, int)

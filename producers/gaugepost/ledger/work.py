@@ -102,7 +102,7 @@ class Settlement:
                 ask["answered"] = True
         if self.check is not None:
             ask["entry"] = _check_entry(self.check)
-            ask["answered"] = self.check.status is not None
+            ask["answered"] = _answers(self.check.status)
         if self.decision.hold is not None:
             ask["hold"] = _hold(self.decision.hold)
         if self.decision.streak is not None:
@@ -143,6 +143,11 @@ def _transition(decision: Decision) -> dict[str, Any]:  # noqa: PLR0911 - a case
             return {"to": "dead", "verdict": verdict}
         case Unknown(reason):
             return {"to": "unknown", "reason": reason}
+
+
+def _answers(status: int | None) -> bool:
+    """Tell whether a look, sent as the probe of a hold, is an answer that lifts it: no trouble of any hold's sort."""
+    return status is not None and status < 500 and status not in {401, 429}  # noqa: PLR2004 - HTTP's
 
 
 def _check_entry(check: Check) -> str:

@@ -1,4 +1,4 @@
--- Cancel jobs that have not been sent. The followers in their lanes go on.
+-- Cancel jobs that have not been sent; a file with a phase was. The followers in their lanes go on.
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  bell, urgent bell, line for the record; then ids
 -- RETURN for each id its state afterwards ('' = unknown id) and 1 if this call cancelled it
@@ -7,7 +7,7 @@ local out = {}
 for i = 4, #ARGV do
   local job = load(ARGV[i])
   local before = job and job.state
-  local done = before and before ~= 'cancelled' and finish(job, 'cancelled')
+  local done = before and before ~= 'cancelled' and not job.phase and finish(job, 'cancelled')
   if done then note(job, ARGV[3]) end
   out[#out + 1] = job and job.state or ''
   out[#out + 1] = done and 1 or 0

@@ -65,7 +65,7 @@ end
 -- Take it, unless it has expired, or meets a hold and is not that hold's newest probe. A held region's own probe it is
 -- where `region` is given.
 local function consider(job, region)
-  if job.expires and tonumber(job.expires) <= now then return finish(job, 'expired') end
+  if job.expires and not job.phase and tonumber(job.expires) <= now then return finish(job, 'expired') end
   if job.probe then redis.call('HDEL', job.key, 'probe') end
   local scope, hold = held_by(job)
   if scope and (job.probe ~= scope or hold.probe_job ~= job.id) then

@@ -37,9 +37,21 @@ end
 
 local function set(job, ...) redis.call('HSET', job.key, ...) end
 
+-- The older half of a long record without its looks at the statistics: a file that is followed for a day must not lose its
+-- attempts to them.
+local function without_checks(history)
+  local older = string.gsub(string.sub(history, 1, -16385), '[^\n]*$', '')
+  local kept = {}
+  for line in string.gmatch(older, '[^\n]+') do
+    if not string.find(line, '"event":"check"', 1, true) then kept[#kept + 1] = line .. '\n' end
+  end
+  return table.concat(kept) .. string.sub(history, #older + 1)
+end
+
 -- Append one line to the job's record; the oldest lines go when it gets long.
 local function note(job, line)
   local history = (job.history or '') .. line .. '\n'
+  if #history > 32768 then history = without_checks(history) end
   if #history > 32768 then history = string.gsub(string.sub(history, -16384), '^[^\n]*\n', '', 1) end
   job.history = history
   set(job, 'history', history)

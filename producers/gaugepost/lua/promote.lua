@@ -61,6 +61,7 @@ end
 -- again; one that waits for a person's hold does not give up.
 local function end_one(job)
   local expires, give_up = tonumber(job.expires or ''), tonumber(job.give_up or '')
+  if job.phase then expires = nil end -- it was sent; should it go back to its lane, settle.lua puts it here again
   if expires and expires <= now and finish(job, 'expired') then return end
   local hold = give_up and give_up <= now and job.scope and get_hold(job.scope)
   if hold and hold.verdict then return bury(job, hold.verdict) end

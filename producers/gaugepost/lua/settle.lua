@@ -24,6 +24,7 @@ local function carry_out(job, ask)
     if ask.resend then -- it is not there: to be sent after all
       redis.call('HDEL', job.key, 'phase')
       job.phase = nil
+      if job.expires then redis.call('ZADD', K.deadlines, job.expires, job.id) end
     end
     return requeue(job)
   elseif ask.to == 'dead' then
