@@ -26,7 +26,7 @@ types: .venv/dev.done ## mypy --strict and pyright
 	@$(BIN)/pyright
 
 cover: .venv/dev.done ## the pure parts must be covered whole, every branch
-	@$(BIN)/python -m pytest -q tests/unit $(PURE:%=--cov=%) --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
+	@$(BIN)/python -m pytest -q tests/unit/tasks tests/unit/test_*.py $(PURE:%=--cov=%) --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 check: lint types cover test ## all that CI runs
 
