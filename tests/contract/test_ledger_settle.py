@@ -25,6 +25,8 @@ from support.bench import HOUR_MS, LEASE_MS, NOON, SLOT_MS, Bench, attempt, brea
 from support.making import MAPPING, case, link, record, upload
 
 if TYPE_CHECKING:
+    import redis
+
     from gaugepost.ledger import Claimed
 
 SCOPE = f"configuration:{MAPPING}"

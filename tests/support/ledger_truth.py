@@ -19,6 +19,9 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
   local value = ''
   if kind == 'hash' then value = redis.call('HGETALL', key)
   elseif kind == 'list' then value = redis.call('LRANGE', key, 0, -1)
+  elseif kind == 'string' and string.find(key, ':content:', 1, true) then
+    value = {redis.call('STRLEN', key), redis.call('PTTL', key)}
+  elseif kind == 'string' and string.find(key, ':content_bytes', 1, true) then value = redis.call('GET', key)
   elseif kind == 'set' then value = redis.call('SMEMBERS', key)
   elseif kind == 'zset' then value = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES') end
   all[#all + 1] = {key, kind, value}
@@ -68,10 +71,13 @@ def look(client: redis.Redis, region: str = "eu") -> Truth:
             truth.sets[name] = {member: float(score) for member, score in _pairs(value).items()}
         elif kind == "hash":
             truth.hashes[name] = _pairs(value)
+        elif kind == "string" and name.startswith("content:"):
+            truth.other[name] = value
         else:
             truth.other[name] = value
         family = name.split(":")[0] + ":"
-        if name not in FIXED and family not in FAMILIES and name != "test-clock":
+        own = name.split(":")[0] in {"files", "slot", "filing"}  # of one family's lane
+        if name not in FIXED and family not in FAMILIES and not own and name != "test-clock":
             truth.faults.append(f"a key that keys.py does not list: {name}")
     _check_places(truth)
     _check_lanes(truth)
@@ -80,12 +86,17 @@ def look(client: redis.Redis, region: str = "eu") -> Truth:
     return truth
 
 
+def _is_file(job: dict[str, str]) -> bool:
+    """Tell whether it is one: the lane of files is `files`, or `files:<family>`."""
+    return job.get("lane", "").split(":")[0] == "files"
+
+
 def _should_be(job: dict[str, str]) -> set[str]:
     state = job["state"]
     if state == "sending":
         return {"leases"}
     if state == "waiting":
-        return {"waiting", "files"} if job.get("lane") == "files" else {"waiting"}
+        return {"waiting", job["lane"]} if _is_file(job) else {"waiting"}
     if state == "parked":
         return {f"held:{job['scope']}"} if "scope" in job else {"parked"}
     return {state}
@@ -111,11 +122,12 @@ def _check_places(truth: Truth) -> None:
 
 def _check_scores(truth: Truth, name: str) -> None:
     """Look at the sets that are in the order of stamps; urgent jobs that come again stand before all others."""
-    if name not in {"again", "waiting", "files"} and not name.startswith("held:"):
+    if name not in {"again", "waiting"} and not name.startswith(("held:", "files")):
         return
     for job_id, score in truth.sets[name].items():
         job = truth.jobs.get(job_id, {"at": "0"})
-        if score != float(job["at"]) - (1e16 if name == "again" and "urgent" in job else 0):
+        before_all = (name == "again" and "urgent" in job) or (name.startswith("files") and "first" in job)
+        if score != float(job["at"]) - (1e16 if before_all else 0):
             truth.faults.append(f"{job_id} has a wrong score in {name}")
 
 
@@ -132,7 +144,7 @@ def _check_lanes(truth: Truth) -> None:
     members = {job_id for lane in truth.lanes().values() for job_id in lane}
     for job_id, job in truth.jobs.items():
         unfinished = job["state"] not in set(_ENDED) - {"unknown"}
-        if job.get("lane", "files") != "files" and unfinished != (job_id in members):
+        if "lane" in job and not _is_file(job) and unfinished != (job_id in members):
             truth.faults.append(f"{job_id} is {job['state']}: in its lane {job_id in members}")
     for lane, ids in truth.lanes().items():
         ahead = [job_id for job_id in ids if truth.state(job_id) != "waiting"]
@@ -150,11 +162,17 @@ def _check_counts(truth: Truth) -> None:
 
 
 def _check_contents(truth: Truth) -> None:
-    stored = {name.removeprefix("content:") for name in truth.other if name.startswith("content:")}
+    kept = {name.removeprefix("content:"): v for name, v in truth.other.items() if name.startswith("content:")}
+    stored = {job_id for job_id, (_, life) in kept.items() if life < 0}  # the others are only staged
+    told, taken = int(truth.other.get("content_bytes") or 0), sum(kept[job_id][0] for job_id in stored)
+    if told != taken:
+        truth.faults.append(f"contents take {taken} bytes, the count says {told}")
     listed = set(truth.sets.get("contents", {}))
     if stored != listed:
         truth.faults.append(f"contents stored {stored}, listed {listed}")
     for job_id, job in truth.jobs.items():
-        needed = job.get("lane") == "files" and job["state"] not in {"delivered", "cancelled", "expired"}
+        if "phase" in job and job["state"] in {"waiting", "cancelled", "expired"}:
+            truth.faults.append(f"{job_id} was sent and is {job['state']}")
+        needed = _is_file(job) and job["state"] not in {"delivered", "cancelled", "expired"}
         if needed and truth.sets["contents"].get(job_id) != float("inf"):
             truth.faults.append(f"{job_id} is {job['state']} and its content is not kept")
