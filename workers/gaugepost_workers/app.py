@@ -26,7 +26,7 @@ log = structlog.get_logger("gaugepost.ticks")
 
 PROMOTE, RESCUE, OPEN_SLOT, SWEEP = "gaugepost.promote", "gaugepost.rescue", "gaugepost.open_slot", "gaugepost.sweep"
 
-TICKS: dict[str, float] = {PROMOTE: 1.0, RESCUE: 10.0, OPEN_SLOT: 5.0, SWEEP: 60.0}
+TICKS: dict[str, float] = {PROMOTE: 1.0, RESCUE: 10.0, OPEN_SLOT: 1.0, SWEEP: 60.0}
 """Task name → seconds between two ticks. Short, because beat starts an interval anew at each restart."""
 
 _OVERRIDES = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")

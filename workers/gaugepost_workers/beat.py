@@ -7,6 +7,7 @@ transport looks at it only on receipt; so a tick is pushed only if its queue is 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -28,6 +29,7 @@ log = structlog.get_logger("gaugepost.beat")
 
 _SHORT = 2 * len(TICKS)
 _LONGEST_SLEEP_S = 1
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class TickScheduler(Scheduler):
@@ -39,12 +41,16 @@ class TickScheduler(Scheduler):
         super().__init__(app, *args, **kwargs)
 
     def setup_schedule(self) -> None:
-        """Make an entry of every tick in every region."""
+        """Make an entry of every tick in every region, all due at once.
+
+        Celery would begin with a whole interval of waiting: a beat that is started anew more often than every ten
+        seconds would never have lost jobs rescued.
+        """
         for region in self._regions:
             for name, every in TICKS.items():
                 entry = f"{name} {region}"
                 self.schedule[entry] = ScheduleEntry(
-                    entry, name, schedule=schedule(every), args=(region,), app=self.app
+                    entry, name, _LONG_AGO, schedule=schedule(every), args=(region,), app=self.app
                 )
 
     def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **_: Any) -> None:  # noqa: ANN401, ARG002, FBT001, FBT002 - celery's signature

@@ -216,13 +216,14 @@ class Executor:
         for held, is_ours in zip(old, ours, strict=True):
             held.renewed_at = now
             if not is_ours and (held.sending is None or held.sending.cancel()):
-                del self._in_hand[held.claimed.id]
+                self._answers.put((held.claimed, None))  # somebody else's now, and never begun here
 
     def _give_back_what_waits(self) -> None:
-        waiting = self._slow_start.all_behind()
-        waiting += [
-            held.claimed for held in self._in_hand.values() if held.sending is not None and held.sending.cancel()
+        waiting = [claimed.id for claimed in self._slow_start.all_behind()]
+        for held in self._in_hand.values():
+            if held.sending is not None and held.sending.cancel():
+                held.sending = None
+                waiting.append(held.claimed.id)
+        self._unsettled += [
+            Settlement(self._in_hand[job_id].claimed, _GIVE_BACK) for job_id in waiting if job_id in self._in_hand
         ]
-        for claimed in waiting:
-            if claimed.id in self._in_hand:
-                self._unsettled.append(Settlement(claimed, _GIVE_BACK))
