@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -107,8 +107,7 @@ class Uploads:
     ) -> list[int | None]:
         """Return when each of `files` more files would start (Unix ms; None: a person holds the region)."""
         ledger = self._producer.ledger(region)
-        lane = ledger.upload_lane(_lane(ledger, family))
-        return (replace(lane, ahead=0) if first else lane).starts(files)
+        return ledger.upload_lane(_lane(ledger, family), first=first).starts(files)
 
     def plan(
         self, path: Path, region: Region, family: Family, *, first: bool = False

@@ -1,4 +1,4 @@
-"""`gaugepost cancel`: stop jobs before they are sent."""
+"""`gaugepost cancel`: stop jobs, or what is left of an upload, before they are sent."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gaugepost.cli.common import AsJson, Cells, Exit, open_producer, printable, write_row
+from gaugepost.cli.file_set import find_set, in_words, is_set, read_set
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
@@ -21,20 +22,23 @@ Outcome = tuple[JobState | None, bool]
 
 
 def cancel(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Jobs to cancel.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Jobs to cancel, or uploads (set-…).")],
     *,
     as_json: AsJson = False,
 ) -> int:
     """Cancel jobs that have not been sent; one line each.
 
-    Ends with 1 if one was too late, or is not known. A job that was cancelled before is fine.
+    Of an upload (set-…), the parts that have not been sent. Ends with 1 if one was too late, or is not known. A job
+    that was cancelled before is fine.
 
     Example: `gaugepost cancel 0f8fad5bd9cb469fa16570867728950e`
     """
-    left = iter(dict.fromkeys(ids))
+    left = iter([job_id for job_id in dict.fromkeys(ids) if not is_set(job_id)])
     done = True
     with open_producer() as producer:
         cells = Cells(producer)
+        for set_id in filter(is_set, dict.fromkeys(ids)):
+            done &= _cancel_set(cells, set_id, as_json=as_json)
         while batch := list(islice(left, _BATCH)):
             outcomes = _cancel(cells, batch)
             for job_id in batch:
@@ -52,11 +56,31 @@ def _cancel(cells: Cells, ids: Sequence[str]) -> dict[str, Outcome]:
         if not missing:
             break
         with cells.asking(ledger.region):
-            outcomes |= zip(missing, ledger.cancel(missing, by=_who()), strict=True)
+            outcomes |= zip(missing, ledger.cancel(missing, by=who()), strict=True)
     return outcomes
 
 
-def _who() -> str:
+def _cancel_set(cells: Cells, set_id: str, *, as_json: bool) -> bool:
+    """Cancel the parts of an upload that have not been sent; False if there was none, and there are others."""
+    found = find_set(cells, set_id)
+    if found is None:
+        return _tell(set_id, (None, False), as_json=as_json)
+    ledger, files = found
+    unsent = [part.id for part in read_set(ledger, files).unsent()]
+    cancelled = sum(by_us for _, by_us in ledger.cancel(unsent, by=who())) if unsent else 0
+    after = read_set(ledger, files)
+    states = after.counts()
+    all_cancelled = set(states) == {"cancelled"}
+    if as_json:
+        state = "cancelled" if all_cancelled else None
+        write_row({"id": set_id, "state": state, "cancelled": cancelled > 0, "parts": cancelled, "states": states})
+    else:
+        sys.stdout.write(f"{set_id}  {in_words(after, cancelled)}\n")
+    return cancelled > 0 or all_cancelled
+
+
+def who() -> str:
+    """Name the person at the keyboard, for the record."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name

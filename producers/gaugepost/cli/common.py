@@ -234,11 +234,12 @@ def span(seconds: float) -> str:
     first = next((place for place, part in enumerate(parts) if part), len(parts) - 1)
     return " ".join(filter(None, parts[first : first + 2])) or "0 s"
 
-_ROUGH_S = 600.0
+
+_ROUGH_S = 120.0
 
 
 def wait(due: float, now: float) -> str:
-    """Write how long it is to a later time (both Unix ms): `in 1 h 20 min`, seconds only in the last ten minutes."""
+    """Write how long it is to a later time (both Unix ms): `in 1 h 20 min`, seconds only in the last two minutes."""
     seconds = (due - now) / 1000
     if seconds < 1:
         return "now"

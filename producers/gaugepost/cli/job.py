@@ -1,13 +1,16 @@
-"""`gaugepost job`: everything about one job."""
+"""`gaugepost job`: everything about one job, or about one upload."""
 
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gaugepost.cli.common import AsJson, Cells, Exit, Failure, clock_of, console, open_producer, printable, write_row
+from gaugepost.cli.file_set import find_set, is_set, print_set, read_set, to_dict
+from gaugepost.cli.lanes import Dues, lane_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,22 +30,40 @@ STYLES = {
 
 
 def job(
-    job_id: Annotated[str, typer.Argument(metavar="ID", help="The id that enqueue printed.")],
+    job_id: Annotated[str, typer.Argument(metavar="ID|SET", help="The id that enqueue or upload printed.")],
     *,
     as_json: AsJson = False,
 ) -> None:
     """Show a job: its state, why it waits and until when, each attempt and its verdict, the result.
 
+    With the id of an upload (set-…), show how far it is, its result, its next part and its last.
     The data to be delivered is not shown. Times are local; --json gives them with their offset.
 
     Example: `gaugepost job 0f8fad5bd9cb469fa16570867728950e --json`
     """
     with open_producer() as producer:
-        view = _find(Cells(producer), job_id)
+        cells = Cells(producer)
+        if is_set(job_id):
+            _show_set(cells, job_id, Dues(producer), as_json=as_json)
+            return
+        row = shown(_find(cells, job_id), Dues(producer))
     if as_json:
-        write_row(view.to_dict())
+        write_row(row)
     else:
-        _print(view.to_dict())
+        _print(row)
+
+
+def _show_set(cells: Cells, set_id: str, dues: Dues, *, as_json: bool) -> None:
+    found = find_set(cells, set_id)
+    if found is None:
+        cells.check()
+        raise Failure(Exit.FAILED, f"no upload {set_id}")
+    ledger, files = found
+    view = read_set(ledger, files)
+    if as_json:
+        write_row(to_dict(view, dues))
+    else:
+        print_set(view, dues, ledger.upload_lane(lane_of(ledger, files.family)).now)
 
 
 def _find(cells: Cells, job_id: str) -> JobView:
@@ -81,12 +102,22 @@ def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name in ("configuration", "source", "idempotency_key"):
         if row[name]:
             yield name.replace("_", " "), row[name]
+    if "set" in row:
+        yield from _file_facts(row)
     if row["labels"]:
         yield "labels", ", ".join(row["labels"])
     for name, value in (row["result"] or {}).items():
         yield name.replace("_", " "), value if isinstance(value, str) else json.dumps(value)
     for warning in row["warnings"]:
         yield "warning", warning
+
+
+def _file_facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if row["due"]:
+        yield "starts", clock_of(row["due"])
+    yield "file", f"{row['filename']}, {row['rows']:,} rows, {row['family']}"
+    if row["set"]:
+        yield "part", f"{row['part']} of {row['of']} of {row['set']}"
 
 
 def why(state: str, reason: str | None, verdict: str | None, until: str) -> str:
@@ -97,9 +128,20 @@ def why(state: str, reason: str | None, verdict: str | None, until: str) -> str:
 
 def _details(entry: Mapping[str, Any]) -> str:
     """Write what belongs to an event; an attempt's field errors each on a line."""
+    if entry["event"] == "check":
+        return _look(entry)
     if entry["event"] != "attempt":
         return printable(", ".join(str(entry[name]) for name in ("by", "why", "reason") if entry.get(name)))
     status = f"HTTP {entry['status']}" if entry.get("status") else "no answer"
     lines = [f"{entry['n']}: {entry['verdict']}, {status}, {entry['ms']} ms", entry.get("message", "")]
     lines += [f"{name}: {' '.join(texts)}" for name, texts in entry.get("field_errors", {}).items()]
     return "\n".join(printable(line) for line in lines if line)
+
+
+def _look(entry: Mapping[str, Any]) -> str:
+    """Write what a look at the upload statistics showed."""
+    if entry.get("status") != HTTPStatus.OK:
+        return f"statistics: HTTP {entry['status']}" if entry.get("status") else "statistics: no answer"
+    if not entry["found"]:
+        return "statistics: not there yet"
+    return "statistics: processed" if entry["processed"] else "statistics: there, not processed yet"

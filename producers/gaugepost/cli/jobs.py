@@ -11,6 +11,7 @@ import typer
 
 from gaugepost.cli.common import AsJson, Cells, Kind, clock, console, note, open_producer, printable, write_row
 from gaugepost.cli.job import STYLES, why
+from gaugepost.cli.lanes import Dues, shown
 from gaugepost.ledger import JobView
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.states import ENDED, JobState
@@ -52,9 +53,9 @@ def jobs(
     with open_producer() as producer:
         cells = Cells(producer, region)
         found = (view for view in unseen(walk(cells, states)) if wanted(view))
-        shown = _show(found, limit, as_json=as_json)
+        number = _show(found, limit, _json_writer(Dues(producer)) if as_json else _line_writer())
         cells.check()
-    if not shown and not as_json:
+    if not number and not as_json:
         note("no jobs")
 
 
@@ -91,21 +92,20 @@ def unseen(views: Iterator[JobView]) -> Iterator[JobView]:
             del seen[next(iter(seen))]
 
 
-def _show(found: Iterator[JobView], limit: int, *, as_json: bool) -> int:
+def _show(found: Iterator[JobView], limit: int, write: Callable[[JobView], None]) -> int:
     """Print them up to the limit; return how many that were."""
-    write = _write_json if as_json else _line_writer()
-    shown = 0
+    number = 0
     for view in islice(found, limit):
         write(view)
-        shown += 1
+        number += 1
     sys.stdout.flush()
-    if shown == limit and next(found, None) is not None:
+    if number == limit and next(found, None) is not None:
         note(f"the first {limit:,}; there are more (--limit)")
-    return shown
+    return number
 
 
-def _write_json(view: JobView) -> None:
-    write_row(view.to_dict())
+def _json_writer(dues: Dues) -> Callable[[JobView], None]:
+    return lambda view: write_row(shown(view, dues))
 
 
 _WIDTHS = (32, 2, 13)

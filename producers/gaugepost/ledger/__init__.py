@@ -16,7 +16,7 @@ from gaugepost.ledger.listing import Listing
 from gaugepost.ledger.scripts import Runner, our_errors
 from gaugepost.ledger.sets import STAGED_MS, FileSet, enqueue_set, unstage
 from gaugepost.ledger.views import Hold, JobView, read_holds
-from gaugepost.ledger.work import SWEPT_AT_ONCE, Claimed, Lost, Parcel, Settlement, SharedToken, Work
+from gaugepost.ledger.work import SWEPT_AT_ONCE, Claimed, Lost, Parcel, Settlement, SharedToken, Work, slot_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +57,7 @@ class Ledger:
         self._settings = settings
         self.intake = Intake(region, settings)
         lanes = settings.upload_lanes()
-        self._work = Work(region, int(settings.lease * 1000), int(settings.upload_interval * 1000), lanes)
+        self._work = Work(region, int(settings.lease * 1000), slot_ms(settings.upload_interval), lanes)
         self._listing = Listing(client, self.keys)
 
     def close(self) -> None:

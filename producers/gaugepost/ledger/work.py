@@ -35,6 +35,16 @@ if TYPE_CHECKING:
 DUE_A_SECOND = 2_000
 RELEASED_A_SECOND = 200
 SWEPT_AT_ONCE = 500
+SLOT_SLACK_MS = 1_000
+
+
+def slot_ms(interval_s: float) -> int:
+    """Return how far apart two slots are: the interval, and a little more, a tenth of it at most.
+
+    CustomerGauge measures from arrival to arrival, and the way there can take longer for one upload than for the next.
+    """
+    interval = interval_s * 1000
+    return int(interval + min(SLOT_SLACK_MS, interval / 10))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +182,10 @@ def _entry(attempt: Attempt) -> str:
 class Work:
     """Makes the calls for one region."""
 
-    def __init__(self, region: Region, lease_ms: int, interval_ms: int, lanes: Sequence[str]) -> None:
+    def __init__(self, region: Region, lease_ms: int, slot_ms: int, lanes: Sequence[str]) -> None:
         self.keys = Keys(region)
         self._lease_ms = lease_ms
-        self._interval_ms = interval_ms
+        self._slot_ms = slot_ms
         self._lanes = lanes
         self._bell = Bell(self.keys.queue)
         self._urgent_bell = Bell(self.keys.urgent_queue)
@@ -186,7 +196,7 @@ class Work:
 
     def claim(self, worker: str, token: str, limit: int) -> Call[Parcel]:
         """Claim up to `limit` jobs; `token` names this call, so that a repeated one gives the same jobs."""
-        args: list[Argument] = [worker, token, limit, self._lease_ms, self._interval_ms, *self._bells()]
+        args: list[Argument] = [worker, token, limit, self._lease_ms, self._slot_ms, *self._bells()]
         args += self._lanes
         return Call("claim", self._queues, args, _read_parcel)
 
@@ -200,8 +210,8 @@ class Work:
 
         Gives (1, 0); (0, ms until the slot opens); or (-1, 0) if the lease is lost.
         """
-        interval: Argument = self._interval_ms if claimed.job.kind == "file" else ""
-        args: list[Argument] = [claimed.id, claimed.fence, interval]
+        slot: Argument = self._slot_ms if claimed.job.kind == "file" else ""
+        args: list[Argument] = [claimed.id, claimed.fence, slot]
         return Call("mark", self._queues[:1], args, lambda answer: (int(answer[0]), int(answer[1])))
 
     def renew(self, jobs: Sequence[Claimed]) -> Call[list[bool]]:
@@ -238,7 +248,7 @@ class Work:
 
     def open_slot(self) -> Call[bool]:
         """Ring for a file if the upload slot is open."""
-        return Call("open_slot", self._queues, [self._interval_ms, self._bell(), *self._lanes], bool)
+        return Call("open_slot", self._queues, [self._slot_ms, self._bell(), *self._lanes], bool)
 
     def sweep(self, retention_ms: dict[str, int], content_ms: int) -> Call[int]:
         """Forget ended jobs after their retention (state → ms), and sent contents; bounded; gives how many jobs."""

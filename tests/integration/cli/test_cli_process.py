@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from conftest import Cli
 
 ALL = (
-    *("enqueue", "job", "jobs", "cancel", "status", "schema"),
+    *("enqueue", "upload", "uploads", "job", "jobs", "cancel", "status", "schema"),
     *("check", "simulate", "worker", "beat", "flower", "up", "demo"),
 )
 

@@ -1,0 +1,195 @@
+"""`gaugepost job SET`: one upload as one thing: how far it is, what became of its rows, when it will end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.cli.columns import columns
+from gaugepost.cli.common import clock, console, note, printable, wait
+from gaugepost.cli.lanes import stored
+from gaugepost.ledger.sets import SET_PREFIX
+from gaugepost.ledger.views import iso
+from gaugepost.states import ENDED, JobState
+from gaugepost.uploads import SetView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gaugepost.cli.common import Cells
+    from gaugepost.cli.lanes import Dues
+    from gaugepost.ledger import FileSet, JobView, Ledger
+
+_MESSAGES = 5
+_BAR = 30
+_UNREMARKABLE = frozenset({"delivered", "waiting", "cancelled"})
+
+
+def is_set(job_id: str) -> bool:
+    """Tell a set's id from a job's."""
+    return job_id.startswith(SET_PREFIX)
+
+
+def find_set(cells: Cells, set_id: str) -> tuple[Ledger, FileSet] | None:
+    """Find an upload in whichever region knows it."""
+    for ledger in cells.ledgers():
+        with cells.asking(ledger.region):
+            files = ledger.file_set(set_id)
+            if files is not None:
+                return ledger, files
+    return None
+
+
+def read_set(ledger: Ledger, files: FileSet) -> SetView:
+    """Read all its parts."""
+    return SetView(files, tuple(ledger.read(files.parts)))
+
+
+def to_dict(view: SetView, dues: Dues) -> dict[str, Any]:
+    """Return it as `job SET --json` shows it."""
+    files = view.files
+    parts = [_part(view, number, dues) for number in range(len(files.parts))]
+    waiting = [part["due"] for part in parts if part["due"]]
+    result = view.result()
+    return {
+        "id": files.id,
+        "region": files.region,
+        "family": files.family,
+        "filename": files.filename,
+        "rows": files.rows,
+        "states": view.counts(),
+        "ended": view.has_ended,
+        "rows_delivered": sum(part["rows"] or 0 for part in parts if part["state"] == "delivered"),
+        "next_due": min(waiting, default=None),
+        "last_due": max(waiting, default=None),
+        "result": result.model_dump(mode="json", exclude={"upload_id"}) | {"upload_ids": view.uploads()},
+        "parts": parts,
+    }
+
+
+def _part(view: SetView, number: int, dues: Dues) -> dict[str, Any]:
+    part = view.parts[number]
+    if part is None:
+        names = ("filename", "rows", "due", "ended_at", "reason", "until", "verdict")
+        return {"part": number + 1, "id": view.files.parts[number], "state": "forgotten"} | dict.fromkeys(names)
+    content = stored(part)
+    return {
+        "part": content.part,
+        "id": part.id,
+        "state": str(part.state),
+        "filename": content.name,
+        "rows": content.rows,
+        "due": iso(dues.of(part)),
+        "ended_at": iso(part.ended_at),
+        "reason": part.reason,
+        "until": iso(part.until),
+        "verdict": part.last_verdict,
+    }
+
+
+def print_set(view: SetView, dues: Dues, now: int) -> None:
+    """Print it for people."""
+    from rich.text import Text  # noqa: PLC0415 - --json does without rich
+
+    out = console()
+    files = view.files
+    out.print(f"{printable(files.filename)} in {files.region}, {files.family}", style="bold", soft_wrap=True)
+    for name, value in _facts(view, dues, now):
+        out.print(Text.assemble((f"  {name:10}", "dim"), "  ", printable(value)), soft_wrap=True)
+    rows = list(_remarkable(view))
+    if rows:
+        out.print()
+        width = out.width if out.is_terminal else None
+        for line in columns(rows, right=(0,), yields=1, width=width, indent=2):
+            out.print(line, soft_wrap=True)
+    _print_messages(view)
+
+
+def _facts(view: SetView, dues: Dues, now: int) -> Iterator[tuple[str, str]]:
+    files = view.files
+    yield "id", files.id
+    yield "parts", f"{len(files.parts):,}: " + ", ".join(f"{n:,} {state}" for state, n in view.counts().items())
+    yield "progress", _progress(view)
+    yield from _result(view)
+    waiting = [part for part in view.parts if part and part.state is JobState.WAITING]
+    if waiting:
+        yield from _forecast(waiting, dues, now)
+    elif view.has_ended:
+        last = max((part.ended_at or 0 for part in view.parts if part), default=0)
+        yield "ended", clock(last) if last else "long ago"
+    else:
+        yield "ends", "all parts are sent; when CustomerGauge has processed them"
+
+
+def _progress(view: SetView) -> str:
+    done = sum(stored(part).rows for part in view.parts if part and part.state is JobState.DELIVERED)
+    whole = view.files.rows
+    filled = _BAR * done // max(whole, 1)
+    return f"{'#' * filled}{'.' * (_BAR - filled)}  {done:,} of {whole:,} rows"
+
+
+def _result(view: SetView) -> Iterator[tuple[str, str]]:
+    result = view.result()
+    if result.total is not None:
+        taken, refused = result.successful or 0, result.unsuccessful or 0
+        yield "result", f"{taken:,} of {result.total:,} rows successful, {refused:,} unsuccessful"
+
+
+def _forecast(waiting: list[JobView], dues: Dues, now: int) -> Iterator[tuple[str, str]]:
+    times = [due for due in map(dues.of, waiting) if due is not None]
+    if not times:
+        yield "next part", waiting[0].reason or "nobody can tell"
+        return
+    yield "next part", f"part {stored(waiting[0]).part}: {clock(min(times))}, {wait(min(times), now)}"
+    yield "last part", f"part {stored(waiting[-1]).part}: {clock(max(times))}, {wait(max(times), now)}"
+
+
+def _remarkable(view: SetView) -> Iterator[tuple[str, str, str]]:
+    """Name the parts a person may want to look at: neither done nor simply waiting; by their job ids."""
+    from gaugepost.cli.job import why  # noqa: PLC0415 - that module shows sets by this one
+
+    for part in view.parts:
+        if part and str(part.state) not in _UNREMARKABLE:
+            told = why(part.state, part.reason, part.verdict, clock(part.until))
+            yield f"part {stored(part).part}", printable(told), part.id
+
+
+def _print_messages(view: SetView) -> None:
+    out = console()
+    result = view.result()
+    if result.messages:
+        out.print()
+    for message in result.messages[:_MESSAGES]:
+        out.print(f"  {printable(message)}")
+    if len(result.messages) > _MESSAGES:
+        out.print(f"  and {len(result.messages) - _MESSAGES:,} more (--json)")
+    warnings = Counter(warning for part in view.parts if part for warning in part.warnings)
+    for warning, times in warnings.items():
+        out.print(f"  {_parts(times)}: {printable(warning)}")
+    if result.rejected:
+        note(f"the refused rows: gaugepost uploads rejects {view.files.id} > rejects{_ending(view.files.filename)}")
+
+
+def _parts(number: int) -> str:
+    return "1 part" if number == 1 else f"{number:,} parts"
+
+
+def _ending(filename: str) -> str:
+    ending = "." + filename.rpartition(".")[2].lower()
+    return ".xlsx" if ending == ".xls" else ending
+
+
+def in_words(view: SetView, cancelled: int) -> str:
+    """Say what a cancel did to an upload."""
+    counts: Mapping[str, int] = view.counts()
+    open_ones = [part for part in view.parts if part and part.state not in ENDED]
+    told = f"{_parts(cancelled)} cancelled"
+    before = counts.get("cancelled", 0) - cancelled
+    if before:
+        told += f", {_parts(before)} before"
+    others = {state: number for state, number in counts.items() if state != "cancelled"}
+    if others:
+        told += "; too late for " + ", ".join(f"{number:,} {state}" for state, number in others.items())
+    if open_ones:
+        told += " (what was sent is followed to its end)"
+    return told

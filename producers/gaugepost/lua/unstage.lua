@@ -1,0 +1,10 @@
+-- Take away contents that lie staged: their set was refused, or nobody knows. What a set has accepted stays.
+-- KEYS  prefix
+-- ARGV  job ids
+-- RETURN how many were taken away
+
+local gone = 0
+for _, id in ipairs(ARGV) do
+  if redis.call('PTTL', K.content .. id) > 0 then gone = gone + redis.call('UNLINK', K.content .. id) end
+end
+return gone
