@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -110,15 +111,17 @@ class Uploads:
         return ledger.upload_lane(_lane(ledger, family), first=first).starts(files)
 
     def plan(
-        self, path: Path, region: Region, family: Family, *, first: bool = False
+        self, path: Path, region: Region, family: Family, *, again: bool = False, first: bool = False
     ) -> tuple[Upload, list[PlannedPart]]:
         """Check and split a file, and forecast its parts; nothing is stored. Raises InvalidJob.
+
+        `again`: the same content was uploaded before, and is to go out under other names.
 
         Close the upload it gives, or use it in a `with` statement.
         """
         upload = inspect(path)
         try:
-            plans = split(upload)
+            plans = renamed(split(upload)) if again else split(upload)
             starts = self.forecast(region, len(plans), family, first=first)
         except BaseException:
             upload.close()
@@ -202,6 +205,15 @@ class Uploads:
             )
             for upload in view.uploads()
         ]
+
+
+def renamed(plans: Sequence[PartPlan]) -> tuple[PartPlan, ...]:
+    """Give parts names that were not used before: CustomerGauge refuses a name twice, the same content or not."""
+    mark = os.urandom(3).hex()
+    names = (plan.name.rpartition(".") for plan in plans)
+    return tuple(
+        replace(plan, name=f"{stem}.{mark}.{ending}") for plan, (stem, _, ending) in zip(plans, names, strict=True)
+    )
 
 
 def _lane(ledger: Ledger, family: str) -> str:

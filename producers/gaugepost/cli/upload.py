@@ -31,7 +31,7 @@ from gaugepost.files import inspect, split
 from gaugepost.ledger.views import iso
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.settings import Settings
-from gaugepost.uploads import PlannedPart
+from gaugepost.uploads import PlannedPart, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ def upload(
     with _inspected(file) as checked:
         for told in checked.notes:
             note(f"{file}: {told}")
-        plans = _split(file, checked)
+        plans = renamed(_split(file, checked)) if again else _split(file, checked)
         with open_producer() as producer:  # not before the file is found fit: a bad one needs no Redis
             dues = producer.uploads.forecast(region, len(plans), family.value, first=first)
             parts = [PlannedPart(plan, due) for plan, due in zip(plans, dues, strict=True)]
