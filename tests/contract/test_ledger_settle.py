@@ -416,11 +416,11 @@ def test_a_repeated_mark_moves_its_slot_on_since_only_now_the_first_byte_goes_ou
 def test_a_repeated_mark_that_comes_when_another_file_has_the_slot_is_refused(client: redis.Redis) -> None:
     bench = Bench(client, upload_interval=1, api_url="http://127.0.0.1")
     claimed = marked_file(bench)
-    bench.clock.go(1000)
+    bench.clock.go(1100)
     [second] = bench.claim()
     assert bench.ledger.mark(second) == (1, 0)
     bench.clock.go(200)
-    assert bench.ledger.mark(claimed) == (0, 800)
+    assert bench.ledger.mark(claimed) == (0, 900)
     assert bench.ledger.mark(second) == (1, 0)
 
 

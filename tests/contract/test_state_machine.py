@@ -24,10 +24,22 @@ from hypothesis.stateful import (
 )
 
 from gaugepost.ledger import Entry, Settlement
-from gaugepost.transitions import Dead, Decision, Delivered, Held, HoldSpec, Parked, Requeued, Streak, Unknown
+from gaugepost.transitions import (
+    Dead,
+    Decision,
+    Delivered,
+    Held,
+    HoldSpec,
+    Parked,
+    Phase,
+    Requeued,
+    Resend,
+    Streak,
+    Unknown,
+)
 from gaugepost.verdict import Verdict
 from support.bench import LEASE_MS, SLOT_MS, Bench, attempt, breaker, mapping_hold
-from support.making import case, file_delete, link, record, upload
+from support.making import case, file_delete, file_set, link, record, upload
 
 if TYPE_CHECKING:
     from gaugepost.ledger import Claimed
@@ -48,6 +60,7 @@ class Seen:
     fence: int = 0
     holder: Claimed | None = None
     replayed: bool = False
+    phase: Phase = Phase.NONE
     final: str | None = None
 
 
@@ -83,7 +96,8 @@ class History(RuleBasedStateMachine):
         self.entries: list[Entry] = []
         self.given: list[Claimed] = []
         self.last_claim: dict[str, tuple[str, int, bool]] = {}
-        self.slot_starts: list[int] = []
+        self.slot_starts: dict[tuple[str, int], int] = {}
+        self.sets: dict[str, str] = {}
         self.probes: dict[str, tuple[Claimed, int]] = {}
         self.calls = 0
 
@@ -118,6 +132,22 @@ class History(RuleBasedStateMachine):
         self.bench.ledger.enqueue([entry])
         assert self.bench.truth().jobs == before.jobs
 
+    @rule(parts=st.integers(1, 3), content=st.sampled_from("ab"), again=st.booleans(), first=st.booleans())
+    def enqueue_a_set(self, parts: int, content: str, again: bool, first: bool) -> None:
+        files, entries = file_set(parts, content=content)
+        for entry in entries:
+            self.bench.ledger.stage(entry.id, _FILE_CONTENT)
+        times = 2 if again else 1
+        ids = {self.bench.ledger.enqueue_set(files, entries, again=again, first=first) for _ in range(times)}
+        self.bench.ledger.unstage(files.parts)  # also after an answer that was lost: what was accepted stays
+        if content in self.sets and not again:
+            assert ids == {self.sets[content]}
+            return
+        assert ids == {files.id}
+        self.sets[content] = files.id
+        for entry in entries:
+            self.jobs[entry.id] = Seen(len(self.jobs), "files")
+
     # Workers
 
     @rule(worker=st.sampled_from(WORKERS), limit=st.integers(1, 5))
@@ -133,6 +163,7 @@ class History(RuleBasedStateMachine):
             seen = self.jobs[claimed.id]
             assert seen.holder is None, "two live holders of one lease"
             assert claimed.fence > seen.fence, "a fencing token that does not rise"
+            assert claimed.phase is seen.phase, "a sent file is looked up, and another is sent"
             self._check_lane(claimed.id, after)
             seen.fence, seen.holder = claimed.fence, claimed
             self._check_probe(claimed)
@@ -175,6 +206,10 @@ class History(RuleBasedStateMachine):
                 "delivered",
                 "parked",
                 "held",
+                "followed",
+                "followed",
+                "unclear",
+                "resend",
                 "throttled",
                 "broken",
                 "no_key",
@@ -197,8 +232,13 @@ class History(RuleBasedStateMachine):
         assert self.bench.ledger.settle([settlement] * times) == expected
         if mine:
             seen.holder = None
+            match settlement.decision.transition:
+                case Parked(phase=phase) if phase:
+                    seen.phase = phase
+                case Resend():
+                    seen.phase = Phase.NONE
 
-    def _settlement(self, claimed: Claimed, what: str, answered: bool) -> Settlement:
+    def _settlement(self, claimed: Claimed, what: str, answered: bool) -> Settlement:  # noqa: C901 - a case a decision
         mapping = getattr(claimed.job, "configuration", None)
         tries = (attempt(claimed, Verdict.SERVER_ERROR if answered else Verdict.LOST_ANSWER),)
         match what:
@@ -213,6 +253,11 @@ class History(RuleBasedStateMachine):
                 tries = (attempt(claimed, Verdict.UNKNOWN_MAPPING),)
             case "no_key" if claimed.job.needs == "api_key":
                 decision, tries = Decision(Held(_NO_KEY.scope, "no key"), hold=_NO_KEY), ()
+            case "followed" | "unclear" if claimed.job.kind == "file":
+                phase = Phase.PROCESSING if what == "followed" else Phase.LOOKUP
+                decision = Decision(Parked(20_000, phase.value, phase), counted=False)
+            case "resend" if claimed.phase:
+                decision, tries = Decision(Resend(), counted=False), ()
             case "throttled":
                 throttle = HoldSpec("", "throttled", Verdict.THROTTLED, (30_000,))
                 decision = Decision(Requeued(), counted=False, hold=throttle)
@@ -231,9 +276,10 @@ class History(RuleBasedStateMachine):
     @rule(which=st.integers(0, 10))
     def mark(self, which: int) -> None:
         claimed = self.given[-1 - which % len(self.given)]
+        if claimed.phase:
+            return  # it is looked up: nobody marks it
         held = self.jobs[claimed.id].holder is claimed
         before = self.bench.truth()
-        marked = before.jobs.get(claimed.id, {}).get("marked") == str(claimed.fence)
         done, wait = self.bench.ledger.mark(claimed)
         alive = held and before.sets["leases"][claimed.id] > self.bench.clock.ms
         assert (done >= 0) == alive
@@ -241,10 +287,11 @@ class History(RuleBasedStateMachine):
             return
         if done == 0:
             assert 0 < wait <= SLOT_MS
-        elif not marked:
-            now = self.bench.clock.ms
-            assert all(now - start >= SLOT_MS for start in self.slot_starts), "two slots within the interval"
-            self.slot_starts.append(now)
+            return
+        mine, now = (claimed.id, claimed.fence), self.bench.clock.ms  # a repeated mark moves its own start
+        others = [start for whose, start in self.slot_starts.items() if whose != mine]
+        assert all(now - start >= SLOT_MS for start in others), "two slots within the interval"
+        self.slot_starts[mine] = now
 
     @precondition(lambda self: self.given)
     @rule()
@@ -292,8 +339,11 @@ class History(RuleBasedStateMachine):
     @rule(which=st.lists(st.integers(0, 60), min_size=1, max_size=3))
     def replay(self, which: list[int]) -> None:
         ids = self._some(which)
+        dead = {job_id for job_id in ids if self.bench.state(job_id) == "dead"}
         for job_id, (_, done) in zip(ids, self.bench.ledger.replay(ids), strict=True):
             self.jobs[job_id].replayed |= done
+            if job_id in dead:
+                self.jobs[job_id].phase = Phase.NONE
 
     @precondition(lambda self: self.jobs)
     @rule(which=st.integers(0, 60), end=st.sampled_from(["delivered", "dead"]))
@@ -346,7 +396,7 @@ class History(RuleBasedStateMachine):
                 self.bench.settle(lost.claimed, Requeued(), rescue=True)
             self.bench.ledger.promote()
             for claimed in self.bench.claim():
-                if self.bench.ledger.mark(claimed)[0] == 1:
+                if claimed.phase or self.bench.ledger.mark(claimed)[0] == 1:
                     self.bench.settle(claimed)
         states = {state for state in self.bench.states(list(self.jobs)) if state}
         assert states <= {"delivered", "dead", "unknown", "cancelled", "expired", "waiting"}

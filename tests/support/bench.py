@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gaugepost import Region, Settings
 from gaugepost.ledger import Entry, Ledger, Settlement
 from gaugepost.ledger.scripts import load_scripts
+from gaugepost.ledger.work import slot_ms
 from gaugepost.transitions import Attempt, Decision, Delivered, HoldSpec
 from gaugepost.verdict import Verdict
 from support.ledger_truth import Truth, look
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 NOON = 1_795_305_600_000  # 2026-11-22 00:00 UTC, ms
 LEASE_MS = 90_000
-SLOT_MS = 600_000
+SLOT_MS = slot_ms(600)
 HOUR_MS = 3_600_000
 MAPPING_PROBES = (300_000, 1_800_000, 7_200_000)
 
