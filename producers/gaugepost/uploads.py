@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -16,7 +15,7 @@ from gaugepost.errors import InvalidJob, JobNotFound, Problem
 from gaugepost.files import Part, PartPlan, Upload, content, inspect, rejects, split
 from gaugepost.jobs import File, FileDelete, FileResult
 from gaugepost.jobs.common import refusal
-from gaugepost.jobs.file import Stored
+from gaugepost.jobs.file import Stored, unique_name
 from gaugepost.ledger import Entry, FileSet
 from gaugepost.ledger.intake import new_job_id
 from gaugepost.ledger.sets import new_set_id
@@ -72,6 +71,12 @@ class SetView:
         """Return the parts that can still be cancelled: not one that CustomerGauge has, or may have."""
         return [part for part in self.parts if part and part.state in _CANCELLABLE and not was_sent(part)]
 
+    def not_known(self) -> list[str]:
+        """Name the parts that were sent, or are going out, and whose upload id is not known; forgotten ones too."""
+        return [
+            job_id for job_id, part in zip(self.files.parts, self.parts, strict=True) if part is None or _hides(part)
+        ]
+
     def uploads(self) -> list[int]:
         """Return CustomerGauge's ids of the uploads that are known: what an undo deletes."""
         results = (FileResult.model_validate(part.result) for part in self.parts if part and part.result)
@@ -90,6 +95,12 @@ def was_sent(part: JobView) -> bool:
     if part.state is JobState.PARKED:
         return part.reason in _AFTER_SENDING
     return part.state in {JobState.QUEUED, JobState.UNKNOWN}
+
+
+def _hides(part: JobView) -> bool:
+    if part.state is JobState.DELIVERED:
+        return (part.result or {}).get("upload_id") is None
+    return part.state is JobState.SENDING or was_sent(part)
 
 
 def _sum(numbers: Iterator[int | None]) -> int | None:
@@ -111,17 +122,15 @@ class Uploads:
         return ledger.upload_lane(_lane(ledger, family), first=first).starts(files)
 
     def plan(
-        self, path: Path, region: Region, family: Family, *, again: bool = False, first: bool = False
+        self, path: Path, region: Region, family: Family, *, first: bool = False
     ) -> tuple[Upload, list[PlannedPart]]:
         """Check and split a file, and forecast its parts; nothing is stored. Raises InvalidJob.
-
-        `again`: the same content was uploaded before, and is to go out under other names.
 
         Close the upload it gives, or use it in a `with` statement.
         """
         upload = inspect(path)
         try:
-            plans = renamed(split(upload)) if again else split(upload)
+            plans = split(upload)
             starts = self.forecast(region, len(plans), family, first=first)
         except BaseException:
             upload.close()
@@ -156,8 +165,7 @@ class Uploads:
             if accepted != set_id:
                 ledger.unstage(ids)
         if accepted != set_id:
-            told = f"was uploaded in the last 30 days as {accepted}; say so if you want it again (--again)"
-            raise InvalidJob([Problem("content", told)])
+            raise uploaded_before(accepted)
         return files
 
     def view(self, set_id: str) -> SetView:
@@ -194,7 +202,8 @@ class Uploads:
     def undo(self, set_id: str, by: str = "") -> list[Receipt[Any]]:
         """Cancel what was not sent and enqueue the deletion, at CustomerGauge, of what was. It destroys responses.
 
-        A second call gives the same deletions: nothing is deleted twice.
+        A second call gives the same deletions: nothing is deleted twice. What was sent and is not processed yet has no
+        upload id to delete it by: `view(set_id).not_known()` names it, and a later call deletes it.
         """
         self.cancel(set_id, by)
         view = self.view(set_id)
@@ -207,13 +216,10 @@ class Uploads:
         ]
 
 
-def renamed(plans: Sequence[PartPlan]) -> tuple[PartPlan, ...]:
-    """Give parts names that were not used before: CustomerGauge refuses a name twice, the same content or not."""
-    mark = os.urandom(3).hex()
-    names = (plan.name.rpartition(".") for plan in plans)
-    return tuple(
-        replace(plan, name=f"{stem}.{mark}.{ending}") for plan, (stem, _, ending) in zip(plans, names, strict=True)
-    )
+def uploaded_before(set_id: str) -> InvalidJob:
+    """Refuse a file whose content and family were queued or sent in the last 30 days."""
+    told = f"was uploaded in the last 30 days as {set_id}; say so if you want it again (--again)"
+    return InvalidJob([Problem("content", told)])
 
 
 def _lane(ledger: Ledger, family: str) -> str:
@@ -229,7 +235,7 @@ def _entry(set_id: str, upload: Upload, plan: PartPlan, region: Region, family: 
         sha256=plan.sha256,
         size=plan.bytes,
         rows=plan.rows,
-        name=plan.name,
+        name=unique_name(plan.name, set_id),
         first_row=plan.first_row,
         set=set_id,
         part=plan.number,

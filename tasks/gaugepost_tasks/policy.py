@@ -201,9 +201,9 @@ def _server_trouble(verdict: Verdict, facts: Facts) -> Decision:
     return Decision(transition, counted, streak=Streak(_SERVER_STREAK, _STREAK_LIMIT, breaker))
 
 
-def _to_look_up(transition: Parked | Dead) -> Parked | Dead:
-    """Have the upload statistics looked at when its time comes, and not the file sent again."""
-    return replace(transition, phase=Phase.LOOKUP) if isinstance(transition, Parked) else transition
+def _to_look_up(transition: Parked | Dead) -> Parked | Unknown:
+    """Have the upload statistics looked at when its time comes, and not the file sent again; never dead unseen."""
+    return replace(transition, phase=Phase.LOOKUP) if isinstance(transition, Parked) else Unknown(ANSWER_LOST)
 
 
 def _drift_streak(job: JobBase) -> str:

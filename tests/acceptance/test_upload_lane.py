@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from gaugepost import Region, StoreError
+from gaugepost import InvalidJob, Region, StoreError
 from gaugepost.ledger import FileSet
 from gaugepost.uploads import SetView
 from support.stack import Stack, kill
@@ -229,3 +229,16 @@ def test_a_cancel_stops_what_was_not_sent_while_the_part_that_was_is_followed_to
         assert view.counts() == {"delivered": 1, "cancelled": 2}
         assert view.result().successful == 2_000
         assert [effect["idempotency_key"] for effect in sent(stack)] == [first]
+
+
+def test_a_content_wanted_again_is_sent_again_and_never_mistaken_for_what_is_there_already(stack: Stack) -> None:
+    parts_up(stack)
+    rows = lines("eu", 10)
+    finish(stack, send(stack, "export.csv", rows))
+    with pytest.raises(InvalidJob, match="uploaded in the last 30 days"):
+        send(stack, "export.csv", rows)
+    stack.sim.fault("cut_before_commit", endpoint="file", times=1)
+    again = send(stack, "export.csv", rows, again=True)
+    assert finish(stack, again, 60).result().successful == 10
+    assert verdicts(stack, again.parts[0])[0] == "lost_answer"
+    assert stack.sim.state()["file_records"]["eu"] == 20

@@ -11,13 +11,11 @@ import typer
 from gaugepost.cli.cancel import who
 from gaugepost.cli.common import AsJson, Exit, Failure, note, open_producer, printable, write_row
 from gaugepost.states import JobState
-from gaugepost.uploads import was_sent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gaugepost.client import Receipt
-    from gaugepost.ledger import JobView
     from gaugepost.uploads import SetView
 
 
@@ -40,7 +38,7 @@ class Damage:
             rows=sum(int(part.job["stored"]["rows"]) for part in delivered),
             uploads=len(view.uploads()),
             unsent=len(view.unsent()),
-            not_known=tuple(_not_known(view)),
+            not_known=tuple(view.not_known()),
         )
 
     def told(self, view: SetView) -> str:
@@ -61,17 +59,6 @@ class Damage:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _not_known(view: SetView) -> list[str]:
-    """Name the parts that were sent, or are going out, and of which no upload id is known; forgotten ones too."""
-    return [job_id for job_id, part in zip(view.files.parts, view.parts, strict=True) if part is None or _hides(part)]
-
-
-def _hides(part: JobView) -> bool:
-    if part.state is JobState.DELIVERED:
-        return (part.result or {}).get("upload_id") is None
-    return part.state is JobState.SENDING or was_sent(part)
 
 
 def undo(
@@ -97,7 +84,7 @@ def undo(
         receipts = producer.uploads.undo(set_id, by=who())
         after = producer.uploads.view(set_id)
     _print(view, after, receipts, as_json=as_json)
-    return Exit.FAILED if _not_known(after) else Exit.DONE
+    return Exit.FAILED if after.not_known() else Exit.DONE
 
 
 def _confirm(told: str, *, yes: bool) -> None:
@@ -114,7 +101,7 @@ def _confirm(told: str, *, yes: bool) -> None:
 
 def _print(before: SetView, after: SetView, receipts: Sequence[Receipt[Any]], *, as_json: bool) -> None:
     cancelled = after.counts().get("cancelled", 0) - before.counts().get("cancelled", 0)
-    unknown = _not_known(after)
+    unknown = after.not_known()
     if as_json:
         deletions = [
             {"upload_id": upload, "id": receipt.id} for upload, receipt in zip(after.uploads(), receipts, strict=False)

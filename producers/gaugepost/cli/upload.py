@@ -28,10 +28,11 @@ from gaugepost.cli.lanes import lane_of, starts
 from gaugepost.cli.progress import bar
 from gaugepost.errors import BacklogFull, InvalidJob
 from gaugepost.files import inspect, split
+from gaugepost.jobs.file import unique_name
 from gaugepost.ledger.views import iso
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.settings import Settings
-from gaugepost.uploads import PlannedPart, renamed
+from gaugepost.uploads import PlannedPart, uploaded_before
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,10 +69,13 @@ def upload(
     with _inspected(file) as checked:
         for told in checked.notes:
             note(f"{file}: {told}")
-        plans = renamed(_split(file, checked)) if again else _split(file, checked)
+        plans = _split(file, checked)
         with open_producer() as producer:  # not before the file is found fit: a bad one needs no Redis
             dues = producer.uploads.forecast(region, len(plans), family.value, first=first)
             parts = [PlannedPart(plan, due) for plan, due in zip(plans, dues, strict=True)]
+            before = producer.ledger(region).uploaded_before(family.value, checked.sha256)
+            if before and not again:
+                raise _unfit(file, uploaded_before(before))
             files = None
             if not dry_run:
                 files = _enqueue(
@@ -156,7 +160,7 @@ def _row(part: PlannedPart, files: FileSet | None, number: int) -> dict[str, Any
         "part": part.plan.number,
         "of": part.plan.of,
         "id": files.parts[number] if files else None,
-        "filename": part.plan.name,
+        "filename": unique_name(part.plan.name, files.id) if files else part.plan.name,
         "rows": part.plan.rows,
         "bytes": part.plan.bytes,
         "due": iso(part.due),

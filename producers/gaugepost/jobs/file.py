@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import os
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -56,6 +58,15 @@ class Stored(BaseModel):
     """Id of the file set it is a part of."""
     part: int = 1
     of: int = 1
+
+
+def unique_name(name: str, whose: str) -> str:
+    """Put into a part's name, in place of its content's hash, one that no other upload has.
+
+    CustomerGauge refuses a name twice, and a look-up by name must never find another upload of the same content.
+    """
+    stem, ending = name.rsplit(".", 2)[0], name.rpartition(".")[2]
+    return f"{stem}.{hashlib.sha256(f'{whose}:{name}'.encode()).hexdigest()[:10]}.{ending}"
 
 
 class File(JobBase, frozen=True):
@@ -121,7 +132,8 @@ class File(JobBase, frozen=True):
                 told = f"expected at most {PART_ROWS:,} rows and {PART_BYTES:,} bytes; `gaugepost upload` splits it"
                 raise InvalidJob([Problem("content", told)])
             sent = content(upload, plan)
-        stored = Stored(sha256=plan.sha256, size=len(sent), rows=plan.rows, name=plan.name)
+        name = unique_name(plan.name, os.urandom(16).hex())
+        stored = Stored(sha256=plan.sha256, size=len(sent), rows=plan.rows, name=name)
         update = {"filename": self.filename or path.name, "content_base64": None, "path": None, "stored": stored}
         return self.model_copy(update=update), sent
 

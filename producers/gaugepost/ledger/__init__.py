@@ -14,7 +14,7 @@ from gaugepost.keys import Keys
 from gaugepost.ledger.intake import Accepted, Entry, Intake
 from gaugepost.ledger.listing import Listing
 from gaugepost.ledger.scripts import Runner, our_errors
-from gaugepost.ledger.sets import STAGED_MS, FileSet, enqueue_set, unstage
+from gaugepost.ledger.sets import STAGED_MS, FileSet, enqueue_set, unstage, upload_digest
 from gaugepost.ledger.views import Hold, JobView, read_holds
 from gaugepost.ledger.work import SWEPT_AT_ONCE, Claimed, Lost, Parcel, Settlement, SharedToken, Work, slot_ms
 
@@ -126,6 +126,13 @@ class Ledger:
         """
         lane = self.intake.lane(entries[0].job)
         return self._run(enqueue_set(self.intake, files, entries, lane=lane, again=again, first=first))
+
+    def uploaded_before(self, family: str, sha256: str) -> str | None:
+        """Return the set that had this content for this family in the last 30 days, if any."""
+        with our_errors():
+            key = self.keys.of("digest:", upload_digest(family, sha256))
+            found: bytes | None = self._client.get(key)  # type: ignore[assignment]
+        return None if found is None else found.decode()
 
     def file_set(self, set_id: str) -> FileSet | None:
         """Return a file set; None for an unknown id."""
