@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path  # noqa: TC003 - typer reads it at run time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -148,10 +149,13 @@ def _enqueue(  # noqa: PLR0913 - what the user said, one for one
 def _as_enqueued(
     producer: Producer, region: Region, family: str, files: FileSet, parts: Sequence[PlannedPart]
 ) -> list[PlannedPart]:
-    """Forecast again from the places the parts really have; the first may be on its way by now."""
+    """Tell the names they go out under, and forecast from their places; the first may be on its way by now."""
     ledger = producer.ledger(region)
     dues = starts(ledger, lane_of(ledger, family))[1]
-    return [PlannedPart(part.plan, dues.get(job_id, part.due)) for job_id, part in zip(files.parts, parts, strict=True)]
+    return [
+        PlannedPart(replace(part.plan, name=unique_name(part.plan.name, files.id)), dues.get(job_id, part.due))
+        for job_id, part in zip(files.parts, parts, strict=True)
+    ]
 
 
 def _row(part: PlannedPart, files: FileSet | None, number: int) -> dict[str, Any]:
@@ -160,7 +164,7 @@ def _row(part: PlannedPart, files: FileSet | None, number: int) -> dict[str, Any
         "part": part.plan.number,
         "of": part.plan.of,
         "id": files.parts[number] if files else None,
-        "filename": unique_name(part.plan.name, files.id) if files else part.plan.name,
+        "filename": part.plan.name,
         "rows": part.plan.rows,
         "bytes": part.plan.bytes,
         "due": iso(part.due),

@@ -100,7 +100,9 @@ def test_an_upload_is_queued_whole_and_said_part_by_part(cli: Cli, hands: Hands)
     assert rows[0]["set"].startswith("set-")
     assert list(hands.ledger.waiting_files()) == [row["id"] for row in rows]
     assert [len(hands.ledger.content(row["id"]) or b"") for row in rows] == [row["bytes"] for row in rows]
-    assert hands.producer.job(rows[0]["id"]).job["source"] == "crm"
+    jobs = [hands.producer.job(row["id"]).job for row in rows]
+    assert [job["source"] for job in jobs] == ["crm"] * 3
+    assert [job["stored"]["name"] for job in jobs] == [row["filename"] for row in rows]
 
 
 def test_people_get_a_table_and_what_to_do_next(cli: Cli) -> None:
@@ -198,6 +200,13 @@ def test_the_same_content_is_refused_for_its_family_unless_it_is_wanted_again(cl
     assert "--again" in refused.err
     assert cli("upload", "export.csv", "--region", "eu", "--family", "contact").code == 0
     assert uploaded(cli, 3, "--again").rows[0]["set"] != first
+
+
+def test_a_dry_run_tells_of_an_earlier_upload_too(cli: Cli) -> None:
+    before = uploaded(cli, 3).rows[0]["set"]
+    told = uploaded(cli, 3, "--dry-run")
+    assert (told.code, before in told.err, "--again" in told.err) == (2, True, True)
+    assert uploaded(cli, 3, "--dry-run", "--again").code == 0
 
 
 def test_a_first_file_goes_before_others_and_the_listing_says_so(cli: Cli) -> None:
