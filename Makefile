@@ -35,7 +35,7 @@ docs: .venv/dev.done ## make the generated parts of the README anew: states, set
 
 lock: .venv/dev.done ## pin the requirements anew, with hashes and without index lines (needs uv)
 	@for set in demo "demo dev"; do \
-	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate pyproject.toml --all-extras $$(printf 'requirements/%s.in ' $$set) \
 	    --output-file requirements/$${set##* }.txt; \
 	done

@@ -9,7 +9,6 @@ from gaugepost.client import AsyncProducer, AsyncReceipt, Producer, Receipt
 from gaugepost.errors import (
     BacklogFull,
     GaugepostError,
-    IllegalTransition,
     InvalidJob,
     JobCancelled,
     JobDead,
@@ -53,7 +52,6 @@ __all__ = [
     "FileDeleteResult",
     "FileResult",
     "GaugepostError",
-    "IllegalTransition",
     "InvalidJob",
     "JobCancelled",
     "JobDead",

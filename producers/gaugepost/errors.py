@@ -9,7 +9,6 @@ GaugepostError
 │   └── StoreFull          Redis refuses writes (out of memory, read-only, disk full): nothing was stored
 ├── BacklogFull            the region already has as many jobs waiting as it may; nothing was stored
 ├── JobNotFound            no region has a job of this id
-├── IllegalTransition      the job is not in a state from which this can be done
 └── JobEnded               `result()` of a job that did not end as delivered
     ├── JobDead            with verdict, message, field errors
     ├── JobCancelled
@@ -72,10 +71,6 @@ class BacklogFull(GaugepostError):  # noqa: N818
 
 class JobNotFound(GaugepostError, LookupError):  # noqa: N818
     """No region knows this job id (or its retention has passed)."""
-
-
-class IllegalTransition(GaugepostError):  # noqa: N818
-    """The job is not in a state from which this can be done."""
 
 
 class JobEnded(GaugepostError):  # noqa: N818
