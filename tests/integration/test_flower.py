@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gaugepost import JobState, PersonalLink, Record, Region
-from support.stack import Stack, free_port
+from support.redis_server import free_port
+from support.stack import Stack
 from support.wait import wait_until
 
 
