@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
 from collections import Counter
 from typing import TYPE_CHECKING, BinaryIO
@@ -145,6 +146,8 @@ class _Table:
     def _check(self) -> None:
         if not self.header:
             raise refusal("the file is empty: expected a header and at least one row")
+        if not any(letter.isalnum() for name in self.header for letter in name):
+            raise refusal("expected the names of the columns in the first row")
         if not len(self.records):
             raise refusal("the file has a header and no row")
         if self._ragged:
@@ -185,9 +188,22 @@ def _delimiter(text: Text) -> str:
     text.file.seek(text.start)
     sample = text.file.read(_SAMPLE)
     lines = io.StringIO(sample.decode("utf-8", "ignore"), newline="").readlines()
+    lines = list(itertools.dropwhile(_says_nothing, lines))  # they are left out of the parts, which are read anew too
     scores = {sign: _agreement(lines, sign, cut=len(sample) == _SAMPLE) for sign in _DELIMITERS}
     best = max(scores, key=lambda sign: scores[sign])  # the first of equals: the order above is the preference
     return best if scores[best] > (0, 0) else ","
+
+
+def _says_nothing(line: str) -> bool:
+    """Tell whether a line has no value under one of the delimiters."""
+    return any(not any(map(str.strip, row)) for sign in _DELIMITERS for row in _read_line(line, sign))
+
+
+def _read_line(line: str, delimiter: str) -> list[list[str]]:
+    try:
+        return list(csv.reader([line], delimiter=delimiter, strict=True))
+    except csv.Error:
+        return []
 
 
 def _agreement(lines: list[str], delimiter: str, *, cut: bool) -> tuple[float, int]:

@@ -81,6 +81,10 @@ def test_arbitrary_bytes(save: Save, ending: str, raw: bytes) -> None:
 
 @ANY
 @given(raw=st.lists(tokens, max_size=40).map(b"".join))
+@example(raw=b",\na;\n;")
+@example(raw=b",\na;\na")
+@example(raw=b'"",""\na;\n;')
+@example(raw=b";\na\na;")
 def test_arbitrary_csv(save: Save, raw: bytes) -> None:
     check(save, "x.csv", raw)
 
