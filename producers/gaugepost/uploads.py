@@ -184,8 +184,7 @@ class Uploads:
     def cancel(self, set_id: str, by: str = "") -> int:
         """Cancel the parts that have not been sent; return how many. One that was sent is followed to its end."""
         ledger, files = self._find(set_id)
-        unsent = SetView(files, tuple(ledger.read(files.parts))).unsent()
-        return sum(done for _, done in ledger.cancel([part.id for part in unsent], by)) if unsent else 0
+        return sum(done for _, done in ledger.cancel(files.parts, by))
 
     def rejects(self, set_id: str) -> bytes:
         """Return the rejected rows as one file with its header, to mend and send again.
