@@ -49,6 +49,8 @@ GIVE_UP_MS = 48 * 3600 * 1000
 """How long a job waits for its mapping to be mended."""
 
 NOTE_TWICE = "the answer to an earlier sending was lost: the note may stand twice"
+SEALED = "sealed: GAUGEPOST_DATA_KEY of a worker does not open it"
+_SEALED_MS = (10_000, 600_000)
 LINK_LOST = "link lost"
 ANSWER_LOST = "answer lost"
 
@@ -94,6 +96,16 @@ def missing_credentials(needs: Literal["oauth", "api_key"], setting_name: str) -
     return Decision(Held(scope, reason), counted=False, hold=hold)
 
 
+def missing_data_key(waited_ms: float) -> Decision:
+    """Decide on a job that this worker cannot open: it waits for one that can, about as long again as it has waited.
+
+    No hold: the region's other jobs go on, and so do those whose key is here. An hour without the key costs ten
+    claims a job or so, and once it is back all are under way within ten minutes.
+    """
+    delay = min(max(waited_ms, _SEALED_MS[0]), _SEALED_MS[1])
+    return Decision(Parked(int(delay), SEALED), counted=False)
+
+
 def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911 - a row a verdict
     verdict = judgement.verdict
     match verdict:
@@ -125,7 +137,7 @@ def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911
             return _server_trouble(verdict, facts)
         case _V.DUPLICATE if facts.job.kind == "personal_link" and facts.ever_lost:
             return Decision(Unknown(LINK_LOST))
-        case _V.DUPLICATE | _V.MISSING_FIELD | _V.INVALID_VALUE | _V.TOO_LARGE | _V.BAD_FILE:
+        case _V.DUPLICATE | _V.MISSING_FIELD | _V.INVALID_VALUE | _V.TOO_LARGE | _V.BAD_FILE | _V.UNREADABLE:
             return Decision(Dead(verdict))
         case _ as never:  # pragma: no cover
             assert_never(never)

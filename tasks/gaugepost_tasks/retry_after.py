@@ -12,17 +12,23 @@ LONGEST = 86_400.0
 _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]+)?")
 
 
-def read_retry_after(text: str | None, now: float) -> float | None:
-    """Read seconds or an HTTP date against `now` (Unix seconds): 0 to a day; None if it is neither."""
+def read_retry_after(text: str | None, now: float, date: str | None = None) -> float | None:
+    """Read seconds or an HTTP date: 0 to a day; None if it is neither.
+
+    A date is by the server's clock, so what it means is told by the answer's own `date`; only without that by `now`
+    (Unix seconds). A worker's clock that is hours behind would hold a region for hours.
+    """
     if text is None:
         return None
-    seconds = float(text.strip()) if _SECONDS.fullmatch(text.strip()) else _until(text, now)
-    return None if seconds is None else min(max(seconds, 0.0), LONGEST)
+    if _SECONDS.fullmatch(text.strip()):
+        return min(float(text.strip()), LONGEST)
+    until, then = _unix(text), _unix(date)
+    return None if until is None else min(max(until - (now if then is None else then), 0.0), LONGEST)
 
 
-def _until(text: str, now: float) -> float | None:
+def _unix(text: str | None) -> float | None:
     try:
-        date = parsedate_to_datetime(text)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+        date = parsedate_to_datetime(text or "")
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None

@@ -7,6 +7,7 @@ depends on it. Of a failed token call nothing of any job was sent: an answer los
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +22,10 @@ from gaugepost_tasks.verdicts import throttled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+_FIT = re.compile(r"[!-~]{1,8192}")
+"""What a header can hold, and servers take."""
 
 
 class Exchanger(Protocol):
@@ -59,7 +64,7 @@ def read(answer: Answer, *, now: float, secrets: Sequence[str] = ()) -> TokenAns
     """Read `access_token` and, tolerantly, `expires_in`. `secrets` are taken out of what an error says."""
     said = json_document(answer.body)
     token = said.get("access_token") if isinstance(said, dict) else None
-    usable = isinstance(token, str) and token.isascii() and token.isprintable() and bool(token.strip())
+    usable = isinstance(token, str) and _FIT.fullmatch(token) is not None
     if answer.ok and not answer.failure and not answer.truncated and isinstance(said, dict) and usable:
         return TokenAnswer(str(token), _lifetime(said.get("expires_in")))
     refusal = read_laravel_refusal(said)

@@ -63,9 +63,8 @@ def _judge_status(job: JobBase, answer: Answer, *, fresh_token: bool, now: float
 
 def throttled(answer: Answer, now: float) -> Judgement:
     """Judge an answer that asks to wait, for how long if it says so."""
-    return Judgement(
-        Verdict.THROTTLED, _spell_status(answer), retry_after_s=read_retry_after(answer.headers.get("retry-after"), now)
-    )
+    after = read_retry_after(answer.headers.get("retry-after"), now, answer.headers.get("date"))
+    return Judgement(Verdict.THROTTLED, _spell_status(answer), retry_after_s=after)
 
 
 def _judge_text(job: JobBase, answer: Answer, lost_before: bool) -> Judgement:  # noqa: FBT001 - private

@@ -10,13 +10,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gaugepost_tasks import http as client_module
 from gaugepost_tasks.http import HttpClient
 from gaugepost_tasks.messages import Request
+from gaugepost_tasks.wire import Connection, Deadline, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,15 +196,30 @@ def test_a_credential_that_no_header_can_hold_is_neither_sent_nor_shown(
     assert "s3cr3t" not in answer.detail + caplog.text
 
 
+class RunOut(Deadline):
+    """A deadline that a test lets run out."""
+
+    made: list[RunOut]
+
+    def __init__(self, total: float, each: float) -> None:
+        super().__init__(total, each)
+        RunOut.made = [self]
+
+    @classmethod
+    def leave(cls, seconds: float) -> None:
+        cls.made[0]._ends = time.monotonic() + seconds
+
+
 def test_connecting_that_took_too_long_sends_nothing(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    real = client_module._Connection.connect
 
-    def slow(connection: object) -> None:
-        real(connection)
-        client_module._flying.flight._deadline = time.monotonic() + 0.1
+    def slow(*how: Any) -> Connection:
+        made = Connection(*how)
+        RunOut.leave(0.1)
+        return made
 
-    monkeypatch.setattr(client_module._Connection, "connect", slow)
+    monkeypatch.setattr(client_module, "Deadline", RunOut)
+    monkeypatch.setattr(client_module, "Connection", slow)
     with Server(ok()) as server:
         answer = client.exchange(put(server.url), SECRET, lambda: asked.append(1))
     assert (answer.failure, server.requests, asked) == ("unreachable", [], [])
@@ -241,10 +257,11 @@ def test_leave_is_not_asked_where_there_is_no_connection(client: HttpClient) -> 
     assert client.exchange(put("http://127.0.0.1:1/"), SECRET, never).failure == "unreachable"
 
 
-def test_leave_given_too_late_sends_nothing(client: HttpClient) -> None:
+def test_leave_given_too_late_sends_nothing(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def late() -> None:
-        client_module._flying.flight._deadline = time.monotonic() - 1
+        RunOut.leave(-1)
 
+    monkeypatch.setattr(client_module, "Deadline", RunOut)
     with Server(ok()) as server:
         assert client.exchange(put(server.url), SECRET, late).failure == "unreachable"
     assert server.requests == []
@@ -308,10 +325,10 @@ def test_a_fault_in_a_library_lost_the_answer_too_but_only_once_bytes_are_out(
 
     with Server(ok(), ok()) as server:
         with monkeypatch.context() as patched:
-            patched.setattr(HttpClient, "_read", faulty)
+            patched.setattr(Reading, "feed", faulty)
             answer = exchange(client, server)
         assert (answer.failure, answer.detail) == ("lost_answer", "AttributeError")
-        monkeypatch.setattr(client_module._Connection, "connect", faulty)
+        monkeypatch.setattr(client_module, "Connection", faulty)
         with pytest.raises(AttributeError):
             exchange(HttpClient(1, 1, 1), server)
 
@@ -326,7 +343,7 @@ def test_nothing_of_a_failure_shows_the_credential(client: HttpClient, caplog: p
     assert "s3cr3t" not in repr(answer) + caplog.text
 
 
-def test_each_thread_has_its_own_flight(client: HttpClient) -> None:
+def test_threads_do_not_wait_for_each_other(client: HttpClient) -> None:
     gate = threading.Barrier(2, timeout=5)
     with Server(ok(), ok()) as server, ThreadPoolExecutor(2) as threads:
         calls = [threads.submit(client.exchange, put(server.url), SECRET, gate.wait) for _ in range(2)]

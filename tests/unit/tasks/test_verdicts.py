@@ -177,6 +177,8 @@ def test_too_many_requests_wait_as_long_as_they_are_told(
     assert (got.verdict, got.retry_after_s) == (V.THROTTLED, 7)
     assert judged(job(kind), answer(429)).retry_after_s is None
     assert judged(job(kind), answer(503, b"", retry_after="soon")).verdict is V.THROTTLED
+    dated = {"retry_after": "Thu, 01 Jan 2026 00:01:40 GMT", "date": "Thu, 01 Jan 2026 00:01:30 GMT"}
+    assert judged(job(kind), answer(429, b"slow down", **dated)).retry_after_s == 10
 
 
 def test_a_refused_token_is_fetched_anew_once_and_then_the_credentials_are_refused(

@@ -92,3 +92,10 @@ def test_any_json_whatever_is_judged(
 )
 def test_a_retry_after_is_seconds_or_a_date(text: str | None, seconds: float | None) -> None:
     assert read_retry_after(text, 10.0) == seconds
+
+
+def test_a_retry_after_that_is_a_date_is_told_by_the_servers_clock_and_not_by_the_workers() -> None:
+    until, date = "Thu, 01 Jan 2026 00:01:40 GMT", "Thu, 01 Jan 2026 00:01:30 GMT"
+    for workers_clock in (0.0, 1767225690.0, 1767243690.0):  # far behind, right, five hours ahead
+        assert read_retry_after(until, workers_clock, date) == 10
+    assert read_retry_after(until, 1767225680.0, "no date") == 20
