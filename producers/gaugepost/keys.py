@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 FIXED: dict[str, tuple[str, str]] = {
     "stamp": ("string", "the last enqueue stamp given, µs: strictly rising, so it is both time and order"),
-    "ready": ("list", "queued jobs, oldest first; may hold ids that were cancelled meanwhile"),
-    "urgent": ("list", "queued urgent jobs, claimed before all others"),
+    "turns": ("list", "sources that have ready jobs; the first one's turn it is"),
+    "urgent_turns": ("list", "the same for urgent ones"),
     "again": ("sorted set by stamp", "queued jobs that come again: promoted, released, replayed …; urgent ones first"),
     "waiting": ("sorted set by stamp", "jobs behind another of their lane, and files without a slot"),
     "files": ("sorted set by stamp", "the upload lane: files waiting for a slot"),
@@ -31,10 +31,13 @@ FIXED: dict[str, tuple[str, str]] = {
     "releasing": ("set of scopes", "lifted holds whose jobs are still being let go, paced"),
     "counts": ("hash", "jobs by state, parked ones by reason, dead ones by verdict"),
     "streaks": ("hash", "failures in a row, by name"),
+    "workers": ("hash", "a worker → how many it sends at a time, and until when that counts, ms"),
+    "concurrency": ("hash", "after a throttling: how many jobs may be out at a time, until it has grown back"),
     "pace": ("hash", "when each paced tick last let jobs go, ms"),
     "slot": ("string", "when the last upload of the lane started, ms"),
     "contents": ("sorted set by time, ms", "stored contents, by since when they are needed no more"),
     "content_bytes": ("string", "bytes that all stored contents take"),
+    "configurations": ("sorted set by day", "inbound mappings that jobs had lately; kept if MAPPINGS is set"),
     "sets": ("sorted set by time, ms", "file sets, by when they were enqueued"),
     "filing": ("string", "the file claimed last: no other is claimed until it has taken the slot, or is back"),
     "token": ("hash", "the shared access token, encrypted, its generation, or why it could not be had"),
@@ -42,12 +45,16 @@ FIXED: dict[str, tuple[str, str]] = {
 }
 
 FAMILIES: dict[str, tuple[str, str]] = {
-    "job:": ("hash", "one job: `job` (JSON), `state`, `at`, and what else applies to it"),
-    "content:": ("string", "a file's content, zlib-compressed"),
+    "job:": ("hash", "one job: `job` (JSON), `state`, `at`, …; its data is sealed if DATA_KEY is set"),
+    "content:": ("string", "a file's content, zlib-compressed, sealed by DATA_KEY"),
+    "ready:": ("list", "a source's queued jobs, oldest first; may hold ids that were cancelled meanwhile"),
+    "urgent:": ("list", "a source's queued urgent jobs, claimed before all others"),
     "claim:": ("string, JSON", "a worker's last claim, for one lease: a repeated call gives the same jobs"),
     "idem:": ("string", "hash of an idempotency key → job id (and its last state, once it is swept), for 7 days"),
-    "set:": ("string, JSON", "one file set: the ids of its parts, and what it was made from"),
+    "set:": ("string, JSON", "one file set: the ids of its parts, and what it was made from; sealed by DATA_KEY"),
+    "fields:": ("sorted set by day", "the fields that jobs of one configuration had, at most 500, for 30 days"),
     "digest:": ("string", "hash of a file's content and family → its set, for 30 days"),
+    "happened:": ("string", "the latest `happened_at` that was delivered of one case, for 30 days"),
     "lane:": ("sorted set by stamp", "the unfinished jobs of one case; one of them is not waiting"),
     "held:": ("sorted set by stamp", "jobs parked by the hold of one scope"),
 }

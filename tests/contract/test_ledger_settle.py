@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -361,7 +362,8 @@ def test_a_job_that_is_its_holds_probe_when_its_time_to_give_up_comes_gives_up_a
 
 def test_jobs_that_park_on_the_way_out_give_up_as_the_one_that_opened_the_hold(bench: Bench) -> None:
     claimed = claimed_record(bench)
-    bench.settle(claimed, Held(SCOPE, "unknown_mapping", 48 * HOUR_MS), hold=mapping_hold(MAPPING))
+    hold = replace(mapping_hold(MAPPING), give_up_ms=48 * HOUR_MS)
+    bench.settle(claimed, Held(SCOPE, "unknown_mapping", 48 * HOUR_MS), hold=hold)
     [other] = bench.put(record())
     assert bench.claim() == []
     bench.clock.go(48 * HOUR_MS)

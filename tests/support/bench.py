@@ -70,8 +70,8 @@ class Bench:
         """Enqueue in one call; return the ids."""
         return [accepted.id for accepted in self.ledger.enqueue([Entry.of(job) for job in jobs])]
 
-    def claim(self, limit: int = 100, worker: str = "w1", token: str | None = None) -> list[Claimed]:
-        return self.ledger.claim(worker, token or f"call-{next(self._tokens)}", limit).jobs
+    def claim(self, limit: int = 100, worker: str = "w1", token: str | None = None, **how: Any) -> list[Claimed]:
+        return self.ledger.claim(worker, token or f"call-{next(self._tokens)}", limit, **how).jobs
 
     def claim_ids(self, limit: int = 100, worker: str = "w1") -> list[str]:
         return [claimed.id for claimed in self.claim(limit, worker)]

@@ -29,7 +29,6 @@ end
 return cjson.encode(all)
 """
 _ENDED = ("delivered", "dead", "cancelled", "expired", "unknown")
-_LISTS = ("ready", "urgent")
 
 
 def _pairs(flat: Any) -> dict[str, str]:
@@ -105,12 +104,14 @@ def _should_be(job: dict[str, str]) -> set[str]:
 def _check_places(truth: Truth) -> None:
     places: defaultdict[str, list[str]] = defaultdict(list)
     for name, members in truth.sets.items():
-        if name not in {"deadlines", "contents", "sets"} and not name.startswith("lane:"):
+        apart = {"deadlines", "contents", "sets", "configurations"}
+        if name not in apart and not name.startswith(("lane:", "fields:")):
             for job_id in members:
                 places[job_id].append(name)
             _check_scores(truth, name)
-    for name in _LISTS:
-        for job_id in truth.lists.get(name, ()):
+    _check_turns(truth)
+    for name, ids in truth.lists.items():
+        for job_id in ids if name.startswith(("ready:", "urgent:")) else ():
             if truth.state(job_id) == "queued":
                 places[job_id].append(name)
             elif truth.state(job_id) not in {"cancelled", "expired", None}:
@@ -118,6 +119,15 @@ def _check_places(truth: Truth) -> None:
     for job_id, job in truth.jobs.items():
         _check_place(truth, job_id, job, places.pop(job_id, []))
     truth.faults += [f"{job_id} lies in {found} and has no record" for job_id, found in places.items()]
+
+
+def _check_turns(truth: Truth) -> None:
+    """Each source that has ready jobs has its turn, once."""
+    for turns, line in (("turns", "ready:"), ("urgent_turns", "urgent:")):
+        told = sorted(truth.lists.get(turns, ()))
+        there = sorted(name.removeprefix(line) for name in truth.lists if name.startswith(line))
+        if told != there:
+            truth.faults.append(f"{turns} are {told}, lists are there of {there}")
 
 
 def _check_scores(truth: Truth, name: str) -> None:
@@ -132,7 +142,7 @@ def _check_scores(truth: Truth, name: str) -> None:
 
 
 def _check_place(truth: Truth, job_id: str, job: dict[str, str], found: list[str]) -> None:
-    queued = len(found) == 1 and found[0] in {"ready", "urgent", "again"}
+    queued = len(found) == 1 and found[0].split(":")[0] in {"ready", "urgent", "again"}
     if not (queued if job["state"] == "queued" else sorted(found) == sorted(_should_be(job))):
         truth.faults.append(f"{job_id} is {job['state']} and lies in {found}")
     let_go = {*truth.hashes.get("holds", {}), *truth.other.get("releasing", ())}

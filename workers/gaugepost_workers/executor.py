@@ -2,7 +2,9 @@
 
 One thread at a time turns this wheel, whichever of Celery's took a bell first; later bells only tell it that there is
 more. Answers are settled as they come, many in one call, and new jobs are claimed while others are still out, so that
-the threads that send are never idle for the slowest job of a parcel. Urgent jobs have threads of their own.
+the threads that send are never idle for the slowest job of a parcel. Urgent jobs have threads of their own, and are
+claimed even while there is no room for others. Who enqueues while a worker is awake need not ring: it looks for work
+again before it goes to rest (`lua/lib.lua`, ring_unless_awake).
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import queue
 import threading
 import time
 import uuid
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,6 +21,7 @@ import structlog
 from gaugepost.errors import StoreError
 from gaugepost.ledger import Settlement
 from gaugepost.transitions import Decision, Requeued
+from gaugepost_workers.senders import Senders
 from gaugepost_workers.slow_start import SlowStart
 
 if TYPE_CHECKING:
@@ -31,7 +33,11 @@ log = structlog.get_logger("gaugepost.executor")
 
 URGENT_THREADS = 4
 PARCEL = 100
+_GATHER_S = 0.01  # while more are out, answers are gathered for so long, to be settled in one call
+_SOON_S = 0.1  # what is claimed beyond twice the concurrency is begun within so long
+_POLL_S = 0.05  # while awake, look so often for work that nobody rang for
 _PAUSE_S = 0.25  # between two tries while Redis does not answer; an answer is settled within half a second
+_BEGIN_WITHIN = 2 / 3  # of a lease since it was last renewed: Redis was away, and the job may soon be somebody else's
 _GIVE_BACK = Decision(Requeued(), counted=False)
 
 
@@ -47,11 +53,11 @@ class Witness(Protocol):
 
 @dataclass(slots=True)
 class _InHand:
-    """A job this worker holds: its sending, if it has begun, and when its lease was last renewed (monotonic s)."""
+    """A job this worker holds: when its lease was last renewed (monotonic s), and whether it is somebody else's now."""
 
     claimed: Claimed
     renewed_at: float
-    sending: Future[None] | None = None
+    lost: bool = False
 
 
 class Executor:
@@ -73,21 +79,24 @@ class Executor:
         self._worker = worker
         self._concurrency = concurrency
         self._lease_s = lease_s
-        self._pool = ThreadPoolExecutor(concurrency, "send")
-        self._urgent_pool = ThreadPoolExecutor(URGENT_THREADS, "send-urgent")
+        self._senders = Senders(concurrency, self._send, "send")
+        self._urgent_senders = Senders(URGENT_THREADS, self._send, "send-urgent")
         self._slow_start = SlowStart()
         self._answers: queue.SimpleQueue[tuple[Claimed, Settlement | None] | None] = queue.SimpleQueue()
         self._in_hand: dict[str, _InHand] = {}
         self._unsettled: list[Settlement] = []
         self._claim_token = uuid.uuid4().hex
         self._pace_s = 0.05  # how long one exchange takes, a running mean
+        self._claimed_at = 0.0
         self._rung = threading.Event()
+        self._rung_for_urgent = threading.Event()
         self._turn = threading.Lock()
         self._stopping = threading.Event()
 
     def run(self) -> None:
         """Work until there is no more, or another thread does so already: what the bell's task calls."""
         self._rung.set()
+        self._rung_for_urgent.set()
         self._answers.put(None)
         while self._rung.is_set() and self._turn.acquire(blocking=False):
             try:
@@ -122,69 +131,100 @@ class Executor:
     # Claim
 
     def _take(self) -> None:
+        """Claim if there is room, and word of work, or none for a while, or nothing else to do."""
         room = self._room()
-        if not room or not self._rung.is_set():
-            return
-        self._rung.clear()
+        if room and (self._rung.is_set() or not self._in_hand or time.monotonic() - self._claimed_at > _POLL_S):
+            self._rung.clear()
+            self._rung_for_urgent.clear()
+            if self._claim(room):
+                self._rung.set()
+        elif not room and self._rung_for_urgent.is_set() and (room := self._urgent_room()):
+            self._rung_for_urgent.clear()
+            if self._claim(room, urgent_only=True):
+                self._rung_for_urgent.set()
+
+    def _claim(self, room: int, *, urgent_only: bool = False) -> bool:
+        """Claim up to so many jobs and begin them; tell whether there are more."""
+        self._claimed_at = time.monotonic()
         try:
-            parcel = self._ledger.claim(self._worker, self._claim_token, room)
+            parcel = self._ledger.claim(
+                self._worker, self._claim_token, room, self._concurrency, urgent_only=urgent_only
+            )
         except StoreError as error:
             log.warning("claim failed", error=str(error))
             time.sleep(_PAUSE_S)  # the same token again: what a lost answer claimed is given again
-            if self._in_hand or self._unsettled:
-                self._rung.set()
-            return
+            return bool(self._in_hand or self._unsettled)
         self._claim_token = uuid.uuid4().hex
-        if parcel.left:
-            self._rung.set()
         self._witness.claimed(parcel.jobs)
         for claimed in parcel.jobs:
-            self._in_hand[claimed.id] = _InHand(claimed, time.monotonic())
+            self._in_hand[claimed.id] = _InHand(claimed, self._claimed_at)
             if self._slow_start.admit(claimed):
                 self._begin(claimed)
+        return parcel.left > 0
 
     def _room(self) -> int:
-        """Take no more than can be begun within a third of a lease, and in parcels rather than one by one."""
-        in_time = int(self._lease_s / 3 / self._pace_s * self._concurrency)
-        limit = min(max(2 * self._concurrency, PARCEL), max(in_time, self._concurrency))
+        """Take what can be begun in a moment, in parcels rather than one by one; newer jobs wait behind what waits here.
+
+        And never more than can be begun within a third of a lease.
+        """
+        a_second = self._concurrency / self._pace_s
+        soon, in_time = min(PARCEL, int(a_second * _SOON_S)), int(a_second * self._lease_s / 3)
+        limit = min(max(2 * self._concurrency, soon), max(in_time, self._concurrency))
         room = limit - len(self._in_hand)
-        return min(room, PARCEL) if room >= limit // 2 else 0
+        return min(room, PARCEL) if room >= limit // 4 else 0
+
+    def _urgent_room(self) -> int:
+        in_hand = sum(held.claimed.job.urgent for held in self._in_hand.values())
+        return max(0, 2 * URGENT_THREADS - in_hand)
 
     def _begin(self, claimed: Claimed) -> None:
-        pool = self._urgent_pool if claimed.job.urgent else self._pool
-        self._in_hand[claimed.id].sending = pool.submit(self._send, claimed)
+        (self._urgent_senders if claimed.job.urgent else self._senders).put(claimed)
 
     def _send(self, claimed: Claimed) -> None:
+        held = self._in_hand.get(claimed.id)
+        if held is None or held.lost or held.claimed is not claimed:
+            self._answers.put((claimed, None))
+            return
         started = time.monotonic()
-        settlement = self._deliver(claimed)
+        if started - held.renewed_at > _BEGIN_WITHIN * self._lease_s:
+            self._answers.put((claimed, Settlement(claimed, _GIVE_BACK)))
+            return
+        settlement = None
+        try:
+            settlement = self._deliver(claimed)
+        except Exception as error:  # noqa: BLE001 - against its word: its lease will end, and the rescuer takes it back
+            log.error("fault", job=claimed.id, error=type(error).__name__)  # noqa: TRY400 - its text may hold data
         self._pace_s = 0.9 * self._pace_s + 0.1 * max(time.monotonic() - started, 0.001)
         self._answers.put((claimed, settlement))
 
     # Settle
 
     def _wait_for_answers(self) -> list[tuple[Claimed, Settlement | None]]:
-        """Wait for an answer (or a bell), and take with it all that have come meanwhile."""
-        wait = _PAUSE_S if self._unsettled else min(self._lease_s / 6, 5.0)
-        answers: list[tuple[Claimed, Settlement | None]] = []
+        """Wait for an answer, a bell, or the time to look for work; take with it all that have come meanwhile."""
+        found: list[tuple[Claimed, Settlement | None] | None] = []
         try:
-            first = self._answers.get(timeout=wait)
-            answers += [first] if first is not None else []
-            while len(answers) < PARCEL:
-                more = self._answers.get_nowait()
-                answers += [more] if more is not None else []
+            found.append(self._answers.get(timeout=self._patience()))
+            if found[0] is not None and len(self._in_hand) > 1 and not self._stopping.is_set():
+                time.sleep(_GATHER_S)
+            while len(found) < 2 * PARCEL:
+                found.append(self._answers.get_nowait())
         except queue.Empty:
             pass
-        return answers
+        return [answer for answer in found if answer is not None]
+
+    def _patience(self) -> float:
+        if self._unsettled:
+            return _PAUSE_S
+        return _POLL_S if self._room() and not self._stopping.is_set() else min(self._lease_s / 6, 5.0)
 
     def _settle(self, answers: list[tuple[Claimed, Settlement | None]]) -> None:
         for claimed, settlement in answers:
             behind = self._slow_start.answered(claimed, settlement.decision if settlement else None)
             self._unsettled += [Settlement(one, _GIVE_BACK) for one in behind.give_back]
             for one in behind.go:
-                if one.id in self._in_hand:
-                    self._begin(one)
+                self._begin(one)
             if settlement is None:
-                self._in_hand.pop(claimed.id, None)
+                self._let_go(claimed)
             else:
                 self._unsettled.append(settlement)
         if not self._unsettled:
@@ -196,10 +236,15 @@ class Executor:
             return
         settled, self._unsettled = self._unsettled, []
         for settlement, accepted in zip(settled, done, strict=True):
-            self._in_hand.pop(settlement.claimed.id, None)
+            self._let_go(settlement.claimed)
             if not accepted:
                 log.warning("lease lost", job=settlement.claimed.id)
         self._witness.settled([settlement for settlement, accepted in zip(settled, done, strict=True) if accepted])
+
+    def _let_go(self, claimed: Claimed) -> None:
+        held = self._in_hand.get(claimed.id)
+        if held is not None and held.claimed is claimed:  # else it was lost, and has been claimed here anew
+            del self._in_hand[claimed.id]
 
     # Keep, and give back
 
@@ -215,15 +260,8 @@ class Executor:
             return
         for held, is_ours in zip(old, ours, strict=True):
             held.renewed_at = now
-            if not is_ours and (held.sending is None or held.sending.cancel()):
-                self._answers.put((held.claimed, None))  # somebody else's now, and never begun here
+            held.lost = not is_ours  # somebody else's now: not begun here any more
 
     def _give_back_what_waits(self) -> None:
-        waiting = [claimed.id for claimed in self._slow_start.all_behind()]
-        for held in self._in_hand.values():
-            if held.sending is not None and held.sending.cancel():
-                held.sending = None
-                waiting.append(held.claimed.id)
-        self._unsettled += [
-            Settlement(self._in_hand[job_id].claimed, _GIVE_BACK) for job_id in waiting if job_id in self._in_hand
-        ]
+        waiting = [*self._slow_start.all_behind(), *self._senders.take_back(), *self._urgent_senders.take_back()]
+        self._unsettled += [Settlement(claimed, _GIVE_BACK) for claimed in waiting if claimed.id in self._in_hand]

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import time
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from gaugepost.errors import DataSealed, StoreError
+from gaugepost.files.limits import PART_BYTES
 from gaugepost.jobs import File
 from gaugepost.keys import Keys
-from gaugepost.ledger.intake import Accepted, Entry, Intake
+from gaugepost.ledger.fields import Seen, read_fields
+from gaugepost.ledger.intake import Accepted, Edit, Entry, Intake
 from gaugepost.ledger.listing import Listing
 from gaugepost.ledger.scripts import Runner, our_errors
 from gaugepost.ledger.sets import STAGED_MS, FileSet, enqueue_set, unstage, upload_digest
@@ -19,7 +23,7 @@ from gaugepost.ledger.views import Hold, JobView, read_holds
 from gaugepost.ledger.work import SWEPT_AT_ONCE, Claimed, Lost, Parcel, Settlement, SharedToken, Work, slot_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import redis
 
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Accepted",
     "Claimed",
+    "Edit",
     "Entry",
     "FileSet",
     "Hold",
@@ -52,12 +57,13 @@ class Ledger:
     def __init__(self, client: redis.Redis, region: Region, settings: Settings) -> None:
         self.region = region
         self.keys = Keys(region)
-        self._run = Runner(client)
+        self._run = Runner(client, settings.wait_replicas)
         self._client = client
         self._settings = settings
         self.intake = Intake(region, settings)
+        self._seal = self.intake.seal
         lanes = settings.upload_lanes()
-        self._work = Work(region, int(settings.lease * 1000), slot_ms(settings.upload_interval), lanes)
+        self._work = Work(region, int(settings.lease * 1000), slot_ms(settings.upload_interval), lanes, self._seal)
         self._listing = Listing(client, self.keys)
 
     def close(self) -> None:
@@ -68,7 +74,15 @@ class Ledger:
 
     def enqueue(self, entries: Sequence[Entry]) -> list[Accepted]:
         """Accept all these jobs in one round trip, or none. Raises BacklogFull."""
-        return self._run(self.intake.enqueue(entries))
+        accepted = self._run(self.intake.enqueue(entries))
+        if report := self.intake.report(entries):
+            with suppress(StoreError):
+                self._run(report)
+        return accepted
+
+    def fields_seen(self) -> Seen:
+        """Return the fields that each configuration's jobs had in the last days, as far as MAPPINGS was set."""
+        return read_fields(self._client, self.keys)
 
     def read(self, ids: Sequence[str]) -> list[JobView | None]:
         """Read jobs whole; None for an unknown id."""
@@ -78,17 +92,30 @@ class Ledger:
         """Cancel what has not been sent: each job's state afterwards, and whether this call cancelled it."""
         return self._run(self.intake.cancel(ids, _now_ms(), by))
 
-    def replay(self, ids: Sequence[str], by: str = "", why: str = "") -> list[tuple[JobState | None, bool]]:
-        """Send dead or parked jobs back to work: each job's state afterwards, and whether this call did it."""
-        return self._run(self.intake.replay(ids, _now_ms(), by, why))
+    def replay(
+        self, ids: Sequence[str], by: str = "", why: str = "", edits: Mapping[str, Edit] | None = None
+    ) -> list[tuple[JobState | None, bool]]:
+        """Send dead or parked jobs back to work: each job's state afterwards, and whether this call did it.
 
-    def resolve(self, ids: Sequence[str], to: JobState, by: str = "") -> list[tuple[JobState | None, bool]]:
+        `edits`: id → the job as it is to be from now on. What a standing hold keeps, what has expired, and what was
+        edited by somebody else since it was read stay as they are.
+        """
+        return self._run(self.intake.replay(ids, _now_ms(), by, why, edits or {}))
+
+    def resolve(
+        self, ids: Sequence[str], to: JobState, by: str = "", why: str = ""
+    ) -> list[tuple[JobState | None, bool]]:
         """Settle unknown jobs by hand, as delivered or dead: their states afterwards, and whether this call did it."""
-        return self._run(self.intake.resolve(ids, to, _now_ms(), by))
+        return self._run(self.intake.resolve(ids, to, _now_ms(), by, why))
 
-    def hold(self, scope: str, reason: str, by: str, until_ms: int | None = None) -> None:
-        """Put up a person's hold on the region ("") or on `configuration:<reference>`."""
-        self._run(self.intake.hold(scope, reason, by, until_ms))
+    def hold(
+        self, scope: str, reason: str, by: str, until_ms: int | None = None, *, lasts_ms: int | None = None
+    ) -> bool:
+        """Put up a person's hold on the region (""), `configuration:<reference>` or `credentials:<oauth|api_key>`.
+
+        It ends at `until_ms`, or after `lasts_ms`, by Redis' clock; False if that is over: nothing is held.
+        """
+        return self._run(self.intake.hold(scope, reason, by, until_ms, lasts_ms))
 
     def resume(self, scope: str) -> bool:
         """Lift a hold, whoever put it up; False if there was none."""
@@ -99,6 +126,10 @@ class Ledger:
         with our_errors():
             found: dict[bytes, bytes] = self._client.hgetall(self.keys["holds"])  # type: ignore[assignment]
         return read_holds([part for pair in found.items() for part in pair])
+
+    def kept_by(self, scopes: Sequence[str]) -> list[int]:
+        """Count the jobs that wait under the hold of each scope; those it has not met yet are in the queue."""
+        return self._listing.kept_by(scopes)
 
     def ids(self, state: JobState) -> Iterator[str]:
         """Walk the ids of all jobs in a state, in steps; what moves meanwhile may be missed or seen twice."""
@@ -113,7 +144,7 @@ class Ledger:
     def stage(self, job_id: str, content: bytes) -> None:
         """Put a part's content there for a while, for the call that accepts its set."""
         with our_errors():
-            self._client.set(self.keys.of("content:", job_id), zlib.compress(content), px=STAGED_MS)
+            self._client.set(self.keys.of("content:", job_id), self._seal.content(zlib.compress(content)), px=STAGED_MS)
 
     def unstage(self, ids: Sequence[str]) -> None:
         """Take staged contents away: their set was refused, or its answer was lost; what was accepted stays."""
@@ -135,10 +166,16 @@ class Ledger:
         return None if found is None else found.decode()
 
     def file_set(self, set_id: str) -> FileSet | None:
-        """Return a file set; None for an unknown id."""
+        """Return a file set; None for an unknown id. Raises DataSealed."""
         with our_errors():
             text: bytes | None = self._client.get(self.keys.of("set:", set_id))  # type: ignore[assignment]
-        return None if text is None else FileSet.from_json(text)
+        return None if text is None else FileSet.from_json(self._opened(set_id, text))
+
+    def _opened(self, set_id: str, text: bytes) -> bytes:
+        try:
+            return self._seal.open_text(text)
+        except DataSealed as error:
+            raise DataSealed(f"upload {set_id} {error}") from None
 
     def upload_lane(self, lane: str = "files", *, first: bool = False) -> Lane:
         """Return what a forecast of an upload lane stands on; `first`: of files that go before the others."""
@@ -156,15 +193,20 @@ class Ledger:
 
     # What workers do
 
-    def claim(self, worker: str, token: str, limit: int) -> Parcel:
-        """Claim up to `limit` jobs under leases and fencing tokens."""
-        return self._run(self._work.claim(worker, token, limit))
+    def claim(
+        self, worker: str, token: str, limit: int, concurrency: int = 16, *, urgent_only: bool = False
+    ) -> Parcel:
+        """Claim up to `limit` jobs under leases; `concurrency` is how many this worker sends at a time."""
+        parcel = self._run(self._work.claim(worker, token, limit, concurrency, urgent_only=urgent_only))
+        if parcel.broken:
+            self._run(self._work.set_aside(parcel.broken, _now_ms()))
+        return parcel
 
     def content(self, job_id: str) -> bytes | None:
-        """Return a file's content; None if it is gone."""
+        """Return a file's content; None if it is gone or damaged. Raises DataSealed."""
         with our_errors():
             found: bytes | None = self._client.get(self.keys.of("content:", job_id))  # type: ignore[assignment]
-        return None if found is None else zlib.decompress(found)
+        return None if found is None else _unpacked(self._seal.open_content(found))
 
     def mark(self, claimed: Claimed) -> tuple[int, int]:
         """Note, just before the first byte, that it goes out: (1, 0), (0, ms to wait for the slot) or (-1, 0)."""
@@ -179,8 +221,11 @@ class Ledger:
         return self._run(self._work.renew(jobs))
 
     def ended_leases(self, limit: int = 200) -> list[Lost]:
-        """List jobs whose lease has ended."""
-        return self._run(self._work.ended_leases(limit))
+        """List jobs whose lease has ended; those that cannot be read are set aside."""
+        lost, broken = self._run(self._work.ended_leases(limit))
+        if broken:
+            self._run(self._work.set_aside(broken, _now_ms(), rescue=True))
+        return lost
 
     def token(self, who: str, fetch_ms: int) -> SharedToken:
         """Read the shared access token, or be the one who fetches it."""
@@ -219,6 +264,16 @@ class Ledger:
             if swept < SWEPT_AT_ONCE:
                 break
         return gone
+
+
+def _unpacked(content: bytes) -> bytes | None:
+    """Unpack no more than a part may have: what lies in Redis may not be what was put there."""
+    unpacking = zlib.decompressobj()
+    try:
+        unpacked = unpacking.decompress(content, PART_BYTES)
+    except zlib.error:
+        return None
+    return unpacked if unpacking.eof else None
 
 
 def _now_ms() -> int:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _STEP = 200
 _HEADS = 20
-_LISTS = frozenset({"ready", "urgent"})
 _NEWEST_FIRST = frozenset({"delivered", "dead", "cancelled", "expired", "unknown"})
 
 
@@ -33,7 +32,7 @@ class Listing:
         """Walk the ids of all jobs in a state: those that go next first, ended ones newest first."""
         match state:
             case JobState.QUEUED:
-                places = ["urgent", "again", "ready"]
+                places = [*self._lines("urgent"), "again", *self._lines("ready")]
             case JobState.SENDING:
                 places = ["leases"]
             case JobState.PARKED:
@@ -48,13 +47,31 @@ class Listing:
             scopes = {*self._client.hkeys(self._keys["holds"]), *self._client.smembers(self._keys["releasing"])}
         return [f"held:{scope.decode()}" for scope in sorted(scopes) if scope]
 
+    def kept_by(self, scopes: Sequence[str]) -> list[int]:
+        """Count the jobs under each scope's hold: parked ones of its own; a region's are queued, or wait in lanes."""
+        with our_errors():
+            pipe = self._client.pipeline(transaction=False)
+            pipe.hmget(self._keys["counts"], "queued", "waiting")
+            for scope in scopes:
+                pipe.zcard(self._keys.of("held:", scope))
+            [open_counts, *parked] = pipe.execute()
+        in_region = sum(int(number or 0) for number in open_counts)
+        return [number + (0 if scope else in_region) for scope, number in zip(scopes, parked, strict=True)]
+
+    def _lines(self, name: str) -> list[str]:
+        """Return the lists of ready jobs, a source each: the one whose turn it is first."""
+        turns = "turns" if name == "ready" else "urgent_turns"
+        with our_errors():
+            sources = self._client.lrange(self._keys[turns], 0, -1)
+        return [f"{name}:{source.decode()}" for source in sources]
+
     def _walk(self, place: str) -> Iterator[str]:
         key = self._keys.prefix + place
         start = 0
         while True:
             stop = start + _STEP - 1
             with our_errors():
-                if place in _LISTS:
+                if place.startswith(("ready:", "urgent:")):
                     step = self._client.lrange(key, start, stop)
                 else:
                     step = self._client.zrange(key, start, stop, desc=place in _NEWEST_FIRST)
@@ -93,8 +110,9 @@ class Listing:
             pipe.hgetall(self._keys["counts"])
             pipe.get(self._keys["slot"])
             pipe.hget(self._keys["token"], "expires")
+            pipe.hget(self._keys["concurrency"], "limit")
             pipe.time()
-            raw_counts, slot, token, (seconds, micros) = pipe.execute()
+            raw_counts, slot, token, limit, (seconds, micros) = pipe.execute()
             oldest = self._oldest()
         counts = {name.decode(): int(number) for name, number in raw_counts.items()}
         now = seconds * 1000 + micros // 1000
@@ -104,6 +122,8 @@ class Listing:
             "parked_by_reason": _under(counts, "parked:"),
             "dead_by_verdict": _under(counts, "dead:"),
             "holds": [hold.scope or "region" for hold in holds.values()],
+            "holds_by_scope": {hold.scope or "region": hold.to_dict() for hold in holds.values()},
+            "concurrency_limit": int(limit) if limit else None,
             "token_expires": iso(int(token)) if token else None,
             "next_slot": iso(max(now, int(slot) + interval_s * 1000)) if slot else None,
             "oldest_age": None if oldest is None else round((now - oldest) / 1000, 1),
@@ -111,11 +131,12 @@ class Listing:
 
     def _oldest(self) -> int | None:
         """Return when the oldest queued job was enqueued, Unix ms: of the heads, where cancelled ids may lie too."""
+        lines = [*self._lines("urgent")[:_HEADS], *self._lines("ready")[:_HEADS]]
         pipe = self._client.pipeline(transaction=False)
-        pipe.lrange(self._keys["urgent"], 0, _HEADS - 1)
         pipe.zrange(self._keys["again"], 0, 0)
         pipe.zrangebyscore(self._keys["again"], 0, "+inf", start=0, num=1)  # behind the urgent ones
-        pipe.lrange(self._keys["ready"], 0, _HEADS - 1)
+        for line in lines:
+            pipe.lrange(self._keys.prefix + line, 0, _HEADS - 1)
         heads = [job_id for found in pipe.execute() for job_id in found]
         for job_id in heads:
             pipe.hmget(self._keys.of("job:", job_id.decode()), "state", "at")

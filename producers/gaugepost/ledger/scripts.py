@@ -8,7 +8,7 @@ was lost.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     import redis
     import redis.asyncio
-    from redis.commands.core import AsyncScript, Script
 
 T = TypeVar("T")
 Argument = str | bytes | int
@@ -36,12 +35,14 @@ class Call(Generic[T]):
 
     script: str
     keys: Sequence[str]
-    args: Sequence[Argument]
+    args: Sequence[Argument] = field(repr=False)
     read: Callable[[Any], T]
 
 
 def _prelude() -> str:
-    legal = ", ".join(f"['{source}>{target}'] = true" for source, targets in TRANSITIONS.items() for target in targets)
+    # Sorted: a set has another order in each process, and Redis would keep each process' own scripts for ever.
+    pairs = sorted(f"{source}>{target}" for source, targets in TRANSITIONS.items() for target in targets)
+    legal = ", ".join(f"['{pair}'] = true" for pair in pairs)
     needs = ", ".join(f"{kind} = '{model.needs}'" for kind, model in JOBS.items())
     return f"{lua_table()}\nlocal LEGAL = {{{legal}}}\nlocal NEEDS = {{{needs}}}\n"
 
@@ -58,7 +59,23 @@ def load_scripts() -> dict[str, str]:
     return {name: f"{before}\n{_read(name)}" for name in names if name != "lib"}
 
 
-_FULL = (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError)
+_REFUSALS = {
+    "OOM ": "out of memory",
+    "READONLY ": "it is a read-only replica",
+    "MISCONF ": "it cannot write to its disk",
+    "NOREPLICAS ": "it has too few replicas",
+}
+
+
+def _refusal(error: redis_errors.ResponseError) -> str | None:
+    """Tell why Redis refuses writes; redis-py takes the word of some refusals away and gives them a class instead."""
+    match error:
+        case redis_errors.OutOfMemoryError():
+            return _REFUSALS["OOM "]
+        case redis_errors.ReadOnlyError():
+            return _REFUSALS["READONLY "]
+        case _:
+            return next((why for word, why in _REFUSALS.items() if word in str(error)), None)
 
 
 @contextmanager
@@ -68,8 +85,6 @@ def our_errors() -> Iterator[None]:
         yield
     except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
         raise StoreUnreachable(f"Redis cannot be reached: {type(error).__name__}") from error
-    except _FULL as error:
-        raise StoreFull(f"Redis refuses writes: {type(error).__name__}") from error
     except redis_errors.ResponseError as error:
         text = str(error)
         for word in ("BACKLOGFULL ", "CONTENTFULL "):
@@ -77,34 +92,93 @@ def our_errors() -> Iterator[None]:
                 raise BacklogFull(text.partition(word)[2].partition(" script:")[0]) from None
         if "CONTENTGONE " in text:
             raise StoreError("the contents of this upload lay staged for too long: upload it again") from None
-        if any(word in text for word in ("OOM ", "MISCONF", "READONLY", "-OOM")):
-            raise StoreFull("Redis refuses writes: " + text.split(" ", 1)[0]) from error
+        why = _refusal(error)
+        if why is not None:
+            raise StoreFull(f"Redis refuses writes: {why}") from error
         raise StoreError(f"Redis refused a call: {text[:200]}") from error
 
 
-class Runner:
-    """Runs calls on a blocking client."""
+_LASTING = frozenset({"enqueue", "enqueue_set", "mark"})
+"""The calls whose effect a fail-over must not forget: what was accepted, and that a first byte may have gone out."""
 
-    def __init__(self, client: redis.Redis) -> None:
+_WAIT_MS = 1_000
+
+
+class _Scripts:
+    """What both runners share: the commands of a call, and whether it has to wait for replicas."""
+
+    def __init__(self, client: Any, replicas: int) -> None:  # noqa: ANN401 - redis-py types neither client's commands
         self.client = client
-        self._scripts: dict[str, Script] = {name: client.register_script(text) for name, text in load_scripts().items()}
+        self._replicas = replicas
+        self._scripts: dict[str, Any] = {name: client.register_script(text) for name, text in load_scripts().items()}
+
+    def commands(self, call: Call[T]) -> Iterator[list[Any]]:
+        """Give the command to try first, and the one for a server that does not know the script.
+
+        That may happen at any time (a flush, a new master). EVAL takes the text along, so nothing can come between.
+        """
+        script = self._scripts[call.script]
+        for command, text in (("EVALSHA", script.sha), ("EVAL", script.script)):
+            yield [command, text, len(call.keys), *call.keys, *call.args]
+
+    def waits(self, call: Call[T]) -> bool:
+        return self._replicas > 0 and call.script in _LASTING
+
+    def with_wait(self, pipe: Any, command: list[Any]) -> None:  # noqa: ANN401 - either client's pipeline
+        pipe.execute_command(*command)
+        pipe.execute_command("WAIT", self._replicas, _WAIT_MS)
+
+    def waited(self, answers: list[Any]) -> Any:  # noqa: ANN401 - the script's answer
+        """Return the script's answer, if enough replicas have its effect. Raises StoreUnreachable otherwise."""
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        if answers[1] < self._replicas:
+            raise StoreUnreachable(f"{answers[1]} of {self._replicas} replicas have it: a fail-over may lose it")
+        return answers[0]
+
+
+class Runner(_Scripts):
+    """Runs calls on a blocking client; those that must last, until `replicas` of Redis' replicas have their effect."""
+
+    def __init__(self, client: redis.Redis, replicas: int = 0) -> None:
+        super().__init__(client, replicas)
 
     def __call__(self, call: Call[T]) -> T:
         """Run one call. Raises StoreUnreachable, StoreFull, BacklogFull, StoreError."""
+        known, whole = self.commands(call)
         with our_errors():
-            return call.read(self._scripts[call.script](keys=call.keys, args=call.args))
+            try:
+                return call.read(self._send(call, known))
+            except redis_errors.NoScriptError:
+                return call.read(self._send(call, whole))
+
+    def _send(self, call: Call[T], command: list[Any]) -> Any:  # noqa: ANN401 - the script's answer
+        if not self.waits(call):
+            return self.client.execute_command(*command)
+        with self.client.pipeline(transaction=False) as pipe:
+            self.with_wait(pipe, command)
+            return self.waited(pipe.execute(raise_on_error=False))  # its own error would repeat the arguments
 
 
-class AsyncRunner:
-    """Runs calls on an asyncio client."""
+class AsyncRunner(_Scripts):
+    """Runs calls on an asyncio client, as `Runner` does."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
-        self.client = client
-        self._scripts: dict[str, AsyncScript] = {
-            name: client.register_script(text) for name, text in load_scripts().items()
-        }
+    def __init__(self, client: redis.asyncio.Redis, replicas: int = 0) -> None:
+        super().__init__(client, replicas)
 
     async def __call__(self, call: Call[T]) -> T:
         """Run one call. Raises as `Runner` does."""
+        known, whole = self.commands(call)
         with our_errors():
-            return call.read(await self._scripts[call.script](keys=call.keys, args=call.args))
+            try:
+                return call.read(await self._send(call, known))
+            except redis_errors.NoScriptError:
+                return call.read(await self._send(call, whole))
+
+    async def _send(self, call: Call[T], command: list[Any]) -> Any:  # noqa: ANN401 - the script's answer
+        if not self.waits(call):
+            return await self.client.execute_command(*command)
+        async with self.client.pipeline(transaction=False) as pipe:
+            self.with_wait(pipe, command)
+            return self.waited(await pipe.execute(raise_on_error=False))

@@ -10,6 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from gaugepost.errors import DataSealed
+from gaugepost.jobs import JOBS
+from gaugepost.jobs.common import JobBase
+from gaugepost.ledger.broken import UNREADABLE
+from gaugepost.ledger.opening import Opening
+from gaugepost.masking import masked
+from gaugepost.sealing import NO_SEAL
 from gaugepost.states import ENDED, JobState
 from gaugepost.transitions import Attempt
 from gaugepost.verdict import Verdict
@@ -18,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gaugepost.regions import Region
+    from gaugepost.sealing import Seal
+
+_NO_DATA = frozenset({*JobBase.model_fields, "configuration", "stored"})
+"""Fields that have a column of their own, or are the ledger's."""
 
 
 def iso(ms: float | None) -> str | None:
@@ -29,7 +40,7 @@ def iso(ms: float | None) -> str | None:
 class History:
     """What happened to a job so far: one entry an event, oldest first."""
 
-    entries: tuple[dict[str, Any], ...] = ()
+    entries: tuple[dict[str, Any], ...] = field(default=(), repr=False)
 
     def attempts(self) -> list[Attempt]:
         """Return all attempts."""
@@ -55,9 +66,14 @@ class History:
 _NOTHING = History()
 
 
-def read_history(lines: bytes) -> History:
-    """Read the job's record: one JSON object a line."""
-    return History(tuple(json.loads(line) for line in lines.splitlines())) if lines else _NOTHING
+def read_history(lines: bytes, opening: Opening | None = None) -> History:
+    """Read the job's record: one JSON object a line; what is sealed of it only with an `opening`."""
+    if not lines:
+        return _NOTHING
+    entries = (json.loads(line) for line in lines.splitlines())
+    history = History(tuple(entries if opening is None else map(opening.entry, entries)))
+    history.attempts()  # so that a line that cannot be read is found here, and not in the middle of a delivery
+    return history
 
 
 def _attempt(entry: Mapping[str, Any]) -> Attempt:
@@ -85,6 +101,16 @@ class Hold:
     probe_at: int | None = None
     verdict: str | None = None
 
+    @property
+    def ends(self) -> int | None:
+        """Return when something happens to it by itself: its end, or its next probe."""
+        return self.until or self.probe_at
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as `holds --json` and `status --json` show it."""
+        times = {"since": iso(self.since), "until": iso(self.until), "probe_at": iso(self.probe_at)}
+        return {"reason": self.reason, "by": self.by, **times}
+
 
 def read_holds(flat: Sequence[bytes]) -> dict[str, Hold]:
     """Read the holds of a region from Redis' flat list."""
@@ -109,20 +135,30 @@ def _whole(number: float | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """One job as it stands on its record. Times are Unix ms; `job` is the job itself, as it was accepted."""
+    """One job as it stands on its record. Times are Unix ms; `job` is the job itself, as it was accepted.
+
+    `sealed` tells why some of it could not be opened here (None: all was): its job, its result or its messages.
+    """
 
     id: str
     region: Region
     state: JobState
-    job: dict[str, Any]
+    job: dict[str, Any] = field(repr=False)
     enqueued_at: int
+    stamp: int = 0
+    """Its enqueue stamp, µs: the order of jobs."""
+    revision: int = 0
+    """How often a person has edited it."""
+    held_by: str | None = None
+    """Scope of the hold under which it is parked."""
     reason: str | None = None
     until: int | None = None
     verdict: str | None = None
     ended_at: int | None = None
-    result: dict[str, Any] | None = None
-    warnings: tuple[str, ...] = ()
+    result: dict[str, Any] | None = field(default=None, repr=False)
+    warnings: tuple[str, ...] = field(default=(), repr=False)
     history: History = field(default_factory=History)
+    sealed: str | None = None
 
     @property
     def kind(self) -> str:
@@ -140,8 +176,21 @@ class JobView:
         attempts = self.history.attempts()
         return self.verdict or (attempts[-1].verdict if attempts else None)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as `job --json` shows it. The record's own data is not part of it."""
+    def data(self) -> dict[str, Any]:
+        """Return what is to be delivered: the fields that this kind has of its own. Raises DataSealed."""
+        if self.sealed:
+            raise DataSealed(self.sealed)
+        return {name: value for name, value in self.job.items() if name not in _NO_DATA}
+
+    def to_dict(self, *, show_data: bool = False) -> dict[str, Any]:
+        """Return it as `job --json` shows it; with `show_data` also `data`, and all that row messages say."""
+        data = {"data": None if self.sealed else self.data()} if show_data else {}
+        return self._facts() | ({} if show_data else {"result": masked(self.result)}) | data | self._why_sealed()
+
+    def _why_sealed(self) -> dict[str, Any]:
+        return {"sealed": self.sealed} if self.sealed else {}
+
+    def _facts(self) -> dict[str, Any]:
         return {
             "id": self.id,
             "kind": self.kind,
@@ -184,27 +233,49 @@ def _shown(attempt: Attempt) -> dict[str, Any]:
     return shown | ({"field_errors": dict(attempt.field_errors)} if attempt.field_errors else {})
 
 
-def read_view(job_id: str, region: Region, flat: Sequence[bytes], holds: Mapping[str, Hold]) -> JobView | None:
-    """Read a job from its hash as Redis' flat list; None if it is empty."""
+def read_view(
+    job_id: str, region: Region, flat: Sequence[bytes], holds: Mapping[str, Hold], seal: Seal = NO_SEAL
+) -> JobView | None:
+    """Read a job from its hash as Redis' flat list; None if it is empty. One that cannot be read hides no other."""
     if not flat:
         return None
+    try:
+        return _read_view(job_id, region, flat, holds, seal)
+    except UNREADABLE:
+        told = "its record cannot be read"
+        return JobView(job_id, region, _state_in(flat), {"kind": "unreadable"}, enqueued_at=0, reason=told)
+
+
+def _state_in(flat: Sequence[bytes]) -> JobState:
+    found = flat[flat.index(b"state") + 1].decode(errors="replace") if b"state" in flat else ""
+    return JobState(found) if found in set(JobState) else JobState.UNKNOWN
+
+
+def _read_view(job_id: str, region: Region, flat: Sequence[bytes], holds: Mapping[str, Hold], seal: Seal) -> JobView:
     found = dict(zip((name.decode() for name in flat[::2]), flat[1::2], strict=True))
     text = {name: value.decode() for name, value in found.items() if name not in {"history", "job"}}
+    opening = Opening(job_id, seal)
     state = JobState(text["state"])
-    reason, until = _why(state, text, holds)
+    job = opening.job(found["job"])
+    _ = job["kind"]  # a job has one, whatever else it has
+    reason, until = _why(state, text, _hold_over(job, holds), holds)
     return JobView(
         id=job_id,
         region=region,
         state=state,
-        job=json.loads(found["job"]),
+        job=job,
         enqueued_at=int(text["at"]) // 1000,
+        stamp=int(text["at"]),
+        revision=int(text.get("revision", 0)),
+        held_by=text["scope"] if text.get("scope") in holds else None,
         reason=reason,
         until=until,
         verdict=text.get("verdict"),
         ended_at=int(text["ended"]) if "ended" in text else None,
-        result=json.loads(text["result"]) if "result" in text else _no_result(state),
+        result=opening.json(found["result"], None) if "result" in found else _no_result(state),
         warnings=tuple(json.loads(text.get("warnings", "[]"))),
-        history=read_history(found.get("history", b"")),
+        history=read_history(found.get("history", b""), opening),
+        sealed=opening.why,
     )
 
 
@@ -213,13 +284,30 @@ def _no_result(state: JobState) -> dict[str, Any] | None:
     return {} if state is JobState.DELIVERED else None
 
 
-def _why(state: JobState, text: Mapping[str, str], holds: Mapping[str, Hold]) -> tuple[str | None, int | None]:
+def _of_held(text: Mapping[str, str], hold: Hold | None) -> tuple[str | None, int | None]:
+    """Tell why a job is parked under a hold: what parked it, unless a person's hold has taken that one's place."""
+    if hold is None:
+        return text.get("reason"), None
+    return (text.get("reason") if hold.verdict else hold.reason), hold.ends
+
+
+def _hold_over(job: Mapping[str, Any], holds: Mapping[str, Hold]) -> Hold | None:
+    """Return the hold that a job which may go would meet: on its region, its credentials or its mapping."""
+    if not holds:
+        return None
+    needs = JOBS[job["kind"]].needs
+    scopes = ("", f"credentials:{needs}", f"configuration:{job.get('configuration', '')}")
+    return next((holds[scope] for scope in scopes if scope in holds), None)
+
+
+def _why(
+    state: JobState, text: Mapping[str, str], over: Hold | None, holds: Mapping[str, Hold]
+) -> tuple[str | None, int | None]:
     """Tell why a job waits, and until when: its own reason, or that of the hold that keeps it."""
-    if state in {JobState.QUEUED, JobState.WAITING} and (region := holds.get("")):
-        return f"hold: {region.reason}", region.until or region.probe_at
+    if state in {JobState.QUEUED, JobState.WAITING} and over and text.get("probe") != over.scope:
+        return f"hold: {over.reason}", over.ends
     if state is JobState.WAITING:
         return ("slot" if text.get("lane", "").startswith("files") else "lane"), None
     if "scope" in text:
-        hold = holds.get(text["scope"])
-        return text.get("reason"), (hold.until or hold.probe_at) if hold else None
+        return _of_held(text, holds.get(text["scope"]))
     return text.get("reason"), int(text["until"]) if "until" in text else None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.bell import Bell
-from gaugepost.jobs import AnyJob, parse_job_json
+from gaugepost.errors import DataSealed
+from gaugepost.jobs import AnyJob, CloseLoop, parse_job_json
+from gaugepost.jobs.common import SealedJob
 from gaugepost.keys import Keys
+from gaugepost.ledger.broken import Broken, read_each
 from gaugepost.ledger.scripts import Argument, Call
 from gaugepost.ledger.views import History, read_history
+from gaugepost.sealing import CLEAR, NO_SEAL, Seal
 from gaugepost.transitions import (
     Attempt,
     Check,
@@ -53,13 +57,14 @@ class Claimed:
 
     `enqueued_at` is Unix time in ms. `probe` is the scope of the hold for which this job is the probe (None: it is
     none), `probe_verdict` what that hold is about. A file with a `phase` was sent: it is to be looked up.
+    `job` is a SealedJob if this process lacks its key; what is sealed of its history is never opened for a worker.
     """
 
     id: str
     fence: int
     enqueued_at: int
-    job: AnyJob
-    history: History
+    job: AnyJob | SealedJob = field(repr=False)
+    history: History = field(repr=False)
     probe: str | None = None
     probe_verdict: Verdict | None = None
     phase: Phase = Phase.NONE
@@ -67,10 +72,11 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What one claim took, and how many ready jobs it left behind."""
+    """What one claim took, and how many ready jobs it left behind; `broken` ones cannot be read."""
 
     jobs: list[Claimed]
     left: int
+    broken: tuple[Broken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +108,14 @@ class Settlement:
     attempts: tuple[Attempt, ...] = ()
     check: Check | None = None
 
-    def to_json(self) -> str:
+    def to_json(self, seal: Seal = NO_SEAL) -> str:
         """Write it as settle.lua takes it."""
         ask: dict[str, Any] = {"id": self.claimed.id, "fence": self.claimed.fence}
-        ask |= _transition(self.decision)
+        ask |= _transition(self.decision, seal)
+        if isinstance(self.claimed.job, CloseLoop) and self.claimed.job.happened_at and ask["to"] == "delivered":
+            ask["happened"] = self.claimed.job.happened_at
         if self.attempts:
-            ask["entry"] = "\n".join(_entry(attempt) for attempt in self.attempts)
+            ask["entry"] = "\n".join(_entry(attempt, seal) for attempt in self.attempts)
             if self.attempts[-1].verdict not in {Verdict.UNREACHABLE, Verdict.LOST_ANSWER}:
                 ask["answered"] = True
         if self.check is not None:
@@ -130,14 +138,14 @@ def _hold(spec: HoldSpec) -> dict[str, Any]:
     return told if spec.give_up_ms is None else told | {"give_up_ms": spec.give_up_ms}
 
 
-def _transition(decision: Decision) -> dict[str, Any]:  # noqa: PLR0911 - a case a transition
+def _transition(decision: Decision, seal: Seal) -> dict[str, Any]:  # noqa: PLR0911 - a case a transition
     match decision.transition:
         case Delivered(result, warnings):
             ask: dict[str, Any] = {"to": "delivered"}
             if result:
-                ask["result"] = json.dumps(dict(result))
+                ask["result"] = seal.text(json.dumps(dict(result)))
             if warnings:
-                ask["warnings"] = json.dumps(warnings)
+                ask["warnings"] = json.dumps(warnings)  # our own words, and settle.lua may add one
             return ask
         case Parked(delay_ms, reason, phase):
             ask = {"to": "parked", "delay_ms": delay_ms, "reason": reason}
@@ -165,28 +173,36 @@ def _check_entry(check: Check) -> str:
     return json.dumps(line | {"processed": check.processed}, separators=(",", ":"))
 
 
-def _entry(attempt: Attempt) -> str:
+def _entry(attempt: Attempt, seal: Seal) -> str:
     line: dict[str, Any] = {"event": "attempt", "n": attempt.n, "at": attempt.at, "ms": attempt.ms}
     line["verdict"] = attempt.verdict
     if attempt.status is not None:
         line["status"] = attempt.status
-    if attempt.message:
-        line["message"] = attempt.message
-    if attempt.field_errors:
-        line["field_errors"] = {name: list(told) for name, told in attempt.field_errors.items()}
+    told = _told(attempt)
+    if told:
+        line |= {"sealed": seal.text(json.dumps(told))} if seal.seals else told
     if not attempt.counted:
         line["counted"] = False
     return json.dumps(line, separators=(",", ":"))
 
 
+def _told(attempt: Attempt) -> dict[str, Any]:
+    """Return what the receiver said: it may quote, whatever was taken out of it."""
+    told: dict[str, Any] = {"message": attempt.message} if attempt.message else {}
+    if attempt.field_errors:
+        told["field_errors"] = {name: list(texts) for name, texts in attempt.field_errors.items()}
+    return told
+
+
 class Work:
     """Makes the calls for one region."""
 
-    def __init__(self, region: Region, lease_ms: int, slot_ms: int, lanes: Sequence[str]) -> None:
+    def __init__(self, region: Region, lease_ms: int, slot_ms: int, lanes: Sequence[str], seal: Seal) -> None:
         self.keys = Keys(region)
         self._lease_ms = lease_ms
         self._slot_ms = slot_ms
         self._lanes = lanes
+        self._seal = seal
         self._bell = Bell(self.keys.queue)
         self._urgent_bell = Bell(self.keys.urgent_queue)
         self._queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
@@ -194,15 +210,15 @@ class Work:
     def _bells(self) -> tuple[str, str]:
         return self._bell(), self._urgent_bell()
 
-    def claim(self, worker: str, token: str, limit: int) -> Call[Parcel]:
+    def claim(self, worker: str, token: str, limit: int, concurrency: int, *, urgent_only: bool) -> Call[Parcel]:
         """Claim up to `limit` jobs; `token` names this call, so that a repeated one gives the same jobs."""
         args: list[Argument] = [worker, token, limit, self._lease_ms, self._slot_ms, *self._bells()]
-        args += self._lanes
-        return Call("claim", self._queues, args, _read_parcel)
+        args += [concurrency, "1" if urgent_only else "", *self._lanes]
+        return Call("claim", self._queues, args, lambda answer: _read_parcel(answer, self._seal))
 
     def settle(self, settlements: Sequence[Settlement], *, rescue: bool = False) -> Call[list[bool]]:
         """Carry out what became of claimed jobs; False for one that is no longer held under its fencing token."""
-        args = ["1" if rescue else "", *self._bells(), *(settlement.to_json() for settlement in settlements)]
+        args = ["1" if rescue else "", *self._bells(), *(settlement.to_json(self._seal) for settlement in settlements)]
         return Call("settle", self._queues, args, lambda answer: [bool(one) for one in answer])
 
     def mark(self, claimed: Claimed) -> Call[tuple[int, int]]:
@@ -221,9 +237,14 @@ class Work:
             args += (claimed.id, claimed.fence)
         return Call("renew", self._queues[:1], args, lambda answer: [bool(one) for one in answer])
 
-    def ended_leases(self, limit: int) -> Call[list[Lost]]:
-        """List jobs whose lease has ended."""
-        return Call("ended_leases", self._queues[:1], [limit], _read_lost)
+    def set_aside(self, broken: Sequence[Broken], at: int, *, rescue: bool = False) -> Call[list[bool]]:
+        """Bury claimed jobs that cannot be read."""
+        args = ["1" if rescue else "", *self._bells(), *(one.to_json(at) for one in broken)]
+        return Call("settle", self._queues, args, lambda answer: [bool(one) for one in answer])
+
+    def ended_leases(self, limit: int) -> Call[tuple[list[Lost], tuple[Broken, ...]]]:
+        """List jobs whose lease has ended, and those of them that cannot be read."""
+        return Call("ended_leases", self._queues[:1], [limit], lambda answer: _read_lost(answer, self._seal))
 
     def token(self, who: str, fetch_ms: int) -> Call[SharedToken]:
         """Read the shared token, or be the one who fetches it."""
@@ -263,13 +284,26 @@ def _read_token(answer: list[bytes]) -> SharedToken:
     return SharedToken(sealed, int(generation), int(left), to_fetch == b"1", failure)
 
 
-def _read_claimed(row: Sequence[bytes], probe: bytes, verdict: bytes, phase: bytes = b"") -> Claimed:
+def _read_job(text: bytes, seal: Seal, *, once: bool) -> AnyJob | SealedJob:
+    """Open and read a job; without its key, what is known of it: whether it may go out twice stands beside it."""
+    try:
+        return parse_job_json(seal.open_job(text))
+    except DataSealed:
+        found = json.loads(text)
+        clear = {name: found.get(name) for name in CLEAR}
+        on_unknown = "hold" if once and found["kind"] != "file" else "retry"  # a file is looked up
+        return SealedJob.model_validate(clear | {"on_unknown": on_unknown})
+
+
+def _read_claimed(
+    row: Sequence[bytes], seal: Seal, probe: bytes, verdict: bytes, phase: bytes = b"", *, once: bool = False
+) -> Claimed:
     job_id, fence, stamp, job, history = row
     return Claimed(
         id=job_id.decode(),
         fence=int(fence),
         enqueued_at=int(stamp) // 1000,
-        job=parse_job_json(job),
+        job=_read_job(job, seal, once=once),
         history=read_history(history),
         probe=probe[1:].decode() if probe else None,
         probe_verdict=Verdict(verdict.decode()) if verdict else None,
@@ -277,11 +311,17 @@ def _read_claimed(row: Sequence[bytes], probe: bytes, verdict: bytes, phase: byt
     )
 
 
-def _read_parcel(answer: list[bytes]) -> Parcel:
+def _read_parcel(answer: list[bytes], seal: Seal) -> Parcel:
     rows = [answer[start : start + 8] for start in range(1, len(answer), 8)]
-    return Parcel([_read_claimed(row[:5], *row[5:]) for row in rows], int(answer[0]))
+    jobs, broken = read_each(rows, lambda row: _read_claimed(row[:5], seal, *row[5:]), lambda row: bool(row[7]))
+    return Parcel(jobs, int(answer[0]), broken)
 
 
-def _read_lost(answer: list[bytes]) -> list[Lost]:
+def _read_lost(answer: list[bytes], seal: Seal) -> tuple[list[Lost], tuple[Broken, ...]]:
     rows = [answer[start : start + 9] for start in range(0, len(answer), 9)]
-    return [Lost(_read_claimed(row[:5], row[7], row[8]), row[5] == b"1", row[6] == b"1") for row in rows]
+    return read_each(rows, lambda row: _read_one_lost(row, seal), lambda row: row[6] == b"1")
+
+
+def _read_one_lost(row: Sequence[bytes], seal: Seal) -> Lost:
+    once = row[5] == b"1"
+    return Lost(_read_claimed(row[:5], seal, row[7], row[8], once=once), once, row[6] == b"1")

@@ -1,14 +1,15 @@
--- Claim a parcel under leases and fencing tokens: urgent jobs first, then those that come again, then the rest, in
--- the order enqueued, and a file if the upload slot is open. A held region gives at most one job, its hold's probe,
--- when that is due. A job that meets a hold on its mapping or its credentials parks there instead. What is left
--- behind is rung for. Atomic, so that no two workers hold one job.
+-- Claim a parcel under leases and fencing tokens: urgent jobs first, then those that come again, then the rest, each
+-- source's in the order enqueued, and a file if the upload slot is open. A held region gives at most one job, its hold's
+-- probe, when that is due, a throttled one no more than may be out. A job that meets a hold on its mapping or its
+-- credentials parks there instead. What is left behind is rung for. Atomic, so that no two workers hold one job.
 -- KEYS  prefix, queue, urgent queue
--- ARGV  worker, token of this call, how many at most, lease in ms, upload interval in ms, bell, urgent bell, then the
---       upload lanes
+-- ARGV  worker, token of this call, how many at most, lease in ms, upload interval in ms, bell, urgent bell, how many the
+--       worker sends at a time, '1' = urgent jobs only, then the upload lanes
 -- RETURN jobs left behind ('0' while held); then for each job: id, fencing token, stamp, JSON, history,
 --        '*' .. scope if it is the probe of that hold, its hold's verdict, its phase. The same again for a repeated call.
 
 local worker, token, want, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local urgent_only = ARGV[9] == '1'
 local tries = want * 10 -- bounded: a job that is skipped or parked on the way costs time too
 local out, claimed = {'0'}, {}
 
@@ -19,9 +20,10 @@ local function give(job, as)
   end
 end
 
-local function left() return whole(ready_jobs() + redis.call('LLEN', K.urgent)) end
+local function left() return whole(urgent_jobs() + (urgent_only and 0 or ready_jobs())) end
 
 even_when_full()
+redis.call('HSET', K.workers, worker, ARGV[8] .. ':' .. whole(now + 2 * lease))
 local last = redis.call('GET', K.claim .. worker)
 last = last and cjson.decode(last)
 if last and last.token == token then -- redis-py repeats a command whose answer was lost
@@ -55,8 +57,12 @@ end
 local some_hold = redis.call('HLEN', K.holds) > 0
 local function held_by(job)
   if not some_hold then return nil end
-  local facts = cjson.decode(redis.call('HGET', job.key, 'job'))
-  for _, scope in ipairs({'credentials:' .. NEEDS[facts.kind], 'configuration:' .. (facts.configuration or '')}) do
+  local whole_json, facts = pcall(cjson.decode, redis.call('HGET', job.key, 'job') or '')
+  if not whole_json or type(facts) ~= 'table' then return nil end -- whoever claims it finds that out, and sets it aside
+  local scopes = {}
+  if NEEDS[facts.kind] then scopes[1] = 'credentials:' .. NEEDS[facts.kind] end
+  if type(facts.configuration) == 'string' then scopes[#scopes + 1] = 'configuration:' .. facts.configuration end
+  for _, scope in ipairs(scopes) do
     local hold = get_hold(scope)
     if hold then return scope, hold end
   end
@@ -65,7 +71,7 @@ end
 -- Take it, unless it has expired, or meets a hold and is not that hold's newest probe. A held region's own probe it is
 -- where `region` is given.
 local function consider(job, region)
-  if job.expires and not job.phase and tonumber(job.expires) <= now then return finish(job, 'expired') end
+  if job.expires and not job.phase and (tonumber(job.expires) or math.huge) <= now then return finish(job, 'expired') end
   if job.probe then redis.call('HDEL', job.key, 'probe') end
   local scope, hold = held_by(job)
   if scope and (job.probe ~= scope or hold.probe_job ~= job.id) then
@@ -75,20 +81,54 @@ local function consider(job, region)
   take(job, scope, hold)
 end
 
-local function next_id()
-  return redis.call('LPOP', K.urgent) or redis.call('ZPOPMIN', K.again)[1] or redis.call('LPOP', K.ready)
+-- The next ids of the source whose turn it is: its share of n, so that each source is in each parcel.
+local function take_turn(turns, line, n)
+  local source = redis.call('LINDEX', turns, 0)
+  if not source then return nil end
+  local share = math.ceil(n / redis.call('LLEN', turns))
+  local ids = redis.call('LPOP', line .. source, share)
+  if redis.call('EXISTS', line .. source) == 1 then
+    redis.call('LMOVE', turns, turns, 'LEFT', 'RIGHT')
+  else
+    redis.call('LPOP', turns)
+  end
+  return ids or {}
 end
 
--- The next queued job, taken out of its list.
-local function next_job()
-  while tries > 0 do
-    tries = tries - 1
-    local id = next_id()
-    if not id then return nil end
-    local job = load(id)
-    if job and job.state == 'queued' then
-      job.popped = true
-      return job
+local function come_again(n)
+  local popped, ids = redis.call('ZPOPMIN', K.again, n), {}
+  for i = 1, #popped, 2 do ids[#ids + 1] = popped[i] end
+  return ids
+end
+
+-- Ids of ready jobs, taken out of their list; n at most. Those that come again go before new ones, but leave them half.
+local again_left = math.ceil(want / 2)
+local function next_ids(n)
+  local ids = take_turn(K.urgent_turns, K.urgent, n)
+  if ids then return ids end
+  local urgent = redis.call('ZCOUNT', K.again, '-inf', '(0')
+  if urgent > 0 then return come_again(math.min(n, urgent)) end
+  if urgent_only then return {} end
+  local again = redis.call('ZCARD', K.again)
+  if again > 0 and again_left > 0 then
+    again = math.min(again, again_left, n)
+    again_left = again_left - again
+    return come_again(again)
+  end
+  return take_turn(K.turns, K.ready, n) or come_again(n)
+end
+
+local function take_ready(region)
+  while #claimed < want and tries > 0 do
+    local ids = next_ids(want - #claimed)
+    if #ids == 0 then return end
+    for _, id in ipairs(ids) do
+      tries = tries - 1
+      local job = load(id)
+      if job and job.state == 'queued' then
+        job.popped = not job.fence -- one that was out before may lie in `again` too
+        consider(job, region)
+      end
     end
   end
 end
@@ -103,7 +143,7 @@ local function next_file(lane)
 end
 
 local function consider_files(region)
-  for i = 8, #ARGV do
+  for i = 10, #ARGV do
     local file = #claimed < want and next_file(ARGV[i])
     if file then consider(file, region) end
   end
@@ -120,16 +160,19 @@ if region then
   local opener = region.job and load(region.job) -- what was refused tells best whether it still is
   if opener and opener.state == 'queued' then consider(opener, region) end
 else
-  consider_files()
+  local limit = redis.call('HGET', K.concurrency, 'limit')
+  if limit then want = math.min(want, limit - redis.call('ZCARD', K.leases)) end
+  if want < 1 then return out end -- whoever settles what is out will ring
+  if not urgent_only then consider_files() end
 end
-while #claimed < want do
-  local job = next_job()
-  if not job then break end
-  consider(job, region)
-end
+take_ready(region)
 if region then consider_files(region) else out[1] = left() end
 
 redis.call('SET', K.claim .. worker, cjson.encode({token = token, jobs = claimed}), 'PX', whole(lease))
 flush()
-if not region then ring_for_ready(ARGV[6], ARGV[7]) end
+if #claimed > 0 then redis.call('HSET', K.pace, 'awake', whole(now)) else redis.call('HDEL', K.pace, 'awake') end
+if not region and not lately('woke', WAKE_MORE_MS) then
+  ring_for_ready(ARGV[6], ARGV[7])
+  redis.call('HSET', K.pace, 'woke', whole(now))
+end
 return out

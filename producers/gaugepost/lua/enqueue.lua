@@ -2,10 +2,10 @@
 -- job exists and nobody will look. All of them or none. Repeated with the same ids it changes nothing.
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms, bell, urgent bell; then for each job
---       id, JSON, urgent ('1'), once ('1'), lane, idempotency digest, expires_at in ms, content ('' = none)
+--       id, JSON, urgent ('1'), once ('1'), lane, idempotency digest, expires_at in ms, content ('' = none), source
 -- RETURN for each job: id, state, '1' if it was there before; or an error BACKLOGFULL or CONTENTFULL, and nothing stored
 
-local PER = 8
+local PER = 9
 local states = {} -- id -> state, of the jobs this call is about
 
 -- The job that has this key already. One that sweep.lua forgot has left its state with the key.
@@ -36,9 +36,9 @@ end
 local refusal = no_room(fresh, ARGV[1], bytes, ARGV[2])
 if refusal then return redis.error_reply(refusal) end
 
-local function accept(id, json, urgent, once, lane, digest, expires, content)
+local function accept(id, json, urgent, once, lane, digest, expires, content, source)
   local at = next_stamp()
-  local state = place(id, at, lane, urgent)
+  local state = place(id, at, lane, urgent, source)
   local key = K.job .. id
   redis.call('HSET', key, 'job', json, 'state', state, 'at', at)
   if urgent == '1' then redis.call('HSET', key, 'urgent', '1') end
@@ -66,8 +66,9 @@ for i = 6, #ARGV, PER do
   receipts[#receipts + 1] = id ~= ARGV[i] and '1' or ''
 end
 if fresh > 0 then
+  line_up()
   flush()
-  ring_for_ready(ARGV[4], ARGV[5])
+  ring_unless_awake(ARGV[4], ARGV[5])
   if bytes > 0 then ring(KEYS[2], ARGV[4], 1) end -- a file, for which the slot may be open
 end
 return receipts

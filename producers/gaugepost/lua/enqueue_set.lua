@@ -22,7 +22,7 @@ if refusal then return redis.error_reply(refusal) end
 
 for i = 11, #ARGV, 2 do
   local id, at = ARGV[i], next_stamp()
-  local state = place(id, at, lane, '', first)
+  local state = place(id, at, lane, '', '', first)
   redis.call('HSET', K.job .. id, 'job', ARGV[i + 1], 'state', state, 'at', at, 'once', '1', 'lane', lane)
   if first then redis.call('HSET', K.job .. id, 'first', '1') end
   redis.call('PERSIST', K.content .. id)

@@ -1,8 +1,11 @@
 -- Put up a person's hold. It replaces a hold that put up itself and ends only by `resume` or at its `until`.
 -- KEYS  prefix
--- ARGV  scope, reason, by, until in ms ('' = none)
--- RETURN 1
+-- ARGV  scope, reason, by, until in ms, or how long in ms (both '' = no end)
+-- RETURN 1, or 0 for an `until` that is over: nothing is held
 
+local ends = tonumber(ARGV[4])
+if ARGV[5] ~= '' then ends = now + ARGV[5] end
+if ends and ends <= now then return 0 end
 redis.call('SREM', K.releasing, ARGV[1])
-put_hold(ARGV[1], {reason = ARGV[2], by = ARGV[3], since = now, ['until'] = tonumber(ARGV[4])})
+put_hold(ARGV[1], {reason = ARGV[2], by = ARGV[3], since = now, ['until'] = ends})
 return 1

@@ -124,27 +124,96 @@ local function no_room(jobs, limit, bytes, content_limit)
   end
 end
 
+-- Ready jobs lie in a list for each source, and sources take turns: nobody's bulk load stands before the jobs of others.
+-- Pushed all together by line_up(), at the end of the script.
+local lines = {}
+local function ready(id, urgent, source)
+  local line = (urgent and K.urgent or K.ready) .. source
+  if not lines[line] then lines[line] = {turns = urgent and K.urgent_turns or K.turns, source = source} end
+  table.insert(lines[line], id)
+end
+
+local function line_up()
+  for line, ids in pairs(lines) do
+    for i = 1, #ids, 1000 do
+      local last = math.min(i + 999, #ids)
+      local length = redis.call('RPUSH', line, unpack(ids, i, last))
+      if length == last - i + 1 then redis.call('RPUSH', ids.turns, ids.source) end -- it was empty
+    end
+  end
+  lines = {}
+end
+
 -- Where a job starts: behind the others of its lane, or ready.
-local function place(id, at, lane, urgent, first)
+local function place(id, at, lane, urgent, source, first)
   if lane == '' then
-    redis.call('RPUSH', urgent == '1' and K.urgent or K.ready, id)
+    ready(id, urgent == '1', source)
     return 'queued'
   end
   if string.sub(lane, 1, 5) == 'files' then
     redis.call('ZADD', K.files .. ending(lane), turn({at = at, first = first}), id)
   else
     redis.call('ZADD', K.lane .. lane, at, id)
-    if redis.call('ZCARD', K.lane .. lane) == 1 then return place(id, at, '', urgent) end
+    if redis.call('ZCARD', K.lane .. lane) == 1 then return place(id, at, '', urgent, source) end
   end
   redis.call('ZADD', K.waiting, at, id)
   return 'waiting'
 end
 
-local function ready_jobs() return redis.call('LLEN', K.ready) + redis.call('ZCARD', K.again) end
+-- How many are ready, at least: those of the source whose turn it is, and one of each other.
+local function in_line(turns, line)
+  local source = redis.call('LINDEX', turns, 0)
+  return source and redis.call('LLEN', line .. source) + redis.call('LLEN', turns) - 1 or 0
+end
+
+local function urgent_jobs() return in_line(K.urgent_turns, K.urgent) end
+local function ready_jobs() return in_line(K.turns, K.ready) + redis.call('ZCARD', K.again) end
 
 local function ring_for_ready(bell, urgent_bell)
-  ring(KEYS[3], urgent_bell, redis.call('LLEN', K.urgent))
+  ring(KEYS[3], urgent_bell, urgent_jobs())
   ring(KEYS[2], bell, ready_jobs())
+end
+
+-- A worker that took jobs a moment ago is awake: it looks again before it goes to rest, and every moment until then. Who
+-- enqueues then need not ring, or each job would cost a Celery message; more workers are woken now and then (claim.lua).
+local AWAKE_MS, WAKE_MORE_MS = 250, 50
+local function lately(what, ms)
+  local at = tonumber(redis.call('HGET', K.pace, what) or '-1')
+  return at <= now and now - at < ms
+end
+
+local function ring_unless_awake(bell, urgent_bell)
+  ring(KEYS[3], urgent_bell, urgent_jobs())
+  if not lately('awake', AWAKE_MS) then ring(KEYS[2], bell, ready_jobs()) end
+end
+
+-- The region's concurrency: how many jobs may be out at a time. Halved by each throttling, it grows by one as often as
+-- that many were delivered, until all workers are busy again; then there is no limit.
+local function live_workers()
+  local all, sum = redis.call('HGETALL', K.workers), 0
+  for i = 2, #all, 2 do
+    local concurrency, expires = string.match(all[i], '^(%d+):(%d+)$')
+    if tonumber(expires) > now then sum = sum + tonumber(concurrency) else redis.call('HDEL', K.workers, all[i - 1]) end
+  end
+  return sum
+end
+
+local function halve_concurrency()
+  local busy = live_workers()
+  local limit = math.min(tonumber(redis.call('HGET', K.concurrency, 'limit') or busy), busy)
+  redis.call('HSET', K.concurrency, 'limit', math.max(1, math.floor(limit / 2)), 'full', busy, 'delivered', 0)
+end
+
+local function grow_concurrency(delivered)
+  local found = redis.call('HMGET', K.concurrency, 'limit', 'full', 'delivered')
+  if not found[1] then return end
+  local limit, full = tonumber(found[1]), tonumber(found[2])
+  delivered = delivered + tonumber(found[3])
+  while delivered >= limit and limit < full do
+    delivered, limit = delivered - limit, limit + 1
+  end
+  if limit >= full then return redis.call('DEL', K.concurrency) end
+  redis.call('HSET', K.concurrency, 'limit', limit, 'delivered', delivered)
 end
 
 -- Back to work: a file to its lane, where it goes first, any other job before those enqueued after it, an urgent one
@@ -241,6 +310,7 @@ end
 local function open_hold(spec, job)
   if redis.call('HEXISTS', K.holds, spec.scope) == 1 then return end
   redis.call('SREM', K.releasing, spec.scope)
+  if spec.verdict == 'throttled' then halve_concurrency() end
   put_hold(spec.scope, {
     reason = spec.reason, verdict = spec.verdict, by = 'gaugepost', since = now, probe_ms = spec.probe_ms, step = 1,
     probe_at = now + spec.probe_ms[1], give_up_ms = spec.give_up_ms, job = job.id,

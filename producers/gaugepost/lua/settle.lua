@@ -3,12 +3,26 @@
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  '1' if called by the rescuer (then only jobs whose lease has ended), bell, urgent bell; then for each job
 --       JSON: id, fence, to, entry (line for its record), and as `to` needs them: result, warnings, delay_ms, reason,
---       phase, resend, scope, give_up_ms, verdict; then hold, streak, ends (streaks), probe (scope), answered (an answer came)
+--       phase, resend, scope, give_up_ms, verdict, happened (when a case's change came about); then hold, streak, ends
+--       (streaks), probe (scope), answered (an answer came)
 -- RETURN for each job 1, or 0 if it was refused
+
+local HAPPENED_MS = 30 * 86400000
+
+-- A change of a case that came about before one that was delivered already: CustomerGauge has them in the wrong order.
+local function warn_of_order(job, ask)
+  local key = K.happened .. job.lane
+  local newest = redis.call('GET', key)
+  if not newest or ask.happened >= newest then return redis.call('SET', key, ask.happened, 'PX', HAPPENED_MS) end
+  local warnings = cjson.decode(ask.warnings or '[]')
+  warnings[#warnings + 1] = 'happened_at is earlier than that of a change of this case that was delivered before'
+  ask.warnings = cjson.encode(warnings)
+end
 
 local function carry_out(job, ask)
   if ask.to == 'delivered' then
     if not finish(job, 'delivered') then return false end
+    if ask.happened then warn_of_order(job, ask) end
     if ask.result then set(job, 'result', ask.result) end
     if ask.warnings then set(job, 'warnings', ask.warnings) end
   elseif ask.to == 'parked' and ask.scope then
@@ -48,6 +62,7 @@ local function end_probe(ask, job)
   if spec and spec.scope == scope and spec.verdict == hold.verdict then
     hold.step = math.min(hold.step + 1, #hold.probe_ms)
     hold.probe_at = now + math.max(hold.probe_ms[hold.step], spec.probe_ms[1])
+    if hold.verdict == 'throttled' then halve_concurrency() end
   elseif not ask.answered then
     hold.probe_at = now + hold.probe_ms[hold.step]
   else
@@ -66,13 +81,17 @@ local function count_streaks(ask, job)
   end
 end
 
-local done = {}
+-- A repeated call, whose answer was lost: this very entry ends the record.
+local function was_done(job, ask)
+  return job and ask.entry and tonumber(job.fence) == ask.fence and string.sub(job.history or '', -#ask.entry - 1, -2) == ask.entry
+end
+
+local done, delivered = {}, 0
 for i = 4, #ARGV do
   local ask = cjson.decode(ARGV[i])
   local job = load(ask.id)
   local mine = job and job.state == 'sending' and tonumber(job.fence) == ask.fence
   if mine and ARGV[1] == '1' then mine = tonumber(redis.call('ZSCORE', K.leases, job.id) or '0') <= now end
-  if mine and ask.give_up_ms and ask.hold then ask.hold.give_up_ms = ask.give_up_ms end
   local applied = mine and carry_out(job, ask)
   if applied then
     if ask.entry then note(job, ask.entry) end
@@ -81,8 +100,10 @@ for i = 4, #ARGV do
     if ask.scope and not get_hold(ask.scope) then lift(ask.scope) end -- parked, and nobody to let it go
     count_streaks(ask, job)
   end
-  done[#done + 1] = applied and 1 or 0
+  if applied and ask.to == 'delivered' then delivered = delivered + 1 end
+  done[#done + 1] = (applied or was_done(job, ask)) and 1 or 0
 end
+if delivered > 0 then grow_concurrency(delivered) end
 flush()
-if not get_hold('') then ring_for_ready(ARGV[2], ARGV[3]) end
+if not get_hold('') then ring_unless_awake(ARGV[2], ARGV[3]) end
 return done

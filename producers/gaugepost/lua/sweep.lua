@@ -9,6 +9,7 @@ local gone = 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.contents, '-inf', whole(now - ARGV[2]), 'LIMIT', 0, ARGV[1])) do
   forget_content(id)
 end
+live_workers()
 redis.call('ZREMRANGEBYSCORE', K.sets, '-inf', whole(now - 100 * 86400000))
 for i = 3, #ARGV, 2 do
   local state, before = ARGV[i], whole(now - tonumber(ARGV[i + 1]))
