@@ -49,7 +49,7 @@ def test_importing_it_imports_nothing_of_the_workers(python: Path) -> None:
     code = "import sys, gaugepost; print(*{name.split('.')[0] for name in sys.modules})"
     done = run(python, "-W", "error", "-c", code)
     assert done.returncode == 0, done.stderr
-    assert not {"celery", "requests", "kombu", "typer", "rich", "flower"} & set(done.stdout.split())
+    assert not {"celery", "requests", "kombu", "typer", "rich", "flower", "cryptography"} & set(done.stdout.split())
 
 
 def test_a_job_can_be_made_and_its_scripts_are_there(python: Path) -> None:
@@ -66,6 +66,13 @@ def test_without_its_extra_the_command_line_says_how_to_install_it(python: Path)
     done = subprocess.run([python.parent / "gaugepost", "status"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "pip install 'gaugepost[cli]'" in done.stderr
+
+
+def test_a_data_key_without_its_extra_says_how_to_install_it(python: Path) -> None:
+    code = "from gaugepost import Settings; Settings.load(data_key='A' * 43 + '=')"
+    done = run(python, "-c", code)
+    assert done.returncode == 1
+    assert "SettingsError: GAUGEPOST_DATA_KEY: needs more: pip install 'gaugepost[encryption]'" in done.stderr
 
 
 def test_the_wheel_holds_four_packages_and_their_type_marks(wheel: Path) -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gaugepost.errors import SettingsError
 from gaugepost.regions import Region
-from gaugepost.settings import Settings, setting_names
+from gaugepost.settings import Settings, exposed_dotenv, setting_names
 from gaugepost.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def test_every_secret_and_nothing_else_may_come_from_a_file() -> None:
     credentials = {
         f"{region}_{name}" for region in ("EU", "US", "AU") for name in ("CLIENT_ID", "CLIENT_SECRET", "API_KEY")
     }
-    assert with_file == {f"GAUGEPOST_{name}_FILE" for name in {*credentials, "REDIS_URL"}}
+    assert with_file == {f"GAUGEPOST_{name}_FILE" for name in {*credentials, "REDIS_URL", "DATA_KEY"}}
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,18 @@ def test_a_lease_must_outlast_the_longest_exchange(env: pytest.MonkeyPatch) -> N
         "https://",
         "https://{zone}.example.com",
         "https://x.example.com?q=1",
+        "https://x.example.com?",
+        "https://x.example.com#/",
+        "https://user:hunter2@x.example.com",
+        "https://api.customergauge.com@x.example.com",
+        "https://x.example.com\\@api.customergauge.com",
+        "http://127.0.0.1\\@x.example.com",
+        "http://127.1",
+        "http://2130706433",
+        "https://x.example.com/a b",
+        "https://x.example.com/\r\nX-Forged: 1",
+        "https://x.example.com:port",
+        "https://\u0445.example.com",
     ],
 )
 def test_a_url_is_https_unless_it_is_this_machine(env: pytest.MonkeyPatch, name: str, url: str) -> None:
@@ -240,3 +253,31 @@ def test_no_secret_is_told_by_a_refusal(env: pytest.MonkeyPatch) -> None:
         Settings.load()
     assert SECRET not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "told"),
+    [
+        (0o644, f"GAUGEPOST_EU_API_KEY={SECRET}\n", "644"),
+        (0o604, f"export gaugepost_redis_url=redis://:{SECRET}@h\n", "604"),
+        (0o640, f"GAUGEPOST_EU_API_KEY={SECRET}\n", None),
+        (0o600, f"GAUGEPOST_EU_API_KEY={SECRET}\n", None),
+        (0o644, "GAUGEPOST_EU_API_KEY=\nGAUGEPOST_REGIONS=eu\n", None),
+    ],
+)
+def test_secrets_in_a_dotenv_that_everybody_may_read_are_noticed(
+    bare_environment: Path, mode: int, text: str, told: str | None
+) -> None:
+    assert exposed_dotenv() is None
+    (bare_environment / ".env").write_text(text)
+    (bare_environment / ".env").chmod(mode)
+    assert exposed_dotenv() == told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_dotenv_of_another_user_does_not_say_where_credentials_go(bare_environment: Path) -> None:
+    (bare_environment / ".env").write_text("GAUGEPOST_AUTH_URL=https://auth.example.net\n")
+    assert Settings.load().auth_url == "https://auth.example.net"
+    os.chown(bare_environment / ".env", 65_534, 65_534)
+    with pytest.raises(SettingsError, match=r"^\.env: belongs to another user"):
+        Settings.load()

@@ -1,0 +1,149 @@
+"""No value of a job, of an operator or of Redis becomes code or the name of another key: the scripts as they stand."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from gaugepost import InvalidJob
+from gaugepost.jobs import parse_job
+from gaugepost.keys import FAMILIES, FIXED
+from gaugepost.ledger.intake import new_job_id
+from gaugepost.ledger.scripts import load_scripts
+from gaugepost.ledger.sets import new_set_id
+from support.bench import Bench
+from support.making import case, record
+
+ROOT = Path(__file__).parents[2]
+LUA = ROOT / "producers/gaugepost/lua"
+RUNS_LUA = {"register_script", "eval", "evalsha", "eval_ro", "evalsha_ro", "script_load", "fcall", "function_load"}
+ONE_REGIONS_KEYS = {"files", "slot", "filing"}  # + ':<family of files>', where each family has a lane of its own
+LANES = ("transactional", "contact", "historical", "activity")
+
+
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    for folder in ("producers", "tasks", "workers"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in RUNS_LUA:
+                    yield path.relative_to(ROOT).as_posix(), node
+
+
+def test_scripts_are_run_in_one_file_and_never_made_up_on_the_way() -> None:
+    found = list(calls())
+    assert {path for path, _ in found} == {"producers/gaugepost/ledger/scripts.py"}
+    for _, call in found:
+        assert isinstance(call.args[0], ast.Name), "a text that is put together where it is run"
+
+
+def test_every_script_is_its_file_behind_a_head_of_constants() -> None:
+    scripts = load_scripts()
+    lib = (LUA / "lib.lua").read_text(encoding="utf-8")
+    heads = {
+        text.removesuffix(f"{lib}\n{(LUA / name).with_suffix('.lua').read_text()}") for name, text in scripts.items()
+    }
+    [head] = heads
+    for line in head.splitlines():
+        assert re.fullmatch(r"local [A-Z]+ = \{[\w\s\[\]{}.,:=>'-]*(KEYS\[1\] \.\. [\w\s\[\]{}.,:=>'-]*)*\}|", line), (
+            line
+        )
+
+
+def test_the_scripts_are_the_same_in_every_process_whatever_its_settings(tmp_path: Path) -> None:
+    code = "from gaugepost.ledger.scripts import load_scripts as l; print(sorted(l().items()))"
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("GAUGEPOST_")}
+    odd = {"GAUGEPOST_REGIONS": "au", "GAUGEPOST_EU_API_KEY": "') redis.call('FLUSHALL') --", "PYTHONHASHSEED": "7"}
+    told = [
+        subprocess.run([sys.executable, "-c", code], env=outside | more, cwd=tmp_path, capture_output=True, check=True)
+        for more in ({}, odd)
+    ]
+    assert told[0].stdout == told[1].stdout
+
+
+@pytest.mark.parametrize("path", sorted(LUA.glob("*.lua")), ids=lambda path: path.stem)
+def test_a_script_makes_no_code_and_no_name_of_a_command_or_of_another_key(path: Path) -> None:
+    text = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
+    assert not re.findall(r"\b(?:loadstring|dofile|loadfile|setfenv|getfenv|require|debug|_G)\b", text)
+    assert not re.findall(r"redis\.p?call\((?!'[A-Z]+'[,)])", text), "a command that is not written out"
+    assert not re.findall(r"redis\.p?call\('\w+', ARGV\b", text), "an argument that is a whole key"
+    assert not re.findall(r"\bKEYS\[1\]\s*\.\.", text), "a key past keys.py"
+    for name, suffix in re.findall(r"\bK\.(\w+) \.\. ([\w.]+\(?)", text):
+        if name in FIXED:
+            assert (name in ONE_REGIONS_KEYS, suffix) == (True, "ending("), f"{name} .. {suffix}"
+
+
+def test_no_key_can_be_another_whatever_is_appended_to_it() -> None:
+    names = [*FIXED, *FAMILIES, *(f"{name}:{lane}" for name in ONE_REGIONS_KEYS for lane in LANES)]
+    for family in FAMILIES:
+        assert family.endswith(":")
+        assert [name for name in names if name.startswith(family)] == [family]
+    assert not [name for name in FIXED if ":" in name]
+    in_lua = [name.rstrip(":") for name in (*FIXED, *FAMILIES)]
+    assert len(set(in_lua)) == len(in_lua), "two keys of one name in Lua"
+
+
+EVIL = ["x:1", "credentials:oauth", "x}{us}:job:", "'..redis.call('FLUSHALL')..'", "*", "../job:1", "%s%d", "files"]
+
+
+@pytest.fixture
+def bench(redis_url: str) -> Iterator[Bench]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield Bench(client)
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_what_a_job_says_of_itself_leads_to_no_other_key(bench: Bench, evil: str) -> None:
+    told: dict[str, Any] = {"configuration": evil, "record": {evil: evil}, "idempotency_key": evil, "labels": (evil,)}
+    evil_job, other, link = bench.put(record(**told), record(), case())
+    bench.ledger.hold(f"configuration:{evil}", evil, evil)
+    assert sorted(bench.claim_ids()) == sorted([other, link])
+    assert bench.view(evil_job).reason.endswith(evil)
+    assert bench.put(record(**told)) == [evil_job]
+    bench.ledger.resume(f"configuration:{evil}")
+    bench.tick()
+    bench.tick()
+    assert bench.claim_ids() == [evil_job]
+    names = [name.decode() for name in bench.client.scan_iter()]
+    ours = {*FIXED, "test-clock"}
+    odd = [
+        name for name in names
+        if name not in {"eu", "eu.urgent"} and name.removeprefix("gp:{eu}:") not in ours
+        and not name.removeprefix("gp:{eu}:").startswith(tuple(FAMILIES))
+    ]  # fmt: skip
+    assert odd == []
+
+
+@pytest.mark.parametrize("source", ["files", "a:b", "../x", "job:1", "urgent:", "."])
+def test_a_source_has_its_own_list_and_no_other(bench: Bench, source: str) -> None:
+    try:
+        ids = bench.put(record(source=source), record())
+    except InvalidJob:
+        return
+    assert sorted(bench.claim_ids()) == sorted(ids)
+    assert bench.truth().faults == []
+
+
+@pytest.mark.parametrize("number", ["files", "files:contact", "1:2", "../1", "1\n2", "", "١٢", "1" * 21, "*"])
+def test_a_case_is_named_by_digits_so_that_its_lane_is_no_lane_of_files(number: str) -> None:
+    told = {"kind": "close_loop", "region": "eu", "status": "open", "number_customergauge": number}
+    with pytest.raises(InvalidJob):
+        parse_job(told)
+    assert case(7).lane == "case:7"
+
+
+def test_ids_of_jobs_and_sets_are_128_random_bits() -> None:
+    ids = [new_job_id() for _ in range(10_000)]
+    assert len({*ids}) == 10_000
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
+    ones = [sum(int(one, 16) >> bit & 1 for one in ids) for bit in range(128)]
+    assert 4_500 < min(ones) <= max(ones) < 5_500, "a bit that is not random"
+    assert len({new_set_id() for _ in range(1000)}) == 1000

@@ -1,0 +1,200 @@
+"""Attacks on the running parts, by somebody who can write to Redis or read what they show."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pickle
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from gaugepost import Record, Region
+from gaugepost.bell import Bell
+from support.redis_server import RedisServer, free_port
+from support.stack import Stack
+from support.wait import wait_until
+
+PASSWORD = "pass-9f41c7-word"
+SCRIPT = "<script>alert(1)</script>"
+
+
+def record(number: int = 0) -> Record:
+    return Record(region=Region.EU, configuration="contact", record={"Email": f"p{number}@example.net"})
+
+
+def outsider(url: str) -> Celery:
+    """Make an app that knows the broker and nothing else."""
+    app = Celery("outsider", broker=url, set_as_current=False)
+    app.conf.update(worker_enable_remote_control=True)
+    return app
+
+
+class Evil:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.mark),)
+
+
+def hostile(mark: Path) -> list[str | bytes]:
+    """Return list entries that stock Celery runs, keeps, prints, or dies of."""
+    fine = json.loads(Bell("eu")())
+    evil = base64.b64encode(pickle.dumps(Evil(mark))).decode()
+    told = base64.b64encode(json.dumps([["jane@example.net"], {}, {}]).encode()).decode()
+    messages = [
+        fine | {"body": evil, "content-type": "application/x-python-serialize", "content-encoding": "binary"},
+        fine | {"body": told, "headers": fine["headers"] | {"task": "posix.system"}},
+        fine | {"body": told},
+        fine | {"headers": fine["headers"] | {"task": "celery.chord_unlock"}},
+        fine | {"headers": fine["headers"] | {"eta": "2099-01-01T00:00:00+00:00"}},
+        fine | {"headers": fine["headers"] | {"id": "\x1b[31m\nforged: a line of its own"}},
+        fine | {"body": None},
+        fine | {"properties": {}},
+        {"body": "", "properties": {}},
+        {"__type__": "datetime", "__value__": "jane@example.net"},
+        {},
+        [1, 2],
+        5,
+    ]
+    return [*map(json.dumps, messages), "", "no JSON", b"\xff\xfe\x00", "[" * 100_000, "{" * 100_000]
+
+
+def test_no_message_ends_a_worker_or_is_obeyed_or_shown(tmp_path: Path) -> None:
+    with Stack(tmp_path) as stack:
+        worker = stack.worker()
+        stack.beat()
+        stack.producer.enqueue(record()).result(timeout=20)
+        with stack.redis.client() as client:
+            for queue in ("eu", "eu.urgent", "eu.ticks"):
+                client.lpush(queue, *hostile(tmp_path / "ran"))
+            wait_until(lambda: not client.llen("eu") and not client.llen("eu.urgent"), what="all were taken")
+            assert client.hlen("unacked") == 0
+        for number in range(3):
+            stack.producer.enqueue(record(number)).result(timeout=20)
+        wait_until(lambda: stack.logs().count("message thrown away") >= 3 * len(hostile(tmp_path)))
+        assert worker.poll() is None
+        assert not (tmp_path / "ran").exists()
+        for shown in ("example.net", "forged", "posix", "Traceback"):
+            assert shown not in stack.logs()
+
+
+def test_workers_answer_questions_and_obey_no_order(tmp_path: Path) -> None:
+    with Stack(tmp_path) as stack:
+        worker = stack.worker()
+        stack.producer.enqueue(record()).result(timeout=20)
+        control = outsider(stack.redis.url).control
+        [name] = wait_until(lambda: control.inspect(timeout=1).ping())
+        for command, arguments in {
+            "shutdown": {},
+            "pool_shrink": {"n": 4},
+            "pool_restart": {"modules": ["os"], "reload": True},
+            "rate_limit": {"task_name": "gaugepost.deliver", "rate_limit": "1/h"},
+            "cancel_consumer": {"queue": "eu"},
+            "add_consumer": {"queue": "elsewhere"},
+            "autoscale": {"max": 1, "min": 0},
+            "disable_events": {},
+            "no such\n\x1b[31mcommand": {},
+        }.items():
+            control.broadcast(command, arguments=arguments)
+        with stack.redis.client() as client:
+            for garbage in ("5", "{}", "[]", '{"body": 5}', "no JSON"):
+                client.publish("/0.celery.pidbox", garbage)
+        stack.producer.enqueue(record(1)).result(timeout=20)
+        asked = control.inspect(timeout=2)
+        assert {queue["name"] for queue in asked.active_queues()[name]} == {"eu", "eu.urgent", "eu.ticks"}
+        assert asked.stats()[name]["pool"]["max-concurrency"] == 4
+        assert worker.poll() is None
+        assert "\x1b" not in stack.logs()
+
+
+def page(port: int, path: str) -> str | None:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        return str(error.code)
+    except OSError:
+        return None
+
+
+def orders(port: int, path: str) -> int:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=b"", method="POST")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    return refused.value.code
+
+
+def arguments_of(stack: Stack) -> str:
+    ours = [Path(f"/proc/{process.pid}/cmdline") for process in stack.processes if process.poll() is None]
+    return " ".join(path.read_bytes().replace(b"\0", b" ").decode() for path in ours)
+
+
+def test_the_redis_password_is_nowhere_to_be_seen_and_flower_takes_no_orders(tmp_path: Path) -> None:
+    redis = RedisServer(tmp_path, "--requirepass", PASSWORD)
+    redis.url = f"redis://:{PASSWORD}@127.0.0.1:{redis.port}/0"
+    port = free_port()
+    with Stack(tmp_path, redis=redis) as stack:
+        worker = stack.worker()
+        stack.beat()
+        stack.run("-m", "gaugepost_workers", "flower", "--port", str(port))
+        job = stack.producer.enqueue(record())
+        job.result(timeout=20)
+        app = outsider(redis.url)
+        wait_until(lambda: page(port, "/healthcheck") == "OK", what="Flower answers")
+        [name] = wait_until(lambda: app.control.inspect(timeout=1).ping())
+        with stack.redis.client() as client:
+            client.publish("/0.celeryev/task.failed", "5")
+        with app.connection() as connection, app.events.Dispatcher(connection, hostname=SCRIPT) as events:
+            events.send("task-failed", uuid="forged", name=SCRIPT, exception=SCRIPT, traceback=SCRIPT, timestamp=1.0)
+        forged = wait_until(lambda: (text := page(port, "/task/forged")) and "&lt;script&gt;" in text and text)
+        pages = [forged, *(page(port, path) or "" for path in ("/workers", f"/worker/{name}", "/tasks", "/broker"))]
+        assert name in pages[2]
+        for order in (f"/api/worker/shutdown/{name}", "/api/task/send-task/gaugepost.deliver"):
+            assert orders(port, order) == 401
+        assert SCRIPT not in "".join(pages)
+        for shown in (*pages, stack.logs(), arguments_of(stack), repr(stack.settings), str(vars(stack.producer))):
+            assert PASSWORD not in shown
+        assert worker.poll() is None
+
+
+def test_no_error_about_redis_tells_its_password(tmp_path: Path) -> None:
+    redis = RedisServer(tmp_path, "--requirepass", "another")
+    redis.url = f"redis://:{PASSWORD}@127.0.0.1:{redis.port}/0"
+    redis.answers = lambda: True  # type: ignore[method-assign] # it does, and refuses
+    with Stack(tmp_path, redis=redis) as stack:
+        worker = stack.worker()
+        wait_until(stack.logs, what="the worker says something")
+        told = [stack.cli("enqueue", "-", stdin=record().to_json()), stack.cli("status"), stack.cli("check")]
+        redis.kill()
+        told.append(stack.cli("jobs"))
+        assert all(done.returncode for done in told)
+        shown = "".join(done.stdout + done.stderr for done in told) + stack.logs()
+        assert shown
+        assert PASSWORD not in shown
+        worker.kill()
+
+
+PLANTED = """
+from gaugepost.ledger import Ledger
+def broken(self, *args, **kwargs):
+    secret = "local-2b1e" + "-secret"
+    raise RuntimeError("a bug")
+Ledger.enqueue = broken
+"""
+
+
+def test_a_bug_on_the_command_line_shows_no_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text(PLANTED)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    with Stack(tmp_path) as stack:
+        done = stack.cli("enqueue", "-", stdin=record().to_json() + "\n")
+        assert "RuntimeError: a bug" in done.stderr
+        for shown in ("local-2b1e-secret", "p0@example.net", "eu-secret", "locals"):
+            assert shown not in done.stdout + done.stderr
