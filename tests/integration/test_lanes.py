@@ -1,0 +1,122 @@
+"""Status changes of one case arrive in the order enqueued, whatever becomes of the workers that carry them.
+
+What counts is the order in which the simulator committed them. A change whose answer was lost may stand there twice,
+but then in its own place: nothing of its case came between.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gaugepost import CloseLoop, JobState, Record, Region
+from support.stack import Stack, kill
+from support.wait import wait_until
+
+SHORT = {"connect_timeout": 1, "read_timeout": 2, "lease": 4}
+# Lost answers must not make a change give up, nor wait for minutes.
+PATIENT = {"backoff__server_error": ",".join(["0.3s"] * 20)}
+STATUSES = ("open", "progress", "closed")
+
+
+def changes(cases: int, each: int) -> list[CloseLoop]:
+    """Make so many changes of each case, one case after another; the note tells which one it is."""
+    return [
+        CloseLoop(region=Region.EU, number_customergauge=str(number), status=STATUSES[n % 3], note=str(n))
+        for n, number in itertools.product(range(each), range(1, cases + 1))
+    ]
+
+
+def committed(stack: Stack) -> dict[str, list[int]]:
+    """Return each case's changes in the order of their commit; one that was sent again at once stands there once."""
+    cases: dict[str, list[int]] = defaultdict(list)
+    for effect in stack.sim.effects(kind="close_loop"):
+        cases[effect["body"]["number_customergauge"]].append(int(effect["body"]["note"]))
+    return {number: [n for n, _ in itertools.groupby(order)] for number, order in cases.items()}
+
+
+def every_doubled_one_says_why(stack: Stack) -> None:
+    for job_id in (job_id for job_id, times in stack.keys().items() if times > 1):
+        verdicts = [attempt.verdict for attempt in stack.producer.job(job_id).history.attempts()]
+        assert "lost_answer" in verdicts, "sent twice, and its record does not say why"
+
+
+@pytest.mark.timeout(180)
+def test_ten_changes_of_each_of_200_cases_keep_their_order_while_workers_are_killed_and_answers_are_lost(
+    tmp_path: Path,
+) -> None:
+    seed = int(os.environ.get("SEED", "0")) or random.randrange(1, 1_000_000)
+    print(f"SEED={seed}")  # noqa: T201 - to run it again
+    dice = random.Random(seed)
+    with Stack(tmp_path, **SHORT, **PATIENT) as stack:
+        stack.sim.knobs(latency_ms={"all": 150})
+        stack.sim.fault("cut_after_commit", endpoint="close_loop", probability=0.02, seed=seed)
+        stack.sim.fault("cut_before_commit", endpoint="close_loop", probability=0.02, seed=seed + 1)
+        stack.sim.fault("status", endpoint="close_loop", code=503, probability=0.02, seed=seed + 2)
+        workers = [stack.worker() for _ in range(3)]
+        stack.beat()
+        list(stack.producer.enqueue_many(changes(200, 10)))
+        for kills, effects in enumerate((200, 600, 1000, 1400, 1700)):
+            wait_until(lambda few=effects: stack.sim.state()["effects"] >= few, within=60)
+            assert stack.counts()["sending"] > 0, f"kill {kills} came too late to prove anything"
+            doomed = dice.randrange(len(workers))
+            kill(workers[doomed])
+            workers[doomed] = stack.worker()
+        wait_until(lambda: stack.counts()["delivered"] == 2_000, within=90, what="all are delivered")
+        assert committed(stack) == {str(number): list(range(10)) for number in range(1, 201)}
+        assert sum(times > 1 for times in stack.keys().values()) > 0, "no answer was lost: nothing was proved"
+        every_doubled_one_says_why(stack)
+
+
+def test_a_worker_that_slept_through_its_leases_does_not_send_what_others_have_done_meanwhile(tmp_path: Path) -> None:
+    with Stack(tmp_path, **SHORT, **PATIENT) as stack:
+        stack.sim.knobs(latency_ms={"close_loop": 400})
+        sleeper = stack.worker(concurrency=2)
+        stack.beat()
+        list(stack.producer.enqueue_many(changes(20, 3)))
+        wait_until(lambda: stack.sim.state()["effects"] >= 4)
+        sleeper.send_signal(signal.SIGSTOP)
+        assert stack.counts()["sending"] > 4, "it holds nothing that it has not begun: nothing is proved"
+        other = stack.worker()
+        wait_until(lambda: stack.counts()["delivered"] == 60, within=60)
+        kill(other)
+        sleeper.send_signal(signal.SIGCONT)
+        last = Record(region=Region.EU, configuration="multi-object", record={"Email": "last@example.net"})
+        stack.producer.enqueue(last).result(timeout=30)  # behind all that the sleeper had in its hands
+        assert committed(stack) == {str(number): [0, 1, 2] for number in range(1, 21)}
+        every_doubled_one_says_why(stack)
+
+
+def test_the_followers_of_a_dead_a_cancelled_and_an_expired_change_go_on_and_a_replayed_one_goes_last(
+    tmp_path: Path,
+) -> None:
+    with Stack(tmp_path, **SHORT) as stack:
+        ledger, enqueue = stack.producer.ledger(Region.EU), stack.producer.enqueue
+        refusal = {"code": 422, "body": {"errors": {"status": ["no"]}}, "times": 1}
+        stack.sim.fault("status", endpoint="close_loop", contains="doomed@example.net", **refusal)
+        special = {
+            0: {"assignee": "doomed@example.net"},
+            2: {"expires_at": datetime.now(UTC) + timedelta(seconds=1)},
+        }
+        ledger.hold("", "all of it is enqueued first", "a test")
+        doomed, cancelled, expiring, *rest = (
+            enqueue(change.model_copy(update=special.get(n, {}))) for n, change in enumerate(changes(3, 3))
+        )
+        assert cancelled.cancel()
+        stack.beat()
+        workers = [stack.worker(), stack.worker()]
+        wait_until(lambda: expiring.state() is JobState.EXPIRED)
+        ledger.resume("")
+        wait_until(lambda: all(job.state() is JobState.DELIVERED for job in rest))
+        assert doomed.state() is JobState.DEAD
+        kill(workers[0])
+        assert ledger.replay([doomed.id]) == [(JobState.QUEUED, True)]
+        doomed.result(timeout=20)
+        assert committed(stack) == {"1": [1, 2, 0], "2": [1, 2], "3": [1, 2]}
