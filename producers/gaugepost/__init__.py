@@ -8,6 +8,7 @@ from __future__ import annotations
 from gaugepost.client import AsyncProducer, AsyncReceipt, Producer, Receipt
 from gaugepost.errors import (
     BacklogFull,
+    DataSealed,
     GaugepostError,
     InvalidJob,
     JobCancelled,
@@ -15,6 +16,7 @@ from gaugepost.errors import (
     JobEnded,
     JobExpired,
     JobNotFound,
+    ResultLost,
     ResultTimeout,
     SettingsError,
     StoreError,
@@ -47,6 +49,7 @@ __all__ = [
     "BacklogFull",
     "CloseLoop",
     "CloseLoopResult",
+    "DataSealed",
     "File",
     "FileDelete",
     "FileDeleteResult",
@@ -68,6 +71,7 @@ __all__ = [
     "Region",
     "Response",
     "ResponseResult",
+    "ResultLost",
     "ResultTimeout",
     "Settings",
     "SettingsError",

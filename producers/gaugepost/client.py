@@ -8,22 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 
+from pydantic import ValidationError
+
 from gaugepost.connection import connect, connect_async
-from gaugepost.errors import InvalidJob, JobCancelled, JobDead, JobExpired, JobNotFound, Problem, ResultTimeout
+from gaugepost.errors import (
+    DataSealed,
+    InvalidJob,
+    JobCancelled,
+    JobDead,
+    JobExpired,
+    JobNotFound,
+    Problem,
+    ResultLost,
+    ResultTimeout,
+    StoreError,
+)
 from gaugepost.jobs import JOBS
 from gaugepost.jobs.common import MAX_KEY
 from gaugepost.ledger import Accepted, Entry, JobView, Ledger
 from gaugepost.ledger.intake import Intake
 from gaugepost.ledger.scripts import AsyncRunner
+from gaugepost.mappings import Mappings
 from gaugepost.settings import Settings
 from gaugepost.states import JobState
 from gaugepost.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+
+    from pydantic import BaseModel
 
     from gaugepost.jobs import JobBase
     from gaugepost.jobs.file import Family
@@ -57,8 +74,10 @@ def _with_key(job: JobBase, idempotency_key: str | None) -> JobBase:
 def _read_result(view: JobView) -> Any:  # noqa: ANN401 - one type a kind; Receipt gives it its name
     """Return the result of an ended job; raise for one that ended otherwise; None for one that goes on."""
     match view.state:
+        case JobState.DELIVERED if view.sealed and view.result is None:
+            raise DataSealed(view.sealed)
         case JobState.DELIVERED:
-            return JOBS[view.kind].read_result(view.result or {})
+            return JOBS[view.kind].read_result(view.result) if view.result else _empty_result(view)
         case JobState.DEAD:
             attempts = view.history.attempts()
             message, errors = (attempts[-1].message, attempts[-1].field_errors) if attempts else ("", {})
@@ -71,9 +90,25 @@ def _read_result(view: JobView) -> Any:  # noqa: ANN401 - one type a kind; Recei
             return None
 
 
-def _is_full(batch: Sequence[Entry]) -> bool:
-    """Tell whether a batch is to be sent: many jobs, or few large files."""
-    return len(batch) >= BATCH or sum(len(entry.content or b"") for entry in batch) >= _BATCH_BYTES
+def _empty_result(view: JobView) -> BaseModel:
+    """Return the result of a job that was answered with nothing. Raises ResultLost where only a person knows of it."""
+    try:
+        return JOBS[view.kind].read_result({})
+    except ValidationError:
+        told = "a person settled it as delivered; CustomerGauge's answer to it was lost"
+        raise ResultLost(f"job {view.id} has no result: {told}") from None
+
+
+class _Batch(list[Entry]):
+    """Jobs that go in one call: many, or few with large files."""
+
+    content = 0
+
+    def takes(self, entry: Entry) -> bool:
+        """Add one; tell whether there is room for more."""
+        self.append(entry)
+        self.content += len(entry.content or b"")
+        return len(self) < BATCH and self.content < _BATCH_BYTES
 
 
 def _by_region(entries: Sequence[Entry]) -> dict[Region, list[Entry]]:
@@ -85,13 +120,17 @@ def _by_region(entries: Sequence[Entry]) -> dict[Region, list[Entry]]:
 
 @dataclass(frozen=True, slots=True)
 class Receipt(Generic[R]):
-    """An accepted job. `duplicate`: its idempotency key had been used before, and this is that first job."""
+    """An accepted job. `duplicate`: its idempotency key had been used before, and this is that first job.
+
+    `warnings`: what of its record does not fit its mapping in mappings.toml; names of fields only.
+    """
 
     id: str
     region: Region
     accepted_as: JobState
     duplicate: bool
     _producer: Producer
+    warnings: tuple[str, ...] = ()
 
     def state(self) -> JobState:
         """Return its state now."""
@@ -108,7 +147,7 @@ class Receipt(Generic[R]):
     def result(self, timeout: float | None = None) -> R:
         """Wait up to `timeout` seconds (None: for ever) until it is delivered, and return what CustomerGauge said.
 
-        Raises JobDead (verdict, message, field errors), JobCancelled, JobExpired, ResultTimeout.
+        Raises JobDead (verdict, message, field errors), JobCancelled, JobExpired, ResultTimeout, DataSealed.
         """
         return cast("R", self._producer.result(self.id, timeout))
 
@@ -118,6 +157,8 @@ class Producer:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.load()
+        self.mappings = Mappings.of(self.settings)
+        """What mappings.toml says; None without the setting MAPPINGS."""
         self._ledgers: dict[Region, Ledger] = {}
 
     def __enter__(self) -> Self:
@@ -143,30 +184,30 @@ class Producer:
     def enqueue(self, job: Gives[R], *, idempotency_key: str | None = None) -> Receipt[R]:
         """Accept one job: one script, one round trip.
 
-        Raises InvalidJob (a file that is not fit to send), BacklogFull, StoreFull, StoreUnreachable.
+        Raises InvalidJob (a file that is not fit to send, a record that does not fit its mapping in mappings.toml),
+        BacklogFull, StoreFull, StoreUnreachable.
         """
-        entry = Entry.of(_with_key(cast("JobBase", job), idempotency_key))
+        entry = Entry.of(_with_key(cast("JobBase", job), idempotency_key), self.mappings)
         accepted = self.ledger(entry.job.region).enqueue([entry])[0]
-        return self._receipt(entry.job.region, accepted)
+        return self._receipt(entry, accepted)
 
     def enqueue_many(self, jobs: Iterable[JobBase]) -> Iterator[Receipt[Any]]:
         """Accept any number of jobs, in bounded memory; yields a receipt for each, in order.
 
         Jobs are sent as the receipts are taken: use it up. Raises as `enqueue` does; what was yielded is accepted.
         """
-        batch: list[Entry] = []
+        batch = _Batch()
         for job in jobs:
-            batch.append(Entry.of(job))
-            if _is_full(batch):
+            if not batch.takes(Entry.of(job, self.mappings)):
                 yield from self._enqueue(batch)
-                batch = []
+                batch = _Batch()
         yield from self._enqueue(batch)
 
     def _enqueue(self, batch: Sequence[Entry]) -> list[Receipt[Any]]:
         found: dict[str, Receipt[Any]] = {}
         for region, group in _by_region(batch).items():
             accepted = self.ledger(region).enqueue(group)
-            found |= {entry.id: self._receipt(region, one) for entry, one in zip(group, accepted, strict=True)}
+            found |= {entry.id: self._receipt(entry, one) for entry, one in zip(group, accepted, strict=True)}
         return [found[entry.id] for entry in batch]
 
     @property
@@ -178,8 +219,8 @@ class Producer:
         """Return when each of `files` more files would start (Unix ms; None: a person holds the region)."""
         return self.uploads.forecast(region, files, family)
 
-    def _receipt(self, region: Region, accepted: Accepted) -> Receipt[Any]:
-        return Receipt(accepted.id, region, accepted.state, accepted.duplicate, self)
+    def _receipt(self, entry: Entry, accepted: Accepted) -> Receipt[Any]:
+        return Receipt(accepted.id, entry.job.region, accepted.state, accepted.duplicate, self, entry.warnings)
 
     def job(self, job_id: str) -> JobView:
         """Return everything about one job. Raises JobNotFound."""
@@ -234,6 +275,7 @@ class AsyncReceipt(Generic[R]):
     accepted_as: JobState
     duplicate: bool
     _producer: AsyncProducer
+    warnings: tuple[str, ...] = ()
 
     async def state(self) -> JobState:
         """Return its state now."""
@@ -257,6 +299,7 @@ class AsyncProducer:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.load()
+        self.mappings = Mappings.of(self.settings)
         self._regions: dict[Region, tuple[Intake, AsyncRunner]] = {}
 
     async def __aenter__(self) -> Self:
@@ -275,7 +318,7 @@ class AsyncProducer:
 
     def _region(self, region: Region) -> tuple[Intake, AsyncRunner]:
         if region not in self._regions:
-            runner = AsyncRunner(connect_async(self.settings, region))
+            runner = AsyncRunner(connect_async(self.settings, region), self.settings.wait_replicas)
             self._regions[region] = Intake(region, self.settings), runner
         return self._regions[region]
 
@@ -284,26 +327,28 @@ class AsyncProducer:
         for region, group in _by_region(batch).items():
             intake, run = self._region(region)
             accepted = await run(intake.enqueue(group))
-            receipts: list[AsyncReceipt[Any]] = [
-                AsyncReceipt(one.id, region, one.state, one.duplicate, self) for one in accepted
-            ]
-            found |= {entry.id: receipt for entry, receipt in zip(group, receipts, strict=True)}
+            if report := intake.report(group):
+                with suppress(StoreError):
+                    await run(report)
+            found |= {
+                entry.id: AsyncReceipt(one.id, region, one.state, one.duplicate, self, entry.warnings)
+                for entry, one in zip(group, accepted, strict=True)
+            }
         return [found[entry.id] for entry in batch]
 
     async def enqueue(self, job: Gives[R], *, idempotency_key: str | None = None) -> AsyncReceipt[R]:
         """Accept one job; see `Producer.enqueue`."""
-        entry = await _load(_with_key(cast("JobBase", job), idempotency_key))
+        entry = await _load(_with_key(cast("JobBase", job), idempotency_key), self.mappings)
         return (await self._enqueue([entry]))[0]
 
     async def enqueue_many(self, jobs: Iterable[JobBase]) -> AsyncIterator[AsyncReceipt[Any]]:
         """Accept any number of jobs; see `Producer.enqueue_many`."""
-        batch: list[Entry] = []
+        batch = _Batch()
         for job in jobs:
-            batch.append(await _load(job))
-            if _is_full(batch):
+            if not batch.takes(await _load(job, self.mappings)):
                 for receipt in await self._enqueue(batch):
                     yield receipt
-                batch = []
+                batch = _Batch()
         for receipt in await self._enqueue(batch):
             yield receipt
 
@@ -340,8 +385,8 @@ class AsyncProducer:
         return _read_result(view)
 
 
-async def _load(job: JobBase) -> Entry:
+async def _load(job: JobBase, mappings: Mappings | None) -> Entry:
     """Read a file off the event loop; everything else is done at once."""
     if job.kind == "file":
         return await asyncio.to_thread(Entry.of, job)
-    return Entry.of(job)
+    return Entry.of(job, mappings)

@@ -9,10 +9,12 @@ GaugepostError
 │   └── StoreFull          Redis refuses writes (out of memory, read-only, disk full): nothing was stored
 ├── BacklogFull            the region already has as many jobs waiting as it may; nothing was stored
 ├── JobNotFound            no region has a job of this id
-└── JobEnded               `result()` of a job that did not end as delivered
+├── DataSealed             a job's data is sealed under a key that this process does not have
+└── JobEnded               `result()` of a job that has none to give
     ├── JobDead            with verdict, message, field errors
     ├── JobCancelled
-    └── JobExpired
+    ├── JobExpired
+    └── ResultLost         delivered, as a person found out; what CustomerGauge answered was lost
 ResultTimeout              `result()` waited long enough (a GaugepostError and a TimeoutError)
 """
 
@@ -73,8 +75,12 @@ class JobNotFound(GaugepostError, LookupError):  # noqa: N818
     """No region knows this job id (or its retention has passed)."""
 
 
+class DataSealed(GaugepostError):  # noqa: N818
+    """What was to be read is sealed, and GAUGEPOST_DATA_KEY is not set here or lacks its key. Nothing is lost by it."""
+
+
 class JobEnded(GaugepostError):  # noqa: N818
-    """The job ended, but not as delivered."""
+    """The job ended, and has no result to give."""
 
 
 @dataclass
@@ -97,6 +103,10 @@ class JobCancelled(JobEnded):
 
 class JobExpired(JobEnded):
     """The job's `expires_at` came before it was sent."""
+
+
+class ResultLost(JobEnded):
+    """The job's answer was lost, and a person settled it as delivered: it took effect, and its result is not known."""
 
 
 class ResultTimeout(GaugepostError, TimeoutError):  # noqa: N818

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -18,7 +20,7 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from gaugepost import durations
+from gaugepost import durations, sealing
 from gaugepost.errors import SettingsError
 from gaugepost.regions import Region
 from gaugepost.verdict import Verdict  # noqa: TC001 - pydantic reads it at run time
@@ -28,12 +30,15 @@ if TYPE_CHECKING:
 
 PREFIX = "GAUGEPOST_"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_URL = re.compile(r"(?ai)[a-z]+://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[\w.~!$&'()*+,;=:@%-]*)*")
+"""No user name or password, which would be shown with the URL; nothing that two readers of URLs read differently."""
 
 
 def _url_template(text: str) -> str:
-    parts = urlsplit(text.replace("{region}", "eu"))
-    if "{" in parts.geturl() or parts.query or not parts.hostname:
-        raise ValueError("expected a URL in which {region} is the only placeholder")
+    filled = text.replace("{region}", "eu")
+    if not _URL.fullmatch(filled):
+        raise ValueError("expected a URL of host, port and path alone, in which {region} is the only placeholder")
+    parts = urlsplit(filled)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
         raise ValueError("expected https:// (http:// only to this machine itself)")
     return text.rstrip("/")
@@ -51,6 +56,11 @@ def _backoff(value: object) -> object:
 
 def _schedule(value: object) -> object:
     return durations.schedule(str(value)) if isinstance(value, str | int | float) else value
+
+
+def _data_key(secret: SecretStr) -> SecretStr:
+    sealing.read_keys(secret.get_secret_value())
+    return secret
 
 
 def _seconds(value: object) -> object:
@@ -85,9 +95,14 @@ class Settings(BaseSettings):
     redis_url: Annotated[
         SecretStr | None,
         Field(
-            description="Redis; `{region}` in it gives each region its own. None: the embedded Redis of this checkout"
+            description="[Redis or its sentinels](#redis); `{region}` in it gives each region its own. "
+            "None: the embedded Redis of this checkout"
         ),
     ] = None
+    wait_replicas: Annotated[
+        int,
+        Field(ge=0, description="replicas of Redis that must have a job before it is accepted: see [Redis](#redis)"),
+    ] = 0
     regions: Annotated[
         tuple[Region, ...], NoDecode, BeforeValidator(_regions), Field(min_length=1, description="regions served")
     ] = (Region.EU, Region.US, Region.AU)
@@ -109,6 +124,10 @@ class Settings(BaseSettings):
     au_client_id: Annotated[SecretStr | None, Field(description="as for eu")] = None
     au_client_secret: Annotated[SecretStr | None, Field(description="as for eu")] = None
     au_api_key: Annotated[SecretStr | None, Field(description="as for eu")] = None
+    data_key: Annotated[
+        Annotated[SecretStr, AfterValidator(_data_key)] | None,
+        Field(description="Fernet keys, separated by commas, that seal personal data in Redis: the first one seals"),
+    ] = None
     upload_interval: Annotated[
         Seconds, Field(description="seconds between two uploads of a region; less than 600 only off customergauge.com")
     ] = 600.0
@@ -152,6 +171,10 @@ class Settings(BaseSettings):
     backlog_limit: Annotated[
         int, Field(ge=1, description="jobs a region may have waiting before enqueue is refused")
     ] = 1_000_000
+    mappings: Annotated[
+        Path | None,
+        Field(description="a [mappings.toml](docs/mappings.md): aliases, types and fields of configurations"),
+    ] = None
     backoff: Annotated[
         dict[Verdict, tuple[float, ...]],
         BeforeValidator(_backoff),
@@ -170,11 +193,16 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls, **given: Any) -> Settings:  # noqa: ANN401 - any field
         """Read the environment and `.env`; `given` wins. Raises SettingsError, which names the setting."""
+        _refuse_dotenv_of_others()
         _refuse_unknown_names()
         try:
             return cls(**(_from_files() | given))
         except ValidationError as error:
             raise SettingsError("; ".join(_told(details) for details in error.errors(include_input=False))) from None
+
+    def seal(self) -> sealing.Seal:
+        """Return what seals personal data: nothing is sealed without DATA_KEY."""
+        return sealing.Seal(sealing.read_keys(self.data_key.get_secret_value()) if self.data_key else ())
 
     def upload_lanes(self) -> list[str]:
         """Return the names of a region's upload lanes."""
@@ -208,6 +236,22 @@ def setting_names() -> list[str]:
     """Return every name that may stand in the environment, but for the verdicts of BACKOFF__… ."""
     fields = [PREFIX + name.upper() for name in Settings.model_fields]
     return fields + [f"{name}_FILE" for name in fields if name.lower().removeprefix("gaugepost_") in _secrets()]
+
+
+def _refuse_dotenv_of_others() -> None:
+    """Whoever writes `.env` says where credentials are sent: not somebody else, in a folder that all may write to."""
+    path = Path(".env")
+    if path.is_file() and path.stat().st_uid not in {os.geteuid(), 0}:
+        raise SettingsError(".env: belongs to another user; make it your own, or go to another folder")
+
+
+def exposed_dotenv() -> str | None:
+    """Return the mode of `.env` if it holds a secret and every user of this machine may read it."""
+    path = Path(".env")
+    if not path.is_file() or not path.stat().st_mode & stat.S_IROTH:
+        return None
+    held = {name.upper().removeprefix(PREFIX).lower() for name, value in dotenv_values(path).items() if value}
+    return f"{stat.S_IMODE(path.stat().st_mode):o}" if held & _secrets() else None
 
 
 def _secrets() -> set[str]:

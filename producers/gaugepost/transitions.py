@@ -38,7 +38,7 @@ class Attempt:
 class Delivered:
     """CustomerGauge took it."""
 
-    result: Mapping[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
 
 

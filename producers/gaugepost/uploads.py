@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from gaugepost.errors import InvalidJob, JobNotFound, Problem
+from gaugepost.errors import DataSealed, InvalidJob, JobNotFound, Problem
 from gaugepost.files import Part, PartPlan, Upload, content, inspect, rejects, split
 from gaugepost.jobs import File, FileDelete, FileResult
 from gaugepost.jobs.common import refusal
@@ -58,7 +58,7 @@ class SetView:
 
     def result(self) -> FileResult:
         """Add up the results of the parts that have one."""
-        found = [FileResult.model_validate(part.result) for part in self.parts if part and part.result]
+        found = self._results()
         return FileResult(
             total=_sum(one.total for one in found),
             successful=_sum(one.successful for one in found),
@@ -79,8 +79,14 @@ class SetView:
 
     def uploads(self) -> list[int]:
         """Return CustomerGauge's ids of the uploads that are known: what an undo deletes."""
-        results = (FileResult.model_validate(part.result) for part in self.parts if part and part.result)
-        return [one.upload_id for one in results if one.upload_id is not None]
+        return [one.upload_id for one in self._results() if one.upload_id is not None]
+
+    def _results(self) -> list[FileResult]:
+        """Return the results there are. Raises DataSealed: a sum, or an undo, must not leave one out."""
+        sealed = next((part.sealed for part in self.parts if part and part.sealed), None)
+        if sealed:
+            raise DataSealed(sealed)
+        return [FileResult.model_validate(part.result) for part in self.parts if part and part.result]
 
 
 _CANCELLABLE = frozenset({JobState.QUEUED, JobState.WAITING, JobState.PARKED})

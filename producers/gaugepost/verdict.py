@@ -29,3 +29,4 @@ class Verdict(StrEnum):
     LOST_ANSWER = "lost_answer"
     TOO_LARGE = "too_large"
     BAD_FILE = "bad_file"
+    UNREADABLE = "unreadable"

@@ -44,10 +44,18 @@ COMMANDS: dict[str, Command] = {
     "job": Command("gaugepost.cli.job:job", "Show everything about one job, or one upload."),
     "jobs": Command("gaugepost.cli.jobs:jobs", "List jobs, by state and more."),
     "cancel": Command("gaugepost.cli.cancel:cancel", "Cancel jobs, or the rest of an upload, before they are sent."),
+    "replay": Command("gaugepost.cli.replay:replay", "Send dead or parked jobs back to work."),
+    "settle": Command("gaugepost.cli.settle:settle", "Settle jobs whose answer was lost, after a look."),
     "schema": Command("gaugepost.cli.schema:schema", "Print the JSON Schema of every job."),
+    "mappings": Command(
+        "gaugepost.cli.mappings:mappings", "Compare mappings.toml with the fields that jobs had.", panel="Operation"
+    ),
     "status": Command(
         "gaugepost.cli.status:status", "Show each region: what waits, why, and for how long.", panel="Operation"
     ),
+    "hold": Command("gaugepost.cli.holds:hold", "Stop sending to a region or a configuration.", panel="Operation"),
+    "resume": Command("gaugepost.cli.holds:resume", "Lift a hold.", panel="Operation"),
+    "holds": Command("gaugepost.cli.holds:holds", "List the holds that stand.", panel="Operation"),
     "check": Command(
         "gaugepost_workers.commands:check", "Check settings, Redis and credentials.", "worker", "Operation"
     ),

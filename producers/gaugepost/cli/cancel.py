@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import socket
 import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -80,11 +81,12 @@ def _cancel_set(cells: Cells, set_id: str, *, as_json: bool) -> bool:
 
 
 def who() -> str:
-    """Name the person at the keyboard, for the record."""
+    """Name the person at the keyboard, for the record: user@host."""
     try:
-        return getpass.getuser()
+        user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
-        return "command line"
+        user = "command line"
+    return f"{user}@{socket.gethostname()}"
 
 
 def _tell(job_id: str, outcome: Outcome, *, as_json: bool) -> bool:

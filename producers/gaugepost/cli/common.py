@@ -1,4 +1,7 @@
-"""What all commands share: exit codes, the telling of errors, notes on stderr, rows on stdout, the regions."""
+"""What all commands share: exit codes, the telling of errors, notes on stderr, rows on stdout, the regions.
+
+What `--configuration` means, and how a configuration is shown, is in aliases.py.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     from gaugepost.regions import Region
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+ShowData = Annotated[
+    bool, typer.Option("--show-data", help="Also what is about persons: the data to be delivered, whole row messages.")
+]
 
 
 class Exit(IntEnum):
@@ -111,7 +117,7 @@ def _where() -> str:
     if url is None:
         return ""
     _, _, place = url.get_secret_value().rpartition("@")
-    return f" (GAUGEPOST_REDIS_URL: {place.rpartition('://')[2]})"
+    return f" (GAUGEPOST_REDIS_URL: {place.rpartition('://')[2].partition('?')[0]})"
 
 
 def _drop_stdout() -> None:

@@ -16,6 +16,7 @@ from gaugepost.cli.progress import bar
 from gaugepost.cli.sending import Sender
 from gaugepost.cli.waiting import Watch
 from gaugepost.errors import GaugepostError
+from gaugepost.mappings import Mappings
 from gaugepost.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from gaugepost.client import Producer
     from gaugepost.errors import InvalidJob
-    from gaugepost.regions import Region
 
 _LONG_BYTES, _LONG_LINES = 2_000_000, 2_000
 
@@ -49,9 +49,9 @@ def enqueue(
 
     Example: `gaugepost enqueue jobs.jsonl --skip-invalid rejects.jsonl > receipts.jsonl`
     """
-    regions = Settings.load().regions
+    settings = Settings.load()
     with opened(file) as stream, rejects_to(skip_invalid, stream) as rejects:
-        checked = _check(stream, rejects, regions)
+        checked = _check(stream, rejects, settings)
         if checked.bad and rejects is None:
             raise Failure(Exit.USAGE, f"{_lines(checked.bad)} refused; nothing was enqueued")
         if not checked.good:
@@ -79,7 +79,7 @@ def rejects_to(path: Path | None, stream: IO[bytes]) -> Iterator[IO[bytes] | Non
         yield rejects
 
 
-def _check(stream: IO[bytes], rejects: IO[bytes] | None, regions: tuple[Region, ...]) -> Checked:
+def _check(stream: IO[bytes], rejects: IO[bytes] | None, settings: Settings) -> Checked:
     def keep(data: bytes) -> None:
         if rejects is not None:
             rejects.write(data)
@@ -90,7 +90,7 @@ def _check(stream: IO[bytes], rejects: IO[bytes] | None, regions: tuple[Region, 
 
     size = os.fstat(stream.fileno()).st_size
     with bar("checking", size, worth=_LONG_BYTES) as advance:
-        checked = check(stream, regions, refuse, keep, advance)
+        checked = check(stream, settings.regions, refuse, keep, advance, Mappings.of(settings))
     if rejects is not None:
         rejects.flush()  # it is on disk before the others are sent
     return checked

@@ -10,6 +10,7 @@ from gaugepost.cli.common import clock, console, note, printable, wait
 from gaugepost.cli.lanes import stored
 from gaugepost.ledger.sets import SET_PREFIX
 from gaugepost.ledger.views import iso
+from gaugepost.masking import masked, masked_messages
 from gaugepost.states import ENDED, JobState
 from gaugepost.uploads import SetView
 
@@ -45,12 +46,12 @@ def read_set(ledger: Ledger, files: FileSet) -> SetView:
     return SetView(files, tuple(ledger.read(files.parts)))
 
 
-def to_dict(view: SetView, dues: Dues) -> dict[str, Any]:
+def to_dict(view: SetView, dues: Dues, *, show_data: bool) -> dict[str, Any]:
     """Return it as `job SET --json` shows it."""
     files = view.files
     parts = [_part(view, number, dues) for number in range(len(files.parts))]
     waiting = [part["due"] for part in parts if part["due"]]
-    result = view.result()
+    result = view.result().model_dump(mode="json", exclude={"upload_id"}) | {"upload_ids": view.uploads()}
     return {
         "id": files.id,
         "region": files.region,
@@ -62,7 +63,7 @@ def to_dict(view: SetView, dues: Dues) -> dict[str, Any]:
         "rows_delivered": sum(part["rows"] or 0 for part in parts if part["state"] == "delivered"),
         "next_due": min(waiting, default=None),
         "last_due": max(waiting, default=None),
-        "result": result.model_dump(mode="json", exclude={"upload_id"}) | {"upload_ids": view.uploads()},
+        "result": result if show_data else masked(result),
         "parts": parts,
     }
 
@@ -87,7 +88,7 @@ def _part(view: SetView, number: int, dues: Dues) -> dict[str, Any]:
     }
 
 
-def print_set(view: SetView, dues: Dues, now: int) -> None:
+def print_set(view: SetView, dues: Dues, now: int, *, show_data: bool) -> None:
     """Print it for people."""
     from rich.text import Text  # noqa: PLC0415 - --json does without rich
 
@@ -102,7 +103,7 @@ def print_set(view: SetView, dues: Dues, now: int) -> None:
         width = out.width if out.is_terminal else None
         for line in columns(rows, right=(0,), yields=1, width=width, indent=2):
             out.print(line, soft_wrap=True)
-    _print_messages(view)
+    _print_messages(view, show_data=show_data)
 
 
 def _facts(view: SetView, dues: Dues, now: int) -> Iterator[tuple[str, str]]:
@@ -154,15 +155,16 @@ def _remarkable(view: SetView) -> Iterator[tuple[str, str, str]]:
             yield f"part {stored(part).part}", printable(told), part.id
 
 
-def _print_messages(view: SetView) -> None:
+def _print_messages(view: SetView, *, show_data: bool) -> None:
     out = console()
     result = view.result()
-    if result.messages:
+    messages = list(result.messages) if show_data else masked_messages(result.messages)
+    if messages:
         out.print()
-    for message in result.messages[:_MESSAGES]:
+    for message in messages[:_MESSAGES]:
         out.print(f"  {printable(message)}")
-    if len(result.messages) > _MESSAGES:
-        out.print(f"  and {len(result.messages) - _MESSAGES:,} more (--json)")
+    if len(messages) > _MESSAGES:
+        out.print(f"  and {len(messages) - _MESSAGES:,} more (--json)")
     warnings = Counter(warning for part in view.parts if part for warning in part.warnings)
     for warning, times in warnings.items():
         out.print(f"  {_parts(times)}: {printable(warning)}")

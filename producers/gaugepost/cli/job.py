@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gaugepost.cli.common import AsJson, Cells, Exit, Failure, clock_of, console, open_producer, printable, write_row
+from gaugepost.cli.aliases import aliased
+from gaugepost.cli.common import (
+    AsJson,
+    Cells,
+    Exit,
+    Failure,
+    ShowData,
+    clock_of,
+    console,
+    open_producer,
+    printable,
+    write_row,
+)
 from gaugepost.cli.file_set import find_set, is_set, print_set, read_set, to_dict
 from gaugepost.cli.lanes import Dues, lane_of, shown
 
@@ -32,28 +44,32 @@ STYLES = {
 def job(
     job_id: Annotated[str, typer.Argument(metavar="ID|SET", help="The id that enqueue or upload printed.")],
     *,
+    show_data: ShowData = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a job: its state, why it waits and until when, each attempt and its verdict, the result.
 
     With the id of an upload (set-…), show how far it is, its result, its next part and its last.
-    The data to be delivered is not shown. Times are local; --json gives them with their offset.
+    What is about persons is shown with --show-data only. Times are local; --json gives them with their offset.
 
     Example: `gaugepost job 0f8fad5bd9cb469fa16570867728950e --json`
     """
     with open_producer() as producer:
         cells = Cells(producer)
         if is_set(job_id):
-            _show_set(cells, job_id, Dues(producer), as_json=as_json)
+            _show_set(cells, job_id, Dues(producer), show_data=show_data, as_json=as_json)
             return
-        row = shown(_find(cells, job_id), Dues(producer))
+        view = _find(cells, job_id)
+        row = aliased(shown(view, Dues(producer), show_data=show_data), producer)
     if as_json:
         write_row(row)
     else:
         _print(row)
+    if view.sealed:
+        raise Failure(Exit.FAILED, view.sealed)
 
 
-def _show_set(cells: Cells, set_id: str, dues: Dues, *, as_json: bool) -> None:
+def _show_set(cells: Cells, set_id: str, dues: Dues, *, show_data: bool, as_json: bool) -> None:
     found = find_set(cells, set_id)
     if found is None:
         cells.check()
@@ -61,9 +77,9 @@ def _show_set(cells: Cells, set_id: str, dues: Dues, *, as_json: bool) -> None:
     ledger, files = found
     view = read_set(ledger, files)
     if as_json:
-        write_row(to_dict(view, dues))
+        write_row(to_dict(view, dues, show_data=show_data))
     else:
-        print_set(view, dues, ledger.upload_lane(lane_of(ledger, files.family)).now)
+        print_set(view, dues, ledger.upload_lane(lane_of(ledger, files.family)).now, show_data=show_data)
 
 
 def _find(cells: Cells, job_id: str) -> JobView:
@@ -99,6 +115,8 @@ def _print(row: Mapping[str, Any]) -> None:
 def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "id", row["id"]
     yield "state", why(row["state"], row["reason"], row["verdict"], clock_of(row["until"]))
+    if row.get("alias"):
+        yield "alias", row["alias"]
     for name in ("configuration", "source", "idempotency_key"):
         if row[name]:
             yield name.replace("_", " "), row[name]
@@ -107,9 +125,23 @@ def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if row["labels"]:
         yield "labels", ", ".join(row["labels"])
     for name, value in (row["result"] or {}).items():
-        yield name.replace("_", " "), value if isinstance(value, str) else json.dumps(value)
+        yield name.replace("_", " "), _text(value)
     for warning in row["warnings"]:
         yield "warning", warning
+    yield from _data(row.get("data") or {})
+
+
+def _data(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Write what is to be delivered; the cells of a record each under its heading."""
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{heading}", _text(cell)) for heading, cell in value.items())
+        else:
+            yield name.replace("_", " "), _text(value)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _file_facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -131,7 +163,9 @@ def _details(entry: Mapping[str, Any]) -> str:
     if entry["event"] == "check":
         return _look(entry)
     if entry["event"] != "attempt":
-        return printable(", ".join(str(entry[name]) for name in ("by", "why", "reason") if entry.get(name)))
+        facts = [str(entry[name]) for name in ("by", "why", "reason") if entry.get(name)]
+        facts += [f"edited {', '.join(entry['edited'])}"] if entry.get("edited") else []
+        return printable(", ".join(facts))
     status = f"HTTP {entry['status']}" if entry.get("status") else "no answer"
     lines = [f"{entry['n']}: {entry['verdict']}, {status}, {entry['ms']} ms", entry.get("message", "")]
     lines += [f"{name}: {' '.join(texts)}" for name, texts in entry.get("field_errors", {}).items()]

@@ -2,94 +2,98 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gaugepost.cli.common import AsJson, Cells, Kind, clock, console, note, open_producer, printable, write_row
+from gaugepost.cli.aliases import alias, aliased, of_configuration
+from gaugepost.cli.choice import Choice, OfConfiguration, OfFields, OfKind, OfSource, OfVerdict, unseen, walk
+from gaugepost.cli.common import (
+    AsJson,
+    Cells,
+    Exit,
+    Failure,
+    ShowData,
+    clock,
+    console,
+    note,
+    open_producer,
+    printable,
+    write_row,
+)
+from gaugepost.cli.groups import STUCK, show_groups
 from gaugepost.cli.job import STYLES, why
 from gaugepost.cli.lanes import Dues, shown
-from gaugepost.ledger import JobView
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.states import ENDED, JobState
-from gaugepost.verdict import Verdict  # noqa: TC001 - typer reads it at run time
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rich.console import Console
 
-_BATCH = 200
-_REMEMBERED = 50_000
+    from gaugepost.client import Producer
+    from gaugepost.ledger import JobView
+
+_WHY_SEALED = "is sealed under a key that is not in GAUGEPOST_DATA_KEY here"
 
 OPEN_FIRST = tuple(sorted(JobState, key=lambda state: state in ENDED))
 """All states, those in which a job still waits for something first."""
 
-Fits = Callable[[JobView], bool]
 
-
-def jobs(
+def jobs(  # noqa: PLR0913 - an option each
     state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
     region: Annotated[Region | None, typer.Option(help="Only this region's.")] = None,
-    kind: Annotated[Kind | None, typer.Option(help="Only this kind.")] = None,
-    verdict: Annotated[
-        Verdict | None, typer.Option(help="Only those that ended, or whose last attempt ended, with it.", metavar="V")
-    ] = None,
-    configuration: Annotated[str | None, typer.Option(help="Only those of this inbound mapping.", metavar="C")] = None,
-    source: Annotated[str | None, typer.Option(help="Only those that this service enqueued.", metavar="X")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.", metavar="N")] = 50,
+    kind: OfKind = None,
+    verdict: OfVerdict = None,
+    configuration: OfConfiguration = None,
+    source: OfSource = None,
+    field: OfFields = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many jobs, or groups.", metavar="N")] = 50,
     *,
+    group: Annotated[
+        bool, typer.Option("--group", help="Those that are stuck, by what they have in common, and what helps them.")
+    ] = False,
+    show_data: ShowData = False,
     as_json: AsJson = False,
 ) -> None:
     """List jobs: open ones first, in the order in which they go; ended ones newest first.
 
     What moves while the list is read may be missing. Rows of --json have the same keys as those of job --json.
 
-    Example: `gaugepost jobs --state dead --region eu --verdict missing_field --limit 1000 --json`
+    With --group, dead, unknown and parked jobs (or those of --state) are counted by region, kind, verdict or reason,
+    configuration and the fields that the last answer found fault with; each group has the command that helps it on.
+
+    Example: `gaugepost jobs --state dead --group`
     """
-    wanted = _filter(kind, verdict, configuration, source)
-    states = (state,) if state else OPEN_FIRST
+    states = (state,) if state else STUCK if group else OPEN_FIRST
     with open_producer() as producer:
         cells = Cells(producer, region)
-        found = (view for view in unseen(walk(cells, states)) if wanted(view))
-        number = _show(found, limit, _json_writer(Dues(producer)) if as_json else _line_writer())
+        choice = Choice(of_configuration(producer, configuration, region), kind, verdict, source, tuple(field or ()))
+        sealed: Counter[str] = Counter()
+        found = (view for view in _noting(unseen(walk(cells, states)), sealed) if choice.fits(view))
+        writer = _json_writer if as_json else _line_writer
+        if group:
+            number = show_groups(found, limit, producer, as_json=as_json)
+        else:
+            number = _show(found, limit, writer(producer, show_data=show_data))
         cells.check()
     if not number and not as_json:
         note("no jobs")
+    if sealed:
+        raise Failure(Exit.FAILED, f"{sealed['jobs']:,} jobs are not shown whole: their data {_WHY_SEALED}")
 
 
-def _filter(kind: Kind | None, verdict: Verdict | None, configuration: str | None, source: str | None) -> Fits:
-    def fits(view: JobView) -> bool:
-        return (
-            (kind is None or view.kind == kind)
-            and (configuration is None or view.job.get("configuration") == configuration)
-            and (source is None or view.job.get("source") == source)
-            and (verdict is None or view.last_verdict == verdict)
-        )
-
-    return fits
-
-
-def walk(cells: Cells, states: tuple[JobState, ...]) -> Iterator[JobView]:
-    """Walk the jobs in these states, read in batches; one that moved on meanwhile is left out."""
-    for state in states:
-        for ledger in cells.ledgers():
-            with cells.asking(ledger.region):
-                ids = ledger.ids(state)
-                while batch := list(islice(ids, _BATCH)):
-                    yield from (view for view in ledger.read(batch) if view is not None and view.state is state)
-
-
-def unseen(views: Iterator[JobView]) -> Iterator[JobView]:
-    """Leave out what was given before: jobs move while they are listed. Remembers a bounded number."""
-    seen: dict[str, None] = {}
+def _noting(views: Iterator[JobView], sealed: Counter[str]) -> Iterator[JobView]:
+    """Count the jobs that could not be opened."""
     for view in views:
-        if view.id not in seen:
-            seen[view.id] = None
-            yield view
-        if len(seen) > _REMEMBERED:
-            del seen[next(iter(seen))]
+        if view.sealed:
+            sealed["jobs"] += 1
+        yield view
 
 
 def _show(found: Iterator[JobView], limit: int, write: Callable[[JobView], None]) -> int:
@@ -104,15 +108,16 @@ def _show(found: Iterator[JobView], limit: int, write: Callable[[JobView], None]
     return number
 
 
-def _json_writer(dues: Dues) -> Callable[[JobView], None]:
-    return lambda view: write_row(shown(view, dues))
+def _json_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], None]:
+    dues = Dues(producer)
+    return lambda view: write_row(aliased(shown(view, dues, show_data=show_data), producer))
 
 
 _WIDTHS = (32, 2, 13)
 _HEADING = ("ID", "IN", "KIND", "STATE")
 
 
-def _line_writer() -> Callable[[JobView], None]:
+def _line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], None]:
     """Make a writer of lines of fixed widths, so that no row has to wait for the last one."""
     out = console() if sys.stdout.isatty() else None
     headed = False
@@ -123,6 +128,10 @@ def _line_writer() -> Callable[[JobView], None]:
             _write_line(out, _HEADING, "dim")
             headed = True
         told = printable(why(view.state, view.reason, view.verdict, clock(view.until)))
+        if name := alias(producer, view.job.get("configuration"), view.region):
+            told += f" ({printable(name)})"
+        if show_data and not view.sealed:
+            told += printable(f"  {json.dumps(view.data(), ensure_ascii=False)}")
         _write_line(out, (view.id, view.region, view.kind, told), STYLES.get(view.state, ""))
 
     return write

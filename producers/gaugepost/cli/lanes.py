@@ -43,10 +43,10 @@ def place(of: Stored) -> str:
     return f"{of.part}/{of.of}" if of.of > 1 else ""
 
 
-def shown(view: JobView, dues: Dues) -> dict[str, Any]:
+def shown(view: JobView, dues: Dues, *, show_data: bool = False) -> dict[str, Any]:
     """Return a job as `--json` shows it: a file also with its set, part and forecast start."""
-    row = view.to_dict()
-    if view.kind != "file":
+    row = view.to_dict(show_data=show_data)
+    if view.kind != "file" or "stored" not in view.job:
         return row
     due = dues.of(view)
     content = stored(view)

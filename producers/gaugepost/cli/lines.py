@@ -19,10 +19,12 @@ from gaugepost.cli.common import Exit, Failure
 from gaugepost.errors import InvalidJob, Problem
 from gaugepost.files import PART_BYTES
 from gaugepost.jobs import AnyJob, File, parse_job_json
+from gaugepost.ledger import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from gaugepost.mappings import Mappings
     from gaugepost.regions import Region
 
 MAX_LINE = 1_000_000
@@ -133,12 +135,13 @@ def check(
     refuse: Callable[[Line, InvalidJob], None],
     overflow: Callable[[bytes], object] = _nowhere,
     read: Callable[[int], None] = lambda _: None,
+    mappings: Mappings | None = None,
 ) -> Checked:
     """Check all lines; `refuse` is called for each that is not fit, `read` with the bytes of each."""
     checked = Checked()
     for line in read_lines(stream, overflow):
         read(len(line.data))
-        problem = None if line.is_blank else _problem(line, regions)
+        problem = None if line.is_blank else _problem(line, regions, mappings)
         is_fit = not line.is_blank and problem is None
         checked.fit.append(is_fit)
         checked.good += is_fit
@@ -148,12 +151,11 @@ def check(
     return checked
 
 
-def _problem(line: Line, regions: Collection[Region]) -> InvalidJob | None:
+def _problem(line: Line, regions: Collection[Region], mappings: Mappings | None) -> InvalidJob | None:
     try:
         job = read_job(line, regions)
         _refuse_repeated_keys(line)
-        if isinstance(job, File):
-            job.load()
+        Entry.of(job, mappings)
     except InvalidJob as problem:
         return problem
     return None

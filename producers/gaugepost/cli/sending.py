@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from gaugepost.cli.waiting import Watch
     from gaugepost.client import Producer
     from gaugepost.ledger import Accepted
+    from gaugepost.mappings import Mappings
     from gaugepost.regions import Region
+
+_TOLD_WARNINGS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,13 @@ class Row:
     line: int
     region: Region
     accepted: Accepted
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Return it as `enqueue` prints it."""
         one = self.accepted
-        return {"line": self.line, "id": one.id, "state": str(one.state), "duplicate": one.duplicate}
+        row: dict[str, object] = {"line": self.line, "id": one.id, "state": str(one.state), "duplicate": one.duplicate}
+        return row | ({"warnings": list(self.warnings)} if self.warnings else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class Sender:
     _open: list[int] = field(default_factory=list)
     """The lines whose fate hangs on an answer that has not come."""
     _met: set[Region] = field(default_factory=set)
+    _warned: int = 0
 
     def send(self, jobs: Iterable[Sequence[Numbered]], sent: Callable[[int], None] = lambda _: None) -> None:
         """Send all batches, in order; `sent` hears of each. Says on stderr what was accepted if it cannot go on."""
@@ -65,10 +71,12 @@ class Sender:
         except (GaugepostError, Failure, OSError, KeyboardInterrupt):
             self._account()
             raise
+        finally:
+            self._count_warnings()
 
     def _send(self, batch: Sequence[Numbered]) -> None:
         rows: list[Row] = []
-        entries = [_Numbered(numbered.line, _entry(numbered)) for numbered in batch]
+        entries = [_Numbered(numbered.line, _entry(numbered, self.producer.mappings)) for numbered in batch]
         try:
             for region in dict.fromkeys(one.entry.job.region for one in entries):
                 rows += self._send_to(region, [one for one in entries if one.entry.job.region == region])
@@ -91,13 +99,28 @@ class Sender:
             self._open = []
             raise
         self._open = []
-        return [Row(one.line, region, receipt) for one, receipt in zip(group, accepted, strict=True)]
+        return [
+            Row(one.line, region, receipt, one.entry.warnings) for one, receipt in zip(group, accepted, strict=True)
+        ]
 
     def _give(self, rows: Sequence[Row]) -> None:
+        self._warn(rows)
         if self.watch is None:
             write_rows(row.to_dict() for row in rows)
         else:
             self.watch.add(rows)
+
+    def _warn(self, rows: Sequence[Row]) -> None:
+        """Tell the first lines that do not fit their mapping; the others are counted at the end."""
+        for row in rows:
+            if row.warnings:
+                self._warned += 1
+                if self._warned <= _TOLD_WARNINGS:
+                    note(f"line {row.line}: warning: {'; '.join(row.warnings)}")
+
+    def _count_warnings(self) -> None:
+        if (more := self._warned - _TOLD_WARNINGS) > 0:
+            note(f"{more:,} more {'line has' if more == 1 else 'lines have'} warnings: see their rows")
 
     def _account(self) -> None:
         """Say where it stopped."""
@@ -110,8 +133,8 @@ class Sender:
         note(f"{told}; the rest was not. Enqueuing all of it again is safe for jobs with an idempotency_key.")
 
 
-def _entry(numbered: Numbered) -> Entry:
+def _entry(numbered: Numbered, mappings: Mappings | None) -> Entry:
     try:
-        return Entry.of(numbered.job)
+        return Entry.of(numbered.job, mappings)
     except InvalidJob as problem:
         raise changed(numbered.line, problem) from None

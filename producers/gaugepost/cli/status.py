@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gaugepost.cli.aliases import scope_name
 from gaugepost.cli.common import AsJson, Cells, age, clock_of, console, open_producer, printable, write_rows
 from gaugepost.cli.job import STYLES
 from gaugepost.errors import StoreUnreachable
@@ -45,7 +46,7 @@ def status(
         if watch:
             _watch(producer, found, as_json=as_json)
         else:
-            _print(found, as_json=as_json)
+            _print(producer, found, as_json=as_json)
         cells.check()
 
 
@@ -57,11 +58,11 @@ def _ask(cells: Cells) -> Summaries:
     return found
 
 
-def _print(found: Summaries, *, as_json: bool) -> None:
+def _print(producer: Producer, found: Summaries, *, as_json: bool) -> None:
     if as_json:
         write_rows(summary for summary in found.values() if summary is not None)
     else:
-        console().print(table(found))
+        console().print(table(_with_holds_told(producer, found)))
         sys.stdout.flush()
 
 
@@ -70,7 +71,7 @@ def _watch(producer: Producer, found: Summaries, *, as_json: bool) -> None:
     try:
         if as_json or not sys.stdout.isatty():
             while True:
-                _print(found, as_json=as_json)
+                _print(producer, found, as_json=as_json)
                 time.sleep(_EVERY_S)
                 found = _ask_again(producer)
         _redraw(producer, found)
@@ -89,10 +90,25 @@ def _ask_again(producer: Producer) -> Summaries:
 def _redraw(producer: Producer, found: Summaries) -> None:
     from rich.live import Live  # noqa: PLC0415 - the others do without
 
-    with Live(table(found), console=console(), auto_refresh=False) as live:
+    with Live(table(_with_holds_told(producer, found)), console=console(), auto_refresh=False) as live:
         while True:
             time.sleep(_EVERY_S)
-            live.update(table(_ask_again(producer)), refresh=True)
+            live.update(table(_with_holds_told(producer, _ask_again(producer))), refresh=True)
+
+
+def _with_holds_told(producer: Producer, found: Summaries) -> Summaries:
+    """Name the holds as people know them, with their reasons and until when."""
+    return {
+        region: one and {**one, "holds": [_told(producer, region, *pair) for pair in one["holds_by_scope"].items()]}
+        for region, one in found.items()
+    }
+
+
+def _told(producer: Producer, region: Region, scope: str, hold: Mapping[str, Any]) -> str:
+    ends = clock_of(hold["until"])
+    probe = "" if ends else clock_of(hold["probe_at"])
+    what = f"{scope_name(producer, scope, region)}: {hold['reason']}"
+    return what + (f" until {ends}" if ends else "") + (f" (probe {probe})" if probe else "")
 
 
 def table(found: Summaries) -> Table:

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.cli.common import note, write_rows
+from gaugepost.masking import masked
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
@@ -110,4 +111,5 @@ class Watch:
 def _outcome(view: JobView | None) -> dict[str, Any]:
     if view is None:  # its retention is over, or somebody emptied Redis
         return {"state": None, "verdict": None, "result": None}
-    return {"state": str(view.state), "verdict": view.last_verdict, "result": view.result}
+    outcome = {"state": str(view.state), "verdict": view.last_verdict, "result": masked(view.result)}
+    return outcome | ({"sealed": view.sealed} if view.sealed else {})

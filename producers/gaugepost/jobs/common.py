@@ -25,13 +25,16 @@ from gaugepost.errors import InvalidJob, Problem
 from gaugepost.regions import Region  # noqa: TC001 - pydantic reads it at run time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 Scalar = str | int | FiniteFloat | bool | None
 """What one cell of a record may hold; CustomerGauge knows no nested values."""
 
 MAX_KEY = 200
 """Characters of an idempotency key."""
+
+MAX_JOB = 1_000_000
+"""Characters of a job as JSON, without a file's content."""
 
 _CLOCK = "%Y-%m-%d %H:%M:%S"
 _PHONE = re.compile(r"[0-9 ()+-]+")
@@ -119,6 +122,9 @@ Configuration = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^
 """The reference of an inbound mapping, usually a UUID."""
 
 
+_SHOWN = frozenset({"region", "configuration", "source", "urgent", "family", "upload_id"})
+
+
 class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
     """One typed request to deliver one thing to CustomerGauge."""
 
@@ -159,10 +165,30 @@ class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True)
         """Read the result of a delivered job of this kind, as the ledger keeps it."""
         raise NotImplementedError
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Show in tracebacks and logs what is not about a person."""
+        return ((name, value) for name, value in super().__repr_args__() if name in _SHOWN and value is not None)
+
     def to_json(self) -> str:
-        """Write the job as the ledger keeps it: the kind, and all that is not a default."""
+        """Write the job as the ledger keeps it: the kind, and all that is not a default.
+
+        Raises InvalidJob for one of more than `MAX_JOB` characters.
+        """
         rest = self.model_dump_json(exclude_defaults=True, exclude={"kind"})
+        if len(rest) > MAX_JOB:
+            raise InvalidJob([Problem("", f"expected a job of at most {MAX_JOB:,} characters as JSON")])
         return f'{{"kind":"{self.kind}",{rest[1:]}'
+
+
+class SealedJob(JobBase, frozen=True):
+    """A job whose data this process cannot open: all that is known of it. It is never sent, and never written."""
+
+    configuration: str | None = None
+
+    @property
+    def mapping(self) -> str | None:
+        """Its inbound mapping."""
+        return self.configuration
 
 
 def refusal(error: ValidationError, known: Sequence[str] = ()) -> InvalidJob:

@@ -22,6 +22,9 @@ from gaugepost.files import PART_BYTES, PART_ROWS, content, inspect, split
 from gaugepost.jobs.common import JobBase
 
 TYPES = (".csv", ".xls", ".xlsx", ".xml")
+_NAME_BYTES = 255
+_NAME = r"^[^/\\\x00-\x1f\x7f\"]+$"
+"""What can stand in a header of a form: nothing that ends it, and no path."""
 
 Family = Literal["transactional", "contact", "historical", "activity"]
 
@@ -50,7 +53,7 @@ class Stored(BaseModel):
     sha256: str
     size: Annotated[int, Field(gt=0)]
     rows: int
-    name: str
+    name: Annotated[str, Field(max_length=_NAME_BYTES, pattern=_NAME)]
     """Unique name under which it goes out: CustomerGauge refuses a name twice."""
     first_row: int = 1
     """Number of its first row in the user's file, if it is a part of one."""
@@ -74,7 +77,7 @@ class File(JobBase, frozen=True):
 
     kind: Literal["file"] = "file"
     family: Family
-    filename: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^/\\\x00-\x1f\"]+$")] | None = None
+    filename: Annotated[str, Field(min_length=1, max_length=128, pattern=_NAME)] | None = None
     content_base64: str | None = Field(default=None, repr=False)
     path: str | None = None
     stored: Stored | None = None
@@ -103,6 +106,13 @@ class File(JobBase, frozen=True):
     def _has_a_known_type(cls, name: str | None) -> str | None:
         if name is not None and PurePosixPath(name).suffix.lower() not in TYPES:
             raise ValueError(f"expected a file name that ends in {', '.join(TYPES)}")
+        return name
+
+    @field_validator("filename")
+    @classmethod
+    def _fits_into_a_folder(cls, name: str | None) -> str | None:
+        if name is not None and len(name.encode()) > _NAME_BYTES:
+            raise ValueError(f"expected a file name of at most {_NAME_BYTES} bytes")
         return name
 
     @model_validator(mode="after")

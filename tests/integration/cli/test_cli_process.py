@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from conftest import Cli
 
 ALL = (
-    *("enqueue", "upload", "uploads", "job", "jobs", "cancel", "status", "schema"),
+    *("enqueue", "upload", "uploads", "job", "jobs", "cancel", "status", "schema", "mappings"),
+    *("replay", "settle", "hold", "resume", "holds"),
     *("check", "simulate", "worker", "beat", "flower", "up", "demo"),
 )
 

@@ -99,10 +99,13 @@ def test_every_command_in_the_table_is_there_and_says_what_it_does() -> None:
         assert load(name).name == name
 
 
+LISTING = ("upload", "uploads", "job", "jobs", "cancel", "replay", "settle", "holds", "status")
+
+
 def test_our_own_commands_show_an_example_and_have_json_where_they_list() -> None:
-    for name in ("enqueue", "upload", "uploads", "job", "jobs", "cancel", "status", "schema", "simulate"):
+    for name in (*LISTING, "schema", "simulate", "enqueue", "hold", "resume"):
         assert "Example: `gaugepost" in (load(name).help or ""), name
-    for name in ("upload", "uploads", "job", "jobs", "cancel", "status"):
+    for name in LISTING:
         assert any("--json" in parameter.opts for parameter in load(name).params), name
 
 

@@ -1,0 +1,160 @@
+"""Jobs that are stuck for the same reason, as one line with the command that fits: 10,000 dead jobs are few faults.
+
+Counted as they are walked: memory grows with the faults and not with the jobs.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.cli.aliases import alias, aliased
+from gaugepost.cli.choice import faulty_fields
+from gaugepost.cli.common import clock, console, note, printable, write_rows
+from gaugepost.ledger.views import iso
+from gaugepost.states import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gaugepost.client import Producer
+    from gaugepost.ledger import JobView
+    from gaugepost.regions import Region
+
+STUCK = (JobState.DEAD, JobState.UNKNOWN, JobState.PARKED)
+"""States out of which, or out of whose wait, a person may help a job."""
+
+_MOST = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What the jobs of one group have in common."""
+
+    region: Region
+    state: JobState
+    kind: str
+    verdict: str | None
+    reason: str | None
+    scope: str | None
+    configuration: str | None
+    fields: tuple[str, ...]
+
+    @classmethod
+    def of(cls, view: JobView) -> Fault:
+        """Return a job's fault; where a hold keeps it, that is the hold's, whether the job itself was tried or not."""
+        verdict, fields = (None, ()) if view.held_by else (view.last_verdict, faulty_fields(view))
+        told = (view.reason, view.held_by, view.job.get("configuration"), fields)
+        return cls(view.region, view.state, view.kind, verdict, *told)
+
+    def command(self, example: str) -> str | None:
+        """Write the command that helps these jobs on once the fault is mended."""
+        match self.state:
+            case JobState.PARKED if self.scope is not None:
+                parts = ["resume", self.region, *scope_options(self.scope)]
+            case JobState.DEAD | JobState.PARKED:
+                parts = ["replay", "--state", self.state, "--region", self.region, *self._options()]
+            case JobState.UNKNOWN:
+                parts = ["settle", example, "--as", "delivered"]
+            case _:
+                return None
+        return shlex.join(["gaugepost", *parts])
+
+    def _options(self) -> list[str]:
+        given = {"--kind": self.kind, "--verdict": self.verdict, "--configuration": self.configuration}
+        options = [part for name, value in given.items() if value for part in (name, value)]
+        return options + [part for name in self.fields for part in ("--field", name)]
+
+
+def scope_options(scope: str) -> list[str]:
+    """Write a hold's scope as `hold` and `resume` take it, beside the region."""
+    sort, _, name = scope.partition(":")
+    return [f"--{sort}", name] if scope else []
+
+
+@dataclass(slots=True)
+class Group:
+    """How many jobs have a fault, when the newest came to it (Unix ms), and the id of that one."""
+
+    count: int = 0
+    newest: int = 0
+    example: str = ""
+
+    def add(self, view: JobView) -> None:
+        """Count a job."""
+        self.count += 1
+        at = view.ended_at or view.enqueued_at
+        if at >= self.newest:
+            self.newest, self.example = at, view.id
+
+
+@dataclass(slots=True)
+class Groups:
+    """All faults met so far."""
+
+    found: dict[Fault, Group] = field(default_factory=dict)
+
+    def add(self, view: JobView) -> None:
+        """Count a job under its fault; where there are too many of them, without its configuration and fields."""
+        fault = Fault.of(view)
+        if fault not in self.found and len(self.found) >= _MOST:
+            fault = replace(fault, configuration=None, fields=(), scope=None)
+        self.found.setdefault(fault, Group()).add(view)
+
+    @property
+    def total(self) -> int:
+        """Return how many jobs were counted."""
+        return sum(group.count for group in self.found.values())
+
+    def largest_first(self) -> list[tuple[Fault, Group]]:
+        """Return them in the order of how many jobs they have."""
+        return sorted(self.found.items(), key=lambda pair: (-pair[1].count, -pair[1].newest))
+
+
+def to_dict(fault: Fault, group: Group) -> dict[str, Any]:
+    """Return a group as `jobs --group --json` and `replay --dry-run --json` show it."""
+    return {
+        "region": str(fault.region),
+        "state": str(fault.state),
+        "kind": fault.kind,
+        "verdict": fault.verdict,
+        "reason": fault.reason,
+        "configuration": fault.configuration,
+        "fields": list(fault.fields),
+        "count": group.count,
+        "newest": iso(group.newest),
+        "example": group.example,
+        "command": fault.command(group.example),
+    }
+
+
+def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer) -> None:
+    """Print each group: how many, where and why; of what; the command. Commands are whole lines, to be copied."""
+    out = console()
+    for fault, group in groups:
+        cause = fault.reason or fault.verdict or ""
+        of_fields = f" ({', '.join(fault.fields)})" if fault.fields else ""
+        said = f"{group.count:>9,}  {fault.region}  {fault.kind}  {fault.state}: {cause}{of_fields}"
+        out.print(printable(said), style="bold", soft_wrap=True)
+        mapping = alias(producer, fault.configuration, fault.region) or fault.configuration
+        of_mapping = f"configuration {mapping}, " if mapping else ""
+        out.print(printable(f"{'':11}{of_mapping}newest {clock(group.newest)}: {group.example}"), soft_wrap=True)
+        command = fault.command(group.example)
+        if command:
+            out.print(printable(f"{'':11}{command}"), style="dim", soft_wrap=True)
+
+
+def show_groups(found: Iterator[JobView], limit: int, producer: Producer, *, as_json: bool) -> int:
+    """Group these jobs and show the largest groups; return how many jobs there are."""
+    groups = Groups()
+    for view in found:
+        groups.add(view)
+    shown = groups.largest_first()[:limit]
+    if as_json:
+        write_rows(aliased(to_dict(*pair), producer) for pair in shown)
+    else:
+        print_groups(shown, producer)
+    if len(groups.found) > limit:
+        note(f"the {limit:,} largest groups of {len(groups.found):,} (--limit)")
+    return groups.total

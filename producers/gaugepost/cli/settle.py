@@ -1,0 +1,84 @@
+"""`gaugepost settle`: a person has found out what became of an unknown job."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gaugepost.cli.cancel import who
+from gaugepost.cli.common import AsJson, Cells, Exit, open_producer, printable, write_row
+from gaugepost.states import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_BATCH = 200
+
+
+class Ending(StrEnum):
+    """How it may be settled."""
+
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+def settle(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Unknown jobs.")],
+    ending: Annotated[Ending, typer.Option("--as", help="What a look at CustomerGauge showed.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record.", metavar="WHY")] = "",
+    by: Annotated[str | None, typer.Option(help="Who, for the record; else user@host.", metavar="WHO")] = None,
+    *,
+    as_json: AsJson = False,
+) -> int:
+    """Settle jobs whose answer was lost, after looking whether they arrived; one line each.
+
+    As delivered: nothing more is sent; a result that only the lost answer had (a survey link) stays unknown, and who
+    waits for it gets ResultLost. As dead: it did not arrive; `replay` sends it again. The jobs behind it in its lane
+    go on either way. Ends with 1 if one was not unknown; one that has ended just so before is fine.
+
+    Example: `gaugepost settle 0f8fad5bd9cb469fa16570867728950e --as delivered --reason "seen in the portal"`
+    """
+    wanted, left = JobState(ending), iter(dict.fromkeys(ids))
+    done = True
+    with open_producer() as producer:
+        cells = Cells(producer)
+        while batch := list(islice(left, _BATCH)):
+            for job_id, (state, by_us) in _settle(cells, batch, wanted, by or who(), reason).items():
+                _tell(job_id, state, by_us=by_us, wanted=wanted, as_json=as_json)
+                done &= state is wanted
+            sys.stdout.flush()
+        cells.check()
+    return Exit.DONE if done else Exit.FAILED
+
+
+def _settle(
+    cells: Cells, ids: Sequence[str], to: JobState, by: str, why: str
+) -> dict[str, tuple[JobState | None, bool]]:
+    """Settle in whichever region knows the job."""
+    outcomes: dict[str, tuple[JobState | None, bool]] = dict.fromkeys(ids, (None, False))
+    for ledger in cells.ledgers():
+        missing = [job_id for job_id, (state, _) in outcomes.items() if state is None]
+        if not missing:
+            break
+        with cells.asking(ledger.region):
+            outcomes |= zip(missing, ledger.resolve(missing, to, by, why), strict=True)
+    return outcomes
+
+
+def _tell(job_id: str, state: JobState | None, *, by_us: bool, wanted: JobState, as_json: bool) -> None:
+    if as_json:
+        write_row({"id": job_id, "state": state and str(state), "settled": by_us})
+    else:
+        sys.stdout.write(f"{printable(job_id)}  {_in_words(state, by_us=by_us, wanted=wanted)}\n")
+
+
+def _in_words(state: JobState | None, *, by_us: bool, wanted: JobState) -> str:
+    if state is None:
+        return "no such job"
+    if by_us:
+        return f"settled as {wanted}"
+    return f"was {state} before" if state is wanted else f"is not unknown: it is {state}"

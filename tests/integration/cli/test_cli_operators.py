@@ -1,0 +1,365 @@
+"""What operators do when something is stuck: `jobs --group`, `replay`, `settle`, `hold`, `resume`, `holds`."""
+
+from __future__ import annotations
+
+import json
+import signal
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gaugepost import CloseLoop, JobState, PersonalLink, Region, Response, ResultLost
+from gaugepost.ledger import Settlement
+from gaugepost.transitions import Attempt, Dead, Decision, Held, HoldSpec, Unknown
+from gaugepost.verdict import Verdict
+from support.stack import Stack
+from support.wait import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from conftest import Cli, Hands
+    from gaugepost.transitions import Transition
+
+_calls = count()
+
+
+def claim_all(hands: Hands) -> Iterator[Any]:
+    while jobs := hands.ledger.claim("ops", f"ops{next(_calls)}", 100).jobs:
+        yield jobs
+
+
+def end_all(hands: Hands, to: Transition, verdict: Verdict, *fields: str, hold: HoldSpec | None = None) -> list[str]:
+    """Let all jobs of eu that may go end so; their answer finds fault with these fields."""
+    ended = []
+    for jobs in claim_all(hands):
+        errors = {name: ["is wrong"] for name in fields}
+        attempt = Attempt(1, 1_790_000_000_000, 12, 422, verdict, "wrong", field_errors=errors)
+        hands.ledger.settle([Settlement(job, Decision(to, hold=hold), (attempt,)) for job in jobs])
+        ended += [job.id for job in jobs]
+    return ended
+
+
+def bury_all(hands: Hands, *fields: str) -> list[str]:
+    return end_all(hands, Dead(Verdict.MISSING_FIELD), Verdict.MISSING_FIELD, *fields)
+
+
+def held(mapping: str = "map") -> tuple[Held, HoldSpec]:
+    scope = f"configuration:{mapping}"
+    return Held(scope, "unknown_mapping"), HoldSpec(scope, "unknown_mapping", Verdict.UNKNOWN_MAPPING, (300_000,))
+
+
+def case(hands: Hands, number: str = "1", **more: Any) -> str:
+    return hands.producer.enqueue(CloseLoop(region=Region.EU, number_customergauge=number, status="open", **more)).id
+
+
+# jobs --group
+
+
+def test_stuck_jobs_are_grouped_by_what_they_have_in_common_with_the_command_that_helps(cli: Cli, hands: Hands) -> None:
+    for _ in range(3):
+        hands.put(configuration="a-map")
+    bury_all(hands, "record.NPS Score", "record.Email")
+    hands.put()
+    newest = bury_all(hands)[0]
+    hands.put(configuration="gone")
+    to, hold = held("gone")
+    end_all(hands, to, Verdict.UNKNOWN_MAPPING, hold=hold)
+    hands.put(configuration="gone")  # meets the hold, and is never tried
+    lost = case(hands)
+    end_all(hands, Unknown("answer lost"), Verdict.LOST_ANSWER)
+    rows = cli("jobs", "--group", "--json").rows
+    assert [(row["state"], row["count"]) for row in rows] == [
+        ("dead", 3),
+        ("parked", 2),
+        ("unknown", 1),
+        ("dead", 1),
+    ] or [(row["state"], row["count"]) for row in rows] == [("dead", 3), ("parked", 2), ("dead", 1), ("unknown", 1)]
+    by_state = {(row["state"], row["count"]): row for row in rows}
+    mapped = by_state["dead", 3]
+    assert (mapped["region"], mapped["verdict"], mapped["configuration"]) == ("eu", "missing_field", "a-map")
+    assert mapped["fields"] == ["record.Email", "record.NPS Score"]
+    assert mapped["command"] == (
+        "gaugepost replay --state dead --region eu --kind record --verdict missing_field"
+        " --configuration a-map --field record.Email --field 'record.NPS Score'"
+    )
+    assert by_state["dead", 1]["example"] == newest
+    assert by_state["parked", 2]["command"] == "gaugepost resume eu --configuration gone"
+    assert by_state["unknown", 1]["command"] == f"gaugepost settle {lost} --as delivered"
+    told = cli("jobs", "--group", "--state", "dead").out
+    assert "3  eu  record  dead: missing_field (record.Email, record.NPS Score)" in told
+    assert "resume" not in told
+    assert cli("jobs", "--group", "--limit", "1", "--json").rows == rows[:1]
+
+
+def test_jobs_can_be_chosen_by_the_fields_that_were_wrong(cli: Cli, hands: Hands) -> None:
+    hands.put()
+    [one] = bury_all(hands, "record.Email", "record.Phone")
+    hands.put()
+    bury_all(hands, "record.Phone")
+    rows = cli("jobs", "--json", "--field", "record.Email", "--field", "record.Phone").rows
+    assert [row["id"] for row in rows] == [one]
+
+
+# replay
+
+
+def test_a_dry_run_counts_by_group_and_changes_nothing(cli: Cli, hands: Hands) -> None:
+    for _ in range(3):
+        hands.put()
+    bury_all(hands, "record.Email")
+    call = ("replay", "--state", "dead", "--region", "eu", "--dry-run")
+    [row] = cli(*call, "--json").rows
+    assert (row["count"], row["verdict"], row["fields"]) == (3, "missing_field", ["record.Email"])
+    done = cli(*call, "--limit", "2")
+    assert (done.code, done.err) == (0, "2 would be replayed\n")
+    assert hands.ledger.summary()["dead"] == 3
+
+
+def test_a_replay_by_filter_leaves_all_else_and_stands_on_the_record(cli: Cli, hands: Hands) -> None:
+    mine, other = hands.put(source="crm"), hands.put(configuration="other")
+    bury_all(hands)
+    call = ("--state", "dead", "--region", "eu", "--source", "crm", "--verdict", "missing_field", "--kind", "record")
+    done = cli("replay", *call, "--reason", "mapping mended", "--by", "ann")
+    assert (done.code, done.out) == (0, "1 replayed\n")
+    assert [hands.producer.state(one) for one in (mine, other)] == [JobState.QUEUED, JobState.DEAD]
+    [entry] = [one for one in hands.producer.timeline(mine) if one["event"] == "replayed"]
+    assert (entry["by"], entry["why"]) == ("ann", "mapping mended")
+    assert "ann, mapping mended" in cli("job", mine).out
+    again = cli("replay", *call)
+    assert (again.code, again.out) == (0, "0 replayed\n")
+
+
+def test_each_named_job_is_told_of_with_why_it_stays(cli: Cli, hands: Hands) -> None:
+    dead, queued = hands.put(), ""
+    bury_all(hands)
+    gone = hands.put(expires_at=datetime.now(UTC) + timedelta(milliseconds=1500))
+    bury_all(hands)
+    kept = hands.put()
+    to, hold = held()
+    end_all(hands, to, Verdict.UNKNOWN_MAPPING, hold=hold)
+    queued = case(hands)
+    wait_until(lambda: datetime.fromisoformat(hands.producer.job(gone).job["expires_at"]) < datetime.now(UTC))
+    done = cli("replay", dead, queued, gone, kept, "nothing")
+    assert done.code == 1
+    assert sorted(done.out.splitlines()) == sorted(
+        [
+            f"{dead}  replayed",
+            f"{queued}  it is queued",
+            f"{gone}  its expires_at is over: --unset expires_at, or --set another",
+            f"{kept}  a hold keeps it: gaugepost resume eu --configuration map",
+            "nothing  no such job",
+        ]
+    )
+    assert cli("replay", gone, "--unset", "expires_at", "--json").rows == [
+        {"id": gone, "region": "eu", "state": "queued", "replayed": True, "why_not": None}
+    ]
+    assert cli("replay", kept, "--set", "configuration=right").code == 0
+    by = next(one["by"] for one in hands.producer.timeline(kept) if one["event"] == "replayed")
+    assert "@" in by
+
+
+def test_an_edit_that_makes_one_job_invalid_refuses_the_whole_call(cli: Cli, hands: Hands) -> None:
+    fine = [hands.put() for _ in range(3)]
+    link = hands.producer.enqueue(PersonalLink(region=Region.EU, configuration="map", record={"Email": "x@b.example"}))
+    bury_all(hands)
+    done = cli("replay", *fine, link.id, "--unset", "record.Email", "--set", "record.Name=secret")
+    assert (done.code, done.out) == (2, "")
+    assert f"personal_link {link.id}: record: expected an Email or a Phone" in done.err
+    assert "nothing was replayed: the changes make 1 of 4 jobs invalid" in done.err
+    assert hands.ledger.summary()["dead"] == 4
+    done = cli("replay", "--state", "dead", "--region", "eu", "--set", "note=secret")
+    assert done.code == 2
+    assert "note: unknown key" in done.err
+    assert "nothing was replayed: the changes make 4 of 4 jobs invalid" in done.err
+    assert "secret" not in done.out + done.err
+    assert hands.ledger.summary()["dead"] == 4
+
+
+def test_edits_reach_every_sort_of_field_and_leave_names_only(cli: Cli, hands: Hands) -> None:
+    response = Response(region=Region.EU, fields={"Email": "a@b.example"}, comment="x", labels=("old",))
+    job_id = hands.producer.enqueue(response).id
+    bury_all(hands)
+    (cli.folder / "comment.txt").write_text("secret words\n")
+    options = {"fields.Email": "-", "net_promoter_score": "9", "comment": "@comment.txt", "labels": "a, b"}
+    sets = [part for name, value in options.items() for part in ("--set", f"{name}={value}")]
+    done = cli("replay", job_id, *sets, "--unset", "email_sent_date", stdin="secret@b.example\n")
+    assert (done.code, done.err) == (0, "")
+    job = hands.producer.job(job_id).job
+    assert (job["fields"], job["comment"], job["labels"]) == ({"Email": "secret@b.example"}, "secret words", ["a", "b"])
+    assert job["net_promoter_score"] == 9
+    told = " ".join((cli("job", job_id).out + cli("job", job_id, "--json").out).split())
+    assert "edited comment, email_sent_date, fields.Email, labels, net_promoter_score" in told
+    assert "secret" not in told
+
+
+def test_ctrl_c_tells_how_many_went_and_the_same_call_goes_on(cli: Cli, hands: Hands) -> None:
+    for _ in range(300):
+        hands.put()
+    ids = bury_all(hands)
+    call = ("replay", "--state", "dead", "--region", "eu")
+    process = cli.start(*call, "--rate", "40", "--json")
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    replayed = [json.loads(line)["id"] for line in [first, *out.splitlines()]]
+    assert process.returncode == 130
+    assert f"{len(replayed)} of 300 were replayed; the others stay as they are" in err
+    assert 0 < len(replayed) < 300
+    assert replayed == ids[: len(replayed)], "the oldest go first"
+    assert cli(*call).out == f"{300 - len(replayed)} replayed\n"
+    assert [job.id for jobs in claim_all(hands) for job in jobs] == ids
+
+
+# settle
+
+
+def test_settling_tells_each_job_and_its_lane_goes_on(cli: Cli, hands: Hands) -> None:
+    first, second, third = case(hands), case(hands), case(hands)
+    hands.settle(Unknown("answer lost"), Verdict.LOST_ANSWER)
+    done = cli("settle", first, second, "nothing", "--as", "delivered", "--reason", "seen")
+    assert (done.code, done.out.splitlines()) == (
+        1,
+        [f"{first}  settled as delivered", f"{second}  is not unknown: it is queued", "nothing  no such job"],
+    )
+    assert cli("settle", first, "--as", "delivered").out == f"{first}  was delivered before\n"
+    assert cli("settle", first, "--as", "dead").code == 1
+    hands.settle(Unknown("answer lost"), Verdict.LOST_ANSWER)
+    assert cli("settle", second, "--as", "dead", "--json").rows == [{"id": second, "state": "dead", "settled": True}]
+    assert hands.producer.state(third) is JobState.QUEUED
+    assert cli("settle", first, "--as", "lost").code == 2
+
+
+def test_who_waits_for_a_result_that_only_the_lost_answer_had_is_told_so(cli: Cli, hands: Hands) -> None:
+    link = hands.producer.enqueue(PersonalLink(region=Region.EU, configuration="map", record={"Email": "a@b.example"}))
+    hands.settle(Unknown("link lost"), Verdict.DUPLICATE)
+    hands.put()
+    record = hands.settle(Unknown("answer lost"), Verdict.LOST_ANSWER)
+    assert cli("settle", link.id, record, "--as", "delivered").code == 0
+    with pytest.raises(ResultLost, match="a person settled it as delivered"):
+        link.result(timeout=5)
+    assert hands.producer.result(record, timeout=5) is not None
+
+
+# hold, resume, holds
+
+HOLD_KEYS = {
+    *("region", "configuration", "credentials", "reason", "by", "since", "until", "probe_at", "waiting"),
+}
+
+
+def test_holds_are_put_up_listed_and_lifted(cli: Cli, hands: Hands) -> None:
+    hands.put()
+    hands.put()
+    until = (datetime.now(UTC) + timedelta(hours=3)).isoformat(timespec="seconds")
+    assert cli("hold", "eu", "--reason", "maintenance", "--until", until, "--by", "ann").code == 0
+    assert cli("hold", "eu", "--configuration", "map", "--reason", "new mapping", "--until", "2h").code == 0
+    assert cli("hold", "us", "--credentials", "api_key", "--reason", "new key").code == 0
+    rows = cli("holds", "--json").rows
+    assert [set(row) for row in rows] == [HOLD_KEYS] * 3
+    region, mapping, key = rows
+    assert (region["region"], region["configuration"], region["by"], region["waiting"]) == ("eu", None, "ann", 2)
+    assert datetime.fromisoformat(region["until"]) == datetime.fromisoformat(until)
+    assert (mapping["configuration"], mapping["reason"]) == ("map", "new mapping")
+    assert (datetime.fromisoformat(mapping["until"]) - datetime.fromisoformat(mapping["since"])).seconds == 7200
+    assert (key["region"], key["credentials"], key["until"]) == ("us", "api_key", None)
+    told = cli("holds").out
+    assert "gaugepost resume eu --configuration map" in told
+    assert "gaugepost resume us --credentials api_key" in told
+    assert [row["region"] for row in cli("holds", "--region", "us", "--json").rows] == ["us"]
+    shown = cli("status").out
+    assert "maintenance" in shown
+    assert "new mapping" in " ".join(shown.split())
+    for call in (("eu",), ("eu", "--configuration", "map"), ("us", "--credentials", "api_key")):
+        assert cli("resume", *call).code == 0
+    assert cli("holds", "--json").rows == []
+    assert cli("holds").err == "no holds\n"
+
+
+def test_resuming_what_is_not_held_is_a_failure_that_tells_what_is(cli: Cli, hands: Hands) -> None:
+    assert cli("hold", "eu", "--configuration", "map", "--reason", "x").code == 0
+    done = cli("resume", "eu")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "eu: no hold; there are: eu --configuration map\n"
+
+
+def test_a_hold_that_would_end_in_the_past_is_refused(cli: Cli, hands: Hands) -> None:
+    done = cli("hold", "eu", "--reason", "x", "--until", "2020-01-01T00:00:00+00:00")
+    assert (done.code, done.err) == (2, "--until: expected a time to come\n")
+    assert cli("hold", "xx", "--reason", "x").code == cli("hold", "eu").code == 2
+    assert hands.ledger.holds() == {}
+
+
+def test_every_job_that_waits_for_a_hold_says_why_and_until_when(cli: Cli, hands: Hands) -> None:
+    queued = hands.put()
+    cli("hold", "eu", "--configuration", "map", "--reason", "new mapping", "--until", "2h")
+    [row] = cli("jobs", "--json").rows
+    assert (row["id"], row["reason"]) == (queued, "hold: new mapping")
+    assert row["until"] is not None
+    assert "queued: hold: new mapping until" in cli("jobs").out
+
+
+def test_a_persons_hold_names_the_automatic_one_it_replaces(cli: Cli, hands: Hands) -> None:
+    hands.put()
+    to, hold = held()
+    end_all(hands, to, Verdict.UNKNOWN_MAPPING, hold=hold)
+    done = cli("hold", "eu", "--configuration", "map", "--reason", "we know")
+    assert "in place of the hold by gaugepost: unknown_mapping" in done.err
+    done = cli("resume", "eu", "--configuration", "map")
+    assert (done.code, done.out) == (0, "eu --configuration map: resumed, 1 go on\n")
+
+
+# All of it, with real workers and the simulator
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with Stack(tmp_path) as stack:
+        yield stack
+
+
+def test_dead_jobs_are_found_mended_replayed_and_delivered(stack: Stack) -> None:
+    stack.worker()
+    stack.beat()
+    broken = [
+        stack.producer.enqueue(Response(region=Region.EU, fields={"CustomerNumber": str(i)}), idempotency_key=f"k{i}")
+        for i in range(3)
+    ]
+    wait_until(lambda: stack.counts()["dead"] == 3)
+    [group] = map(json.loads, stack.cli("jobs", "--group", "--json").stdout.splitlines())
+    assert (group["count"], group["verdict"]) == (3, "missing_field")
+    command = [*group["command"].split()[1:], "--set", "fields.Email=-"]
+    dry = stack.cli(*command, "--dry-run", stdin="joe@example.net")
+    assert dry.stderr == "3 would be replayed\n"
+    assert stack.counts()["dead"] == 3
+    done = stack.cli(*command, "--reason", "Email was missing", stdin="joe@example.net")
+    assert (done.returncode, done.stdout) == (0, "3 replayed\n")
+    for job in broken:
+        job.result(timeout=30)
+    sent = [effect["idempotency_key"] for effect in stack.sim.effects(region="eu", kind="response")]
+    assert sorted(sent) == sorted(job.id for job in broken)
+
+
+def test_five_thousand_dead_status_changes_are_replayed_in_the_order_of_their_lanes(cli: Cli, hands: Hands) -> None:
+    changes = (
+        CloseLoop(region=Region.EU, number_customergauge=str(i % 50), status="open", labels=(str(i),))
+        for i in range(5_000)
+    )
+    list(hands.producer.enqueue_many(changes))
+    bury_all(hands)
+    assert hands.ledger.summary()["dead"] == 5_000
+    done = cli("replay", "--state", "dead", "--region", "eu", "--rate", "5000")
+    assert (done.code, done.out) == (0, "5,000 replayed\n")
+    order: dict[str, list[int]] = {}
+    for jobs in claim_all(hands):
+        for job in jobs:
+            order.setdefault(job.job.number_customergauge, []).append(int(job.job.labels[0]))
+        attempt = Attempt(1, 1_790_000_000_000, 12, 200, Verdict.DELIVERED)
+        ended = Decision(Dead(Verdict.INVALID_VALUE))
+        hands.ledger.settle([Settlement(job, ended, (attempt,)) for job in jobs])
+    assert len(order) == 50
+    assert all(numbers == sorted(numbers) and len(numbers) == 100 for numbers in order.values())
