@@ -1,7 +1,7 @@
 """One connection to one host: bytes out, one answer in, within a deadline. llhttp (httptools) reads the answers.
 
-A socket with llhttp on it costs a quarter of what urllib3 does and an eighth of requests (`ops/decisions/0004`), and it
-tells exactly what a job's fate depends on: whether the first byte has left.
+A socket with llhttp on it costs a seventh of what urllib3 does (`ops/decisions/0003-http.md`), and tells exactly what a
+job's fate depends on: whether the first byte has left.
 """
 
 from __future__ import annotations
