@@ -1,32 +1,38 @@
-"""Which Redis a region lives on, and clients for it."""
+"""Which Redis a region lives on, and clients for it: one that is named, or the master that sentinels name."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
-from gaugepost import embedded
+from gaugepost import embedded, sentinel
 from gaugepost.errors import SettingsError
+from gaugepost.sentinel import SentinelUrl
 
 if TYPE_CHECKING:
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
 
-_SCHEMES = ("redis://", "rediss://", "unix://")
+_SCHEMES = ("redis://", "rediss://", "unix://", *sentinel.SCHEMES)
 
 # Few retries: every call may be repeated, but whoever enqueues wants to hear of trouble within seconds, and workers
 # have their own patience. A timeout below Celery's, since a script answers in milliseconds or not at all.
 _RETRIES = 3
 _OPTIONS: dict[str, Any] = {"socket_timeout": 5.0, "socket_connect_timeout": 3.0, "health_check_interval": 10}
 
+SENTINEL_OPTIONS: dict[str, Any] = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0}
+"""Of connections to sentinels. There are several: one that does not answer at once is passed over, not asked again."""
+
 
 def redis_url(settings: Settings, region: Region) -> str:
-    """Return the URL of the region's Redis; without a setting, start or find the embedded one."""
+    """Return the URL of the region's Redis, or of its sentinels; without a setting, start or find the embedded one."""
     if settings.redis_url is None:
         return embedded.url()
     text = settings.redis_url.get_secret_value().replace("{region}", region)
@@ -35,15 +41,38 @@ def redis_url(settings: Settings, region: Region) -> str:
     return text
 
 
+def sentinel_url(text: str) -> SentinelUrl | None:
+    """Take a sentinel URL apart; None for any other. Raises SettingsError."""
+    if not text.startswith(sentinel.SCHEMES):
+        return None
+    try:
+        return SentinelUrl.parse(text)
+    except ValueError:
+        raise SettingsError(
+            "GAUGEPOST_REDIS_URL: expected a URL such as sentinel://:password@host1:26379,host2:26379/mymaster/0"
+        ) from None
+
+
 def _options(url: str) -> dict[str, Any]:
     """Return the options of a connection; a socket in the file system knows no keep-alive."""
     return _OPTIONS if url.startswith("unix://") else _OPTIONS | {"socket_keepalive": True}
+
+
+def _master(sentinels: Any, watched: SentinelUrl, retry: object, never: object) -> Any:  # noqa: ANN401 - either class
+    """Return a client for the master that the sentinels name, asked for anew at each connection."""
+    ask = {**SENTINEL_OPTIONS, **watched.sentinel_options(), "retry": never}
+    tls: dict[str, Any] = {"ssl": True, **watched.ssl()} if watched.tls else {}
+    options = {"db": watched.db, "retry": retry, "socket_keepalive": True, **_OPTIONS, **watched.login, **tls}
+    return sentinels(list(watched.hosts), sentinel_kwargs=ask, **options).master_for(watched.master)
 
 
 def connect(settings: Settings, region: Region) -> redis.Redis:
     """Return a client for the region's Redis; nothing is sent yet."""
     url = redis_url(settings, region)
     retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), _RETRIES)
+    watched = sentinel_url(url)
+    if watched is not None:
+        return cast("redis.Redis", _master(Sentinel, watched, retry, Retry(NoBackoff(), 0)))
     try:
         return redis.Redis.from_url(url, retry=retry, **_options(url))
     except ValueError:
@@ -54,6 +83,9 @@ def connect_async(settings: Settings, region: Region) -> redis.asyncio.Redis:
     """Return an asyncio client for the region's Redis; nothing is sent yet."""
     url = redis_url(settings, region)
     retry = AsyncRetry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), _RETRIES)
+    watched = sentinel_url(url)
+    if watched is not None:
+        return cast("redis.asyncio.Redis", _master(AsyncSentinel, watched, retry, AsyncRetry(NoBackoff(), 0)))
     try:
         return redis.asyncio.Redis.from_url(url, retry=retry, **_options(url))
     except ValueError:

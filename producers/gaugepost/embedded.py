@@ -2,8 +2,9 @@
 
 Started by the first command that needs it, found by the next ones, stopped with the last: each process that uses it
 holds a shared lock on `.gaugepost/users`, which the kernel lets go even of a killed one, and whoever leaves and can
-get it alone stops the server. Loopback only, behind a password that lies in the folder (mode 700); append-only file
-on, so that jobs outlive the server. Production uses GAUGEPOST_REDIS_URL instead.
+get it alone stops the server. Loopback only, behind a password that lies in the folder (mode 700, its files 600); a
+folder of another user is not used, since its server would be theirs. Append-only file on, so that jobs outlive the
+server. Production uses GAUGEPOST_REDIS_URL instead.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def home() -> Path:
     """Return this checkout's folder: `.gaugepost` beside the nearest `.git` or `.gaugepost`, else here."""
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if (folder / ".gaugepost").is_dir() or (folder / ".git").exists():
+        if _is_ours(folder / ".gaugepost") or (folder / ".git").exists():
             return folder / ".gaugepost"
     return here / ".gaugepost"
 
@@ -55,11 +56,31 @@ def url(folder: Path | None = None) -> str:
     return _open[folder][0]
 
 
+def _is_ours(folder: Path) -> bool:
+    """Tell whether it is a folder of this user; a link to one must be ours too."""
+    us = os.geteuid()
+    return folder.is_dir() and folder.stat().st_uid == us and folder.lstat().st_uid == us
+
+
+def _private(path: Path, mode: str) -> IO[str]:
+    """Open a file that nobody else may read, whatever the umask, and whatever lay there before."""
+    file = open(path, mode, encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
+    os.fchmod(file.fileno(), 0o600)
+    return file
+
+
+def _write(path: Path, text: str) -> None:
+    with _private(path, "w") as file:
+        file.write(text)
+
+
 def _join(folder: Path) -> tuple[str, IO[str]]:
     folder.mkdir(mode=0o700, exist_ok=True)
+    if not _is_ours(folder):
+        raise StoreUnreachable(f"{folder} belongs to another user: remove it, or set GAUGEPOST_REDIS_URL")
     folder.chmod(0o700)
-    users = (folder / "users").open("a")
-    with (folder / "start.lock").open("a") as starting:
+    users = _private(folder / "users", "a")
+    with _private(folder / "start.lock", "a") as starting:
         fcntl.flock(starting, fcntl.LOCK_EX)
         fcntl.flock(users, fcntl.LOCK_SH)
         return _find(folder) or _start(folder), users
@@ -70,7 +91,7 @@ def leave(folder: Path) -> None:
     if folder not in _open:
         return
     address, users = _open.pop(folder)
-    with (folder / "start.lock").open("a") as starting:
+    with _private(folder / "start.lock", "a") as starting:
         fcntl.flock(starting, fcntl.LOCK_EX)
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -130,22 +151,20 @@ def _try_start(program: str, folder: Path, deadline: float, again: _Noted | None
     port = again.port if again else _free_port()
     password = again.password if again else secrets.token_urlsafe(24)
     config = folder / "redis.conf"  # the password is not for the argument list, which all users of the machine see
-    config.touch(mode=0o600)
-    config.write_text(_config(folder, port, password))
+    _write(config, _config(port, password))
     child = subprocess.Popen(  # noqa: S603 - our own program and file
-        [program, str(config)],
+        [program, config.name],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         cwd=folder,
+        umask=0o077,
     )
     made = _Noted(child.pid, port, password)
     while child.poll() is None and time.monotonic() < deadline:
         if _is_up(made):
-            note = folder / "redis.json"
-            note.touch(mode=0o600)
-            note.write_text(json.dumps(asdict(made)))
+            _write(folder / "redis.json", json.dumps(asdict(made)))
             return made.url
         time.sleep(0.01)
     child.kill()
@@ -153,14 +172,15 @@ def _try_start(program: str, folder: Path, deadline: float, again: _Noted | None
     return None
 
 
-def _config(folder: Path, port: int, password: str) -> str:
+def _config(port: int, password: str) -> str:
+    """Write its configuration; places are below its folder, whose name could end a line here and begin another."""
     return "\n".join(
         [
             f"port {port}",
             "bind 127.0.0.1",
             f"requirepass {password}",
-            f'dir "{folder}"',
-            f'logfile "{folder / "redis.log"}"',
+            "dir .",
+            "logfile redis.log",
             "appendonly yes",
             "appendfsync everysec",
             'save ""',

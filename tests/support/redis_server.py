@@ -1,20 +1,23 @@
-"""A Redis server of a test run's own."""
+"""Redis servers of a test run's own, which can be killed, frozen and started again; and sentinels over two of them."""
 
 from __future__ import annotations
 
 import contextlib
+import resource
+import signal
 import socket
 import subprocess
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
 
 import redis
 
 from gaugepost.embedded import server_program
 from support.wait import wait_until
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+MASTER = "mymaster"
 
 
 def free_port() -> int:
@@ -23,24 +26,158 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextlib.contextmanager
-def running_redis(folder: Path, *options: str) -> Iterator[str]:
-    """Run a server on a free port, without persistence; yield its URL."""
-    program = server_program()
-    assert program is not None, "these tests need a redis-server, or the extra 'embedded'"
-    port = free_port()
-    argv = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *options]
-    server = subprocess.Popen(argv, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+class RedisServer:
+    """A redis-server, with its append-only file on if nothing else is said, always on the same port."""
 
-    def answers() -> bool:
-        assert server.poll() is None, "the Redis server of this test run did not start"
-        with contextlib.suppress(redis.RedisError), redis.Redis(port=port) as client:
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._options = options
+
+    def start(self, *, wait: bool = True) -> Self:
+        """Start it, unless it runs; `wait`: until it answers commands, its append-only file read."""
+        if self.process is not None and self.process.poll() is None:
+            return self
+        program = server_program()
+        assert program is not None, "these tests need a redis-server, or the extra 'embedded'"
+        where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        argv = [program, *where, "--save", "", "--appendonly", "yes", *self._options]
+        self.process = subprocess.Popen(
+            argv,
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            restore_signals=False,  # SIGXFSZ stays ignored: a file that may not grow is an error, not the end
+        )
+        if wait:
+            wait_until(self.answers)
+        return self
+
+    def answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, "the Redis server of this test did not start"
+        with contextlib.suppress(redis.RedisError), self.client() as client:
             return bool(client.ping())
         return False
 
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url, socket_timeout=5, socket_connect_timeout=1)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop its process for a while: connections stay, nothing answers."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def disk_full(self) -> Iterator[None]:
+        """Let none of its files grow for a while: what a full disk is to it, whoever runs the tests."""
+        assert self.process is not None
+        size = max(path.stat().st_size for path in self.folder.rglob("*.aof"))
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        try:
+            yield
+        finally:
+            unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, unlimited)
+
+
+@contextlib.contextmanager
+def running_redis(folder: Path, *options: str) -> Iterator[str]:
+    """Run a server without persistence; yield its URL."""
+    server = RedisServer(folder, "--appendonly", "no", *options)
     try:
-        wait_until(answers)
-        yield f"redis://127.0.0.1:{port}/0"
+        yield server.start().url
     finally:
-        server.kill()
-        server.wait()
+        server.stop()
+
+
+class Watched:
+    """A master, a replica of it, and three sentinels, each a process of its own, with a password."""
+
+    password = "open: sesame/1"
+
+    def __init__(self, folder: Path) -> None:
+        auth = ("--requirepass", self.password, "--masterauth", self.password)
+        self.master = self._server(folder / "master", *auth)
+        self.replica = self._server(folder / "replica", *auth, "--replicaof", "127.0.0.1", str(self.master.port))
+        self.folder = folder
+        self.ports = [free_port() for _ in range(3)]
+        self._sentinels: list[subprocess.Popen[bytes]] = []
+
+    @staticmethod
+    def _server(folder: Path, *options: str) -> RedisServer:
+        folder.mkdir()
+        server = RedisServer(folder, "--repl-diskless-sync-delay", "0", *options)
+        server.url = f"redis://:{quote(Watched.password, safe='')}@127.0.0.1:{server.port}/0"
+        return server
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        return f"sentinel://:{quote(self.password, safe='')}@{hosts}/{MASTER}/0"
+
+    def __enter__(self) -> Self:
+        self.master.start()
+        self.replica.start()
+        for port in self.ports:
+            self._watch(port)
+        wait_until(self._all_know_each_other, what="three sentinels that know each other and the replica")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._sentinels:
+            process.kill()
+            process.wait()
+        self.master.stop()
+        self.replica.stop()
+
+    def _watch(self, port: int) -> None:
+        settings = [
+            f"port {port}",
+            "bind 127.0.0.1",
+            f"dir {self.folder}",
+            f"logfile sentinel-{port}.log",
+            f"sentinel monitor {MASTER} 127.0.0.1 {self.master.port} 2",
+            f'sentinel auth-pass {MASTER} "{self.password}"',
+            f"sentinel down-after-milliseconds {MASTER} 1000",
+            f"sentinel failover-timeout {MASTER} 5000",
+        ]
+        path = self.folder / f"sentinel-{port}.conf"
+        path.write_text("\n".join(settings) + "\n")
+        argv = [str(server_program()), str(path), "--sentinel"]
+        self._sentinels.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    def _all_know_each_other(self) -> bool:
+        for port in self.ports:
+            with contextlib.suppress(redis.RedisError), redis.Redis(port=port, socket_timeout=1) as client:
+                state = client.sentinel_master(MASTER)
+                if state["num-other-sentinels"] == 2 and state["num-slaves"] == 1:
+                    continue
+            return False
+        return True
+
+    def promoted(self) -> bool:
+        """Tell whether the replica is the master now, and all sentinels say so."""
+        named = []
+        for port in self.ports:
+            with redis.Redis(port=port, socket_timeout=1) as client:
+                named.append(client.sentinel_master(MASTER))
+        with self.replica.client() as client:
+            known = all(one["port"] == self.replica.port and not one["is_sdown"] for one in named)
+            return known and bool(client.role()[0] == b"master")

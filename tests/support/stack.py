@@ -10,61 +10,22 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, Self
 
-import redis
-
 from gaugepost import Producer, Region, Settings
-from gaugepost.embedded import server_program
 from gaugepost_simulator import Simulator
-from support.redis_server import free_port
+from support.redis_server import RedisServer
 
-
-class RedisServer:
-    """A redis-server with its append-only file on, that can be killed and started again on the same port."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Self:
-        program = server_program()
-        assert program is not None, "these tests need a redis-server, or the extra 'embedded'"
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
-        self.process = subprocess.Popen(
-            [program, *options, "--appendonly", "yes"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with contextlib.suppress(redis.RedisError), self.client() as client:
-                client.ping()
-                return self
-            time.sleep(0.02)
-        raise AssertionError("redis-server did not start")
-
-    def client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url, socket_timeout=5, socket_connect_timeout=1)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.kill()
+__all__ = ["RedisServer", "Stack", "kill"]
 
 
 class Stack:
     """Everything that a delivery needs, for real."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, *, redis: RedisServer | None = None, **settings: object) -> None:
         self.folder = folder
-        self.redis = RedisServer(folder)
+        self.redis = redis or RedisServer(folder)
         self.sim = Simulator()
         self._more = {f"GAUGEPOST_{name.upper()}": str(value) for name, value in settings.items()}
         self.processes: list[subprocess.Popen[bytes]] = []

@@ -26,7 +26,7 @@ def test_a_name_that_is_not_listed_is_an_error(name: str) -> None:
 
 def test_regions_share_no_key_and_no_queue() -> None:
     eu, au = Keys(Region.EU), Keys(Region.AU)
-    assert eu["ready"] != au["ready"]
+    assert eu["again"] != au["again"]
     assert not {eu.queue, eu.urgent_queue, eu.tick_queue} & {au.queue, au.urgent_queue, au.tick_queue}
 
 

@@ -16,6 +16,7 @@ from kombu import Queue
 from gaugepost.bell import DELIVER
 from gaugepost.errors import StoreError
 from gaugepost.keys import Keys
+from gaugepost_workers.transport import broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ log = structlog.get_logger("gaugepost.ticks")
 
 PROMOTE, RESCUE, OPEN_SLOT, SWEEP = "gaugepost.promote", "gaugepost.rescue", "gaugepost.open_slot", "gaugepost.sweep"
 
-TICKS: dict[str, float] = {PROMOTE: 1.0, RESCUE: 10.0, OPEN_SLOT: 1.0, SWEEP: 60.0}
+TICKS: dict[str, float] = {PROMOTE: 1.0, RESCUE: 2.0, OPEN_SLOT: 1.0, SWEEP: 60.0}
 """Task name → seconds between two ticks. Short, because beat starts an interval anew at each restart."""
 
 _OVERRIDES = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
@@ -47,9 +48,7 @@ SETTINGS: dict[str, Any] = {
     "task_protocol": 2,
     "enable_utc": True,
     "timezone": "UTC",
-    "broker_transport": "gaugepost_workers.transport:Transport",
     "broker_transport_options": {
-        "visibility_timeout": 3600,  # nothing is unacknowledged for longer than it takes to hand a bell to a thread
         "socket_timeout": 10,  # without it a publish on a dead socket blocks for ever; longer than BRPOP's second
         "socket_connect_timeout": 3,
         "socket_keepalive": True,
@@ -63,6 +62,7 @@ SETTINGS: dict[str, Any] = {
     "worker_pool": "threads",  # prefork hangs now and then at shutdown, gevent costs several times more a job
     "worker_prefetch_multiplier": 1,
     "worker_disable_rate_limits": True,
+    "worker_enable_remote_control": True,  # Flower asks by it; `guard.py` leaves of it what only looks
     "worker_cancel_long_running_tasks_on_connection_loss": False,  # would cut requests in half
     "worker_soft_shutdown_timeout": 0,  # broken on threads
     "worker_hijack_root_logger": False,
@@ -86,9 +86,15 @@ def make_app(region: Region, broker_url: str, cell: Cell | None = None) -> Celer
     for name in _OVERRIDES:  # celery would listen to these rather than to the settings: to another Redis
         os.environ.pop(name, None)
     keys = Keys(region)
-    app = Celery(f"gaugepost-{region}", broker=broker_url, set_as_current=False)
-    queues = [Queue(name) for name in (keys.urgent_queue, keys.queue, keys.tick_queue)]
-    app.conf.update(SETTINGS, task_queues=queues, task_default_queue=keys.queue)
+    app = Celery(f"gaugepost-{region}", set_as_current=False)
+    there, options = broker(broker_url)
+    bells = {keys.urgent_queue: [DELIVER], keys.queue: [DELIVER], keys.tick_queue: [*TICKS]}
+    options = SETTINGS["broker_transport_options"] | options | {"bells": bells}
+    # Acknowledged as they are popped: no message is ever unacknowledged, so there is none to write (which a full Redis
+    # refuses), none to restore at a lost connection, and no visibility timeout (see transport.py).
+    queues = [Queue(name, no_ack=True) for name in (keys.urgent_queue, keys.queue, keys.tick_queue)]
+    app.conf.update(SETTINGS | there, broker_transport_options=options)
+    app.conf.update(task_queues=queues, task_default_queue=keys.queue)
 
     # Not shared: celery would give them to every other app of this process too, with this one's cell.
     @app.task(name=DELIVER, send_events=False, shared=False)

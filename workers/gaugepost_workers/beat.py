@@ -7,18 +7,20 @@ transport looks at it only on receipt; so a tick is pushed only if its queue is 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from celery import Celery
 from celery.beat import ScheduleEntry, Scheduler
 from celery.schedules import schedule
-from redis.exceptions import RedisError
 
 from gaugepost.bell import Bell
 from gaugepost.connection import connect
+from gaugepost.errors import StoreError
 from gaugepost.keys import Keys
+from gaugepost.ledger.scripts import Call, Runner
 from gaugepost.settings import Settings
 from gaugepost_workers.app import TICKS
 
@@ -30,6 +32,11 @@ log = structlog.get_logger("gaugepost.beat")
 _SHORT = 2 * len(TICKS)
 _LONGEST_SLEEP_S = 1
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def _steady_now() -> datetime:
+    """Return a time that only goes on: Celery reckons in dates, and a clock set back by hours would stop its ticks."""
+    return datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=time.monotonic())
 
 
 class TickScheduler(Scheduler):
@@ -49,8 +56,9 @@ class TickScheduler(Scheduler):
         for region in self._regions:
             for name, every in TICKS.items():
                 entry = f"{name} {region}"
+                ticking = schedule(every, nowfun=_steady_now, app=self.app)
                 self.schedule[entry] = ScheduleEntry(
-                    entry, name, _LONG_AGO, schedule=schedule(every), args=(region,), app=self.app
+                    entry, name, _LONG_AGO, schedule=ticking, args=(region,), app=self.app
                 )
 
     def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **_: Any) -> None:  # noqa: ANN401, ARG002, FBT001, FBT002 - celery's signature
@@ -59,8 +67,8 @@ class TickScheduler(Scheduler):
             entry = self.reserve(entry)
         try:
             self._regions[entry.args[0]].push(entry.task)
-        except RedisError as error:
-            log.warning("tick not sent", tick=entry.name, error=type(error).__name__)
+        except StoreError as error:
+            log.warning("tick not sent", tick=entry.name, error=str(error))
 
     @property
     def producer(self) -> Any:  # noqa: ANN401 - celery's own
@@ -70,13 +78,13 @@ class TickScheduler(Scheduler):
 
 class _Region:
     def __init__(self, settings: Settings, region: Region) -> None:
-        self._client: Any = connect(settings, region)
-        self._queue = Keys(region).tick_queue
-        self._bells = {name: Bell(self._queue, name) for name in TICKS}
+        self._run = Runner(connect(settings, region))
+        keys = Keys(region)
+        self._keys = (keys.prefix, keys.tick_queue)
+        self._bells = {name: Bell(keys.tick_queue, name) for name in TICKS}
 
     def push(self, tick: str) -> None:
-        if self._client.llen(self._queue) < _SHORT:
-            self._client.lpush(self._queue, self._bells[tick]())
+        self._run(Call("tick", self._keys, [_SHORT, self._bells[tick]()], bool))
 
 
 def run_beat() -> None:

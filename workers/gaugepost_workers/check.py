@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from gaugepost import sealing
 from gaugepost.connection import connect
+from gaugepost.ledger import Ledger
 from gaugepost.ledger.scripts import our_errors
+from gaugepost.mappings import Mappings
+from gaugepost.settings import exposed_dotenv
+from gaugepost.states import JobState
 from gaugepost_tasks.http import HttpClient
 from gaugepost_tasks.messages import Endpoints
 from gaugepost_tasks.token import fetch_token
@@ -17,6 +23,10 @@ if TYPE_CHECKING:
 
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
+
+
+_SAMPLE = 100
+"""Jobs of each state that are looked at, those that go next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +48,25 @@ class Check:
 
 
 def checks(settings: Settings) -> Iterator[Check]:
-    """Look at each region. Raises StoreUnreachable if Redis cannot be reached: nothing else matters then."""
+    """Look at each region.
+
+    Raises SettingsError for a mappings.toml that is wrong, StoreUnreachable if Redis cannot be reached: nothing else
+    matters then.
+    """
+    mode = exposed_dotenv()
+    if mode is not None:
+        yield Check(
+            "all", ".env", ok=False, detail=f"every user of this machine may read it (mode {mode}): chmod 600 .env"
+        )
     http = HttpClient(connect_timeout=settings.connect_timeout, read_timeout=settings.read_timeout, pool_size=1)
+    mappings = Mappings.of(settings)
     for region in settings.regions:
         yield _redis(settings, region)
         yield _token(settings, region, http)
+        yield _data_key(settings, region)
+        if mappings is not None:
+            named = sum(known.region is region for known in mappings)
+            yield Check(region, "mappings", ok=True, detail=f"{named} named in {settings.mappings}")
         api_key = settings.credentials(region).api_key
         told = "set; the API has no call that would prove it without sending" if api_key else "not set"
         yield Check(region, "api_key", api_key is not None, told)
@@ -55,6 +79,22 @@ def _redis(settings: Settings, region: Region) -> Check:
     durable = bool(info.get("aof_enabled"))
     told = f"{info['redis_version']}, append-only file {'on' if durable else 'OFF'}, {policy}"
     return Check(region, "redis", durable and policy == "noeviction", told)
+
+
+def _data_key(settings: Settings, region: Region) -> Check:
+    """Tell whether personal data is sealed, and whether some of what lies there cannot be opened here."""
+    keys = sealing.read_keys(settings.data_key.get_secret_value()) if settings.data_key else ()
+    told = f"{len(keys)} keys, the first one seals" if keys else "not set: personal data can be read in Redis"
+    ledger = Ledger(connect(settings, region), region, settings)
+    try:
+        seen = [view for state in JobState for view in ledger.read(list(islice(ledger.ids(state), _SAMPLE))) if view]
+    finally:
+        ledger.close()
+    shut = sum(view.sealed is not None for view in seen)
+    if not shut:
+        return Check(region, "data_key", ok=True, detail=told)
+    lacks = f"{shut} of {len(seen)} jobs looked at are sealed under another key"
+    return Check(region, "data_key", ok=False, detail=f"{told}; {lacks}")
 
 
 def _token(settings: Settings, region: Region, http: HttpClient) -> Check:

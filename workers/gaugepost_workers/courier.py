@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gaugepost.errors import StoreError
+from gaugepost.errors import DataSealed, StoreError
 from gaugepost.jobs import File
+from gaugepost.jobs.common import SealedJob
 from gaugepost.ledger import Settlement
 from gaugepost.transitions import Attempt, Check, Dead, Decision, Phase, Requeued
 from gaugepost.verdict import Verdict
@@ -24,7 +25,7 @@ from gaugepost_tasks.backoff import UPLOAD_POLL
 from gaugepost_tasks.following import Look, Rows, follow
 from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_tasks.messages import Answer, Endpoints, Judgement, Request, credential_header
-from gaugepost_tasks.policy import Facts, decide, missing_credentials
+from gaugepost_tasks.policy import Facts, decide, missing_credentials, missing_data_key
 from gaugepost_tasks.token import fetch_token
 from gaugepost_tasks.verdicts import judge
 from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
@@ -102,6 +103,9 @@ class Courier:
         """
         try:
             return self._deliver(claimed)
+        except DataSealed as error:
+            log.warning("job not opened", job=claimed.id, kind=claimed.job.kind, error=f"it {error}")
+            return Settlement(claimed, missing_data_key(_now_ms() - claimed.enqueued_at))
         except NotNow:
             return Settlement(claimed, Decision(Requeued(), counted=False))
         except NotOurs:
@@ -120,6 +124,8 @@ class Courier:
 
     def _deliver(self, claimed: Claimed) -> Settlement:
         job = claimed.job
+        if isinstance(job, SealedJob):
+            raise DataSealed("is sealed under a key that is not in GAUGEPOST_DATA_KEY here")
         if not self.has(job.needs):
             return Settlement(claimed, missing_credentials(job.needs, self._missing_setting(job.needs)))
         if isinstance(job, File) and claimed.phase:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("gaugepost.rescue")
 
+_STEPS = 25  # of 200 jobs: 20,000 lost leases come back within four ticks, and no thread is taken for long
+
 _LOST = Judgement(Verdict.LOST_ANSWER, "the worker that held it was lost")
 
 
@@ -46,12 +48,18 @@ def judge_lost(lost: Lost, schedules: dict[Verdict, tuple[float, ...]]) -> Settl
     return Settlement(claimed, decision, (attempt,))
 
 
-def rescue(ledger: Ledger, schedules: dict[Verdict, tuple[float, ...]]) -> list[Settlement]:
-    """Take back a bounded number of jobs whose lease has ended; return those that were taken back."""
-    settlements = [judge_lost(lost, schedules) for lost in ledger.ended_leases()]
-    if not settlements:
-        return []
-    done = ledger.settle(settlements, rescue=True)
-    rescued = [settlement for settlement, accepted in zip(settlements, done, strict=True) if accepted]
-    log.warning("rescued", jobs=len(rescued))
+def rescue(ledger: Ledger, schedules: dict[Verdict, tuple[float, ...]]) -> int:
+    """Take back jobs whose lease has ended, in short scripts, up to a bounded number; return how many.
+
+    A step that takes nothing ends it: another rescuer is at the same jobs.
+    """
+    rescued = 0
+    for _ in range(_STEPS):
+        settlements = [judge_lost(lost, schedules) for lost in ledger.ended_leases()]
+        taken = sum(ledger.settle(settlements, rescue=True)) if settlements else 0
+        rescued += taken
+        if not taken:
+            break
+    if rescued:
+        log.warning("rescued", jobs=rescued)
     return rescued

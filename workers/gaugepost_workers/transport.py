@@ -1,4 +1,4 @@
-"""kombu's Redis transport, with one crash of celery 5.7.0 mended.
+"""Celery's way to Redis: kombu's transports, with one crash of celery 5.7.0 mended, and the settings that lead there.
 
 When Redis restarts while the worker holds an unacknowledged message, celery closes the connection twice; the second
 time kombu looks up connection parameters on a transport that has lost its client, and the AttributeError, which no
@@ -8,23 +8,96 @@ longer needs this (`tests/integration/test_transport.py`).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import redis.exceptions
+from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel as KombuChannel
+from kombu.transport.redis import QoS
+from kombu.transport.redis import SentinelChannel as KombuSentinelChannel
+from kombu.transport.redis import SentinelTransport as KombuSentinelTransport
 from kombu.transport.redis import Transport as KombuTransport
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from gaugepost.connection import SENTINEL_OPTIONS, sentinel_url
+from gaugepost_workers.guard import GuardedChannel, GuardedTransport
 
 
-class Channel(KombuChannel):
-    """A channel that calls a closed transport what it is."""
+class _NothingUnacknowledged(QoS):
+    """Looks after no unacknowledged messages: there are none of ours (`app.py`), and it must not run anybody else's.
+
+    What lies in kombu's `unacked` is shared by all Celery applications of a Redis, and the shortest visibility timeout
+    of them all wins: so none is needed here, and whoever shares a Redis with us keeps theirs.
+    """
+
+    def restore_visible(self, *_: object, **__: object) -> None:
+        """Restore nothing."""
+
+
+class _Mended:
+    """A channel that calls a closed transport what it is, and opens on a Redis that is out of memory."""
+
+    connection: Any
+    QoS: Any = _NothingUnacknowledged
 
     def _connparams(self, asynchronous: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - kombu's signature
         if self.connection is None or self.connection.client is None:
             raise redis.exceptions.ConnectionError("channel of a closed transport")
-        return super()._connparams(asynchronous)  # type: ignore[misc] # not in kombu's stubs
+        return super()._connparams(asynchronous)  # type: ignore[misc] # a mixin
+
+    # Redis out of memory refuses what kombu does when it declares a queue, and workers are what makes room again.
+
+    def _size(self, queue: str) -> int:
+        with suppress(redis.exceptions.OutOfMemoryError):
+            return int(super()._size(queue))  # type: ignore[misc] # a mixin
+        return 0  # only ever told to whoever declares, who does not ask
+
+    def _queue_bind(self, *binding: Any) -> None:  # noqa: ANN401 - kombu's signature
+        with suppress(redis.exceptions.OutOfMemoryError):  # only Flower's questions need it
+            super()._queue_bind(*binding)  # type: ignore[misc] # a mixin
 
 
-class Transport(KombuTransport):
-    """Named in `broker_transport`; the URL stays `redis://`."""
+class Channel(_Mended, GuardedChannel, KombuChannel):
+    """A channel to a Redis that is named."""
+
+
+class Transport(GuardedTransport, KombuTransport):
+    """What kombu's `redis://`, `rediss://` and `redis+socket://` mean here."""
 
     Channel = Channel
+
+
+class SentinelChannel(_Mended, GuardedChannel, KombuSentinelChannel):
+    """A channel to the master that sentinels name."""
+
+
+class SentinelTransport(GuardedTransport, KombuSentinelTransport):
+    """What kombu's `sentinel://` means here."""
+
+    Channel = SentinelChannel
+
+
+# Under its own names rather than in `broker_transport`: kombu sees to TLS, and Flower to its page, by the scheme.
+TRANSPORT_ALIASES.update(
+    dict.fromkeys(("redis", "rediss"), f"{__name__}:Transport"), sentinel=f"{__name__}:SentinelTransport"
+)
+
+
+def broker(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the Celery settings that lead to this Redis, and its own transport options. Raises SettingsError."""
+    watched = sentinel_url(url)
+    if watched is not None:
+        ask = {**SENTINEL_OPTIONS, **watched.sentinel_options(), "retry": Retry(NoBackoff(), 0)}
+        tls = {"broker_use_ssl": watched.ssl()} if watched.tls else {}
+        return {"broker_url": watched.kombu_url(), **tls}, {"master_name": watched.master, "sentinel_kwargs": ask}
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        db = dict(parse_qsl(parts.query)).get("db", "0")
+        return {"broker_url": f"redis+socket://{parts.netloc}{parts.path}?virtual_host={db}"}, {}
+    tls = (
+        {"broker_use_ssl": {"ssl_cert_reqs": "required"}} if parts.scheme == "rediss" else {}
+    )  # kombu verifies nothing
+    return {"broker_url": url, **tls}, {}

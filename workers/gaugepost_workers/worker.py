@@ -17,7 +17,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from celery.signals import worker_init, worker_shutting_down
+from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from gaugepost.connection import connect, redis_url
 from gaugepost.errors import StoreError
@@ -28,6 +28,7 @@ from gaugepost_workers.app import OPEN_SLOT, PROMOTE, RESCUE, SWEEP, make_app
 from gaugepost_workers.courier import Courier
 from gaugepost_workers.events import TaskEvents
 from gaugepost_workers.executor import URGENT_THREADS, Executor
+from gaugepost_workers.guard import answer_questions_only
 from gaugepost_workers.rescue import rescue
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ class Worker:
     def run(self) -> int:
         """Work until stopped by a signal; return the exit code."""
         worker_init.connect(self._begin, weak=False)
+        worker_ready.connect(_quit_warmly, weak=False)
         worker_shutting_down.connect(self._end, weak=False)
+        answer_questions_only()
         argv = [
             "--quiet",
             "worker",
@@ -116,6 +119,11 @@ class Worker:
 
     def _end(self, **_: Any) -> None:  # noqa: ANN401 - a Celery signal
         self.executor.stop()
+
+
+def _quit_warmly(**_: Any) -> None:  # noqa: ANN401 - a Celery signal
+    """Let SIGQUIT do what SIGTERM does: celery's cold shutdown fails half-way on threads, and stops nothing."""
+    signal.signal(signal.SIGQUIT, signal.getsignal(signal.SIGTERM))
 
 
 def run_processes(arguments: list[str], processes: int) -> int:

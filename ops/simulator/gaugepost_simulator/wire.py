@@ -7,6 +7,7 @@ Orderly replies go through tornado; a reply that shall be cut, short or slow tak
 import asyncio
 import time
 from collections.abc import Callable
+from email.utils import formatdate
 from http.client import responses
 
 from tornado.http1connection import HTTP1Connection
@@ -114,7 +115,7 @@ class _Inbox(HTTPMessageDelegate):
 
 
 def _headers(reply: Reply, length: int) -> dict[str, str]:
-    headers = {"Content-Length": str(length), "Server": "gaugepost-simulator"}
+    headers = {"Content-Length": str(length), "Date": formatdate(usegmt=True), "Server": "gaugepost-simulator"}
     if reply.body:
         headers["Content-Type"] = reply.content_type
     return headers | dict(reply.headers)

@@ -1,0 +1,237 @@
+"""The experiments in which stock Celery on Redis loses and doubles work, made with gaugepost.
+
+Each test names its section of `facts/celery.md`, where the same was done to Celery 5.7 alone, and what came of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gaugepost import JobState, Producer, Record, Region, Response, Settings
+from gaugepost.bell import Bell
+from gaugepost.ledger.scripts import load_scripts
+from support.proxy import Proxy
+from support.redis_server import RedisServer
+from support.stack import Stack, kill
+from support.wait import wait_until
+
+SHORT = {"connect_timeout": 1, "read_timeout": 4, "lease": 6}
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with Stack(tmp_path, **SHORT) as stack:
+        yield stack
+
+
+def record(i: int) -> Record:
+    return Record(region=Region.EU, configuration="multi-object", record={"Email": f"person{i}@example.net"})
+
+
+def enqueue(stack: Stack, jobs: int) -> list[str]:
+    return [receipt.id for receipt in stack.producer.enqueue_many(record(i) for i in range(jobs))]
+
+
+def all_delivered(stack: Stack, ids: list[str]) -> dict[str, int]:
+    """Wait until all are; return how often each was sent. None may be missing, none other may be there."""
+    wait_until(lambda: stack.counts().get("delivered") == len(ids), within=40, what="all delivered")
+    assert set(stack.keys()) == set(ids)
+    return stack.keys()
+
+
+def under_way(stack: Stack, jobs: int) -> Callable[[], bool]:
+    return lambda: bool(stack.counts().get("sending") == jobs)
+
+
+def idle(stack: Stack) -> None:
+    """Wait until a worker waits for bells: its first job is delivered, and its BRPOP is there."""
+    stack.producer.enqueue(record(10_000)).result(timeout=20)
+    with stack.redis.client() as client:
+        wait_until(lambda: any(one["cmd"] == "brpop" for one in client.client_list()))
+
+
+def test_a_bell_popped_by_a_worker_that_dies_before_it_reads_it_is_rung_again(stack: Stack) -> None:
+    """1.1: SIGSTOP, publish, kill -9: stock Celery lost 1 message of 3 for ever."""
+    worker = stack.worker()
+    stack.beat()
+    idle(stack)
+    os.killpg(worker.pid, signal.SIGSTOP)
+    first = stack.producer.enqueue(record(0)).id
+    with stack.redis.client() as client:
+        wait_until(lambda: client.llen("eu") == 0, what="its bell is popped into the worker's socket")
+        kill(worker)
+        assert client.llen("eu") == 0, "there is a bell still: nothing was proved"
+    stack.worker()
+    wait_until(lambda: stack.counts().get("delivered") == 2)
+    assert stack.keys()[first] == 1
+
+
+def test_bells_that_vanish_all_the_time_stall_no_region(stack: Stack) -> None:
+    """1.1: a region goes on while it has ready jobs and a live worker, whatever becomes of its bells."""
+    stack.worker()
+    stack.beat()
+    over = threading.Event()
+
+    def steal() -> None:
+        with stack.redis.client() as client:
+            while not over.wait(0.3):
+                client.delete("eu", "eu.urgent")
+
+    thief = threading.Thread(target=steal)
+    thief.start()
+    try:
+        ids = [stack.producer.enqueue(record(i)).id for i in range(100)]
+        assert all_delivered(stack, ids) == dict.fromkeys(ids, 1)
+    finally:
+        over.set()
+        thief.join()
+
+
+def test_a_dropped_consumer_socket_sends_nothing_again(stack: Stack) -> None:
+    """1.2: CLIENT KILL of the consumer's socket with three jobs running: six runs in stock Celery."""
+    stack.sim.knobs(latency_ms={"all": 1500})
+    worker = stack.worker()
+    stack.beat()
+    ids = enqueue(stack, 3)
+    wait_until(under_way(stack, 3))
+    with stack.redis.client() as client:
+        consumers = wait_until(lambda: [one["id"] for one in client.client_list() if one["cmd"] == "brpop"])
+        for consumer in consumers:
+            client.client_kill_filter(_id=consumer)
+    assert all_delivered(stack, ids) == dict.fromkeys(ids, 1)
+    assert worker.poll() is None
+
+
+def test_a_redis_restart_with_jobs_running_ends_no_worker_and_sends_nothing_again(stack: Stack) -> None:
+    """1.3: celery 5.7.0's process ends at a Redis restart if it holds any unacknowledged message."""
+    stack.sim.knobs(latency_ms={"all": 1500})
+    worker = stack.worker()
+    stack.beat()
+    ids = enqueue(stack, 3)
+    wait_until(under_way(stack, 3))
+    stack.redis.kill()
+    stack.redis.start()
+    assert all_delivered(stack, ids) == dict.fromkeys(ids, 1)
+    assert worker.poll() is None
+
+
+def test_there_is_no_unacknowledged_message_to_be_delivered_again(stack: Stack) -> None:
+    """1.4: a task longer than the visibility timeout ran four times; the shortest one on a Redis wins."""
+    stack.sim.knobs(latency_ms={"all": 1000})
+    with stack.redis.client() as client:
+        theirs = [json.loads(Bell("theirs", "another.application")()), "", "theirs"]
+        client.hset("unacked", "tag", json.dumps(theirs))
+        client.zadd("unacked_index", {"tag": 0})  # taken in 1970: whatever the timeout, stock kombu restores it
+        stack.worker()
+        stack.beat()
+        ids = enqueue(stack, 3)
+        wait_until(under_way(stack, 3))
+        assert (client.hkeys("unacked"), client.zrange("unacked_index", 0, -1)) == ([b"tag"], [b"tag"])
+        assert all_delivered(stack, ids) == dict.fromkeys(ids, 1)
+        assert (client.hkeys("unacked"), client.llen("theirs")) == ([b"tag"], 0)
+
+
+def test_a_job_that_waits_lies_in_redis_and_outlives_its_worker(tmp_path: Path) -> None:
+    """1.5: a countdown lies in a worker's memory, and one longer than the visibility timeout ran five times."""
+    with Stack(tmp_path, **SHORT, backoff__server_error="3s") as stack:
+        stack.sim.fault("status", endpoint="records", code=503, times=1)
+        workers = [stack.worker(), stack.worker()]
+        stack.beat()
+        job = stack.producer.enqueue(record(0))
+        wait_until(lambda: job.state() is JobState.PARKED)
+        for worker in workers:
+            kill(worker)
+        stack.worker()
+        job.result(timeout=30)
+        assert stack.keys() == {job.id: 1}
+        assert [attempt.verdict for attempt in stack.producer.job(job.id).history.attempts()] == [
+            "server_error",
+            "delivered",
+        ]
+
+
+def test_a_job_that_its_worker_does_not_outlive_is_tried_a_lease_later_and_says_so(stack: Stack) -> None:
+    """1.6: with reject_on_worker_lost a job that kills its worker ran 99 times in 10 s; without, it was dropped."""
+    stack.sim.knobs(latency_ms={"all": 1500})
+    worker = stack.worker()
+    stack.beat()
+    job = stack.producer.enqueue(record(0))
+    wait_until(under_way(stack, 1))
+    kill(worker)
+    stack.worker()
+    job.result(timeout=30)
+    verdicts = [attempt.verdict for attempt in stack.producer.job(job.id).history.attempts()]
+    assert verdicts == ["lost_answer", "delivered"]
+    assert stack.keys()[job.id] <= 2
+
+
+def test_a_message_of_an_unknown_task_costs_no_job_and_ticks_do_not_pile_up(stack: Stack) -> None:
+    """1.7: an unknown task or a broken message is thrown away with its work; expired ones pile up without a worker."""
+    stack.beat()
+    ids = enqueue(stack, 10)
+    with stack.redis.client() as client:
+        client.delete("eu")  # its bell, in place of which come messages that Celery throws away
+        client.lpush("eu", Bell("eu", "gaugepost.of_a_later_version")(), "no message at all")
+        wait_until(lambda: client.llen("eu.ticks") == 8, what="as many ticks as may lie there")
+        wait_until(lambda: client.llen("us.ticks") == 8)
+        assert client.llen("eu.ticks") == 8
+    worker = stack.worker()
+    assert all_delivered(stack, ids) == dict.fromkeys(ids, 1)
+    assert worker.poll() is None
+
+
+def test_an_enqueue_whose_answer_was_lost_is_one_job(tmp_path: Path) -> None:
+    """1.8: publishing again after a lost reply puts two messages with one id on the broker."""
+    sha = hashlib.sha1(load_scripts()["enqueue"].encode()).hexdigest().encode()
+    server = RedisServer(tmp_path).start()
+    try:
+        with Proxy(server.port) as proxy, server.client() as client:
+            settings = Settings.load(redis_url=f"redis://127.0.0.1:{proxy.port}/0")
+            with Producer(settings) as producer:
+                producer.enqueue(record(0))
+                proxy.lose_replies(2, lambda message: sha in message[:200])
+                producer.enqueue(record(1))
+                assert proxy.replies_lost == 2
+                assert producer.ledger(Region.EU).summary()["queued"] == 2
+            assert client.llen("eu") == 1
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
+def test_a_worker_that_is_told_to_stop_ends_soon_and_loses_nothing(stack: Stack, number: signal.Signals) -> None:
+    """1.10: a cold shutdown acknowledged unfinished tasks on gevent; prefork hung at a warm one in 3 of 37 rounds."""
+    stack.sim.knobs(latency_ms={"all": 300})
+    worker = stack.worker()
+    stack.beat()
+    ids = enqueue(stack, 300)
+    wait_until(lambda: stack.counts().get("delivered", 0) > 20)
+    worker.send_signal(number)
+    worker.wait(timeout=15)
+    assert len(stack.keys()) < 300, "it ended too late to prove anything"
+    stack.worker()
+    for job_id, times in all_delivered(stack, ids).items():
+        verdicts = [attempt.verdict for attempt in stack.producer.job(job_id).history.attempts()] if times > 1 else []
+        assert times == 1 or "lost_answer" in verdicts
+
+
+def test_a_response_is_never_sent_twice_by_any_of_it(stack: Stack) -> None:
+    """1.2, 1.6: what must not go out twice is unknown after a lost worker, and waits for a person."""
+    stack.sim.knobs(latency_ms={"all": 1500})
+    worker = stack.worker()
+    stack.beat()
+    job = stack.producer.enqueue(Response(region=Region.EU, fields={"Email": "lee@example.net"}))
+    with stack.redis.client() as client:
+        wait_until(lambda: client.hget(f"gp:{{eu}}:job:{job.id}", "marked"))
+    kill(worker)
+    stack.worker()
+    wait_until(lambda: job.state() is JobState.UNKNOWN, within=30)
+    assert stack.keys().get(job.id, 0) <= 1  # the kill may have come between the mark and the first byte

@@ -1,0 +1,264 @@
+"""Whatever happens to Redis: producers get an error or an acceptance, workers come back by themselves, nothing is lost.
+
+Each test breaks a real Redis, or the way to it, under real workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from gaugepost import Producer, Record, Region, Response, Settings
+from gaugepost.errors import StoreError, StoreFull, StoreUnreachable
+from gaugepost.ledger.scripts import load_scripts
+from support.proxy import Proxy
+from support.redis_server import RedisServer, free_port, running_redis
+from support.stack import Stack
+from support.wait import wait_until
+
+SHORT = {"connect_timeout": 1, "read_timeout": 2, "lease": 4}
+
+
+def record(i: int) -> Record:
+    return Record(region=Region.EU, configuration="multi-object", record={"Email": f"person{i}@example.net"})
+
+
+def enqueue(producer: Producer, first: int, last: int) -> list[str]:
+    return [receipt.id for receipt in producer.enqueue_many(record(i) for i in range(first, last))]
+
+
+def all_delivered_once(stack: Stack, ids: list[str]) -> None:
+    wait_until(lambda: stack.counts().get("delivered") == len(ids), within=60)
+    assert stack.keys() == dict.fromkeys(ids, 1)
+
+
+def enqueue_until_accepted(producer: Producer, i: int) -> str:
+    while True:
+        with contextlib.suppress(StoreError):
+            return producer.enqueue(record(i), idempotency_key=f"key-{i}").id
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with Stack(tmp_path, **SHORT) as stack:
+        yield stack
+
+
+# Out of memory
+
+
+def test_out_of_memory_refuses_new_jobs_while_workers_deliver_what_is_queued(stack: Stack) -> None:
+    ids = enqueue(stack.producer, 0, 300)
+    with stack.redis.client() as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 1)
+        with pytest.raises(StoreFull, match="Redis refuses writes: out of memory"):
+            stack.producer.enqueue(record(300))
+        stack.worker()  # both start in the middle of it
+        stack.beat()
+        all_delivered_once(stack, ids)
+        with pytest.raises(StoreFull):
+            stack.producer.enqueue(record(300))
+        client.config_set("maxmemory", 0)
+        all_delivered_once(stack, ids + enqueue(stack.producer, 300, 400))
+    assert stack.processes[0].poll() is None
+
+
+# Gone, loading, frozen, read-only, its disk full
+
+
+def test_a_redis_that_reads_its_file_is_told_and_waited_for(tmp_path: Path) -> None:
+    slow = ("--key-load-delay", "100", "--aof-use-rdb-preamble", "no")
+    with Stack(tmp_path, redis=RedisServer(tmp_path, *slow), **SHORT) as stack:
+        make_its_file_long(stack.redis)
+        stack.sim.knobs(latency_ms={"all": 20})
+        worker = stack.worker()
+        stack.beat()
+        ids = enqueue(stack.producer, 0, 300)
+        wait_until(lambda: len(stack.keys()) > 50)
+        stack.redis.kill()
+        stack.redis.start(wait=False)
+        wait_until(lambda: is_loading(stack.redis), what="a server that loads")
+        with pytest.raises(StoreUnreachable, match="BusyLoadingError"):
+            stack.producer.enqueue(record(300), idempotency_key="key-300")
+        ids.append(enqueue_until_accepted(stack.producer, 300))
+        wait_until(lambda: stack.counts().get("delivered") == len(ids), within=60)
+        assert set(stack.keys()) == set(ids)
+        assert worker.poll() is None
+
+
+def make_its_file_long(server: RedisServer) -> None:
+    with server.client() as client, client.pipeline(transaction=False) as pipe:
+        for i in range(40_000):
+            pipe.set(f"padding:{i}", i)
+        pipe.execute()
+
+
+def is_loading(server: RedisServer) -> bool:
+    with redis.Redis(port=server.port, retry=Retry(NoBackoff(), 0)) as client:
+        try:
+            client.get("anything")
+        except redis.BusyLoadingError:
+            return True
+        except redis.ConnectionError:
+            pass
+    return False
+
+
+def test_a_frozen_redis_is_told_to_producers_and_outwaited_by_workers(tmp_path: Path) -> None:
+    with Stack(tmp_path, connect_timeout=1, read_timeout=2, lease=60) as stack:
+        stack.sim.knobs(latency_ms={"all": 20})
+        worker = stack.worker()
+        stack.beat()
+        ids = enqueue(stack.producer, 0, 500)
+        wait_until(lambda: len(stack.keys()) > 50)
+        with stack.redis.frozen(), pytest.raises(StoreUnreachable):
+            stack.producer.enqueue(record(500), idempotency_key="patient")  # 4 tries of 5 s each
+        ids.append(stack.producer.enqueue(record(500), idempotency_key="patient").id)
+        all_delivered_once(stack, ids)
+        assert worker.poll() is None
+
+
+def test_a_master_that_becomes_a_replica_is_told_and_waited_for(stack: Stack) -> None:
+    worker = stack.worker()
+    stack.beat()
+    ids = enqueue(stack.producer, 0, 100)
+    all_delivered_once(stack, ids)
+    with stack.redis.client() as client:
+        client.replicaof("127.0.0.1", free_port())
+        with pytest.raises(StoreFull, match="Redis refuses writes: it is a read-only replica"):
+            stack.producer.enqueue(record(100))
+        wait_until(lambda: "ReadOnlyError" in stack.logs(), what="the worker meets it")
+        client.replicaof("NO", "ONE")
+    all_delivered_once(stack, ids + enqueue(stack.producer, 100, 200))
+    assert worker.poll() is None
+
+
+def test_a_full_disk_is_an_error_to_the_producer_and_waited_for_by_workers(stack: Stack) -> None:
+    worker = stack.worker()
+    stack.beat()
+    ids = enqueue(stack.producer, 0, 100)
+    with stack.redis.disk_full():
+        refused = wait_until(lambda: refusal(stack.producer, ids), what="Redis finds out")
+        assert str(refused) == "Redis refuses writes: it cannot write to its disk"
+        wait_until(lambda: "MISCONF" in stack.logs() or "cannot write to its disk" in stack.logs())
+    wait_until(lambda: accepted(stack.producer, ids), what="Redis writes again")
+    wait_until(lambda: stack.counts().get("delivered") == len(ids), within=60)
+    assert set(stack.keys()) == set(ids)
+    assert worker.poll() is None
+
+
+def refusal(producer: Producer, ids: list[str]) -> StoreFull | None:
+    """Enqueue one more; give its refusal, or None and note its id."""
+    try:
+        ids.append(producer.enqueue(record(len(ids))).id)
+    except StoreFull as error:
+        return error
+    return None
+
+
+def accepted(producer: Producer, ids: list[str]) -> bool:
+    return refusal(producer, ids) is None
+
+
+def test_a_master_with_too_few_replicas_is_told(tmp_path: Path) -> None:
+    with (
+        running_redis(tmp_path, "--min-replicas-to-write", "1") as url,
+        Producer(Settings.load(redis_url=url)) as producer,
+        pytest.raises(StoreFull, match="Redis refuses writes: it has too few replicas"),
+    ):
+        producer.enqueue(record(0))
+
+
+# Connections cut in the middle of a call
+
+
+def calls(script: str) -> Callable[[bytes], bool]:
+    sha = hashlib.sha1(load_scripts()[script].encode()).hexdigest().encode()
+    return lambda message: sha in message[:200]
+
+
+@pytest.mark.parametrize("effect", ["not done", "done"])
+def test_a_connection_cut_in_the_middle_of_any_call_changes_nothing(tmp_path: Path, effect: str) -> None:
+    server = RedisServer(tmp_path).start()
+    with (
+        Proxy(server.port) as proxy,
+        Stack(tmp_path, redis=server, redis_url=f"redis://127.0.0.1:{proxy.port}/0", **SHORT) as stack,
+    ):
+        with server.client() as client:
+            for text in load_scripts().values():
+                client.script_load(text)
+        scripts = ("enqueue", "claim", "token", "token_put", "mark", "settle")
+        for script in scripts:
+            (proxy.lose_requests if effect == "not done" else proxy.lose_replies)(2, calls(script))
+        stack.worker()
+        stack.beat()
+        ids = [stack.producer.enqueue(record(i)).id for i in range(60)]
+        ids += [stack.producer.enqueue(response(i)).id for i in range(20)]
+        all_delivered_once(stack, ids)
+        lost = proxy.requests_lost + proxy.replies_lost
+        assert lost >= 2 * len(scripts) - 1  # a token is put once, and its call is repeated only if it was cut
+        for job_id in ids:
+            assert len(stack.producer.job(job_id).history.attempts()) == 1
+
+
+def response(i: int) -> Response:
+    return Response(region=Region.EU, fields={"Email": f"person{i}@example.net"})
+
+
+class Nuisance(threading.Thread):
+    """Does something to Redis again and again."""
+
+    def __init__(self, stack: Stack, do: Callable[[redis.Redis], object], every_s: float) -> None:
+        super().__init__(daemon=True)
+        self._stack, self._do, self._every_s = stack, do, every_s
+        self._over = threading.Event()
+        self.times = 0
+
+    def run(self) -> None:
+        with self._stack.redis.client() as client:
+            while not self._over.wait(self._every_s):
+                self._do(client)
+                self.times += 1
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+
+def test_scripts_flushed_all_the_time_are_no_trouble(stack: Stack) -> None:
+    stack.worker()
+    stack.beat()
+    with Nuisance(stack, lambda client: client.script_flush(), 0.001) as nuisance:
+        ids = [stack.producer.enqueue(record(i)).id for i in range(300)]  # not one error
+        all_delivered_once(stack, ids)
+    assert nuisance.times > 50
+
+
+def test_all_connections_killed_again_and_again_lose_and_double_nothing(stack: Stack) -> None:
+    stack.sim.knobs(latency_ms={"all": 20})
+    worker = stack.worker()
+    beat = stack.beat()
+
+    def kill_all(client: redis.Redis) -> None:
+        client.client_kill_filter(_type="normal", skipme=True)
+        client.client_kill_filter(_type="pubsub", skipme=True)
+
+    with Nuisance(stack, kill_all, 0.4) as nuisance:
+        ids = [enqueue_until_accepted(stack.producer, i) for i in range(400)]
+        wait_until(lambda: nuisance.times > 10)
+    all_delivered_once(stack, ids)
+    assert (worker.poll(), beat.poll()) == (None, None)

@@ -1,0 +1,49 @@
+"""Many leases that end at once, as when a host is lost: they come back in bounded steps."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from gaugepost.ledger import Entry
+from gaugepost_workers.rescue import rescue
+from support.bench import LEASE_MS, Bench
+from support.making import record
+
+TICK_TAKES = 5_000
+
+
+@pytest.fixture
+def bench(redis_url: str) -> Iterator[Bench]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield Bench(client)
+
+
+def lose(bench: Bench, jobs: int) -> None:
+    """Let workers claim so many jobs, and never come back."""
+    entries = [Entry.of(record()) for _ in range(jobs)]
+    for start in range(0, jobs, 500):
+        bench.ledger.enqueue(entries[start : start + 500])
+    lost = sum(len(bench.claim_ids(worker=f"w{i}")) for i in range(jobs // 100))
+    assert lost == jobs
+    bench.clock.go(LEASE_MS + 1)
+
+
+def test_20_000_lost_leases_come_back_in_five_ticks(bench: Bench) -> None:
+    lose(bench, 20_000)
+    assert [rescue(bench.ledger, {}) for _ in range(5)] == [TICK_TAKES] * 4 + [0]
+    assert bench.ledger.summary().get("sending", 0) == 0
+
+
+def test_two_rescuers_take_each_job_once(bench: Bench) -> None:
+    lose(bench, 2_000)
+    taken: list[int] = []
+    rescuers = [threading.Thread(target=lambda: taken.append(rescue(bench.ledger, {}))) for _ in range(2)]
+    for rescuer in rescuers:
+        rescuer.start()
+    for rescuer in rescuers:
+        rescuer.join()
+    assert sum(taken) == 2_000

@@ -1,0 +1,151 @@
+"""A Redis that sentinels watch over: master, replica, three sentinels, all of them real; the master is killed.
+
+Replication does not wait, so a fail-over may lose what the master took last: these tests count what the new master has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from gaugepost import AsyncProducer, Producer, Record, Region, Settings
+from gaugepost.errors import StoreError, StoreUnreachable
+from support.redis_server import Watched
+from support.stack import Stack
+from support.wait import wait_until
+
+SHORT = {"connect_timeout": 1, "read_timeout": 2, "lease": 4}
+
+
+def record(i: int, **more: object) -> Record:
+    told = {"region": Region.EU, "configuration": "multi-object", "record": {"Email": f"person{i}@example.net"}}
+    return Record.model_validate(told | more)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    with Watched(tmp_path) as watched:
+        yield watched
+
+
+@pytest.fixture
+def stack(tmp_path: Path, watched: Watched) -> Iterator[Stack]:
+    (tmp_path / "stack").mkdir()
+    with Stack(tmp_path / "stack", redis=watched.master, redis_url=watched.url, **SHORT) as stack:
+        yield stack
+
+
+class Service(threading.Thread):
+    """A service that goes on enqueuing, each job under a key of its own, until it has been accepted."""
+
+    def __init__(self, producer: Producer) -> None:
+        super().__init__(daemon=True)
+        self._producer = producer
+        self.done = threading.Event()
+        self.accepted: dict[str, str] = {}
+        """Key → id, as the last acceptance said."""
+        self.refused = 0
+
+    def run(self) -> None:
+        for i in itertools.count():
+            if self.done.wait(0.005):
+                return
+            key = f"key-{i}"
+            while key not in self.accepted:
+                try:
+                    self.accepted[key] = self._producer.enqueue(record(i), idempotency_key=key).id
+                except StoreError:
+                    self.refused += 1
+
+
+def ids_of(client: redis.Redis) -> set[str]:
+    return {key.rpartition(b":")[2].decode() for key in client.scan_iter("gp:{eu}:job:*", count=1000)}
+
+
+def test_a_master_killed_under_traffic_is_replaced_and_all_that_the_new_one_has_is_delivered(
+    stack: Stack, watched: Watched
+) -> None:
+    stack.worker()
+    stack.beat()
+    service = Service(stack.producer)
+    service.start()
+    wait_until(lambda: len(stack.keys()) > 100)
+    watched.master.kill()
+    wait_until(watched.promoted, what="a new master")
+    before = len(service.accepted)
+    wait_until(lambda: len(service.accepted) > before + 100, what="the service enqueues again")
+    service.done.set()
+    service.join()
+    assert service.refused, "the service never met the fail-over: nothing was proved"
+    with watched.replica.client() as client:
+        there = ids_of(client)
+    wait_until(lambda: stack.counts().get("delivered") == len(there), within=60, what="all that is there is delivered")
+    assert set(service.accepted.values()) & there <= set(stack.keys())
+    assert stack.processes[0].poll() is None
+    assert stack.processes[1].poll() is None
+    again = stack.producer.enqueue(record(0), idempotency_key=f"key-{before - 1}")
+    assert (again.id, again.duplicate) == (service.accepted[f"key-{before - 1}"], True)
+
+
+def enqueue_while_the_replica_hears_nothing(watched: Watched, wait_replicas: int) -> set[str]:
+    """Enqueue more than the sockets' buffers hold, lose the master, and return what was accepted and is gone."""
+    accepted = set()
+    settings = Settings.load(redis_url=watched.url, wait_replicas=wait_replicas)
+    with Producer(settings) as producer:
+        producer.enqueue(record(0))
+        with watched.replica.frozen():
+            for i in range(1, 3 if wait_replicas else 200):
+                large = {f"Comment {n}": "x" * 9_000 for n in range(20)}
+                with contextlib.suppress(StoreUnreachable):
+                    accepted.add(producer.enqueue(record(i, record=large)).id)
+            watched.master.kill()
+        wait_until(watched.promoted, what="a new master")
+    with watched.replica.client() as client:
+        return accepted - ids_of(client)
+
+
+def test_a_fail_over_may_lose_what_was_accepted_last(watched: Watched) -> None:
+    assert enqueue_while_the_replica_hears_nothing(watched, wait_replicas=0)
+
+
+def test_with_wait_replicas_only_what_a_replica_has_is_accepted(watched: Watched) -> None:
+    assert not enqueue_while_the_replica_hears_nothing(watched, wait_replicas=1)
+    with Producer(Settings.load(redis_url=watched.url, wait_replicas=1)) as producer:
+        with pytest.raises(StoreUnreachable, match="0 of 1 replicas have it"):
+            producer.enqueue(record(1), idempotency_key="k")  # the new master has none as yet
+        watched.master.start()
+        job = wait_until(lambda: accepted(producer), what="the old master is a replica now")
+        assert job.duplicate, "what was told as not known had been stored, and its key was kept"
+
+
+def accepted(producer: Producer) -> Any:
+    with contextlib.suppress(StoreUnreachable):
+        return producer.enqueue(record(1), idempotency_key="k")
+
+
+def test_asyncio_and_the_command_line_go_through_sentinels_too(stack: Stack) -> None:
+    async def enqueue() -> str:
+        async with AsyncProducer(stack.settings) as producer:
+            return (await producer.enqueue(record(1))).id
+
+    job_id = asyncio.run(enqueue())
+    shown = stack.cli("job", job_id, "--json")
+    assert json.loads(shown.stdout)["state"] == "queued", shown.stderr
+
+
+def test_without_any_sentinel_a_command_ends_with_3_and_shows_no_password(stack: Stack, watched: Watched) -> None:
+    watched.__exit__()
+    failed = stack.cli("status")
+    assert failed.returncode == 3
+    assert "Redis cannot be reached" in failed.stderr
+    assert "sesame" not in failed.stdout + failed.stderr
+    assert len(failed.stderr.splitlines()) == 1

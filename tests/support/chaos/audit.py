@@ -1,0 +1,166 @@
+"""Who counts at the end: what the producers had accepted, what the simulator has, and what the records say of it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+
+from gaugepost_simulator import Simulator
+from support.chaos.load import Sent
+from support.ledger_truth import Truth, look
+
+_Json = dict[str, Any]
+_MAY_BE_UNKNOWN = {"record": "answer lost", "response": "answer lost", "personal_link": "link lost"}
+"""Kind → the reason that the policy has for leaving it to a person."""
+_MAY_BE_DEAD = {"personal_link": "duplicate", "close_loop": "unrecognised_400"}
+"""Kind → the verdict that a doomed job of it ends with."""
+
+
+@dataclass
+class Totals:
+    """What a run came to. Everything that should not be has its own list, of words to find it by."""
+
+    jobs: int = 0
+    effects: int = 0
+    effects_under_fire: int = 0
+    """Those that came before the faults ended."""
+    delivered: int = 0
+    dead: int = 0
+    unknown: int = 0
+    doubled_with_lost_answers: int = 0
+    slowed_uploads: int = 0
+    """Uploads that arrived less than the interval apart, because the first one was slow on its way."""
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    out_of_order: list[str] = field(default_factory=list)
+    early_uploads: list[str] = field(default_factory=list)
+    second_jobs: list[str] = field(default_factory=list)
+    untruths: list[str] = field(default_factory=list)
+    done: dict[str, int] = field(default_factory=dict)
+    """Faults by their name."""
+
+    def wrong(self) -> list[str]:
+        """List everything that should not be."""
+        named = {
+            "lost": self.lost,
+            "doubled": self.doubled,
+            "out of order": self.out_of_order,
+            "early upload": self.early_uploads,
+            "second job": self.second_jobs,
+            "ledger": self.untruths,
+        }
+        return [f"{name}: {one}" for name, found in named.items() for one in found]
+
+
+class Audit:
+    """Counts over one run that has ended."""
+
+    def __init__(
+        self, accepted: Mapping[str, Sent], client: redis.Redis, sim: Simulator, regions: Iterable[str]
+    ) -> None:
+        self._sent = {sent.id: sent for sent in accepted.values()}
+        self._truths = {region: look(client, region) for region in regions}
+        self._effects = sim.effects()
+        self._of: defaultdict[str, list[_Json]] = defaultdict(list)
+        for effect in self._effects:
+            self._of[str(effect["idempotency_key"])].append(effect)
+        self.totals = Totals(jobs=len(accepted), effects=len(self._effects))
+
+    def count(self, upload_interval: float) -> Totals:
+        for sent in self._sent.values():
+            self._check_end(sent)
+            self._check_doubles(sent)
+        self._check_second_jobs()
+        self._check_order()
+        self._check_uploads(upload_interval)
+        self.totals.untruths = [
+            f"{region}: {fault}" for region, truth in self._truths.items() for fault in _faults(truth)
+        ]
+        return self.totals
+
+    def _check_end(self, sent: Sent) -> None:
+        """Each ended delivered and is there, or ended as the policy says of its kind, and why is on its record."""
+        job = self._truths[sent.region].jobs.get(sent.id, {"state": "nowhere"})
+        match job["state"]:
+            case "delivered":
+                self.totals.delivered += 1
+                fits = bool(self._of[sent.id])
+            case "dead":
+                self.totals.dead += 1
+                refused = sent.doomed and job.get("verdict") == _MAY_BE_DEAD[sent.kind]
+                fits = refused and len(self._of[sent.id]) <= lost_answers(job)  # a fault came before its refusal
+            case "unknown":
+                self.totals.unknown += 1
+                fits = job.get("reason") == _MAY_BE_UNKNOWN.get(sent.kind, "") and lost_answers(job) > 0
+            case _:
+                fits = False
+        if not fits:
+            told = [job.get(name) for name in ("reason", "verdict")]
+            self.totals.lost.append(f"{sent} is {job['state']} {told} with {len(self._of[sent.id])} effects")
+
+    def _check_doubles(self, sent: Sent) -> None:
+        """Each sending too many has a lost answer before it, on the record."""
+        again = len(self._of[sent.id]) - 1
+        if again <= 0:
+            return
+        if again <= lost_answers(self._truths[sent.region].jobs.get(sent.id, {})):
+            self.totals.doubled_with_lost_answers += again
+        else:
+            self.totals.doubled.append(f"{sent} has {again + 1} effects")
+
+    def _check_second_jobs(self) -> None:
+        ledger = {job_id for truth in self._truths.values() for job_id in truth.jobs}
+        self.totals.second_jobs += [f"{job_id} in the ledger, of no producer" for job_id in ledger - self._sent.keys()]
+        self.totals.second_jobs += [
+            f"{job_id} at CustomerGauge, of no producer" for job_id in self._of.keys() - self._sent.keys()
+        ]
+
+    def _check_order(self) -> None:
+        """Changes of a case arrive in turn; one whose answer was lost arrives again before the next one does."""
+        newest: dict[tuple[str, str], int] = {}
+        for effect in self._effects:
+            sent = self._sent.get(str(effect["idempotency_key"]))
+            if sent is None or not sent.case:
+                continue
+            case = (sent.region, sent.case)
+            if sent.turn < newest.get(case, -1):
+                self.totals.out_of_order.append(f"{sent} after change {newest[case]}")
+            newest[case] = max(sent.turn, newest.get(case, -1))
+
+    def _check_uploads(self, interval: float) -> None:
+        """Uploads start far enough apart; one that was slow on its way arrived late, and did not start late."""
+        for region, truth in self._truths.items():
+            files = [effect for effect in self._effects if (effect["region"], effect["kind"]) == (region, "file")]
+            files.sort(key=lambda effect: float(effect["received_at"]))
+            for first, second in itertools.pairwise(files):
+                gap = second["received_at"] - first["received_at"]
+                slow = longest_exchange_s(truth.jobs.get(str(first["idempotency_key"]), {}))
+                self.totals.slowed_uploads += gap < interval <= gap + slow
+                if gap + slow < interval:
+                    self.totals.early_uploads.append(f"{region}: {gap:.3f} s, {slow:.3f} s on its way")
+
+
+def lost_answers(job: Mapping[str, str]) -> int:
+    """Count the lost answers on a job's record."""
+    return sum(entry["verdict"] == "lost_answer" for entry in _attempts(job))
+
+
+def longest_exchange_s(job: Mapping[str, str]) -> float:
+    """Return how long the longest attempt took that was answered: its first byte was on its way for less than that."""
+    return max((entry["ms"] / 1000 for entry in _attempts(job) if entry.get("status") is not None), default=0.0)
+
+
+def _attempts(job: Mapping[str, str]) -> list[_Json]:
+    entries = (json.loads(line) for line in job.get("history", "").splitlines())
+    return [entry for entry in entries if entry["event"] == "attempt"]
+
+
+def _faults(truth: Truth) -> list[str]:
+    """Leave out what only means that this Redis has more than one region, and Celery's keys."""
+    return [fault for fault in truth.faults if not fault.startswith("a key without the region's hash tag")]

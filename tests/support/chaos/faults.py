@@ -1,0 +1,197 @@
+"""What goes wrong: a seeded schedule of kills, cuts, bad answers and clock jumps, a few every couple of seconds."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from email.utils import formatdate
+from typing import Any
+
+from gaugepost_simulator import Simulator
+from support.chaos.hosts import Clock, Host
+from support.proxy import Proxy
+from support.redis_server import RedisServer
+
+_PAUSE_S = 0.6
+"""Between two faults, on average."""
+_LONGEST_OUTAGE_S = 2.5
+"""Of Redis, or of the way there: less than a lease, as a restart is."""
+_CLOCKS = ("+3h", "-5h", "+20s", "-20s", "+0", "+6h x1.1", "-1h x0.9", "+0 x1.1")
+_SENDING = ("records", "personal_link", "close_loop", "response", "file", "statistics", "token")
+
+
+def _is_script(message: bytes) -> bool:
+    """Tell a call of the ledger, which has an effect, from a worker that waits for a bell."""
+    return b"EVALSHA" in message
+
+
+class Faults:
+    """Breaks one thing after another; `totals` counts them."""
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        redis: RedisServer,
+        sim: Simulator,
+        to_sim: Proxy,
+        to_redis: Proxy,
+        from_producers: Proxy,
+        workers: Sequence[Host],
+        beats: Sequence[Host],
+    ) -> None:
+        self.totals: Counter[str] = Counter()
+        self._random = random.Random(seed)
+        self._redis, self._sim = redis, sim
+        self._to_sim, self._to_redis, self._from_producers = to_sim, to_redis, from_producers
+        self._workers, self._beats = workers, beats
+        self._next = time.monotonic()
+        self._later: list[tuple[float, Callable[[], object]]] = []
+        self._redis_is_up = True
+        self._weights: dict[Callable[[], object], float] = {
+            self._kill_a_worker: 7,
+            self._kill_a_host: 3,
+            self._kill_a_beat: 2,
+            self._kill_redis: 2,
+            self._lose_requests: 4,
+            self._lose_answers: 4,
+            self._cut_to_sim: 0.5,
+            self._cut_to_redis: 3,
+            self._close_way_to_redis: 0.5,
+            self._lose_script_calls: 4,
+            self._bother_producers: 4,
+            self._throttle: 2,
+            self._answer_badly: 8,
+            self._answer_late: 2,
+            self._revoke_tokens: 2,
+        }
+        if Clock.can_jump():
+            self._weights[self._jump] = 4
+
+    def act(self) -> None:
+        """Do what is due now."""
+        now = time.monotonic()
+        for due, action in [one for one in self._later if one[0] <= now]:
+            self._later.remove((due, action))
+            action()
+        if now >= self._next:
+            self._random.choices(list(self._weights), list(self._weights.values()))[0]()
+            self._next = time.monotonic() + self._random.expovariate(1 / _PAUSE_S)
+
+    def end(self) -> None:
+        """Break nothing more, and let everything be up again. Clocks stay wrong: they must not matter."""
+        self._later.clear()
+        self._sim.clear_faults()
+        for proxy in (self._to_sim, self._to_redis, self._from_producers):
+            proxy.calm()
+        self._start_redis()
+        for host in (*self._workers, *self._beats):
+            host.start()
+
+    def _soon(self, action: Callable[[], object], longest: float) -> None:
+        """Have something done at once, or after a while."""
+        wait = self._random.choice([0.0, self._random.uniform(0, longest)])
+        self._later.append((time.monotonic() + wait, action))
+
+    # Kills
+
+    def _kill_a_worker(self) -> None:
+        self.totals["worker kills"] += self._random.choice(self._workers).kill_one(self._random.randrange(8))
+
+    def _kill_a_host(self) -> None:
+        """Take a whole machine away for a while; a process that only supervises is not counted."""
+        host = self._random.choice(self._workers)
+        killed = host.kill()
+        self.totals["worker kills"] += killed - 1 if killed > 1 else killed
+        self._soon(host.start, 3)
+
+    def _kill_a_beat(self) -> None:
+        beat = self._random.choice(self._beats)
+        self.totals["beat kills"] += beat.kill()
+        self._soon(beat.start, 3)
+
+    def _kill_redis(self) -> None:
+        if self._redis_is_up:
+            self._redis_is_up = False
+            self._redis.kill()
+            self.totals["redis kills"] += 1
+            self._soon(self._start_redis, _LONGEST_OUTAGE_S)
+
+    def _start_redis(self) -> None:
+        if not self._redis_is_up:
+            self._redis.start()
+            self._redis_is_up = True
+
+    # Connections
+
+    def _lose_requests(self) -> None:
+        self._to_sim.lose_requests(self._random.randint(1, 3))
+
+    def _lose_answers(self) -> None:
+        self._to_sim.lose_replies(self._random.randint(1, 3))
+
+    def _cut_to_sim(self) -> None:
+        self._to_sim.cut()
+
+    def _cut_to_redis(self) -> None:
+        self._to_redis.cut()
+
+    def _close_way_to_redis(self) -> None:
+        self._to_redis.refuse()
+        self._to_redis.cut()
+        self._soon(self._to_redis.accept, _LONGEST_OUTAGE_S)
+
+    def _lose_script_calls(self) -> None:
+        lose = self._random.choice([self._to_redis.lose_requests, self._to_redis.lose_replies])
+        lose(self._random.randint(1, 4), _is_script)
+
+    def _bother_producers(self) -> None:
+        proxy = self._from_producers
+        match self._random.randrange(4):
+            case 0:
+                proxy.cut()
+            case 1:
+                proxy.lose_requests(self._random.randint(1, 6), _is_script)
+            case _:
+                proxy.lose_replies(self._random.randint(1, 6), _is_script)
+
+    # Answers
+
+    def _fault(self, name: str, fault: str, times: int, **options: Any) -> None:
+        self._sim.fault(fault, endpoint=self._random.choice(_SENDING), times=times, **options)
+        self.totals[name] += times
+
+    def _throttle(self) -> None:
+        """Ask to wait: in seconds, or until a time by the server's own clock."""
+        code = self._random.choice([429, 429, 503])
+        after = self._random.choice(["1", "2", formatdate(time.time() + 2, usegmt=True)])
+        self._fault(f"{code} with Retry-After", "status", 2, code=code, headers={"Retry-After": after})
+
+    def _answer_badly(self) -> None:
+        times = self._random.randint(1, 3)
+        match self._random.randrange(5):
+            case 0:
+                self._fault("500", "status", times, code=500)
+            case 1:
+                self._fault("HTML", "html", times)
+            case 2:
+                self._fault("broken JSON", "broken_json", times)
+            case 3:
+                self._fault("short bodies", "short_body", times)
+            case _:
+                self._fault("504 after the effect", "status", times, code=504, commit=True)
+
+    def _answer_late(self) -> None:
+        self._fault("slow answers", self._random.choice(["slow", "trickle"]), 2, seconds=self._random.choice([1, 6]))
+
+    def _revoke_tokens(self) -> None:
+        self.totals["revoked tokens"] += self._sim.revoke()
+
+    # Clocks
+
+    def _jump(self) -> None:
+        """Step the clock of a host, worker's or beat's."""
+        self._random.choice([*self._workers, *self._beats]).clock.set(self._random.choice(_CLOCKS))
+        self.totals["clock jumps"] += 1

@@ -1,0 +1,130 @@
+"""The machines of a run: each runs one command with what that starts, dies with all of it, has a clock of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+_LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+
+# libfaketime 0.9.10 breaks clock_nanosleep(CLOCK_MONOTONIC), which is Python's time.sleep: it gives EINVAL. Python runs
+# this file before anything else can take hold of the broken one; the kernel's select knows nothing of the host's date.
+_SLEEP = """
+import select, time
+
+def sleep(seconds):
+    if seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    select.select((), (), (), seconds)
+
+time.sleep = sleep
+"""
+
+
+class Clock:
+    """A host's wall clock, in a file that libfaketime reads. Its monotonic clock goes on, as on a real host."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._file = folder / f"{name}.clock"
+        self._site = folder / "site"
+        self._site.mkdir(exist_ok=True)
+        (self._site / "sitecustomize.py").write_text(_SLEEP)
+        self.set("+0")
+
+    @staticmethod
+    def can_jump() -> bool:
+        return _LIBRARY is not None
+
+    def set(self, offset: str) -> None:
+        """Step it: `+3h` and `-5h` are from the true time, `+3h x1.1` also goes a tenth too fast."""
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{offset}\n")
+        new.replace(self._file)
+
+    def env(self) -> dict[str, str]:
+        if _LIBRARY is None:
+            return {}
+        return {
+            "LD_PRELOAD": str(_LIBRARY),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "PYTHONPATH": os.pathsep.join([str(self._site), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        }
+
+
+class Host:
+    """One machine. Whatever its command starts carries the host's mark, so that nothing outlives it."""
+
+    def __init__(self, folder: Path, name: str, env: Mapping[str, str], *command: str) -> None:
+        self.name = name
+        self.clock = Clock(folder, name)
+        self._mark = f"CHAOS_HOST={uuid.uuid4().hex}"
+        name_of_mark, _, mark = self._mark.partition("=")
+        outside = {key: value for key, value in os.environ.items() if not key.startswith("GAUGEPOST_")}
+        self._env = {**outside, **env, **self.clock.env(), name_of_mark: mark}
+        self._command = command
+        self._folder = folder
+        self.log = folder / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, unless it runs."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, *self._command],
+                env=self._env, cwd=self._folder, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def kill(self) -> int:
+        """Pull its plug: the first process, so that nothing is started anew, and then all others. Return how many."""
+        if self._process is None:
+            return 0
+        killed = int(self._process.poll() is None)
+        self._process.kill()
+        self._process.wait()
+        return killed + sum(_kill(pid) for pid in self.processes())
+
+    def kill_one(self, which: int) -> int:
+        """Kill one of its working processes; a supervisor, which does no work itself, lives and starts it anew."""
+        pids = self.processes()
+        if len(pids) > 1 and self._process is not None:
+            pids = [pid for pid in pids if pid != self._process.pid]
+        return _kill(pids[which % len(pids)]) if pids else 0
+
+    def processes(self) -> list[int]:
+        """List all processes of this host that there are."""
+        mark = self._mark.encode()
+        return [pid for pid, environment in _environments() if mark in environment]
+
+
+def _environments() -> list[tuple[int, list[bytes]]]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                found.append((int(folder.name), (folder / "environ").read_bytes().split(b"\0")))
+    return found
+
+
+def _kill(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        return True
+    return False
+
+
+def remove_shared_memory() -> None:
+    """Remove what libfaketime leaves of processes that were killed."""
+    for path in Path("/dev/shm").glob("*faketime_s*"):
+        pid = path.name.rpartition("_")[2]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            path.unlink(missing_ok=True)

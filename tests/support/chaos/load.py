@@ -1,0 +1,162 @@
+"""Who enqueues: all kinds of jobs in bulk, each with an idempotency key, and again with the same one after an error."""
+
+from __future__ import annotations
+
+import base64
+import random
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gaugepost import CloseLoop, File, PersonalLink, Producer, Record, Region, Response, Settings, StoreError
+from gaugepost.jobs import JobBase
+
+BATCH = 60
+_MAPPING = "multi-object"
+_OPEN_CASES = 50
+_CHANGES = 25
+"""A case closes after so many changes, and another one opens."""
+_WEIGHTS = {"record": 46, "close_loop": 32, "personal_link": 14, "response": 8}
+_DOOMED = 0.01
+_BEGIN = datetime(2026, 1, 1)  # noqa: DTZ001 - CustomerGauge states no time zone
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A job that was accepted, and what the audit needs to know of it."""
+
+    id: str
+    region: str
+    kind: str
+    case: str = ""
+    turn: int = 0
+    doomed: bool = False
+    """It asks for something that CustomerGauge refuses, and so ends dead."""
+
+
+class Load(threading.Thread):
+    """One producer: enqueues `rate` jobs a second until told to stop, and lets go of none that it has begun with."""
+
+    def __init__(self, name: str, settings: Settings, seed: int, rate: float, file_every: float) -> None:
+        super().__init__(name=name, daemon=True)
+        self.accepted: dict[str, Sent] = {}
+        """Idempotency key → the job."""
+        self.errors = 0
+        self.second_jobs: list[str] = []
+        """Keys that gave another job when they were sent again."""
+        self._settings = settings
+        self._random = random.Random(seed)
+        self._rate = rate
+        self._file_every = file_every
+        self._regions = [Region(region) for region in settings.regions]
+        self._cases: list[tuple[Region, str, int]] = []
+        self._made = 0
+        self._last = threading.Event()
+
+    def finish(self) -> None:
+        """Make no more jobs, and wait until those under way are accepted."""
+        self._last.set()
+        self.join(60)
+        assert not self.is_alive(), f"{self.name} cannot enqueue: {self.errors} errors"
+
+    def run(self) -> None:
+        started = next_file = time.monotonic()
+        with Producer(self._settings) as producer:
+            while not self._last.is_set():
+                jobs = [self._job() for _ in range(BATCH)]
+                if time.monotonic() >= next_file:
+                    next_file += self._file_every
+                    jobs += [self._file(region) for region in self._regions]
+                self._enqueue(producer, jobs)
+                if self._random.random() < 0.05:
+                    self._enqueue(producer, jobs)  # a service that was restarted and does it all again
+                self._last.wait(started + self._made / self._rate - time.monotonic())
+
+    def _enqueue(self, producer: Producer, jobs: Sequence[JobBase]) -> None:
+        while True:
+            try:
+                receipts = list(producer.enqueue_many(jobs))
+                break
+            except StoreError:
+                self.errors += 1
+                time.sleep(0.05)
+        for job, receipt in zip(jobs, receipts, strict=True):
+            self._keep(job, receipt.id)
+
+    def _keep(self, job: JobBase, job_id: str) -> None:
+        key = str(job.idempotency_key)
+        case, turn = (job.number_customergauge, _turn(job)) if isinstance(job, CloseLoop) else ("", 0)
+        sent = Sent(job_id, str(job.region), job.kind, case, turn, "doomed" in job.labels)
+        if self.accepted.setdefault(key, sent) != sent:
+            self.second_jobs.append(key)
+
+    # Jobs
+
+    def _job(self) -> JobBase:
+        kind = self._random.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+        return {
+            "record": self._record,
+            "close_loop": self._change,
+            "personal_link": self._link,
+            "response": self._response,
+        }[kind]()
+
+    def _key(self) -> str:
+        self._made += 1
+        return f"{self.name}-{self._made}"
+
+    def _region(self) -> Region:
+        return self._random.choice(self._regions)
+
+    def _is_doomed(self) -> bool:
+        return self._random.random() < _DOOMED
+
+    def _record(self) -> Record:
+        key, hold = self._key(), self._random.random() < 0.1
+        cells = {"Email": f"{key}@example.net", "NPS Score": "9"}
+        return Record(
+            region=self._region(), configuration=_MAPPING, record=cells, idempotency_key=key,
+            on_unknown="hold" if hold else "retry", source=self.name,
+        )  # fmt: skip
+
+    def _link(self) -> PersonalLink:
+        key, doomed = self._key(), self._is_doomed()
+        return PersonalLink(
+            region=self._region(), configuration=_MAPPING, idempotency_key=key, labels=("doomed",) if doomed else (),
+            record={"Email": f"{'duplicate' if doomed else key}@example.com"},
+        )  # fmt: skip
+
+    def _change(self) -> CloseLoop:
+        key, doomed = self._key(), self._is_doomed()
+        if len(self._cases) < _OPEN_CASES:
+            self._cases.append((self._region(), str(self._random.randrange(10**8, 10**9)), 0))
+        which = self._random.randrange(len(self._cases))
+        region, case, turn = self._cases.pop(which)
+        if turn < _CHANGES:
+            self._cases.append((region, case, turn + 1))
+        return CloseLoop(
+            region=region, number_customergauge=case, status="progress", idempotency_key=key,
+            note="simulate: 400" if doomed else f"change {turn}", labels=("doomed",) if doomed else (),
+            happened_at=str(_BEGIN + timedelta(seconds=turn)),
+        )  # fmt: skip
+
+    def _response(self) -> Response:
+        key = self._key()
+        cells = {"CustomerNumber": "1143", "Email": f"{key}@example.net"}
+        return Response(region=self._region(), fields=cells, net_promoter_score=9, idempotency_key=key)
+
+    def _file(self, region: Region) -> File:
+        key = self._key()
+        text = f"Email,Order\n{key}@example.net,1\n"
+        content = base64.b64encode(text.encode()).decode()
+        return File(
+            region=region, family="transactional", filename=f"{key}.csv", content_base64=content, idempotency_key=key
+        )
+
+
+def _turn(job: CloseLoop) -> int:
+    """Return which change of its case this is: what CustomerGauge must see rising."""
+    happened = datetime.fromisoformat(job.happened_at or "")
+    return int((happened - _BEGIN).total_seconds())

@@ -1,0 +1,231 @@
+"""One run: start everything, break it for a while, let it drain, count."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import redis
+
+from gaugepost import Producer, Region, Settings, StoreError
+from gaugepost_simulator import Simulator
+from support.chaos.audit import Audit, Totals
+from support.chaos.faults import Faults
+from support.chaos.hosts import Host, remove_shared_memory
+from support.chaos.load import Load
+from support.proxy import Proxy
+from support.redis_server import RedisServer
+from support.wait import wait_until
+
+UPLOAD_INTERVAL_S = 2.0
+_PATIENCE = ",".join(["0.3s"] * 3 + ["1s"] * 60)
+"""Waits after a server's trouble: short ones, and so many that none of this makes a job give up."""
+_SETTINGS = {
+    "UPLOAD_INTERVAL": str(UPLOAD_INTERVAL_S),
+    "UPLOAD_POLL": "0.3s,0.5s,1s",
+    "CONNECT_TIMEOUT": "1",
+    "READ_TIMEOUT": "2",
+    "LEASE": "5",
+    "BACKOFF__SERVER_ERROR": _PATIENCE,
+    "BACKOFF__UNRECOGNISED_400": "0.3s",
+}
+_PRODUCERS = 2
+Tell = Callable[[str], None]
+_OPEN = ("queued", "waiting", "sending", "parked")
+
+
+@dataclass
+class Stage:
+    """All parts of a run, and what was started of them."""
+
+    folder: Path
+    regions: tuple[str, ...]
+    redis: RedisServer
+    sim: Simulator
+    to_sim: Proxy
+    to_redis: Proxy
+    from_producers: Proxy
+    workers: list[Host] = field(default_factory=list)
+    beats: list[Host] = field(default_factory=list)
+
+    def settings(self, redis_port: int) -> Settings:
+        """Give the settings of somebody who reaches Redis through this port."""
+        given = self.env(redis_port).items()
+        return Settings.load(
+            **{name.removeprefix("GAUGEPOST_").lower(): v for name, v in given if "BACKOFF" not in name}
+        )
+
+    def env(self, redis_port: int) -> dict[str, str]:
+        there = {
+            name: value.replace(self.sim.url, f"http://127.0.0.1:{self.to_sim.port}")
+            for name, value in self._sim_env.items()
+        }
+        own = {"REDIS_URL": f"redis://127.0.0.1:{redis_port}/0", "REGIONS": ",".join(self.regions), **_SETTINGS}
+        return there | {f"GAUGEPOST_{name}": value for name, value in own.items()}
+
+    def __post_init__(self) -> None:
+        self._sim_env = self.sim.env()
+        env = self.env(self.to_redis.port)
+        for region in self.regions:
+            for number, processes in ((1, 2), (2, 1)):
+                options = ["--region", region, "--concurrency", "8", "--processes", str(processes)]
+                command = ["-m", "gaugepost_workers", "worker", *options]
+                self.workers.append(Host(self.folder, f"{region}-{number}", env, *command))
+        self.beats += [Host(self.folder, f"beat-{number}", env, "-m", "gaugepost_workers", "beat") for number in (1, 2)]
+
+
+@contextlib.contextmanager
+def _stage(folder: Path, regions: tuple[str, ...]) -> Iterator[Stage]:
+    """Start Redis, the simulator and the proxies; whatever happens, leave nothing behind.
+
+    Redis writes through before it answers (`appendfsync always`): `everysec` may lose what it accepted last.
+    """
+    knobs: dict[str, object] = {"upload_interval": UPLOAD_INTERVAL_S, "repeat_email_is_duplicate": True}
+    knobs |= {"processing_seconds": 0.5, "latency_ms": {"all": 40}}  # so that a kill meets some that are out
+    with contextlib.ExitStack() as stack:
+        server = RedisServer(folder, "--appendfsync", "always", "--auto-aof-rewrite-min-size", "4mb").start()
+        stack.callback(server.stop)
+        sim = stack.enter_context(Simulator(knobs))
+        to_sim = stack.enter_context(Proxy(urlsplit(sim.url).port or 0))
+        to_redis, from_producers = (stack.enter_context(Proxy(server.port)) for _ in range(2))
+        stage = Stage(folder, regions, server, sim, to_sim, to_redis, from_producers)
+        stack.callback(remove_shared_memory)
+        for host in (*stage.workers, *stage.beats):
+            stack.callback(host.kill)
+            host.start()
+        yield stage
+
+
+def chaos(
+    folder: Path,
+    seed: int,
+    *,
+    seconds: float,
+    rate: float,
+    regions: tuple[str, ...] = ("eu", "us", "au"),
+    drain_within: float = 120,
+    tell: Tell = lambda _: None,
+) -> Totals:
+    """Run it; return what it came to. Raises AssertionError if it does not drain."""
+    dice = random.Random(seed)
+    with _stage(folder, regions) as stage:
+        settings = stage.settings(stage.from_producers.port)
+        loads = [
+            Load(
+                f"producer-{n}",
+                settings,
+                dice.randrange(10**9),
+                rate / _PRODUCERS,
+                max(10.0, 4 * UPLOAD_INTERVAL_S * _PRODUCERS),
+            )
+            for n in range(_PRODUCERS)
+        ]
+        faults = Faults(
+            dice.randrange(10**9),
+            redis=stage.redis, sim=stage.sim, workers=stage.workers, beats=stage.beats,
+            to_sim=stage.to_sim, to_redis=stage.to_redis, from_producers=stage.from_producers,
+        )  # fmt: skip
+        for load in loads:
+            load.start()
+        with Operator(stage) as operator:
+            _break(stage, faults, loads, operator, seconds, tell)
+            calm = stage.sim.state()["effects"]
+            faults.end()
+            for load in loads:
+                load.finish()
+            tell(f"faults end; of {sum(len(load.accepted) for load in loads):,} jobs {calm:,} are there")
+            _drain(operator, drain_within)
+        totals = _count(stage, loads, faults)
+    totals.effects_under_fire = calm
+    totals.done["holds lifted"] = operator.lifted
+    return totals
+
+
+class Operator:
+    """A person who lifts every hold soon after it came up.
+
+    A breaker's probes come after 15 s, 1 min, 5 min: left alone, most of a run would be spent waiting in calm.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._producer = Producer(stage.settings(stage.redis.port))
+        self._ledgers = [self._producer.ledger(Region(region)) for region in stage.regions]
+        self._next = 0.0
+        self.lifted = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._producer.close()
+
+    def act(self) -> None:
+        """Lift what there is, every other second; Redis may be away just now."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + 2
+        with contextlib.suppress(StoreError):
+            for ledger in self._ledgers:
+                self.lifted += sum(ledger.resume(scope) for scope in ledger.holds())
+
+    def left(self) -> dict[str, dict[str, int]]:
+        """Count the jobs of each region that have not ended."""
+        counts = {str(ledger.region): ledger.summary() for ledger in self._ledgers}
+        return {region: left for region, c in counts.items() if (left := {s: c[s] for s in _OPEN if c[s]})}
+
+
+def _break(stage: Stage, faults: Faults, loads: list[Load], operator: Operator, seconds: float, tell: Tell) -> None:
+    """Break things for so long, from when every region delivers."""
+    wait_until(lambda: _delivering(stage) == set(stage.regions), 90, "all regions deliver")
+    started = told = time.monotonic()
+    while time.monotonic() < started + seconds:
+        faults.act()
+        operator.act()
+        if time.monotonic() > told + 10:
+            told = time.monotonic()
+            kills = sum(number for name, number in faults.totals.items() if "kills" in name)
+            accepted = sum(len(load.accepted) for load in loads)
+            effects = stage.sim.state()["effects"]
+            tell(f"{told - started:6.0f} s {accepted:8,} jobs {effects:8,} effects {kills:5} kills")
+        time.sleep(0.02)
+
+
+def _delivering(stage: Stage) -> set[str]:
+    return {name.partition(".")[0] for name in stage.sim.state()["by"]}
+
+
+def _drain(operator: Operator, within: float) -> None:
+    """Wait until nothing is left to do."""
+
+    def is_done() -> bool:
+        operator.act()
+        time.sleep(0.2)
+        return not operator.left()
+
+    try:
+        wait_until(is_done, within)
+    except AssertionError:
+        raise AssertionError(f"not drained within {within:.0f} s: {operator.left()}") from None
+
+
+def _count(stage: Stage, loads: list[Load], faults: Faults) -> Totals:
+    client = redis.Redis.from_url(stage.redis.url, socket_timeout=120)
+    with client:
+        accepted = {key: sent for load in loads for key, sent in load.accepted.items()}
+        audit = Audit(accepted, client, stage.sim, stage.regions)
+        totals = audit.count(UPLOAD_INTERVAL_S)
+    totals.second_jobs += [key for load in loads for key in load.second_jobs]
+    proxies = {
+        "cuts": stage.to_sim.cuts + stage.to_redis.cuts + stage.from_producers.cuts,
+        "cut before": stage.to_sim.requests_lost,
+        "cut after": stage.to_sim.replies_lost,
+        "errors to producers": sum(load.errors for load in loads),
+    }
+    totals.done = dict(faults.totals) | proxies
+    return totals

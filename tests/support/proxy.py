@@ -1,0 +1,213 @@
+"""A TCP proxy that breaks connections on demand: before the request has got through, or after, when it has been served.
+
+It stands in front of one port (HTTP or Redis, it does not care) and runs in a thread of its own. What it breaks it
+breaks with a reset, as a crashed host or a firewall does, and not with a polite end of the stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
+When = Callable[[bytes], bool]
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: closing sends RST and drops what was not sent
+_CHUNK = 256 * 1024
+
+
+def _always(_: bytes) -> bool:
+    return True
+
+
+@dataclass(eq=False)
+class _Rule:
+    """Lose the next `left` messages that `when` says yes to."""
+
+    left: int
+    when: When
+
+    def takes(self, message: bytes) -> bool:
+        if self.left <= 0 or not self.when(message):
+            return False
+        self.left -= 1
+        return True
+
+
+@dataclass(eq=False)
+class _Pair:
+    """One client's connection and ours to the target for it."""
+
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    lose_reply: bool = False
+
+    def reset(self) -> None:
+        for writer in (self.client, self.server):
+            with contextlib.suppress(OSError):
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            writer.transport.abort()
+
+
+@dataclass
+class Proxy:
+    """Listens on `port` and passes all on to `target_port`, until told otherwise.
+
+    A *message* is what one read of the client's socket brings: for Redis a command or a pipeline, for HTTP the headers,
+    and the body after them as a message of its own if the client sends it so. All calls may come from any thread and
+    have happened when they return.
+    """
+
+    target_port: int
+    port: int = 0
+    cuts: int = 0
+    """Connections reset so far, for whatever reason."""
+    requests_lost: int = 0
+    replies_lost: int = 0
+    _delay_s: float = 0.0
+    _pairs: set[_Pair] = field(default_factory=set)
+    _losing_requests: list[_Rule] = field(default_factory=list)
+    _losing_replies: list[_Rule] = field(default_factory=list)
+    _server: asyncio.Server | None = None
+
+    # From outside
+
+    def __enter__(self) -> Self:
+        # Bound for good and never listening, so that the port stays ours while we refuse.
+        self._anchor = socket.socket()
+        self._anchor.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._anchor.bind(("127.0.0.1", self.port))
+        self.port = self._anchor.getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy-{self.port}", daemon=True)
+        self._thread.start()
+        self.accept()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._do(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._anchor.close()
+
+    def cut(self) -> int:
+        """Reset every connection there is; return how many."""
+        return self._do(self._cut())
+
+    def refuse(self) -> None:
+        """Refuse new connections from now on; those there are stay."""
+        self._do(self._refuse())
+
+    def accept(self) -> None:
+        """Take connections (again)."""
+        self._do(self._accept())
+
+    def lose_requests(self, n: int = 1, when: When = _always) -> None:
+        """Swallow the next `n` messages to the target that `when` says yes to, each with its connection.
+
+        The effect does not happen: the target sees nothing, or half a request and a reset.
+        """
+        self._losing_requests.append(_Rule(n, when))
+
+    def lose_replies(self, n: int = 1, when: When = _always) -> None:
+        """Let the next `n` such messages through, and swallow the answer, with its connection: the effect happens."""
+        self._losing_replies.append(_Rule(n, when))
+
+    def delay(self, seconds: float) -> None:
+        """Hold every message back so long from now on, in both directions."""
+        self._delay_s = seconds
+
+    def calm(self) -> None:
+        """Forget what was to be lost, hold nothing back, take connections."""
+        self._losing_requests.clear()
+        self._losing_replies.clear()
+        self._delay_s = 0.0
+        self.accept()
+
+    # In the loop's thread
+
+    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=20)
+
+    async def _accept(self) -> None:
+        if self._server is None:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, reuse_port=True, backlog=512)
+
+    async def _refuse(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def _cut(self) -> int:
+        pairs = list(self._pairs)
+        for pair in pairs:
+            self._reset(pair)
+        return len(pairs)
+
+    async def _end(self) -> None:
+        await self._refuse()
+        await self._cut()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    def _reset(self, pair: _Pair) -> None:
+        if pair in self._pairs:
+            self._pairs.remove(pair)
+            self.cuts += 1
+            pair.reset()
+
+    async def _serve(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        try:
+            from_server, to_server = await asyncio.open_connection("127.0.0.1", self.target_port)
+        except OSError:
+            to_client.transport.abort()
+            return
+        pair = _Pair(to_client, to_server)
+        self._pairs.add(pair)
+        pumps = [
+            self._pump(pair, from_client, to_server, self._request),
+            self._pump(pair, from_server, to_client, self._reply),
+        ]
+        with contextlib.suppress(asyncio.CancelledError):  # the end of the proxy, and not an error of this task
+            await asyncio.gather(*pumps)
+        self._pairs.discard(pair)
+
+    async def _pump(
+        self,
+        pair: _Pair,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        passes: Callable[[_Pair, bytes], bool],
+    ) -> None:
+        """Copy one direction until either side ends, or a rule resets both."""
+        with contextlib.suppress(OSError):
+            while message := await reader.read(_CHUNK):
+                if self._delay_s:
+                    await asyncio.sleep(self._delay_s)
+                if not passes(pair, message):
+                    self._reset(pair)
+                    return
+                writer.write(message)
+                await writer.drain()
+        writer.close()
+
+    def _request(self, pair: _Pair, message: bytes) -> bool:
+        if any(rule.takes(message) for rule in self._losing_requests):
+            self.requests_lost += 1
+            return False
+        if any(rule.takes(message) for rule in self._losing_replies):
+            pair.lose_reply = True
+        return True
+
+    def _reply(self, pair: _Pair, _: bytes) -> bool:
+        if pair.lose_reply:
+            self.replies_lost += 1
+        return not pair.lose_reply
