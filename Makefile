@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PURE := gaugepost_tasks gaugepost.states gaugepost.durations gaugepost.transitions gaugepost.verdict
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types cover check lock docs clean
+.PHONY: help demo test chaos lint types cover check lock docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -15,6 +15,9 @@ demo: .venv/demo.done ## show it all on this machine alone: one job of every kin
 
 test: .venv/dev.done ## run all tests, against a real Redis, real workers and the simulator
 	@$(BIN)/python -m pytest $(TEST)
+
+chaos: .venv/dev.done ## break everything at random for SECONDS=600 (SEED=…), count, add a row to docs/chaos.md
+	@SECONDS="$(SECONDS)" SEED="$(SEED)" PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m support.chaos
 
 lint: .venv/dev.done ## ruff, its formatter, and the one-way imports
 	@$(BIN)/ruff check

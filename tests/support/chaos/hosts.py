@@ -91,7 +91,9 @@ class Host:
         killed = int(self._process.poll() is None)
         self._process.kill()
         self._process.wait()
-        return killed + sum(_kill(pid) for pid in self.processes())
+        killed += sum(_kill(pid) for pid in self.processes())
+        _remove_shared_memory()
+        return killed
 
     def kill_one(self, which: int) -> int:
         """Kill one of its working processes; a supervisor, which does no work itself, lives and starts it anew."""
@@ -122,7 +124,7 @@ def _kill(pid: int) -> bool:
     return False
 
 
-def remove_shared_memory() -> None:
+def _remove_shared_memory() -> None:
     """Remove what libfaketime leaves of processes that were killed."""
     for path in Path("/dev/shm").glob("*faketime_s*"):
         pid = path.name.rpartition("_")[2]

@@ -17,7 +17,7 @@ from gaugepost import Producer, Region, Settings, StoreError
 from gaugepost_simulator import Simulator
 from support.chaos.audit import Audit, Totals
 from support.chaos.faults import Faults
-from support.chaos.hosts import Host, remove_shared_memory
+from support.chaos.hosts import Host
 from support.chaos.load import Load
 from support.proxy import Proxy
 from support.redis_server import RedisServer
@@ -95,7 +95,6 @@ def _stage(folder: Path, regions: tuple[str, ...]) -> Iterator[Stage]:
         to_sim = stack.enter_context(Proxy(urlsplit(sim.url).port or 0))
         to_redis, from_producers = (stack.enter_context(Proxy(server.port)) for _ in range(2))
         stage = Stage(folder, regions, server, sim, to_sim, to_redis, from_producers)
-        stack.callback(remove_shared_memory)
         for host in (*stage.workers, *stage.beats):
             stack.callback(host.kill)
             host.start()
