@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gaugepost.ledger import Ledger
-from gaugepost.transitions import Held, HoldSpec, Parked, Requeued
+from gaugepost.transitions import Held, HoldSpec, Parked, Phase, Requeued
 from gaugepost.verdict import Verdict
 from support.bench import HOUR_MS, LEASE_MS, NOON, SLOT_MS, Bench, breaker, mapping_hold
 from support.making import MAPPING, case, file_delete, link, record, upload
@@ -251,6 +251,18 @@ def test_a_file_is_claimed_only_while_the_slot_is_open(bench: Bench) -> None:
     assert bench.claim() == []
     bench.clock.go(1)
     assert bench.claim_ids() == [second]
+
+
+def test_an_upload_that_is_long_on_its_way_moves_the_slot_on_to_its_answer(bench: Bench) -> None:
+    bench.put(upload("a.csv"), upload("b.csv"))
+    [claimed] = bench.claim()
+    bench.ledger.mark(claimed)
+    bench.clock.go(20_000)
+    bench.settle(claimed, Parked(60_000, "processing", Phase.PROCESSING))
+    bench.clock.go(SLOT_MS - 1)
+    assert bench.claim() == []
+    bench.clock.go(1)
+    assert len(bench.claim()) == 1
 
 
 def test_a_file_does_not_overtake_one_that_is_about_to_take_the_slot(bench: Bench) -> None:

@@ -130,7 +130,12 @@ def record(i: int, configuration: str = "multi-object") -> Record:
 def test_check_tells_what_is_wrong_with_the_credentials(stack: Stack) -> None:
     good = stack.cli("check", "--json")
     assert good.returncode == 0, good.stdout + good.stderr
-    assert {row["what"] for row in map(json.loads, good.stdout.splitlines())} == {"redis", "token", "data_key", "api_key"}
+    assert {row["what"] for row in map(json.loads, good.stdout.splitlines())} == {
+        "redis",
+        "token",
+        "data_key",
+        "api_key",
+    }
     stack.sim.knobs(credentials={"us": {"client_secret": "changed"}})
     bad = stack.cli("check", "--json")
     assert bad.returncode == 1

@@ -193,9 +193,7 @@ class Ledger:
 
     # What workers do
 
-    def claim(
-        self, worker: str, token: str, limit: int, concurrency: int = 16, *, urgent_only: bool = False
-    ) -> Parcel:
+    def claim(self, worker: str, token: str, limit: int, concurrency: int = 16, *, urgent_only: bool = False) -> Parcel:
         """Claim up to `limit` jobs under leases; `concurrency` is how many this worker sends at a time."""
         parcel = self._run(self._work.claim(worker, token, limit, concurrency, urgent_only=urgent_only))
         if parcel.broken:

@@ -72,9 +72,11 @@ local function end_probe(ask, job)
   put_hold(scope, hold)
 end
 
+local some_streak = redis.call('HLEN', K.streaks) > 0
 local function count_streaks(ask, job)
-  for _, name in ipairs(ask.ends or {}) do redis.call('HDEL', K.streaks, name) end
+  if some_streak and ask.ends then redis.call('HDEL', K.streaks, unpack(ask.ends)) end
   local streak = ask.streak
+  some_streak = some_streak or streak
   if streak and redis.call('HINCRBY', K.streaks, streak.name, 1) >= streak.limit then
     redis.call('HDEL', K.streaks, streak.name)
     open_hold(streak.hold, job)
@@ -92,7 +94,10 @@ for i = 4, #ARGV do
   local job = load(ask.id)
   local mine = job and job.state == 'sending' and tonumber(job.fence) == ask.fence
   if mine and ARGV[1] == '1' then mine = tonumber(redis.call('ZSCORE', K.leases, job.id) or '0') <= now end
+  local uploaded = mine and is_file(job) and not job.phase and job.marked == job.fence
   local applied = mine and carry_out(job, ask)
+  -- CustomerGauge counts from arrival: an upload that was long on its way moves the slot on to its answer.
+  if applied and uploaded then redis.call('SET', K.slot .. ending(job.lane), whole(now)) end
   if applied then
     if ask.entry then note(job, ask.entry) end
     if ask.probe then end_probe(ask, job) end
