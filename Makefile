@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PURE := gaugepost_tasks gaugepost.states gaugepost.durations gaugepost.transitions gaugepost.verdict
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint types cover check lock docs clean
+.PHONY: help demo test chaos bench lint types cover check lock docs secrets clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,9 @@ test: .venv/dev.done ## run all tests, against a real Redis, real workers and th
 
 chaos: .venv/dev.done ## break everything at random for SECONDS=600 (SEED=…), count, add a row to docs/chaos.md
 	@SECONDS="$(SECONDS)" SEED="$(SEED)" PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m support.chaos
+
+bench: .venv/demo.done .venv-bench/bench.done .venv-bench/bench-arq.done ## how fast it is, beside other queues: 20 quiet minutes (BENCH=--quick: two; BENCH=--help)
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 lint: .venv/dev.done ## ruff, its formatter, and the one-way imports
 	@$(BIN)/ruff check
@@ -36,15 +39,25 @@ check: lint types cover test ## all that CI runs
 docs: .venv/dev.done ## make the generated parts of the README anew: states, settings, keys
 	@$(BIN)/python ops/docs.py
 
+secrets: ## make the passwords of docker-compose.yml, once, in ./secrets: of Redis, Flower and Grafana
+	@umask 022; mkdir -p -m 700 secrets; new() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }; \
+	test -s secrets/redis_url || echo "redis://:$$(new)@redis:6379/0" > secrets/redis_url; \
+	test -s secrets/flower_basic_auth || echo "operator:$$(new)" > secrets/flower_basic_auth; \
+	test -s secrets/grafana_password || new > secrets/grafana_password; \
+	echo "passwords are in ./secrets: log in to Flower with those of secrets/flower_basic_auth"
+
 lock: .venv/dev.done ## pin the requirements anew, with hashes and without index lines (needs uv)
-	@for set in demo "demo dev"; do \
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  pyproject.toml --extra worker --extra simulator --extra embedded requirements/demo.in --output-file requirements/demo.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  pyproject.toml --all-extras requirements/demo.in requirements/dev.in --output-file requirements/dev.txt
+	@for set in bench bench-arq; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	    --no-annotate pyproject.toml --all-extras $$(printf 'requirements/%s.in ' $$set) \
-	    --output-file requirements/$${set##* }.txt; \
+	    --no-annotate requirements/$$set.in --output-file requirements/$$set.txt; \
 	done
 
 clean: ## remove what the targets made, embedded data of the demo included
-	@rm -rf .venv .gaugepost/demo .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache .coverage dist build
+	@rm -rf .venv .venv-bench .gaugepost/demo .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache .coverage dist build
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "gaugepost needs Python 3.11 or newer; try make PYTHON=python3.12" >&2; exit 1; }
@@ -56,3 +69,13 @@ clean: ## remove what the targets made, embedded data of the demo included
 	@$(PIP) install --require-hashes -r requirements/$*.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(if $(filter dev,$*),.venv/demo.done)
+
+# The peers of `make bench`. arq needs an older redis-py than the others: it has an environment inside theirs.
+.venv-bench/bench.done: peers = .venv-bench
+.venv-bench/bench-arq.done: peers = .venv-bench/arq
+.venv-bench/bench-arq.done: | .venv-bench/bench.done
+.venv-bench/%.done: requirements/%.txt
+	@echo "setting up $(peers)" >&2
+	@$(PYTHON) -m venv $(peers)
+	@$(peers)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $<
+	@touch $@

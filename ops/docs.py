@@ -1,6 +1,6 @@
-"""Writes the generated parts of the README from the code they describe; `--check` tells whether they are true.
+"""Writes the generated parts of the pages, and `.env.example`, from the code; `--check` tells whether they are true.
 
-A part stands between `<!-- made: NAME -->` and `<!-- end -->`.
+A part of a page stands between `<!-- made: NAME -->` and `<!-- end -->`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ def settings() -> str:
 def _default(name: str, value: object) -> str:
     if value is None or value == {}:
         return "–"
+    if isinstance(value, bool):
+        return "`on`" if value else "`off`"
     if name == "upload_poll" and isinstance(value, tuple):
         return f"`{','.join(map(spell, value))}`"
     if isinstance(value, tuple):
@@ -44,6 +46,32 @@ def _default(name: str, value: object) -> str:
     if isinstance(value, float):
         return f"`{spell(value) if name.startswith(DURATIONS) else format(value, 'g')}`"
     return f"`{value}`"
+
+
+_ENV_HEAD = """\
+# gaugepost's settings: copy to .env (chmod 600), and take away the # of those that are not to be what stands there.
+# docker-compose.yml hands .env to its parts, and sets GAUGEPOST_REDIS_URL, GAUGEPOST_METRICS_… and Flower's login.
+# Values in single quotes stay as they are: docker compose fills in what begins with $ elsewhere.
+# Made by `make docs`.
+"""
+
+
+def env_example() -> str:
+    """List every setting as a line of an env file, with what it is; all of them commented out."""
+    lines = [_ENV_HEAD]
+    for name, field in Settings.model_fields.items():
+        about = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", str(field.description)).replace("`", "").replace("\\|", "|")
+        secret = "SecretStr" in str(field.annotation)
+        variable = f"{PREFIX}{name.upper()}"
+        lines.append(f"# {about}{f'; or {variable}_FILE=/path' if secret else ''}")
+        example = "__NO_CAMPAIGN=5m,30m,2h" if name == "backoff" else f"={_plain(name, field.default)}"
+        lines.append(f"#{variable}{example}\n")
+    return "\n".join(lines)
+
+
+def _plain(name: str, value: object) -> str:
+    text = _default(name, value).strip("`")
+    return "" if text == "–" else text
 
 
 def keys() -> str:
@@ -55,6 +83,7 @@ def keys() -> str:
 
 
 PARTS = {"states": states, "settings": settings, "keys": keys}
+FILES = {".env.example": env_example}
 
 
 def filled(text: str) -> str:
@@ -69,10 +98,10 @@ def filled(text: str) -> str:
 def main() -> int:
     """Write the pages, or with --check tell which are not true any more."""
     stale = []
-    for page in PAGES:
+    for page in (*PAGES, *FILES):
         path = ROOT / page
-        before = path.read_text(encoding="utf-8")
-        after = filled(before)
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        after = FILES[page]() if page in FILES else filled(before)
         if before != after:
             stale.append(page)
             if "--check" not in sys.argv:

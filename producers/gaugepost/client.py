@@ -40,6 +40,7 @@ from gaugepost.uploads import Uploads
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
+    import redis.asyncio
     from pydantic import BaseModel
 
     from gaugepost.jobs import JobBase
@@ -318,9 +319,12 @@ class AsyncProducer:
 
     def _region(self, region: Region) -> tuple[Intake, AsyncRunner]:
         if region not in self._regions:
-            runner = AsyncRunner(connect_async(self.settings, region), self.settings.wait_replicas)
+            runner = AsyncRunner(self._connect(region), self.settings.wait_replicas)
             self._regions[region] = Intake(region, self.settings), runner
         return self._regions[region]
+
+    def _connect(self, region: Region) -> redis.asyncio.Redis:
+        return connect_async(self.settings, region)
 
     async def _enqueue(self, batch: Sequence[Entry]) -> list[AsyncReceipt[Any]]:
         found: dict[str, AsyncReceipt[Any]] = {}
@@ -376,13 +380,17 @@ class AsyncProducer:
 
     async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ANN401, ASYNC109
         """Wait until a job is delivered and return its result; see `Receipt.result`."""
+        return _read_result(await self.wait(job_id, timeout))
+
+    async def wait(self, job_id: str, timeout: float | None = None) -> JobView:  # noqa: ASYNC109 - as Producer's
+        """Wait until a job has ended, one way or another. Raises ResultTimeout, JobNotFound."""
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = _FIRST_LOOK_S
         while not (view := await self.job(job_id)).has_ended:
             _check_deadline(view, deadline)
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LAST_LOOK_S)
-        return _read_result(view)
+        return view
 
 
 async def _load(job: JobBase, mappings: Mappings | None) -> Entry:

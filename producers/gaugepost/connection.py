@@ -66,6 +66,17 @@ def _master(sentinels: Any, watched: SentinelUrl, retry: object, never: object) 
     return sentinels(list(watched.hosts), sentinel_kwargs=ask, **options).master_for(watched.master)
 
 
+def connect_briefly(settings: Settings, region: Region) -> redis.Redis:
+    """Return a client for a probe: it asks once, and not for longer than a second."""
+    client = connect(settings, region)
+    client.connection_pool.connection_kwargs |= {
+        "socket_timeout": 1.0,
+        "socket_connect_timeout": 1.0,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    return client
+
+
 def connect(settings: Settings, region: Region) -> redis.Redis:
     """Return a client for the region's Redis; nothing is sent yet."""
     url = redis_url(settings, region)

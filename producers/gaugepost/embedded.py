@@ -18,6 +18,7 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -31,7 +32,9 @@ from gaugepost.errors import StoreUnreachable
 
 _OLDEST = (7, 0)
 _START_DEADLINE_S = 15.0
+_STOP_DEADLINE_S = 5.0
 _open: dict[Path, tuple[str, IO[str]]] = {}
+_started: dict[Path, subprocess.Popen[bytes]] = {}
 os.register_at_fork(after_in_child=_open.clear)  # a forked child must not stop at its exit what its parent uses
 
 
@@ -54,6 +57,11 @@ def url(folder: Path | None = None) -> str:
         _open[folder] = _join(folder)
         atexit.register(leave, folder)
     return _open[folder][0]
+
+
+def running() -> str | None:
+    """Return the URL of this checkout's server if it runs; start none."""
+    return _find(home()) if _is_ours(home()) else None
 
 
 def _is_ours(folder: Path) -> bool:
@@ -100,6 +108,9 @@ def leave(folder: Path) -> None:
         finally:
             users.close()
         _stop(address, folder)
+    if folder in _started:
+        with suppress(subprocess.TimeoutExpired):
+            _started.pop(folder).wait(_STOP_DEADLINE_S)  # or it would stay a zombie, and its object complain
 
 
 def _find(folder: Path) -> str | None:
@@ -165,6 +176,7 @@ def _try_start(program: str, folder: Path, deadline: float, again: _Noted | None
     while child.poll() is None and time.monotonic() < deadline:
         if _is_up(made):
             _write(folder / "redis.json", json.dumps(asdict(made)))
+            _started[folder] = child
             return made.url
         time.sleep(0.01)
     child.kill()

@@ -6,7 +6,8 @@ GaugepostError
 ├── StoreError
 │   ├── StoreUnreachable   Redis cannot be reached: whether an enqueue took effect is not known, so send it
 │   │                      again with the same idempotency key
-│   └── StoreFull          Redis refuses writes (out of memory, read-only, disk full): nothing was stored
+│   ├── StoreFull          Redis refuses writes (out of memory, read-only, disk full): nothing was stored
+│   └── LedgerClosed       a newer gaugepost has changed it past what this one knows, or it has moved to another Redis
 ├── BacklogFull            the region already has as many jobs waiting as it may; nothing was stored
 ├── JobNotFound            no region has a job of this id
 ├── DataSealed             a job's data is sealed under a key that this process does not have
@@ -65,6 +66,10 @@ class StoreUnreachable(StoreError, ConnectionError):  # noqa: N818
 
 class StoreFull(StoreError):  # noqa: N818
     """Redis refuses writes: out of memory, read-only or out of disk. Nothing was stored."""
+
+
+class LedgerClosed(StoreError):  # noqa: N818
+    """A newer version has changed the ledger past what this process knows, or it has moved. It was left alone."""
 
 
 class BacklogFull(GaugepostError):  # noqa: N818

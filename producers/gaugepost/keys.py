@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gaugepost.regions import Region
 
+SCHEMA = 1
+"""What this version makes of a ledger. Raised only where older processes would do harm in it: `docs/upgrades.md`."""
+
 FIXED: dict[str, tuple[str, str]] = {
+    "schema": ("string", "what its newest worker knew; who knows less leaves it alone; `moved …`: the region has"),
     "stamp": ("string", "the last enqueue stamp given, µs: strictly rising, so it is both time and order"),
     "turns": ("list", "sources that have ready jobs; the first one's turn it is"),
     "urgent_turns": ("list", "the same for urgent ones"),
@@ -81,6 +85,10 @@ class Keys:
         FAMILIES[family]
         return self.prefix + family + member
 
+    def retired(self) -> tuple[str, str]:
+        """Return keys that older versions write: their lists of urgent and of other queued jobs (migrate.lua)."""
+        return self.prefix + "urgent", self.prefix + "ready"
+
 
 def idempotency_digest(key: str) -> str:
     """Hash an idempotency key: bounded in length, and no personal data in a key's name."""
@@ -88,7 +96,14 @@ def idempotency_digest(key: str) -> str:
 
 
 def lua_table() -> str:
-    """Write the names for the scripts as a Lua table `K`, on the prefix that each script gets as KEYS[1]."""
-    names = [*FIXED, *FAMILIES]
-    pairs = ", ".join(f"{name.rstrip(':')} = KEYS[1] .. '{name}'" for name in names)
-    return f"local K = {{{pairs}}}"
+    """Write the names for the scripts, on the prefix that each script gets as KEYS[1]: `K.turns`, `F.job .. id`.
+
+    A key is put together when it is asked for: a script needs few of them, and all of this runs at each call. That each
+    name is one of the above is for a test to see (`tests/architecture/test_lua.py`).
+    """
+    return f"{_names('K', '')}\n{_names('F', ':')}"
+
+
+def _names(table: str, end: str) -> str:
+    index = f"function(known, name) local key = KEYS[1] .. name .. '{end}' rawset(known, name, key) return key end"
+    return f"local {table} = setmetatable({{}}, {{__index = {index}}})"

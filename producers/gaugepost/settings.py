@@ -28,10 +28,14 @@ from gaugepost.verdict import Verdict  # noqa: TC001 - pydantic reads it at run 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic_settings import PydanticBaseSettingsSource
+
 PREFIX = "GAUGEPOST_"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _URL = re.compile(r"(?ai)[a-z]+://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[\w.~!$&'()*+,;=:@%-]*)*")
 """No user name or password, which would be shown with the URL; nothing that two readers of URLs read differently."""
+_USER = re.compile(r"[!-+.-9;-~-]+:[!-+.-~-]+")
+_PERSON = re.compile(r"(?:\.\*|[\w.+-]+)@[\w.-]+")
 
 
 def _url_template(text: str) -> str:
@@ -68,6 +72,20 @@ def _seconds(value: object) -> object:
 
 
 UrlTemplate = Annotated[str, AfterValidator(_url_template)]
+
+
+def _users(secret: SecretStr) -> SecretStr:
+    if not all(_USER.fullmatch(user) for user in secret.get_secret_value().split(",")):
+        raise ValueError("expected name:password, several of them separated by commas, of printable ASCII alone")
+    return secret
+
+
+def _people(text: str) -> str:
+    if not all(_PERSON.fullmatch(person) for person in text.split("|")) or ("*" in text and "|" in text):
+        raise ValueError("expected .*@your-domain, or addresses separated by |")
+    return text
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 
 
@@ -88,6 +106,7 @@ class Settings(BaseSettings):
         env_file=".env",
         env_nested_delimiter="__",
         env_nested_max_split=1,
+        env_ignore_empty=True,
         frozen=True,
         extra="ignore",
     )
@@ -171,9 +190,48 @@ class Settings(BaseSettings):
     backlog_limit: Annotated[
         int, Field(ge=1, description="jobs a region may have waiting before enqueue is refused")
     ] = 1_000_000
+    metrics_port: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=65_535,
+            description="port of the [metrics](docs/monitoring.md) of a worker or a beat, one more for each further "
+            "process; none: there are none",
+        ),
+    ] = None
+    metrics_address: Annotated[str, Field(min_length=1, description="address on which metrics are shown")] = "127.0.0.1"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(description="what parts log at least; an attempt of a job is a line of `info`"),
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "json", "text"], Field(description="auto: for people on a terminal, JSON elsewhere")
+    ] = "auto"
+    run_dir: Annotated[
+        Path | None,
+        Field(description="where parts leave their pulse for `gaugepost health`; else a folder in the temporary one"),
+    ] = None
     mappings: Annotated[
         Path | None,
         Field(description="a [mappings.toml](docs/mappings.md): aliases, types and fields of configurations"),
+    ] = None
+    events: Annotated[bool, Field(description="`off`: workers tell [Flower](docs/flower.md) of no job")] = True
+    flower_basic_auth: Annotated[
+        Annotated[SecretStr, AfterValidator(_users)] | None,
+        Field(description="who may log in to [Flower](docs/flower.md): `name:password`, several separated by commas"),
+    ] = None
+    flower_oidc_issuer: Annotated[
+        UrlTemplate | None, Field(description="or the OpenID provider whose people may, by its issuer URL")
+    ] = None
+    flower_oidc_client_id: Annotated[str | None, Field(description="what the provider calls this Flower")] = None
+    flower_oidc_client_secret: Annotated[SecretStr | None, Field(description="its secret")] = None
+    flower_oidc_users: Annotated[
+        Annotated[str, AfterValidator(_people)] | None,
+        Field(description="whom of them, by verified address: `.*@example.com`, or addresses separated by `\\|`"),
+    ] = None
+    flower_url: Annotated[
+        UrlTemplate | None,
+        Field(description="where people reach Flower; the provider sends them back to `/login` there"),
     ] = None
     backoff: Annotated[
         dict[Verdict, tuple[float, ...]],
@@ -185,20 +243,35 @@ class Settings(BaseSettings):
     def _fits_together(self) -> Self:
         if self.lease < self.connect_timeout + self.read_timeout + 1:
             raise ValueError("lease: expected at least connect_timeout + read_timeout + 1 s, else a job goes out twice")
+        self._check_login()
         host = urlsplit(self.api_url.replace("{region}", "eu")).hostname or ""
         if self.upload_interval < 600 and (host + ".").endswith(("customergauge.com.", "customergauge.com..")):  # noqa: PLR2004
             raise ValueError("upload_interval: expected at least 600 s while api_url is CustomerGauge's own")
         return self
+
+    def _check_login(self) -> None:
+        """Refuse half a login: Flower would let in nobody, or everybody."""
+        names = ("flower_oidc_issuer", "flower_oidc_client_id", "flower_oidc_client_secret", "flower_oidc_users")
+        given = [name for name in names if getattr(self, name)]
+        if given and self.flower_basic_auth:
+            raise ValueError(f"flower_basic_auth: set it or {PREFIX}FLOWER_OIDC_…, not both")
+        for name in (*names, "flower_url"):
+            if given and not getattr(self, name):
+                raise ValueError(f"{name}: needed with {PREFIX}{given[0].upper()}")
 
     @classmethod
     def load(cls, **given: Any) -> Settings:  # noqa: ANN401 - any field
         """Read the environment and `.env`; `given` wins. Raises SettingsError, which names the setting."""
         _refuse_dotenv_of_others()
         _refuse_unknown_names()
-        try:
-            return cls(**(_from_files() | given))
-        except ValidationError as error:
-            raise SettingsError("; ".join(_told(details) for details in error.errors(include_input=False))) from None
+        return _made(cls, _from_files() | given)
+
+    @classmethod
+    def given(cls, **values: Any) -> Settings:  # noqa: ANN401 - any field
+        """Make settings of these values and the defaults alone: no environment, no `.env`. Raises SettingsError."""
+        for name in values.keys() - cls.model_fields:
+            raise _unknown(f"{PREFIX}{name.upper()}", setting_names())
+        return _made(_Given, {"_env_file": None} | values)
 
     def seal(self) -> sealing.Seal:
         """Return what seals personal data: nothing is sealed without DATA_KEY."""
@@ -219,8 +292,30 @@ class Settings(BaseSettings):
         return Credentials(*(getattr(self, f"{region}_{name}") for name in names))
 
 
+class _Given(Settings):
+    """Settings that come from nowhere else."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' own signature
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what was given."""
+        return (init_settings,)
+
+
+def _made(cls: type[Settings], values: Mapping[str, Any]) -> Settings:
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_told(details) for details in error.errors(include_input=False))) from None
+
+
 def _told(details: Any) -> str:  # noqa: ANN401 - pydantic_core's type is not public
-    message = str(details["msg"]).removeprefix("Value error, ")
+    message = str(details["msg"]).removeprefix("Value error, ").replace("Input should be", "expected")
     name = "__".join(str(part) for part in details["loc"][:2]).upper()
     if not name:
         name, _, message = message.partition(": ")
@@ -263,8 +358,12 @@ def _refuse_unknown_names() -> None:
     for name in _environment():
         if name in known or name.startswith(PREFIX + "BACKOFF__"):
             continue
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        raise SettingsError(f"{name}: unknown setting" + (f"; did you mean {near[0]}?" if near else ""))
+        raise _unknown(name, known)
+
+
+def _unknown(name: str, known: list[str]) -> SettingsError:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return SettingsError(f"{name}: unknown setting" + (f"; did you mean {near[0]}?" if near else ""))
 
 
 def _from_files() -> dict[str, Any]:

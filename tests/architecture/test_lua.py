@@ -16,7 +16,7 @@ import redis
 
 from gaugepost import InvalidJob
 from gaugepost.jobs import parse_job
-from gaugepost.keys import FAMILIES, FIXED
+from gaugepost.keys import FAMILIES, FIXED, lua_table
 from gaugepost.ledger.intake import new_job_id
 from gaugepost.ledger.scripts import load_scripts
 from gaugepost.ledger.sets import new_set_id
@@ -52,10 +52,17 @@ def test_every_script_is_its_file_behind_a_head_of_constants() -> None:
         text.removesuffix(f"{lib}\n{(LUA / name).with_suffix('.lua').read_text()}") for name, text in scripts.items()
     }
     [head] = heads
-    for line in head.splitlines():
-        assert re.fullmatch(r"local [A-Z]+ = \{[\w\s\[\]{}.,:=>'-]*(KEYS\[1\] \.\. [\w\s\[\]{}.,:=>'-]*)*\}|", line), (
-            line
-        )
+    assert head.startswith(lua_table() + "\n")
+    for line in head.removeprefix(lua_table()).splitlines():
+        assert re.fullmatch(r"local [A-Z]+ = (\{[\w\s,='-]*\}|'[\w\s>]*')|", line), line
+
+
+def test_a_key_that_keys_py_does_not_list_is_no_key() -> None:
+    for file in LUA.glob("*.lua"):
+        text = file.read_text(encoding="utf-8")
+        assert set(re.findall(r"\bK\.(\w+)", text)) <= FIXED.keys(), file.name
+        assert not re.search(r"redis\.call\('\w+', '", text), f"{file.name}: a key that keys.py does not spell"
+        assert {f"{name}:" for name in re.findall(r"\bF\.(\w+)", text)} <= FAMILIES.keys(), file.name
 
 
 def test_the_scripts_are_the_same_in_every_process_whatever_its_settings(tmp_path: Path) -> None:

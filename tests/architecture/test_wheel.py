@@ -75,6 +75,12 @@ def test_a_data_key_without_its_extra_says_how_to_install_it(python: Path) -> No
     assert "SettingsError: GAUGEPOST_DATA_KEY: needs more: pip install 'gaugepost[encryption]'" in done.stderr
 
 
+def test_what_is_for_tests_says_without_its_extra_how_to_install_it(python: Path) -> None:
+    done = run(python, "-c", "import gaugepost.testing")
+    assert done.returncode == 1
+    assert "pip install 'gaugepost[testing]'" in done.stderr
+
+
 def test_the_wheel_holds_four_packages_and_their_type_marks(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     packages = ["gaugepost", "gaugepost_simulator", "gaugepost_tasks", "gaugepost_workers"]

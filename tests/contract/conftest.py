@@ -1,27 +1,24 @@
-"""The ledger over a real Redis and over fakeredis, by a clock that the test sets."""
+"""The ledger over a real Redis and over the store of `gaugepost.testing`, by a clock that the test sets."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import fakeredis
 import pytest
 import redis
 
+from gaugepost.testing import Memory
 from support.bench import Bench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(params=["redis", "fakeredis"])
+@pytest.fixture(params=["redis", "memory"])
 def client(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
-    """Connect to an empty store: a real one, and the fake one that services test with."""
-    if request.param == "redis":
-        made = redis.Redis.from_url(request.getfixturevalue("redis_url"))
-    else:
-        made = fakeredis.FakeRedis(server=fakeredis.FakeServer())
-    with made:
+    """Connect to an empty store: a real one, and the one in memory that services test with."""
+    url = request.getfixturevalue("redis_url") if request.param == "redis" else None
+    with redis.Redis.from_url(url) if url else Memory().client as made:
         yield made
 
 

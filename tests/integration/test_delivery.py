@@ -98,20 +98,20 @@ def test_a_worker_killed_in_the_middle_loses_no_job_and_every_doubled_one_says_w
 
 
 def test_tokens_revoked_in_the_middle_cost_one_fetch_for_each_revocation_and_region(stack: Stack) -> None:
-    stack.sim.knobs(latency_ms={"all": 10})
+    stack.sim.knobs(latency_ms={"all": 30})
     for region in ("eu", "us"):
         stack.worker(region)
     stack.beat()
-    list(stack.producer.enqueue_many(record(i, region) for i in range(500) for region in ("eu", "us")))
+    list(stack.producer.enqueue_many(record(i, region) for i in range(1500) for region in ("eu", "us")))
     for revocation in (1, 2):
         for region in ("eu", "us"):
             wait_until(lambda r=region, n=revocation: stack.counts(r)["delivered"] > 150 * n)
         stack.sim.revoke()
     for region in ("eu", "us"):
-        wait_until(lambda r=region: stack.counts(r)["delivered"] == 500, within=60)
+        wait_until(lambda r=region: stack.counts(r)["delivered"] == 1500, within=60)
     state = stack.sim.state()
     assert state["tokens_issued"] == {"eu": 3, "us": 3, "au": 0}
-    assert state["by"] == {"eu.record": 500, "us.record": 500}
+    assert state["by"] == {"eu.record": 1500, "us.record": 1500}
     refused = [
         view
         for job_id in stack.producer.ledger(Region.EU).ids(JobState.DELIVERED)

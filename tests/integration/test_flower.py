@@ -1,63 +1,177 @@
-"""Flower shows jobs, not bells, and nothing that is personal: by its own API."""
+"""Flower shows jobs, not bells, and is not open to anybody: by its own API and its command."""
 
 from __future__ import annotations
 
+import base64
 import json
-import os
 import signal
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-from gaugepost import JobState, PersonalLink, Record, Region
-from support.redis_server import free_port
-from support.stack import Stack
+import pytest
+
+from gaugepost import JobState, PersonalLink, Record, Region, Response
+from support.redis_server import Watched, free_port
+from support.stack import Stack, kill
 from support.wait import wait_until
 
+LOGIN = "operator:correct-horse-7"
 
-def flower_says(port: int, path: str) -> Any:
+
+def flower_says(port: int, path: str, host: str | None = None, login: str | None = LOGIN) -> Any:
+    """Return what a page says: JSON or text, its status if that is an error, or None while nobody answers."""
+    basic = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=basic | ({"Host": host} if host else {}))
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            text = answer.read().decode()
+            return json.loads(text) if path.startswith("/api") else text
+    except urllib.error.HTTPError as error:
+        return error.code
     except OSError:
         return None
 
 
-def test_flower_lists_each_job_by_kind_and_id_with_its_true_state_and_no_personal_data(tmp_path: Path) -> None:
-    os.environ["FLOWER_UNAUTHENTICATED_API"] = "true"  # Flower's own switch: its API is closed without it
+def start_flower(stack: Stack, *options: str) -> tuple[Any, int]:
     port = free_port()
-    try:
-        with Stack(tmp_path) as stack:
-            flower = stack.run("-m", "gaugepost_workers", "flower", "--port", str(port))
-            wait_until(lambda: flower_says(port, "/api/tasks") is not None, what="flower answers")
-            worker = stack.worker()
-            stack.beat()
-            wait_until(lambda: flower_says(port, "/api/workers?refresh=1"), what="flower sees the worker")
+    flower = stack.run("-m", "gaugepost_workers", "flower", "--port", str(port), *options)
+    wait_until(lambda: flower_says(port, "/healthcheck") == "OK", within=60, what="Flower answers")
+    return flower, port
 
-            def enqueue(email: str) -> str:
-                record = {"Email": email, "Name": "Jane Roe"}
-                job = PersonalLink(region=Region.EU, configuration="multi-object", record=record)
-                return stack.producer.enqueue(job).id
 
-            delivered, parked, dead = map(
-                enqueue, ("jane@example.net", "no-campaign@example.com", "duplicate@example.com")
-            )
-            record = stack.producer.enqueue(
-                Record(region=Region.EU, configuration="contact", record={"Email": "x@example.net"})
-            )
-            record.result(timeout=20)
-            wait_until(lambda: stack.producer.state(parked) is JobState.PARKED)
-            states = {delivered: "SUCCESS", parked: "RETRY", dead: "FAILURE", record.id: "SUCCESS"}
-            wait_until(lambda: {i: task["state"] for i, task in flower_says(port, "/api/tasks").items()} == states)
-            tasks = flower_says(port, "/api/tasks")
-            assert {task["name"] for task in tasks.values()} == {"gaugepost.personal_link", "gaugepost.record"}
-            assert tasks[parked]["exception"].startswith("parked: no_campaign, again in ")
-            assert tasks[dead]["exception"] == "dead: duplicate"
-            shown = json.dumps([tasks, flower_says(port, "/api/workers?refresh=1")])
-            for personal in ("example", "Jane", "eu-secret", "eu-key"):
-                assert personal not in shown
-            worker.send_signal(signal.SIGTERM)
-            flower.send_signal(signal.SIGTERM)
-            assert worker.wait(timeout=15) == 0
-    finally:
-        del os.environ["FLOWER_UNAUTHENTICATED_API"]
+def test_flower_lists_each_job_by_kind_and_id_with_its_true_state_and_no_personal_data(tmp_path: Path) -> None:
+    with Stack(tmp_path, flower_basic_auth=LOGIN) as stack:
+        flower, port = start_flower(stack)
+        worker = stack.worker()
+        stack.beat()
+        wait_until(lambda: flower_says(port, "/api/workers?refresh=1"), what="flower sees the worker")
+
+        def enqueue(email: str) -> str:
+            record = {"Email": email, "Name": "Jane Roe"}
+            job = PersonalLink(region=Region.EU, configuration="multi-object", record=record)
+            return stack.producer.enqueue(job).id
+
+        delivered, parked, dead = map(enqueue, ("jane@example.net", "no-campaign@example.com", "duplicate@example.com"))
+        record = stack.producer.enqueue(
+            Record(region=Region.EU, configuration="contact", record={"Email": "x@example.net"})
+        )
+        record.result(timeout=20)
+        wait_until(lambda: stack.producer.state(parked) is JobState.PARKED)
+        states = {delivered: "SUCCESS", parked: "RETRY", dead: "FAILURE", record.id: "SUCCESS"}
+        wait_until(lambda: {i: task["state"] for i, task in flower_says(port, "/api/tasks").items()} == states)
+        tasks = flower_says(port, "/api/tasks")
+        assert {task["name"] for task in tasks.values()} == {"gaugepost.personal_link", "gaugepost.record"}
+        assert tasks[parked]["exception"].startswith("parked: no_campaign until 20")
+        assert tasks[dead]["exception"] == "dead: duplicate"
+        shown = json.dumps([tasks, flower_says(port, "/api/workers?refresh=1")])
+        for personal in ("example", "Jane", "eu-secret", "eu-key"):
+            assert personal not in shown
+        worker.send_signal(signal.SIGTERM)
+        flower.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=15) == 0
+
+
+def test_with_sentinels_too_flower_shows_workers_and_queues_and_no_password(tmp_path: Path) -> None:
+    (tmp_path / "stack").mkdir()
+    with (
+        Watched(tmp_path) as watched,
+        Stack(tmp_path / "stack", redis=watched.master, redis_url=watched.url, flower_basic_auth=LOGIN) as stack,
+    ):
+        stack.worker()
+        _, port = start_flower(stack)
+
+        def stats() -> Any:
+            workers = flower_says(port, "/api/workers?refresh=1") or {}
+            return [worker["stats"] for worker in workers.values() if "stats" in worker]
+
+        [told] = wait_until(stats, within=60, what="the worker tells its statistics")
+        assert told["broker"].keys() == {"transport", "hostname", "port", "virtual_host"}
+        lengths = flower_says(port, "/api/queues/length")["active_queues"]
+        assert {row["name"]: row["messages"] for row in lengths} == {"eu": 0, "eu.urgent": 0, "eu.ticks": 0}
+        broker = flower_says(port, "/broker")
+        assert "sentinel://:**@" in broker
+        assert watched.password not in broker + json.dumps(told) + stack.logs()
+        assert "Traceback" not in stack.logs()
+
+
+def test_beyond_this_machine_it_does_not_start_without_a_login(tmp_path: Path) -> None:
+    with Stack(tmp_path) as stack:
+        for address in ("0.0.0.0", "::", "", "192.0.2.1", "a.host.invalid"):
+            done = stack.cli("flower", "--address", address, "--port", str(free_port()))
+            assert done.returncode == 2
+            assert "GAUGEPOST_FLOWER_BASIC_AUTH" in done.stderr
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "localhost"])
+def test_without_a_login_only_this_machines_own_browser_sees_it(tmp_path: Path, address: str) -> None:
+    (tmp_path / "flowerconfig.py").write_text("raise SystemExit('a file of the current folder is executed')\n")
+    with pytest.MonkeyPatch.context() as theirs, Stack(tmp_path) as stack:
+        for name, value in {"UNAUTHENTICATED_API": "true", "ADDRESS": "0.0.0.0", "READ_ONLY": "false"}.items():
+            theirs.setenv(f"FLOWER_{name}", value)
+        _, port = start_flower(stack, "--address", address)
+        assert "Workers" in flower_says(port, "/", login=None)
+        for path in ("/", "/tasks", "/metrics", "/no-such-page"):
+            assert flower_says(port, path, host="rebound.example", login=None) == 403
+        assert flower_says(port, "/api/tasks", login=None) == 401, "Flower's API is closed without a login"
+
+
+def test_its_options_can_be_given_in_a_file_but_not_those_that_open_it(tmp_path: Path) -> None:
+    conf = tmp_path / "mine.py"
+    conf.write_text(
+        "from gaugepost_workers.dashboard.flowerconfig import *\n"
+        "tasks_columns = 'uuid'\nread_only = False\nbasic_auth = ['a:b']\ndebug = True\n"
+    )
+    with Stack(tmp_path, flower_basic_auth=LOGIN) as stack:
+        stack.worker()
+        _, port = start_flower(stack, "--conf", str(conf))
+        assert flower_says(port, "/", login="a:b") == 401
+        assert "<th data-column" in flower_says(port, "/tasks")
+        assert "Exception" not in flower_says(port, "/tasks")
+        [name] = wait_until(lambda: flower_says(port, "/api/workers?status=1"), what="flower sees the worker")
+        assert "Grow" not in flower_says(port, f"/worker/{name}")
+        assert stack.cli("flower", "--conf", "no-such-file.py").returncode == 2
+
+
+def test_what_a_lost_worker_held_is_shown_as_what_became_of_it(tmp_path: Path) -> None:
+    with Stack(tmp_path, flower_basic_auth=LOGIN, connect_timeout=1, read_timeout=2, lease=4) as stack:
+        _, port = start_flower(stack)
+        lost = stack.worker()
+        stack.beat()
+        wait_until(lambda: flower_says(port, "/api/workers?status=1"), within=60, what="flower sees the worker")
+        stack.sim.knobs(latency_ms={"response": 1500})
+        job = stack.producer.enqueue(Response(region=Region.EU, fields={"Email": "lee@example.net"}))
+        with stack.redis.client() as client:
+            wait_until(lambda: client.hget(f"gp:{{eu}}:job:{job.id}", "marked"))
+        kill(lost)
+        assert state_of(port, job.id) == ("STARTED", None)
+        stack.worker()
+        wait_until(
+            lambda: state_of(port, job.id)[0] == "FAILURE", within=60, what="the lease ends, and Flower hears it"
+        )
+        assert str(state_of(port, job.id)[1]).startswith("unknown: ")
+        assert job.state() is JobState.UNKNOWN
+
+
+def state_of(port: int, job: str) -> tuple[str, str | None]:
+    task = flower_says(port, "/api/tasks").get(job, {})
+    return task.get("state", ""), task.get("exception")
+
+
+@pytest.mark.parametrize("events", ["on", "off"])
+def test_events_of_jobs_can_be_turned_off(tmp_path: Path, events: str) -> None:
+    with Stack(tmp_path, events=events) as stack, stack.redis.client() as client, client.pubsub() as heard:
+        heard.psubscribe("*celeryev*")
+        worker = stack.worker()
+        job = stack.producer.enqueue(
+            Record(region=Region.EU, configuration="contact", record={"Email": "x@example.net"})
+        )
+        job.result(timeout=30)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=30) == 0
+        channels = {
+            str(message["channel"]) for message in iter(heard.get_message, None) if message["type"] == "pmessage"
+        }
+        assert any("worker.offline" in channel for channel in channels), "all was heard to the end"
+        assert any("task.multi" in channel for channel in channels) == (events == "on")

@@ -83,7 +83,7 @@ def test_a_worker_that_slept_through_its_leases_does_not_send_what_others_have_d
         list(stack.producer.enqueue_many(changes(20, 3)))
         wait_until(lambda: stack.sim.state()["effects"] >= 4)
         sleeper.send_signal(signal.SIGSTOP)
-        assert stack.counts()["sending"] > 4, "it holds nothing that it has not begun: nothing is proved"
+        assert stack.counts()["sending"] > 2, "it holds nothing that it has not begun: nothing is proved"
         other = stack.worker()
         wait_until(lambda: stack.counts()["delivered"] == 60, within=60)
         kill(other)

@@ -97,7 +97,7 @@ def test_jobs_in_flight_survive_a_rotation_and_a_worker_that_was_forgotten(tmp_p
         with Producer(Settings.load(redis_url=stack.redis.url, data_key=old)) as before:
             first = [before.enqueue(eu()).id for _ in range(5)]
         second = [stack.producer.enqueue(eu()).id for _ in range(5)]
-        stack._more["GAUGEPOST_DATA_KEY"] = old
+        stack.variables["GAUGEPOST_DATA_KEY"] = old
         forgotten = stack.worker()
         stack.beat()
         wait_until(lambda: stack.counts()["delivered"] == 5, within=30)
@@ -105,7 +105,7 @@ def test_jobs_in_flight_survive_a_rotation_and_a_worker_that_was_forgotten(tmp_p
         assert {stack.producer.state(job_id) for job_id in first} == {JobState.DELIVERED}
         assert "is sealed under a key that is not in GAUGEPOST_DATA_KEY here" in stack.logs()
         kill(forgotten)
-        stack._more["GAUGEPOST_DATA_KEY"] = f"{new},{old}"
+        stack.variables["GAUGEPOST_DATA_KEY"] = f"{new},{old}"
         stack.worker()
         wait_until(lambda: stack.counts()["delivered"] == 10, within=60)
         assert stack.keys() == dict.fromkeys([*first, *second], 1)

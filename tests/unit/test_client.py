@@ -1,4 +1,4 @@
-"""`Producer` and `AsyncProducer`, as services use them, over a real Redis."""
+"""`Producer` and `AsyncProducer`, as services use them, over a real Redis; and those of `gaugepost.testing`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ from gaugepost import (
 )
 from gaugepost.client import BATCH
 from gaugepost.ledger import Settlement
+from gaugepost.testing import AsyncMemoryProducer, MemoryProducer
+from gaugepost.testing.steering import Steering
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered
 from gaugepost.verdict import Verdict
 from support.making import case, link, record, upload
@@ -90,18 +92,28 @@ def settings(redis_url: str) -> Settings:
 
 
 @pytest.fixture
-def blocking(settings: Settings) -> Iterator[Producer]:
-    with Producer(settings) as producer:
+def blocking(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Producer]:
+    """Open the blocking producer: where a test is about one in memory, that one, or the one beside it."""
+    way = request.getfixturevalue("way") if "producer" in request.fixturenames else ""
+    with MemoryProducer() if "memory" in way else Producer(settings) as producer:
         yield producer
 
 
-@pytest.fixture(params=["blocking", "asyncio"])
-def producer(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Any]:
-    if request.param == "blocking":
-        yield request.getfixturevalue("blocking")
+@pytest.fixture(params=["blocking", "asyncio", "blocking in memory", "asyncio in memory"])
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def producer(way: str, blocking: Producer) -> Iterator[Any]:
+    if "asyncio" not in way:
+        yield blocking
         return
     with asyncio.Runner() as runner:
-        wrapped = Asynchronous(AsyncProducer(settings), runner.get_loop())
+        made = (
+            AsyncMemoryProducer(beside=blocking) if isinstance(blocking, Steering) else AsyncProducer(blocking.settings)
+        )
+        wrapped = Asynchronous(made, runner.get_loop())
         yield wrapped
         wrapped.run(wrapped.producer.close())
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import re
 
 import pytest
+import redis
 
 from gaugepost.keys import FAMILIES, FIXED, Keys, idempotency_digest, lua_table
-from gaugepost.ledger.scripts import load_scripts
 from gaugepost.regions import Region
 
 
@@ -37,18 +37,11 @@ def test_an_idempotency_key_is_not_readable_in_a_keys_name() -> None:
     assert len(idempotency_digest("ü" * 200)) == 40
 
 
-def test_the_scripts_know_every_key_by_its_name() -> None:
-    table = lua_table()
-    for name in (*FIXED, *FAMILIES):
-        assert f"{name.rstrip(':')} = KEYS[1] .. '{name}'" in table
-
-
-@pytest.mark.parametrize("name", sorted(load_scripts()))
-def test_a_script_uses_no_key_that_is_not_listed(name: str) -> None:
-    text = load_scripts()[name]
-    used = set(re.findall(r"\bK\.(\w+)", text))
-    assert used <= {key.rstrip(":") for key in (*FIXED, *FAMILIES)}
-    assert not re.search(r"redis\.call\('\w+', '", text), "a key that keys.py does not spell"
+def test_the_scripts_put_keys_together_as_we_do(redis_url: str) -> None:
+    eu = Keys(Region.EU)
+    with redis.Redis.from_url(redis_url) as client:
+        told = client.eval(f"{lua_table()} return {{K.turns, F.job .. 'x', F.job .. 'y'}}", 1, eu.prefix)
+    assert [key.decode() for key in told] == [eu["turns"], eu.of("job:", "x"), eu.of("job:", "y")]
 
 
 def test_every_key_says_what_it_is() -> None:

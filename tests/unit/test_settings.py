@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gaugepost import pulse
 from gaugepost.errors import SettingsError
 from gaugepost.regions import Region
 from gaugepost.settings import Settings, exposed_dotenv, setting_names
@@ -101,7 +102,8 @@ def test_every_secret_and_nothing_else_may_come_from_a_file() -> None:
     credentials = {
         f"{region}_{name}" for region in ("EU", "US", "AU") for name in ("CLIENT_ID", "CLIENT_SECRET", "API_KEY")
     }
-    assert with_file == {f"GAUGEPOST_{name}_FILE" for name in {*credentials, "REDIS_URL", "DATA_KEY"}}
+    others = {"REDIS_URL", "DATA_KEY", "FLOWER_BASIC_AUTH", "FLOWER_OIDC_CLIENT_SECRET"}
+    assert with_file == {f"GAUGEPOST_{name}_FILE" for name in credentials | others}
 
 
 @pytest.mark.parametrize(
@@ -281,3 +283,35 @@ def test_a_dotenv_of_another_user_does_not_say_where_credentials_go(bare_environ
     os.chown(bare_environment / ".env", 65_534, 65_534)
     with pytest.raises(SettingsError, match=r"^\.env: belongs to another user"):
         Settings.load()
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http"])
+def test_a_port_of_metrics_is_a_port_and_there_is_none_by_default(env: pytest.MonkeyPatch, port: str) -> None:
+    assert (Settings.load().metrics_port, Settings.load().metrics_address) == (None, "127.0.0.1")
+    env.setenv("GAUGEPOST_METRICS_PORT", "9464")
+    assert Settings.load().metrics_port == 9464
+    env.setenv("GAUGEPOST_METRICS_PORT", port)
+    with pytest.raises(SettingsError, match="GAUGEPOST_METRICS_PORT: "):
+        Settings.load()
+
+
+def test_logs_have_a_level_and_a_format(env: pytest.MonkeyPatch) -> None:
+    assert (Settings.load().log_level, Settings.load().log_format) == ("info", "auto")
+    env.setenv("GAUGEPOST_LOG_LEVEL", "warning")
+    env.setenv("GAUGEPOST_LOG_FORMAT", "json")
+    assert (Settings.load().log_level, Settings.load().log_format) == ("warning", "json")
+
+
+@pytest.mark.parametrize(("name", "value"), [("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml")])
+def test_another_level_or_format_is_refused_with_those_there_are(
+    env: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    env.setenv(f"GAUGEPOST_{name}", value)
+    with pytest.raises(SettingsError, match=f"GAUGEPOST_{name}: expected '"):
+        Settings.load()
+
+
+def test_pulses_lie_where_run_dir_says(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert pulse.folder(Settings.load()).name == f"gaugepost-{os.geteuid()}"
+    env.setenv("GAUGEPOST_RUN_DIR", str(tmp_path / "run"))
+    assert pulse.folder(Settings.load()) == tmp_path / "run"

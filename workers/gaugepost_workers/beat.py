@@ -23,9 +23,11 @@ from gaugepost.keys import Keys
 from gaugepost.ledger.scripts import Call, Runner
 from gaugepost.settings import Settings
 from gaugepost_workers.app import TICKS
+from gaugepost_workers.pulsing import open_pulse
 
 if TYPE_CHECKING:
     from gaugepost.regions import Region
+    from gaugepost_workers.metrics import BeatMetrics
 
 log = structlog.get_logger("gaugepost.beat")
 
@@ -45,6 +47,8 @@ class TickScheduler(Scheduler):
     def __init__(self, app: Celery, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - celery's own
         settings = Settings.load()
         self._regions = {str(region): _Region(settings, region) for region in settings.regions}
+        self._pulse = open_pulse(settings, "beat")
+        self._metrics = _metrics(settings)
         super().__init__(app, *args, **kwargs)
 
     def setup_schedule(self) -> None:
@@ -65,15 +69,35 @@ class TickScheduler(Scheduler):
         """Push one tick. A region whose Redis is away misses it; the next one is never far."""
         if advance:
             entry = self.reserve(entry)
+        if self._pulse is not None:
+            self._pulse.beat()
         try:
             self._regions[entry.args[0]].push(entry.task)
         except StoreError as error:
             log.warning("tick not sent", tick=entry.name, error=str(error))
+            self._count(entry, sent=False)
+        else:
+            self._count(entry, sent=True)
+
+    def _count(self, entry: Any, *, sent: bool) -> None:  # noqa: ANN401 - as above
+        if self._metrics is not None:
+            self._metrics.ticked(entry.args[0], entry.task, sent=sent)
 
     @property
     def producer(self) -> Any:  # noqa: ANN401 - celery's own
         """Celery would connect here to publish; ticks go another way."""
         return None
+
+
+def _metrics(settings: Settings) -> BeatMetrics | None:
+    """Show metrics if that is wanted."""
+    if settings.metrics_port is None:
+        return None
+    from gaugepost_workers.metrics import BeatMetrics, serve  # noqa: PLC0415 - only where they are wanted
+
+    metrics = BeatMetrics(map(str, settings.regions))
+    serve(metrics.registry, settings.metrics_address, settings.metrics_port)
+    return metrics
 
 
 class _Region:

@@ -12,7 +12,7 @@ from gaugepost.connection import connect
 from gaugepost.ledger import Ledger
 from gaugepost.ledger.scripts import our_errors
 from gaugepost.mappings import Mappings
-from gaugepost.settings import exposed_dotenv
+from gaugepost.settings import PREFIX, exposed_dotenv
 from gaugepost.states import JobState
 from gaugepost_tasks.http import HttpClient
 from gaugepost_tasks.messages import Endpoints
@@ -68,7 +68,11 @@ def checks(settings: Settings) -> Iterator[Check]:
             named = sum(known.region is region for known in mappings)
             yield Check(region, "mappings", ok=True, detail=f"{named} named in {settings.mappings}")
         api_key = settings.credentials(region).api_key
-        told = "set; the API has no call that would prove it without sending" if api_key else "not set"
+        told = (
+            "set; the API has no call that would prove it without sending"
+            if api_key
+            else f"{PREFIX}{region.upper()}_API_KEY not set: responses and files wait for it"
+        )
         yield Check(region, "api_key", api_key is not None, told)
 
 
@@ -100,7 +104,9 @@ def _data_key(settings: Settings, region: Region) -> Check:
 def _token(settings: Settings, region: Region, http: HttpClient) -> Check:
     credentials = settings.credentials(region)
     if credentials.client_id is None or credentials.client_secret is None:
-        return Check(region, "token", ok=False, detail="client id or secret is not set")
+        names = [name for name in ("client_id", "client_secret") if getattr(credentials, name) is None]
+        told = " and ".join(f"{PREFIX}{region}_{name}".upper() for name in names)
+        return Check(region, "token", ok=False, detail=f"{told} not set: records, links and status changes wait for it")
     endpoints = Endpoints.of(region, auth_url=settings.auth_url)
     client_id, client_secret = (
         secret.get_secret_value() for secret in (credentials.client_id, credentials.client_secret)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path  # noqa: TC003 - typer reads it at run time
 from typing import Annotated
 
 import typer
 
 from gaugepost import embedded
-from gaugepost.connection import redis_url
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.settings import Settings
 from gaugepost_workers.logs import set_up_logs
@@ -36,11 +36,11 @@ def worker(
     """
     from gaugepost_workers.worker import Worker, run_processes  # noqa: PLC0415 - celery takes a while to import
 
-    set_up_logs()
     settings = _settings()
+    set_up_logs(settings)
     if processes > 1:
         arguments = ["worker", "--region", region, "--concurrency", str(concurrency)]
-        raise typer.Exit(run_processes(arguments, processes))
+        raise typer.Exit(run_processes(arguments, processes, settings.metrics_port))
     raise typer.Exit(Worker(settings, region, concurrency).run())
 
 
@@ -51,24 +51,40 @@ def beat() -> None:
     """
     from gaugepost_workers.beat import run_beat  # noqa: PLC0415
 
-    set_up_logs()
+    set_up_logs(Settings.load())
     run_beat()
 
 
 def flower(
     port: Annotated[int, typer.Option(min=1, max=65535, help="port of its pages")] = 5555,
+    address: Annotated[
+        str, typer.Option(help="where it listens; beyond this machine only behind a login")
+    ] = "127.0.0.1",
     region: Annotated[Region | None, typer.Option(help="whose Redis to watch, if each region has its own")] = None,
+    conf: Annotated[Path | None, typer.Option(help="options of Flower itself, see ops/flowerconfig.py")] = None,
 ) -> None:
-    """Show workers and jobs in Flower, on this machine's loopback.
+    """Show workers and jobs in Flower, to be looked at only.
 
-    Example: `gaugepost flower --port 5555`
+    Example: `gaugepost flower --address 0.0.0.0 --port 5555`
     """
-    from gaugepost_workers.app import make_app  # noqa: PLC0415
+    from gaugepost_workers.dashboard import serve  # noqa: PLC0415 - flower takes a while to import
 
     settings = _settings()
-    watched = region or settings.regions[0]
-    app = make_app(watched, redis_url(settings, watched))
-    app.start(["flower", "--address=127.0.0.1", f"--port={port}", "--logging=warning"])
+    serve(settings, region or settings.regions[0], address, port, conf)
+
+
+def exporter(
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="default: METRICS_PORT, or 9464")] = None,
+) -> None:
+    """Show the state of every region's ledger to Prometheus. One is enough.
+
+    Example: `gaugepost exporter --port 9464`
+    """
+    from gaugepost_workers.exporter import run  # noqa: PLC0415
+
+    settings = _settings()
+    set_up_logs(settings)
+    raise typer.Exit(run(settings, port))
 
 
 def up(
@@ -81,16 +97,24 @@ def up(
     """
     from gaugepost_workers.worker import Supervisor  # noqa: PLC0415
 
-    set_up_logs()
     settings = _settings()
-    raise typer.Exit(Supervisor(parts(settings, concurrency, port)).run())
+    set_up_logs(settings)
+    raise typer.Exit(Supervisor(parts(settings, concurrency, port), settings.metrics_port).run())
 
 
 def parts(settings: Settings, concurrency: int, port: int) -> list[list[str]]:
-    """Return the command of each part: a worker a region, beat, Flower."""
+    """Return the command of each part: a worker a region, beat, Flower; with METRICS_PORT the exporter too."""
     start = [sys.executable, "-m", "gaugepost_workers"]
     workers = [[*start, "worker", "--region", region, "--concurrency", str(concurrency)] for region in settings.regions]
-    return [*workers, [*start, "beat"], [*start, "flower", "--port", str(port)]]
+    exporter = [] if settings.metrics_port is None else [[*start, "exporter"]]
+    return [*workers, [*start, "beat"], *exporter, *([*start, *flower] for flower in _flowers(settings, port))]
+
+
+def _flowers(settings: Settings, port: int) -> list[list[str]]:
+    """Return Flower's command; one a region, on ports in a row, where each has its own Redis."""
+    url = settings.redis_url.get_secret_value() if settings.redis_url else ""
+    watched = settings.regions if "{region}" in url else settings.regions[:1]
+    return [["flower", "--region", region, "--port", str(port + i)] for i, region in enumerate(watched)]
 
 
 def check(
@@ -113,7 +137,10 @@ def check(
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="leave it running, and say where Flower is")] = False,  # noqa: FBT002
 ) -> None:
-    """Show it all on this machine alone: one job of every kind and every failure class, and what became of each."""
+    """Show it all on this machine alone: one job of every kind and every failure class, and what became of each.
+
+    Example: `gaugepost demo --keep`
+    """
     from gaugepost_workers.demo import run_demo  # noqa: PLC0415
 
     raise typer.Exit(run_demo(keep=keep))

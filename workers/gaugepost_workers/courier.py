@@ -210,6 +210,7 @@ class Courier:
                 job=claimed.id,
                 kind=claimed.job.kind,
                 region=str(self._region),
+                configuration=claimed.job.mapping,
                 n=attempt.n,
                 status=attempt.status,
                 verdict=str(attempt.verdict),

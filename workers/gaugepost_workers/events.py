@@ -6,11 +6,12 @@ No personal data in any of it: arguments are empty, and reasons are words of the
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from gaugepost.durations import spell
 from gaugepost.transitions import Dead, Delivered, Held, Parked, Requeued, Resend, Unknown
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("gaugepost.events")
 
 _BUFFER = 500
+_LARGE = 10
 
 
 class TaskEvents:
@@ -34,14 +36,15 @@ class TaskEvents:
         self._dispatcher: Any = None
 
     def claimed(self, jobs: Sequence[Claimed]) -> None:
-        """Tell that jobs were received and begun."""
-        self._tell([event for claimed in jobs for event in _begun(claimed)])
+        """Tell that jobs were received and begun; of a large parcel together with what becomes of the first of it."""
+        self._tell([event for claimed in jobs for event in _begun(claimed)], at_once=len(jobs) < _LARGE)
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
         """Tell what became of jobs."""
-        self._tell([ended(settlement) for settlement in settlements])
+        now = time.time()
+        self._tell([ended(settlement, now) for settlement in settlements])
 
-    def _tell(self, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    def _tell(self, events: Sequence[tuple[str, dict[str, Any]]], *, at_once: bool = True) -> None:
         """Send events; they are a view for people, so trouble with them never touches a job."""
         if not events:
             return
@@ -49,7 +52,8 @@ class TaskEvents:
             dispatcher = self._dispatcher or self._connect()
             for name, fields in events:
                 dispatcher.send(name, **fields)
-            dispatcher.flush()
+            if at_once:
+                dispatcher.flush()
         except Exception as error:  # noqa: BLE001 - any of kombu's and redis'
             log.warning("events not sent", error=type(error).__name__)
             self._dispatcher = None
@@ -73,8 +77,8 @@ def _begun(claimed: Claimed) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def ended(settlement: Settlement) -> tuple[str, dict[str, Any]]:
-    """Return the event that tells what became of one job."""
+def ended(settlement: Settlement, now: float) -> tuple[str, dict[str, Any]]:
+    """Return the event that tells what became of one job; `now` is Unix time in seconds."""
     uuid = settlement.claimed.id
     attempts = settlement.attempts
     why = f" ({attempts[-1].verdict})" if attempts else ""
@@ -83,7 +87,8 @@ def ended(settlement: Settlement) -> tuple[str, dict[str, Any]]:
             runtime = sum(attempt.ms for attempt in attempts) / 1000
             return "task-succeeded", {"uuid": uuid, "result": "delivered", "runtime": runtime}
         case Parked(delay_ms, reason):
-            return _retried(uuid, f"parked: {reason}, again in {spell(max(1, round(delay_ms / 1000)))}")
+            until = datetime.fromtimestamp(now + delay_ms / 1000, UTC)
+            return _retried(uuid, f"parked: {reason} until {until:%Y-%m-%d %H:%M:%S} UTC")
         case Held(_, reason):
             return _retried(uuid, f"parked: {reason}, until its hold is lifted")
         case Requeued() | Resend():

@@ -155,15 +155,15 @@ class Executor:
             time.sleep(_PAUSE_S)  # the same token again: what a lost answer claimed is given again
             return bool(self._in_hand or self._unsettled)
         self._claim_token = uuid.uuid4().hex
-        self._witness.claimed(parcel.jobs)
         for claimed in parcel.jobs:
             self._in_hand[claimed.id] = _InHand(claimed, self._claimed_at)
             if self._slow_start.admit(claimed):
                 self._begin(claimed)
+        self._witness.claimed(parcel.jobs)
         return parcel.left > 0
 
     def _room(self) -> int:
-        """Take what can be begun in a moment, in parcels rather than one by one; newer jobs wait behind what waits here.
+        """Take what can be begun in a moment, in parcels and not one by one; newer jobs wait behind what waits here.
 
         And never more than can be begun within a third of a lease.
         """

@@ -9,6 +9,7 @@ left with what only looks. What is thrown away is told by its queue and the sort
 from __future__ import annotations
 
 import base64
+import functools
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import structlog
@@ -27,6 +28,9 @@ QUESTIONS = frozenset(
     }
 )
 """The remote-control commands that a worker answers. Celery has some 25 more, `shutdown` among them."""
+
+_PLACE = ("transport", "hostname", "port", "virtual_host")
+"""What `stats` tells of the broker."""
 
 # What JSON raises, and what kombu makes of some of it.
 _UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
@@ -131,6 +135,15 @@ class GuardedChannel:
 
 
 def answer_questions_only() -> None:
-    """Take from this process' remote control all that does more than look."""
+    """Take from this process' remote control all that does more than look, or shows how to get into Redis."""
     for command in set(Panel.data) - QUESTIONS:
         del Panel.data[command]
+    theirs = Panel.data["stats"]
+
+    # Celery tells all transport options: the sentinels' password among them, and what has no JSON, so that it failed.
+    @functools.wraps(theirs)
+    def stats(state: Any, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - Celery's signature
+        told: dict[str, Any] = theirs(state, **more)
+        return told | {"broker": {name: told["broker"][name] for name in _PLACE}}
+
+    Panel.data["stats"] = stats

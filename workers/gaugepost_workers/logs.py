@@ -1,18 +1,31 @@
 """Logs: one line an event on stderr, for people on a terminal, JSON elsewhere. Ids and verdicts, never data.
 
 What is told may come from Redis or from a library's exception, so passwords in URLs and whatever a terminal would
-obey are taken out once more here, whoever logs.
+obey are taken out once more here, whoever logs: celery's and other libraries' own lines come this way too.
+
+A worker writes a line for each attempt, so this is on the way of every job: a line of plain letters, as nearly all are,
+is written by one encoder and looked through for two things, and only the others are taken apart.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import re
 import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
+if TYPE_CHECKING:
+    from gaugepost.settings import Settings
+
+_STDERR = 2  # not sys.stderr: celery puts something else there
 _PASSWORD = re.compile(r"(://[^/@\s:]*:)[^@\s]*@")
+_encode = json.JSONEncoder(separators=(", ", ": "), default=repr).encode
 
 
 def scrub(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -28,21 +41,84 @@ def _clean(text: str, name: str) -> str:
     return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines)
 
 
-def set_up_logs(level: int = logging.INFO) -> None:
-    """Set up structlog for this process."""
-    terminal = sys.stderr.isatty()
-    renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer(colors=True) if terminal else structlog.processors.JSONRenderer()
-    )
+class _Clock:
+    """Writes the time as `2026-11-22T01:02:03.004567Z`; all but the fraction is made once a second."""
+
+    def __init__(self) -> None:
+        self._second = (0, "")
+
+    def __call__(self) -> str:
+        micros = time.time_ns() // 1000
+        second, micros = divmod(micros, 1_000_000)
+        known, text = self._second
+        if known != second:
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = (second, text)  # one assignment: any number of threads are here
+        return f"{text}.{micros:06d}Z"
+
+
+_now = _Clock()
+
+
+def json_line(logger: object, method: str, event: structlog.typing.EventDict) -> str:
+    """Write an event as a line of JSON."""
+    event["level"] = method
+    event["timestamp"] = _now()
+    if event.get("exc_info"):
+        event = structlog.processors.format_exc_info(logger, method, event)
+    line = _encode(event)
+    # Whatever is not a plain letter stands as an escape in it.
+    if "\\" in line or "://" in line:
+        line = _encode(scrub(logger, method, event))
+    return line
+
+
+class _Stderr:
+    """Writes lines where stderr is, each in one piece. Never raises: a full disk is not a failed delivery."""
+
+    def __init__(self, *_: object) -> None:
+        """Take no name."""
+
+    def _write(self, line: str) -> None:
+        with suppress(OSError):
+            os.write(_STDERR, line.encode(errors="replace") + b"\n")
+
+    debug = info = warning = error = critical = exception = msg = log = _write
+
+
+class _Foreign(logging.Handler):
+    """Takes what libraries log by Python's own logging."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on."""
+        log: Any = structlog.get_logger()
+        log.log(max(record.levelno, logging.DEBUG), record.getMessage(), logger=record.name, exc_info=record.exc_info)
+
+
+def set_up_logs(settings: Settings) -> None:
+    """Set up the logs of this process, as LOG_LEVEL and LOG_FORMAT say."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    for_people = sys.stderr.isatty() if settings.log_format == "auto" else settings.log_format == "text"
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            scrub,
-            renderer,
-        ],
+        processors=_for_people() if for_people else [json_line],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_Stderr,
         cache_logger_on_first_use=True,
     )
+    root = logging.getLogger()
+    root.handlers = [_Foreign()]
+    root.setLevel(max(level, logging.WARNING))
+
+
+def _for_people() -> list[structlog.typing.Processor]:
+    return [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+        structlog.processors.format_exc_info,
+        scrub,
+        structlog.dev.ConsoleRenderer(colors=_in_colours()),
+    ]
+
+
+def _in_colours() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")

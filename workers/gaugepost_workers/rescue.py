@@ -21,6 +21,8 @@ from gaugepost_tasks.policy import decide
 from gaugepost_workers.courier import facts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from gaugepost.ledger import Ledger, Lost
 
 log = structlog.get_logger("gaugepost.rescue")
@@ -48,16 +50,23 @@ def judge_lost(lost: Lost, schedules: dict[Verdict, tuple[float, ...]]) -> Settl
     return Settlement(claimed, decision, (attempt,))
 
 
-def rescue(ledger: Ledger, schedules: dict[Verdict, tuple[float, ...]]) -> int:
+def rescue(
+    ledger: Ledger,
+    schedules: dict[Verdict, tuple[float, ...]],
+    tell: Callable[[Sequence[Settlement]], None] | None = None,
+) -> int:
     """Take back jobs whose lease has ended, in short scripts, up to a bounded number; return how many.
 
-    A step that takes nothing ends it: another rescuer is at the same jobs.
+    A step that takes nothing ends it: another rescuer is at the same jobs. `tell` is told what was taken.
     """
     rescued = 0
     for _ in range(_STEPS):
         settlements = [judge_lost(lost, schedules) for lost in ledger.ended_leases()]
-        taken = sum(ledger.settle(settlements, rescue=True)) if settlements else 0
+        done = ledger.settle(settlements, rescue=True) if settlements else []
+        taken = sum(done)
         rescued += taken
+        if tell is not None and taken:
+            tell([settlement for settlement, ours in zip(settlements, done, strict=True) if ours])
         if not taken:
             break
     if rescued:

@@ -9,6 +9,7 @@ longer needs this (`tests/integration/test_transport.py`).
 from __future__ import annotations
 
 from contextlib import suppress
+from queue import Empty
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -24,6 +25,7 @@ from redis.retry import Retry
 
 from gaugepost.connection import SENTINEL_OPTIONS, sentinel_url
 from gaugepost_workers.guard import GuardedChannel, GuardedTransport
+from gaugepost_workers.signs import SIGNS
 
 
 class _NothingUnacknowledged(QoS):
@@ -47,6 +49,16 @@ class _Mended:
         if self.connection is None or self.connection.client is None:
             raise redis.exceptions.ConnectionError("channel of a closed transport")
         return super()._connparams(asynchronous)  # type: ignore[misc] # a mixin
+
+    def _brpop_read(self, **options: Any) -> Any:  # noqa: ANN401 - kombu's signature
+        """Read a bell, or that there is none: the sign that this process still listens."""
+        try:
+            found = super()._brpop_read(**options)  # type: ignore[misc] # a mixin
+        except Empty:
+            SIGNS.read()
+            raise
+        SIGNS.read()
+        return found
 
     # Redis out of memory refuses what kombu does when it declares a queue, and workers are what makes room again.
 

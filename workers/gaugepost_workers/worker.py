@@ -20,8 +20,9 @@ import structlog
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from gaugepost.connection import connect, redis_url
-from gaugepost.errors import StoreError
+from gaugepost.errors import LedgerClosed, StoreError
 from gaugepost.ledger import Ledger
+from gaugepost.settings import PREFIX
 from gaugepost_tasks.handlers import check_handlers
 from gaugepost_tasks.http import HttpClient
 from gaugepost_workers.app import OPEN_SLOT, PROMOTE, RESCUE, SWEEP, make_app
@@ -29,13 +30,20 @@ from gaugepost_workers.courier import Courier
 from gaugepost_workers.events import TaskEvents
 from gaugepost_workers.executor import URGENT_THREADS, Executor
 from gaugepost_workers.guard import answer_questions_only
+from gaugepost_workers.pulsing import open_pulse, pulse_with
 from gaugepost_workers.rescue import rescue
+from gaugepost_workers.signs import SIGNS, WatchedWheel
+from gaugepost_workers.traces import open_traces
+from gaugepost_workers.witnesses import Witnesses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from gaugepost.ledger import Settlement
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
+    from gaugepost_workers.executor import Witness
+    from gaugepost_workers.metrics import WorkerMetrics
 
 log = structlog.get_logger("gaugepost.worker")
 
@@ -59,17 +67,20 @@ class Worker:
             pool_size=concurrency + URGENT_THREADS,
         )
         self._ticks: dict[str, Callable[[], object]] = {
-            PROMOTE: self.ledger.promote,
-            RESCUE: lambda: rescue(self.ledger, settings.backoff),
+            PROMOTE: self._promote,
+            RESCUE: self._rescue,
             OPEN_SLOT: self.ledger.open_slot,
             SWEEP: self.ledger.sweep,
         }
         self.courier = Courier(self.ledger, http, settings)
-        self._events = TaskEvents(self.app, self.name)
+        # Each is for one thread: the wheel's, and the rescue's.
+        self._events = TaskEvents(self.app, self.name) if settings.events else None
+        self._rescue_events = TaskEvents(self.app, self.name) if settings.events else None
+        self._metrics = _metrics(settings, region)
         self.executor = Executor(
             self.ledger,
             self.courier.deliver,
-            self._events,
+            WatchedWheel(self._witness()),
             worker=f"{self.name}-{uuid.uuid4().hex[:8]}",
             concurrency=concurrency,
             lease_s=settings.lease,
@@ -77,18 +88,39 @@ class Worker:
 
     def deliver(self) -> None:
         """Answer a bell."""
-        self.executor.run()
+        with SIGNS.at_the_wheel():
+            self.executor.run()
 
     def tick(self, name: str) -> None:
         """Do the work of one tick, as the ledger's gates allow."""
         self._ticks[name]()
+        if self._metrics is not None:
+            self._metrics.ticked(name)
+
+    def _rescue(self) -> None:
+        rescue(self.ledger, self.settings.backoff, self._rescued)
+
+    def _rescued(self, settlements: Sequence[Settlement]) -> None:
+        if self._rescue_events is not None:
+            self._rescue_events.settled(settlements)
+        if self._metrics is not None:
+            self._metrics.rescued(settlements)
+
+    def _witness(self) -> Witness:
+        found = (self._events, self._metrics, open_traces(self.region))
+        witnesses = [witness for witness in found if witness is not None]
+        return witnesses[0] if len(witnesses) == 1 else Witnesses(*witnesses)
 
     def run(self) -> int:
         """Work until stopped by a signal; return the exit code."""
+        self._look_at_ledger()
         worker_init.connect(self._begin, weak=False)
         worker_ready.connect(_quit_warmly, weak=False)
         worker_shutting_down.connect(self._end, weak=False)
         answer_questions_only()
+        pulse = open_pulse(self.settings, f"worker-{self.region}")
+        if pulse is not None:
+            pulse_with(self.app, pulse)
         argv = [
             "--quiet",
             "worker",
@@ -104,7 +136,23 @@ class Worker:
             self.app.worker_main(argv)
         except SystemExit as ended:
             return ended.code if isinstance(ended.code, int) else 1
+        finally:
+            if pulse is not None:
+                pulse.end()
         return 0
+
+    def _look_at_ledger(self) -> None:
+        """Bring the ledger to what this version reads. Raises LedgerClosed: a newer version has been at it."""
+        try:
+            self.ledger.migrate()
+        except LedgerClosed:
+            raise
+        except StoreError as error:
+            log.warning("Redis is away; waiting for it", error=str(error))
+
+    def _promote(self) -> None:
+        self.ledger.migrate()  # services of an older version may still enqueue
+        self.ledger.promote()
 
     def _begin(self, **_: Any) -> None:  # noqa: ANN401 - a Celery signal
         """Let go what waits for credentials that this worker has, and look for work that nobody rang for."""
@@ -121,21 +169,34 @@ class Worker:
         self.executor.stop()
 
 
+def _metrics(settings: Settings, region: Region) -> WorkerMetrics | None:
+    """Show metrics if that is wanted; without METRICS_PORT nothing of it is loaded, and it costs nothing."""
+    if settings.metrics_port is None:
+        return None
+    from gaugepost_workers.metrics import WorkerMetrics, serve  # noqa: PLC0415
+
+    metrics = WorkerMetrics(region)
+    serve(metrics.registry, settings.metrics_address, settings.metrics_port)
+    return metrics
+
+
 def _quit_warmly(**_: Any) -> None:  # noqa: ANN401 - a Celery signal
     """Let SIGQUIT do what SIGTERM does: celery's cold shutdown fails half-way on threads, and stops nothing."""
     signal.signal(signal.SIGQUIT, signal.getsignal(signal.SIGTERM))
 
 
-def run_processes(arguments: list[str], processes: int) -> int:
+def run_processes(arguments: list[str], processes: int, metrics_port: int | None = None) -> int:
     """Run several worker processes, start anew those that die, pass signals on; return the exit code."""
-    return Supervisor([[sys.executable, "-m", "gaugepost_workers", *arguments] for _ in range(processes)]).run()
+    commands = [[sys.executable, "-m", "gaugepost_workers", *arguments] for _ in range(processes)]
+    return Supervisor(commands, metrics_port).run()
 
 
 class Supervisor:
-    """Runs commands side by side until it is told to stop."""
+    """Runs commands side by side until it is told to stop; each shows its metrics on a port of its own, if any does."""
 
-    def __init__(self, commands: list[list[str]]) -> None:
+    def __init__(self, commands: list[list[str]], metrics_port: int | None = None) -> None:
         self._commands = commands
+        self._metrics_port = metrics_port
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._stopping = False
 
@@ -152,7 +213,12 @@ class Supervisor:
 
     def _start(self, slot: int) -> None:
         # A group of its own: Ctrl-C reaches this process alone, which then ends the others warmly, once.
-        self._children[slot] = subprocess.Popen(self._commands[slot], start_new_session=True)  # noqa: S603
+        self._children[slot] = subprocess.Popen(  # noqa: S603
+            self._commands[slot], start_new_session=True, env=os.environ | self._ports(slot)
+        )
+
+    def _ports(self, slot: int) -> dict[str, str]:
+        return {} if self._metrics_port is None else {f"{PREFIX}METRICS_PORT": str(self._metrics_port + slot)}
 
     def _look_after(self) -> None:
         for slot, child in list(self._children.items()):

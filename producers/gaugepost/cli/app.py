@@ -7,6 +7,7 @@ them all within half a second on a machine that has only the client.
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -56,6 +57,8 @@ COMMANDS: dict[str, Command] = {
     "hold": Command("gaugepost.cli.holds:hold", "Stop sending to a region or a configuration.", panel="Operation"),
     "resume": Command("gaugepost.cli.holds:resume", "Lift a hold.", panel="Operation"),
     "holds": Command("gaugepost.cli.holds:holds", "List the holds that stand.", panel="Operation"),
+    "move": Command("gaugepost.cli.move:move", "Take a region to another Redis.", panel="Operation"),
+    "health": Command("gaugepost.cli.health:app", "Tell whether a part is well, for probes.", panel="Operation"),
     "check": Command(
         "gaugepost_workers.commands:check", "Check settings, Redis and credentials.", "worker", "Operation"
     ),
@@ -67,6 +70,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "up": Command("gaugepost_workers.commands:up", "Run all parts: workers, beat and Flower.", "worker", _PARTS),
     "worker": Command("gaugepost_workers.commands:worker", "Run a worker of one region.", "worker", _PARTS),
+    "exporter": Command("gaugepost_workers.commands:exporter", "Show the ledger to Prometheus.", "metrics", _PARTS),
     "beat": Command("gaugepost_workers.commands:beat", "Run the beat that lets go what is due.", "worker", _PARTS),
     "flower": Command("gaugepost_workers.commands:flower", "Run Flower, the dashboard of jobs.", "worker", _PARTS),
     "simulate": Command(
@@ -120,7 +124,9 @@ class Gaugepost(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - typer's own
         """Load the command that is called, and no other."""
         if args and args[0] in COMMANDS:
-            self.add_command(load(args[0]), args[0])
+            # A shell that asks for completions is not told what to install: it gets the options of the stub.
+            with suppress(Failure) if ctx.resilient_parsing else nullcontext():
+                self.add_command(load(args[0]), args[0])
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> None:  # noqa: ANN401 - typer's own
@@ -130,6 +136,9 @@ class Gaugepost(TyperGroup):
                 code = super().invoke(ctx)
             except ModuleNotFoundError as error:  # imported as late as in the command itself
                 raise _missing(error, ctx.invoked_subcommand) from None
+            except typer.BadParameter as error:
+                error.message = error.message.removeprefix("Value error, ")  # pydantic's
+                raise
         if isinstance(code, int) and code:
             raise typer.Exit(code)
 
@@ -163,7 +172,7 @@ def _root(
 
 def build() -> Gaugepost:
     """Make the group."""
-    app = typer.Typer(cls=Gaugepost, add_completion=False, no_args_is_help=True, rich_markup_mode="markdown")
+    app = typer.Typer(cls=Gaugepost, no_args_is_help=True, rich_markup_mode="markdown")
     app.callback()(_root)
     return cast("Gaugepost", typer.main.get_command(app))
 

@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
+import redis
 import typer
 
 from gaugepost import embedded
 from gaugepost.client import Producer
-from gaugepost.errors import GaugepostError, InvalidJob, SettingsError, StoreUnreachable
+from gaugepost.errors import GaugepostError, InvalidJob, SettingsError, StoreFull, StoreUnreachable
 from gaugepost.settings import Settings
 
 if TYPE_CHECKING:
@@ -65,11 +66,12 @@ class FamilyName(StrEnum):
 
 
 class Failure(Exception):  # noqa: N818 - it is how a command ends, not what went wrong
-    """Ends a command with a message on stderr and an exit code."""
+    """Ends a command with a message on stderr and an exit code; `then`: what to do about it."""
 
-    def __init__(self, code: Exit, message: str) -> None:
+    def __init__(self, code: Exit, message: str, then: str = "") -> None:
         super().__init__(message)
         self.code = code
+        self.then = then
 
 
 def printable(text: str) -> str:
@@ -108,7 +110,26 @@ def told_errors() -> Iterator[None]:
         raise typer.Exit(Exit.DONE) from None
     except (Failure, GaugepostError) as error:
         note(f"{error}{_where() if isinstance(error, StoreUnreachable) else ''}")
+        if then := _what_to_do(error):
+            note(f"  {then}")
         raise typer.Exit(exit_code(error)) from None
+
+
+def _what_to_do(error: BaseException) -> str:
+    """Tell what helps; nothing where the message says so itself."""
+    match error:
+        case Failure():
+            return error.then
+        case StoreUnreachable() if isinstance(error.__cause__, redis.AuthenticationError):
+            return "user or password in GAUGEPOST_REDIS_URL are not those of this Redis"
+        case StoreUnreachable() if isinstance(error.__cause__, redis.TimeoutError):
+            return "it does not answer: a firewall between, a Redis that is stopped or loading? Try again in a moment"
+        case StoreUnreachable() if error.__cause__ is not None:
+            return "nothing answers there: does it run, and is the address right? `gaugepost check` looks at each one"
+        case StoreFull():
+            return "nothing was stored; workers go on, and what they deliver makes room: README, Redis"
+        case _:
+            return ""
 
 
 def _where() -> str:

@@ -89,7 +89,8 @@ def _find(cells: Cells, job_id: str) -> JobView:
             if view is not None:
                 return view
     cells.check()
-    raise Failure(Exit.FAILED, f"no job {job_id}")
+    then = "`gaugepost jobs` lists what is there; ended jobs are forgotten after GAUGEPOST_RETENTION_…"
+    raise Failure(Exit.FAILED, f"no job {job_id}", then)
 
 
 def _print(row: Mapping[str, Any]) -> None:

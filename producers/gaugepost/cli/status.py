@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gaugepost.cli.aliases import scope_name
-from gaugepost.cli.common import AsJson, Cells, age, clock_of, console, open_producer, printable, write_rows
+from gaugepost.cli.common import AsJson, Cells, age, clock, clock_of, console, open_producer, printable, write_rows
 from gaugepost.cli.job import STYLES
 from gaugepost.errors import StoreUnreachable
 from gaugepost.states import JobState
@@ -18,6 +18,7 @@ from gaugepost.states import JobState
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from rich.console import Group
     from rich.table import Table
 
     from gaugepost.client import Producer
@@ -62,7 +63,7 @@ def _print(producer: Producer, found: Summaries, *, as_json: bool) -> None:
     if as_json:
         write_rows(summary for summary in found.values() if summary is not None)
     else:
-        console().print(table(_with_holds_told(producer, found)))
+        console().print(picture(_with_holds_told(producer, found)))
         sys.stdout.flush()
 
 
@@ -90,10 +91,24 @@ def _ask_again(producer: Producer) -> Summaries:
 def _redraw(producer: Producer, found: Summaries) -> None:
     from rich.live import Live  # noqa: PLC0415 - the others do without
 
-    with Live(table(_with_holds_told(producer, found)), console=console(), auto_refresh=False) as live:
-        while True:
-            time.sleep(_EVERY_S)
-            live.update(table(_with_holds_told(producer, _ask_again(producer))), refresh=True)
+    out, last = console(), found
+    try:
+        # On the other screen: a window that changes its size leaves nothing behind, and the scroll-back stays.
+        with Live(_watched(producer, found), console=out, auto_refresh=False, screen=True) as live:
+            while True:
+                time.sleep(_EVERY_S)
+                last = _ask_again(producer)
+                live.update(_watched(producer, last), refresh=True)
+    finally:
+        out.print(picture(_with_holds_told(producer, last)))
+
+
+def _watched(producer: Producer, found: Summaries) -> Group:
+    from rich.console import Group  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    now = clock(time.time() * 1000)
+    return Group(Text(f"  gaugepost {now}, Ctrl-C ends", "dim"), picture(_with_holds_told(producer, found)))
 
 
 def _with_holds_told(producer: Producer, found: Summaries) -> Summaries:
@@ -109,6 +124,16 @@ def _told(producer: Producer, region: Region, scope: str, hold: Mapping[str, Any
     probe = "" if ends else clock_of(hold["probe_at"])
     what = f"{scope_name(producer, scope, region)}: {hold['reason']}"
     return what + (f" until {ends}" if ends else "") + (f" (probe {probe})" if probe else "")
+
+
+def picture(found: Summaries) -> Group:
+    """Draw the figures, and the holds below them: a reason is longer than a column is wide."""
+    from rich.console import Group  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    holds = [f"  {region}  {printable(hold)}" for region, one in found.items() for hold in (one or {}).get("holds", ())]
+    told = [Text("  holds", "bold"), *(Text(hold, STYLES["parked"]) for hold in holds), Text()] if holds else []
+    return Group(table(found), *told)
 
 
 def table(found: Summaries) -> Table:
@@ -145,7 +170,7 @@ def _rows(regions: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
     for state in _SHOWN_IF_ANY:
         if any(one.get(state) for one in regions):
             yield _counted(state, regions)
-    yield "holds", ["\n".join(map(printable, one.get("holds", ()))) for one in regions], STYLES["parked"]
+    yield "holds", [str(len(one["holds"])) if one.get("holds") else "-" if one else "" for one in regions], ""
     yield "token until", [clock_of(one["token_expires"]) or "-" if one else "" for one in regions], ""
     yield "next upload", [_slot(one["next_slot"]) if one else "" for one in regions], ""
     yield "oldest queued", [age(one["oldest_age"]) or "-" if one else "" for one in regions], ""

@@ -23,6 +23,7 @@ from pydantic import (
 
 from gaugepost.errors import InvalidJob, Problem
 from gaugepost.regions import Region  # noqa: TC001 - pydantic reads it at run time
+from gaugepost.tracing import checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,7 +123,7 @@ Configuration = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^
 """The reference of an inbound mapping, usually a UUID."""
 
 
-_SHOWN = frozenset({"region", "configuration", "source", "urgent", "family", "upload_id"})
+_SHOWN = frozenset({"region", "configuration", "source", "urgent", "family", "upload_id", "traceparent"})
 
 
 class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
@@ -141,6 +142,8 @@ class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True)
     on_unknown: Literal["retry", "hold"] = "retry"
     """What to do when the answer was lost: send again, or leave it to a person."""
     labels: Annotated[tuple[ShortText, ...], Field(max_length=10)] = ()
+    traceparent: Annotated[str, AfterValidator(checked)] | None = None
+    """The W3C trace it belongs to; enqueue notes the current span if none is given."""
 
     needs: ClassVar[Literal["oauth", "api_key"]] = "oauth"
     """Which of the region's credentials its endpoint asks for."""

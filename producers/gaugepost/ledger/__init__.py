@@ -19,7 +19,9 @@ from gaugepost.ledger.intake import Accepted, Edit, Entry, Intake
 from gaugepost.ledger.listing import Listing
 from gaugepost.ledger.scripts import Runner, our_errors
 from gaugepost.ledger.sets import STAGED_MS, FileSet, enqueue_set, unstage, upload_digest
+from gaugepost.ledger.upgrades import migrate
 from gaugepost.ledger.views import Hold, JobView, read_holds
+from gaugepost.ledger.vitals import Vitals, read_vitals
 from gaugepost.ledger.work import SWEPT_AT_ONCE, Claimed, Lost, Parcel, Settlement, SharedToken, Work, slot_ms
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ __all__ = [
     "Parcel",
     "Settlement",
     "SharedToken",
+    "Vitals",
 ]
 
 
@@ -138,6 +141,14 @@ class Ledger:
     def summary(self) -> dict[str, Any]:
         """Return the figures of `status` for this region; costs the same whatever the backlog."""
         return self._listing.summary(self.holds(), self._settings.upload_interval)
+
+    def vitals(self) -> Vitals:
+        """Return what a watcher wants to know beside that: ages, lateness, who is alive; as cheap, for scrapers."""
+        return read_vitals(self._client, self.keys)
+
+    def oldest_urgent_age(self) -> float | None:
+        """Return for how many seconds the oldest queued urgent job has been here; None if none waits."""
+        return self._listing.oldest_urgent_age()
 
     # File sets
 
@@ -240,6 +251,13 @@ class Ledger:
     def drop_token(self, generation: int) -> bool:
         """Drop the shared token that was refused, unless a newer one has come meanwhile."""
         return self._run(self._work.drop_token(generation))
+
+    def migrate(self) -> int:
+        """Bring what older versions wrote to what this one reads; return how many jobs. Raises LedgerClosed."""
+        moved = 0
+        while step := self._run(migrate(self.keys)):
+            moved += step
+        return moved
 
     def promote(self) -> int:
         """Let go what is due, paced by Redis' clock; return how many."""

@@ -15,6 +15,7 @@ from gaugepost.ledger.fields import FieldReports
 from gaugepost.ledger.scripts import Argument, Call
 from gaugepost.ledger.views import JobView, read_holds, read_view
 from gaugepost.states import JobState
+from gaugepost.tracing import traced
 from gaugepost.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Entry:
     @classmethod
     def of(cls, job: JobBase, mappings: Mappings | None = None) -> Entry:
         """Give a job its id, read a file's content, look a configuration up. Raises InvalidJob for what is not fit."""
+        job = traced(job)
         if isinstance(job, File):
             loaded, content = job.load()
             return cls(new_job_id(), loaded, content)

@@ -129,12 +129,21 @@ class Listing:
             "oldest_age": None if oldest is None else round((now - oldest) / 1000, 1),
         }
 
-    def _oldest(self) -> int | None:
+    def oldest_urgent_age(self) -> float | None:
+        """Return for how many seconds the oldest queued urgent job has been here; None if none waits."""
+        with our_errors():
+            oldest = self._oldest(urgent_only=True)
+            seconds, micros = self._client.time()
+        return None if oldest is None else max(0.0, seconds + micros / 1e6 - oldest / 1000)
+
+    def _oldest(self, *, urgent_only: bool = False) -> int | None:
         """Return when the oldest queued job was enqueued, Unix ms: of the heads, where cancelled ids may lie too."""
-        lines = [*self._lines("urgent")[:_HEADS], *self._lines("ready")[:_HEADS]]
+        lines = self._lines("urgent")[:_HEADS]
         pipe = self._client.pipeline(transaction=False)
-        pipe.zrange(self._keys["again"], 0, 0)
-        pipe.zrangebyscore(self._keys["again"], 0, "+inf", start=0, num=1)  # behind the urgent ones
+        pipe.zrangebyscore(self._keys["again"], "-inf", "(0", start=0, num=1)  # the urgent ones stand below zero
+        if not urgent_only:
+            lines += self._lines("ready")[:_HEADS]
+            pipe.zrangebyscore(self._keys["again"], 0, "+inf", start=0, num=1)
         for line in lines:
             pipe.lrange(self._keys.prefix + line, 0, _HEADS - 1)
         heads = [job_id for found in pipe.execute() for job_id in found]

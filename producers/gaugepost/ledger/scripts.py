@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import redis.exceptions as redis_errors
 
-from gaugepost.errors import BacklogFull, StoreError, StoreFull, StoreUnreachable
+from gaugepost.errors import BacklogFull, LedgerClosed, StoreError, StoreFull, StoreUnreachable
 from gaugepost.jobs import JOBS
-from gaugepost.keys import lua_table
+from gaugepost.keys import SCHEMA, lua_table
 from gaugepost.states import TRANSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import redis
     import redis.asyncio
@@ -41,22 +43,22 @@ class Call(Generic[T]):
 
 def _prelude() -> str:
     # Sorted: a set has another order in each process, and Redis would keep each process' own scripts for ever.
-    pairs = sorted(f"{source}>{target}" for source, targets in TRANSITIONS.items() for target in targets)
-    legal = ", ".join(f"['{pair}'] = true" for pair in pairs)
+    legal = " ".join(sorted(f"{source}>{target}" for source, targets in TRANSITIONS.items() for target in targets))
     needs = ", ".join(f"{kind} = '{model.needs}'" for kind, model in JOBS.items())
-    return f"{lua_table()}\nlocal LEGAL = {{{legal}}}\nlocal NEEDS = {{{needs}}}\n"
+    return f"{lua_table()}\nlocal KNOWS = {{schema = {SCHEMA}}}\nlocal LEGAL = ' {legal} '\nlocal NEEDS = {{{needs}}}\n"
 
 
 def _read(name: str) -> str:
     return files("gaugepost").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
 
 
-def load_scripts() -> dict[str, str]:
-    """Return every script's whole text by its name: prelude, shared library, the script itself."""
+@cache
+def load_scripts() -> Mapping[str, str]:
+    """Return every script's whole text by its name: prelude, shared library, the script itself. Read once."""
     lua = files("gaugepost").joinpath("lua")
     names = sorted(entry.name.removesuffix(".lua") for entry in lua.iterdir() if entry.name.endswith(".lua"))
     before = _prelude() + _read("lib")
-    return {name: f"{before}\n{_read(name)}" for name in names if name != "lib"}
+    return MappingProxyType({name: f"{before}\n{_read(name)}" for name in names if name != "lib"})
 
 
 _REFUSALS = {
@@ -90,6 +92,8 @@ def our_errors() -> Iterator[None]:
         for word in ("BACKLOGFULL ", "CONTENTFULL "):
             if word in text:
                 raise BacklogFull(text.partition(word)[2].partition(" script:")[0]) from None
+        if "LEDGERCLOSED " in text:
+            raise LedgerClosed(text.partition("LEDGERCLOSED ")[2].partition(" script:")[0]) from None
         if "CONTENTGONE " in text:
             raise StoreError("the contents of this upload lay staged for too long: upload it again") from None
         why = _refusal(error)

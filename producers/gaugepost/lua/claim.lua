@@ -24,7 +24,7 @@ local function left() return whole(urgent_jobs() + (urgent_only and 0 or ready_j
 
 even_when_full()
 redis.call('HSET', K.workers, worker, ARGV[8] .. ':' .. whole(now + 2 * lease))
-local last = redis.call('GET', K.claim .. worker)
+local last = redis.call('GET', F.claim .. worker)
 last = last and cjson.decode(last)
 if last and last.token == token then -- redis-py repeats a command whose answer was lost
   for _, as in ipairs(last.jobs) do
@@ -34,7 +34,7 @@ if last and last.token == token then -- redis-py repeats a command whose answer 
       give(job, as)
     end
   end
-  redis.call('PEXPIRE', K.claim .. worker, whole(lease))
+  redis.call('PEXPIRE', F.claim .. worker, whole(lease))
   if not get_hold('') then out[1] = left() end
   return out
 end
@@ -104,7 +104,7 @@ end
 -- Ids of ready jobs, taken out of their list; n at most. Those that come again go before new ones, but leave them half.
 local again_left = math.ceil(want / 2)
 local function next_ids(n)
-  local ids = take_turn(K.urgent_turns, K.urgent, n)
+  local ids = take_turn(K.urgent_turns, F.urgent, n)
   if ids then return ids end
   local urgent = redis.call('ZCOUNT', K.again, '-inf', '(0')
   if urgent > 0 then return come_again(math.min(n, urgent)) end
@@ -115,7 +115,7 @@ local function next_ids(n)
     again_left = again_left - again
     return come_again(again)
   end
-  return take_turn(K.turns, K.ready, n) or come_again(n)
+  return take_turn(K.turns, F.ready, n) or come_again(n)
 end
 
 local function take_ready(region)
@@ -168,7 +168,7 @@ end
 take_ready(region)
 if region then consider_files(region) else out[1] = left() end
 
-redis.call('SET', K.claim .. worker, cjson.encode({token = token, jobs = claimed}), 'PX', whole(lease))
+redis.call('SET', F.claim .. worker, cjson.encode({token = token, jobs = claimed}), 'PX', whole(lease))
 flush()
 if #claimed > 0 then redis.call('HSET', K.pace, 'awake', whole(now)) else redis.call('HDEL', K.pace, 'awake') end
 if not region and not lately('woke', WAKE_MORE_MS) then

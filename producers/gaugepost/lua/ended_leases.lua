@@ -7,7 +7,7 @@
 
 local out = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.leases, '-inf', whole(now), 'LIMIT', 0, ARGV[1])) do
-  local found = redis.call('HMGET', K.job .. id, 'fence', 'at', 'job', 'history', 'once', 'marked', 'scope')
+  local found = redis.call('HMGET', F.job .. id, 'fence', 'at', 'job', 'history', 'once', 'marked', 'scope')
   if not found[1] then
     redis.call('ZREM', K.leases, id)
   else

@@ -10,18 +10,18 @@ local states = {} -- id -> state, of the jobs this call is about
 
 -- The job that has this key already. One that sweep.lua forgot has left its state with the key.
 local function first_with(digest)
-  local kept = digest ~= '' and redis.call('GET', K.idem .. digest)
+  local kept = digest ~= '' and redis.call('GET', F.idem .. digest)
   if not kept then return nil end
   local id, state = string.match(kept, '^(.*):(%a+)$')
   id = id or kept
-  states[id] = state or redis.call('HGET', K.job .. id, 'state')
+  states[id] = state or redis.call('HGET', F.job .. id, 'state')
   return states[id] and id
 end
 
 local first, by_digest, fresh = {}, {}, 0
 for i = 6, #ARGV, PER do
   local id, digest = ARGV[i], ARGV[i + 5]
-  states[id] = redis.call('HGET', K.job .. id, 'state') or nil -- there: this call is a repeated one
+  states[id] = redis.call('HGET', F.job .. id, 'state') or nil -- there: this call is a repeated one
   first[id] = states[id] and id or by_digest[digest] or first_with(digest)
   if not first[id] then
     first[id], fresh = id, fresh + 1
@@ -39,13 +39,13 @@ if refusal then return redis.error_reply(refusal) end
 local function accept(id, json, urgent, once, lane, digest, expires, content, source)
   local at = next_stamp()
   local state = place(id, at, lane, urgent, source)
-  local key = K.job .. id
+  local key = F.job .. id
   redis.call('HSET', key, 'job', json, 'state', state, 'at', at)
   if urgent == '1' then redis.call('HSET', key, 'urgent', '1') end
   if once == '1' then redis.call('HSET', key, 'once', '1') end
   if lane ~= '' then redis.call('HSET', key, 'lane', lane) end
   if digest ~= '' then
-    redis.call('SET', K.idem .. digest, id, 'PX', ARGV[3])
+    redis.call('SET', F.idem .. digest, id, 'PX', ARGV[3])
     redis.call('HSET', key, 'idem', digest)
   end
   if content ~= '' then store_content(id, content) end
@@ -69,6 +69,6 @@ if fresh > 0 then
   line_up()
   flush()
   ring_unless_awake(ARGV[4], ARGV[5])
-  if bytes > 0 then ring(KEYS[2], ARGV[4], 1) end -- a file, for which the slot may be open
+  if bytes > 0 then ring(KEYS[2], ARGV[4], one) end -- a file, for which the slot may be open
 end
 return receipts

@@ -6,14 +6,14 @@
 -- RETURN the id of the set that holds this content: another one's if it was refused; or an error BACKLOGFULL,
 --        CONTENTFULL or CONTENTGONE, and nothing stored
 
-local set_id, digest, lane, first = ARGV[3], K.digest .. ARGV[5], ARGV[8], ARGV[9] == '1'
-if redis.call('EXISTS', K.set .. set_id) == 1 then return set_id end -- a repeated call
+local set_id, digest, lane, first = ARGV[3], F.digest .. ARGV[5], ARGV[8], ARGV[9] == '1'
+if redis.call('EXISTS', F.set .. set_id) == 1 then return set_id end -- a repeated call
 local before = redis.call('GET', digest)
 if before and ARGV[7] ~= '1' then return before end
 
 local parts, bytes = 0, 0
 for i = 11, #ARGV, 2 do
-  local size = redis.call('STRLEN', K.content .. ARGV[i])
+  local size = redis.call('STRLEN', F.content .. ARGV[i])
   if size == 0 then return redis.error_reply('CONTENTGONE staged too long ago') end
   parts, bytes = parts + 1, bytes + size
 end
@@ -23,16 +23,16 @@ if refusal then return redis.error_reply(refusal) end
 for i = 11, #ARGV, 2 do
   local id, at = ARGV[i], next_stamp()
   local state = place(id, at, lane, '', '', first)
-  redis.call('HSET', K.job .. id, 'job', ARGV[i + 1], 'state', state, 'at', at, 'once', '1', 'lane', lane)
-  if first then redis.call('HSET', K.job .. id, 'first', '1') end
-  redis.call('PERSIST', K.content .. id)
+  redis.call('HSET', F.job .. id, 'job', ARGV[i + 1], 'state', state, 'at', at, 'once', '1', 'lane', lane)
+  if first then redis.call('HSET', F.job .. id, 'first', '1') end
+  redis.call('PERSIST', F.content .. id)
   redis.call('ZADD', K.contents, '+inf', id)
   count(state, 1)
 end
 redis.call('INCRBY', K.content_bytes, whole(bytes))
-redis.call('SET', K.set .. set_id, ARGV[4], 'PX', whole(100 * 86400000))
+redis.call('SET', F.set .. set_id, ARGV[4], 'PX', whole(100 * 86400000))
 redis.call('ZADD', K.sets, whole(now), set_id)
 redis.call('SET', digest, set_id, 'PX', ARGV[6])
 flush()
-ring(KEYS[2], ARGV[10], 1)
+ring(KEYS[2], ARGV[10], one)
 return set_id

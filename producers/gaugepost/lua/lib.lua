@@ -1,19 +1,39 @@
 -- Shared by all transitions; put in front of each script by `ledger/scripts.py`, which also writes
---   K      key names (keys.py), on the region's prefix KEYS[1]
---   LEGAL  set of 'from>to' (states.py)
+--   K, F   key names and those of families (keys.py), on the region's prefix KEYS[1]
+--   KNOWS  the schema that this version knows (keys.py)
+--   LEGAL  all 'from>to', between blanks (states.py)
 --   NEEDS  kind -> credential it needs (jobs)
 -- KEYS[2] is the queue of bells, KEYS[3] the queue of urgent bells.
 -- The clock is Redis' own: no worker's clock decides anything.
+
+-- A ledger that a newer version has changed past what this one knows is left alone; so is one that has moved (moving.py).
+local schema = redis.call('GET', K.schema) or '0'
+if not tonumber(schema) then
+  return redis.error_reply('LEDGERCLOSED this region has moved: set GAUGEPOST_REDIS_URL to where it is now')
+end
+schema = tonumber(schema)
+if schema > KNOWS.schema then
+  return redis.error_reply('LEDGERCLOSED the ledger has schema ' .. schema .. ', this gaugepost knows ' .. KNOWS.schema
+    .. ': upgrade it')
+end
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local function whole(number) return string.format('%.0f', number) end -- Lua would write 1.76e+12
 
--- Counters are summed up and written once, by flush(), at the end of the script.
+-- Enqueue stamps: µs by Redis' clock, strictly rising, so they are both time and order.
+local stamp
+local function next_stamp()
+  stamp = stamp and stamp + 1 or math.max(clock[1] * 1000000 + clock[2], tonumber(redis.call('GET', K.stamp) or '0') + 1)
+  return whole(stamp)
+end
+
+-- Counters are summed up and written once, as the newest stamp is, by flush(), at the end of the script.
 local deltas = {}
 local function count(name, by) deltas[name] = (deltas[name] or 0) + by end
 local function flush()
+  if stamp then redis.call('SET', K.stamp, whole(stamp)) end
   for name, by in pairs(deltas) do
     if by ~= 0 and redis.call('HINCRBY', K.counts, name, whole(by)) == 0 then redis.call('HDEL', K.counts, name) end
   end
@@ -28,9 +48,9 @@ local FIELDS = {
   'first', 'phase', 'history',
 }
 local function load(id)
-  local found = redis.call('HMGET', K.job .. id, unpack(FIELDS))
+  local found = redis.call('HMGET', F.job .. id, unpack(FIELDS))
   if not found[1] then return nil end
-  local job = {id = id, key = K.job .. id}
+  local job = {id = id, key = F.job .. id}
   for i, name in ipairs(FIELDS) do job[name] = found[i] or nil end
   return job
 end
@@ -63,6 +83,8 @@ local function is_file(job) return job.lane and string.sub(job.lane, 1, 5) == 'f
 local function ending(lane) return string.sub(lane, 6) end
 local function turn(job) return job.first and whole(job.at - 1e16) or job.at end
 
+local function legal(from, to) return string.find(LEGAL, ' ' .. from .. '>' .. to .. ' ', 1, true) end
+
 -- Take a job out of the place that its state says it is in.
 local function leave(job)
   local state = job.state
@@ -76,7 +98,7 @@ local function leave(job)
     redis.call('ZREM', K.leases, job.id)
   elseif state == 'parked' then
     count('parked:' .. job.reason, -1)
-    if job.scope then redis.call('ZREM', K.held .. job.scope, job.id) else redis.call('ZREM', K.parked, job.id) end
+    if job.scope then redis.call('ZREM', F.held .. job.scope, job.id) else redis.call('ZREM', K.parked, job.id) end
     redis.call('HDEL', job.key, 'reason', 'scope', 'until')
     job.reason, job.scope = nil, nil
   else
@@ -88,7 +110,7 @@ end
 
 -- Change a job's state, if that is legal; the caller puts it into its new place.
 local function move(job, to)
-  if not LEGAL[job.state .. '>' .. to] then return false end
+  if not legal(job.state, to) then return false end
   leave(job)
   job.state = to
   count(to, 1)
@@ -96,30 +118,23 @@ local function move(job, to)
   return true
 end
 
--- Ring for `ready` jobs, unless enough bells lie in the queue already. An empty bell is no bell.
-local function ring(queue, bell, ready)
-  if ready > 0 and bell ~= '' and redis.call('LLEN', queue) < math.min(64, math.ceil(ready / 100)) then
-    redis.call('LPUSH', queue, bell)
-  end
-end
+local function one() return 1 end
 
--- Enqueue stamps: µs by Redis' clock, strictly rising, so they are both time and order.
-local stamp
-local function next_stamp()
-  stamp = stamp and stamp + 1 or math.max(clock[1] * 1000000 + clock[2], tonumber(redis.call('GET', K.stamp) or '0') + 1)
-  redis.call('SET', K.stamp, whole(stamp))
-  return whole(stamp)
+-- Ring for as many jobs as `ready` counts, unless enough bells lie in the queue already. An empty bell is no bell.
+local function ring(queue, bell, ready)
+  local bells = bell ~= '' and redis.call('LLEN', queue)
+  if bells and bells < 64 and bells < math.ceil(ready() / 100) then redis.call('LPUSH', queue, bell) end
 end
 
 -- Why no more jobs, or no more contents, may be stored; nil while they may.
 local function no_room(jobs, limit, bytes, content_limit)
   local backlog = 0
-  for _, state in ipairs({'queued', 'waiting', 'parked'}) do
-    backlog = backlog + tonumber(redis.call('HGET', K.counts, state) or '0')
+  for _, number in ipairs(redis.call('HMGET', K.counts, 'queued', 'waiting', 'parked')) do
+    backlog = backlog + (tonumber(number or 0))
   end
   if jobs > 0 and backlog + jobs > tonumber(limit) then return 'BACKLOGFULL ' .. whole(backlog) .. ' jobs are waiting' end
-  local stored = tonumber(redis.call('GET', K.content_bytes) or '0')
-  if bytes > 0 and stored + bytes > tonumber(content_limit) then
+  local stored = bytes > 0 and tonumber(redis.call('GET', K.content_bytes) or '0')
+  if stored and stored + bytes > tonumber(content_limit) then
     return 'CONTENTFULL files take ' .. whole(stored) .. ' bytes already'
   end
 end
@@ -128,7 +143,7 @@ end
 -- Pushed all together by line_up(), at the end of the script.
 local lines = {}
 local function ready(id, urgent, source)
-  local line = (urgent and K.urgent or K.ready) .. source
+  local line = (urgent and F.urgent or F.ready) .. source
   if not lines[line] then lines[line] = {turns = urgent and K.urgent_turns or K.turns, source = source} end
   table.insert(lines[line], id)
 end
@@ -153,8 +168,8 @@ local function place(id, at, lane, urgent, source, first)
   if string.sub(lane, 1, 5) == 'files' then
     redis.call('ZADD', K.files .. ending(lane), turn({at = at, first = first}), id)
   else
-    redis.call('ZADD', K.lane .. lane, at, id)
-    if redis.call('ZCARD', K.lane .. lane) == 1 then return place(id, at, '', urgent, source) end
+    redis.call('ZADD', F.lane .. lane, at, id)
+    if redis.call('ZCARD', F.lane .. lane) == 1 then return place(id, at, '', urgent, source) end
   end
   redis.call('ZADD', K.waiting, at, id)
   return 'waiting'
@@ -166,12 +181,12 @@ local function in_line(turns, line)
   return source and redis.call('LLEN', line .. source) + redis.call('LLEN', turns) - 1 or 0
 end
 
-local function urgent_jobs() return in_line(K.urgent_turns, K.urgent) end
-local function ready_jobs() return in_line(K.turns, K.ready) + redis.call('ZCARD', K.again) end
+local function urgent_jobs() return in_line(K.urgent_turns, F.urgent) end
+local function ready_jobs() return in_line(K.turns, F.ready) + redis.call('ZCARD', K.again) end
 
 local function ring_for_ready(bell, urgent_bell)
-  ring(KEYS[3], urgent_bell, urgent_jobs())
-  ring(KEYS[2], bell, ready_jobs())
+  ring(KEYS[3], urgent_bell, urgent_jobs)
+  ring(KEYS[2], bell, ready_jobs)
 end
 
 -- A worker that took jobs a moment ago is awake: it looks again before it goes to rest, and every moment until then. Who
@@ -183,8 +198,8 @@ local function lately(what, ms)
 end
 
 local function ring_unless_awake(bell, urgent_bell)
-  ring(KEYS[3], urgent_bell, urgent_jobs())
-  if not lately('awake', AWAKE_MS) then ring(KEYS[2], bell, ready_jobs()) end
+  ring(KEYS[3], urgent_bell, urgent_jobs)
+  if not lately('awake', AWAKE_MS) then ring(KEYS[2], bell, ready_jobs) end
 end
 
 -- The region's concurrency: how many jobs may be out at a time. Halved by each throttling, it grows by one as often as
@@ -233,7 +248,7 @@ end
 -- A job of a case's lane has ended: the next of the lane may go, unless the one that ended was itself waiting.
 local function free_lane(job, was)
   if not job.lane or is_file(job) then return end
-  local lane = K.lane .. job.lane
+  local lane = F.lane .. job.lane
   redis.call('ZREM', lane, job.id)
   if was == 'waiting' then return end
   local head = redis.call('ZRANGE', lane, 0, 0)[1]
@@ -243,16 +258,16 @@ end
 
 -- Contents: `contents` says since when each is needed no more (+inf: it still is), `content_bytes` how much all take.
 local function store_content(id, content)
-  redis.call('SET', K.content .. id, content)
+  redis.call('SET', F.content .. id, content)
   redis.call('ZADD', K.contents, '+inf', id)
   redis.call('INCRBY', K.content_bytes, whole(#content))
 end
 
 local function forget_content(id)
-  local size = redis.call('STRLEN', K.content .. id)
+  local size = redis.call('STRLEN', F.content .. id)
   redis.call('ZREM', K.contents, id)
   if size == 0 then return end
-  redis.call('UNLINK', K.content .. id)
+  redis.call('UNLINK', F.content .. id)
   redis.call('DECRBY', K.content_bytes, whole(size))
 end
 
@@ -303,7 +318,7 @@ local function put_hold(scope, hold) redis.call('HSET', K.holds, scope, cjson.en
 
 local function lift(scope)
   redis.call('HDEL', K.holds, scope)
-  if redis.call('EXISTS', K.held .. scope) == 1 then redis.call('SADD', K.releasing, scope) end
+  if redis.call('EXISTS', F.held .. scope) == 1 then redis.call('SADD', K.releasing, scope) end
 end
 
 -- Open a hold where there is none; a hold that stands, a person's above all, stays as it is.
@@ -322,7 +337,7 @@ local function park_held(job, scope, reason, give_up_ms)
   if not move(job, 'parked') then return false end
   set(job, 'reason', reason, 'scope', scope)
   count('parked:' .. reason, 1)
-  redis.call('ZADD', K.held .. scope, job.at, job.id)
+  redis.call('ZADD', F.held .. scope, job.at, job.id)
   if give_up_ms then
     job.give_up = job.give_up or whole(now + give_up_ms)
     set(job, 'give_up', job.give_up)

@@ -16,7 +16,7 @@ end
 
 local i = 4
 while ARGV[i] do
-  local key, number = K.fields .. ARGV[i], tonumber(ARGV[i + 1])
+  local key, number = F.fields .. ARGV[i], tonumber(ARGV[i + 1])
   redis.call('ZADD', K.configurations, today, ARGV[i])
   for n = i + 2, i + 1 + number do redis.call('ZADD', key, today, ARGV[n]) end
   trim(key, most_fields)

@@ -9,7 +9,7 @@ if region and not may_probe(region) then return 0 end
 for i = 3, #ARGV do
   if redis.call('ZCARD', K.files .. ending(ARGV[i])) > 0 and slot_is_open(ARGV[i], ARGV[1]) then
     even_when_full()
-    ring(KEYS[2], ARGV[2], 1)
+    ring(KEYS[2], ARGV[2], one)
     return 1
   end
 end

@@ -28,17 +28,17 @@ end
 local function released_jobs()
   local n, gone = allowance('released', tonumber(ARGV[2])), 0
   for _, scope in ipairs(redis.call('SMEMBERS', K.releasing)) do
-    local ids = n > gone and redis.call('ZRANGE', K.held .. scope, 0, n - gone - 1) or {}
+    local ids = n > gone and redis.call('ZRANGE', F.held .. scope, 0, n - gone - 1) or {}
     for _, id in ipairs(ids) do
       local job = load(id)
       if job and requeue(job) then
         redis.call('HDEL', job.key, 'give_up') -- another hold is another wait
       else
-        redis.call('ZREM', K.held .. scope, id)
+        redis.call('ZREM', F.held .. scope, id)
       end
     end
     gone = gone + #ids
-    if redis.call('EXISTS', K.held .. scope) == 0 then redis.call('SREM', K.releasing, scope) end
+    if redis.call('EXISTS', F.held .. scope) == 0 then redis.call('SREM', K.releasing, scope) end
   end
   return gone
 end
@@ -48,10 +48,10 @@ local function tend_hold(scope)
   local hold = get_hold(scope)
   if hold['until'] and hold['until'] <= now then return lift(scope) end
   if not may_probe(hold) or redis.call('HEXISTS', K.holds, '') == 1 then return end
-  local id = redis.call('ZRANGE', K.held .. scope, 0, 0)[1]
+  local id = redis.call('ZRANGE', F.held .. scope, 0, 0)[1]
   local job = id and load(id)
   if not id then return redis.call('HDEL', K.holds, scope) end -- nobody waits for it: the next job finds out
-  if not job or not requeue(job) then return redis.call('ZREM', K.held .. scope, id) end
+  if not job or not requeue(job) then return redis.call('ZREM', F.held .. scope, id) end
   set(job, 'probe', scope)
   hold.probe_until, hold.probe_job = now + 2 * tonumber(ARGV[3]), id
   put_hold(scope, hold)
@@ -72,7 +72,7 @@ local function deadlines()
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.deadlines, '-inf', whole(now), 'LIMIT', 0, 200)) do
     redis.call('ZREM', K.deadlines, id)
     local job = load(id)
-    if job and LEGAL[job.state .. '>' .. 'cancelled'] or job and job.state == 'sending' then end_one(job) end
+    if job and legal(job.state, 'cancelled') or job and job.state == 'sending' then end_one(job) end
   end
 end
 

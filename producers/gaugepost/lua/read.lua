@@ -4,5 +4,5 @@
 -- RETURN the holds as a flat list, then for each id its hash as a flat list (empty: unknown id)
 
 local out = {redis.call('HGETALL', K.holds)}
-for _, id in ipairs(ARGV) do out[#out + 1] = redis.call('HGETALL', K.job .. id) end
+for _, id in ipairs(ARGV) do out[#out + 1] = redis.call('HGETALL', F.job .. id) end
 return out

@@ -6,7 +6,7 @@
 even_when_full()
 local renewed = {}
 for i = 2, #ARGV, 2 do
-  local found = redis.call('HMGET', K.job .. ARGV[i], 'state', 'fence')
+  local found = redis.call('HMGET', F.job .. ARGV[i], 'state', 'fence')
   local mine = found[1] == 'sending' and found[2] == ARGV[i + 1]
   if mine then redis.call('ZADD', K.leases, 'XX', whole(now + tonumber(ARGV[1])), ARGV[i]) end
   renewed[#renewed + 1] = mine and 1 or 0

@@ -38,7 +38,7 @@ local function rejoin(job)
     job.phase = nil
   end
   if not job.lane or is_file(job) or (job.state ~= 'dead' and not job.homeless) then return requeue(job) end
-  local lane = K.lane .. job.lane
+  local lane = F.lane .. job.lane
   local busy = redis.call('ZCARD', lane) > 0
   redis.call('ZADD', lane, job.at, job.id)
   if not busy then return requeue(job) end

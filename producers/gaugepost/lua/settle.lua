@@ -11,7 +11,7 @@ local HAPPENED_MS = 30 * 86400000
 
 -- A change of a case that came about before one that was delivered already: CustomerGauge has them in the wrong order.
 local function warn_of_order(job, ask)
-  local key = K.happened .. job.lane
+  local key = F.happened .. job.lane
   local newest = redis.call('GET', key)
   if not newest or ask.happened >= newest then return redis.call('SET', key, ask.happened, 'PX', HAPPENED_MS) end
   local warnings = cjson.decode(ask.warnings or '[]')

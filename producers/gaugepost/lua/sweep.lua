@@ -14,10 +14,10 @@ redis.call('ZREMRANGEBYSCORE', K.sets, '-inf', whole(now - 100 * 86400000))
 for i = 3, #ARGV, 2 do
   local state, before = ARGV[i], whole(now - tonumber(ARGV[i + 1]))
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', K[state], '-inf', before, 'LIMIT', 0, ARGV[1])) do
-    local found = redis.call('HMGET', K.job .. id, 'verdict', 'idem')
-    local verdict, idem = found[1], found[2] and K.idem .. found[2]
+    local found = redis.call('HMGET', F.job .. id, 'verdict', 'idem')
+    local verdict, idem = found[1], found[2] and F.idem .. found[2]
     redis.call('ZREM', K[state], id)
-    redis.call('UNLINK', K.job .. id)
+    redis.call('UNLINK', F.job .. id)
     forget_content(id)
     if idem and redis.call('GET', idem) == id then redis.call('SET', idem, id .. ':' .. state, 'KEEPTTL') end
     count(state, -1)

@@ -5,6 +5,6 @@
 
 local gone = 0
 for _, id in ipairs(ARGV) do
-  if redis.call('PTTL', K.content .. id) > 0 then gone = gone + redis.call('UNLINK', K.content .. id) end
+  if redis.call('PTTL', F.content .. id) > 0 then gone = gone + redis.call('UNLINK', F.content .. id) end
 end
 return gone

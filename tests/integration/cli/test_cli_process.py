@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -14,12 +15,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Cli
+    from support.stack import RedisServer
 
 ALL = (
     *("enqueue", "upload", "uploads", "job", "jobs", "cancel", "status", "schema", "mappings"),
     *("replay", "settle", "hold", "resume", "holds"),
-    *("check", "simulate", "worker", "beat", "flower", "up", "demo"),
+    *("health", "move", "exporter", "check", "simulate", "worker", "beat", "flower", "up", "demo"),
 )
+
+
+NO_DETECTION = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # of the shell around: tests name one
 
 
 def hide(cli: Cli, *modules: str) -> None:
@@ -71,6 +76,57 @@ def test_a_command_without_its_extra_says_what_to_install(
     assert (done.code, done.out, done.err) == (2, "", message)
 
 
+COMPLETE = """
+eval "$(gaugepost --show-completion bash)"
+COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 ))
+_gaugepost_completion gaugepost
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (("ho",), ["hold", "holds"]),
+        (("jobs", "--sta"), ["--state"]),
+        (("jobs", "--state", "d"), ["delivered", "dead"]),
+        (("uploads", "u"), ["undo"]),
+        (("hold", ""), ["eu", "us", "au"]),
+        (("worker", "--region", "e"), ["eu"]),
+    ],
+)
+def test_bash_is_offered_what_fits(cli: Cli, typed: tuple[str, ...], offered: list[str]) -> None:
+    assert asked_of_bash(cli, *typed) == offered
+
+
+def test_completion_of_a_command_without_its_extra_is_silent(cli: Cli) -> None:
+    hide(cli, "celery", "structlog")
+    assert asked_of_bash(cli, "worker", "--re") == []
+
+
+def asked_of_bash(cli: Cli, *typed: str) -> list[str]:
+    """Ask a real bash what it would complete."""
+    program = cli.folder / "gaugepost"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m gaugepost "$@"\n')
+    program.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "--norc", "-c", COMPLETE, "bash", "gaugepost", *typed],
+        env=os.environ | {"PATH": f"{cli.folder}:{os.environ['PATH']}"} | NO_DETECTION | cli.environment,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    return [line for line in done.stdout.splitlines() if line]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_shown_and_installed(cli: Cli, shell: str, tmp_path: Path) -> None:
+    cli.environment |= NO_DETECTION | {"HOME": str(tmp_path)}
+    shown = cli("--show-completion", shell)
+    assert (shown.code, "gaugepost" in shown.out) == (0, True)
+    assert cli("--install-completion", shell).code == 0
+    assert any("gaugepost" in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+
+
 def test_a_module_of_our_own_that_is_missing_is_a_bug_and_looks_like_one(cli: Cli) -> None:
     hide(cli, "gaugepost_workers")
     done = cli("beat")
@@ -101,7 +157,17 @@ def test_a_redis_that_is_not_there_is_exit_code_3(cli: Cli, call: tuple[str, ...
     cli.environment["GAUGEPOST_REDIS_URL"] = "redis://127.0.0.1:1/0"
     done = cli(*call)
     assert (done.code, done.out) == (3, "")
-    assert done.err == "Redis cannot be reached: ConnectionError (GAUGEPOST_REDIS_URL: 127.0.0.1:1/0)\n"
+    told, then = done.err.splitlines()
+    assert told == "Redis cannot be reached: ConnectionError (GAUGEPOST_REDIS_URL: 127.0.0.1:1/0)"
+    assert then.startswith("  nothing answers there: does it run")
+
+
+def test_a_wrong_password_of_redis_is_told_as_such_and_not_repeated(cli: Cli, redis_server: RedisServer) -> None:
+    cli.environment["GAUGEPOST_REDIS_URL"] = f"redis://joe:hunter2@127.0.0.1:{redis_server.port}/0"
+    done = cli("status")
+    assert (done.code, done.out) == (3, "")
+    assert "user or password in GAUGEPOST_REDIS_URL are not those of this Redis" in done.err
+    assert "hunter2" not in done.err
 
 
 @pytest.mark.parametrize("call", [("jobs",), ("status",), ("enqueue", "-")])

@@ -57,7 +57,7 @@ def test_kombu_still_has_the_method_that_the_shim_overrides() -> None:
     ("transition", "event", "told"),
     [
         (Delivered(), "task-succeeded", "delivered"),
-        (Parked(300_000, "no_campaign"), "task-retried", "parked: no_campaign, again in 5m"),
+        (Parked(300_000, "no_campaign"), "task-retried", "parked: no_campaign until 2026-11-22 12:05:00 UTC"),
         (
             Held("configuration:x", "unknown_mapping"),
             "task-retried",
@@ -72,7 +72,7 @@ def test_event_names_and_texts_are_frozen(transition: Transition, event: str, to
     job = JOBS["file_delete"].model_validate({"kind": "file_delete", "region": "eu", "upload_id": 1})
     claimed = Claimed("id", 1, 0, job, History())
     attempt = Attempt(1, 0, 250, 400, Verdict.NO_CAMPAIGN, "message with data")
-    name, fields = ended(Settlement(claimed, Decision(transition), (attempt,)))
+    name, fields = ended(Settlement(claimed, Decision(transition), (attempt,)), 1795348800.0)
     assert name == event
     assert fields["uuid"] == "id"
     assert told in (fields.get("exception"), fields.get("result"))

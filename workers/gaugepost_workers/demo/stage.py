@@ -97,12 +97,7 @@ class Stage:
 
     def settings(self) -> Settings:
         """Return the demo's settings, and nothing of the user's."""
-        given = {name.removeprefix(PREFIX).lower(): value for name, value in self.values.items()}
-        ours = {name: os.environ.pop(name) for name in list(os.environ) if name.upper().startswith(PREFIX)}
-        try:
-            return Settings(_env_file=None, **given)  # type: ignore[arg-type] # texts, as in the environment
-        finally:
-            os.environ.update(ours)
+        return Settings.given(**{name.removeprefix(PREFIX).lower(): value for name, value in self.values.items()})
 
     # Start
 

@@ -1,0 +1,160 @@
+"""Who takes part, how each one is run, and how one sees from outside that a job of it is settled.
+
+Each has two processes for its work, and of its settings those that were fastest here at 0 ms; Celery is also shown with
+threads. Peers come as they are installed, with hiredis for all. None but gaugepost needs a beat; gaugepost has one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+ROOT = Path(__file__).parents[1]
+OWN = Path(sys.executable).parent
+PEERS = ROOT / ".venv-bench" / "bin"
+ARQ = ROOT / ".venv-bench" / "arq" / "bin"
+
+Sort = Literal["product", "peer", "floor", "context"]
+Settled = Callable[[Any, Callable[[], int]], int]
+"""From a Redis client, and a look at how many jobs have arrived at the stub, to how many are settled."""
+
+
+def delivered(client: Any, _: object) -> int:
+    """Read gaugepost's own count."""
+    return int(client.hget("gp:{eu}:counts", "delivered") or 0)
+
+
+def statuses(client: Any, _: object) -> int:
+    """Count stored statuses: the only keys with a TTL."""
+    return int(client.info("keyspace").get("db0", {}).get("expires", 0))
+
+
+def finished(client: Any, _: object) -> int:
+    """Count rq's finished jobs."""
+    return int(client.zcard("rq:finished:bench"))
+
+
+def out_of_queue(client: Any, arrived: Callable[[], int]) -> int:
+    """Count those that arq has taken out of its queue, as it does when it stores the status."""
+    return arrived() - int(client.zcard("arq:queue"))
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One way to do the job. `{redis}` in its commands stands for the URL; `jobs` fill some four seconds."""
+
+    name: str
+    about: str
+    sort: Sort
+    module: str
+    bin: Path
+    worker: tuple[tuple[str, ...], ...]
+    jobs: int
+    settled: Settled = statuses
+    redis_options: tuple[str, ...] = ("--appendonly", "no")
+    bulk: bool = True
+    """Whether it has a way to enqueue in bulk."""
+
+    @property
+    def python(self) -> str:
+        return str(self.bin / "python")
+
+    def is_installed(self) -> bool:
+        return Path(self.python).exists()
+
+    def commands(self, redis_url: str) -> list[list[str]]:
+        """Return the commands of its workers, programs taken from its environment."""
+        return [
+            [str(self.bin / command[0]), *(part.replace("{redis}", redis_url) for part in command[1:])]
+            for command in self.worker
+        ]
+
+    def environment(self, redis_url: str, stub_url: str) -> dict[str, str]:
+        """Return its environment: the outside's without gaugepost's settings, and where Redis and the stub are."""
+        outside = {name: value for name, value in os.environ.items() if not name.startswith("GAUGEPOST_")}
+        own = {"PYTHONPATH": str(ROOT), "BENCH_REDIS_URL": redis_url, "BENCH_STUB_URL": stub_url}
+        names = ("AUTH_URL", "IMPORTS_URL", "API_URL")
+        given = {"REDIS_URL": redis_url, "REGIONS": "eu", "BACKLOG_LIMIT": "2000000", **dict.fromkeys(names, stub_url)}
+        given |= {"EU_CLIENT_ID": "bench", "EU_CLIENT_SECRET": "bench", "EU_API_KEY": "bench"}
+        return outside | own | {f"GAUGEPOST_{name}": value for name, value in given.items()}
+
+
+def gaugepost(concurrency: int = 16, processes: int = 2) -> Contestant:
+    """Return gaugepost as a user runs it: a worker and a beat."""
+    worker = ("worker", "--region", "eu", "--concurrency", str(concurrency), "--processes", str(processes))
+    return Contestant(
+        name="gaugepost",
+        about=f"`gaugepost {' '.join(worker)}` and `gaugepost beat`; `enqueue_many`, `enqueue`",
+        sort="product",
+        module="benchmarks.queues.on_gaugepost",
+        bin=OWN,
+        worker=(("gaugepost", *worker), ("gaugepost", "beat")),
+        jobs=20_000,
+        settled=delivered,
+    )
+
+
+def _peer(name: str, about: str, *worker: tuple[str, ...], jobs: int, module: str = "", **more: Any) -> Contestant:
+    module = f"benchmarks.queues.{module or f'on_{name}'}"
+    return Contestant(name, about, "peer", module, more.pop("bin", PEERS), worker, jobs, **more)
+
+
+def _floor(name: str, about: str, module: str, *options: str, jobs: int, where: Path = PEERS) -> Contestant:
+    module = f"benchmarks.queues.{module}"
+    worker = (("python", "-m", module, *options),) if options else ()
+    return Contestant(name, about, "floor", module, where, worker, jobs)
+
+
+def _celery(*options: str) -> tuple[str, ...]:
+    return ("celery", "-A", "benchmarks.queues.on_celery", "worker", "--loglevel", "WARNING", *options)
+
+
+_HUEY = ("python", "-m", "gevent.monkey", str(PEERS / "huey_consumer"), "benchmarks.queues.on_huey.huey")
+_RQ = ("rq", "worker-pool", "--quiet", "--url", "{redis}", "--num-workers", "2")
+_TASKIQ = ("taskiq", "worker", "benchmarks.queues.on_taskiq:broker", "--workers", "2", "--log-level", "WARNING")
+
+
+def everybody(concurrency: int = 16) -> list[Contestant]:
+    """Return all that take part, in the order of their turns."""
+    product = gaugepost(concurrency)
+    aof = ("--appendonly", "yes", "--appendfsync", "everysec")
+    dramatiq = ("dramatiq", "benchmarks.queues.on_dramatiq", "--processes", "2", "--threads", "25")
+    huey = (*_HUEY, "-w", "50", "-k", "greenlet", "-q")
+    arq = ("arq", "benchmarks.queues.on_arq.Worker")
+    return [
+        product,
+        _floor("bare limit", "aiohttp, 2 × 50 tasks; pops and statuses in batches",
+               "bare_aiohttp", "2", "50", jobs=20_000),
+        _floor("urllib3 loop", "2 × 50 threads: BLPOP, PUT, SET; not durable",
+               "bare_urllib3", "2", "50", jobs=10_000, where=PEERS if PEERS.exists() else OWN),
+        _peer("taskiq", "list broker, 2 processes × 50 tasks, aiohttp; does not acknowledge",
+              (*_TASKIQ, "--max-async-tasks", "50"), jobs=6_000),
+        _peer("dramatiq", "2 processes × 25 threads", dramatiq, jobs=5_000, bulk=False),
+        _peer("huey", "2 processes × 50 greenlets; does not acknowledge", huey, huey, jobs=5_000, bulk=False),
+        _peer("arq", "2 processes × 50 tasks, aiohttp", arq, arq, jobs=4_000, settled=out_of_queue, bin=ARQ),
+        _peer("celery prefork", "`-P prefork -c 2`, otherwise as it comes",
+              _celery("-P", "prefork", "-c", "2"), jobs=2_500, module="on_celery"),
+        _peer("celery threads", "`-P threads -c 50`, otherwise as it comes",
+              _celery("-P", "threads", "-c", "50"), jobs=2_000, module="on_celery"),
+        _peer("rq", "2 × SimpleWorker, which does not fork",
+              (*_RQ, "--worker-class", "rq.worker.SimpleWorker", "bench"), jobs=2_000, settled=finished),
+        _floor("raw LPUSH", "Celery's messages made by hand, pipelines of 1,000", "raw_celery", jobs=0),
+        replace(product, name="gaugepost aof", sort="context", redis_options=aof,
+                about="the same, with Redis' append-only file, `everysec`"),
+    ]  # fmt: skip
+
+
+def at_limit() -> list[Contestant]:
+    """Return those that are held to 256 jobs out at a time, for receivers that take their time."""
+    return [
+        gaugepost(concurrency=128),
+        _floor("bare limit", "aiohttp, 2 × 128 tasks", "bare_aiohttp", "2", "128", jobs=20_000),
+        _peer("taskiq", "2 processes × 128 tasks", (*_TASKIQ, "--max-async-tasks", "128"), jobs=6_000),
+    ]
+
+
+SLOTS_AT_LIMIT = 256

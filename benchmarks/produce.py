@@ -1,0 +1,103 @@
+"""A producer process of one contestant, in that contestant's environment: tells in a line of JSON how it went.
+
+    python -m benchmarks.produce MODULE single|bulk|latency FIRST COUNT
+
+A contestant's module has `enqueue(number)` and `enqueue_all(numbers)`, either both plain or both coroutines; the
+latter also have `start()`. `latency` waits for each job's arrival at the stub before the next one, after a gap of
+random length, so that no contestant's polling is met in step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import importlib
+import inspect
+import json
+import random
+import resource
+import sys
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from benchmarks import job
+
+GAP_S = (0.02, 0.05)
+
+
+class Stub:
+    """The stub, asked when jobs came."""
+
+    def __init__(self) -> None:
+        url = urlsplit(job.STUB_URL)
+        self._connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)
+
+    def get(self, target: str) -> bytes:
+        self._connection.request("GET", target)
+        return self._connection.getresponse().read()
+
+    def arrival(self, nth: int) -> int:
+        self.get(f"/wait?count={nth}")
+        return int(json.loads(self.get(f"/arrivals?at={nth - 1}"))[0])
+
+
+def plainly(module: Any, mode: str, numbers: range) -> dict[str, Any]:
+    began = time.monotonic_ns()
+    if mode == "bulk":
+        module.enqueue_all(numbers)
+    elif mode == "single":
+        for number in numbers:
+            module.enqueue(number)
+    else:
+        return {"latency_ms": list(latencies(module, numbers))}
+    return {"began_ns": began, "ended_ns": time.monotonic_ns()}
+
+
+def latencies(module: Any, numbers: range) -> Any:
+    stub = Stub()
+    for nth, number in enumerate(numbers, 1):
+        time.sleep(random.uniform(*GAP_S))
+        began = time.monotonic_ns()
+        module.enqueue(number)
+        yield (stub.arrival(nth) - began) / 1e6
+
+
+async def as_coroutine(module: Any, mode: str, numbers: range) -> dict[str, Any]:
+    await module.start()
+    began = time.monotonic_ns()
+    if mode == "bulk":
+        await module.enqueue_all(numbers)
+    elif mode == "single":
+        for number in numbers:
+            await module.enqueue(number)
+    else:
+        return {"latency_ms": [one async for one in async_latencies(module, numbers)]}
+    return {"began_ns": began, "ended_ns": time.monotonic_ns()}
+
+
+async def async_latencies(module: Any, numbers: range) -> Any:
+    stub = Stub()
+    for nth, number in enumerate(numbers, 1):
+        await asyncio.sleep(random.uniform(*GAP_S))
+        began = time.monotonic_ns()
+        await module.enqueue(number)
+        yield (await asyncio.to_thread(stub.arrival, nth) - began) / 1e6
+
+
+def main(module_name: str, mode: str, first: int, count: int) -> None:
+    module = importlib.import_module(module_name)
+    numbers = range(first, first + count)
+    cpu = time.process_time()
+    if inspect.iscoroutinefunction(module.enqueue):
+        told = asyncio.run(as_coroutine(module, mode, numbers))
+    else:
+        told = plainly(module, mode, numbers)
+    told["whole_cpu_s"] = time.process_time()  # with what it took to start
+    told["cpu_s"] = told["whole_cpu_s"] - cpu
+    told["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(told), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,54 @@
+"""The floor of bulk enqueue: Celery's messages made by hand from one real message, and pushed by pipelined LPUSH.
+
+No Celery, no validation, no ledger is in its way. Celery's own workers take these messages.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import redis
+
+from benchmarks import job
+from benchmarks.queues.on_celery import put
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+client = redis.Redis.from_url(job.REDIS_URL)
+
+
+def template() -> tuple[dict[str, Any], Any]:
+    """Take one real message off a queue of its own; return it, and what of its body is the same for all."""
+    put.apply_async((0, job.payload(0)), queue="template", argsrepr="", kwargsrepr="")
+    message = json.loads(client.rpop("template") or b"")
+    client.delete("_kombu.binding.template")
+    message["properties"]["delivery_info"] = {"exchange": "", "routing_key": "celery"}
+    return message, json.loads(base64.b64decode(message["body"]))[2]
+
+
+def enqueue(number: int) -> None:
+    enqueue_all([number])
+
+
+def enqueue_all(numbers: Iterable[int]) -> None:
+    message, embed = template()
+    headers, properties = message["headers"], message["properties"]
+
+    def envelope(number: int) -> bytes:
+        headers["id"] = headers["root_id"] = properties["correlation_id"] = str(uuid.uuid4())
+        properties["delivery_tag"] = str(uuid.uuid4())
+        message["body"] = base64.b64encode(orjson.dumps([(number, job.payload(number)), {}, embed])).decode()
+        return orjson.dumps(message)
+
+    envelopes = map(envelope, numbers)
+    while batch := list(islice(envelopes, job.PIPELINE)):
+        pipe = client.pipeline(transaction=False)
+        for one in batch:
+            pipe.lpush("celery", one)
+        pipe.execute()

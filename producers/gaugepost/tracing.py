@@ -1,0 +1,50 @@
+"""The trace that a job belongs to: the W3C `traceparent` of whoever enqueues it, kept in the job.
+
+Nothing of OpenTelemetry is imported here: whoever has a span has imported it already, and whoever has not pays for a
+look into a dictionary.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from gaugepost.jobs import JobBase
+
+J = TypeVar("J", bound="JobBase")
+
+_FORM = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+def checked(text: str) -> str:
+    """Return a `traceparent` of the form that W3C Trace Context gives for version 00. Raises ValueError."""
+    if not _FORM.fullmatch(text):
+        raise ValueError("expected a W3C traceparent: 00-<32 hex digits>-<16 hex digits>-<2 hex digits>, in lower case")
+    return text
+
+
+def ids(traceparent: str) -> tuple[int, int, int]:
+    """Return trace id, span id and flags of one that was checked."""
+    trace, span, flags = traceparent[3:].split("-")
+    return int(trace, 16), int(span, 16), int(flags, 16)
+
+
+def current() -> str | None:
+    """Return the `traceparent` of the span that is current here; None if there is none."""
+    api = sys.modules.get("opentelemetry.trace")
+    if api is None:
+        return None
+    context = api.get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def traced(job: J) -> J:
+    """Note the current span in a job, unless it brings one along."""
+    if job.traceparent is not None:
+        return job
+    found = current()
+    return job if found is None else job.model_copy(update={"traceparent": found})

@@ -1,0 +1,216 @@
+"""Flower in a real browser: the workers of three regions, what became of each job, and nothing for anybody else.
+
+`SCREENSHOTS=docs/images make test TEST=tests/acceptance/test_flower_pages.py` makes the pictures of the docs anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import flower.urls
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Error, HttpCredentials, Page, expect
+
+from gaugepost import CloseLoop, JobState, PersonalLink, Record, Region, Response
+from support.browser import chromium
+from support.redis_server import RedisServer, free_port
+from support.stack import Stack
+from support.wait import wait_until
+
+PASSWORD = "pass-9f41c7-word"
+USER: HttpCredentials = {"username": "operator", "password": "correct-horse-7", "send": "always"}
+PERSONAL = ("example.", "Jane", "Roe", "a very private note", "secret-key-of-a-ticket")
+
+
+def link(email: str, region: Region) -> PersonalLink:
+    return PersonalLink(region=region, configuration="multi-object", record={"Email": email, "Name": "Jane Roe"})
+
+
+class Shown:
+    """A stack with Flower, the jobs that went through it, and a browser."""
+
+    def __init__(self, stack: Stack, browser: Browser, url: str) -> None:
+        self.stack = stack
+        self.browser = browser
+        self.url = url
+        self.workers = [stack.worker(region, concurrency=2) for region in ("eu", "us", "au")]
+        stack.beat()
+        stack.run("-m", "gaugepost_workers", "flower", "--address", "0.0.0.0", "--port", url.rpartition(":")[2])
+
+    def logged_in(self) -> BrowserContext:
+        return self.browser.new_context(
+            base_url=self.url, http_credentials=USER, viewport={"width": 1440, "height": 720}
+        )
+
+    def names(self) -> list[str]:
+        """The workers' names, as they call themselves."""
+        return sorted(line["name"] for line in self._log() if line.get("event") == "worker starts")
+
+    def _log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stack.logs().splitlines() if line.startswith("{")]
+
+    def deliver(self) -> None:
+        """One job delivered, one parked, one dead, and others for the picture."""
+        enqueue = self.stack.producer.enqueue
+        self.delivered = enqueue(link("jane@example.net", Region.EU), idempotency_key="secret-key-of-a-ticket")
+        self.parked = enqueue(link("no-campaign@example.com", Region.US))
+        self.dead = enqueue(link("duplicate@example.com", Region.AU))
+        record = {"Email": "roe@example.net", "Name": "Jane Roe"}
+        others = [
+            *(Record(region=region, configuration="contact", record=record) for region in (Region.EU, Region.US)),
+            CloseLoop(region=Region.EU, number_customergauge="53499", status="progress", note="a very private note"),
+            Response(region=Region.AU, fields={"Email": "roe@example.net"}, net_promoter_score=9, comment="Jane says"),
+        ]
+        handles = [self.delivered, self.parked, self.dead, *map(enqueue, others)]
+        rest = {JobState.DELIVERED, JobState.PARKED, JobState.DEAD}
+        wait_until(lambda: {handle.state() for handle in handles} == rest, what="all jobs are at rest")
+
+
+def flower_knows(shown: Shown, page: Page) -> bool:
+    tasks = page.request.get("/api/tasks")
+    return tasks.ok and {shown.delivered.id, shown.parked.id, shown.dead.id} <= tasks.json().keys()
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    folder = tmp_path_factory.mktemp("flower")
+    redis = RedisServer(folder, "--requirepass", PASSWORD)
+    redis.url = f"redis://:{PASSWORD}@127.0.0.1:{redis.port}/0"
+    login = f"someone:else,{USER['username']}:{USER['password']}"
+    with chromium() as browser, Stack(folder, redis=redis, flower_basic_auth=login) as stack:
+        shown = Shown(stack, browser, f"http://127.0.0.1:{free_port()}")
+        page = shown.logged_in().new_page()
+        wait_until(lambda: shown.names() and len(shown.names()) == 3, within=60, what="three workers")
+        wait_until(lambda: workers_of(page).keys() == set(shown.names()), within=60, what="Flower sees them")
+        shown.deliver()
+        wait_until(lambda: flower_knows(shown, page), what="Flower has heard of the jobs")
+        yield shown
+
+
+def workers_of(page: Page) -> dict[str, bool]:
+    try:
+        answer = page.request.get("/api/workers?status=1")
+    except Error:  # it does not listen yet
+        return {}
+    return dict(answer.json()) if answer.ok else {}
+
+
+@pytest.fixture
+def page(shown: Shown) -> Iterator[Page]:
+    context = shown.logged_in()
+    yield context.new_page()
+    context.close()
+
+
+def picture(page: Page, name: str) -> None:
+    if "SCREENSHOTS" in os.environ:
+        page.screenshot(path=Path(os.environ["SCREENSHOTS"]) / f"{name}.png")
+
+
+def test_who_logs_in_sees_the_workers_of_three_regions(shown: Shown, page: Page) -> None:
+    page.goto("/")
+    for name in shown.names():
+        row = page.locator("tr", has_text=name)
+        expect(row).to_contain_text("Online")
+    assert [name.partition("-")[0] for name in shown.names()] == ["au", "eu", "us"]
+    picture(page, "flower-workers")
+
+
+def test_each_job_is_there_with_its_kind_its_state_and_why(shown: Shown, page: Page) -> None:
+    page.goto("/tasks")
+    told = {
+        shown.delivered.id: ("gaugepost.personal_link", "SUCCESS", "eu-"),
+        shown.parked.id: ("gaugepost.personal_link", "RETRY", "parked: no_campaign until 20", "us-"),
+        shown.dead.id: ("gaugepost.personal_link", "FAILURE", "dead: duplicate", "au-"),
+    }
+    for job, words in told.items():
+        row = page.locator("tr", has_text=job)
+        for word in words:
+            expect(row).to_contain_text(word)
+    page.set_viewport_size({"width": 1680, "height": 680})
+    picture(page, "flower-tasks")
+    page.goto(f"/task/{shown.parked.id}")
+    expect(page.locator("#task-page")).to_contain_text("parked: no_campaign until ")
+    told_until = re.search(r"no_campaign until ([-0-9 :]+) UTC", page.content())
+    assert told_until is not None
+    shown_until = datetime.fromisoformat(f"{told_until[1]}+00:00").timestamp() * 1000
+    assert abs(shown_until - (shown.stack.producer.job(shown.parked.id).until or 0)) < 5000
+    picture(page, "flower-parked")
+
+
+def test_no_page_shows_personal_data_or_a_secret(shown: Shown, page: Page) -> None:
+    secrets = [value for name, value in shown.stack.env.items() if name.startswith("GAUGEPOST_") and "_URL" not in name]
+    secrets = [secret for secret in secrets if len(secret) > 5]
+    assert "eu-secret" in secrets
+    pages = dict(crawled(page))
+    questions = ("/api/workers?refresh=1", "/api/tasks", "/api/task/types", "/api/queues/length", "/metrics")
+    questions += ("/workers?json=1", *(f"/api/workers?workername={name}&refresh=1" for name in shown.names()))
+    questions += (f"/api/task/info/{shown.delivered.id}", f"/api/task/info/{shown.dead.id}")
+    for path in questions:
+        answer = page.request.get(path)
+        assert answer.ok, path
+        pages[path] = answer.text()
+    for path, text in pages.items():
+        for word in (*PERSONAL, PASSWORD, USER["password"], *secrets):
+            assert word not in text, path
+    assert {f"/task/{shown.dead.id}", "/broker", *(f"/worker/{name}" for name in shown.names())} <= pages.keys()
+    assert "redis://:**@" in pages["/broker"]
+
+
+def crawled(page: Page) -> Iterator[tuple[str, str]]:
+    """Visit all that a person can click to, as it is when the page has loaded all of its data."""
+    seen, ahead = set(), ["/"]
+    while ahead:
+        path = ahead.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        page.goto(path, wait_until="networkidle")
+        yield path, page.content()
+        hrefs = page.locator("a[href^='/']").evaluate_all("all => all.map(a => decodeURIComponent(a.pathname))")
+        ahead += [href for href in hrefs if href != "/logout"]
+
+
+def every_path() -> list[str]:
+    patterns = [getattr(handler, "regex", None) or handler[0] for handler in flower.urls.handlers]
+    paths = [str(getattr(pattern, "pattern", pattern)).rstrip("$").replace("/?", "") for pattern in patterns]
+    return [path.replace("(.+)", "x").replace("(.*)", "x") for path in paths if path.startswith("/")]
+
+
+def test_without_a_login_nothing_is_shown_and_nothing_acts(shown: Shown) -> None:
+    for credentials in (
+        None,
+        {"username": "operator", "password": "wrong"},
+        {"username": "öps", "password": "pässwörd"},
+    ):
+        context = shown.browser.new_context(base_url=shown.url, http_credentials=credentials)
+        for path in every_path():
+            if path in {"/healthcheck", "/logout"} or path.startswith("/static"):
+                continue
+            assert context.request.get(path).status == 401, path
+            assert context.request.post(path).status == 401, path
+        assert context.request.get("/healthcheck").text() == "OK"
+        context.close()
+
+
+def test_nothing_acts_for_who_has_logged_in_either(shown: Shown, page: Page) -> None:
+    [name] = [name for name in shown.names() if name.startswith("eu-")]
+    page.goto(f"/worker/{name}", wait_until="networkidle")
+    buttons = page.locator("button:not([role=tab]):not(#theme-toggle):not(.theme-option):not(.navbar-toggler)")
+    assert buttons.all_text_contents() == []
+    page.goto(f"/task/{shown.parked.id}")
+    expect(page.locator("#task-revoke")).to_have_count(0)
+    acts = [path.removesuffix("x") for path in every_path() if path.startswith("/api/") and path.endswith("/x")]
+    assert len(acts) > 10
+    for path in acts:
+        for target in (name, shown.parked.id, "gaugepost.deliver"):
+            order = page.request.post(path + target, data={"args": [], "workername": name, "terminate": True})
+            assert order.status in {404, 405}, path
+    assert [worker.poll() for worker in shown.workers] == [None, None, None]
+    assert shown.parked.state() is JobState.PARKED

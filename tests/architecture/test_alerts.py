@@ -1,0 +1,160 @@
+"""Alerts and dashboard as files: promtool takes them, they ask for metrics that exist, every alert has its runbook."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+
+from gaugepost import Region
+from gaugepost.jobs import JOBS
+from gaugepost.verdict import Verdict
+from gaugepost_workers import exporter
+from gaugepost_workers.metrics import BeatMetrics, WorkerMetrics
+from support.prometheus import hurried, needs_prometheus
+
+ROOT = Path(__file__).parents[2]
+OPS = ROOT / "ops"
+RULES = (OPS / "prometheus/alerts.yml").read_text()
+ALERTS = re.findall(r"- alert: (\w+)", RULES)
+BOARD = json.loads((OPS / "grafana/gaugepost.json").read_text())
+PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
+SCALING = [path.read_text() for path in sorted((OPS / "k8s").glob("worker-*.yaml"))]
+QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]]
+
+
+def promtool(*arguments: str, folder: Path = OPS / "prometheus") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["promtool", *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+
+
+@needs_prometheus
+@pytest.mark.parametrize("arguments", [("check", "config", "prometheus.yml"), ("check", "rules", "alerts.yml")])
+def test_promtool_takes_the_configuration_and_the_rules(arguments: tuple[str, ...]) -> None:
+    done = promtool(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_prometheus
+def test_promtool_sees_each_alert_fire_and_recover() -> None:
+    done = promtool("test", "rules", "alerts_test.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    tested = (OPS / "prometheus/alerts_test.yml").read_text()
+    assert sorted(re.findall(r"name: (\w+)", tested)) == sorted(ALERTS)
+
+
+def silenced(found: re.Match[str]) -> str:
+    return (
+        f"expr: ({found[1]}) and on () vector(0) > 1" if found[1] else f"          {found[2]} and on () vector(0) > 1"
+    )
+
+
+@needs_prometheus
+@pytest.mark.parametrize(
+    ("pattern", "broken"),
+    [
+        (r"for: \d+m", "for: 0s"),  # too early
+        (r"expr: (?!>-)(.*)$|^ {10}(unless .*)$", silenced),
+    ],
+)
+def test_promtool_would_see_of_each_alert_that_it_fires_too_early_or_never(
+    tmp_path: Path, pattern: str, broken: str | Callable[[re.Match[str]], str]
+) -> None:
+    (tmp_path / "alerts.yml").write_text(re.sub(pattern, broken, RULES, flags=re.MULTILINE))
+    (tmp_path / "alerts_test.yml").write_text((OPS / "prometheus/alerts_test.yml").read_text())
+    told = promtool("test", "rules", "alerts_test.yml", folder=tmp_path)
+    expected = set(ALERTS) if "expr" in pattern else {alert for alert in ALERTS if "for: " in rule_of(alert)}
+    assert set(re.findall(r'alertname="(\w+)', (told.stdout + told.stderr).replace("\\", ""))) == expected
+
+
+def rule_of(alert: str) -> str:
+    return RULES.partition(f"- alert: {alert}\n")[2].partition("- alert:")[0]
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_links_its_runbook_which_says_on_which_fault_it_was_followed(alert: str) -> None:
+    rule = rule_of(alert)
+    path = f"ops/runbooks/{alert}.md"
+    assert f"runbook: {path}\n" in rule
+    assert re.search(r"severity: (page|ticket)\b", rule)
+    text = (ROOT / path).read_text()
+    for heading in (f"# {alert}\n", "**Look**", "**Do**", "**Recovers**", "**Walked through**"):
+        assert heading in text
+    for link in re.findall(r"\]\((\w+\.md)\)", text):
+        assert (OPS / "runbooks" / link).is_file(), link
+
+
+def test_every_runbook_of_an_alert_has_its_alert() -> None:
+    assert {path.stem for path in (OPS / "runbooks").glob("Gaugepost*.md")} == set(ALERTS)
+
+
+def test_runbooks_name_commands_that_exist() -> None:
+    from gaugepost.cli.app import COMMANDS  # noqa: PLC0415
+
+    for path in (OPS / "runbooks").glob("Gaugepost*.md"):
+        for command in re.findall(r"(?:^\$ |`)gaugepost ([a-z]+)\b", path.read_text(), re.MULTILINE):
+            assert command in COMMANDS, (path.name, command)
+
+
+def there_are() -> set[str]:
+    """The names of all metrics: of workers and beat as they are shown, of the exporter as its code lists them."""
+    shown = b"".join(generate_latest(one.registry) for one in (WorkerMetrics(Region.EU), BeatMetrics(["eu"])))
+    names = set(re.findall(r"^# TYPE (\w+) ", shown.decode(), re.MULTILINE))
+    names |= {f"{name}_bucket" for name in names}
+    source = Path(exporter.__file__).read_text()
+    ours = re.findall(r'_family\(\s*"(\w+)"', source) + re.findall(r'^\s+\(\s*"(\w+)",', source, re.MULTILINE)
+    return names | {f"gaugepost_{name}" for name in ours}
+
+
+@pytest.mark.parametrize("query", [RULES, *QUERIES, *SCALING])
+def test_alerts_and_dashboard_ask_for_metrics_that_exist(query: str) -> None:
+    asked = set(
+        re.findall(r"\b((?:gaugepost|process)_\w+)(?=[{\[ )\n])", re.sub(r"#.*|summary:.*|description:.*", "", query))
+    )
+    assert asked
+    assert asked <= there_are()
+
+
+def test_the_dashboard_is_what_its_script_makes() -> None:
+    done = subprocess.run([sys.executable, OPS / "grafana/dashboard.py", "--check"], check=False, timeout=60)
+    assert done.returncode == 0
+
+
+def test_the_dashboards_panels_are_whole_and_do_not_overlap() -> None:
+    assert len({panel["id"] for panel in BOARD["panels"]}) == len(BOARD["panels"])
+    taken: set[tuple[int, int]] = set()
+    for panel in BOARD["panels"]:
+        place = panel["gridPos"]
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not cells & taken, panel["title"]
+        assert place["x"] + place["w"] <= 24
+        taken |= cells
+    for panel in PANELS:
+        assert panel["title"]
+        assert [target["refId"] for target in panel["targets"]] == list("ABCDEF")[: len(panel["targets"])]
+        assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"])
+
+
+def test_labels_are_bounded_and_no_words_of_a_person() -> None:
+    known = [*map(str, Verdict), "hold", "sealed", "breaker", "credentials"]
+    said = {
+        "no_campaign": "no_campaign",
+        "breaker: lost_answer": "breaker",
+        "sealed: GAUGEPOST_DATA_KEY of a worker does not open it": "sealed",
+        "EU_API_KEY is not set": "credentials",
+        "Jane Roe of joe@example.net asked for it": "hold",
+    }
+    assert {told: exporter.bounded(told, known) for told in said} == said
+    assert exporter.bounded("breaker", ["other"]) == "other"
+    assert len(generate_latest(WorkerMetrics(Region.EU).registry).splitlines()) < 50 + len(JOBS) * len(Verdict)
+
+
+@needs_prometheus
+def test_the_rules_in_a_hurry_are_rules_too(tmp_path: Path) -> None:
+    (tmp_path / "alerts.yml").write_text(hurried(RULES))
+    assert promtool("check", "rules", "alerts.yml", folder=tmp_path).returncode == 0

@@ -1,0 +1,146 @@
+"""The manifests and the units say what this gaugepost understands; Kubernetes' schemas and systemd read them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from gaugepost_workers import exporter
+from support.deployment import COMPOSE, K8S, SYSTEMD, deployments, graceful, manifests, parses, unit, unknown
+
+# ops/k8s
+
+
+def test_kubernetes_takes_the_manifests() -> None:
+    kinds = []
+    for name, document in manifests():
+        if name == "kustomization.yaml" or document["kind"] == "ScaledObject":
+            continue
+        kinds.append(document["kind"])
+        kubernetes_validate.validate(document, "1.32", strict=True)
+    assert sorted({*kinds}) == ["ConfigMap", "Deployment", "PodDisruptionBudget", "Secret", "Service"]
+    named = yaml.safe_load((K8S / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    assert sorted(named) == sorted(
+        one.name for one in K8S.glob("*.yaml") if one.name not in {"kustomization.yaml", "secrets.example.yaml"}
+    )
+
+
+def test_every_container_starts_one_of_our_commands_with_settings_that_are_some() -> None:
+    [config] = [document["data"] for _, document in manifests() if document["kind"] == "ConfigMap"]
+    for name, pod in deployments().items():
+        [box] = pod["containers"]
+        assert parses(box["args"]), name
+        assert unknown([*config, *(one["name"] for one in box.get("env", []))]) == [], name
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            if "exec" in box.get(probe, {}):
+                command = box[probe]["exec"]["command"]
+                assert command[0] == "gaugepost"
+                assert parses(command[1:]), name
+        assert "livenessProbe" in box
+
+
+def test_every_pod_is_shut_in_and_gets_its_secrets_as_files_that_are_described() -> None:
+    described = {
+        document["metadata"]["name"]: document["stringData"]
+        for name, document in manifests()
+        if document["kind"] == "Secret"
+    }
+    for name, pod in deployments().items():
+        [box] = pod["containers"]
+        assert pod["securityContext"]["runAsNonRoot"], name
+        assert not pod["automountServiceAccountToken"], name
+        assert box["securityContext"] == {
+            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+        }, name  # fmt: skip
+        assert "memory" in box["resources"]["limits"], name
+        mounted = {one["name"]: one["mountPath"] for one in box["volumeMounts"]}
+        files = {
+            f"{mounted[volume['name']]}/{key}"
+            for volume in pod["volumes"] if "secret" in volume
+            for key in described[volume["secret"]["secretName"]]
+        }  # fmt: skip
+        wanted = {one["value"] for one in box.get("env", []) if one["name"].endswith("_FILE")} | {
+            "/run/secrets/redis/url"
+        }
+        assert wanted == files, name
+        assert "/tmp" in mounted.values(), name
+
+
+def test_a_region_has_workers_a_budget_and_a_scale_and_the_regions_differ_in_their_name_alone() -> None:
+    texts = {region: (K8S / f"worker-{region}.yaml").read_text(encoding="utf-8") for region in ("eu", "us", "au")}
+    plain = {
+        re.sub(rf"\b{region}\b", "R", text).replace(f"_{region.upper()}_", "_R_") for region, text in texts.items()
+    }
+    assert len(plain) == 1
+    deployment, budget, scale = yaml.safe_load_all(texts["eu"])
+    pod = deployment["spec"]["template"]
+    assert graceful(pod["spec"]["terminationGracePeriodSeconds"])
+    assert budget["spec"]["selector"]["matchLabels"] == pod["metadata"]["labels"]
+    assert scale["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    assert "replicas" not in deployment["spec"], "each roll-out would undo the scale"
+
+
+def test_what_the_scale_asks_for_is_told_by_the_exporter(tmp_path: Path) -> None:
+    *_, scale = yaml.safe_load_all((K8S / "worker-eu.yaml").read_text(encoding="utf-8"))
+    [trigger] = scale["spec"]["triggers"]
+    query = trigger["metadata"]["query"]
+    told = Path(exporter.__file__).read_text(encoding="utf-8")
+    for name in re.findall(r"gaugepost_(\w+)\{", query):
+        assert f'"{name}"' in told, f"the exporter tells of no {name}"
+    rules = tmp_path / "rules.yml"
+    rules.write_text(
+        json.dumps({"groups": [{"name": "scale", "rules": [{"record": "gaugepost:scale", "expr": query}]}]})
+    )
+    done = subprocess.run(["promtool", "check", "rules", rules], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+# ops/systemd
+
+UNITS = sorted(SYSTEMD.glob("*.service"))
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The units, with the command of this environment in place of the one that a host would have."""
+    command = COMPOSE.with_name("gaugepost")
+    for path in SYSTEMD.iterdir():
+        text = path.read_text(encoding="utf-8").replace("/opt/gaugepost/bin/gaugepost", str(command))
+        (tmp_path / path.name).write_text(text, encoding="utf-8")
+    (tmp_path / "gaugepost-worker@eu.service").symlink_to("gaugepost-worker@.service")
+    return tmp_path
+
+
+def test_systemd_takes_the_units(installed: Path) -> None:
+    names = [str(path) for path in installed.iterdir() if "@." not in path.name]
+    assert len(names) == 5
+    done = subprocess.run(["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_systemd_rates_each_unit_as_shut_in(path: Path, installed: Path) -> None:
+    asked = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(installed / path.name)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-300:] + done.stderr
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_a_unit_starts_one_of_our_commands_and_ends_it_as_it_wants_to_be_ended(path: Path) -> None:
+    told = unit(path)
+    [command] = told["ExecStart"]
+    program, *arguments = shlex.split(command.replace("%i", "eu"))
+    assert program == "/opt/gaugepost/bin/gaugepost"
+    assert parses(arguments)
+    assert unknown([one.partition("=")[0] for one in told["Environment"]]) == []
+    assert told["KillMode"] == ["mixed"], "a second signal to those that the first process has told would not be warm"
+    assert told["User"] == ["gaugepost"]
+    if "worker" in path.name:
+        assert graceful(float(told["TimeoutStopSec"][0]))

@@ -1,0 +1,129 @@
+"""What the image, compose and the manifests start and ask, run here: health commands, and Redis with its password."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from support.deployment import ROOT, compose, deployments, dockerfile
+from support.redis_server import free_port
+from support.stack import Stack
+from support.wait import wait_until
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with Stack(tmp_path) as stack:
+        yield stack
+
+
+def checks() -> dict[str, list[list[str]]]:
+    """Return the arguments of every health command that the files have, by what it asks about."""
+    boxes = [pod["containers"][0] for pod in deployments().values()]
+    probes = [
+        box[name]["exec"]["command"] for box in boxes for name in box if name.endswith("Probe") and "exec" in box[name]
+    ]
+    services = compose()["services"]
+    probes += [
+        one["healthcheck"]["test"][1:] for one in services.values() if one["healthcheck"]["test"][1] == "gaugepost"
+    ]
+    probes.append(json.loads(dict(dockerfile())["HEALTHCHECK"].partition("CMD ")[2]))
+    unique = {tuple(probe[1:]) for probe in probes}
+    return {part: sorted([*one] for one in unique if one[1] == part) for part in ("worker", "beat")}
+
+
+def test_the_health_commands_tell_a_part_that_runs_from_one_that_does_not(stack: Stack) -> None:
+    asked = checks()
+    assert len(asked["worker"]) == 4, "one of the image and compose, one of each region's manifest"
+    assert len(asked["beat"]) == 1
+    for one in (*asked["worker"], *asked["beat"]):
+        assert stack.cli(*one).returncode == 1, one
+    running = [stack.worker(region) for region in ("eu", "us", "au")] + [stack.beat()]
+    for one in (*asked["worker"], *asked["beat"]):
+        wait_until(lambda one=one: stack.cli(*one).returncode == 0, what=" ".join(one))
+    for process in running:
+        process.send_signal(signal.SIGSTOP)  # what has stopped working without ending: in time it is not well
+    for one in (*asked["worker"], *asked["beat"]):
+        wait_until(lambda one=one: stack.cli(*one, "--max-age", "3s").returncode == 1, what=" ".join(one))
+
+
+@pytest.mark.parametrize(("service", "port"), [("exporter", 9464), ("flower", 5555)])
+def test_the_check_of_a_part_with_pages_asks_whether_it_listens(stack: Stack, service: str, port: int) -> None:
+    told = compose(profiles=("monitoring",))["services"][service]
+    free = free_port()
+    _, *check = [part.replace(str(port), str(free)) for part in told["healthcheck"]["test"]]
+    check[0] = str(Path(subprocess.sys.executable))
+    assert subprocess.run(check, capture_output=True, check=False).returncode != 0
+    command = [part.replace(str(port), str(free)).replace("0.0.0.0", "127.0.0.1") for part in told["command"]]
+    stack.run("-m", "gaugepost_workers", *command)
+    wait_until(lambda: subprocess.run(check, capture_output=True, check=False).returncode == 0, within=60)
+
+
+@pytest.fixture
+def url_file(tmp_path: Path) -> Path:
+    path = tmp_path / "redis_url"
+    path.write_text("redis://:a-password-of-24-letters@redis:6379/0\n")
+    return path
+
+
+def test_redis_takes_its_password_from_the_url_that_all_have_and_keeps_it_to_itself(
+    tmp_path: Path, url_file: Path
+) -> None:
+    told = compose()["services"]["redis"]
+    port = free_port()
+    where = {"/etc/redis": str(ROOT / "ops/redis"), "/run/secrets/redis_url": str(url_file)}
+
+    def here(argv: list[str]) -> list[str]:
+        for there, place in where.items():
+            argv = [part.replace(there, place) for part in argv]
+        return argv
+
+    ping = [*here(told["healthcheck"]["test"][1:]), "-p", str(port)]
+    assert subprocess.run(ping, capture_output=True, check=False).returncode != 0
+    start = [*here(told["entrypoint"]), "--port", str(port), "--dir", str(tmp_path)]
+    server = subprocess.Popen(start, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: subprocess.run(ping, capture_output=True, check=False).returncode == 0)
+        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+        with redis.Redis(port=port, password="a-password-of-24-letters") as client:
+            found: dict[str, Any] = client.config_get("maxmemory", "maxmemory-policy", "appendonly")
+        assert found == {"maxmemory": "1468006400", "maxmemory-policy": "noeviction", "appendonly": "yes"}
+        assert b"a-password" not in Path(f"/proc/{server.pid}/cmdline").read_bytes()
+        server.terminate()
+        assert server.wait(timeout=30) == 0, "the signal reaches redis-server itself"
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.mark.parametrize("url", ["redis://redis:6379/0", "redis://:@redis/0", "redis://:two words@redis/0", ""])
+def test_redis_does_not_start_without_a_password(tmp_path: Path, url: str) -> None:
+    (tmp_path / "url").write_text(url)
+    start = ["sh", str(ROOT / "ops/redis/start.sh"), str(ROOT / "ops/redis/redis.conf"), str(tmp_path / "url")]
+    done = subprocess.run(start, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr[:9]) == (1, "start.sh:")
+
+
+def test_the_secrets_that_make_writes_are_what_the_files_want(tmp_path: Path) -> None:
+    made = subprocess.run(
+        ["make", "--file", ROOT / "Makefile", "secrets"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    wanted = compose(profiles=("monitoring",))["secrets"]
+    folder = tmp_path / "secrets"
+    assert {Path(one["file"]).name for one in wanted.values()} == {path.name for path in folder.iterdir()}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    before = {path.name: path.read_text() for path in folder.iterdir()}
+    assert before["redis_url"].startswith("redis://:")
+    assert len({text.strip()[-24:] for text in before.values()}) == 3
+    again = subprocess.run(["make", "--file", ROOT / "Makefile", "secrets"], cwd=tmp_path, check=False)
+    assert again.returncode == 0
+    assert {path.name: path.read_text() for path in folder.iterdir()} == before, "a second call changes none"

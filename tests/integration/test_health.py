@@ -1,0 +1,190 @@
+"""`gaugepost health` beside real workers, beats and Redis: what is well, what is stuck, what is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaugepost import PersonalLink, Record, Region
+from gaugepost.pulse import Pulse, feel
+from gaugepost_workers.signs import Signs, WatchedWheel
+from support.stack import Stack, kill
+from support.wait import wait_until
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with Stack(tmp_path, connect_timeout=1, read_timeout=2, lease=4, run_dir=tmp_path / "run") as stack:
+        yield stack
+
+
+def health(stack: Stack, *arguments: str) -> int:
+    return stack.cli("health", *arguments).returncode
+
+
+def is_well(stack: Stack, *arguments: str) -> bool:
+    return health(stack, *arguments) == 0
+
+
+def link() -> PersonalLink:
+    return PersonalLink(region=Region.EU, configuration="multi-object", record={"Email": "joe@example.com"})
+
+
+def test_a_worker_that_runs_is_well_and_one_that_is_frozen_is_not(stack: Stack) -> None:
+    worker = stack.worker()
+    wait_until(lambda: is_well(stack, "worker", "--region", "eu", "--max-age", "5s"))
+    os.kill(worker.pid, signal.SIGSTOP)
+    frozen = wait_until(lambda: (done := stack.cli("health", "worker", "--max-age", "3s")).returncode == 1 and done)
+    assert f"process {worker.pid} does not take work any more" in frozen.stdout
+    os.kill(worker.pid, signal.SIGCONT)
+    wait_until(lambda: is_well(stack, "worker", "--max-age", "3s"))
+
+
+def test_a_killed_worker_is_told_from_one_that_never_was_by_nothing_and_is_not_well(stack: Stack) -> None:
+    worker = stack.worker()
+    wait_until(lambda: is_well(stack, "worker"))
+    kill(worker)
+    done = stack.cli("health", "worker", "--region", "eu")
+    assert (done.returncode, done.stdout) == (
+        1,
+        "worker eu: not well: none runs on this machine; start it: gaugepost worker --region eu\n",
+    )
+    assert not list((stack.folder / "run").iterdir())
+
+
+def test_a_worker_that_was_stopped_leaves_no_pulse(stack: Stack) -> None:
+    worker = stack.worker()
+    wait_until(lambda: is_well(stack, "worker"))
+    worker.terminate()
+    assert worker.wait(timeout=20) == 0
+    assert not list((stack.folder / "run").iterdir())
+
+
+def test_a_worker_of_another_region_does_not_stand_in(stack: Stack) -> None:
+    stack.worker("us")
+    wait_until(lambda: is_well(stack, "worker", "--region", "us"))
+    assert health(stack, "worker", "--region", "eu") == 1
+    rows = [json.loads(line) for line in stack.cli("health", "worker", "--json").stdout.splitlines()]
+    assert [(row["what"], row["region"], row["well"], row["code"]) for row in rows] == [("worker", "us", True, 0)]
+
+
+def test_a_beat_that_ticks_is_well_and_a_frozen_or_killed_one_is_not(stack: Stack) -> None:
+    beat = stack.beat()
+    wait_until(lambda: is_well(stack, "beat", "--max-age", "5s"))
+    os.kill(beat.pid, signal.SIGSTOP)
+    wait_until(lambda: health(stack, "beat", "--max-age", "2s") == 1)
+    kill(beat)
+    done = stack.cli("health", "beat")
+    assert (done.returncode, done.stdout) == (
+        1,
+        "beat: not well: none runs on this machine; start it: gaugepost beat\n",
+    )
+
+
+def test_without_redis_a_part_is_neither_well_nor_to_be_started_anew(stack: Stack) -> None:
+    stack.worker()
+    stack.beat()
+    wait_until(lambda: is_well(stack, "worker") and is_well(stack, "beat"))
+    stack.redis.kill()
+    for call in (["worker"], ["beat"], ["region"], ["worker", "--max-age", "0s"]):
+        assert health(stack, *call) == 3, call
+    assert health(stack, "worker", "--max-age", "0s", "--ignore-redis") == 0
+    stack.redis.start()
+    wait_until(lambda: is_well(stack, "worker", "--max-age", "4s"))
+    wait_until(lambda: is_well(stack, "beat", "--max-age", "4s"))
+
+
+def test_a_pulse_goes_on_while_all_senders_are_busy(stack: Stack) -> None:
+    stack.sim.fault("slow", endpoint="records", seconds=1.5, times=50)
+    stack.worker(concurrency=2)
+    jobs = (
+        Record(region=Region.EU, configuration="multi-object", record={"Email": f"p{i}@example.net"}) for i in range(12)
+    )
+    receipts = list(stack.producer.enqueue_many(jobs))
+    wait_until(lambda: stack.counts()["sending"])
+    while stack.counts()["delivered"] < len(receipts):
+        assert health(stack, "worker", "--max-age", "6s") == 0
+
+
+def test_a_region_is_well_until_an_urgent_job_waits_too_long(stack: Stack) -> None:
+    assert stack.cli("health", "region", "eu").stdout == "region eu: well: no urgent job waits\n"
+    stack.producer.enqueue(Record(region=Region.EU, configuration="map", record={"Email": "not@urgent.example"}))
+    assert health(stack, "region", "eu", "--max-age", "0s") == 0
+    waiting = stack.producer.enqueue(link())
+    assert health(stack, "region", "eu", "--max-age", "5m") == 0
+    late = stack.cli("health", "region", "--max-age", "0s")
+    assert late.returncode == 1
+    assert [line.partition(": ")[2][:8] for line in late.stdout.splitlines()] == ["not well", "well: no", "well: no"]
+    stack.producer.ledger(Region.EU).hold("", "mapping is being changed", "me")
+    assert "held: mapping is being changed" in stack.cli("health", "region", "eu", "--max-age", "0s").stdout
+    stack.producer.ledger(Region.EU).resume("")
+    stack.worker()
+    waiting.result(timeout=20)
+    assert health(stack, "region", "eu", "--max-age", "0s") == 0
+
+
+@pytest.mark.parametrize(
+    "call", [(), ("worker", "--max-age", "soon"), ("worker", "--region", "xx"), ("region", "xx"), ("head",)]
+)
+def test_a_wrong_call_is_exit_code_2(stack: Stack, call: tuple[str, ...]) -> None:
+    assert health(stack, *call) == 2
+
+
+def test_a_probe_imports_neither_celery_nor_tables(stack: Stack) -> None:
+    look = (
+        "import sys; sys.argv[1:] = ['health', 'worker'];\n"
+        "from gaugepost.cli import main\n"
+        "try: main()\n"
+        "finally: print({m.split('.')[0] for m in sys.modules} & {'celery', 'kombu', 'structlog', 'gaugepost_workers'})"
+    )
+    done = stack.run("-c", look)
+    assert done.wait(timeout=20) == 1
+    assert stack.logs().endswith("set()\n")
+
+
+def test_pulses_of_another_redis_are_not_ours(stack: Stack) -> None:
+    other = Pulse(stack.settings.model_copy(update={"redis_url": None}), "beat")
+    assert feel(stack.settings, "beat") == []
+    mine = Pulse(stack.settings, "beat")
+    assert [felt.pid for felt in feel(stack.settings, "beat")] == [os.getpid()]
+    other.end()
+    mine.end()
+
+
+# What a worker's pulse stands on
+
+
+class Silent:
+    def claimed(self, jobs: Any) -> None: ...
+
+    def settled(self, settlements: Any) -> None: ...
+
+
+def test_the_signs_are_good_while_messages_are_read_and_the_wheel_turns_or_rests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("gaugepost_workers.signs.time.monotonic", lambda: now[0])
+    signs = Signs()
+    wheel = WatchedWheel(Silent(), signs)
+    with signs.at_the_wheel():
+        for now[0] in range(1000):
+            signs.read()
+            wheel.claimed([])
+            with signs.at_the_wheel():  # another bell
+                assert signs.good()
+        for now[0] in range(1000, 1061):
+            signs.read()
+        assert not signs.good()  # it stands still
+        wheel.settled([])
+        assert signs.good()
+    now[0] += 1000
+    assert not signs.good()  # nothing was read
+    signs.read()
+    assert signs.good()  # at rest

@@ -1,0 +1,206 @@
+"""Metrics as Prometheus reads them: of real workers, a real beat, a real exporter."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from prometheus_client.parser import text_string_to_metric_families
+
+from gaugepost import CloseLoop, PersonalLink, Record, Region
+from gaugepost.ledger import Settlement
+from gaugepost.states import JobState
+from gaugepost.transitions import Dead, Decision, Parked
+from gaugepost.verdict import Verdict
+from gaugepost_workers.metrics import WorkerMetrics
+from support.bench import Bench
+from support.redis_server import free_port
+from support.stack import Stack, kill
+from support.wait import wait_until
+
+
+def text(port: int) -> str:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return answer.read().decode()
+    except OSError:
+        return ""
+
+
+def value(port: int, name: str, **labels: str) -> float | None:
+    """One sample; None if there is none with these labels."""
+    for family in text_string_to_metric_families(text(port)):
+        for sample in family.samples:
+            if sample.name == name and labels.items() <= sample.labels.items():
+                return sample.value
+    return None
+
+
+def free_ports(n: int) -> int:
+    """The first of n ports in a row that are free."""
+    while True:
+        first = free_port()
+        if first + n < 65_000 and all(_is_free(first + i) for i in range(n)):
+            return first
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def link(email: str) -> PersonalLink:
+    return PersonalLink(region=Region.EU, configuration="multi-object", record={"Email": email, "Name": "Jane Roe"})
+
+
+def test_workers_beat_and_exporter_tell_what_became_of_jobs_and_nothing_personal(tmp_path: Path) -> None:
+    port, exporter_port = free_ports(3), free_port()
+    with Stack(tmp_path, metrics_port=port) as stack:
+        worker = stack.worker(processes=2)  # a port each
+        stack.variables["GAUGEPOST_METRICS_PORT"] = str(port + 2)
+        beat = stack.beat()
+        exporter = stack.run("-m", "gaugepost_workers", "exporter", "--port", str(exporter_port))
+        producer = stack.producer
+        jobs = [producer.enqueue(link(f"jane.{i}@example.net")) for i in range(20)]
+        for job in jobs:
+            job.result(timeout=30)
+        producer.enqueue(link("duplicate@example.com"))
+        parked = producer.enqueue(link("no-campaign@example.com")).id
+        held = Record(region=Region.EU, configuration="unknown-mapping", record={"Email": "jane@example.net"})
+        producer.enqueue(held)
+        wait_until(lambda: producer.state(parked) is JobState.PARKED)
+        stack.producer.ledger(Region.EU).hold("configuration:mine", "Jane Roe of jane@example.net asked for it", "jane")
+        wait_until(lambda: value(exporter_port, "gaugepost_dead_jobs", verdict="duplicate") == 1)
+        wait_until(lambda: stack.counts()["parked"] == 2)
+        ports = (port, port + 1)
+        wait_until(lambda: all(map(text, ports)), what="both processes are there")
+
+        def of_both(name: str, **labels: str) -> float:
+            return sum(value(one, name, region="eu", **labels) or 0 for one in ports)
+
+        wait_until(lambda: of_both("gaugepost_jobs_total", state="delivered", verdict="delivered") == 20)
+        about_links = {"kind": "personal_link"}
+        assert of_both("gaugepost_jobs_total", **about_links, state="dead", verdict="duplicate") == 1
+        assert of_both("gaugepost_jobs_total", **about_links, state="parked", verdict="no_campaign") == 1
+        assert of_both("gaugepost_attempts_total", kind="record", verdict="unknown_mapping") == 1
+        assert of_both("gaugepost_delivery_seconds_count", **about_links) == 20
+        assert of_both("gaugepost_exchange_seconds_count", **about_links) == 22
+        assert of_both("gaugepost_exchange_seconds_sum", **about_links) < of_both(
+            "gaugepost_delivery_seconds_sum", **about_links
+        ), "a delivery waits, and then is an exchange"
+        wait_until(lambda: of_both("gaugepost_ticks_total", tick="promote") > 0, what="ticks are done")
+        assert value(port + 2, "gaugepost_beat_ticks_total", region="au", tick="promote")
+
+        assert value(exporter_port, "gaugepost_ledger_jobs", region="eu", state="delivered") == 20
+        assert value(exporter_port, "gaugepost_ledger_jobs", region="us", state="delivered") == 0
+        assert value(exporter_port, "gaugepost_parked_jobs", region="eu", reason="no_campaign") == 1
+        assert value(exporter_port, "gaugepost_holds", region="eu", scope="configuration", about="unknown_mapping") == 1
+        assert value(exporter_port, "gaugepost_holds", region="eu", scope="configuration", about="person") == 1
+        assert value(exporter_port, "gaugepost_workers", region="eu") in {1, 2}  # an idle one claims nothing
+        assert 3000 < (value(exporter_port, "gaugepost_token_left_seconds", region="eu") or 0) <= 3600
+        assert value(exporter_port, "gaugepost_redis_up", region="au") == 1
+        shown = "".join(map(text, (*ports, port + 2, exporter_port)))
+        for personal in ("example", "Jane", "multi-object", "mine", parked, "eu-secret", "eu-key"):
+            assert personal not in shown
+
+        for process in (worker, beat, exporter):
+            process.send_signal(signal.SIGTERM)
+        assert {process.wait(timeout=20) for process in (worker, beat, exporter)} == {0}
+
+
+def test_a_worker_whose_port_is_taken_works_all_the_same_and_shows_metrics_when_it_is_free(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with Stack(tmp_path, metrics_port=port) as stack:
+            stack.worker()
+            stack.producer.enqueue(link("jane@example.net")).result(timeout=30)
+            assert "metrics wait for their port" in stack.logs()
+            taken.close()
+            wait_until(lambda: value(port, "gaugepost_jobs_total", state="delivered") == 1, what="its metrics")
+
+
+def test_without_a_port_a_worker_has_no_metrics_and_listens_nowhere(tmp_path: Path) -> None:
+    with Stack(tmp_path) as stack:
+        worker = stack.worker()
+        stack.producer.enqueue(link("jane@example.net")).result(timeout=30)
+        listening = {
+            line.split()[9] for line in Path("/proc/net/tcp").read_text().splitlines() if line.split()[3] == "0A"
+        }
+        sockets = {str(path.readlink()) for path in Path(f"/proc/{worker.pid}/fd").iterdir() if path.is_symlink()}
+        assert not {f"socket:[{inode}]" for inode in listening} & sockets
+
+
+def test_the_exporter_tells_of_a_redis_that_is_away_or_frozen_and_comes_back_with_it(tmp_path: Path) -> None:
+    port = free_port()
+    with Stack(tmp_path, regions="eu") as stack:
+        exporter = stack.run("-m", "gaugepost_workers", "exporter", "--port", str(port))
+        wait_until(lambda: value(port, "gaugepost_redis_up", region="eu") == 1)
+        with stack.redis.frozen():
+            assert value(port, "gaugepost_redis_up", region="eu") == 0, "it is told in time, though nothing answers"
+        wait_until(lambda: value(port, "gaugepost_redis_up", region="eu") == 1, within=60)
+        stack.redis.kill()
+        assert value(port, "gaugepost_redis_up", region="eu") == 0
+        assert value(port, "gaugepost_ledger_jobs", region="eu") is None, "old figures are no figures"
+        stack.redis.start()
+        wait_until(lambda: value(port, "gaugepost_redis_up", region="eu") == 1)
+        kill(exporter)
+
+
+def test_vitals_tell_ages_lateness_and_who_is_alive(redis_url: str) -> None:
+    now = int(time.time() * 1000)
+
+    def about(seconds: float) -> Any:
+        return pytest.approx(seconds, abs=2)  # vitals go by the real clock
+
+    with redis.Redis.from_url(redis_url) as client:
+        bench = Bench(client)
+        ledger = bench.ledger
+        assert (ledger.vitals().oldest, ledger.vitals().promoted_ago) == ({}, float("inf"))
+        bench.clock.set(now - 106_000)
+        bench.put(link("a@example.net"), CloseLoop(region=Region.EU, number_customergauge="1", status="open"))
+        bench.clock.set(now - 101_000)
+        bench.put(CloseLoop(region=Region.EU, number_customergauge="1", status="closed"))
+        found = ledger.vitals()
+        assert found.oldest == {JobState.QUEUED: about(106), JobState.WAITING: about(101)}
+        assert (found.urgent, found.workers, found.threads) == (about(106), 0, 0)
+        bench.clock.set(now - 100_000)
+        urgent, _ = bench.claim(concurrency=7)
+        found = ledger.vitals()
+        assert found.oldest == {JobState.SENDING: about(106), JobState.WAITING: about(101)}
+        assert (found.urgent, found.workers, found.threads) == (None, 1, 7)
+        assert found.leases_late == about(10)
+        assert found.parked_late == 0
+        bench.settle(urgent, Parked(20_000, "no_campaign"))
+        found = ledger.vitals()
+        assert found.oldest[JobState.PARKED] == about(106)
+        assert found.parked_late == about(80)
+        bench.clock.set(now - 30_000)
+        ledger.promote()
+        found = ledger.vitals()
+        assert (found.promoted_ago, found.parked_late, found.urgent) == (about(30), 0, about(106))
+
+
+def test_whatever_becomes_of_a_job_is_counted_once(redis_url: str) -> None:
+    metrics = WorkerMetrics(Region.EU)
+    with redis.Redis.from_url(redis_url) as client:
+        bench = Bench(client)
+        bench.put(link("a@example.net"), link("b@example.net"))
+        first, second = bench.claim()
+        metrics.settled([Settlement(first, Decision(Dead(Verdict.BAD_FILE)))])
+        metrics.rescued([Settlement(second, Decision(Parked(1, "lost_answer")))])
+
+    def sample(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(name, {"region": "eu", **labels})
+
+    told = {"kind": "personal_link", "verdict": "none"}
+    assert sample("gaugepost_jobs_total", state="dead", **told) == 1
+    assert sample("gaugepost_jobs_total", state="parked", **told) == 1
+    assert sample("gaugepost_rescued_jobs_total") == 1

@@ -1,0 +1,168 @@
+"""Workers and producers of older versions beside today's, over one ledger; and a ledger newer than a process."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaugepost import Region
+from gaugepost.errors import LedgerClosed
+from gaugepost.keys import FAMILIES, FIXED
+from support.making import record
+from support.old import VERSIONS, Old
+from support.stack import Stack, kill
+from support.wait import wait_until
+
+SHORT = {"connect_timeout": 1, "read_timeout": 3, "lease": 6, "backoff__lost_answer": "1s,1s,1s,1s"}
+ONE_LIST = {"26f2acf"}  # the workers of these know no list of a source: what is enqueued since waits for newer ones
+
+COMMON = {"configuration": "multi-object", "record": {"Email": "joe.doe@example.com"}, "region": "eu"}
+KINDS: list[dict[str, Any]] = [
+    {"kind": "record"} | COMMON,
+    {"kind": "record", "source": "crm"} | COMMON,
+    {"kind": "personal_link"} | COMMON,
+    {"kind": "close_loop", "region": "eu", "number_customergauge": "7", "status": "open"},
+    {"kind": "close_loop", "region": "eu", "number_customergauge": "7", "status": "closed"},
+    {"kind": "response", "region": "eu", "fields": {"Email": "lee@example.net"}, "net_promoter_score": 9},
+    {"kind": "file", "region": "eu", "family": "contact", "filename": "a.csv"} | {"content_base64": "RW1haWwKYUBiLmMK"},
+]  # fmt: skip
+
+
+pytestmark = pytest.mark.timeout(240)  # each starts up to five processes, of which several import Celery
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with Stack(tmp_path, **SHORT) as stack:
+        yield stack
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def delivered(stack: Stack, ids: list[str]) -> None:
+    """Wait until all are delivered; each took effect once."""
+    wait_until(lambda: stack.counts()["delivered"] == len(ids), within=60, what=str(stack.counts()))
+    assert stack.keys() == dict.fromkeys(ids, 1)
+
+
+def records(n: int) -> list[dict[str, Any]]:
+    return [{"kind": "record"} | COMMON for _ in range(n)]
+
+
+def test_there_are_older_versions_to_test_with() -> None:
+    assert set(VERSIONS) > ONE_LIST
+
+
+def test_what_an_older_version_enqueued_is_delivered_by_this_one(stack: Stack, version: str) -> None:
+    ids = Old(version, stack).enqueue(*KINDS)
+    stack.worker()
+    stack.beat()
+    delivered(stack, ids)
+
+
+def test_what_services_of_an_older_version_enqueue_after_the_upgrade_is_delivered_too(
+    stack: Stack, version: str
+) -> None:
+    stack.worker()
+    stack.beat()
+    stack.producer.enqueue(record(configuration="multi-object")).result(timeout=30)
+    ids = Old(version, stack).enqueue(*KINDS)
+    wait_until(lambda: stack.counts()["delivered"] == 1 + len(ids), within=60)
+    assert set(stack.keys().values()) == {1}
+
+
+def test_what_this_version_enqueues_is_delivered_by_an_older_one_or_waits_for_a_newer(
+    stack: Stack, version: str
+) -> None:
+    old = Old(version, stack)
+    old.run("worker", "--region", "eu")
+    old.run("beat")
+    done = stack.cli("enqueue", "-", stdin="\n".join(map(json.dumps, KINDS)))
+    ids = [json.loads(line)["id"] for line in done.stdout.splitlines()]
+    if version in ONE_LIST:
+        wait_until(stack.keys, what="the file, which lies in no list of a source")
+        stack.worker()
+    delivered(stack, ids)
+
+
+def test_workers_are_rolled_while_jobs_are_in_their_hands(stack: Stack, version: str) -> None:
+    stack.sim.knobs(latency_ms={"all": 300})
+    old = Old(version, stack)
+    ended, killed = (old.run("worker", "--region", "eu", "--concurrency", "4") for _ in range(2))
+    old.run("beat")
+    ids = old.enqueue(*records(300))
+    wait_until(lambda: len(stack.keys()) > 20)
+    stack.worker()
+    ended.send_signal(signal.SIGTERM)
+    kill(killed)
+    assert stack.counts()["delivered"] < len(ids), "nothing was in flight any more: nothing was proved"
+    assert ended.wait(timeout=20) == 0
+    ids += old.enqueue(*records(50))
+    wait_until(lambda: stack.counts()["delivered"] == len(ids), within=90)
+    assert set(stack.keys()) == set(ids)
+    for job_id in (job_id for job_id, times in stack.keys().items() if times > 1):
+        verdicts = [attempt.verdict for attempt in stack.producer.job(job_id).history.attempts()]
+        assert "lost_answer" in verdicts, "sent twice, and its record does not say why"
+
+
+def test_parked_held_dead_and_ended_jobs_of_an_older_version_stay_what_they_are(stack: Stack, version: str) -> None:
+    old = Old(version, stack)
+    worker = old.run("worker", "--region", "eu")
+    beat = old.run("beat")
+    email = {"no_campaign": "no-campaign@example.com", "fine": "fine@example.com"}
+    told = [COMMON | {"kind": "personal_link", "record": {"Email": one}} for one in email.values()]
+    told.append(COMMON | {"kind": "record", "configuration": "unknown-mapping"})
+    ids = old.enqueue(*told)
+    states = ["parked", "delivered", "parked"]
+    wait_until(lambda: [stack.producer.job(one).state for one in ids] == states, what="each where it belongs")
+    kill(worker)
+    kill(beat)
+    reasons = [stack.producer.job(one).reason for one in ids]
+    stack.worker()
+    stack.beat()
+    later = stack.producer.enqueue(record(configuration="multi-object"))
+    later.result(timeout=30)
+    assert [stack.producer.job(one).state for one in ids] == states
+    assert [stack.producer.job(one).reason for one in ids] == reasons
+    assert list(stack.producer.ledger(Region.EU).holds()) == ["configuration:unknown-mapping"]
+    assert stack.cli("resume", "eu", "--configuration", "unknown-mapping").returncode == 0
+
+
+def test_no_key_of_a_version_that_may_run_has_another_type_now(stack: Stack, version: str) -> None:
+    code = "import json, gaugepost.keys as k; print(json.dumps([k.FIXED, k.FAMILIES]))"
+    fixed, families = Old(version, stack).python(code)
+    gone = {"ready", "urgent"} if version in ONE_LIST else set()
+    assert set(fixed) - set(FIXED) == gone, "a key that no one reads any more strands what lies in it: migrate.lua"
+    assert set(families) <= set(FAMILIES)
+    changed = [name for name, (kind, _) in (fixed | families).items() if name not in gone
+               and (FIXED | FAMILIES)[name][0].split()[0] != kind.split()[0]]  # fmt: skip
+    assert changed == []
+
+
+def test_a_ledger_newer_than_the_process_is_left_alone_and_each_process_says_so(stack: Stack) -> None:
+    with stack.redis.client() as client:
+        client.set("gp:{eu}:schema", 2)
+        before = sorted(client.keys())
+        with pytest.raises(LedgerClosed, match="the ledger has schema 2, this gaugepost knows 1: upgrade it"):
+            stack.producer.enqueue(record())
+        done = stack.cli("enqueue", "-", stdin=json.dumps(KINDS[0]))
+        assert (done.returncode, done.stderr.count("upgrade it")) == (1, 1)
+        worker = stack.worker()
+        assert worker.wait(timeout=30) == 1
+        assert "knows 1: upgrade it" in stack.logs()
+        assert "Traceback" not in stack.logs()
+        assert sorted(client.keys()) == before
+
+
+def test_a_worker_puts_the_schema_on_the_ledger_that_it_works(stack: Stack) -> None:
+    stack.worker()
+    with stack.redis.client() as client:
+        wait_until(lambda: client.get("gp:{eu}:schema") == b"1")

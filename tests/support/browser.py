@@ -1,0 +1,24 @@
+"""A real headless Chromium, Debian's own: playwright only drives it and never downloads one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, sync_playwright
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start Chromium, and end it."""
+    found = shutil.which("chromium")
+    assert found, "no chromium: apt-get install chromium (.ci/run does)"
+    with sync_playwright() as playwright:
+        # Root has no sandbox in Chromium, and a container's /dev/shm may be tiny.
+        options = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=found, headless=True, args=options)
+        try:
+            yield browser
+        finally:
+            browser.close()

@@ -1,0 +1,86 @@
+"""What the files of a deployment say: commands, environment names, services, containers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gaugepost.cli.app import load
+from gaugepost.settings import PREFIX, Settings, setting_names
+
+ROOT = Path(__file__).parents[2]
+K8S = ROOT / "ops/k8s"
+SYSTEMD = ROOT / "ops/systemd"
+LONGEST_EXCHANGE = sum(Settings.model_fields[name].default for name in ("connect_timeout", "read_timeout")) + 1
+COMPOSE = Path(sys.executable).with_name("docker-compose")
+
+
+def parses(argv: Sequence[str]) -> bool:
+    """Tell whether our command line takes these arguments; nothing is run. Raises click's errors."""
+    command: Any = load(argv[0])
+    context = command.make_context(argv[0], list(argv[1:]))
+    while hasattr(command, "resolve_command"):
+        _, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        context = command.make_context(command.name, rest, parent=context)
+    return True
+
+
+def graceful(seconds: float) -> bool:
+    """Tell whether that is longer than an exchange, so that it is settled, and shorter than a lease."""
+    return LONGEST_EXCHANGE < seconds < Settings.model_fields["lease"].default
+
+
+def unknown(names: Sequence[str]) -> list[str]:
+    """Return the names that look like settings and are none."""
+    return [name for name in names if name.startswith(PREFIX) and name not in setting_names()]
+
+
+def compose(*files: str, profiles: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the compose files as docker compose itself reads them."""
+    named = [option for name in files or ("docker-compose.yml",) for option in ("--file", str(ROOT / name))]
+    wanted = [option for name in profiles for option in ("--profile", name)]
+    done = subprocess.run(
+        [COMPOSE, *named, *wanted, "config", "--format", "json", "--no-env-resolution"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr.lower(), done.stderr
+    return json.loads(done.stdout)
+
+
+def manifests() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in sorted(K8S.glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            yield path.name, document
+
+
+def deployments() -> dict[str, dict[str, Any]]:
+    """Return the pod of each Deployment, by its name."""
+    return {
+        document["metadata"]["name"]: document["spec"]["template"]["spec"]
+        for _, document in manifests()
+        if document["kind"] == "Deployment"
+    }
+
+
+def unit(path: Path) -> dict[str, list[str]]:
+    """Return what a unit sets, by name: systemd's form of it, which no reader of ini files takes."""
+    found: dict[str, list[str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name, is_setting, value = line.partition("=")
+        if is_setting and not line.startswith("#"):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def dockerfile() -> list[tuple[str, str]]:
+    """Return the instructions of the Dockerfile, each as its word and the rest of it in one line."""
+    lines = (ROOT / "ops/Dockerfile").read_text(encoding="utf-8").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("#")).replace("\\\n", " ")
+    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in text.splitlines()) if word]

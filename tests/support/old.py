@@ -1,0 +1,50 @@
+"""Versions of gaugepost that may still be running, as processes beside today's: see `versions/README.md`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from support.stack import Stack
+
+FOLDER = Path(__file__).parent / "versions"
+VERSIONS = sorted(path.stem.removeprefix("gaugepost-") for path in FOLDER.glob("gaugepost-*.zip"))
+
+
+class Old:
+    """One version's processes, over a stack's Redis and simulator."""
+
+    def __init__(self, version: str, stack: Stack) -> None:
+        self._stack = stack
+        self._env = stack.env | {"PYTHONPATH": str(FOLDER / f"gaugepost-{version}.zip")}
+
+    def python(self, code: str, given: str = "") -> Any:
+        """Run code in this version, which prints one JSON value."""
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=self._env, cwd=self._stack.folder, input=given, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return json.loads(done.stdout)
+
+    def enqueue(self, *jobs: dict[str, Any]) -> list[str]:
+        """Enqueue by this version's command line; return the ids."""
+        done = subprocess.run(
+            [sys.executable, "-m", "gaugepost", "enqueue", "-"],
+            env=self._env, cwd=self._stack.folder, input="\n".join(map(json.dumps, jobs)),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line)["id"] for line in done.stdout.splitlines()]
+
+    def run(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a part of this version; it ends with the stack."""
+        with (self._stack.folder / f"{len(self._stack.processes)}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gaugepost_workers", *command],
+                env=self._env, cwd=self._stack.folder, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self._stack.processes.append(process)
+        return process
