@@ -1,5 +1,6 @@
 # gaugepost: what one can do here. `make` alone lists it.
 PYTHON ?= python3
+JOBS ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PURE := gaugepost_tasks gaugepost.states gaugepost.durations gaugepost.transitions gaugepost.verdict
@@ -14,7 +15,7 @@ demo: .venv/demo.done ## show it all on this machine alone: one job of every kin
 	@$(BIN)/gaugepost demo $(DEMO)
 
 test: .venv/dev.done ## run all tests, against a real Redis, real workers and the simulator
-	@$(BIN)/python -m pytest $(TEST)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TEST)
 
 chaos: .venv/dev.done ## break everything at random for SECONDS=600 (SEED=…), count, add a row to docs/chaos.md
 	@SECONDS="$(SECONDS)" SEED="$(SEED)" PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m support.chaos
