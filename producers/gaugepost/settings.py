@@ -106,7 +106,6 @@ class Settings(BaseSettings):
         env_file=".env",
         env_nested_delimiter="__",
         env_nested_max_split=1,
-        env_ignore_empty=True,
         frozen=True,
         extra="ignore",
     )
