@@ -146,6 +146,19 @@ def test_a_chunked_answer_is_read_to_its_end(client: HttpClient) -> None:
         assert exchange(client, server).failure == "lost_answer"
 
 
+def test_an_answer_without_a_length_ends_with_its_connection(client: HttpClient) -> None:
+    with Server(says(b"HTTP/1.1 200 OK\r\n\r\nfine", go_on=False), ok()) as server:
+        assert [exchange(client, server).body for _ in range(2)] == [b"fine"] * 2
+    assert server.connections == 2
+
+
+def test_a_packed_answer_that_ends_too_early_is_lost(client: HttpClient) -> None:
+    packed = gzip.compress(b"fine" * 1000)[:-9]
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+    with Server(says(head + packed)) as server:
+        assert exchange(client, server).failure == "lost_answer"
+
+
 def test_many_threads_share_one_client(client: HttpClient) -> None:
     with Server(*[ok()] * 64) as server, ThreadPoolExecutor(16) as threads:
         statuses = list(threads.map(lambda _: exchange(client, server).status, range(64)))
@@ -331,6 +344,26 @@ def test_a_fault_in_a_library_lost_the_answer_too_but_only_once_bytes_are_out(
         monkeypatch.setattr(client_module, "Connection", faulty)
         with pytest.raises(AttributeError):
             exchange(HttpClient(1, 1, 1), server)
+
+
+def test_an_order_to_stop_comes_out_unchanged_and_the_connection_is_not_used_again(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with Server(ok(), ok()) as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(Reading, "feed", stop)
+            with pytest.raises(KeyboardInterrupt):
+                exchange(client, server)
+        assert exchange(client, server).body == b"fine"
+    assert server.connections == 2
+
+
+def test_past_its_deadline_nothing_is_read_any_more() -> None:
+    with pytest.raises(TimeoutError):
+        Deadline(0, 1).time_left()
 
 
 # Secrets.

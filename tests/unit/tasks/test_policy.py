@@ -9,7 +9,7 @@ from gaugepost.transitions import Attempt, Dead, Delivered, Held, HoldSpec, Park
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_tasks.messages import Judgement
-from gaugepost_tasks.policy import GIVE_UP_MS, Facts, decide, missing_credentials
+from gaugepost_tasks.policy import GIVE_UP_MS, SEALED, Facts, decide, missing_credentials, missing_data_key
 
 V = Verdict
 MAPPING = "configuration:53505294-0b20-2509-b15d-c8e377701d66"
@@ -264,3 +264,10 @@ def test_there_is_a_decision_for_every_verdict_kind_and_circumstance(job: MakeJo
         # What was sent and may not go out twice never goes back by itself.
         if verdict is V.LOST_ANSWER and on_unknown == "hold":
             assert isinstance(decision.transition, Unknown)
+
+
+@pytest.mark.parametrize(("waited_ms", "delay_ms"), [(0, 10_000), (60_000.7, 60_000), (10**9, 600_000)])
+def test_a_job_that_cannot_be_opened_waits_as_long_again_within_bounds(waited_ms: float, delay_ms: int) -> None:
+    decision = missing_data_key(waited_ms)
+    assert decision.transition == Parked(delay_ms, SEALED)
+    assert (decision.counted, decision.hold) == (False, None)
