@@ -96,7 +96,18 @@ def test_a_sealed_content_costs_a_hundred_bytes_and_not_a_third() -> None:
     assert len(Seal([NEW]).content(packed)) < len(packed) + 100
 
 
-@pytest.mark.parametrize("wrong", ["", "abc", f"{NEW},", f"{NEW} {OLD}", NEW[:-1], "ä" * 44, f"{NEW},{OLD[:-4]}===="])
+WRONG = {
+    "none": "",
+    "short": "abc",
+    "a comma": f"{NEW},",
+    "a blank": f"{NEW} {OLD}",
+    "cut": NEW[:-1],
+    "not base64": "ä" * 44,
+    "padded": f"{NEW},{OLD[:-4]}====",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 def test_a_malformed_key_is_refused_by_the_name_of_the_setting_and_never_shown(wrong: str) -> None:
     with pytest.raises(SettingsError, match=r"^GAUGEPOST_DATA_KEY: expected Fernet keys") as refused:
         Settings.load(data_key=wrong)
