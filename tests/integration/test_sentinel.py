@@ -148,4 +148,4 @@ def test_without_any_sentinel_a_command_ends_with_3_and_shows_no_password(stack:
     assert failed.returncode == 3
     assert "Redis cannot be reached" in failed.stderr
     assert "sesame" not in failed.stdout + failed.stderr
-    assert len(failed.stderr.splitlines()) == 1
+    assert len(failed.stderr.splitlines()) == 2, "what is wrong, and what to do"
