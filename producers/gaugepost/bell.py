@@ -7,7 +7,7 @@ test compares them with what celery itself sends.
 from __future__ import annotations
 
 import json
-import uuid
+import os
 
 DELIVER = "gaugepost.deliver"
 """Name of the one task that does the work; frozen, since a message of another name is thrown away by Celery."""
@@ -63,4 +63,10 @@ class Bell:
 
     def __call__(self) -> str:
         """Return one message, ready to be pushed to the head of the queue's list."""
-        return self._template.replace("<id>", str(uuid.uuid4())).replace("<tag>", str(uuid.uuid4()))
+        return self._template.replace("<id>", _uuid()).replace("<tag>", _uuid())
+
+
+def _uuid() -> str:
+    """Return 128 random bits in a UUID's form, at a third of what the uuid module takes."""
+    text = os.urandom(16).hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

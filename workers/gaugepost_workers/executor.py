@@ -85,6 +85,7 @@ class Executor:
         self._answers: queue.SimpleQueue[tuple[Claimed, Settlement | None] | None] = queue.SimpleQueue()
         self._in_hand: dict[str, _InHand] = {}
         self._unsettled: list[Settlement] = []
+        self._untold: list[Claimed] = []
         self._claim_token = uuid.uuid4().hex
         self._pace_s = 0.05  # how long one exchange takes, a running mean
         self._claimed_at = 0.0
@@ -106,6 +107,7 @@ class Executor:
                 # the next bell finds a clean wheel rather than the same fault.
                 self._in_hand.clear()
                 self._unsettled.clear()
+                self._untold.clear()
                 raise
             finally:
                 self._turn.release()
@@ -125,8 +127,16 @@ class Executor:
                 self._take()
             if not self._in_hand and not self._unsettled:
                 return
-            self._settle(self._wait_for_answers())
+            answers = self._wait_for_answers()
+            self._tell()
+            self._settle(answers)
             self._renew()
+
+    def _tell(self) -> None:
+        """Tell of what was claimed only now: told before, it would keep the threads that send from the interpreter."""
+        if self._untold:
+            told, self._untold = self._untold, []
+            self._witness.claimed(told)
 
     # Claim
 
@@ -159,7 +169,7 @@ class Executor:
             self._in_hand[claimed.id] = _InHand(claimed, self._claimed_at)
             if self._slow_start.admit(claimed):
                 self._begin(claimed)
-        self._witness.claimed(parcel.jobs)
+        self._untold += parcel.jobs
         return parcel.left > 0
 
     def _room(self) -> int:
@@ -215,7 +225,8 @@ class Executor:
     def _patience(self) -> float:
         if self._unsettled:
             return _PAUSE_S
-        return _POLL_S if self._room() and not self._stopping.is_set() else min(self._lease_s / 6, 5.0)
+        soon = self._untold or (self._room() and not self._stopping.is_set())
+        return _POLL_S if soon else min(self._lease_s / 6, 5.0)
 
     def _settle(self, answers: list[tuple[Claimed, Settlement | None]]) -> None:
         for claimed, settlement in answers:
