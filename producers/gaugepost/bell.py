@@ -67,6 +67,6 @@ class Bell:
 
 
 def _uuid() -> str:
-    """Return 128 random bits in a UUID's form, at a third of what the uuid module takes."""
+    """Return a random UUID (version 4) at a third of what the uuid module takes."""
     text = os.urandom(16).hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
