@@ -141,10 +141,10 @@ def region(rounds: int) -> None:
     print(f"au unreachable with {STUCK:,} jobs queued there; the target for eu is a ratio of at most 1.2")
     nowhere = f"http://127.0.0.1:{free_port()}/{{region}}"
     for stack in stacks():
-        own = stack._more  # noqa: SLF001 - only au's worker is to find nobody
-        stack._more = own | {f"GAUGEPOST_{name}_URL": nowhere for name in ("AUTH", "IMPORTS", "API")}  # noqa: SLF001
+        own = stack.variables  # only au's worker is to find nobody
+        stack.variables = own | {f"GAUGEPOST_{name}_URL": nowhere for name in ("AUTH", "IMPORTS", "API")}
         stack.worker("au")
-        stack._more = own  # noqa: SLF001
+        stack.variables = own
         stack.worker("eu")
         stack.beat()
 
