@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from gaugepost import JobState, Producer, Record, Region, Response, Settings
-from gaugepost.bell import Bell
 from gaugepost.ledger.scripts import load_scripts
+from support.bells import bell
 from support.proxy import Proxy
 from support.redis_server import RedisServer
 from support.stack import Stack, kill
@@ -127,7 +127,7 @@ def test_there_is_no_unacknowledged_message_to_be_delivered_again(stack: Stack) 
     """1.4: a task longer than the visibility timeout ran four times; the shortest one on a Redis wins."""
     stack.sim.knobs(latency_ms={"all": 1000})
     with stack.redis.client() as client:
-        theirs = [json.loads(Bell("theirs", "another.application")()), "", "theirs"]
+        theirs = [json.loads(bell("theirs", "another.application")), "", "theirs"]
         client.hset("unacked", "tag", json.dumps(theirs))
         client.zadd("unacked_index", {"tag": 0})  # taken in 1970: whatever the timeout, stock kombu restores it
         stack.worker()
@@ -179,7 +179,7 @@ def test_a_message_of_an_unknown_task_costs_no_job_and_ticks_do_not_pile_up(stac
     ids = enqueue(stack, 10)
     with stack.redis.client() as client:
         client.delete("eu")  # its bell, in place of which come messages that Celery throws away
-        client.lpush("eu", Bell("eu", "gaugepost.of_a_later_version")(), "no message at all")
+        client.lpush("eu", bell("eu", "gaugepost.of_a_later_version"), "no message at all")
         wait_until(lambda: client.llen("eu.ticks") == 8, what="as many ticks as may lie there")
         wait_until(lambda: client.llen("us.ticks") == 8)
         assert client.llen("eu.ticks") == 8

@@ -45,20 +45,25 @@ def test_scripts_are_run_in_one_file_and_never_made_up_on_the_way() -> None:
         assert isinstance(call.args[0], ast.Name), "a text that is put together where it is run"
 
 
-def test_every_script_is_its_file_behind_a_head_of_constants() -> None:
+def test_every_script_is_its_file_behind_a_head_of_constants_and_the_parts_it_asks_for() -> None:
     scripts = load_scripts()
-    lib = (LUA / "lib.lua").read_text(encoding="utf-8")
-    heads = {
-        text.removesuffix(f"{lib}\n{(LUA / name).with_suffix('.lua').read_text()}") for name, text in scripts.items()
-    }
+    assert {path.stem for path in LUA.glob("*.lua")} == scripts.keys()
+    heads = set()
+    for name, whole in scripts.items():
+        text = (LUA / f"{name}.lua").read_text(encoding="utf-8")
+        asked = re.findall(r"^-- WITH  (.*)$", text, re.MULTILINE)
+        parts = ["base", *(asked[0].split(", ") if asked else ())]
+        rest = "\n".join([*((LUA / f"lib/{part}.lua").read_text(encoding="utf-8") for part in parts), text])
+        assert whole.endswith(f"\n{rest}"), name
+        heads.add(whole.removesuffix(f"\n{rest}"))
     [head] = heads
     assert head.startswith(lua_table() + "\n")
-    for line in head.removeprefix(lua_table()).splitlines():
-        assert re.fullmatch(r"local [A-Z]+ = (\{[\w\s,='-]*\}|'[\w\s>]*')|", line), line
+    for line in head.removeprefix(f"{lua_table()}\n").splitlines():
+        assert re.fullmatch(r"""local [A-Z]+ = (\{[\w\s,='-]*\}|'[\w\s>.]*'|'\{[^'\\]*\}')""", line), line
 
 
 def test_a_key_that_keys_py_does_not_list_is_no_key() -> None:
-    for file in LUA.glob("*.lua"):
+    for file in LUA.rglob("*.lua"):
         text = file.read_text(encoding="utf-8")
         assert set(re.findall(r"\bK\.(\w+)", text)) <= FIXED.keys(), file.name
         assert not re.search(r"redis\.call\('\w+', '", text), f"{file.name}: a key that keys.py does not spell"
@@ -76,7 +81,7 @@ def test_the_scripts_are_the_same_in_every_process_whatever_its_settings(tmp_pat
     assert told[0].stdout == told[1].stdout
 
 
-@pytest.mark.parametrize("path", sorted(LUA.glob("*.lua")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(LUA.rglob("*.lua")), ids=lambda path: path.stem)
 def test_a_script_makes_no_code_and_no_name_of_a_command_or_of_another_key(path: Path) -> None:
     text = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
     assert not re.findall(r"\b(?:loadstring|dofile|loadfile|setfenv|getfenv|require|debug|_G)\b", text)

@@ -15,7 +15,7 @@ import pytest
 from celery import Celery
 
 from gaugepost import Record, Region
-from gaugepost.bell import Bell
+from support.bells import bell
 from support.redis_server import RedisServer, free_port
 from support.stack import Stack
 from support.wait import wait_until
@@ -45,7 +45,7 @@ class Evil:
 
 def hostile(mark: Path) -> list[str | bytes]:
     """Return list entries that stock Celery runs, keeps, prints, or dies of."""
-    fine = json.loads(Bell("eu")())
+    fine = json.loads(bell("eu"))
     evil = base64.b64encode(pickle.dumps(Evil(mark))).decode()
     told = base64.b64encode(json.dumps([["jane@example.net"], {}, {}]).encode()).decode()
     messages = [

@@ -25,7 +25,7 @@ return {moved and 1 or 0, redis.call('HGET', job.key, 'state')}
 def move(redis_url: str) -> Callable[[JobState, JobState], tuple[int, str]]:
     """Ask the Lua library to move a job from one state to another."""
     with redis.Redis.from_url(redis_url) as client:
-        library = load_scripts()["read"].rpartition("-- Read jobs whole")[0]
+        library = load_scripts()["cancel"].rpartition("-- Cancel jobs")[0]
         script = client.register_script(library + MOVE)
 
         def ask(source: JobState, target: JobState) -> tuple[int, str]:

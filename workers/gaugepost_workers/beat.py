@@ -16,7 +16,6 @@ from celery import Celery
 from celery.beat import ScheduleEntry, Scheduler
 from celery.schedules import schedule
 
-from gaugepost.bell import Bell
 from gaugepost.connection import connect
 from gaugepost.errors import StoreError
 from gaugepost.keys import Keys
@@ -105,10 +104,9 @@ class _Region:
         self._run = Runner(connect(settings, region))
         keys = Keys(region)
         self._keys = (keys.prefix, keys.tick_queue)
-        self._bells = {name: Bell(keys.tick_queue, name) for name in TICKS}
 
     def push(self, tick: str) -> None:
-        self._run(Call("tick", self._keys, [_SHORT, self._bells[tick]()], bool))
+        self._run(Call("tick", self._keys, [_SHORT, tick], bool))
 
 
 def run_beat() -> None:

@@ -4,7 +4,7 @@ One thread at a time turns this wheel, whichever of Celery's took a bell first; 
 more. Answers are settled as they come, many in one call, and new jobs are claimed while others are still out, so that
 the threads that send are never idle for the slowest job of a parcel. Urgent jobs have threads of their own, and are
 claimed even while there is no room for others. Who enqueues while a worker is awake need not ring: it looks for work
-again before it goes to rest (`lua/lib.lua`, ring_unless_awake).
+again before it goes to rest (`lua/lib/base.lua`, awake).
 """
 
 from __future__ import annotations
@@ -98,8 +98,10 @@ class Executor:
         """Work until there is no more, or another thread does so already: what the bell's task calls."""
         self._rung.set()
         self._rung_for_urgent.set()
-        self._answers.put(None)
-        while self._rung.is_set() and self._turn.acquire(blocking=False):
+        while self._rung.is_set():
+            if not self._turn.acquire(blocking=False):
+                self._answers.put(None)  # whoever turns it may be waiting for answers
+                return
             try:
                 self._turn_wheel()
             except Exception:

@@ -8,7 +8,6 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gaugepost.bell import Bell
 from gaugepost.jobs import File
 from gaugepost.keys import Keys, idempotency_digest
 from gaugepost.ledger.fields import FieldReports
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
     from gaugepost.settings import Settings
 
 IDEMPOTENCY_MS = 7 * 86_400_000
+
+
+_STATES = {state.encode(): state for state in JobState}
 
 
 def new_job_id() -> str:
@@ -64,17 +66,27 @@ class Entry:
     def arguments(self, lane: str, seal: Seal) -> tuple[Argument, ...]:
         """Return the arguments that enqueue.lua takes for one job."""
         job = self.job
-        return (
-            self.id,
-            seal.job(job),
-            "1" if job.urgent else "",
-            "1" if job.once else "",
-            lane,
-            idempotency_digest(job.idempotency_key) if job.idempotency_key else "",
-            int(job.expires_at.timestamp() * 1000) if job.expires_at else "",
-            seal.content(zlib.compress(self.content)) if self.content else "",
-            job.source or "",
-        )
+        facts = _facts(job, lane)
+        if job.idempotency_key:
+            facts["idem"] = idempotency_digest(job.idempotency_key)
+        if job.source:
+            facts["source"] = job.source
+        content = seal.content(zlib.compress(self.content)) if self.content else ""
+        return self.id, seal.job(job), json.dumps(facts) if facts else "", content
+
+
+def _facts(job: JobBase, lane: str) -> dict[str, str]:
+    """Return what the ledger keeps beside a job's JSON, of what it has."""
+    facts: dict[str, str] = {}
+    if job.urgent:
+        facts["urgent"] = "1"
+    if job.once:
+        facts["once"] = "1"
+    if lane:
+        facts["lane"] = lane
+    if job.expires_at:
+        facts["expires"] = str(int(job.expires_at.timestamp() * 1000))
+    return facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +116,14 @@ class Intake:
         self.seal = settings.seal()
         self.limits = (settings.backlog_limit, settings.content_limit)
         self._reports = FieldReports(self.keys) if settings.mappings is not None else None
-        self.bell = Bell(self.keys.queue)
-        self.urgent_bell = Bell(self.keys.urgent_queue)
         self.queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
 
     def enqueue(self, entries: Sequence[Entry]) -> Call[list[Accepted]]:
         """Accept all these jobs in one script and one round trip, or none of them."""
-        urgent = any(entry.job.urgent for entry in entries)
-        args: list[Argument] = [*self.limits, IDEMPOTENCY_MS, self.bell(), self.urgent_bell() if urgent else ""]
+        args: list[Argument] = [*self.limits, IDEMPOTENCY_MS]
         for entry in entries:
             args += entry.arguments(self.lane(entry.job), self.seal)
-        return Call("enqueue", self.queues, args, _read_accepted)
+        return Call("enqueue", self.queues, args, lambda answer: _read_accepted(entries, answer))
 
     def report(self, entries: Sequence[Entry]) -> Call[None] | None:
         """Return the call that tells which fields these jobs have; None if it was told today, or MAPPINGS is not set.
@@ -143,7 +152,7 @@ class Intake:
     def cancel(self, ids: Sequence[str], at: int, by: str) -> Call[list[tuple[JobState | None, bool]]]:
         """Cancel what has not been sent; gives each job's state afterwards and whether this call cancelled it."""
         entry = json.dumps({"event": "cancelled", "at": at, "by": by})
-        return Call("cancel", self.queues, [self.bell(), self.urgent_bell(), entry, *ids], _read_moved)
+        return Call("cancel", self.queues, [entry, *ids], _read_moved)
 
     def replay(
         self, ids: Sequence[str], at: int, by: str, why: str, edits: Mapping[str, Edit]
@@ -152,25 +161,23 @@ class Intake:
         entry: dict[str, Any] = {"event": "replayed", "at": at, "by": by, "why": why, "call": _call_id()}
         if edits:
             entry["edited"] = sorted({name for edit in edits.values() for name in edit.fields})
-        args: list[Argument] = [self.bell(), self.urgent_bell(), json.dumps(entry)]
+        args: list[Argument] = [json.dumps(entry)]
         for job_id in ids:
             args += [job_id, self._edit(edits[job_id]) if job_id in edits else ""]
         return Call("replay", self.queues, args, _read_moved)
 
     def _edit(self, edit: Edit) -> str:
-        """Write an edited job as replay.lua takes it: all that enqueue.lua keeps beside a job's JSON."""
+        """Write an edited job as replay.lua takes it."""
         job = edit.job
-        told = {"job": self.seal.job(job), "revision": str(edit.revision), "lane": self.lane(job)}
-        told |= {"urgent": "1" if job.urgent else "", "once": "1" if job.once else ""}
-        told["expires"] = str(int(job.expires_at.timestamp() * 1000)) if job.expires_at else ""
-        return json.dumps(told | {"configuration": job.mapping or ""})
+        told = {"job": self.seal.job(job), "revision": str(edit.revision), "configuration": job.mapping or ""}
+        return json.dumps(told | _facts(job, self.lane(job)))
 
     def resolve(
         self, ids: Sequence[str], to: JobState, at: int, by: str, why: str
     ) -> Call[list[tuple[JobState | None, bool]]]:
         """Settle by hand jobs whose answer was lost; gives each job's state afterwards and whether this call did it."""
         entry = json.dumps({"event": "settled", "at": at, "by": by, "why": why, "as": to, "call": _call_id()})
-        args = [to, Verdict.LOST_ANSWER, self.bell(), self.urgent_bell(), entry, *ids]
+        args = [to, Verdict.LOST_ANSWER, entry, *ids]
         return Call("resolve", self.queues, args, _read_moved)
 
     def hold(self, scope: str, reason: str, by: str, until_ms: int | None, lasts_ms: int | None) -> Call[bool]:
@@ -180,12 +187,12 @@ class Intake:
 
     def resume(self, scope: str) -> Call[bool]:
         """Lift a hold, whoever put it up; False if there was none."""
-        return Call("resume", self.queues, [scope, self.bell(), self.urgent_bell()], bool)
+        return Call("resume", self.queues, [scope], bool)
 
 
-def _read_accepted(answer: list[bytes]) -> list[Accepted]:
-    rows = zip(answer[::3], answer[1::3], answer[2::3], strict=True)
-    return [Accepted(job_id.decode(), JobState(state.decode()), dup == b"1") for job_id, state, dup in rows]
+def _read_accepted(entries: Sequence[Entry], answer: list[bytes]) -> list[Accepted]:
+    rows = zip(entries, answer[::2], answer[1::2], strict=True)
+    return [Accepted(first.decode() or entry.id, _STATES[state], bool(first)) for entry, state, first in rows]
 
 
 def _read_moved(answer: list[bytes | int]) -> list[tuple[JobState | None, bool]]:

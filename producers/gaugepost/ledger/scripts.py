@@ -7,6 +7,7 @@ was lost.
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,13 +17,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import redis.exceptions as redis_errors
 
+from gaugepost.bell import lua_bell
 from gaugepost.errors import BacklogFull, LedgerClosed, StoreError, StoreFull, StoreUnreachable
 from gaugepost.jobs import JOBS
 from gaugepost.keys import SCHEMA, lua_table
+from gaugepost.ledger.lines import Lines
 from gaugepost.states import TRANSITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from importlib.resources.abc import Traversable
 
     import redis
     import redis.asyncio
@@ -45,20 +49,33 @@ def _prelude() -> str:
     # Sorted: a set has another order in each process, and Redis would keep each process' own scripts for ever.
     legal = " ".join(sorted(f"{source}>{target}" for source, targets in TRANSITIONS.items() for target in targets))
     needs = ", ".join(f"{kind} = '{model.needs}'" for kind, model in JOBS.items())
-    return f"{lua_table()}\nlocal KNOWS = {{schema = {SCHEMA}}}\nlocal LEGAL = ' {legal} '\nlocal NEEDS = {{{needs}}}\n"
+    knows = f"local KNOWS = {{schema = {SCHEMA}}}\nlocal LEGAL = ' {legal} '\nlocal NEEDS = {{{needs}}}"
+    return f"{lua_table()}\n{knows}\n{lua_bell()}"
 
 
-def _read(name: str) -> str:
-    return files("gaugepost").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+_WITH = re.compile(r"^-- WITH +(\w+(?:, \w+)*)$", re.MULTILINE)
+
+
+def _read_all(folder: Traversable) -> dict[str, str]:
+    found = (entry for entry in folder.iterdir() if entry.name.endswith(".lua"))
+    return {entry.name.removesuffix(".lua"): entry.read_text(encoding="utf-8") for entry in found}
 
 
 @cache
 def load_scripts() -> Mapping[str, str]:
-    """Return every script's whole text by its name: prelude, shared library, the script itself. Read once."""
+    """Return every script's whole text by its name: prelude, the parts of the library it asks for, itself. Read once.
+
+    Only those: Redis makes each function of a script anew at each call.
+    """
     lua = files("gaugepost").joinpath("lua")
-    names = sorted(entry.name.removesuffix(".lua") for entry in lua.iterdir() if entry.name.endswith(".lua"))
-    before = _prelude() + _read("lib")
-    return MappingProxyType({name: f"{before}\n{_read(name)}" for name in names if name != "lib"})
+    library, prelude = _read_all(lua / "lib"), _prelude()
+
+    def whole(script: str) -> str:
+        asked = _WITH.search(script)
+        parts = ["base", *(asked[1].split(", ") if asked else [])]
+        return "\n".join([prelude, *(library[part] for part in parts), script])
+
+    return MappingProxyType({name: whole(script) for name, script in _read_all(lua).items()})
 
 
 _REFUSALS = {
@@ -116,14 +133,16 @@ class _Scripts:
         self._replicas = replicas
         self._scripts: dict[str, Any] = {name: client.register_script(text) for name, text in load_scripts().items()}
 
-    def commands(self, call: Call[T]) -> Iterator[list[Any]]:
-        """Give the command to try first, and the one for a server that does not know the script.
+    def known(self, call: Call[T]) -> list[Any]:
+        """Return the command to try first."""
+        return ["EVALSHA", self._scripts[call.script].sha, len(call.keys), *call.keys, *call.args]
+
+    def whole(self, call: Call[T]) -> list[Any]:
+        """Return the command for a server that does not know the script.
 
         That may happen at any time (a flush, a new master). EVAL takes the text along, so nothing can come between.
         """
-        script = self._scripts[call.script]
-        for command, text in (("EVALSHA", script.sha), ("EVAL", script.script)):
-            yield [command, text, len(call.keys), *call.keys, *call.args]
+        return ["EVAL", self._scripts[call.script].script, len(call.keys), *call.keys, *call.args]
 
     def waits(self, call: Call[T]) -> bool:
         return self._replicas > 0 and call.script in _LASTING
@@ -147,19 +166,19 @@ class Runner(_Scripts):
 
     def __init__(self, client: redis.Redis, replicas: int = 0) -> None:
         super().__init__(client, replicas)
+        self._lines = Lines(client)
 
     def __call__(self, call: Call[T]) -> T:
         """Run one call. Raises StoreUnreachable, StoreFull, BacklogFull, StoreError."""
-        known, whole = self.commands(call)
         with our_errors():
             try:
-                return call.read(self._send(call, known))
+                return call.read(self._send(call, self.known(call)))
             except redis_errors.NoScriptError:
-                return call.read(self._send(call, whole))
+                return call.read(self._send(call, self.whole(call)))
 
     def _send(self, call: Call[T], command: list[Any]) -> Any:  # noqa: ANN401 - the script's answer
         if not self.waits(call):
-            return self.client.execute_command(*command)
+            return self._lines.exchange(command)
         with self.client.pipeline(transaction=False) as pipe:
             self.with_wait(pipe, command)
             return self.waited(pipe.execute(raise_on_error=False))  # its own error would repeat the arguments
@@ -173,12 +192,11 @@ class AsyncRunner(_Scripts):
 
     async def __call__(self, call: Call[T]) -> T:
         """Run one call. Raises as `Runner` does."""
-        known, whole = self.commands(call)
         with our_errors():
             try:
-                return call.read(await self._send(call, known))
+                return call.read(await self._send(call, self.known(call)))
             except redis_errors.NoScriptError:
-                return call.read(await self._send(call, whole))
+                return call.read(await self._send(call, self.whole(call)))
 
     async def _send(self, call: Call[T], command: list[Any]) -> Any:  # noqa: ANN401 - the script's answer
         if not self.waits(call):

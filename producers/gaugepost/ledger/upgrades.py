@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gaugepost.bell import Bell
 from gaugepost.ledger.scripts import Call
 
 if TYPE_CHECKING:
@@ -19,4 +18,4 @@ _MOVED_AT_ONCE = 1_000
 def migrate(keys: Keys) -> Call[int]:
     """Move some of what older versions wrote; gives how many jobs, 0 when all is done."""
     names = (keys.prefix, keys.queue, keys.urgent_queue, *keys.retired())
-    return Call("migrate", names, [_MOVED_AT_ONCE, Bell(keys.queue)(), Bell(keys.urgent_queue)()], int)
+    return Call("migrate", names, [_MOVED_AT_ONCE], int)

@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gaugepost.bell import Bell
 from gaugepost.errors import DataSealed
 from gaugepost.jobs import AnyJob, CloseLoop, parse_job_json
 from gaugepost.jobs.common import SealedJob
@@ -203,22 +202,17 @@ class Work:
         self._slot_ms = slot_ms
         self._lanes = lanes
         self._seal = seal
-        self._bell = Bell(self.keys.queue)
-        self._urgent_bell = Bell(self.keys.urgent_queue)
         self._queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
-
-    def _bells(self) -> tuple[str, str]:
-        return self._bell(), self._urgent_bell()
 
     def claim(self, worker: str, token: str, limit: int, concurrency: int, *, urgent_only: bool) -> Call[Parcel]:
         """Claim up to `limit` jobs; `token` names this call, so that a repeated one gives the same jobs."""
-        args: list[Argument] = [worker, token, limit, self._lease_ms, self._slot_ms, *self._bells()]
-        args += [concurrency, "1" if urgent_only else "", *self._lanes]
+        args: list[Argument] = [worker, token, limit, self._lease_ms, self._slot_ms, concurrency]
+        args += ["1" if urgent_only else "", *self._lanes]
         return Call("claim", self._queues, args, lambda answer: _read_parcel(answer, self._seal))
 
     def settle(self, settlements: Sequence[Settlement], *, rescue: bool = False) -> Call[list[bool]]:
         """Carry out what became of claimed jobs; False for one that is no longer held under its fencing token."""
-        args = ["1" if rescue else "", *self._bells(), *(settlement.to_json(self._seal) for settlement in settlements)]
+        args = ["1" if rescue else "", *(settlement.to_json(self._seal) for settlement in settlements)]
         return Call("settle", self._queues, args, lambda answer: [bool(one) for one in answer])
 
     def mark(self, claimed: Claimed) -> Call[tuple[int, int]]:
@@ -239,7 +233,7 @@ class Work:
 
     def set_aside(self, broken: Sequence[Broken], at: int, *, rescue: bool = False) -> Call[list[bool]]:
         """Bury claimed jobs that cannot be read."""
-        args = ["1" if rescue else "", *self._bells(), *(one.to_json(at) for one in broken)]
+        args = ["1" if rescue else "", *(one.to_json(at) for one in broken)]
         return Call("settle", self._queues, args, lambda answer: [bool(one) for one in answer])
 
     def ended_leases(self, limit: int) -> Call[tuple[list[Lost], tuple[Broken, ...]]]:
@@ -264,12 +258,12 @@ class Work:
 
     def promote(self) -> Call[int]:
         """Let go what is due, paced by Redis' clock; gives how many."""
-        args: list[Argument] = [DUE_A_SECOND, RELEASED_A_SECOND, self._lease_ms, *self._bells()]
+        args: list[Argument] = [DUE_A_SECOND, RELEASED_A_SECOND, self._lease_ms]
         return Call("promote", self._queues, args, int)
 
     def open_slot(self) -> Call[bool]:
         """Ring for a file if the upload slot is open."""
-        return Call("open_slot", self._queues, [self._slot_ms, self._bell(), *self._lanes], bool)
+        return Call("open_slot", self._queues, [self._slot_ms, *self._lanes], bool)
 
     def sweep(self, retention_ms: dict[str, int], content_ms: int) -> Call[int]:
         """Forget ended jobs after their retention (state → ms), and sent contents; bounded; gives how many jobs."""

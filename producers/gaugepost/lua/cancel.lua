@@ -1,17 +1,18 @@
 -- Cancel jobs that have not been sent; a file with a phase was. The followers in their lanes go on.
+-- WITH  jobs
 -- KEYS  prefix, queue, urgent queue
--- ARGV  bell, urgent bell, line for the record; then ids
+-- ARGV  line for the record; then ids
 -- RETURN for each id its state afterwards ('' = unknown id) and 1 if this call cancelled it
 
 local out = {}
-for i = 4, #ARGV do
+for i = 2, #ARGV do
   local job = load(ARGV[i])
   local before = job and job.state
   local done = before and before ~= 'cancelled' and not job.phase and finish(job, 'cancelled')
-  if done then note(job, ARGV[3]) end
+  if done then note(job, ARGV[1]) end
   out[#out + 1] = job and job.state or ''
   out[#out + 1] = done and 1 or 0
 end
 flush()
-ring_for_ready(ARGV[1], ARGV[2])
+ring_for_ready()
 return out

@@ -2,14 +2,15 @@
 -- source's in the order enqueued, and a file if the upload slot is open. A held region gives at most one job, its hold's
 -- probe, when that is due, a throttled one no more than may be out. A job that meets a hold on its mapping or its
 -- credentials parks there instead. What is left behind is rung for. Atomic, so that no two workers hold one job.
+-- WITH  jobs, holds
 -- KEYS  prefix, queue, urgent queue
--- ARGV  worker, token of this call, how many at most, lease in ms, upload interval in ms, bell, urgent bell, how many the
---       worker sends at a time, '1' = urgent jobs only, then the upload lanes
+-- ARGV  worker, token of this call, how many at most, lease in ms, upload interval in ms, how many the worker sends at a
+--       time, '1' = urgent jobs only, then the upload lanes
 -- RETURN jobs left behind ('0' while held); then for each job: id, fencing token, stamp, JSON, history,
 --        '*' .. scope if it is the probe of that hold, its hold's verdict, its phase. The same again for a repeated call.
 
 local worker, token, want, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local urgent_only = ARGV[9] == '1'
+local urgent_only = ARGV[7] == '1'
 local tries = want * 10 -- bounded: a job that is skipped or parked on the way costs time too
 local out, claimed = {'0'}, {}
 
@@ -23,7 +24,7 @@ end
 local function left() return whole(urgent_jobs() + (urgent_only and 0 or ready_jobs())) end
 
 even_when_full()
-redis.call('HSET', K.workers, worker, ARGV[8] .. ':' .. whole(now + 2 * lease))
+redis.call('HSET', K.workers, worker, ARGV[6] .. ':' .. whole(now + 2 * lease))
 local last = redis.call('GET', F.claim .. worker)
 last = last and cjson.decode(last)
 if last and last.token == token then -- redis-py repeats a command whose answer was lost
@@ -143,7 +144,7 @@ local function next_file(lane)
 end
 
 local function consider_files(region)
-  for i = 10, #ARGV do
+  for i = 8, #ARGV do
     local file = #claimed < want and next_file(ARGV[i])
     if file then consider(file, region) end
   end
@@ -172,7 +173,7 @@ redis.call('SET', F.claim .. worker, cjson.encode({token = token, jobs = claimed
 flush()
 if #claimed > 0 then redis.call('HSET', K.pace, 'awake', whole(now)) else redis.call('HDEL', K.pace, 'awake') end
 if not region and not lately('woke', WAKE_MORE_MS) then
-  ring_for_ready(ARGV[6], ARGV[7])
+  ring_for_ready()
   redis.call('HSET', K.pace, 'woke', whole(now))
 end
 return out

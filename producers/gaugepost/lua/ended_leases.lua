@@ -1,5 +1,6 @@
 -- List jobs whose lease has ended, for the rescuer to judge. Changes no job: the rescuer settles them under the
 -- fencing token given here, and whoever settles first wins.
+-- WITH  jobs, holds
 -- KEYS  prefix
 -- ARGV  how many at most
 -- RETURN for each job: id, fencing token, stamp, JSON, history, '1' if it must not go out twice, '1' if its sending

@@ -1,16 +1,19 @@
 -- Accept jobs: hash, idempotency key, lane, ready list and bell at once, so that there is no moment in which a
 -- job exists and nobody will look. All of them or none. Repeated with the same ids it changes nothing.
+-- WITH  entering
 -- KEYS  prefix, queue, urgent queue
--- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms, bell, urgent bell; then for each job
---       id, JSON, urgent ('1'), once ('1'), lane, idempotency digest, expires_at in ms, content ('' = none), source
--- RETURN for each job: id, state, '1' if it was there before; or an error BACKLOGFULL or CONTENTFULL, and nothing stored
+-- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms; then for each job
+--       id, JSON, what it has of urgent ('1'), once ('1'), lane, idem (digest of its idempotency key), expires (ms) and
+--       source, as JSON of texts ('' = nothing of it), content ('' = none)
+-- RETURN for each job its state, and the id of the job that has its idempotency key already ('' = none); or an error
+--        BACKLOGFULL or CONTENTFULL, and nothing stored
 
-local PER = 9
+local FIRST, PER = 4, 4
 local states = {} -- id -> state, of the jobs this call is about
 
 -- The job that has this key already. One that sweep.lua forgot has left its state with the key.
 local function first_with(digest)
-  local kept = digest ~= '' and redis.call('GET', F.idem .. digest)
+  local kept = redis.call('GET', F.idem .. digest)
   if not kept then return nil end
   local id, state = string.match(kept, '^(.*):(%a+)$')
   id = id or kept
@@ -18,57 +21,52 @@ local function first_with(digest)
   return states[id] and id
 end
 
-local first, by_digest, fresh = {}, {}, 0
-for i = 6, #ARGV, PER do
-  local id, digest = ARGV[i], ARGV[i + 5]
+local NOTHING = {}
+local facts, first, by_digest, fresh, bytes = {}, {}, {}, 0, 0
+for i = FIRST, #ARGV, PER do
+  local id = ARGV[i]
+  facts[id] = ARGV[i + 2] ~= '' and cjson.decode(ARGV[i + 2]) or NOTHING
+  local digest = facts[id].idem
   states[id] = redis.call('HGET', F.job .. id, 'state') or nil -- there: this call is a repeated one
-  first[id] = states[id] and id or by_digest[digest] or first_with(digest)
+  first[id] = states[id] and id or digest and (by_digest[digest] or first_with(digest))
   if not first[id] then
-    first[id], fresh = id, fresh + 1
-    if digest ~= '' then by_digest[digest] = id end
+    first[id], fresh, bytes = id, fresh + 1, bytes + #ARGV[i + 3]
+    if digest then by_digest[digest] = id end
   end
 end
 
-local bytes = 0
-for i = 6, #ARGV, PER do
-  if first[ARGV[i]] == ARGV[i] and not states[ARGV[i]] then bytes = bytes + #ARGV[i + 7] end
-end
 local refusal = no_room(fresh, ARGV[1], bytes, ARGV[2])
 if refusal then return redis.error_reply(refusal) end
 
-local function accept(id, json, urgent, once, lane, digest, expires, content, source)
+local function accept(id, json, has, content)
   local at = next_stamp()
-  local state = place(id, at, lane, urgent, source)
+  local state = place(id, at, has.lane, has.urgent, has.source)
   local key = F.job .. id
   redis.call('HSET', key, 'job', json, 'state', state, 'at', at)
-  if urgent == '1' then redis.call('HSET', key, 'urgent', '1') end
-  if once == '1' then redis.call('HSET', key, 'once', '1') end
-  if lane ~= '' then redis.call('HSET', key, 'lane', lane) end
-  if digest ~= '' then
-    redis.call('SET', F.idem .. digest, id, 'PX', ARGV[3])
-    redis.call('HSET', key, 'idem', digest)
+  if has ~= NOTHING then
+    for _, name in ipairs({'urgent', 'once', 'lane', 'idem', 'expires'}) do
+      if has[name] then redis.call('HSET', key, name, has[name]) end
+    end
+    if has.idem then redis.call('SET', F.idem .. has.idem, id, 'PX', ARGV[3]) end
+    if has.expires then redis.call('ZADD', K.deadlines, has.expires, id) end
   end
   if content ~= '' then store_content(id, content) end
-  if expires ~= '' then
-    redis.call('HSET', key, 'expires', expires)
-    redis.call('ZADD', K.deadlines, expires, id)
-  end
   count(state, 1)
   return state
 end
 
 local receipts = {}
-for i = 6, #ARGV, PER do
+for i = FIRST, #ARGV, PER do
   local id = first[ARGV[i]]
-  if not states[id] then states[id] = accept(unpack(ARGV, i, i + PER - 1)) end
-  receipts[#receipts + 1] = id
+  if not states[id] then states[id] = accept(id, ARGV[i + 1], facts[id], ARGV[i + 3]) end
   receipts[#receipts + 1] = states[id]
-  receipts[#receipts + 1] = id ~= ARGV[i] and '1' or ''
+  receipts[#receipts + 1] = id ~= ARGV[i] and id or ''
 end
 if fresh > 0 then
-  line_up()
+  local jobs, urgent = line_up()
   flush()
-  ring_unless_awake(ARGV[4], ARGV[5])
-  if bytes > 0 then ring(KEYS[2], ARGV[4], one) end -- a file, for which the slot may be open
+  ring(KEYS[3], urgent)
+  if not awake() then ring(KEYS[2], jobs) end
+  if bytes > 0 then ring(KEYS[2], 1) end -- a file, for which the slot may be open
 end
 return receipts

@@ -1,8 +1,9 @@
 -- Accept the parts of one upload, all or none: their contents lie staged under a time limit, which ends here. An upload
 -- whose content and family were accepted before is refused by its digest, unless it is wanted again.
+-- WITH  entering
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  backlog limit, limit of content bytes, set id, set JSON, digest, life of the digest in ms, '1' = again,
---       lane, '1' = before all others, bell; then for each part: id, JSON
+--       lane, '1' = before all others; then for each part: id, JSON
 -- RETURN the id of the set that holds this content: another one's if it was refused; or an error BACKLOGFULL,
 --        CONTENTFULL or CONTENTGONE, and nothing stored
 
@@ -12,7 +13,7 @@ local before = redis.call('GET', digest)
 if before and ARGV[7] ~= '1' then return before end
 
 local parts, bytes = 0, 0
-for i = 11, #ARGV, 2 do
+for i = 10, #ARGV, 2 do
   local size = redis.call('STRLEN', F.content .. ARGV[i])
   if size == 0 then return redis.error_reply('CONTENTGONE staged too long ago') end
   parts, bytes = parts + 1, bytes + size
@@ -20,9 +21,9 @@ end
 local refusal = no_room(parts, ARGV[1], bytes, ARGV[2])
 if refusal then return redis.error_reply(refusal) end
 
-for i = 11, #ARGV, 2 do
+for i = 10, #ARGV, 2 do
   local id, at = ARGV[i], next_stamp()
-  local state = place(id, at, lane, '', '', first)
+  local state = place(id, at, lane, false, nil, first)
   redis.call('HSET', F.job .. id, 'job', ARGV[i + 1], 'state', state, 'at', at, 'once', '1', 'lane', lane)
   if first then redis.call('HSET', F.job .. id, 'first', '1') end
   redis.call('PERSIST', F.content .. id)
@@ -34,5 +35,5 @@ redis.call('SET', F.set .. set_id, ARGV[4], 'PX', whole(100 * 86400000))
 redis.call('ZADD', K.sets, whole(now), set_id)
 redis.call('SET', digest, set_id, 'PX', ARGV[6])
 flush()
-ring(KEYS[2], ARGV[10], one)
+ring(KEYS[2], 1)
 return set_id

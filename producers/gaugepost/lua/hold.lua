@@ -1,4 +1,5 @@
 -- Put up a person's hold. It replaces a hold that put up itself and ends only by `resume` or at its `until`.
+-- WITH  jobs, holds
 -- KEYS  prefix
 -- ARGV  scope, reason, by, until in ms, or how long in ms (both '' = no end)
 -- RETURN 1, or 0 for an `until` that is over: nothing is held

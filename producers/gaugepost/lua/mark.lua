@@ -3,6 +3,7 @@
 -- never two starts within the interval, whatever dies. A repeated call (its answer was lost, and Redis may have been
 -- away meanwhile) moves the slot on to now, since only now the first byte goes out; unless another file was claimed since:
 -- then it must ask for the slot as any other. Refused if the lease is no longer ours.
+-- WITH  jobs
 -- KEYS  prefix
 -- ARGV  id, fencing token, upload interval in ms ('' = no file)
 -- RETURN {1, 0}; {0, ms until the slot opens}; {-1, 0} if the job is not ours any more

@@ -1,7 +1,8 @@
 -- Bring a ledger that an older version wrote, or still writes, to what this one reads, in steps; then put the schema on it.
 -- Its queued jobs lay in one list, not in one for each source: they come again, in the order enqueued.
+-- WITH  jobs
 -- KEYS  prefix, queue, urgent queue, then the lists of urgent and of other queued jobs that older versions write
--- ARGV  how many of each list a call may move, bell, urgent bell
+-- ARGV  how many of each list a call may move
 -- RETURN how many it moved; more may be there until it is 0. Repeated, it goes on where it was
 
 even_when_full()
@@ -19,7 +20,7 @@ end
 
 local moved = come_again(KEYS[4]) + come_again(KEYS[5])
 if moved > 0 then
-  ring_for_ready(ARGV[2], ARGV[3])
+  ring_for_ready()
 elseif schema < KNOWS.schema then
   redis.call('SET', K.schema, KNOWS.schema)
 end

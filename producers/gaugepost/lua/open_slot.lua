@@ -1,15 +1,16 @@
 -- Ring for a file when an upload slot is open. The slot itself is taken by mark.lua, just before the first byte, so a
 -- tick too many does no harm.
+-- WITH  jobs, holds
 -- KEYS  prefix, queue, urgent queue
--- ARGV  upload interval in ms, bell, then the upload lanes
+-- ARGV  upload interval in ms, then the upload lanes
 -- RETURN 1 if a file may go
 
 local region = get_hold('')
 if region and not may_probe(region) then return 0 end
-for i = 3, #ARGV do
+for i = 2, #ARGV do
   if redis.call('ZCARD', K.files .. ending(ARGV[i])) > 0 and slot_is_open(ARGV[i], ARGV[1]) then
     even_when_full()
-    ring(KEYS[2], ARGV[2], one)
+    ring(KEYS[2], 1)
     return 1
   end
 end

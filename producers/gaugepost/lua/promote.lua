@@ -1,8 +1,9 @@
 -- Let parked jobs go whose time has come, and jobs of lifted holds, both at a bounded rate by Redis' clock, so that
 -- any number of beats may tick. Send each due hold its probe. Let expired jobs expire and hopeless ones give up.
 -- Ring where there is work, so that a lost bell is rung again by the next tick.
+-- WITH  jobs, holds
 -- KEYS  prefix, queue, urgent queue
--- ARGV  due jobs a second, released jobs a second, lease in ms, bell, urgent bell
+-- ARGV  due jobs a second, released jobs a second, lease in ms
 -- RETURN how many jobs were let go
 
 even_when_full()
@@ -82,5 +83,5 @@ local gone = due_jobs() + released_jobs()
 flush()
 
 local region = get_hold('')
-if not region or may_probe(region) then ring_for_ready(ARGV[4], ARGV[5]) end
+if not region or may_probe(region) then ring_for_ready() end
 return gone

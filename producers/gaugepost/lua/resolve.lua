@@ -1,24 +1,25 @@
 -- Settle by hand jobs whose answer was lost: a person has found out. The followers in their lanes go on.
+-- WITH  jobs
 -- KEYS  prefix, queue, urgent queue
--- ARGV  'delivered' or 'dead', verdict if dead, bell, urgent bell, line for the record, by which a repeated call knows its
+-- ARGV  'delivered' or 'dead', verdict if dead, line for the record, by which a repeated call knows its
 --       own work; then ids
 -- RETURN for each id its state afterwards ('' = unknown id) and 1 if this call settled it
 
 local function resolve(job)
-  if job.history and string.find(job.history, ARGV[5], 1, true) then return true end -- the call before: its answer was lost
+  if job.history and string.find(job.history, ARGV[3], 1, true) then return true end -- the call before: its answer was lost
   if job.state ~= 'unknown' then return false end
   if ARGV[1] == 'dead' then bury(job, ARGV[2]) else finish(job, ARGV[1]) end
-  note(job, ARGV[5])
+  note(job, ARGV[3])
   return true
 end
 
 local out = {}
-for i = 6, #ARGV do
+for i = 4, #ARGV do
   local job = load(ARGV[i])
   local done = job and resolve(job)
   out[#out + 1] = job and job.state or ''
   out[#out + 1] = done and 1 or 0
 end
 flush()
-ring_for_ready(ARGV[3], ARGV[4])
+ring_for_ready()
 return out

@@ -1,10 +1,11 @@
 -- Lift a hold, whoever put it up; what it kept is let go by the next ticks, paced.
+-- WITH  jobs, holds
 -- KEYS  prefix, queue, urgent queue
--- ARGV  scope, bell, urgent bell
+-- ARGV  scope
 -- RETURN 1, or 0 if there was none
 
 if redis.call('HEXISTS', K.holds, ARGV[1]) == 0 then return 0 end
 lift(ARGV[1])
 redis.call('HDEL', K.token, 'failure', 'failed_until') -- whoever resumes has mended something: ask anew
-ring_for_ready(ARGV[2], ARGV[3])
+ring_for_ready()
 return 1

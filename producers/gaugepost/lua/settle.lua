@@ -1,7 +1,8 @@
 -- Carry out what became of claimed jobs: one transition each, many at a time. Refused for a job that is no longer
 -- held under this fencing token, so that a worker that lost its lease changes nothing.
+-- WITH  jobs, holds
 -- KEYS  prefix, queue, urgent queue
--- ARGV  '1' if called by the rescuer (then only jobs whose lease has ended), bell, urgent bell; then for each job
+-- ARGV  '1' if called by the rescuer (then only jobs whose lease has ended); then for each job
 --       JSON: id, fence, to, entry (line for its record), and as `to` needs them: result, warnings, delay_ms, reason,
 --       phase, resend, scope, give_up_ms, verdict, happened (when a case's change came about); then hold, streak, ends
 --       (streaks), probe (scope), answered (an answer came)
@@ -89,7 +90,7 @@ local function was_done(job, ask)
 end
 
 local done, delivered = {}, 0
-for i = 4, #ARGV do
+for i = 2, #ARGV do
   local ask = cjson.decode(ARGV[i])
   local job = load(ask.id)
   local mine = job and job.state == 'sending' and tonumber(job.fence) == ask.fence
@@ -110,5 +111,8 @@ for i = 4, #ARGV do
 end
 if delivered > 0 then grow_concurrency(delivered) end
 flush()
-if not get_hold('') then ring_unless_awake(ARGV[2], ARGV[3]) end
+if not get_hold('') then
+  ring(KEYS[3], urgent_jobs())
+  if not awake() then ring(KEYS[2], ready_jobs()) end
+end
 return done

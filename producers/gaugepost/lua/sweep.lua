@@ -1,5 +1,6 @@
 -- Forget ended jobs whose retention is over, a bounded number a call. An idempotency key outlives its job: who uses it
 -- again is told how the job ended, and nothing is sent twice.
+-- WITH  jobs, holds
 -- KEYS  prefix
 -- ARGV  how many of each sort at most, how long contents are kept that are needed no more, in ms; then pairs: state,
 --       retention in ms

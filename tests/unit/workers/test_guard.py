@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from gaugepost import Region
-from gaugepost.bell import DELIVER, Bell
+from gaugepost.bell import DELIVER
 from gaugepost_workers.app import TICKS, make_app
 from gaugepost_workers.guard import QUESTIONS, fault_of
+from support.bells import bell as rung
 
 
 def bell(*, headers: dict[str, Any] | None = None, properties: dict[str, Any] | None = None, **parts: Any) -> Any:
-    message = json.loads(Bell("eu")())
+    message = json.loads(rung("eu"))
     message["headers"] |= headers or {}
     message["properties"] |= properties or {}
     return message | parts
@@ -64,7 +65,7 @@ def test_a_message_that_is_no_bell_is_told_by_its_fault_and_not_by_its_text(mess
 
 @pytest.mark.parametrize("task", [DELIVER, *TICKS])
 def test_every_bell_and_tick_of_ours_is_let_through(task: str) -> None:
-    assert fault_of(json.loads(Bell("eu", task)()), [task]) is None
+    assert fault_of(json.loads(rung("eu", task)), [task]) is None
 
 
 def test_a_bell_of_a_later_version_may_have_more_headers() -> None:

@@ -1,0 +1,71 @@
+-- WITH jobs, holds: stop signs, and how many jobs may be out at a time.
+
+-- The region's concurrency: how many jobs may be out at a time. Halved by each throttling, it grows by one as often as
+-- that many were delivered, until all workers are busy again; then there is no limit.
+local function live_workers()
+  local all, sum = redis.call('HGETALL', K.workers), 0
+  for i = 2, #all, 2 do
+    local concurrency, expires = string.match(all[i], '^(%d+):(%d+)$')
+    if tonumber(expires) > now then sum = sum + tonumber(concurrency) else redis.call('HDEL', K.workers, all[i - 1]) end
+  end
+  return sum
+end
+
+local function halve_concurrency()
+  local busy = live_workers()
+  local limit = math.min(tonumber(redis.call('HGET', K.concurrency, 'limit') or busy), busy)
+  redis.call('HSET', K.concurrency, 'limit', math.max(1, math.floor(limit / 2)), 'full', busy, 'delivered', 0)
+end
+
+local function grow_concurrency(delivered)
+  local found = redis.call('HMGET', K.concurrency, 'limit', 'full', 'delivered')
+  if not found[1] then return end
+  local limit, full = tonumber(found[1]), tonumber(found[2])
+  delivered = delivered + tonumber(found[3])
+  while delivered >= limit and limit < full do
+    delivered, limit = delivered - limit, limit + 1
+  end
+  if limit >= full then return redis.call('DEL', K.concurrency) end
+  redis.call('HSET', K.concurrency, 'limit', limit, 'delivered', delivered)
+end
+
+-- Holds. A hold is JSON: reason, verdict, by, since, until (a person's), probe_at, probe_ms, step,
+-- give_up_ms, job (which opened it), probe_job (the one it let go), probe_until (when another may go in its stead).
+local function get_hold(scope)
+  local text = redis.call('HGET', K.holds, scope)
+  return text and cjson.decode(text)
+end
+
+local function may_probe(hold) return hold.probe_at and hold.probe_at <= now and (hold.probe_until or 0) <= now end
+
+local function put_hold(scope, hold) redis.call('HSET', K.holds, scope, cjson.encode(hold)) end
+
+local function lift(scope)
+  redis.call('HDEL', K.holds, scope)
+  if redis.call('EXISTS', F.held .. scope) == 1 then redis.call('SADD', K.releasing, scope) end
+end
+
+-- Open a hold where there is none; a hold that stands, a person's above all, stays as it is.
+local function open_hold(spec, job)
+  if redis.call('HEXISTS', K.holds, spec.scope) == 1 then return end
+  redis.call('SREM', K.releasing, spec.scope)
+  if spec.verdict == 'throttled' then halve_concurrency() end
+  put_hold(spec.scope, {
+    reason = spec.reason, verdict = spec.verdict, by = 'gaugepost', since = now, probe_ms = spec.probe_ms, step = 1,
+    probe_at = now + spec.probe_ms[1], give_up_ms = spec.give_up_ms, job = job.id,
+  })
+end
+
+-- Park under a hold, until it lets the job go. The time to give up runs from the first parking, through all its probes.
+local function park_held(job, scope, reason, give_up_ms)
+  if not move(job, 'parked') then return false end
+  set(job, 'reason', reason, 'scope', scope)
+  count('parked:' .. reason, 1)
+  redis.call('ZADD', F.held .. scope, job.at, job.id)
+  if give_up_ms then
+    job.give_up = job.give_up or whole(now + give_up_ms)
+    set(job, 'give_up', job.give_up)
+    redis.call('ZADD', K.deadlines, 'LT', job.give_up, job.id)
+  end
+  return true
+end

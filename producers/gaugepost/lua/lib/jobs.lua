@@ -1,0 +1,137 @@
+-- WITH jobs: read jobs and change their states.
+
+local FIELDS = {
+  'state', 'at', 'fence', 'lane', 'urgent', 'reason', 'scope', 'verdict', 'expires', 'give_up', 'marked', 'probe',
+  'first', 'phase', 'history',
+}
+local function load(id)
+  local found = redis.call('HMGET', F.job .. id, unpack(FIELDS))
+  if not found[1] then return nil end
+  local job = {id = id, key = F.job .. id}
+  for i, name in ipairs(FIELDS) do job[name] = found[i] or nil end
+  return job
+end
+
+local function set(job, ...) redis.call('HSET', job.key, ...) end
+
+-- The older half of a long record without its looks at the statistics: a file that is followed for a day must not lose its
+-- attempts to them.
+local function without_checks(history)
+  local older = string.gsub(string.sub(history, 1, -16385), '[^\n]*$', '')
+  local kept = {}
+  for line in string.gmatch(older, '[^\n]+') do
+    if not string.find(line, '"event":"check"', 1, true) then kept[#kept + 1] = line .. '\n' end
+  end
+  return table.concat(kept) .. string.sub(history, #older + 1)
+end
+
+-- Append one line to the job's record; the oldest lines go when it gets long.
+local function note(job, line)
+  local history = (job.history or '') .. line .. '\n'
+  if #history > 32768 then history = without_checks(history) end
+  if #history > 32768 then history = string.gsub(string.sub(history, -16384), '^[^\n]*\n', '', 1) end
+  job.history = history
+  set(job, 'history', history)
+end
+
+local function legal(from, to) return string.find(LEGAL, ' ' .. from .. '>' .. to .. ' ', 1, true) end
+
+-- Take a job out of the place that its state says it is in.
+local function leave(job)
+  local state = job.state
+  count(state, -1)
+  if state == 'queued' then
+    if not job.popped then redis.call('ZREM', K.again, job.id) end -- in a list its id stays, and is skipped there
+  elseif state == 'waiting' then
+    redis.call('ZREM', K.waiting, job.id)
+    if is_file(job) then redis.call('ZREM', K.files .. ending(job.lane), job.id) end
+  elseif state == 'sending' then
+    redis.call('ZREM', K.leases, job.id)
+  elseif state == 'parked' then
+    count('parked:' .. job.reason, -1)
+    if job.scope then redis.call('ZREM', F.held .. job.scope, job.id) else redis.call('ZREM', K.parked, job.id) end
+    redis.call('HDEL', job.key, 'reason', 'scope', 'until')
+    job.reason, job.scope = nil, nil
+  else
+    redis.call('ZREM', K[state], job.id)
+    if state == 'dead' then count('dead:' .. job.verdict, -1) end
+    redis.call('HDEL', job.key, 'ended', 'verdict', 'reason')
+  end
+end
+
+-- Change a job's state, if that is legal; the caller puts it into its new place.
+local function move(job, to)
+  if not legal(job.state, to) then return false end
+  leave(job)
+  job.state = to
+  count(to, 1)
+  set(job, 'state', to)
+  return true
+end
+
+-- Back to work: a file to its lane, where it goes first, any other job before those enqueued after it, an urgent one
+-- before all that are not.
+local function requeue(job)
+  local to = is_file(job) and not job.phase and 'waiting' or 'queued'
+  if not move(job, to) then return false end
+  if to == 'waiting' then
+    redis.call('ZADD', K.waiting, job.at, job.id)
+    redis.call('ZADD', K.files .. ending(job.lane), turn(job), job.id)
+  else
+    redis.call('ZADD', K.again, job.urgent and whole(job.at - 1e16) or job.at, job.id)
+  end
+  return true
+end
+
+-- A job of a case's lane has ended: the next of the lane may go, unless the one that ended was itself waiting.
+local function free_lane(job, was)
+  if not job.lane or is_file(job) then return end
+  local lane = F.lane .. job.lane
+  redis.call('ZREM', lane, job.id)
+  if was == 'waiting' then return end
+  local head = redis.call('ZRANGE', lane, 0, 0)[1]
+  local follower = head and load(head)
+  if follower and follower.state == 'waiting' then requeue(follower) end
+end
+
+local function forget_content(id)
+  local size = redis.call('STRLEN', F.content .. id)
+  redis.call('ZREM', K.contents, id)
+  if size == 0 then return end
+  redis.call('UNLINK', F.content .. id)
+  redis.call('DECRBY', K.content_bytes, whole(size))
+end
+
+-- A delivered file's content is kept for a while, for its rejected rows; a dead one's for a replay.
+local function keep_content(job, state)
+  if state == 'delivered' then
+    redis.call('ZADD', K.contents, 'XX', whole(now), job.id)
+  elseif state == 'cancelled' or state == 'expired' then
+    forget_content(job.id)
+  end
+end
+
+-- Into one of the final states (or dead, or unknown), which are sorted sets of that name.
+local function finish(job, to)
+  local was = job.state
+  if not move(job, to) then return false end
+  set(job, 'ended', whole(now))
+  redis.call('ZADD', K[to], whole(now), job.id)
+  if job.expires or job.give_up then redis.call('ZREM', K.deadlines, job.id) end
+  if to ~= 'unknown' then free_lane(job, was) end
+  if is_file(job) then keep_content(job, to) end
+  return true
+end
+
+local function bury(job, verdict)
+  if not finish(job, 'dead') then return false end
+  set(job, 'verdict', verdict)
+  count('dead:' .. verdict, 1)
+  return true
+end
+
+-- Whether a lane's upload slot is open. (A start in the future: Redis' clock stepped back; mark.lua mends it.)
+local function slot_is_open(lane, interval)
+  local start = tonumber(redis.call('GET', K.slot .. ending(lane)) or '0')
+  return start == 0 or start > now or now - start >= tonumber(interval)
+end

@@ -1,0 +1,135 @@
+"""Lines to Redis: whatever happens in the middle of a command, no caller gets the answer to another one's."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from gaugepost.ledger.lines import Lines
+
+
+class Alarm(Exception):  # noqa: N818
+    """What a signal's handler raises, wherever the program is."""
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url, retry=Retry(NoBackoff(), 1)) as client:
+        yield client
+
+
+def echoes(lines: Lines, texts: range) -> bool:
+    return all(lines.exchange(["ECHO", str(text)]) == str(text).encode() for text in texts)
+
+
+def connections(client: redis.Redis) -> int:
+    return len(client.client_list())
+
+
+def test_one_caller_needs_one_connection_and_eight_at_a_time_no_more_than_eight(client: redis.Redis) -> None:
+    lines, before = Lines(client), connections(client)
+    assert echoes(lines, range(100))
+    assert connections(client) == before + 1
+    found: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda n=n: found.append(echoes(lines, range(n * 1000, n * 1000 + 300))))  # type: ignore[misc]
+        for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [True] * 8
+    assert connections(client) <= before + 8
+
+
+def test_an_error_of_redis_keeps_the_connection(client: redis.Redis) -> None:
+    lines = Lines(client)
+    assert echoes(lines, range(1))
+    before = connections(client)
+    for _ in range(3):
+        with pytest.raises(redis.ResponseError):
+            lines.exchange(["NO-SUCH-COMMAND"])
+    assert echoes(lines, range(9))
+    assert connections(client) == before
+
+
+def test_a_connection_that_was_closed_while_it_lay_idle_is_opened_anew(client: redis.Redis) -> None:
+    lines = Lines(client)
+    for _ in range(5):
+        assert echoes(lines, range(3))
+        client.client_kill_filter(_type="normal", skipme=True)
+
+
+def test_after_a_signal_while_it_waits_for_an_answer_the_next_answer_is_its_own(client: redis.Redis) -> None:
+    lines = Lines(client)
+
+    def ring(*_: object) -> NoReturn:
+        raise Alarm
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        for _ in range(5):
+            assert echoes(lines, range(2))
+            client.client_pause(200, all=True)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(Alarm):
+                lines.exchange(["ECHO", "of the one who was interrupted"])
+            assert echoes(lines, range(10))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_after_a_signal_between_a_command_and_its_answer_the_next_answer_is_its_own(client: redis.Redis) -> None:
+    lines, reading = Lines(client), 0
+
+    def strike(frame: Any, event: str, _: object) -> Any:
+        nonlocal reading
+        if (
+            event == "line"
+            and frame.f_code.co_name == "_ask"
+            and "read_response" in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        ):
+            reading += 1
+            raise Alarm
+        return strike
+
+    assert echoes(lines, range(2))
+    before = sys.gettrace()
+    sys.settrace(strike)
+    try:
+        with pytest.raises(Alarm):
+            lines.exchange(["ECHO", "of the one who was interrupted"])
+    finally:
+        sys.settrace(before)
+    assert reading == 1
+    assert echoes(lines, range(10))
+
+
+def test_a_forked_child_has_lines_of_its_own(client: redis.Redis) -> None:
+    lines = Lines(client)
+    assert echoes(lines, range(3))
+    children = []
+    for n in range(1, 4):
+        child = os.fork()
+        if child == 0:
+            fine = False
+            try:
+                fine = echoes(lines, range(n * 10_000, n * 10_000 + 500))
+            finally:
+                os._exit(0 if fine else 1)
+        children.append(child)
+    assert echoes(lines, range(500))
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+    assert echoes(lines, range(3))

@@ -1,0 +1,16 @@
+"""Bells made in Python, as the scripts make them: for tests that put one into a queue by hand."""
+
+from __future__ import annotations
+
+import uuid
+
+from gaugepost.bell import DELIVER, MESSAGE
+
+
+def bell(queue: str, task: str = DELIVER) -> str:
+    """Return one message, ready to be pushed."""
+    told = {"queue": queue, "task": task, "id": str(uuid.uuid4()), "tag": str(uuid.uuid4())}
+    text = MESSAGE
+    for name, value in told.items():
+        text = text.replace(f"<{name}>", value)
+    return text
