@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import SentinelConnectionPool
 
 from gaugepost.ledger.lines import Lines
+from support.redis_server import RedisServer
 
 
 class Alarm(Exception):  # noqa: N818
@@ -64,11 +68,76 @@ def test_an_error_of_redis_keeps_the_connection(client: redis.Redis) -> None:
     assert connections(client) == before
 
 
-def test_a_connection_that_was_closed_while_it_lay_idle_is_opened_anew(client: redis.Redis) -> None:
-    lines = Lines(client)
-    for _ in range(5):
-        assert echoes(lines, range(3))
-        client.client_kill_filter(_type="normal", skipme=True)
+def test_a_connection_that_was_closed_while_it_lay_idle_is_opened_anew_and_costs_no_retry(redis_url: str) -> None:
+    with (
+        redis.Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as client,
+        redis.Redis.from_url(redis_url) as other,
+    ):
+        lines = Lines(client)
+        for _ in range(5):
+            assert echoes(lines, range(3))
+            other.client_kill_filter(_type="normal", skipme=True)
+
+
+@pytest.mark.parametrize("most", [1, 8])
+def test_after_as_many_callers_as_the_client_may_have_connections_there_are_some_for_others(
+    redis_url: str, most: int
+) -> None:
+    with redis.Redis.from_url(redis_url, max_connections=most) as client:
+        lines, all_there = Lines(client), threading.Barrier(most)
+
+        def ask() -> None:
+            all_there.wait()
+            assert lines.exchange(["BLPOP", "nothing", "0.05"]) is None
+
+        threads = [threading.Thread(target=ask) for _ in range(most)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert client.ping()
+        assert echoes(lines, range(10))
+
+
+class Sentinels:
+    """Names the master, as a Sentinel client does."""
+
+    def __init__(self, master: RedisServer) -> None:
+        self.master = master
+
+    def discover_master(self, _: str) -> tuple[str, int]:
+        return "127.0.0.1", self.master.port
+
+
+@pytest.fixture
+def two_servers(tmp_path: Path) -> Iterator[tuple[RedisServer, RedisServer]]:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    servers = RedisServer(tmp_path / "a").start(), RedisServer(tmp_path / "b").start()
+    yield servers
+    for server in servers:
+        server.stop()
+
+
+@pytest.mark.parametrize("end", ["killed", "demoted"])
+def test_another_master_is_found_once_the_first_is_gone(two_servers: tuple[RedisServer, RedisServer], end: str) -> None:
+    first, second = two_servers
+    sentinels = Sentinels(first)
+    pool = SentinelConnectionPool("mymaster", sentinels, retry=Retry(NoBackoff(), 0))
+    with redis.Redis(connection_pool=pool) as client:
+        lines = Lines(client)
+        lines.exchange(["SET", "where", "first"])
+        sentinels.master = second
+        if end == "killed":
+            first.kill()
+        else:
+            with first.client() as there:
+                there.replicaof("127.0.0.1", str(second.port))
+        for _ in range(3):
+            with contextlib.suppress(redis.ConnectionError):
+                lines.exchange(["SET", "where", "second"])
+        with second.client() as there:
+            assert there.get("where") == b"second"
 
 
 def test_after_a_signal_while_it_waits_for_an_answer_the_next_answer_is_its_own(client: redis.Redis) -> None:

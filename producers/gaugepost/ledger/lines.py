@@ -2,7 +2,7 @@
 
 Each command through the client's `execute_command` goes through the pool and redis-py's own metrics too: some 20 of the
 170 µs that a single enqueue takes. What they see to is seen to here: no connection crosses a fork, none is used again
-whose answer was not taken up, and none that leads to a Redis that is no longer the master.
+whose answer was not taken up, that Redis has closed, or that leads to a Redis which is no longer the master.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import ResponseError
+from redis.exceptions import ConnectionError, ResponseError, TimeoutError  # noqa: A004 - redis-py's names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,7 @@ class Lines:
 
     def __init__(self, client: redis.Redis) -> None:
         self._pool = client.connection_pool
+        self._most = self._pool.max_connections // 2  # the client's other commands need connections too
         self._pid = os.getpid()
         self._idle: list[Any] = []
 
@@ -33,29 +34,47 @@ class Lines:
         """
         line = self._take()
         try:
-            return line.retry.call_with_retry(lambda: _ask(line, command), lambda _: line.disconnect())
-        finally:
-            self._idle.append(line)
+            answer = line.retry.call_with_retry(lambda: _ask(line, command), lambda _: line.disconnect())
+        except ResponseError:
+            self._keep(line)
+            raise
+        except BaseException:  # be it a signal's handler: the answer would be taken for the next command's
+            self._drop(line)
+            raise
+        self._keep(line)
+        return answer
 
     def _take(self) -> Any:  # noqa: ANN401 - redis-py's connections, and fakeredis', have no type in common
         if self._pid != os.getpid():  # forked: the parent goes on using them
-            self._pid, self._idle = os.getpid(), []
+            self._idle, self._pid = [], os.getpid()
         try:
             line = self._idle.pop()
         except IndexError:
             return self._pool.get_connection()
-        if self._pool.owns_connection(line) and not line.should_reconnect():
+        if self._is_fit(line):
             return line
-        self._pool.release(line)  # which closes it
+        self._drop(line)
         return self._pool.get_connection()
+
+    def _is_fit(self, line: Any) -> bool:  # noqa: ANN401 - as above
+        """Tell whether it is still open, with nothing to read on it, and still leads where it should."""
+        try:
+            return bool(self._pool.owns_connection(line)) and not (line.should_reconnect() or line.can_read())
+        except (ConnectionError, TimeoutError):
+            return False
+
+    def _keep(self, line: Any) -> None:  # noqa: ANN401 - as above
+        if len(self._idle) < self._most:
+            self._idle.append(line)
+        else:
+            self._pool.release(line)
+
+    def _drop(self, line: Any) -> None:  # noqa: ANN401 - as above
+        """Give it back closed: the pool opens it anew, and asks the sentinels first."""
+        line.disconnect()
+        self._pool.release(line)
 
 
 def _ask(line: Any, command: Sequence[Any]) -> Any:  # noqa: ANN401 - as above
-    try:
-        line.send_command(*command)
-        return line.read_response()
-    except ResponseError:
-        raise
-    except BaseException:  # be it a signal's handler: else this answer would be taken for the next command's
-        line.disconnect()
-        raise
+    line.send_command(*command)
+    return line.read_response()

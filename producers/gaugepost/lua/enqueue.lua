@@ -66,7 +66,7 @@ if fresh > 0 then
   local jobs, urgent = line_up()
   flush()
   ring(KEYS[3], urgent)
-  if not awake() then ring(KEYS[2], jobs) end
+  if not awake() then ring(KEYS[2], jobs > 0 and jobs or ready_jobs()) end
   if bytes > 0 then ring(KEYS[2], 1) end -- a file, for which the slot may be open
 end
 return receipts
