@@ -68,7 +68,10 @@ def test_an_error_of_redis_keeps_the_connection(client: redis.Redis) -> None:
     assert connections(client) == before
 
 
-def test_a_connection_that_was_closed_while_it_lay_idle_is_opened_anew_and_costs_no_retry(redis_url: str) -> None:
+def test_a_connection_that_was_closed_while_it_lay_idle_is_opened_anew_and_costs_no_retry(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gaugepost.ledger.lines.LOOK_AFTER_S", 0)
     with (
         redis.Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as client,
         redis.Redis.from_url(redis_url) as other,

@@ -6,7 +6,7 @@ import json
 import os
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gaugepost.jobs import File
 from gaugepost.keys import Keys, idempotency_digest
@@ -98,8 +98,7 @@ class Edit:
     fields: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """What became of one job at enqueue: `duplicate` if its idempotency key had been used before."""
 
     id: str

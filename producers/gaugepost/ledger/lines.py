@@ -8,6 +8,7 @@ whose answer was not taken up, that Redis has closed, or that leads to a Redis w
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError  # noqa: A004 - redis-py's names
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     import redis
 
 
+LOOK_AFTER_S = 0.5
+"""A line that was in use so lately is not looked at before it is used again: were it closed, that costs a retry."""
+
+
 class Lines:
     """The lines of one client. Thread-safe: each is with one caller at a time."""
 
@@ -25,7 +30,7 @@ class Lines:
         self._pool = client.connection_pool
         self._most = self._pool.max_connections // 2  # the client's other commands need connections too
         self._pid = os.getpid()
-        self._idle: list[Any] = []
+        self._idle: list[tuple[Any, float]] = []
 
     def exchange(self, command: Sequence[Any]) -> Any:  # noqa: ANN401 - redis-py's answer
         """Send a command and return its answer; repeated on a new connection as the client's `retry` says.
@@ -48,24 +53,26 @@ class Lines:
         if self._pid != os.getpid():  # forked: the parent goes on using them
             self._idle, self._pid = [], os.getpid()
         try:
-            line = self._idle.pop()
+            line, since = self._idle.pop()
         except IndexError:
             return self._pool.get_connection()
-        if self._is_fit(line):
+        if self._is_fit(line, since):
             return line
         self._drop(line)
         return self._pool.get_connection()
 
-    def _is_fit(self, line: Any) -> bool:  # noqa: ANN401 - as above
-        """Tell whether it is still open, with nothing to read on it, and still leads where it should."""
+    def _is_fit(self, line: Any, since: float) -> bool:  # noqa: ANN401 - as above
+        """Tell whether it still leads where it should, and is still open with nothing to read on it."""
+        if not self._pool.owns_connection(line) or line.should_reconnect():
+            return False
         try:
-            return bool(self._pool.owns_connection(line)) and not (line.should_reconnect() or line.can_read())
+            return time.monotonic() - since < LOOK_AFTER_S or not line.can_read()
         except (ConnectionError, TimeoutError):
             return False
 
     def _keep(self, line: Any) -> None:  # noqa: ANN401 - as above
         if len(self._idle) < self._most:
-            self._idle.append(line)
+            self._idle.append((line, time.monotonic()))
         else:
             self._pool.release(line)
 
