@@ -1,9 +1,7 @@
-"""Celery's way to Redis: kombu's transports, with one crash of celery 5.7.0 mended, and the settings that lead there.
+"""Celery's way to Redis: kombu's transports, with what a worker of ours must not do taken out, and the settings.
 
-When Redis restarts while the worker holds an unacknowledged message, celery closes the connection twice; the second
-time kombu looks up connection parameters on a transport that has lost its client, and the AttributeError, which no
-handler expects, ends the worker process. Told as a lost connection, the worker reconnects. A test tells when kombu no
-longer needs this (`tests/integration/test_transport.py`).
+No message of ours is ever unacknowledged (`app.py`). A worker of celery 5.7.0 that held one when Redis restarted would
+end: kombu looks up a closed transport's parameters, and nobody expects the AttributeError.
 """
 
 from __future__ import annotations
@@ -39,16 +37,10 @@ class _NothingUnacknowledged(QoS):
         """Restore nothing."""
 
 
-class _Mended:
-    """A channel that calls a closed transport what it is, and opens on a Redis that is out of memory."""
+class _Ours:
+    """A channel that restores nothing, tells that it listens, and opens on a Redis that is out of memory."""
 
-    connection: Any
     QoS: Any = _NothingUnacknowledged
-
-    def _connparams(self, asynchronous: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - kombu's signature
-        if self.connection is None or self.connection.client is None:
-            raise redis.exceptions.ConnectionError("channel of a closed transport")
-        return super()._connparams(asynchronous)  # type: ignore[misc] # a mixin
 
     def _brpop_read(self, **options: Any) -> Any:  # noqa: ANN401 - kombu's signature
         """Read a bell, or that there is none: the sign that this process still listens."""
@@ -72,7 +64,7 @@ class _Mended:
             super()._queue_bind(*binding)  # type: ignore[misc] # a mixin
 
 
-class Channel(_Mended, GuardedChannel, KombuChannel):
+class Channel(_Ours, GuardedChannel, KombuChannel):
     """A channel to a Redis that is named."""
 
 
@@ -82,7 +74,7 @@ class Transport(GuardedTransport, KombuTransport):
     Channel = Channel
 
 
-class SentinelChannel(_Mended, GuardedChannel, KombuSentinelChannel):
+class SentinelChannel(_Ours, GuardedChannel, KombuSentinelChannel):
     """A channel to the master that sentinels name."""
 
 
