@@ -211,20 +211,6 @@ def test_a_response_whose_answer_was_lost_is_unknown_and_never_sent_again(stack:
     assert stack.keys() == {job.id: 1, other.id: 1}
 
 
-def test_a_response_in_the_hands_of_a_killed_worker_is_not_sent_a_second_time(stack: Stack) -> None:
-    stack.sim.knobs(latency_ms={"response": 1500})
-    worker = stack.worker()
-    stack.beat()
-    job = stack.producer.enqueue(Response(region=Region.EU, fields={"Email": "lee@example.net"}))
-    with stack.redis.client() as client:
-        wait_until(lambda: client.hget(f"gp:{{eu}}:job:{job.id}", "marked"))
-    kill(worker)
-    stack.worker()
-    wait_until(lambda: job.state() is JobState.UNKNOWN, within=40)
-    assert stack.keys() == {job.id: 1}
-    assert stack.producer.job(job.id).history.attempts()[-1].message == "the worker that held it was lost"
-
-
 def test_a_dead_job_raises_with_its_verdict_and_field_errors_and_frees_nobody_else(stack: Stack) -> None:
     stack.worker()
     bad = stack.producer.enqueue(
