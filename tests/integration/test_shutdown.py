@@ -86,6 +86,30 @@ def test_a_group_of_processes_that_is_told_once_ends_warmly_as_one(stack: Stack)
     assert stack.keys() == dict.fromkeys(ids, 1)
 
 
+def runs(pid: str) -> bool:
+    """Tell whether a process that is nobody's child any more runs."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_group_of_processes_ends_warmly_when_the_first_of_them_is_killed(stack: Stack) -> None:
+    """Out of memory, kill -9: nobody is left to look after the others, and the next group comes beside them."""
+    stack.sim.fault("slow", endpoint="records", seconds=2)
+    worker = stack.worker(concurrency=4, processes=2)
+    ids = [receipt.id for receipt in stack.producer.enqueue_many(record(i) for i in range(40))]
+    wait_until(lambda: len(stack.sim.effects()) >= 8)
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    assert len(children) == 2
+    worker.kill()
+    worker.wait()
+    wait_until(lambda: not any(runs(child) for child in children), what="the others end")
+    assert stack.counts()["sending"] == 0
+    stack.sim.clear_faults()
+    stack.worker()
+    wait_until(lambda: stack.counts()["delivered"] == 40)
+    assert stack.keys() == dict.fromkeys(ids, 1)
+
+
 def test_a_lane_goes_on_in_order_after_its_worker_was_killed(stack: Stack) -> None:
     stack.sim.fault("slow", endpoint="close_loop", seconds=5, times=1)
     worker = stack.worker()

@@ -9,6 +9,7 @@ import typer
 from gaugepost.cli.common import exit_code, note
 from gaugepost.errors import GaugepostError
 from gaugepost_workers import commands
+from gaugepost_workers.supervisor import end_with_supervisor
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 for command in (commands.worker, commands.beat, commands.flower, commands.up, commands.check, commands.demo):
@@ -16,6 +17,7 @@ for command in (commands.worker, commands.beat, commands.flower, commands.up, co
 app.command()(commands.exporter)
 
 if __name__ == "__main__":
+    end_with_supervisor()
     try:
         app()
     except GaugepostError as error:

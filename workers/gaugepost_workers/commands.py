@@ -16,9 +16,11 @@ from gaugepost.settings import Settings
 from gaugepost_workers.logs import set_up_logs
 
 
-def _settings() -> Settings:
+def _settings(*, of_a_part: bool = True) -> Settings:
     """Read the settings; say so if they mean the embedded Redis, which lives as long as this process uses it."""
     settings = Settings.load()
+    if of_a_part:
+        set_up_logs(settings)  # first of all: in a log of JSON that word is JSON too
     if settings.redis_url is None:
         sys.stderr.write(f"using the embedded Redis of {embedded.home()}\n")
         embedded.url()
@@ -34,10 +36,10 @@ def worker(
 
     Example: `gaugepost worker --region eu --concurrency 32 --processes 2`
     """
-    from gaugepost_workers.worker import Worker, run_processes  # noqa: PLC0415 - celery takes a while to import
+    from gaugepost_workers.supervisor import run_processes  # noqa: PLC0415
+    from gaugepost_workers.worker import Worker  # noqa: PLC0415 - celery takes a while to import
 
     settings = _settings()
-    set_up_logs(settings)
     if processes > 1:
         arguments = ["worker", "--region", region, "--concurrency", str(concurrency)]
         raise typer.Exit(run_processes(arguments, processes, settings.metrics_port))
@@ -82,9 +84,7 @@ def exporter(
     """
     from gaugepost_workers.exporter import run  # noqa: PLC0415
 
-    settings = _settings()
-    set_up_logs(settings)
-    raise typer.Exit(run(settings, port))
+    raise typer.Exit(run(_settings(), port))
 
 
 def up(
@@ -95,10 +95,9 @@ def up(
 
     Example: `gaugepost up`
     """
-    from gaugepost_workers.worker import Supervisor  # noqa: PLC0415
+    from gaugepost_workers.supervisor import Supervisor  # noqa: PLC0415
 
     settings = _settings()
-    set_up_logs(settings)
     raise typer.Exit(Supervisor(parts(settings, concurrency, port), settings.metrics_port).run())
 
 
@@ -127,7 +126,7 @@ def check(
     from gaugepost_workers.check import checks  # noqa: PLC0415
 
     failed = False
-    for found in checks(_settings()):
+    for found in checks(_settings(of_a_part=False)):
         failed = failed or not found.ok
         line = json.dumps(found.to_dict()) if as_json else str(found)
         sys.stdout.write(line + os.linesep)

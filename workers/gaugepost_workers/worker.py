@@ -10,19 +10,16 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
-import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import celery.apps.worker
 import structlog
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from gaugepost.connection import connect, redis_url
 from gaugepost.errors import LedgerClosed, StoreError
 from gaugepost.ledger import Ledger
-from gaugepost.settings import PREFIX
 from gaugepost_tasks.handlers import check_handlers
 from gaugepost_tasks.http import HttpClient
 from gaugepost_workers.app import OPEN_SLOT, PROMOTE, RESCUE, SWEEP, make_app
@@ -48,7 +45,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger("gaugepost.worker")
 
 _CELERY_THREADS = 4  # one turns the executor's wheel, the others take bells and ticks meanwhile
-_RESTART_PAUSE_S = 1.0
 
 
 class Worker:
@@ -118,6 +114,7 @@ class Worker:
         worker_ready.connect(_quit_warmly, weak=False)
         worker_shutting_down.connect(self._end, weak=False)
         answer_questions_only()
+        celery.apps.worker.safe_say = _say
         pulse = open_pulse(self.settings, f"worker-{self.region}")
         if pulse is not None:
             pulse_with(self.app, pulse)
@@ -180,58 +177,11 @@ def _metrics(settings: Settings, region: Region) -> WorkerMetrics | None:
     return metrics
 
 
+def _say(text: str, *_: object) -> None:
+    """Log what celery tells people of a shutdown: it would write to the terminal itself, into the JSON of a log."""
+    log.info(text)
+
+
 def _quit_warmly(**_: Any) -> None:  # noqa: ANN401 - a Celery signal
     """Let SIGQUIT do what SIGTERM does: celery's cold shutdown fails half-way on threads, and stops nothing."""
     signal.signal(signal.SIGQUIT, signal.getsignal(signal.SIGTERM))
-
-
-def run_processes(arguments: list[str], processes: int, metrics_port: int | None = None) -> int:
-    """Run several worker processes, start anew those that die, pass signals on; return the exit code."""
-    commands = [[sys.executable, "-m", "gaugepost_workers", *arguments] for _ in range(processes)]
-    return Supervisor(commands, metrics_port).run()
-
-
-class Supervisor:
-    """Runs commands side by side until it is told to stop; each shows its metrics on a port of its own, if any does."""
-
-    def __init__(self, commands: list[list[str]], metrics_port: int | None = None) -> None:
-        self._commands = commands
-        self._metrics_port = metrics_port
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
-        self._stopping = False
-
-    def run(self) -> int:
-        """Start all of them, keep them running, and on SIGTERM or SIGINT end them warmly."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        for slot in range(len(self._commands)):
-            self._start(slot)
-        while self._children:
-            self._look_after()
-            time.sleep(0.1)
-        return 0
-
-    def _start(self, slot: int) -> None:
-        # A group of its own: Ctrl-C reaches this process alone, which then ends the others warmly, once.
-        self._children[slot] = subprocess.Popen(  # noqa: S603
-            self._commands[slot], start_new_session=True, env=os.environ | self._ports(slot)
-        )
-
-    def _ports(self, slot: int) -> dict[str, str]:
-        return {} if self._metrics_port is None else {f"{PREFIX}METRICS_PORT": str(self._metrics_port + slot)}
-
-    def _look_after(self) -> None:
-        for slot, child in list(self._children.items()):
-            if child.poll() is None:
-                continue
-            del self._children[slot]
-            if self._stopping:
-                continue
-            log.warning("process ended; starting it anew", command=self._commands[slot][2:], code=child.returncode)
-            time.sleep(_RESTART_PAUSE_S)
-            self._start(slot)
-
-    def _stop(self, *_: object) -> None:
-        self._stopping = True
-        for child in self._children.values():
-            child.send_signal(signal.SIGTERM)
