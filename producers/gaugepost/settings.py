@@ -67,6 +67,12 @@ def _data_key(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _filled(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().strip():
+        raise ValueError("expected a value, or no such line")
+    return secret
+
+
 def _seconds(value: object) -> object:
     return durations.seconds(value) if isinstance(value, str | int | float) else value
 
@@ -87,6 +93,7 @@ def _people(text: str) -> str:
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+Credential = Annotated[SecretStr, AfterValidator(_filled)]
 
 
 @dataclass(frozen=True)
@@ -133,15 +140,15 @@ class Settings(BaseSettings):
     api_url: Annotated[UrlTemplate, Field(description="close the loop, responses and files")] = (
         "https://api.{region}.customergauge.com"
     )
-    eu_client_id: Annotated[SecretStr | None, Field(description="OAuth2 client of the region's Connected App")] = None
-    eu_client_secret: Annotated[SecretStr | None, Field(description="its secret")] = None
-    eu_api_key: Annotated[SecretStr | None, Field(description="key of the v4.1 calls: responses and files")] = None
-    us_client_id: Annotated[SecretStr | None, Field(description="as for eu")] = None
-    us_client_secret: Annotated[SecretStr | None, Field(description="as for eu")] = None
-    us_api_key: Annotated[SecretStr | None, Field(description="as for eu")] = None
-    au_client_id: Annotated[SecretStr | None, Field(description="as for eu")] = None
-    au_client_secret: Annotated[SecretStr | None, Field(description="as for eu")] = None
-    au_api_key: Annotated[SecretStr | None, Field(description="as for eu")] = None
+    eu_client_id: Annotated[Credential | None, Field(description="OAuth2 client of the region's Connected App")] = None
+    eu_client_secret: Annotated[Credential | None, Field(description="its secret")] = None
+    eu_api_key: Annotated[Credential | None, Field(description="key of the v4.1 calls: responses and files")] = None
+    us_client_id: Annotated[Credential | None, Field(description="as for eu")] = None
+    us_client_secret: Annotated[Credential | None, Field(description="as for eu")] = None
+    us_api_key: Annotated[Credential | None, Field(description="as for eu")] = None
+    au_client_id: Annotated[Credential | None, Field(description="as for eu")] = None
+    au_client_secret: Annotated[Credential | None, Field(description="as for eu")] = None
+    au_api_key: Annotated[Credential | None, Field(description="as for eu")] = None
     data_key: Annotated[
         Annotated[SecretStr, AfterValidator(_data_key)] | None,
         Field(description="Fernet keys, separated by commas, that seal personal data in Redis: the first one seals"),

@@ -215,6 +215,8 @@ def test_durations_are_read_as_people_write_them(
         ("BACKLOG_LIMIT", "many"),
         ("REGIONS", "eu,mars"),
         ("REGIONS", ""),
+        ("EU_CLIENT_ID", ""),
+        ("AU_API_KEY", " "),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_settings_name(env: pytest.MonkeyPatch, name: str, text: str) -> None:
