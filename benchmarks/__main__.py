@@ -33,6 +33,9 @@ PARTS = {
     "enqueue": "enqueue alone, one by one and in bulk; Redis' bytes a job",
     "scale": "gaugepost over 1,000 to 1,000,000 queued jobs",
 }
+MORE_ENQUEUES = 2
+"""So many rounds more where only enqueue is timed: a turn lasts a second or four, and there it matters which processes
+share a core."""
 AT_WORK = ("drain", "singles", "trips", "latency")
 """Parts that a contestant does in one turn, with the same workers."""
 QUICK = frozenset({"gaugepost", "urllib3 loop", "bare limit", "taskiq", "celery prefork", "raw LPUSH"})
@@ -86,7 +89,8 @@ class Session:
         if "slow" in parts:
             self._in_turns(contestants.at_limit(), self._slow)
         if "enqueue" in parts:
-            self._in_turns(list(producers(contestants.everybody())), self._enqueue)
+            more = MORE_ENQUEUES if self.plan.runs > 1 else 0
+            self._in_turns(list(producers(contestants.everybody())), self._enqueue, more)
         if "scale" in parts and self.plan.takes(contestants.gaugepost()):
             self._scale()
 
@@ -95,12 +99,14 @@ class Session:
         sys.stderr.write(f"[{minutes:02}:{seconds:02}] {text}\n")
         sys.stderr.flush()
 
-    def _in_turns(self, all_of_them: Iterable[Contestant], turn: Callable[[Contestant, int], None]) -> None:
+    def _in_turns(
+        self, all_of_them: Iterable[Contestant], turn: Callable[[Contestant, int], None], more: int = 0
+    ) -> None:
         """Give each contestant its turn, as often as there are runs: A B C A B C …; context has one turn."""
         taking = [one for one in all_of_them if self.plan.takes(one)]
         for missing in [one for one in taking if not one.is_installed()]:
             self.tell(f"{missing.name} is left out: no environment {missing.bin} (`make bench` makes it)")
-        for run in range(1, self.plan.runs + 1):
+        for run in range(1, self.plan.runs + more + 1):
             for one in taking:
                 if one.is_installed() and (run == 1 or one.sort != "context"):
                     turn(one, run)
@@ -113,12 +119,12 @@ class Session:
             with turn:
                 for row in steps(turn):
                     self.rows.append({"contestant": contestant.name, "run": run, **row})
-                    self.tell(f"run {run} of {self.plan.runs}: {contestant.name}: {report.brief(self.rows[-1])}")
+                    self.tell(f"run {run}: {contestant.name}: {report.brief(self.rows[-1])}")
         except Failed as failure:
             self.failures += 1
             why = f"{failure}; its log ends: {turn.last_words()}"
             self.rows.append({"contestant": contestant.name, "run": run, "part": "failed", "why": why})
-            self.tell(f"run {run} of {self.plan.runs}: {contestant.name} FAILED: {why}")
+            self.tell(f"run {run}: {contestant.name} FAILED: {why}")
 
     def _work(self, contestant: Contestant, run: int, parts: list[str]) -> None:
         jobs, plan = self.plan.jobs_of(contestant), self.plan
