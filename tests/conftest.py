@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,10 @@ from support.redis_server import running_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# A shell starts what it puts into the background with SIGINT ignored, and so would all processes of these tests be.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile("deep", max_examples=1000, stateful_step_count=80, deadline=None)
 
