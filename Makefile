@@ -62,11 +62,11 @@ clean: ## remove what the targets made, embedded data of the demo included
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "gaugepost needs Python 3.11 or newer; try make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; } # half of one, without pip, would stay
 
 # Installed from hash-checked pins; the package itself from this checkout, so that a change here is live there.
 .venv/%.done: requirements/%.txt pyproject.toml | .venv/bin/python
-	@echo "setting up .venv ($*)" >&2
+	@echo "setting up .venv ($*): once, and it may take a minute" >&2
 	@$(PIP) install --require-hashes -r requirements/$*.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(if $(filter dev,$*),.venv/demo.done)

@@ -50,7 +50,8 @@ def _default(name: str, value: object) -> str:
 
 _ENV_HEAD = """\
 # gaugepost's settings: copy to .env (chmod 600), and take away the # of those that are not to be what stands there.
-# docker-compose.yml hands .env to its parts, and sets GAUGEPOST_REDIS_URL, GAUGEPOST_METRICS_… and Flower's login.
+# docker-compose.yml hands .env to its workers, and to its other parts what they need of it. It sets itself
+# GAUGEPOST_REDIS_URL, GAUGEPOST_METRICS_… and Flower's login.
 # Values in single quotes stay as they are: docker compose fills in what begins with $ elsewhere.
 # Made by `make docs`.
 """

@@ -1,4 +1,4 @@
-"""Flower's options, to be changed here: `gaugepost flower --conf ops/flowerconfig.py`.
+"""Flower's options in a deployment: compose, the manifests and the units start Flower with this file as its `--conf`.
 
 What is not said here is as `gaugepost flower` has it without a file. All of Flower's options can stand here but those
 of address, login and read-only, which are settings of gaugepost (docs/flower.md). For example:

@@ -44,7 +44,7 @@ FIXED: dict[str, tuple[str, str]] = {
     "configurations": ("sorted set by day", "inbound mappings that jobs had lately; kept if MAPPINGS is set"),
     "sets": ("sorted set by time, ms", "file sets, by when they were enqueued"),
     "filing": ("string", "the file claimed last: no other is claimed until it has taken the slot, or is back"),
-    "token": ("hash", "the shared access token, encrypted, its generation, or why it could not be had"),
+    "token": ("hash", "the shared access token, encrypted, its generation and age, or why it could not be had"),
     "token_lock": ("string", "who is fetching a token"),
 }
 

@@ -1,5 +1,6 @@
 """`gaugepost demo`, run as a person runs it, in an empty folder: what it shows, and that it leaves nothing behind."""
 
+import json
 import os
 import re
 import signal
@@ -10,11 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from gaugepost_workers.demo import cast, report
 from gaugepost_workers.demo.outcome import Outcome
+from support.browser import chromium
 
 DEMO = [sys.executable, "-m", "gaugepost_workers", "demo"]
 DEADLINE_S = 90
@@ -109,23 +113,43 @@ def test_kept_it_can_be_looked_at_with_the_command_line_until_ctrl_c(
     demo = start("--keep")
     wait_until(lambda: "Ctrl-C ends it" in output_of(place) or demo.poll() is not None, "it did not get so far")
     told = output_of(place)
-    assert re.search(r"Flower +http://127\.0\.0\.1:\d+/tasks", told), told
+    address = re.search(r"Flower +(http://127\.0\.0\.1:\d+/tasks)", told)
+    assert address is not None, told
     settings = place / ".gaugepost/demo/environment"
     assert stat.S_IMODE(settings.stat().st_mode) == 0o600
     password = re.search(r"redis://:([^@]+)@", settings.read_text())
     assert password is not None
     assert not [command for command in parts_of(place) if password[1] in command]
     (place / ".env").write_text("")
-    command = f". '{settings}' && unset CELERY_BROKER_URL && '{sys.executable}' -m gaugepost jobs --json"
+    command = re.search(r"command line +(.+)", told)
+    assert command is not None, told
+    theirs = environment | {"PATH": "/usr/bin:/bin"}  # nobody has put the checkout's own environment on it
     looked = subprocess.run(
-        ["sh", "-c", command], cwd=place, env=environment, capture_output=True, text=True, check=False
+        ["sh", "-c", f"{command[1]} --json"], cwd=place, env=theirs, capture_output=True, text=True, check=False
     )
     assert looked.returncode == 0, looked.stderr
-    assert len(looked.stdout.splitlines()) >= 20
+    jobs = [json.loads(line) for line in looked.stdout.splitlines()]
+    assert len(jobs) >= 20
+    with chromium() as browser:
+        flower_lists(browser.new_page(), address[1], jobs)
     demo.send_signal(signal.SIGINT)
     assert demo.wait(DEADLINE_S) == 0
+    assert output_of(place).endswith("All parts have ended.\n")
     assert parts_of(place) == []
     assert not settings.exists()
+
+
+def flower_lists(page: Page, address: str, jobs: list[dict[str, Any]]) -> None:
+    """Open Flower's address as a person does, and find a delivered, a parked and a dead job by its buttons."""
+    page.goto(address)
+    for button, badge, state in (
+        ("Succeeded", "SUCCESS", "delivered"),
+        ("Retried", "RETRY", "parked"),
+        ("Failed", "FAILURE", "dead"),
+    ):
+        page.get_by_text(button, exact=True).click()
+        ids = re.compile("|".join(job["id"] for job in jobs if job["state"] == state))
+        expect(page.locator("tbody tr", has_text=ids).first).to_contain_text(badge)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])

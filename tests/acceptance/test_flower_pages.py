@@ -141,6 +141,8 @@ def test_each_job_is_there_with_its_kind_its_state_and_why(shown: Shown, page: P
     assert told_until is not None
     shown_until = datetime.fromisoformat(f"{told_until[1]}+00:00").timestamp() * 1000
     assert abs(shown_until - (shown.stack.producer.job(shown.parked.id).until or 0)) < 5000
+    page.set_viewport_size({"width": 1100, "height": 860})
+    expect(page.get_by_text("parked: no_campaign until ")).to_be_in_viewport(ratio=1)  # what the picture is for
     picture(page, "flower-parked")
 
 

@@ -17,7 +17,7 @@ import yaml
 from dotenv import dotenv_values
 
 from gaugepost import Settings
-from gaugepost.settings import PREFIX
+from gaugepost.settings import PREFIX, setting_names
 from support.deployment import COMPOSE, ROOT, compose, dockerfile, graceful, parses, unknown
 
 SIMULATED = ("docker-compose.yml", "ops/compose.simulator.yml")
@@ -25,7 +25,9 @@ FILES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "plain": ((), ()),
     "monitoring": ((), ("monitoring",)),
     "simulator": (SIMULATED, ("simulator",)),
+    "simulator and monitoring": (SIMULATED, ("simulator", "monitoring")),
 }
+PROFILES = {"monitoring": {"exporter", "prometheus", "grafana"}, "simulator": {"simulator"}}
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +95,22 @@ def test_the_image_starts_our_command_line_and_its_check_is_one_of_ours() -> Non
 # docker-compose.yml
 
 
+def names_on_networks(services: dict[str, Any]) -> dict[str, set[str]]:
+    """Return the names that are found on each network. Who shares another's network has no name of its own there."""
+    found: dict[str, set[str]] = {}
+    for name, one in services.items():
+        for network, told in one.get("networks", {}).items():
+            found.setdefault(network, set()).update({name, *((told or {}).get("aliases") or [])})
+    return found
+
+
 @pytest.mark.parametrize("which", FILES)
 def test_docker_compose_reads_the_files(which: str) -> None:
     assert COMPOSE.exists(), "the client, without an engine, comes with requirements/dev.txt"
     files, profiles = FILES[which]
     found = compose(*files, profiles=profiles)["services"]
-    assert {"redis", "worker-eu", "worker-us", "worker-au", "beat", "flower"} <= set(found)
-    more = {"plain": set(), "monitoring": {"exporter", "prometheus", "grafana"}, "simulator": {"simulator"}}[which]
-    assert more <= set(found)
+    always = {"redis", "worker-eu", "worker-us", "worker-au", "beat", "flower"}
+    assert set(found) == always.union(*(PROFILES[one] for one in profiles))
 
 
 def test_every_services_command_is_one_of_ours(services: dict[str, Any]) -> None:
@@ -123,8 +133,34 @@ def test_every_name_in_a_services_environment_is_a_setting_and_all_of_it_is_acce
         assert unknown(list(given)) == []
         with monkeypatch.context() as patched:
             for name, value in given.items():
-                patched.setenv(name, value.replace("/run/secrets", str(bare_environment)))
+                if value is not None:
+                    patched.setenv(name, value.replace("/run/secrets", str(bare_environment)))
             Settings.load()
+
+
+def test_the_credentials_of_an_env_file_reach_the_workers_alone(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("".join(f"{name}=of-{name}\n" for name in setting_names()))
+    given = {
+        name: {key.removeprefix(PREFIX) for key, value in one.get("environment", {}).items() if value == f"of-{key}"}
+        for name, one in compose(profiles=("simulator", "monitoring"), folder=tmp_path)["services"].items()
+    }
+    set_here = {"REDIS_URL_FILE", "METRICS_PORT", "METRICS_ADDRESS"}
+    everything = {name.removeprefix(PREFIX) for name in setting_names()} - set_here
+    assert given["worker-eu"] == given["worker-us"] == given["worker-au"] == everything
+    assert given["beat"] == {"REGIONS", "LOG_LEVEL", "LOG_FORMAT"}
+    assert given["exporter"] == given["beat"] | {"BACKLOG_LIMIT", "CONTENT_LIMIT", "UPLOAD_INTERVAL", "UPLOAD_SCOPE"}
+    login = {f"FLOWER_OIDC_{name}" for name in ("ISSUER", "CLIENT_ID", "CLIENT_SECRET", "USERS")}
+    assert given["flower"] == given["beat"] | login | {"FLOWER_URL"}
+    assert [name for name in ("redis", "prometheus", "grafana", "simulator") if given[name]] == []
+
+
+def test_flowers_passwords_can_be_taken_away_as_the_page_says(tmp_path: Path) -> None:
+    page = (ROOT / "docs/deployment.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "override.yml").write_text(block)
+    told = compose("docker-compose.yml", str(tmp_path / "override.yml"))["services"]["flower"]["environment"]
+    assert "GAUGEPOST_FLOWER_BASIC_AUTH_FILE" not in told
+    assert "GAUGEPOST_FLOWER_OIDC_ISSUER" in told
 
 
 def test_each_service_is_shut_in_restarted_and_checked(services: dict[str, Any]) -> None:
@@ -156,13 +192,19 @@ def test_what_the_services_mount_is_there(services: dict[str, Any]) -> None:
     assert all(one["read_only"] for one in mounts)
 
 
-def test_prometheus_asks_each_service_that_has_metrics(services: dict[str, Any]) -> None:
+@pytest.mark.parametrize("which", [which for which in FILES if "monitoring" in which])
+def test_prometheus_asks_each_service_that_has_metrics_where_it_is(which: str) -> None:
+    files, profiles = FILES[which]
+    found = compose(*files, profiles=profiles)["services"]
     config = yaml.safe_load((ROOT / "ops/prometheus/compose.yml").read_text(encoding="utf-8"))
     [job] = config["scrape_configs"]
-    there = {
-        f"{name}:9464" for name, one in ours(compose(profiles=("monitoring",))["services"]).items() if name != "flower"
-    }
-    assert set(job["static_configs"][0]["targets"]) == there
+    shown = [name for name in ours(found) if name not in {"flower", "simulator"}]
+    at = {name: f"{name}:{found[name]['environment']['GAUGEPOST_METRICS_PORT']}" for name in shown}
+    assert sorted(job["static_configs"][0]["targets"]) == sorted(at.values())
+    names = names_on_networks(found)
+    assert all(name in names[network] for name in shown for network in found["prometheus"]["networks"])
+    together = [(found[name].get("network_mode", name), at[name].partition(":")[2]) for name in shown]
+    assert len({*together}) == len(together), "two on one port of one network"
     plain = yaml.safe_load((ROOT / "ops/prometheus/prometheus.yml").read_text(encoding="utf-8"))
     assert job["job_name"] == plain["scrape_configs"][0]["job_name"], "the alerts ask for it"
 

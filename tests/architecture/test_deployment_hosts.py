@@ -13,9 +13,15 @@ import pytest
 import yaml
 
 from gaugepost_workers import exporter
-from support.deployment import COMPOSE, K8S, SYSTEMD, deployments, graceful, manifests, parses, unit, unknown
+from support.deployment import COMPOSE, K8S, ROOT, SYSTEMD, deployments, graceful, manifests, parses, unit, unknown
 
 # ops/k8s
+
+
+def config_maps() -> dict[str, dict[str, str]]:
+    return {
+        document["metadata"]["name"]: document["data"] for _, document in manifests() if document["kind"] == "ConfigMap"
+    }
 
 
 def test_kubernetes_takes_the_manifests() -> None:
@@ -33,7 +39,7 @@ def test_kubernetes_takes_the_manifests() -> None:
 
 
 def test_every_container_starts_one_of_our_commands_with_settings_that_are_some() -> None:
-    [config] = [document["data"] for _, document in manifests() if document["kind"] == "ConfigMap"]
+    config = config_maps()["gaugepost"]
     for name, pod in deployments().items():
         [box] = pod["containers"]
         assert parses(box["args"]), name
@@ -73,6 +79,16 @@ def test_every_pod_is_shut_in_and_gets_its_secrets_as_files_that_are_described()
         assert "/tmp" in mounted.values(), name
 
 
+def test_flower_gets_its_options_as_they_stand_in_their_file() -> None:
+    pod = deployments()["gaugepost-flower"]
+    [box] = pod["containers"]
+    mounted = {one["mountPath"]: one["name"] for one in box["volumeMounts"]}
+    volumes = {one["name"]: one for one in pod["volumes"]}
+    conf = Path(box["args"][box["args"].index("--conf") + 1])
+    options = config_maps()[volumes[mounted[str(conf.parent)]]["configMap"]["name"]]
+    assert options == {conf.name: (ROOT / "ops/flowerconfig.py").read_text(encoding="utf-8")}
+
+
 def test_a_region_has_workers_a_budget_and_a_scale_and_the_regions_differ_in_their_name_alone() -> None:
     texts = {region: (K8S / f"worker-{region}.yaml").read_text(encoding="utf-8") for region in ("eu", "us", "au")}
     plain = {
@@ -85,6 +101,24 @@ def test_a_region_has_workers_a_budget_and_a_scale_and_the_regions_differ_in_the
     assert budget["spec"]["selector"]["matchLabels"] == pod["metadata"]["labels"]
     assert scale["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
     assert "replicas" not in deployment["spec"], "each roll-out would undo the scale"
+
+
+def test_the_scale_has_what_keda_wants_and_nothing_that_it_does_not_know() -> None:
+    """Its schema comes with no package: these are the fields of keda.sh/docs/latest/reference/scaledobject-spec."""
+    *_, scale = yaml.safe_load_all((K8S / "worker-eu.yaml").read_text(encoding="utf-8"))
+    assert (scale.keys(), scale["apiVersion"]) == ({"apiVersion", "kind", "metadata", "spec"}, "keda.sh/v1alpha1")
+    spec = scale["spec"]
+    numbers = {"pollingInterval", "cooldownPeriod", "minReplicaCount", "maxReplicaCount"}
+    assert spec.keys() == {"scaleTargetRef", "triggers"} | numbers
+    assert {type(spec[name]) for name in numbers} == {int}
+    assert 0 < spec["minReplicaCount"] < spec["maxReplicaCount"], "none at all would be none to take a new job"
+    assert spec["scaleTargetRef"].keys() == {"name"}, "a Deployment, unless something else is said"
+    [trigger] = spec["triggers"]
+    assert trigger.keys() == {"type", "metricType", "metadata"}
+    assert (trigger["type"], trigger["metricType"]) == ("prometheus", "AverageValue")
+    assert trigger["metadata"].keys() == {"serverAddress", "query", "threshold"}
+    assert {type(value) for value in trigger["metadata"].values()} == {str}
+    assert float(trigger["metadata"]["threshold"]) > 0
 
 
 def test_what_the_scale_asks_for_is_told_by_the_exporter(tmp_path: Path) -> None:
@@ -105,6 +139,23 @@ def test_what_the_scale_asks_for_is_told_by_the_exporter(tmp_path: Path) -> None
 # ops/systemd
 
 UNITS = sorted(SYSTEMD.glob("*.service"))
+
+
+def test_what_the_units_name_is_what_the_page_installs(tmp_path: Path) -> None:
+    """The page's own commands, carried out below another root."""
+    page = (ROOT / "docs/deployment.md").read_text(encoding="utf-8").partition("## Hosts without containers")[2]
+    commands = [line[2:].partition("   #")[0].split() for line in page.splitlines() if line.startswith("# install ")]
+    for words in commands:
+        there = [f"{tmp_path}{word}" if word.startswith("/") else word for word in words]
+        done = subprocess.run(there, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    told = [unit(path) for path in SYSTEMD.iterdir()]
+    pages = [one.removeprefix("file:") for found in told for one in found["Documentation"]]
+    files = [name for found in told for name in found.get("EnvironmentFile", [])]
+    conf = [word for found in told for start in found.get("ExecStart", []) for word in start.split() if "/etc/" in word]
+    assert (len(pages), len(files), len(conf)) == (5, 4, 1)
+    assert [name for name in pages + files + conf if not (tmp_path / name.lstrip("/")).is_file()] == []
+    assert (tmp_path / files[0].lstrip("/")).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.fixture

@@ -111,3 +111,14 @@ def test_a_put_without_its_token_or_cut_short_or_sent_twice_fails_the_turn(stub:
         put(stub, body, headers)
         with contextlib.nullcontext() if good else pytest.raises(Failed):
             check(stub.stats(), 2)
+
+
+def test_what_events_cost_is_told_with_and_without_them() -> None:
+    command = [sys.executable, "-m", "benchmarks.events", "1", "40", "3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [line.count(" → ") for line in done.stdout.splitlines()] == [0, 1, 1, 1, 1]
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
+        "round 1, events off",
+        "round 1, events on",
+    ]

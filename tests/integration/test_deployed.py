@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import runpy
 import signal
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,9 +65,78 @@ def test_the_check_of_a_part_with_pages_asks_whether_it_listens(stack: Stack, se
     _, *check = [part.replace(str(port), str(free)) for part in told["healthcheck"]["test"]]
     check[0] = str(Path(subprocess.sys.executable))
     assert subprocess.run(check, capture_output=True, check=False).returncode != 0
-    command = [part.replace(str(port), str(free)).replace("0.0.0.0", "127.0.0.1") for part in told["command"]]
-    stack.run("-m", "gaugepost_workers", *command)
+    stack.run("-m", "gaugepost_workers", *here(told, {str(port): str(free)}))
     wait_until(lambda: subprocess.run(check, capture_output=True, check=False).returncode == 0, within=60)
+
+
+def here(told: dict[str, Any], other: dict[str, str]) -> list[str]:
+    """Return a service's command as it runs here: what is mounted lies where it comes from, and is for us alone."""
+    mounted = {one["target"]: one["source"] for one in told.get("volumes", [])}
+    instead = mounted | {"0.0.0.0": "127.0.0.1"} | other
+    return [instead.get(part, part) for part in told["command"]]
+
+
+@pytest.mark.parametrize("added", ["", "tasks_columns = 'uuid,state'\n"], ids=["as it is", "changed"])
+def test_flower_shows_itself_as_the_file_says_that_compose_mounts(stack: Stack, tmp_path: Path, added: str) -> None:
+    told = compose()["services"]["flower"]
+    [mount] = told["volumes"]
+    assert mount["source"] == str(ROOT / "ops/flowerconfig.py")
+    conf = Path(mount["source"])
+    if added:
+        conf = tmp_path / "changed.py"
+        conf.write_text(Path(mount["source"]).read_text(encoding="utf-8") + added)
+    free = str(free_port())
+    stack.run("-m", "gaugepost_workers", *here(told, {"5555": free, mount["target"]: str(conf)}))
+
+    page = wait_until(lambda: answers(f"http://127.0.0.1:{free}/tasks"), within=60)
+    said = runpy.run_path(str(conf))["tasks_columns"].split(",")
+    assert re.findall(r'<th data-column="(\w+)"', page) == said
+    assert (said == ["uuid", "state"]) == bool(added)
+
+
+RECORDED = """
+import sys
+from gaugepost.settings import Settings
+plain = Settings.__getattribute__
+def recording(self, name):
+    frame = sys._getframe(1)
+    checking = {frame.f_code.co_name, frame.f_back.f_code.co_name} & {"_fits_together", "_check_login"}
+    if name in Settings.model_fields and not checking:
+        print(name, file=open("read", "a"))
+    return plain(self, name)
+Settings.__getattribute__ = recording
+from gaugepost.cli import main
+main()
+"""
+
+WRITING = {f"GAUGEPOST_{name}" for name in ("DATA_KEY", "LEASE", "MAPPINGS", "WAIT_REPLICAS")} | {
+    f"GAUGEPOST_RETENTION_{name}" for name in ("CONTENT", "DEAD", "DELIVERED")
+}
+"""What a ledger takes for jobs that it writes or hands out: the exporter only counts them."""
+
+
+@pytest.mark.parametrize("service", ["beat", "exporter", "flower"])
+def test_compose_gives_a_part_each_setting_that_it_reads(stack: Stack, service: str) -> None:
+    told = compose(profiles=("monitoring",))["services"][service]
+    given = {*told["environment"], *re.findall(r"(\w+)=", dict(dockerfile())["ENV"])}
+    stack.variables["GAUGEPOST_METRICS_PORT"] = str(free_port())
+    free = free_port()
+    stack.run("-c", RECORDED, *here(told, {"5555": str(free), "9464": str(free)}))
+    if service == "beat":
+        wait_until(lambda: stack.cli("health", "beat").returncode == 0, within=60)
+    else:
+        path = {"exporter": "/metrics", "flower": "/"}[service]
+        wait_until(lambda: answers(f"http://127.0.0.1:{free}{path}"), within=60)
+    read = {f"GAUGEPOST_{name.upper()}" for name in (stack.folder / "read").read_text().split()}
+    assert "GAUGEPOST_REGIONS" in read
+    missing = sorted(name for name in read - WRITING if not {name, f"{name}_FILE"} & given)
+    assert missing == [], ", ".join(missing)
+
+
+def answers(url: str) -> str:
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=20) as page:
+        return str(page.read().decode())
+    return ""
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from support.deployment import ROOT
 from support.making import case, link, record, upload
 from support.redis_server import RedisServer
 from support.stack import Stack
+from support.terminal import on_terminal, plain
 from support.wait import wait_until
 
 FINE: dict[str, Any] = {"configuration": "multi-object"}
@@ -125,6 +128,41 @@ def test_a_move_that_was_cut_is_taken_up_by_the_same_call(stack: Stack, other: R
         assert done.returncode == 0, done.stderr
         assert content(new) == content(old)
         assert new.get("gp:{eu}:schema") == b"1"
+
+
+def test_a_move_shows_how_far_it_is(stack: Stack, other: RedisServer) -> None:
+    other.start()
+    list(stack.producer.enqueue_many(record(**FINE) for _ in range(2_000)))
+
+    def start(*arguments: str, **streams: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "gaugepost", *arguments], env=os.environ | stack.variables, text=True, **streams
+        )
+
+    code, shown = on_terminal(start, "move", "eu", "--to-file", url_file(stack, other))
+    assert code == 0, shown
+    assert re.search(r"moving .* 100% .*\d:\d\d", plain(shown)), "a share, and how long it will take"
+    assert "keys moved" in shown
+
+
+def test_a_move_to_nowhere_names_the_file_and_leaves_the_region_open(stack: Stack, other: RedisServer) -> None:
+    path = Path(url_file(stack, other))
+    for told, code, why in (
+        (None, 2, f"{path}: cannot be read: No such file or directory"),
+        ("", 2, f"{path}: there is no URL of a Redis in it"),
+        ("rredis://:secret@127.0.0.1/0", 2, f"{path}: there is no URL of a Redis in it"),
+        (other.url.replace("//", "//:secret@"), 3, f"{path}: Redis cannot be reached"),
+    ):
+        path.unlink(missing_ok=True)
+        if told is not None:
+            path.write_text(told)
+        done = stack.cli("move", "eu", "--to-file", str(path))
+        assert (done.returncode, done.stdout) == (code, "")
+        what, then = done.stderr.splitlines()
+        assert why in what
+        assert "the other Redis" in then
+        assert "secret" not in done.stderr
+    assert stack.producer.enqueue(record(**FINE)).state() == "queued"
 
 
 def steps(name: str) -> str:

@@ -14,12 +14,13 @@ from gaugepost import Region
 from gaugepost.errors import LedgerClosed
 from gaugepost.keys import FAMILIES, FIXED
 from support.making import record
-from support.old import VERSIONS, Old
+from support.old import PREVIOUS, VERSIONS, Old
 from support.stack import Stack, kill
 from support.wait import wait_until
 
 SHORT = {"connect_timeout": 1, "read_timeout": 3, "lease": 6, "backoff__lost_answer": "1s,1s,1s,1s"}
 ONE_LIST = {"26f2acf"}  # the workers of these know no list of a source: what is enqueued since waits for newer ones
+UNTRACED = {"26f2acf", "10ddf18"}  # these know no `traceparent`
 
 COMMON = {"configuration": "multi-object", "record": {"Email": "joe.doe@example.com"}, "region": "eu"}
 KINDS: list[dict[str, Any]] = [
@@ -31,6 +32,12 @@ KINDS: list[dict[str, Any]] = [
     {"kind": "response", "region": "eu", "fields": {"Email": "lee@example.net"}, "net_promoter_score": 9},
     {"kind": "file", "region": "eu", "family": "contact", "filename": "a.csv"} | {"content_base64": "RW1haWwKYUBiLmMK"},
 ]  # fmt: skip
+TRACED = {"kind": "record", "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"} | COMMON
+
+
+def kinds(version: str) -> list[dict[str, Any]]:
+    """Return a job of every kind, as that version knows them."""
+    return KINDS if version in UNTRACED else [*KINDS, TRACED]
 
 
 pytestmark = pytest.mark.timeout(240)  # each starts up to five processes, of which several import Celery
@@ -58,11 +65,11 @@ def records(n: int) -> list[dict[str, Any]]:
 
 
 def test_there_are_older_versions_to_test_with() -> None:
-    assert set(VERSIONS) > ONE_LIST
+    assert set(VERSIONS) - {PREVIOUS} > UNTRACED >= ONE_LIST, "some that are there in a shallow clone too"
 
 
 def test_what_an_older_version_enqueued_is_delivered_by_this_one(stack: Stack, version: str) -> None:
-    ids = Old(version, stack).enqueue(*KINDS)
+    ids = Old(version, stack).enqueue(*kinds(version))
     stack.worker()
     stack.beat()
     delivered(stack, ids)
@@ -74,7 +81,7 @@ def test_what_services_of_an_older_version_enqueue_after_the_upgrade_is_delivere
     stack.worker()
     stack.beat()
     stack.producer.enqueue(record(configuration="multi-object")).result(timeout=30)
-    ids = Old(version, stack).enqueue(*KINDS)
+    ids = Old(version, stack).enqueue(*kinds(version))
     wait_until(lambda: stack.counts()["delivered"] == 1 + len(ids), within=60)
     assert set(stack.keys().values()) == {1}
 
@@ -85,12 +92,46 @@ def test_what_this_version_enqueues_is_delivered_by_an_older_one_or_waits_for_a_
     old = Old(version, stack)
     old.run("worker", "--region", "eu")
     old.run("beat")
-    done = stack.cli("enqueue", "-", stdin="\n".join(map(json.dumps, KINDS)))
+    done = stack.cli("enqueue", "-", stdin="\n".join(map(json.dumps, kinds(version))))
     ids = [json.loads(line)["id"] for line in done.stdout.splitlines()]
     if version in ONE_LIST:
         wait_until(stack.keys, what="the file, which lies in no list of a source")
         stack.worker()
     delivered(stack, ids)
+
+
+@pytest.mark.parametrize("newer", ["worker", "bell"])
+@pytest.mark.parametrize("version", [version for version in VERSIONS if version not in ONE_LIST])
+def test_the_bell_of_one_version_wakes_an_idle_worker_of_the_other(stack: Stack, version: str, newer: str) -> None:
+    """Without a beat, whose ticks would ring too."""
+    old, ids = Old(version, stack), list[str]()
+    if newer == "worker":
+        stack.worker()
+    else:
+        old.run("worker", "--region", "eu")
+    for _ in range(3):  # the first one may be found by a worker that only starts
+        if newer == "worker":
+            ids += old.enqueue({"kind": "record"} | COMMON)
+        else:
+            ids.append(stack.producer.enqueue(record(**COMMON)).id)
+        delivered(stack, ids)
+
+
+@pytest.mark.parametrize("version", sorted(UNTRACED - ONE_LIST))
+def test_a_traced_job_is_set_aside_by_a_worker_that_knows_no_traces_and_goes_out_once_it_is_replayed(
+    stack: Stack, version: str
+) -> None:
+    worker = Old(version, stack).run("worker", "--region", "eu")
+    done = stack.cli("enqueue", "-", stdin="\n".join(map(json.dumps, [TRACED, KINDS[0]])))
+    traced, plain = (json.loads(line)["id"] for line in done.stdout.splitlines())
+    wait_until(lambda: [stack.producer.job(one).state for one in (traced, plain)] == ["dead", "delivered"], within=60)
+    assert [attempt.verdict for attempt in stack.producer.job(traced).history.attempts()] == []
+    assert stack.keys() == {plain: 1}, "it was not sent"
+    kill(worker)
+    stack.worker()
+    assert stack.cli("replay", "--state", "dead", "--region", "eu", "--verdict", "unreadable").returncode == 0
+    wait_until(lambda: stack.counts()["delivered"] == 2)
+    assert stack.keys() == {plain: 1, traced: 1}
 
 
 def test_workers_are_rolled_while_jobs_are_in_their_hands(stack: Stack, version: str) -> None:

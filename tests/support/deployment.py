@@ -41,13 +41,13 @@ def unknown(names: Sequence[str]) -> list[str]:
     return [name for name in names if name.startswith(PREFIX) and name not in setting_names()]
 
 
-def compose(*files: str, profiles: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the compose files as docker compose itself reads them."""
+def compose(*files: str, profiles: Sequence[str] = (), folder: Path = ROOT) -> dict[str, Any]:
+    """Return the compose files as docker compose itself reads them in a folder, whose `.env` it takes."""
     named = [option for name in files or ("docker-compose.yml",) for option in ("--file", str(ROOT / name))]
     wanted = [option for name in profiles for option in ("--profile", name)]
     done = subprocess.run(
-        [COMPOSE, *named, *wanted, "config", "--format", "json", "--no-env-resolution"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        [COMPOSE, "--project-directory", folder, *named, *wanted, "config", "--format", "json"],
+        cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "warn" not in done.stderr.lower(), done.stderr

@@ -9,9 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from support.stack import Stack
+from support.versions.pack import pack, previous
 
 FOLDER = Path(__file__).parent / "versions"
 VERSIONS = sorted(path.stem.removeprefix("gaugepost-") for path in FOLDER.glob("gaugepost-*.zip"))
+
+PREVIOUS = "previous"
+"""The packages before their last change, packed as they are asked for: there only where git's history is."""
+if previous() is not None:
+    VERSIONS.append(PREVIOUS)
+
+
+def _packed(version: str, folder: Path) -> Path:
+    commit = previous() if version == PREVIOUS else None
+    return FOLDER / f"gaugepost-{version}.zip" if commit is None else pack(commit, folder)
 
 
 class Old:
@@ -19,7 +30,7 @@ class Old:
 
     def __init__(self, version: str, stack: Stack) -> None:
         self._stack = stack
-        self._env = stack.env | {"PYTHONPATH": str(FOLDER / f"gaugepost-{version}.zip")}
+        self._env = stack.env | {"PYTHONPATH": str(_packed(version, stack.folder))}
 
     def python(self, code: str, given: str = "") -> Any:
         """Run code in this version, which prints one JSON value."""

@@ -82,6 +82,10 @@ def _redis(settings: Settings, region: Region) -> Check:
     policy = info.get("maxmemory_policy", "noeviction")
     durable = bool(info.get("aof_enabled"))
     told = f"{info['redis_version']}, append-only file {'on' if durable else 'OFF'}, {policy}"
+    if not durable:
+        told += "; set `appendonly yes` in redis.conf, or jobs are lost when Redis ends"
+    if policy != "noeviction":
+        told += "; set `maxmemory-policy noeviction`, or Redis throws jobs away when it is full"
     return Check(region, "redis", durable and policy == "noeviction", told)
 
 

@@ -1,7 +1,8 @@
 """Logs: one line an event on stderr, for people on a terminal, JSON elsewhere. Ids and verdicts, never data.
 
 What is told may come from Redis or from a library's exception, so passwords in URLs and whatever a terminal would
-obey are taken out once more here, whoever logs: celery's and other libraries' own lines come this way too.
+obey are taken out once more here, whoever logs: celery's and other libraries' own lines come this way too. Where the
+log is JSON, so does all else that would be written to this process' output, a traceback that ends it included.
 
 A worker writes a line for each attempt, so this is on the way of every job: a line of plain letters, as nearly all are,
 is written by one encoder and looked through for two things, and only the others are taken apart.
@@ -14,6 +15,7 @@ import logging
 import os
 import re
 import sys
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -90,9 +92,42 @@ class _Foreign(logging.Handler):
     """Takes what libraries log by Python's own logging."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass a record on."""
+        """Pass a record on, as one line: some libraries write several."""
         log: Any = structlog.get_logger()
-        log.log(max(record.levelno, logging.DEBUG), record.getMessage(), logger=record.name, exc_info=record.exc_info)
+        fault = {"exc_info": record.exc_info} if record.exc_info else {}
+        log.log(max(record.levelno, logging.DEBUG), _one_line(record.getMessage()), logger=record.name, **fault)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+class _Output:
+    """Stands for `sys.stdout` or `sys.stderr`: what is printed there becomes events, one a line."""
+
+    encoding = "utf-8"
+
+    def __init__(self, name: str) -> None:
+        """Take the name that its events bear."""
+        self._name = name
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """Tell the lines that have ended; keep the rest until it ends too."""
+        *ended, self._begun = (self._begun + text).split("\n")
+        log: Any = structlog.get_logger()
+        for line in filter(None, map(_one_line, ended)):
+            log.warning(line, logger=self._name)
+        return len(text)
+
+    def flush(self) -> None:
+        """Tell a line that has not ended."""
+        if self._begun:
+            self.write("\n")
+
+    def isatty(self) -> bool:
+        """Tell that nobody looks."""
+        return False
 
 
 def set_up_logs(settings: Settings) -> None:
@@ -108,6 +143,21 @@ def set_up_logs(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [_Foreign()]
     root.setLevel(max(level, logging.WARNING))
+    logging.captureWarnings(True)  # celery warns who runs it as root
+    if not for_people:
+        _take_all_output()
+
+
+def _take_all_output() -> None:
+    """Let nothing but events be written: who reads JSON stumbles over any other line."""
+    sys.stdout, sys.stderr = _Output("stdout"), _Output("stderr")
+    sys.excepthook = lambda *fault: _crashed(fault)
+    threading.excepthook = lambda args: _crashed((args.exc_type, args.exc_value, args.exc_traceback))
+
+
+def _crashed(fault: tuple[Any, ...]) -> None:
+    if not issubclass(fault[0], (KeyboardInterrupt, SystemExit)):
+        structlog.get_logger().critical("crashed", exc_info=fault)
 
 
 def _for_people() -> list[structlog.typing.Processor]:

@@ -114,7 +114,7 @@ class Worker:
         worker_ready.connect(_quit_warmly, weak=False)
         worker_shutting_down.connect(self._end, weak=False)
         answer_questions_only()
-        celery.apps.worker.safe_say = _say
+        celery.apps.worker.safe_say = _say  # type: ignore[attr-defined]  # not in its stubs
         pulse = open_pulse(self.settings, f"worker-{self.region}")
         if pulse is not None:
             pulse_with(self.app, pulse)

@@ -167,6 +167,12 @@ def _root(
     Settings come from the environment (GAUGEPOST_REDIS_URL and others) and from a .env file. Every listing has
     --json. Exit codes: 0 done, 1 it ran and something failed, 2 the call or the input is wrong, 3 Redis cannot be
     reached.
+
+    To begin with:
+
+    - `gaugepost demo` runs everything on this machine, against a simulator
+    - `gaugepost enqueue jobs.jsonl > receipts.jsonl` queues jobs from a file
+    - `gaugepost status --watch` shows what becomes of them
     """
 
 

@@ -5,19 +5,31 @@ from __future__ import annotations
 import getpass
 import socket
 import sys
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gaugepost.cli.common import AsJson, Cells, Exit, open_producer, printable, write_row
+from gaugepost.cli.common import (
+    NO_SUCH_JOB,
+    WHERE_JOBS,
+    WHERE_UPLOADS,
+    AsJson,
+    Cells,
+    Exit,
+    note,
+    open_producer,
+    printable,
+    write_row,
+)
 from gaugepost.cli.file_set import find_set, in_words, is_set, read_set
+from gaugepost.cli.progress import bar_beside_rows
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _BATCH = 200
+_WORTH_A_BAR = 1_000
 Outcome = tuple[JobState | None, bool]
 """A job's state afterwards (None: no region knows it), and whether this call cancelled it."""
 
@@ -34,18 +46,23 @@ def cancel(
 
     Example: `gaugepost cancel 0f8fad5bd9cb469fa16570867728950e`
     """
-    left = iter([job_id for job_id in dict.fromkeys(ids) if not is_set(job_id)])
-    done = True
+    jobs = [job_id for job_id in dict.fromkeys(ids) if not is_set(job_id)]
+    done, unknown = True, False
     with open_producer() as producer:
         cells = Cells(producer)
         for set_id in filter(is_set, dict.fromkeys(ids)):
             done &= _cancel_set(cells, set_id, as_json=as_json)
-        while batch := list(islice(left, _BATCH)):
-            outcomes = _cancel(cells, batch)
-            for job_id in batch:
-                done &= _tell(job_id, outcomes[job_id], as_json=as_json)
-            sys.stdout.flush()
+        with bar_beside_rows("cancelling", len(jobs), worth=_WORTH_A_BAR) as advance:
+            for start in range(0, len(jobs), _BATCH):
+                batch = jobs[start : start + _BATCH]
+                for job_id, outcome in _cancel(cells, batch).items():
+                    done &= _tell(job_id, outcome, as_json=as_json)
+                    unknown |= outcome[0] is None
+                sys.stdout.flush()
+                advance(len(batch))
         cells.check()
+    if unknown:
+        note(WHERE_JOBS)
     return Exit.DONE if done else Exit.FAILED
 
 
@@ -65,6 +82,7 @@ def _cancel_set(cells: Cells, set_id: str, *, as_json: bool) -> bool:
     """Cancel the parts of an upload that have not been sent; False if there was none, and there are others."""
     found = find_set(cells, set_id)
     if found is None:
+        note(WHERE_UPLOADS)
         return _tell(set_id, (None, False), as_json=as_json)
     ledger, files = found
     unsent = [part.id for part in read_set(ledger, files).unsent()]
@@ -100,7 +118,7 @@ def _tell(job_id: str, outcome: Outcome, *, as_json: bool) -> bool:
 
 def _in_words(state: JobState | None, *, by_us: bool) -> str:
     if state is None:
-        return "no such job"
+        return NO_SUCH_JOB
     if by_us:
         return "cancelled"
     return "was cancelled before" if state is JobState.CANCELLED else f"too late: it is {state}"

@@ -35,6 +35,12 @@ ShowData = Annotated[
 ]
 
 
+NO_SUCH_JOB = "no such job"
+WHERE_JOBS = "`gaugepost jobs` lists what is there; ended jobs are forgotten after GAUGEPOST_RETENTION_…"
+WHERE_UPLOADS = "`gaugepost jobs --kind file` lists the parts that are known; `gaugepost job ID` tells a part's upload"
+"""What to do about an id that no region knows."""
+
+
 class Exit(IntEnum):
     """Exit codes: a contract (interface.md, section 5). 130 is the shell's own for Ctrl-C."""
 

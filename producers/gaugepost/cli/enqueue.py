@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads it at run time
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -12,7 +12,7 @@ import typer
 
 from gaugepost.cli.common import Exit, Failure, note, open_producer
 from gaugepost.cli.lines import Checked, Line, batches, check, fit_jobs, opened
-from gaugepost.cli.progress import bar
+from gaugepost.cli.progress import bar, bar_beside_rows
 from gaugepost.cli.sending import Sender
 from gaugepost.cli.waiting import Watch
 from gaugepost.errors import GaugepostError
@@ -20,11 +20,12 @@ from gaugepost.mappings import Mappings
 from gaugepost.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from gaugepost.client import Producer
     from gaugepost.errors import InvalidJob
 
+_THEN = "--skip-invalid REJECTS enqueues the others; `gaugepost schema` tells what a job looks like"
 _LONG_BYTES, _LONG_LINES = 2_000_000, 2_000
 
 
@@ -53,7 +54,7 @@ def enqueue(
     with opened(file) as stream, rejects_to(skip_invalid, stream) as rejects:
         checked = _check(stream, rejects, settings)
         if checked.bad and rejects is None:
-            raise Failure(Exit.USAGE, f"{_lines(checked.bad)} refused; nothing was enqueued")
+            raise Failure(Exit.USAGE, f"{_lines(checked.bad)} refused; nothing was enqueued", _THEN)
         if not checked.good:
             note(f"no job to enqueue in {file}")
             return Exit.FAILED if checked.bad else Exit.DONE
@@ -101,20 +102,15 @@ def _send(producer: Producer, stream: IO[bytes], checked: Checked, *, wait: bool
     jobs = batches(fit_jobs(stream, checked, producer.settings.regions))
     watch = Watch(producer) if wait else None
     try:
-        with _bar_unless_rows_show("enqueuing", checked.good) as advance:
+        with bar_beside_rows("enqueuing", checked.good, worth=_LONG_LINES) as advance:
             Sender(producer, watch).send(jobs, advance)
         if watch is None:
             return True
         if sys.stdout.isatty():
             note("waiting until they have ended; Ctrl-C leaves them to it")
-        with _bar_unless_rows_show("waiting", checked.good) as advance:
+        with bar_beside_rows("waiting", checked.good, worth=_LONG_LINES) as advance:
             return watch.run(advance)
     except (GaugepostError, Failure, KeyboardInterrupt):
         if watch is not None:
             watch.abandon()
         raise
-
-
-def _bar_unless_rows_show(title: str, lines: int) -> AbstractContextManager[Callable[[int], None]]:
-    """Show a bar for many lines, unless the rows scroll by on the same terminal."""
-    return bar(title, lines, worth=sys.maxsize if sys.stdout.isatty() else _LONG_LINES)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gaugepost.cli.columns import columns
 from gaugepost.cli.common import clock, console, note, printable, wait
+from gaugepost.cli.folding import hang, terminal_width
 from gaugepost.cli.lanes import stored
 from gaugepost.ledger.sets import SET_PREFIX
 from gaugepost.ledger.views import iso
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gaugepost.ledger import FileSet, JobView, Ledger
 
 _MESSAGES = 5
-_BAR = 30
+_BAR = 16
 _UNREMARKABLE = frozenset({"delivered", "waiting", "cancelled"})
 
 
@@ -94,14 +95,13 @@ def print_set(view: SetView, dues: Dues, now: int, *, show_data: bool) -> None:
 
     out = console()
     files = view.files
-    out.print(f"{printable(files.filename)} in {files.region}, {files.family}", style="bold", soft_wrap=True)
+    hang(out, Text(), f"{printable(files.filename)} in {files.region}, {files.family}", at=0, style="bold")
     for name, value in _facts(view, dues, now):
-        out.print(Text.assemble((f"  {name:10}", "dim"), "  ", printable(value)), soft_wrap=True)
+        hang(out, Text(f"  {name}", "dim"), printable(value), at=14)
     rows = list(_remarkable(view))
     if rows:
         out.print()
-        width = out.width if out.is_terminal else None
-        for line in columns(rows, right=(0,), yields=1, width=width, indent=2):
+        for line in columns(rows, right=(0,), yields=1, width=terminal_width(out), indent=2):
             out.print(line, soft_wrap=True)
     _print_messages(view, show_data=show_data)
 
@@ -156,18 +156,20 @@ def _remarkable(view: SetView) -> Iterator[tuple[str, str, str]]:
 
 
 def _print_messages(view: SetView, *, show_data: bool) -> None:
+    from rich.text import Text  # noqa: PLC0415
+
     out = console()
     result = view.result()
     messages = list(result.messages) if show_data else masked_messages(result.messages)
     if messages:
         out.print()
     for message in messages[:_MESSAGES]:
-        out.print(f"  {printable(message)}")
+        hang(out, Text(), printable(message), at=2)
     if len(messages) > _MESSAGES:
         out.print(f"  and {len(messages) - _MESSAGES:,} more (--json)")
     warnings = Counter(warning for part in view.parts if part for warning in part.warnings)
     for warning, times in warnings.items():
-        out.print(f"  {_parts(times)}: {printable(warning)}")
+        hang(out, Text(), f"{_parts(times)}: {printable(warning)}", at=2)
     if result.rejected:
         note(f"the refused rows: gaugepost uploads rejects {view.files.id} > rejects{_ending(view.files.filename)}")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gaugepost.cli.aliases import alias, aliased
 from gaugepost.cli.choice import faulty_fields
 from gaugepost.cli.common import clock, console, note, printable, write_rows
+from gaugepost.cli.folding import fold_command, hang, terminal_width
 from gaugepost.ledger.views import iso
 from gaugepost.states import JobState
 
@@ -26,6 +27,7 @@ STUCK = (JobState.DEAD, JobState.UNKNOWN, JobState.PARKED)
 """States out of which, or out of whose wait, a person may help a job."""
 
 _MOST = 1_000
+_INDENT, _NARROW, _NARROW_INDENT = 11, 60, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,19 +132,24 @@ def to_dict(fault: Fault, group: Group) -> dict[str, Any]:
 
 
 def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer) -> None:
-    """Print each group: how many, where and why; of what; the command. Commands are whole lines, to be copied."""
+    """Print each group: how many, where and why; of what; the command. Commands are there to be copied."""
+    from rich.text import Text  # noqa: PLC0415 - --json does without rich
+
     out = console()
+    width = terminal_width(out)
+    indent = _INDENT if width is None or width >= _NARROW else _NARROW_INDENT
     for fault, group in groups:
         cause = fault.reason or fault.verdict or ""
         of_fields = f" ({', '.join(fault.fields)})" if fault.fields else ""
-        said = f"{group.count:>9,}  {fault.region}  {fault.kind}  {fault.state}: {cause}{of_fields}"
-        out.print(printable(said), style="bold", soft_wrap=True)
+        number = f"{group.count:,}".rjust(indent - 2)
+        said = f"{fault.region}  {fault.kind}  {fault.state}: {cause}{of_fields}"
+        hang(out, Text(number, "bold"), printable(said), at=max(indent, len(number) + 2), style="bold")
         mapping = alias(producer, fault.configuration, fault.region) or fault.configuration
         of_mapping = f"configuration {mapping}, " if mapping else ""
-        out.print(printable(f"{'':11}{of_mapping}newest {clock(group.newest)}: {group.example}"), soft_wrap=True)
+        hang(out, Text(), printable(f"{of_mapping}newest {clock(group.newest)}: {group.example}"), at=indent)
         command = fault.command(group.example)
         if command:
-            out.print(printable(f"{'':11}{command}"), style="dim", soft_wrap=True)
+            out.print(fold_command(printable(command), width, indent=indent), style="dim", soft_wrap=True)
 
 
 def show_groups(found: Iterator[JobView], limit: int, producer: Producer, *, as_json: bool) -> int:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gaugepost import durations, embedded
 from gaugepost.cli.common import AsJson, Exit, age, printable, served, write_rows
+from gaugepost.cli.folding import fold
 from gaugepost.connection import connect_briefly
 from gaugepost.errors import StoreError, StoreUnreachable
 from gaugepost.keys import Keys
@@ -147,8 +149,13 @@ def _tell(findings: Iterable[Finding], *, as_json: bool) -> int:
         if as_json:
             write_rows([found.to_dict()])
         else:
-            sys.stdout.write(printable(str(found)) + "\n")
+            sys.stdout.write("\n    ".join(_lines(printable(str(found)))) + "\n")
     return next(code for code in (Exit.FAILED, Exit.NO_REDIS, Exit.DONE) if code in codes)
+
+
+def _lines(text: str) -> list[str]:
+    """Fold it for a person; whoever reads a pipe gets a line."""
+    return fold(text, get_terminal_size().columns - 4) if sys.stdout.isatty() else [text]
 
 
 def _beating(

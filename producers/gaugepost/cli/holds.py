@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +14,7 @@ from gaugepost.cli.aliases import aliased, reference
 from gaugepost.cli.cancel import who
 from gaugepost.cli.common import AsJson, Cells, Exit, Failure, clock, console, note, open_producer, printable, write_row
 from gaugepost.cli.common import served as is_served
+from gaugepost.cli.folding import fold_command, hang, terminal_width
 from gaugepost.cli.groups import scope_options
 from gaugepost.durations import seconds
 from gaugepost.regions import Region
@@ -20,6 +22,9 @@ from gaugepost.regions import Region
 if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import Hold, Ledger
+
+
+_INDENT = 4
 
 
 class Credentials(StrEnum):
@@ -134,10 +139,14 @@ def _print(one: Hold | None, region: Region, waiting: int | None = None) -> None
         return
     ends = f"until {clock(one.until)}" if one.until else f"next probe {clock(one.probe_at)}" if one.probe_at else ""
     facts = [f"by {one.by} since {clock(one.since)}", ends, "" if waiting is None else f"{waiting:,} wait"]
+    from rich.text import Text  # noqa: PLC0415 - --json does without rich
+
     out = console()
-    out.print(printable(f"{_name(region, one.scope)}: {one.reason}"), style="yellow", soft_wrap=True)
-    out.print(printable(f"    {', '.join(filter(None, facts))}"), soft_wrap=True)
-    out.print(printable(f"    gaugepost resume {_name(region, one.scope)}"), style="dim", soft_wrap=True)
+    name = printable(_name(region, one.scope))
+    hang(out, Text(f"{name}:", "yellow"), printable(one.reason), at=len(name) + 2, style="yellow")
+    hang(out, Text(), printable(", ".join(filter(None, facts))), at=_INDENT)
+    command = printable(shlex.join(["gaugepost", "resume", region, *scope_options(one.scope)]))
+    out.print(fold_command(command, terminal_width(out), indent=_INDENT), style="dim", soft_wrap=True)
 
 
 def _name(region: Region, scope: str) -> str:
@@ -147,7 +156,8 @@ def _name(region: Region, scope: str) -> str:
 def _tell_others(ledger: Ledger, scope: str) -> None:
     """Say that there is none, and which there are."""
     others = ", ".join(_name(ledger.region, other) for other in ledger.holds())
-    note(f"{_name(ledger.region, scope)}: no hold" + (f"; there are: {others}" if others else ""))
+    told = f"there are: {others}" if others else f"none in {ledger.region} at all: `gaugepost holds` lists all regions'"
+    note(f"{_name(ledger.region, scope)}: no hold; {told}")
 
 
 def _scope(producer: Producer, region: Region, configuration: str | None, credentials: Credentials | None) -> str:

@@ -10,6 +10,8 @@ import typer
 
 from gaugepost.cli.aliases import aliased
 from gaugepost.cli.common import (
+    WHERE_JOBS,
+    WHERE_UPLOADS,
     AsJson,
     Cells,
     Exit,
@@ -22,6 +24,7 @@ from gaugepost.cli.common import (
     write_row,
 )
 from gaugepost.cli.file_set import find_set, is_set, print_set, read_set, to_dict
+from gaugepost.cli.folding import hang
 from gaugepost.cli.lanes import Dues, lane_of, shown
 
 if TYPE_CHECKING:
@@ -73,7 +76,7 @@ def _show_set(cells: Cells, set_id: str, dues: Dues, *, show_data: bool, as_json
     found = find_set(cells, set_id)
     if found is None:
         cells.check()
-        raise Failure(Exit.FAILED, f"no upload {set_id}")
+        raise Failure(Exit.FAILED, f"no upload {set_id}", WHERE_UPLOADS)
     ledger, files = found
     view = read_set(ledger, files)
     if as_json:
@@ -89,28 +92,23 @@ def _find(cells: Cells, job_id: str) -> JobView:
             if view is not None:
                 return view
     cells.check()
-    then = "`gaugepost jobs` lists what is there; ended jobs are forgotten after GAUGEPOST_RETENTION_…"
-    raise Failure(Exit.FAILED, f"no job {job_id}", then)
+    raise Failure(Exit.FAILED, f"no job {job_id}", WHERE_JOBS)
 
 
 def _print(row: Mapping[str, Any]) -> None:
-    """Print facts and timeline. No frame and no folding of facts: a survey link is there to be copied."""
-    from rich.table import Table  # noqa: PLC0415 - --json does without rich
-    from rich.text import Text  # noqa: PLC0415
+    """Print facts and timeline, without a frame: ids and links are there to be copied."""
+    from rich.text import Text  # noqa: PLC0415 - --json does without rich
 
     out = console()
     out.print(f"{row['kind']} in {row['region']}", style="bold")
     for name, value in _facts(row):
         style = STYLES.get(row["state"], "") if name == "state" else ""
-        out.print(Text.assemble((f"  {name:20}", "dim"), "  ", (printable(value), style)), soft_wrap=True)
-    events = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    events.add_column(no_wrap=True, style="dim")
-    events.add_column(no_wrap=True)
-    events.add_column(overflow="fold")
-    for entry in row["timeline"]:
-        events.add_row(f"  {clock_of(entry['at'])}", entry["event"], _details(entry))
+        hang(out, Text(f"  {name}", "dim"), printable(value), at=24, style=style)
     out.print()
-    out.print(events)
+    events = [(f"  {clock_of(entry['at'])}", entry["event"], _details(entry)) for entry in row["timeline"]]
+    times, names = (max((len(event[part]) for event in events), default=0) for part in (0, 1))
+    for time, name, details in events:
+        hang(out, Text.assemble((time.ljust(times), "dim"), f"  {name}"), details, at=times + names + 4)
 
 
 def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

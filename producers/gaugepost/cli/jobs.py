@@ -25,6 +25,7 @@ from gaugepost.cli.common import (
     printable,
     write_row,
 )
+from gaugepost.cli.folding import hang
 from gaugepost.cli.groups import STUCK, show_groups
 from gaugepost.cli.job import STYLES, why
 from gaugepost.cli.lanes import Dues, shown
@@ -114,7 +115,12 @@ def _json_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], 
 
 
 _WIDTHS = (32, 2, 13)
-_HEADING = ("ID", "IN", "KIND", "STATE")
+_HEADING = ("ID", "IN", "KIND")
+_BEHIND = sum(_WIDTHS) + 2 * len(_WIDTHS)
+"""The column of the state."""
+_LONGEST_STATE = max(map(len, JobState))
+_ROOMY = 90
+_BENEATH = 4
 
 
 def _line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], None]:
@@ -125,30 +131,34 @@ def _line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], 
     def write(view: JobView) -> None:
         nonlocal headed
         if not headed:
-            _write_line(out, _HEADING, "dim")
+            _write_line(out, _HEADING, "STATE", "", "dim")
             headed = True
         told = printable(why(view.state, view.reason, view.verdict, clock(view.until)))
         if name := alias(producer, view.job.get("configuration"), view.region):
             told += f" ({printable(name)})"
         if show_data and not view.sealed:
             told += printable(f"  {json.dumps(view.data(), ensure_ascii=False)}")
-        _write_line(out, (view.id, view.region, view.kind, told), STYLES.get(view.state, ""))
+        cause = told.removeprefix(view.state)
+        _write_line(out, (view.id, view.region, view.kind), view.state, cause, STYLES.get(view.state, ""))
 
     return write
 
 
-def _write_line(out: Console | None, cells: tuple[str, str, str, str], style: str) -> None:
-    """Write a line; on a terminal the last cell has a colour and is folded, in a pipe it is as long as it is."""
+def _write_line(out: Console | None, cells: tuple[str, str, str], state: str, cause: str, style: str) -> None:
+    """Write a line; in a pipe it is as long as it is. A narrow terminal has beneath what it has no room for beside."""
+    gap = "  " if out is None or out.width >= _BEHIND + _LONGEST_STATE else " "
+    id_and_region, kind = f"{cells[0]:{_WIDTHS[0]}}{gap}{cells[1]:{_WIDTHS[1]}}", cells[2]
+    head = f"{id_and_region}{gap}{kind:{_WIDTHS[2]}}{gap}"
     if out is None:
-        fixed = "  ".join(f"{cell:{width}}" for cell, width in zip(cells, _WIDTHS, strict=False))
-        sys.stdout.write(f"{fixed}  {cells[-1]}\n")
+        sys.stdout.write(f"{head}{state}{cause}\n")
         return
-    from rich.table import Table  # noqa: PLC0415 - --json does without rich
-    from rich.text import Text  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415 - --json does without rich
 
-    line = Table.grid(padding=(0, 2, 0, 0))
-    for width in _WIDTHS:
-        line.add_column(width=width, no_wrap=True)
-    line.add_column(overflow="fold")
-    line.add_row(*cells[:-1], Text(cells[-1], style))
-    out.print(line)
+    if out.width < len(head) + _LONGEST_STATE:
+        out.print(id_and_region, soft_wrap=True)
+        hang(out, Text(" " * _BENEATH), f"{state}  {kind}{cause}", at=_BENEATH, style=style)
+    elif out.width >= _ROOMY or len(head) + len(state) + len(cause) <= out.width:
+        hang(out, Text(head), state + cause, at=len(head), style=style)
+    else:
+        out.print(Text.assemble(head, (state, style)), soft_wrap=True)
+        hang(out, Text(), cause.lstrip(": "), at=_BENEATH, style=style)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gaugepost.cli.columns import columns, shorten
 from gaugepost.cli.common import clock, printable, span, wait
+from gaugepost.cli.folding import fold
 from gaugepost.cli.lanes import how, place, stored
 
 if TYPE_CHECKING:
@@ -82,12 +83,18 @@ def lines(lane: LaneView, width: int | None) -> Iterator[Line]:
     began = clock(lane.lane.last_start) or "none yet"
     opens = lane.lane.next_slot()
     slot = "nobody can tell" if opens is None else "now" if opens <= now else f"{clock(opens)}, {wait(opens, now)}"
-    yield f"{' ' * _INDENT}last start: {began} · next slot: {slot} · one in {span(lane.lane.interval / 1000)}", "dim"
+    told = f"last start: {began} · next slot: {slot} · one in {span(lane.lane.interval / 1000)}"
+    yield from _folded(told, width, "dim")
     if lane.hold:
-        yield shorten(f"{' ' * _INDENT}{_held(lane)}", width or sys.maxsize), "yellow"
+        yield from _folded(_held(lane), width, "yellow")
     sent = [_sent_row(lane, view) for view in lane.sent]
     yield from ((text, "cyan") for text in _table(sent, width, right=(0, 2), yields=1))
     yield from ((text, "") for text in _table(_waiting_rows(lane), width, right=(2, 4), yields=3))
+
+
+def _folded(text: str, width: int | None, style: str) -> Iterator[Line]:
+    parts = [text] if width is None else fold(text, width - _INDENT)
+    yield from ((f"{' ' * _INDENT}{part}", style) for part in parts)
 
 
 def _table(rows: Sequence[Sequence[str]], width: int | None, *, right: Collection[int], yields: int) -> list[str]:

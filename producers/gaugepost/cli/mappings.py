@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gaugepost.cli.common import AsJson, Cells, Exit, Failure, console, note, open_producer, printable, write_rows
+from gaugepost.cli.folding import hang
 from gaugepost.ledger.fields import KEPT_DAYS, LONGEST_NAME
 from gaugepost.mappings import SETTING
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
@@ -135,9 +136,10 @@ def _print(rows: Iterable[Row]) -> None:
 
     out = console()
     for row in rows:
-        out.print(Text.assemble((printable(_title(row)), "bold"), f"  {row.region}  {printable(_about(row))}"))
+        title = printable(_title(row))
+        hang(out, Text(title, "bold"), f"{row.region}  {printable(_about(row))}", at=len(title) + 2)
         for name, value, style in _facts(row):
-            out.print(Text.assemble((f"  {name:18}", "dim"), "  ", (printable(value), style)))
+            hang(out, Text(f"  {name}", "dim"), printable(value), at=22, style=style)
 
 
 def _title(row: Row) -> str:

@@ -5,16 +5,26 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from pathlib import Path  # noqa: TC003 - typer reads it at run time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gaugepost.cli.common import Exit, Failure, note, served
+from gaugepost.cli.common import Exit, Failure, exit_code, note, served
+from gaugepost.cli.progress import bar
 from gaugepost.connection import connect
+from gaugepost.errors import SettingsError, StoreError
 from gaugepost.keys import Keys
 from gaugepost.ledger.moving import Move
+from gaugepost.ledger.scripts import our_errors
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.settings import Settings
+
+if TYPE_CHECKING:
+    import redis
+
+_WORTH_A_BAR = 2_000
+_EXPECTED = "expected a file with one line: the URL of the other Redis, as it will stand in GAUGEPOST_REDIS_URL"
+_AS_BEFORE = "nothing was moved, and the region goes on where it is: does the other Redis run, is its URL right?"
 
 
 def move(
@@ -37,19 +47,34 @@ def move(
     served(settings, region)
     if settings.redis_url is None:
         raise Failure(Exit.USAGE, "an embedded Redis is not moved: set GAUGEPOST_REDIS_URL")
-    with closing(connect(settings, region)) as old, closing(connect(_there(to_file), region)) as new:
+    with closing(connect(settings, region)) as old, closing(_there(to_file, region)) as new:
         step = Move(old, new, Keys(region))
         step.check()
         step.close()
-        moved = sum(step.copy())
+        names = step.names()
+        with bar("moving", len(names), worth=_WORTH_A_BAR) as advance:
+            for moved in step.copy(names):
+                advance(moved)
         step.open()
-    sys.stdout.write(f"{region}: {moved} keys moved\n")
+    sys.stdout.write(f"{region}: {len(names)} keys moved\n")
     note("now set GAUGEPOST_REDIS_URL to the new place in services, workers, beat and Flower, and start them anew")
     return Exit.DONE
 
 
-def _there(to_file: Path) -> Settings:
+def _there(to_file: Path, region: Region) -> redis.Redis:
+    """Reach the other Redis. Raises Failure that names the file: GAUGEPOST_REDIS_URL is not what is wrong."""
     try:
-        return Settings.load(redis_url=to_file.read_text(encoding="utf-8").strip())
+        url = to_file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise Failure(Exit.USAGE, f"--to-file: cannot be read: {type(error).__name__}") from None
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise Failure(Exit.USAGE, f"--to-file: {to_file}: cannot be read: {why}", _EXPECTED) from None
+    try:
+        client = connect(Settings.load(redis_url=url), region)
+    except SettingsError:
+        raise Failure(Exit.USAGE, f"--to-file: {to_file}: there is no URL of a Redis in it", _EXPECTED) from None
+    try:
+        with our_errors():
+            client.ping()
+    except StoreError as error:
+        raise Failure(exit_code(error), f"--to-file: {to_file}: {error}", _AS_BEFORE) from None
+    return client

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 def _no_bar(_: int) -> None:
     """Stand in for a bar that nobody would see."""
+
+
+def bar_beside_rows(title: str, total: int, *, worth: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Show a bar for work that prints rows, unless they scroll by on the same terminal."""
+    return bar(title, total, worth=sys.maxsize if sys.stdout.isatty() else worth)
 
 
 @contextmanager

@@ -14,7 +14,17 @@ import typer
 from gaugepost.cli.aliases import aliased, of_configuration
 from gaugepost.cli.cancel import who
 from gaugepost.cli.choice import Choice, OfConfiguration, OfFields, OfKind, OfSource, OfVerdict, unseen, walk
-from gaugepost.cli.common import AsJson, Cells, Exit, Failure, note, open_producer, write_rows
+from gaugepost.cli.common import (
+    NO_SUCH_JOB,
+    WHERE_JOBS,
+    AsJson,
+    Cells,
+    Exit,
+    Failure,
+    note,
+    open_producer,
+    write_rows,
+)
 from gaugepost.cli.edits import read_edits
 from gaugepost.cli.groups import Groups, print_groups, to_dict
 from gaugepost.cli.replaying import Plan, Report, check_edits, run
@@ -90,6 +100,8 @@ def replay(  # noqa: PLR0913 - an option each
             if stopped:
                 return Exit.INTERRUPTED
         cells.check()
+    if report.stayed[NO_SUCH_JOB]:
+        note(WHERE_JOBS)
     return Exit.FAILED if report.stayed else Exit.DONE
 
 
@@ -99,7 +111,8 @@ def _check_call(ids: Sequence[str], state: JobState | None, region: Region | Non
     if ids:
         return
     if state not in _REPLAYABLE or region is None:
-        raise Failure(Exit.USAGE, "expected ids, or --state dead|parked and --region")
+        told = "expected ids, or --state dead|parked and --region"
+        raise Failure(Exit.USAGE, told, "`gaugepost jobs --group` writes the command for each fault")
 
 
 def _find_named(cells: Cells, ids: Sequence[str], plan: Plan, report: Report) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gaugepost.cli.common import Exit, Failure, note, printable, write_row
+from gaugepost.cli.common import NO_SUCH_JOB, Exit, Failure, note, printable, write_row
 from gaugepost.cli.groups import scope_options
 from gaugepost.cli.pacing import Pace
-from gaugepost.cli.progress import bar
+from gaugepost.cli.progress import bar, bar_beside_rows
 from gaugepost.errors import GaugepostError, InvalidJob
 from gaugepost.states import JobState
 
@@ -72,13 +72,15 @@ class Plan:
 def check_edits(cells: Cells, plan: Plan, edits: Edits) -> None:
     """Check the edits on every job, before the first one is replayed. Raises Failure that names jobs and fields."""
     invalid = 0
-    for view in plan.views(cells):
-        try:
-            edits.of(view)
-        except InvalidJob as problem:
-            invalid += 1
-            if invalid <= _NAMED:
-                note(f"{view.kind} {view.id}: {problem}")
+    with bar("checking", plan.total, worth=_WORTH_A_BAR) as advance:
+        for view in plan.views(cells):
+            advance(1)
+            try:
+                edits.of(view)
+            except InvalidJob as problem:
+                invalid += 1
+                if invalid <= _NAMED:
+                    note(f"{view.kind} {view.id}: {problem}")
     if invalid:
         more = f" (the first {_NAMED} are named)" if invalid > _NAMED else ""
         raise Failure(
@@ -124,7 +126,7 @@ class Report:
 
 def _why_not(view: JobView | None, edit: Edit | None) -> str:
     if view is None:
-        return "no such job"
+        return NO_SUCH_JOB
     if view.state not in {JobState.DEAD, JobState.PARKED}:
         return f"it is {view.state}"
     if view.held_by is not None:
@@ -144,7 +146,8 @@ def _is_over(view: JobView, edit: Edit | None) -> bool:
 def run(cells: Cells, plan: Plan, edits: Edits, rate: int | None, report: Report, *, by: str, why: str) -> bool:
     """Replay them all; return whether Ctrl-C stopped it. Says how far it came if it could not go on."""
     done, worth = 0, _WORTH_A_BAR if rate is None else rate
-    with Pace(rate) as pace, bar("replaying", plan.total, worth=worth) as advance:
+    shown = bar_beside_rows if report.named or report.as_json else bar
+    with Pace(rate) as pace, shown("replaying", plan.total, worth=worth) as advance:
         try:
             for ledger, ids in plan.batches(cells, pace.step(_BATCH)):
                 _replay(ledger, ids, edits, report, by=by, why=why)

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gaugepost.cli.cancel import who
-from gaugepost.cli.common import AsJson, Cells, Exit, open_producer, printable, write_row
+from gaugepost.cli.common import (
+    NO_SUCH_JOB,
+    WHERE_JOBS,
+    AsJson,
+    Cells,
+    Exit,
+    note,
+    open_producer,
+    printable,
+    write_row,
+)
+from gaugepost.cli.progress import bar_beside_rows
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _BATCH = 200
+_WORTH_A_BAR = 1_000
 
 
 class Ending(StrEnum):
@@ -42,16 +53,22 @@ def settle(
 
     Example: `gaugepost settle 0f8fad5bd9cb469fa16570867728950e --as delivered --reason "seen in the portal"`
     """
-    wanted, left = JobState(ending), iter(dict.fromkeys(ids))
-    done = True
+    wanted, left = JobState(ending), list(dict.fromkeys(ids))
+    done, unknown = True, False
     with open_producer() as producer:
         cells = Cells(producer)
-        while batch := list(islice(left, _BATCH)):
-            for job_id, (state, by_us) in _settle(cells, batch, wanted, by or who(), reason).items():
-                _tell(job_id, state, by_us=by_us, wanted=wanted, as_json=as_json)
-                done &= state is wanted
-            sys.stdout.flush()
+        with bar_beside_rows("settling", len(left), worth=_WORTH_A_BAR) as advance:
+            for start in range(0, len(left), _BATCH):
+                batch = left[start : start + _BATCH]
+                for job_id, (state, by_us) in _settle(cells, batch, wanted, by or who(), reason).items():
+                    _tell(job_id, state, by_us=by_us, wanted=wanted, as_json=as_json)
+                    done &= state is wanted
+                    unknown |= state is None
+                sys.stdout.flush()
+                advance(len(batch))
         cells.check()
+    if unknown:
+        note(WHERE_JOBS)
     return Exit.DONE if done else Exit.FAILED
 
 
@@ -78,7 +95,7 @@ def _tell(job_id: str, state: JobState | None, *, by_us: bool, wanted: JobState,
 
 def _in_words(state: JobState | None, *, by_us: bool, wanted: JobState) -> str:
     if state is None:
-        return "no such job"
+        return NO_SUCH_JOB
     if by_us:
         return f"settled as {wanted}"
     return f"was {state} before" if state is wanted else f"is not unknown: it is {state}"

@@ -11,6 +11,7 @@ import typer
 
 from gaugepost.cli.aliases import scope_name
 from gaugepost.cli.common import AsJson, Cells, age, clock, clock_of, console, open_producer, printable, write_rows
+from gaugepost.cli.folding import fold, terminal_width
 from gaugepost.cli.job import STYLES
 from gaugepost.errors import StoreUnreachable
 from gaugepost.states import JobState
@@ -18,7 +19,7 @@ from gaugepost.states import JobState
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from rich.console import Group
+    from rich.console import Console, Group
     from rich.table import Table
 
     from gaugepost.client import Producer
@@ -63,7 +64,8 @@ def _print(producer: Producer, found: Summaries, *, as_json: bool) -> None:
     if as_json:
         write_rows(summary for summary in found.values() if summary is not None)
     else:
-        console().print(picture(_with_holds_told(producer, found)))
+        out = console()
+        out.print(picture(_with_holds_told(producer, found), terminal_width(out)))
         sys.stdout.flush()
 
 
@@ -94,21 +96,22 @@ def _redraw(producer: Producer, found: Summaries) -> None:
     out, last = console(), found
     try:
         # On the other screen: a window that changes its size leaves nothing behind, and the scroll-back stays.
-        with Live(_watched(producer, found), console=out, auto_refresh=False, screen=True) as live:
+        with Live(_watched(producer, found, out), console=out, auto_refresh=False, screen=True) as live:
             while True:
                 time.sleep(_EVERY_S)
                 last = _ask_again(producer)
-                live.update(_watched(producer, last), refresh=True)
+                live.update(_watched(producer, last, out), refresh=True)
     finally:
-        out.print(picture(_with_holds_told(producer, last)))
+        out.print(picture(_with_holds_told(producer, last), terminal_width(out)))
 
 
-def _watched(producer: Producer, found: Summaries) -> Group:
+def _watched(producer: Producer, found: Summaries, out: Console) -> Group:
     from rich.console import Group  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     now = clock(time.time() * 1000)
-    return Group(Text(f"  gaugepost {now}, Ctrl-C ends", "dim"), picture(_with_holds_told(producer, found)))
+    drawn = picture(_with_holds_told(producer, found), terminal_width(out))
+    return Group(Text(f"  gaugepost {now}, Ctrl-C ends", "dim"), drawn)
 
 
 def _with_holds_told(producer: Producer, found: Summaries) -> Summaries:
@@ -126,14 +129,35 @@ def _told(producer: Producer, region: Region, scope: str, hold: Mapping[str, Any
     return what + (f" until {ends}" if ends else "") + (f" (probe {probe})" if probe else "")
 
 
-def picture(found: Summaries) -> Group:
-    """Draw the figures, and the holds below them: a reason is longer than a column is wide."""
+def picture(found: Summaries, width: int | None) -> Group:
+    """Draw the figures, and the holds below them: a reason is longer than a column is wide. `width`: None is any."""
     from rich.console import Group  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    holds = [f"  {region}  {printable(hold)}" for region, one in found.items() for hold in (one or {}).get("holds", ())]
-    told = [Text("  holds", "bold"), *(Text(hold, STYLES["parked"]) for hold in holds), Text()] if holds else []
-    return Group(table(found), *told)
+    holds = [(region, printable(hold)) for region, one in found.items() for hold in (one or {}).get("holds", ())]
+    lines = [line for region, hold in holds for line in _hanging(f"  {region}  ", hold, width)]
+    told = [Text("  holds", "bold"), *(Text(line, STYLES["parked"]) for line in lines), Text()] if holds else []
+    return Group(*_tables(found, width), *told)
+
+
+def _hanging(head: str, text: str, width: int | None) -> Iterator[str]:
+    for line in [text] if width is None else fold(text, width - len(head)):
+        yield head + line
+        head = " " * len(head)
+
+
+def _tables(found: Summaries, width: int | None) -> list[Table]:
+    """Draw the figures of as many regions beside each other as fit, and of the others below."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.measure import Measurement  # noqa: PLC0415
+
+    regions, out, beside = list(found.items()), Console(width=sys.maxsize), len(found)
+    while True:
+        tables = [table(dict(regions[start : start + beside])) for start in range(0, len(regions), beside)]
+        needed = max(Measurement.get(out, out.options, one).maximum for one in tables)
+        if width is None or needed <= width or beside == 1:
+            return tables
+        beside -= 1
 
 
 def table(found: Summaries) -> Table:

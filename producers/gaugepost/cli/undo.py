@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gaugepost.cli.cancel import who
-from gaugepost.cli.common import AsJson, Exit, Failure, note, open_producer, printable, write_row
+from gaugepost.cli.common import (
+    WHERE_UPLOADS,
+    AsJson,
+    Exit,
+    Failure,
+    note,
+    open_producer,
+    printable,
+    write_row,
+)
+from gaugepost.errors import JobNotFound
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gaugepost.client import Receipt
+    from gaugepost.client import Producer, Receipt
     from gaugepost.uploads import SetView
 
 
@@ -75,7 +85,7 @@ def undo(
     Example: `gaugepost uploads undo set-0f8fad5bd9cb469fa16570867728950e`
     """
     with open_producer() as producer:
-        view = producer.uploads.view(set_id)
+        view = viewed(producer, set_id)
         damage = Damage.of(view)
         if not damage.uploads and not damage.unsent:
             note("nothing to undo" + (f": {damage.told(view).splitlines()[-1].strip()}" if damage.not_known else ""))
@@ -85,6 +95,14 @@ def undo(
         after = producer.uploads.view(set_id)
     _print(view, after, receipts, as_json=as_json)
     return Exit.FAILED if after.not_known() else Exit.DONE
+
+
+def viewed(producer: Producer, set_id: str) -> SetView:
+    """Return an upload. Raises Failure, with what helps, if there is none of this id."""
+    try:
+        return producer.uploads.view(set_id)
+    except JobNotFound:
+        raise Failure(Exit.FAILED, f"no upload {set_id}", WHERE_UPLOADS) from None
 
 
 def _confirm(told: str, *, yes: bool) -> None:

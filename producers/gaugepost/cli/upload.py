@@ -25,6 +25,7 @@ from gaugepost.cli.common import (
     wait,
     write_rows,
 )
+from gaugepost.cli.folding import hang, terminal_width
 from gaugepost.cli.lanes import lane_of, starts
 from gaugepost.cli.progress import bar
 from gaugepost.errors import BacklogFull, InvalidJob
@@ -174,20 +175,22 @@ def _row(part: PlannedPart, files: FileSet | None, number: int) -> dict[str, Any
 def _print(
     checked: Upload, region: str, family: str, files: FileSet | None, parts: Sequence[PlannedPart], now: int
 ) -> None:
+    from rich.text import Text  # noqa: PLC0415 - --json does without rich
+
     out = console()
     cut = f"{len(parts):,} parts" if len(parts) > 1 else "1 part"
-    out.print(f"{printable(checked.filename)} to {region}, {family}", style="bold")
+    hang(out, Text(), f"{printable(checked.filename)} to {region}, {family}", at=0, style="bold")
     rows = "row" if checked.rows == 1 else "rows"
-    out.print(f"{checked.rows:,} {rows}, {size(checked.size)}: {cut}" + (f", set {files.id}" if files else ""))
+    of_set = f", set {files.id}" if files else ""
+    hang(out, Text(), f"{checked.rows:,} {rows}, {size(checked.size)}: {cut}{of_set}", at=0)
     table: list[tuple[str, ...]] = [("PART", "NAME", "ROWS", "SIZE", "DUE", "")]
     table += [_cells(part, now) for part in parts]
-    width = out.width if out.is_terminal else None
-    head, *body = columns(table, right=(0, 2, 3), yields=1, width=width)
+    head, *body = columns(table, right=(0, 2, 3), yields=1, width=terminal_width(out))
     out.print(head, style="dim", soft_wrap=True)
     for line in body:
         out.print(line, soft_wrap=True)
     for line in _end(parts, files, now):
-        out.print(line, soft_wrap=True)
+        hang(out, Text(), line, at=0)
 
 
 def _cells(part: PlannedPart, now: int) -> tuple[str, ...]:

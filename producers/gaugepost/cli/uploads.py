@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gaugepost.cli.common import AsJson, Cells, Exit, Failure, console, note, open_producer, write_rows
+from gaugepost.cli.folding import terminal_width
 from gaugepost.cli.lane_picture import lines, picture
 from gaugepost.cli.lanes import read_lane
-from gaugepost.cli.undo import undo
+from gaugepost.cli.undo import undo, viewed
 from gaugepost.errors import InvalidJob
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 
@@ -62,7 +63,7 @@ def _read(cells: Cells) -> Iterator[LaneView]:
 
 def _print(lanes: Iterator[LaneView]) -> None:
     out = console()
-    width = out.width if out.is_terminal else None
+    width = terminal_width(out)
     for number, lane in enumerate(lanes):
         if number:
             out.print()
@@ -84,7 +85,7 @@ def rejects(
     Example: `gaugepost uploads rejects set-0f8fad5bd9cb469fa16570867728950e > rejects.csv`
     """
     with open_producer() as producer:
-        view = producer.uploads.view(set_id)
+        view = viewed(producer, set_id)
         try:
             found = producer.uploads.rejects(set_id)
         except InvalidJob as none:

@@ -6,14 +6,13 @@ steps may be repeated, so a move that was cut is taken up by another call.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.errors import StoreError
 from gaugepost.ledger.scripts import our_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import redis
 
@@ -50,10 +49,14 @@ class Move:
             if not value.startswith(_MOVED):
                 self._old.set(self._schema, _MOVED + value)
 
-    def copy(self) -> Iterator[int]:
-        """Copy all keys with the time they have left; yields how many, step by step."""
-        names = (name for name in self._all(self._old) if name != self._schema.encode())
-        while batch := list(islice(names, _AT_ONCE)):
+    def names(self) -> list[bytes]:
+        """Return the keys there are to copy, once the old ledger is closed."""
+        return [name for name in self._all(self._old) if name != self._schema.encode()]
+
+    def copy(self, names: Sequence[bytes]) -> Iterator[int]:
+        """Copy these keys with the time they have left; yields how many, step by step."""
+        for start in range(0, len(names), _AT_ONCE):
+            batch = names[start : start + _AT_ONCE]
             with our_errors():
                 self._put(batch)
             yield len(batch)
@@ -74,7 +77,7 @@ class Move:
         with our_errors():
             yield from dict.fromkeys(client.scan_iter(match=pattern, count=1000))
 
-    def _put(self, names: list[bytes]) -> None:
+    def _put(self, names: Sequence[bytes]) -> None:
         with self._old.pipeline(transaction=False) as reading:
             for name in names:
                 reading.dump(name)

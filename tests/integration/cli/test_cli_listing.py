@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import pty
 import re
 import signal
-import struct
-import termios
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gaugepost import CloseLoop, JobState, PersonalLink, Region
+from support.terminal import on_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,25 +27,6 @@ KEYS = {
 def link(hands: Hands, **more: Any) -> str:
     record = {"Email": "secret@example.com"}
     return hands.producer.enqueue(PersonalLink(region=Region.US, configuration="map", record=record, **more)).id
-
-
-def on_terminal(cli: Cli, *arguments: str, until: str = "", columns: int = 80) -> tuple[int, str]:
-    """Run it on a terminal of its own; with `until`, press Ctrl-C when that was shown twice."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    process = cli.start(*arguments, stdin=slave, stdout=slave, stderr=slave)
-    os.close(slave)
-    shown = b""
-    try:
-        while part := os.read(master, 65_536):
-            shown += part
-            if until and shown.count(until.encode()) > 1:
-                process.send_signal(signal.SIGINT)
-                until = ""
-    except OSError:
-        pass  # Linux tells the end of a terminal so
-    os.close(master)
-    return process.wait(timeout=30), shown.decode()
 
 
 def test_a_job_is_told_whole_as_json(cli: Cli, hands: Hands) -> None:
@@ -184,6 +161,24 @@ def test_cancel_says_why_not(cli: Cli, hands: Hands) -> None:
     assert (done.code, done.out) == (1, f"{job_id}  too late: it is delivered\nnothing  no such job\n")
 
 
+@pytest.mark.parametrize(
+    ("call", "helps"),
+    [
+        (("cancel", "nothing"), "gaugepost jobs"),
+        (("replay", "nothing"), "gaugepost jobs"),
+        (("settle", "nothing", "--as", "dead"), "gaugepost jobs"),
+        (("job", "set-x"), "gaugepost jobs --kind file"),
+        (("cancel", "set-x"), "gaugepost jobs --kind file"),
+        (("uploads", "rejects", "set-x"), "gaugepost jobs --kind file"),
+        (("uploads", "undo", "set-x"), "gaugepost jobs --kind file"),
+    ],
+)
+def test_an_id_that_nobody_knows_is_answered_with_where_to_look(cli: Cli, call: tuple[str, ...], helps: str) -> None:
+    done = cli(*call)
+    assert done.code == 1
+    assert f"`{helps}`" in done.err
+
+
 def test_status_gives_one_object_a_region(cli: Cli, hands: Hands) -> None:
     hands.put()
     hands.put()
@@ -227,7 +222,7 @@ def test_a_region_whose_redis_is_away_does_not_hide_the_others(cli: Cli, only_eu
 
 def test_watching_draws_again_until_ctrl_c(cli: Cli, hands: Hands) -> None:
     hands.put()
-    code, shown = on_terminal(cli, "status", "--watch", until="oldest queued")
+    code, shown = on_terminal(cli.start, "status", "--watch", until="oldest queued")
     assert code == 0
     assert shown.count("oldest queued") >= 2
     with cli.start("status", "--watch", "--json") as process:
@@ -238,28 +233,14 @@ def test_watching_draws_again_until_ctrl_c(cli: Cli, hands: Hands) -> None:
     assert process.returncode == 0
 
 
-def test_eighty_columns_are_enough_for_all_tables(cli: Cli, hands: Hands) -> None:
-    hands.put()
-    hands.park()
-    hands.ledger.hold("", "a long explanation of what is going on over there", "joe")
-    job_id = link(hands)
-    hands.put()
-    for call in (("jobs",), ("job", job_id), ("status",)):
-        code, shown = on_terminal(cli, *call)
-        plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
-        assert code == 0
-        assert max(map(len, plain.splitlines())) <= 80, call
-        assert "…" not in plain, "nothing is cut off"
-
-
 def test_no_color_means_no_colour(cli: Cli, hands: Hands) -> None:
     hands.put()
     hands.bury()
     cli.environment |= {"TERM": "xterm-256color"}
     coloured = re.compile(r"\x1b\[[0-9;]*3[0-7]m")
-    assert coloured.search(on_terminal(cli, "jobs")[1])
+    assert coloured.search(on_terminal(cli.start, "jobs")[1])
     cli.environment["NO_COLOR"] = "1"
-    assert not coloured.search(on_terminal(cli, "jobs")[1] + on_terminal(cli, "status")[1])
+    assert not coloured.search(on_terminal(cli.start, "jobs")[1] + on_terminal(cli.start, "status")[1])
 
 
 def test_the_schema_names_every_kind(cli: Cli) -> None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.redis_server import RedisServer
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Cli
-    from support.stack import RedisServer
 
 ALL = (
     *("enqueue", "upload", "uploads", "job", "jobs", "cancel", "status", "schema", "mappings"),
@@ -34,6 +35,28 @@ def hide(cli: Cli, *modules: str) -> None:
     for name in modules:
         (folder / f"{name}.py").write_text(f"raise ModuleNotFoundError(name={name!r})\n")
     cli.environment["PYTHONPATH"] = str(folder)
+
+
+def test_a_redis_that_would_lose_jobs_is_told_what_to_set(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "forgetful"
+    folder.mkdir()
+    server = RedisServer(folder, "--appendonly", "no", "--maxmemory-policy", "allkeys-lru").start()
+    try:
+        cli.environment |= {"GAUGEPOST_REDIS_URL": server.url, "GAUGEPOST_REGIONS": "eu"}
+        done = cli("check")
+    finally:
+        server.stop()
+    assert done.code == 1
+    [told] = [line for line in done.out.splitlines() if line.startswith("FAILED  eu  redis")]
+    assert "set `appendonly yes`" in told
+    assert "set `maxmemory-policy noeviction`" in told
+
+
+def test_lines_that_are_refused_are_answered_with_what_helps(cli: Cli) -> None:
+    done = cli("enqueue", cli.write("jobs.jsonl", "no job"))
+    assert (done.code, done.out) == (2, "")
+    assert "--skip-invalid REJECTS" in done.err
+    assert "`gaugepost schema`" in done.err
 
 
 def test_help_lists_every_command(cli: Cli) -> None:

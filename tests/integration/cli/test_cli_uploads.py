@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from gaugepost import JobState, Region
 from gaugepost.ledger import Settlement
 from gaugepost.transitions import Attempt, Check, Decision, Delivered, Parked, Phase
 from gaugepost.verdict import Verdict
+from support import terminal
 from support.files import grid, workbook
 
 if TYPE_CHECKING:
@@ -62,20 +62,8 @@ def follow(hands: Hands) -> str:
 
 
 def on_terminal(cli: Cli, *arguments: str, answer: str = "") -> tuple[int, str]:
-    master, slave = pty.openpty()
-    process = cli.start(*arguments, stdin=slave, stdout=slave, stderr=slave)
-    os.close(slave)
-    shown = b""
-    try:
-        while part := os.read(master, 65_536):
-            shown += part
-            if answer and b"[y/N]" in shown:
-                os.write(master, answer.encode())
-                answer = ""
-    except OSError:
-        pass  # Linux tells the end of a terminal so
-    os.close(master)
-    return process.wait(timeout=30), re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    code, shown = terminal.on_terminal(cli.start, *arguments, answer=answer)
+    return code, terminal.plain(shown)
 
 
 def minutes(rows: list[dict[str, Any]]) -> list[int]:

@@ -14,13 +14,24 @@ FOLDERS = ("producers", "tasks", "workers")
 
 
 def git(*arguments: str) -> bytes:
-    return subprocess.run(["git", *arguments], cwd=HERE.parents[2], capture_output=True, check=True).stdout
+    alone = ["git", "--no-optional-locks", *arguments]  # whoever commits meanwhile is not kept from it
+    return subprocess.run(alone, cwd=HERE.parents[2], capture_output=True, check=True).stdout
 
 
-def pack(commit: str) -> Path:
+def previous() -> str | None:
+    """Return the commit that has the packages as they were before their last change; None without git's history."""
+    try:
+        changed = git("log", "-1", "--format=%H", "--", *FOLDERS).decode().strip()
+        commit = changed if git("status", "--porcelain", "--", *FOLDERS) else f"{changed}^"
+        return git("rev-parse", "--verify", commit).decode().strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None  # a shallow clone, or none at all
+
+
+def pack(commit: str, folder: Path = HERE) -> Path:
     """Write the zip; the same commit gives the same bytes."""
     short = git("rev-parse", "--short=7", commit).decode().strip()
-    target = HERE / f"gaugepost-{short}.zip"
+    target = folder / f"gaugepost-{short}.zip"
     with (
         tarfile.open(fileobj=io.BytesIO(git("archive", commit, *FOLDERS))) as tree,
         zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed,

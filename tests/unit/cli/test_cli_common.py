@@ -12,11 +12,11 @@ import pytest
 import typer
 from rich.console import Console
 
-from gaugepost.cli.app import COMMANDS, load
+from gaugepost.cli.app import COMMANDS, build, load
 from gaugepost.cli.common import Cells, Exit, Failure, Kind, age, clock, printable, told_errors
 from gaugepost.cli.job import why
 from gaugepost.cli.jobs import OPEN_FIRST
-from gaugepost.cli.status import table
+from gaugepost.cli.status import picture, table
 from gaugepost.client import Producer
 from gaugepost.errors import (
     BacklogFull,
@@ -103,6 +103,12 @@ def test_every_command_in_the_table_is_there_and_says_what_it_does() -> None:
 LISTING = ("upload", "uploads", "job", "jobs", "cancel", "replay", "settle", "holds", "status")
 
 
+def test_the_first_help_shows_what_to_begin_with() -> None:
+    shown = build().help or ""
+    for name in ("demo", "enqueue", "status"):
+        assert f"`gaugepost {name} " in shown or f"`gaugepost {name}`" in shown
+
+
 def test_our_own_commands_show_an_example_and_have_json_where_they_list() -> None:
     for name in COMMANDS:
         assert re.search("Examples?: `gaugepost", load(name).help or ""), name
@@ -135,6 +141,16 @@ def test_three_busy_regions_fit_eighty_columns() -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("1,000,000") >= 3 * len(JobState)
     assert "01 Jan" in text
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_three_busy_regions_stand_below_each_other_where_they_do_not_fit_beside(width: int) -> None:
+    console = Console(width=width, record=True, color_system=None)
+    console.print(picture(dict.fromkeys(Region, SUMMARY), width))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= width
+    assert text.count("1,000,000") >= 3 * len(JobState), "no number is broken"
+    assert "wrong_mapping_type" in text
 
 
 def test_a_region_that_cannot_be_reached_is_shown_as_such() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 import sys
 from typing import Any, get_args
 
@@ -9,6 +11,7 @@ import pytest
 
 from gaugepost.cli.columns import columns, shorten
 from gaugepost.cli.common import FamilyName, clock, size, span, wait
+from gaugepost.cli.folding import fold, fold_command
 from gaugepost.cli.lane_picture import lines, picture
 from gaugepost.cli.lanes import LaneView, Waiting
 from gaugepost.forecast import Lane
@@ -87,9 +90,37 @@ def test_columns_give_way_in_the_middle_and_empty_ones_are_left_out() -> None:
     assert [len(line) for line in columns(rows, right=(3,), yields=2, width=32)] == [32, 32]
 
 
+def test_a_row_that_no_cut_makes_fit_goes_on_further_lines() -> None:
+    rows = [("12:00", "in 1 h 20 min", "export.part-1-of-9.0123456789.csv", "2,000"), ("12:10", "now", "b", "7")]
+    assert columns(rows, yields=2, width=30, indent=2) == [
+        "  12:00  in 1 h 20 min\n    export.part-…123456789.csv\n    2,000",
+        "  12:10  now  b  7",
+    ]
+
+
 def test_a_name_is_cut_in_its_middle() -> None:
     assert shorten("abcdefghij", 10) == "abcdefghij"
     assert shorten("abcdefghij", 5) == "ab…ij"
+
+
+def test_long_texts_are_folded_at_spaces_and_links_stay_whole() -> None:
+    assert fold("one two  three", 8) == ["one two ", "three"]
+    assert fold("a 0123456789 b", 4) == ["a", "0123", "4567", "89 b"]
+    assert fold("see https://example.com/x now", 10) == ["see", "https://example.com/x", "now"]
+    assert fold("\u65e5\u672c\u8a9e", 4) == ["\u65e5\u672c", "\u8a9e"], "wide letters take two columns"
+    assert fold("", 4) == [""]
+
+
+def test_a_folded_command_is_one_command_to_a_shell() -> None:
+    command = "gaugepost replay --field 'record.NPS Score' --state dead --region eu"
+    for width in (25, 40, 80):
+        folded = fold_command(command, width, indent=2)
+        assert max(map(len, folded.splitlines())) <= width
+        words = subprocess.run(
+            ["sh", "-c", f"printf '%s|' {folded}"], capture_output=True, text=True, check=True
+        ).stdout
+        assert words.split("|")[:-1] == shlex.split(command)
+    assert fold_command(command, None, indent=2) == f"  {command}"
 
 
 @pytest.mark.parametrize(

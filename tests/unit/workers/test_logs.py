@@ -41,7 +41,7 @@ def test_a_traceback_keeps_its_lines_and_what_is_no_text_is_left_alone() -> None
     assert scrubbed(exception="a\n\x1b[1mb", jobs=5, ok=True) == {"exception": "a\n?[1mb", "jobs": 5, "ok": True}
 
 
-def run(code: str, **environment: str) -> list[str]:
+def run(code: str, *, ends_with: int = 0, **environment: str) -> list[str]:
     """Run code in a process that has set up its logs; return the lines it logged."""
     start = (
         "import logging, structlog; from gaugepost.settings import Settings\n"
@@ -50,8 +50,9 @@ def run(code: str, **environment: str) -> list[str]:
     )
     settings = {f"GAUGEPOST_{name.upper()}": value for name, value in environment.items()}
     done = subprocess.run(
-        [sys.executable, "-c", start + code], capture_output=True, text=True, check=True, env=os.environ | settings
+        [sys.executable, "-c", start + code], capture_output=True, text=True, check=False, env=os.environ | settings
     )
+    assert (done.returncode, done.stdout) == (ends_with, ""), done.stderr
     return done.stderr.splitlines()
 
 
@@ -101,10 +102,41 @@ def test_what_libraries_log_comes_as_json_and_scrubbed() -> None:
     )
 
 
+def test_what_a_library_writes_in_several_lines_is_one() -> None:
+    (line,) = run("logging.getLogger('celery').error('cannot connect\\r\\n\\nTrying again  (1/None)\\n')")
+    told = json.loads(line)
+    assert told["event"] == "cannot connect Trying again (1/None)"
+    assert told.keys() == {"event", "logger", "level", "timestamp"}
+
+
+def test_what_is_printed_or_warned_of_or_crashes_is_json_too() -> None:
+    lines = run(
+        "import sys, threading, warnings\n"
+        "print('a\\n\\n  b redis://:hunter2@h'); sys.stderr.write('not ended')\n"
+        "warnings.warn('who runs this as root')\n"
+        "def crash(): raise ValueError('redis://:hunter2@h')\n"
+        "thread = threading.Thread(target=crash); thread.start(); thread.join(); crash()",
+        ends_with=1,
+    )
+    told = [json.loads(line) for line in lines]
+    assert [(one["event"], one["logger"]) for one in told[:2]] == [("a", "stdout"), ("b redis://:***@h", "stdout")]
+    assert told[2]["event"].endswith("UserWarning: who runs this as root")
+    assert told[2]["logger"] == "py.warnings"
+    assert [one["event"] for one in told[3:]] == ["crashed", "crashed", "not ended"]
+    assert told[3]["exception"].endswith("ValueError: redis://:***@h")
+    assert told[4]["level"] == "critical"
+
+
+def test_people_see_what_is_printed_as_it_is() -> None:
+    lines = run("import sys; sys.stderr.write('a word\\n'); raise ValueError('x')", log_format="text", ends_with=1)
+    assert (lines[0], lines[-1]) == ("a word", "ValueError: x")
+
+
 def test_a_log_that_cannot_be_written_is_no_fault() -> None:
     code = (
-        "import structlog; from gaugepost.settings import Settings; from gaugepost_workers.logs import set_up_logs\n"
-        "set_up_logs(Settings.load()); structlog.get_logger().info('attempt'); print('goes on')"
+        "import sys, structlog; from gaugepost.settings import Settings\n"
+        "from gaugepost_workers.logs import set_up_logs\n"
+        "set_up_logs(Settings.load()); structlog.get_logger().info('attempt'); print('goes on', file=sys.__stdout__)"
     )
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, text=True, check=True)

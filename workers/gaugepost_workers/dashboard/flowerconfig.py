@@ -1,7 +1,7 @@
 """Flower's own options: what its pages show and how much it keeps. Who may see them is not decided here.
 
-Flower reads this file as its configuration; `gaugepost flower --conf FILE` reads another one (`ops/flowerconfig.py` is
-one to copy). Address, login and read-only are settings of gaugepost, and no file changes them.
+What `gaugepost flower` takes without `--conf`, and `ops/flowerconfig.py`, with which deployments start it, begins with.
+Address, login and read-only are settings of gaugepost, and no file changes them.
 """
 
 tasks_columns = "name,state,exception,worker,received,runtime,uuid"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -153,13 +155,18 @@ def how_to_look(stage: Stage) -> None:
         "Flower": f"{stage.flower_url}/tasks",
         "simulator": f"{stage.control.url}/",
         "logs": f"{stage.folder}",
-        "command line": f". '{stage.settings_file}' && gaugepost jobs",
+        # Not `gaugepost`: who came by `make demo` does not have it on the PATH.
+        "command line": f". {quote(str(stage.settings_file))} && {quote(sys.executable)} -m gaugepost jobs",
     }
     console.print("\nIt is left running; Ctrl-C ends it.", markup=False)
     for name, value in lines.items():
         console.print(f"  {name:13} {value}", soft_wrap=True, markup=False)
 
 
-def hint() -> None:
-    """Print how to keep it."""
-    _console().print("To look around while it runs: gaugepost demo --keep", markup=False)
+def hint(*, kept: bool) -> None:
+    """Print that all is over and, if it was not kept, how to keep it: by the command that it was started with."""
+    again = "make demo DEMO=--keep" if "MAKELEVEL" in os.environ else "gaugepost demo --keep"
+    console = _console()
+    console.print("All parts have ended.", end="\n" if kept else " ", markup=False)
+    if not kept:
+        console.print(f"To look around in Flower: {again}", markup=False)

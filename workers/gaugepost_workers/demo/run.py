@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.client import Producer
@@ -32,13 +32,16 @@ def run_demo(*, keep: bool = False) -> int:
     with _signals():
         try:
             with Stage() as stage:
-                return _perform(stage, keep=keep)
+                code = _perform(stage, keep=keep)
         except KeyboardInterrupt:
             sys.stderr.write("interrupted\n")
             return _INTERRUPTED
         except (GaugepostError, OSError) as error:
             sys.stderr.write(f"{error}\n")
             return _NO_REDIS if isinstance(error, StoreUnreachable) else _FAILED
+        with suppress(OSError):  # the terminal may be what ended it
+            report.hint(kept=keep)
+        return code
 
 
 @contextmanager
@@ -73,8 +76,6 @@ def _perform(stage: Stage, *, keep: bool) -> int:
     report.close(outcomes, sum(state["requests"].values()), seconds, as_it_must_be=as_it_must_be)
     if keep:
         _keep(stage)
-    else:
-        report.hint()
     return _DONE if as_it_must_be else _FAILED
 
 
@@ -109,7 +110,7 @@ def _facts(
     yield Fact(f"two files of a region: {apart}", len(uploads) > 1 and not any(state["limits_broken"].values()))
     twice, lost = sum(state["doubled"].values()), sum(_was_sent_again(outcome) for outcome in outcomes)
     yield Fact(f"sent twice: {twice}, each because its answer was lost", twice == lost)
-    yield Fact(f"Flower answers on {stage.flower_url}", answers(f"{stage.flower_url}/healthcheck"))
+    yield Fact("Flower answers", answers(f"{stage.flower_url}/healthcheck"))
 
 
 def _is_of_case(effect: dict[str, Any], number: str) -> bool:

@@ -1,0 +1,89 @@
+"""Long texts on terminals of any width: folded under themselves, or beneath where little room is left beside.
+
+A pipe gets each as one line, however long, for grep. Links stay whole everywhere: they are there to be copied.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+    from rich.text import Text
+
+_BENEATH = 4
+_ROOM = 36
+"""Letters that an id of an upload or of a configuration has: with less room, a value goes beneath its name."""
+
+
+def terminal_width(out: Console) -> int | None:
+    """Return how wide the terminal is; None for a pipe."""
+    return out.width if sys.stdout.isatty() else None
+
+
+def fold(text: str, width: int) -> list[str]:
+    """Break a text at its spaces, and a word that is too long anywhere, into lines of at most `width` letters."""
+    from rich.cells import cell_len  # noqa: PLC0415 - --json does without rich
+
+    lines: list[str] = []
+    for piece in _pieces(text, width):
+        if lines and cell_len(lines[-1]) + 1 + cell_len(piece) <= width:
+            lines[-1] += f" {piece}"
+        else:
+            lines.append(piece)
+    return lines or [""]
+
+
+def _pieces(text: str, width: int) -> Iterator[str]:
+    from rich.cells import chop_cells  # noqa: PLC0415
+
+    for word in text.split(" "):
+        yield from [word] if "://" in word else chop_cells(word, max(width, 1)) or [""]
+
+
+def fold_command(command: str, width: int | None, *, indent: int) -> str:
+    """Fold a command so that it can be copied as it is: where a line ends before it does, a shell reads on."""
+    if width is None:
+        return " " * indent + command
+    first, *words = map(shlex.quote, shlex.split(command))
+    lines = [first]
+    for word in words:
+        if indent + len(lines[-1]) + len(word) + len("  \\") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return " \\\n".join(" " * indent + line for line in lines)
+
+
+def _folded_head(head: Text, width: int) -> list[Text]:
+    from rich.text import Text  # noqa: PLC0415
+
+    if head.cell_len <= width:
+        return [head]
+    first, *others = fold(head.plain, width - 2)
+    return [Text(line, head.style) for line in (first, *(f"  {other}" for other in others))]
+
+
+def hang(out: Console, head: Text, value: str, *, at: int, style: str = "") -> None:
+    """Print `value` behind `head`, from column `at` on; what does not fit is folded under itself, or beneath both."""
+    from rich.text import Text  # noqa: PLC0415
+
+    width = terminal_width(out)
+    lines = value.split("\n")
+    if width is not None:
+        room = width - at
+        if room < _ROOM and any(len(line) > room for line in lines):
+            for part in _folded_head(head, width):
+                out.print(part, soft_wrap=True)
+            head, at = Text(), _BENEATH
+        lines = [part for line in lines for part in fold(line, width - at)]
+    for line in lines:
+        head.pad_right(at - head.cell_len)
+        told = head + Text(line, style)
+        told.rstrip()
+        out.print(told, soft_wrap=True)
+        head = Text()

@@ -1,0 +1,89 @@
+"""What the parts write, all of it, is JSON: whoever collects their logs reads no other line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaugepost import Record, Region
+from support.redis_server import free_port
+from support.stack import Stack
+from support.wait import wait_until
+
+
+def lines(stack: Stack) -> list[str]:
+    return [line for line in stack.logs().splitlines() if line]
+
+
+def told(stack: Stack) -> list[dict[str, Any]]:
+    """Every event that the parts wrote. Raises JSONDecodeError for any other line."""
+    return [json.loads(line) for line in lines(stack)]
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            return bool(answer.status == 200)
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def test_every_line_of_every_part_is_json_also_while_redis_is_away_and_at_the_end(tmp_path: Path) -> None:
+    with Stack(tmp_path, log_format="json") as stack:
+        flower_port, exporter_port = free_port(), free_port()
+        stack.worker()
+        stack.beat()
+        stack.run("-m", "gaugepost_workers", "exporter", "--port", str(exporter_port))
+        stack.run("-m", "gaugepost_workers", "flower", "--port", str(flower_port))
+        job = Record(region=Region.EU, configuration="multi-object", record={"Email": "lee@example.net"})
+        stack.producer.enqueue(job).result(timeout=60)
+        pages = (f"http://127.0.0.1:{exporter_port}/metrics", f"http://127.0.0.1:{flower_port}/workers")
+        wait_until(lambda: all(map(answers, pages)), within=60, what="the pages are there")
+        stack.redis.kill()
+        wait_until(lambda: "Trying again" in stack.logs(), within=60, what="the worker tells that it tries again")
+        wait_until(lambda: "tick not sent" in stack.logs(), within=60, what="beat tells that Redis is away")
+        assert answers(pages[0])
+        stack.redis.start()
+        stack.producer.enqueue(job).result(timeout=60)
+        for process in stack.processes:
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(timeout=30) for process in stack.processes] == [0, 0, 0, 0]
+        events = told(stack)
+    assert all(event.keys() >= {"event", "level", "timestamp"} for event in events)
+    assert [event for event in events if event.get("exc_info", "none") is None] == []
+    [again, *_] = [event for event in events if "Trying again" in event["event"]]
+    assert again["logger"].startswith("celery.")
+    assert "?" not in again["event"]
+    assert any("Warm shutdown" in event["event"] for event in events)
+    assert any(event["logger"] == "py.warnings" for event in events if "logger" in event) == (os.geteuid() == 0)
+
+
+@pytest.mark.parametrize("part", ["worker", "exporter"])
+def test_a_part_that_cannot_go_on_says_so_in_json(tmp_path: Path, part: str) -> None:
+    """A worker under a ledger that a newer version has been at; an exporter whose port is taken."""
+    with Stack(tmp_path, log_format="json") as stack, stack.redis.client() as client:
+        client.set("gp:{eu}:schema", 99)
+        taken = stack.sim.url.rpartition(":")[2]
+        options = {"worker": ("--region", "eu"), "exporter": ("--port", taken)}[part]
+        ended = stack.run("-m", "gaugepost_workers", part, *options)
+        assert ended.wait(timeout=60) != 0
+        [event] = told(stack)
+        assert {"worker": "the ledger has schema 99", "exporter": "metrics cannot be shown"}[part] in event["event"]
+
+
+def test_without_any_redis_of_its_own_the_embedded_one_is_told_of_in_json_too(tmp_path: Path) -> None:
+    with Stack(tmp_path, log_format="json") as stack:
+        del stack.variables["GAUGEPOST_REDIS_URL"]
+        stack.run("-m", "gaugepost_workers", "exporter", "--port", str(free_port()))
+        wait_until(lambda: len(lines(stack)) >= 2, within=60, what="it runs")
+        stack.end()
+        assert told(stack)[0]["event"].startswith("using the embedded Redis of ")
