@@ -142,10 +142,11 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             (f"max({of('gaugepost_content_limit_bytes')})", "limit"),
         ),
         lines(
-            "Access token ends in",
+            "Access token: its age, and what is left",
             "s",
-            (of("gaugepost_token_left_seconds"), "{{region}}"),
-            about="0: there is none; it is fetched when a job needs it",
+            (of("gaugepost_token_age_seconds"), "{{region}} age"),
+            (of("gaugepost_token_left_seconds"), "{{region}} left"),
+            about="no age, and 0 left: there is none; it is fetched when a job needs it",
         ),
         lines(
             "Tokens fetched in an hour",
@@ -223,7 +224,7 @@ def _panel(number: int, panel: Panel, place: dict[str, int]) -> dict[str, Any]:
         drawn = {"fillOpacity": 30 if panel.stacked else 0, "stacking": {"mode": "normal" if panel.stacked else "none"}}
         defaults["custom"] = {**drawn, "lineWidth": 1, "showPoints": "never"}
         options = {
-            "legend": {"displayMode": "list", "placement": "bottom"},
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
             "tooltip": {"mode": "multi", "sort": "desc"},
         }
     targets = [

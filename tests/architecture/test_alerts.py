@@ -18,6 +18,7 @@ from gaugepost.verdict import Verdict
 from gaugepost_workers import exporter
 from gaugepost_workers.metrics import BeatMetrics, WorkerMetrics
 from support.prometheus import hurried, needs_prometheus
+from support.runbooks import looks
 
 ROOT = Path(__file__).parents[2]
 OPS = ROOT / "ops"
@@ -38,6 +39,23 @@ def promtool(*arguments: str, folder: Path = OPS / "prometheus") -> subprocess.C
 def test_promtool_takes_the_configuration_and_the_rules(arguments: tuple[str, ...]) -> None:
     done = promtool(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_prometheus
+def test_the_alertmanager_in_the_comments_can_be_switched_on(tmp_path: Path) -> None:
+    config = (OPS / "prometheus/prometheus.yml").read_text()
+    on = re.sub(r"^# (alerting:|  )", r"\1", config, flags=re.MULTILINE)
+    assert "\nalerting:\n  alertmanagers:\n" in on
+    (tmp_path / "prometheus.yml").write_text(on)
+    (tmp_path / "alerts.yml").write_text(RULES)
+    assert promtool("check", "config", "prometheus.yml", folder=tmp_path).returncode == 0
+
+
+def test_alerts_have_the_labels_by_which_people_are_told() -> None:
+    tests = (OPS / "prometheus/alerts_test.yml").read_text().split("\n    name: ")[1:]
+    without = {one.partition("\n")[0] for one in tests if not re.search(r'alertname=[^}]+ region="eu"', one)}
+    assert without == {"GaugepostTargetDown", "GaugepostExporterMissing"}
+    assert all(f"`{alert}`" in (ROOT / "docs/monitoring.md").read_text() for alert in without)
 
 
 @needs_prometheus
@@ -87,6 +105,22 @@ def test_an_alert_links_its_runbook_which_says_on_which_fault_it_was_followed(al
         assert heading in text
     for link in re.findall(r"\]\((\w+\.md)\)", text):
         assert (OPS / "runbooks" / link).is_file(), link
+    assert looks(alert)
+    assert all(look.promised for look in looks(alert)), "each look tells what one sees"
+
+
+def test_it_is_told_of_each_alert_what_was_seen_and_what_was_mended() -> None:
+    page = (OPS / "runbooks/README.md").read_text()
+    rows = re.findall(r"^\| \[(\w+)\]\((\w+)\.md\) \|(.+)\|$", page, re.MULTILINE)
+    assert [alert for alert, _, _ in rows] == ALERTS
+    assert [link for _, link, _ in rows] == ALERTS
+    for alert, _, told in rows:
+        cells = [cell.strip() for cell in told.split("|")]
+        assert len(cells) == 3, alert
+        assert all(cells), alert
+        mended = re.findall(r"`([\w./-]+/[\w.]+)`", cells[2])
+        assert mended or cells[2] == "nothing", alert
+        assert all((ROOT / path).is_file() for path in mended), mended
 
 
 def test_every_runbook_of_an_alert_has_its_alert() -> None:

@@ -343,6 +343,21 @@ def test_a_refused_token_is_dropped_once_and_never_the_newer_one(bench: Bench) -
     assert bench.ledger.token("w1", 36_000).sealed == b"two"
 
 
+def test_it_is_noted_when_the_shared_token_was_fetched(bench: Bench) -> None:
+    def noted() -> bytes | None:
+        return bench.client.hget(bench.ledger.keys["token"], "fetched")
+
+    bench.ledger.token("w1", 36_000)
+    bench.ledger.put_token("w1", b"one", 10_000, 9_000)
+    assert noted() == f"1:{bench.clock.ms}".encode()
+    bench.clock.go(9_000)
+    bench.ledger.token("w1", 36_000)
+    bench.ledger.put_token("w1", b"two", 10_000, 9_000)
+    assert noted() == f"2:{bench.clock.ms}".encode()
+    bench.ledger.drop_token(2)
+    assert noted() is None
+
+
 def test_a_failed_fetch_is_shared_for_a_moment(bench: Bench) -> None:
     bench.ledger.token("w1", 36_000)
     bench.ledger.put_token_failure("w1", "refused", 1_000)

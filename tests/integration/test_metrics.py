@@ -104,6 +104,8 @@ def test_workers_beat_and_exporter_tell_what_became_of_jobs_and_nothing_personal
         assert value(exporter_port, "gaugepost_holds", region="eu", scope="configuration", about="person") == 1
         assert value(exporter_port, "gaugepost_workers", region="eu") in {1, 2}  # an idle one claims nothing
         assert 3000 < (value(exporter_port, "gaugepost_token_left_seconds", region="eu") or 0) <= 3600
+        assert 0 < (value(exporter_port, "gaugepost_token_age_seconds", region="eu") or 0) < 60
+        assert value(exporter_port, "gaugepost_token_age_seconds", region="us") is None, "no job needed one"
         assert value(exporter_port, "gaugepost_redis_up", region="au") == 1
         shown = "".join(map(text, (*ports, port + 2, exporter_port)))
         for personal in ("example", "Jane", "multi-object", "mine", parked, "eu-secret", "eu-key"):
@@ -186,6 +188,28 @@ def test_vitals_tell_ages_lateness_and_who_is_alive(redis_url: str) -> None:
         ledger.promote()
         found = ledger.vitals()
         assert (found.promoted_ago, found.parked_late, found.urgent) == (about(30), 0, about(106))
+
+
+def test_vitals_tell_the_age_of_a_token_that_is_there_and_of_no_other(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        bench = Bench(client)
+        ledger, token = bench.ledger, bench.ledger.keys["token"]
+        assert ledger.vitals().token_age is None
+        bench.clock.set(int(time.time() * 1000) - 100_000)
+        ledger.token("w1", 36_000)
+        ledger.put_token("w1", b"sealed", 3_600_000, 3_000_000)
+        assert ledger.vitals().token_age == pytest.approx(100, abs=2)
+        client.hincrby(token, "generation", 1)  # a version that notes no time has fetched the next one
+        assert ledger.vitals().token_age is None
+        client.hdel(token, "sealed", "expires", "refresh")
+        ledger.token("w1", 36_000)
+        ledger.put_token("w1", b"sealed", 3_600_000, 3_000_000)
+        assert ledger.vitals().token_age == pytest.approx(100, abs=2)
+        ledger.drop_token(3)
+        assert ledger.vitals().token_age is None
+        ledger.token("w1", 36_000)
+        ledger.put_token("w1", b"sealed", 90_000, 80_000)
+        assert ledger.vitals().token_age is None, "it has ended"
 
 
 def test_whatever_becomes_of_a_job_is_counted_once(redis_url: str) -> None:

@@ -115,8 +115,8 @@ class LedgerCollector(Collector):
 
     def _life(self, seen: Mapping[str, Look]) -> Iterator[GaugeMetricFamily]:
         for name, about, value in _LIFE:
-            rows: list[Row] = [((region,), float(value(look))) for region, look in seen.items()]
-            yield _family(name, about, ("region",), rows)
+            told = [((region,), value(look)) for region, look in seen.items()]
+            yield _family(name, about, ("region",), [(of, float(number)) for of, number in told if number is not None])
         for name, about, limit in (
             ("backlog_limit", "BACKLOG_LIMIT", self._limit),
             ("content_limit_bytes", "CONTENT_LIMIT", self._content_limit),
@@ -140,6 +140,8 @@ _LIFE = (
     ("oldest_urgent_age_seconds", "Since the oldest queued urgent job was enqueued; 0: there is none",
      lambda look: look.vitals.urgent or 0.0),
     ("token_left_seconds", "Until the shared access token ends; 0: there is none", lambda look: look.vitals.token_left),
+    ("token_age_seconds", "Since the shared access token was fetched; not there if there is none",
+     lambda look: look.vitals.token_age),
     ("token_generation", "Access tokens fetched so far, by all workers", lambda look: look.vitals.token_generation),
     ("content_bytes", "Bytes that stored file contents take", lambda look: look.vitals.content_bytes),
     ("redis_memory_bytes", "used_memory of the region's Redis", lambda look: look.vitals.memory),

@@ -32,7 +32,8 @@ class Vitals:
     unknown, the ends of the list are looked at. `urgent`: the same of queued urgent jobs. `parked_late` and
     `leases_late`: how long ago the first of them should have been let go, or rescued. `promoted_ago`: since the last
     tick's work was done (never: infinity). `ticks_waiting`: ticks that no worker has read yet. `workers`: processes
-    that claimed lately, `threads`: how many jobs these send at a time.
+    that claimed lately, `threads`: how many jobs these send at a time. `token_age`: since the shared token was fetched,
+    if there is one, and not fetched by a version that did not note it.
     """
 
     oldest: Mapping[JobState, float]
@@ -46,6 +47,7 @@ class Vitals:
     content_bytes: int
     token_generation: int
     token_left: float
+    token_age: float | None
     memory: int
     memory_limit: int
 
@@ -63,7 +65,7 @@ def _read(client: Any, keys: Keys) -> Vitals:  # noqa: ANN401 - redis-py's repli
     pipe.hget(keys["pace"], "due")
     pipe.llen(keys.tick_queue)
     pipe.get(keys["content_bytes"])
-    pipe.hmget(keys["token"], "generation", "expires")
+    pipe.hmget(keys["token"], "generation", "expires", "fetched")
     pipe.zrange(keys["parked"], 0, 0, withscores=True)
     pipe.zrange(keys["leases"], 0, 0, withscores=True)
     pipe.info("memory")
@@ -86,9 +88,16 @@ def _read(client: Any, keys: Keys) -> Vitals:  # noqa: ANN401 - redis-py's repli
         content_bytes=int(contents or 0),
         token_generation=int(token[0] or 0),
         token_left=max(0.0, (int(token[1] or 0) - now) / 1000),
+        token_age=_token_age(now, *token),
         memory=int(memory["used_memory"]),
         memory_limit=int(memory.get("maxmemory") or 0),
     )
+
+
+def _token_age(now: int, generation: bytes | None, expires: bytes | None, fetched: bytes | None) -> float | None:
+    whose, _, at = (fetched or b"").partition(b":")
+    there_is = int(expires or 0) > now and whose == generation
+    return max(0.0, (now - int(at)) / 1000) if there_is else None
 
 
 def _late(first: list[tuple[bytes, float]], now: int) -> float:

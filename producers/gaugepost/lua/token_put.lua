@@ -11,6 +11,8 @@ if ARGV[2] == '' then
   return '0'
 end
 local generation = redis.call('HINCRBY', K.token, 'generation', 1)
-redis.call('HSET', K.token, 'sealed', ARGV[2], 'expires', whole(now + ARGV[3]), 'refresh', whole(now + ARGV[4]))
+-- Whose age `fetched` tells stands in it: an older version leaves that of the last token behind.
+redis.call('HSET', K.token, 'sealed', ARGV[2], 'expires', whole(now + ARGV[3]), 'refresh', whole(now + ARGV[4]),
+  'fetched', whole(generation) .. ':' .. whole(now))
 redis.call('HDEL', K.token, 'failure', 'failed_until')
 return whole(generation)

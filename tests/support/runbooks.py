@@ -1,0 +1,90 @@
+"""A runbook's **Look**, run as it stands: each line must show what its comment promises.
+
+Words between backticks are to be seen, `exit N` tells how it ends if not well, `until Ctrl-C` that it does not end.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.stack import Parts
+from support.wait import wait_until
+
+RUNBOOKS = Path(__file__).parents[2] / "ops/runbooks"
+NOT_HERE = ("systemctl", "journalctl")
+"""Programs of the hosts that gaugepost runs on in production."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One line of a runbook's **Look**."""
+
+    line: str
+
+    @property
+    def command(self) -> str:
+        return self.line.partition(" # ")[0].strip()
+
+    @property
+    def _comment(self) -> str:
+        return self.line.partition(" # ")[2]
+
+    @property
+    def promised(self) -> list[str]:
+        return re.findall(r"`([^`]+)`", self._comment)
+
+    @property
+    def code(self) -> int:
+        found = re.search(r"exit (\d)", self._comment)
+        return int(found[1]) if found else 0
+
+    @property
+    def endless(self) -> bool:
+        return "until Ctrl-C" in self._comment
+
+    def under(self, names: dict[str, str]) -> Look:
+        """Return it with what a person fills in."""
+        line = self.line
+        for name, value in names.items():
+            line = re.sub(rf"\b{name}\b", value, line)
+        return Look(line)
+
+    def run(self, parts: Parts) -> None:
+        """Run it in a shell, as a person of this deployment does."""
+        told = parts.folder / "look"
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        with told.open("wb") as out:
+            process = subprocess.Popen(
+                ["bash", "-c", self.line],
+                env=parts.env | {"PATH": path, "COLUMNS": "160"},
+                cwd=parts.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        try:
+            if self.endless:
+                wait_until(lambda: not self._missing(told.read_text()), what=f"{self.line} shows it: {told}")
+                os.killpg(process.pid, signal.SIGINT)
+            code = process.wait(timeout=60)
+        finally:
+            process.kill()
+        shown = told.read_text()
+        assert (code, self._missing(shown)) == (self.code, []), f"{self.line}\n{shown}"
+
+    def _missing(self, shown: str) -> list[str]:
+        return [word for word in self.promised if word not in shown]
+
+
+def looks(alert: str) -> list[Look]:
+    """Return the lines of an alert's runbook that look, without those that cannot be run here."""
+    page = (RUNBOOKS / f"{alert}.md").read_text()
+    lines = [line.removeprefix("$ ") for line in page.partition("**Do**")[0].splitlines() if line.startswith("$ ")]
+    return [Look(line) for line in lines if not line.startswith(NOT_HERE)]
