@@ -139,10 +139,10 @@ def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer) -> N
     width = terminal_width(out)
     indent = _INDENT if width is None or width >= _NARROW else _NARROW_INDENT
     for fault, group in groups:
-        cause = fault.reason or fault.verdict or ""
+        cause = f": {fault.reason or fault.verdict}" if fault.reason or fault.verdict else ""
         of_fields = f" ({', '.join(fault.fields)})" if fault.fields else ""
         number = f"{group.count:,}".rjust(indent - 2)
-        said = f"{fault.region}  {fault.kind}  {fault.state}: {cause}{of_fields}"
+        said = f"{fault.region}  {fault.kind}  {fault.state}{cause}{of_fields}"
         hang(out, Text(number, "bold"), printable(said), at=max(indent, len(number) + 2), style="bold")
         mapping = alias(producer, fault.configuration, fault.region) or fault.configuration
         of_mapping = f"configuration {mapping}, " if mapping else ""

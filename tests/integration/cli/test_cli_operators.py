@@ -93,6 +93,8 @@ def test_stuck_jobs_are_grouped_by_what_they_have_in_common_with_the_command_tha
     assert "3  eu  record  dead: missing_field (record.Email, record.NPS Score)" in told
     assert "resume" not in told
     assert cli("jobs", "--group", "--limit", "1", "--json").rows == rows[:1]
+    hands.put()
+    assert "1  eu  record  queued\n" in cli("jobs", "--group", "--state", "queued").out
 
 
 def test_jobs_can_be_chosen_by_the_fields_that_were_wrong(cli: Cli, hands: Hands) -> None:
