@@ -42,7 +42,7 @@ def start_flower(stack: Stack, *options: str) -> tuple[Any, int]:
 
 
 def test_flower_lists_each_job_by_kind_and_id_with_its_true_state_and_no_personal_data(tmp_path: Path) -> None:
-    with Stack(tmp_path, flower_basic_auth=LOGIN) as stack:
+    with Stack(tmp_path, flower_basic_auth=LOGIN, backoff__server_error="1h,1h") as stack:
         flower, port = start_flower(stack)
         worker = stack.worker()
         stack.beat()
@@ -58,13 +58,21 @@ def test_flower_lists_each_job_by_kind_and_id_with_its_true_state_and_no_persona
             Record(region=Region.EU, configuration="contact", record={"Email": "x@example.net"})
         )
         record.result(timeout=20)
+        stack.sim.fault("status", endpoint="records", code=500, times=1)
+        late = stack.producer.enqueue(
+            Record(region=Region.EU, configuration="contact", record={"Email": "y@example.net"})
+        )
+        wait_until(lambda: "parked: server_error" in str(flower_says(port, f"/api/task/info/{late.id}")))
+        stack.producer.ledger(Region.EU).replay([late.id])
+        late.result(timeout=20)
         wait_until(lambda: stack.producer.state(parked) is JobState.PARKED)
-        states = {delivered: "SUCCESS", parked: "RETRY", dead: "FAILURE", record.id: "SUCCESS"}
+        states = {delivered: "SUCCESS", parked: "RETRY", dead: "FAILURE", record.id: "SUCCESS", late.id: "SUCCESS"}
         wait_until(lambda: {i: task["state"] for i, task in flower_says(port, "/api/tasks").items()} == states)
         tasks = flower_says(port, "/api/tasks")
         assert {task["name"] for task in tasks.values()} == {"gaugepost.personal_link", "gaugepost.record"}
         assert tasks[parked]["exception"].startswith("parked: no_campaign until 20")
         assert tasks[dead]["exception"] == "dead: duplicate"
+        assert not tasks[late.id]["exception"], "what it waited for before"
         shown = json.dumps([tasks, flower_says(port, "/api/workers?refresh=1")])
         for personal in ("example", "Jane", "eu-secret", "eu-key"):
             assert personal not in shown

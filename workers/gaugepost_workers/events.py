@@ -85,7 +85,8 @@ def ended(settlement: Settlement, now: float) -> tuple[str, dict[str, Any]]:
     match settlement.decision.transition:
         case Delivered():
             runtime = sum(attempt.ms for attempt in attempts) / 1000
-            return "task-succeeded", {"uuid": uuid, "result": "delivered", "runtime": runtime}
+            # No exception: Flower would go on showing what the job last waited for.
+            return "task-succeeded", {"uuid": uuid, "result": "delivered", "runtime": runtime, "exception": ""}
         case Parked(delay_ms, reason):
             until = datetime.fromtimestamp(now + delay_ms / 1000, UTC)
             return _retried(uuid, f"parked: {reason} until {until:%Y-%m-%d %H:%M:%S} UTC")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
-import kombu.transport.redis
 import pytest
 
 from gaugepost import Region
@@ -16,7 +13,6 @@ from gaugepost.verdict import Verdict
 from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_workers.app import SETTINGS, TICKS, make_app
 from gaugepost_workers.events import ended
-from gaugepost_workers.transport import Channel
 
 
 def test_task_names_are_frozen() -> None:
@@ -46,11 +42,6 @@ def test_every_kind_has_its_handler_and_its_name() -> None:
 
 def test_nothing_but_json_is_accepted() -> None:
     assert SETTINGS["accept_content"] == ["json"]
-
-
-def test_kombu_still_has_the_method_that_the_shim_overrides() -> None:
-    theirs = inspect.signature(kombu.transport.redis.Channel._connparams)
-    assert list(theirs.parameters) == list(inspect.signature(Channel._connparams).parameters)
 
 
 @pytest.mark.parametrize(
