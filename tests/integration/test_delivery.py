@@ -223,7 +223,7 @@ def test_a_dead_job_raises_with_its_verdict_and_field_errors_and_frees_nobody_el
 
 
 def test_a_missing_credential_holds_only_the_kinds_that_need_it(tmp_path: Path) -> None:
-    with Stack(tmp_path, **SHORT, eu_api_key="") as stack:
+    with Stack(tmp_path, **SHORT, eu_api_key=None) as stack:
         stack.worker()
         held = stack.producer.enqueue(Response(region=Region.EU, fields={"Email": "lee@example.net"}))
         stack.producer.enqueue(record(1)).result(timeout=20)

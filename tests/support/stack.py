@@ -22,10 +22,12 @@ __all__ = ["RedisServer", "Stack", "kill"]
 
 
 class Stack(Parts):
-    """Everything that a delivery needs, for real."""
+    """Everything that a delivery needs, for real. A setting that is None is left out."""
 
     def __init__(self, folder: Path, *, redis: RedisServer | None = None, **settings: object) -> None:
-        super().__init__(folder, {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()})
+        given = {f"{PREFIX}{name.upper()}": value for name, value in settings.items()}
+        super().__init__(folder, {name: str(value) for name, value in given.items() if value is not None})
+        self._left_out = {name for name, value in given.items() if value is None}
         self.redis = redis or RedisServer(folder)
         self.sim = Simulator()
 
@@ -35,7 +37,8 @@ class Stack(Parts):
         given = {"REDIS_URL": self.redis.url, "UPLOAD_INTERVAL": "1", "UPLOAD_POLL": "0.5s"}
         ours = {f"{PREFIX}{name}": value for name, value in given.items()}
         # Credentials as they are now: a test may change what the simulator accepts.
-        self.variables = self.sim.env() | ours | self.variables
+        found = self.sim.env() | ours | self.variables
+        self.variables = {name: value for name, value in found.items() if name not in self._left_out}
         return super().__enter__()
 
     def __exit__(self, *exception: object) -> None:

@@ -47,12 +47,14 @@ class Cli:
     environment: dict[str, str] = field(default_factory=dict)
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("GAUGEPOST_")}
+        # pytest-xdist sets the terminal's size for its own workers, whatever terminal a test gives.
+        outside = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+        inherited = {name: value for name, value in outside.items() if not name.startswith("GAUGEPOST_")}
         options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         return subprocess.Popen(
             [sys.executable, "-m", "gaugepost", *arguments],
             cwd=self.folder,
-            env=inherited | {"PYTHONUNBUFFERED": "1"} | self.settings | self.environment,
+            env=inherited | {"PYTHONUNBUFFERED": "1", "TERM": "xterm"} | self.settings | self.environment,
             text=True,
             **options,
         )
