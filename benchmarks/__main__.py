@@ -51,7 +51,7 @@ class Plan:
     jobs: int | None = None
     """In place of each contestant's own number."""
     concurrency: int = 16
-    latencies: int = 100
+    latencies: int = 300
     slow_jobs: int = 12_800
     sample: int = 5_000
     singles: int = 5_000
