@@ -26,7 +26,9 @@ from gaugepost.cli.progress import bar_beside_rows
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from gaugepost.ledger import Ledger
 
 _BATCH = 200
 _WORTH_A_BAR = 1_000
@@ -52,29 +54,38 @@ def cancel(
         cells = Cells(producer)
         for set_id in filter(is_set, dict.fromkeys(ids)):
             done &= _cancel_set(cells, set_id, as_json=as_json)
-        with bar_beside_rows("cancelling", len(jobs), worth=_WORTH_A_BAR) as advance:
-            for start in range(0, len(jobs), _BATCH):
-                batch = jobs[start : start + _BATCH]
-                for job_id, outcome in _cancel(cells, batch).items():
-                    done &= _tell(job_id, outcome, as_json=as_json)
-                    unknown |= outcome[0] is None
-                sys.stdout.flush()
-                advance(len(batch))
+        by = who()
+        for job_id, outcome in ask_all(cells, jobs, "cancelling", lambda ledger, batch: ledger.cancel(batch, by=by)):
+            done &= _tell(job_id, outcome, as_json=as_json)
+            unknown |= outcome[0] is None
         cells.check()
     if unknown:
         note(WHERE_JOBS)
     return Exit.DONE if done else Exit.FAILED
 
 
-def _cancel(cells: Cells, ids: Sequence[str]) -> dict[str, Outcome]:
-    """Cancel in whichever region knows the job."""
+def ask_all(
+    cells: Cells, ids: Sequence[str], title: str, ask: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
+) -> Iterator[tuple[str, Outcome]]:
+    """Ask, in batches and under a bar, whichever region knows each job."""
+    with bar_beside_rows(title, len(ids), worth=_WORTH_A_BAR) as advance:
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
+            yield from _ask(cells, batch, ask).items()
+            sys.stdout.flush()
+            advance(len(batch))
+
+
+def _ask(
+    cells: Cells, ids: Sequence[str], ask: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
+) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = dict.fromkeys(ids, (None, False))
     for ledger in cells.ledgers():
         missing = [job_id for job_id, (state, _) in outcomes.items() if state is None]
         if not missing:
             break
         with cells.asking(ledger.region):
-            outcomes |= zip(missing, ledger.cancel(missing, by=who()), strict=True)
+            outcomes |= zip(missing, ask(ledger, missing), strict=True)
     return outcomes
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from gaugepost.cli.cancel import who
+from gaugepost.cli.cancel import ask_all, who
 from gaugepost.cli.common import (
     NO_SUCH_JOB,
     WHERE_JOBS,
@@ -20,14 +20,7 @@ from gaugepost.cli.common import (
     printable,
     write_row,
 )
-from gaugepost.cli.progress import bar_beside_rows
 from gaugepost.states import JobState
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-_BATCH = 200
-_WORTH_A_BAR = 1_000
 
 
 class Ending(StrEnum):
@@ -57,33 +50,16 @@ def settle(
     done, unknown = True, False
     with open_producer() as producer:
         cells = Cells(producer)
-        with bar_beside_rows("settling", len(left), worth=_WORTH_A_BAR) as advance:
-            for start in range(0, len(left), _BATCH):
-                batch = left[start : start + _BATCH]
-                for job_id, (state, by_us) in _settle(cells, batch, wanted, by or who(), reason).items():
-                    _tell(job_id, state, by_us=by_us, wanted=wanted, as_json=as_json)
-                    done &= state is wanted
-                    unknown |= state is None
-                sys.stdout.flush()
-                advance(len(batch))
+        person = by or who()
+        settled = ask_all(cells, left, "settling", lambda ledger, batch: ledger.resolve(batch, wanted, person, reason))
+        for job_id, (state, by_us) in settled:
+            _tell(job_id, state, by_us=by_us, wanted=wanted, as_json=as_json)
+            done &= state is wanted
+            unknown |= state is None
         cells.check()
     if unknown:
         note(WHERE_JOBS)
     return Exit.DONE if done else Exit.FAILED
-
-
-def _settle(
-    cells: Cells, ids: Sequence[str], to: JobState, by: str, why: str
-) -> dict[str, tuple[JobState | None, bool]]:
-    """Settle in whichever region knows the job."""
-    outcomes: dict[str, tuple[JobState | None, bool]] = dict.fromkeys(ids, (None, False))
-    for ledger in cells.ledgers():
-        missing = [job_id for job_id, (state, _) in outcomes.items() if state is None]
-        if not missing:
-            break
-        with cells.asking(ledger.region):
-            outcomes |= zip(missing, ledger.resolve(missing, to, by, why), strict=True)
-    return outcomes
 
 
 def _tell(job_id: str, state: JobState | None, *, by_us: bool, wanted: JobState, as_json: bool) -> None:

@@ -22,7 +22,7 @@ local function ready(id, urgent, source)
   table.insert(lines[line], id)
 end
 
--- Gives how many are ready now, at least, in all and of them urgent.
+-- Gives how many are ready now, at least: not urgent ones, and urgent ones.
 local function line_up()
   local most, urgent = 0, 0
   for line, ids in pairs(lines) do
