@@ -10,6 +10,7 @@ medians of all rounds and their ratio; the rounds' own ratios stand beside it, a
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import statistics
 import sys
@@ -94,13 +95,18 @@ def written(numbers: Iterable[float]) -> str:
     return " ".join(f"{number:,.0f}" if number >= LARGE else f"{number:.3g}" for number in numbers)
 
 
+def ratio(with_: float, without: float) -> float:
+    """Return the ratio, nan of nothing: a short turn may use less CPU than the kernel's clock can tell."""
+    return with_ / without if without else math.nan
+
+
 def tell(found: dict[bool, list[Figures]]) -> None:
     print(f"events on against off; medians of {len(found[True])} rounds; {machine.about()}")
     for name, about in FIGURES.items():
         on, off = ([figures[name] for figures in found[events]] for events in (True, False))
         with_, without = statistics.median(on), statistics.median(off)
-        each = written([a / b for a, b in zip(on, off, strict=True)])
-        print(f"  {about}: {written([without])} → {written([with_])}: ratio {with_ / without:.2f} (rounds: {each})")
+        of_all, of_each = ratio(with_, without), written(map(ratio, on, off))
+        print(f"  {about}: {written([without])} → {written([with_])}: ratio {of_all:.2f} (rounds: {of_each})")
 
 
 if __name__ == "__main__":

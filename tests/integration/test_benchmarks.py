@@ -14,7 +14,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from benchmarks import job
+from benchmarks import events, job
 from benchmarks.measures import check
 from benchmarks.rig import Failed, Stub
 
@@ -122,3 +122,10 @@ def test_what_events_cost_is_told_with_and_without_them() -> None:
         "round 1, events off",
         "round 1, events on",
     ]
+
+
+def test_a_turn_too_short_for_the_cpus_clock_has_no_ratio(capsys: pytest.CaptureFixture[str]) -> None:
+    on, off = dict.fromkeys(events.FIGURES, 2.0), dict.fromkeys(events.FIGURES, 2.0) | {"alone_cpu": 0.0}
+    events.tell({True: [on], False: [off]})
+    told = [line.partition("(rounds: ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["", "1)", "1)", "1)", "nan)"]

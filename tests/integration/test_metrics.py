@@ -42,25 +42,12 @@ def value(port: int, name: str, **labels: str) -> float | None:
     return None
 
 
-def free_ports(n: int) -> int:
-    """The first of n ports in a row that are free."""
-    while True:
-        first = free_port()
-        if first + n < 65_000 and all(_is_free(first + i) for i in range(n)):
-            return first
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
 def link(email: str) -> PersonalLink:
     return PersonalLink(region=Region.EU, configuration="multi-object", record={"Email": email, "Name": "Jane Roe"})
 
 
 def test_workers_beat_and_exporter_tell_what_became_of_jobs_and_nothing_personal(tmp_path: Path) -> None:
-    port, exporter_port = free_ports(3), free_port()
+    port, exporter_port = free_port(in_a_row=3), free_port()
     with Stack(tmp_path, metrics_port=port) as stack:
         worker = stack.worker(processes=2)  # a port each
         stack.variables["GAUGEPOST_METRICS_PORT"] = str(port + 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import resource
 import signal
 import socket
@@ -18,12 +19,24 @@ from gaugepost.embedded import server_program
 from support.wait import wait_until
 
 MASTER = "mymaster"
+# Below the ports that Linux lends to outgoing connections: none of those takes a port before its server binds it, or
+# while its server is down. Above 10080, the last one in between that Chromium refuses to open.
+_PORTS = range(11_000, 32_768)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(in_a_row: int = 1) -> int:
+    """Return a port that is free, the first of so many in a row."""
+    while True:
+        first = random.choice(_PORTS[:-in_a_row])
+        if all(map(_is_free, range(first, first + in_a_row))):
+            return first
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 class RedisServer:
