@@ -71,6 +71,7 @@ def test_out_of_memory_refuses_new_jobs_while_workers_deliver_what_is_queued(sta
         client.config_set("maxmemory", 0)
         all_delivered_once(stack, ids + enqueue(stack.producer, 300, 400))
     assert stack.processes[0].poll() is None
+    assert "Connection to broker lost" not in stack.logs()
 
 
 # Gone, loading, frozen, read-only, its disk full

@@ -1,7 +1,7 @@
 """Celery's way to Redis: kombu's transports, with what a worker of ours must not do taken out, and the settings.
 
-No message of ours is ever unacknowledged (`app.py`). A worker of celery 5.7.0 that held one when Redis restarted would
-end: kombu looks up a closed transport's parameters, and nobody expects the AttributeError.
+No message of ours is ever unacknowledged (`app.py`). kombu 5.7.0 acknowledges it all the same: a full Redis refuses
+that, and if the connection is lost meanwhile an AttributeError, which nobody expects, ends the worker.
 """
 
 from __future__ import annotations
@@ -32,6 +32,12 @@ class _NothingUnacknowledged(QoS):
     What lies in kombu's `unacked` is shared by all Celery applications of a Redis, and the shortest visibility timeout
     of them all wins: so none is needed here, and whoever shares a Redis with us keeps theirs.
     """
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge nothing."""
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+        """Reject nothing: who rejects (Celery an unknown task) throws away what is taken already."""
 
     def restore_visible(self, *_: object, **__: object) -> None:
         """Restore nothing."""
