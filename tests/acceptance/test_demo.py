@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from playwright.sync_api import Page, expect
 
 from gaugepost_workers.demo import cast, report
 from gaugepost_workers.demo.outcome import Outcome
+from gaugepost_workers.demo.stage import port_for_flower
 from support.browser import chromium
 
 DEMO = [sys.executable, "-m", "gaugepost_workers", "demo"]
@@ -179,6 +181,16 @@ def test_a_second_demo_in_the_same_folder_is_refused(
     second = subprocess.run(DEMO, cwd=place, env=environment, capture_output=True, text=True, check=False)
     assert second.returncode == 1
     assert "a demo is running already" in second.stderr
+
+
+def test_demos_that_start_at_the_same_moment_have_a_port_each_for_flower() -> None:
+    with port_for_flower() as one, port_for_flower() as another:
+        port = one.getsockname()[1]
+        assert another.getsockname()[1] > port
+        with socket.create_server(("127.0.0.1", port)) as flower:  # which it can be, while it is kept
+            one.close()
+            with port_for_flower() as third:
+                assert third.getsockname()[1] != flower.getsockname()[1]
 
 
 AS_IT_MUST = Outcome(cast.KINDS[0], "id", "delivered", ("delivered",), tries=1, has="1 record")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import signal
+import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -110,6 +111,16 @@ def test_beyond_this_machine_it_does_not_start_without_a_login(tmp_path: Path) -
             done = stack.cli("flower", "--address", address, "--port", str(free_port()))
             assert done.returncode == 2
             assert "GAUGEPOST_FLOWER_BASIC_AUTH" in done.stderr
+
+
+def test_a_port_that_somebody_has_is_told_with_what_helps(tmp_path: Path) -> None:
+    with Stack(tmp_path) as stack, socket.create_server(("127.0.0.1", 0)) as theirs:
+        port = theirs.getsockname()[1]
+        done = stack.cli("flower", "--port", str(port))
+    assert done.returncode == 2
+    assert f"cannot listen on port {port} of 127.0.0.1 (Address already in use)" in done.stderr
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "localhost"])

@@ -29,7 +29,10 @@ _OURS = {"read_only": "true", "debug": "false", "logging": "warning", "unix_sock
 
 
 def serve(settings: Settings, region: Region, address: str, port: int, conf: Path | None = None) -> None:
-    """Show the workers and jobs of the region's Redis until stopped. Raises SettingsError where it would be open."""
+    """Show the workers and jobs of the region's Redis until stopped.
+
+    Raises SettingsError where it would be open, and where it cannot listen.
+    """
     login = _login(settings)
     if not login and not is_loopback(address):
         raise SettingsError(
@@ -42,8 +45,15 @@ def serve(settings: Settings, region: Region, address: str, port: int, conf: Pat
         del os.environ[name]
     flower.urls.handlers[:] = routes(flower.urls.handlers, settings, region)
     options = _OURS | {"conf": str(conf or flowerconfig.__file__), "address": address, "port": str(port)} | login
-    # Secrets too: this list is handed over within the process, and no other user of the machine sees it.
-    make_app(region, redis_url(settings, region)).start(["flower", *(f"--{name}={options[name]}" for name in options)])
+    app = make_app(region, redis_url(settings, region))
+    try:
+        # Secrets too: this list is handed over within the process, and no other user of the machine sees it.
+        app.start(["flower", *(f"--{name}={value}" for name, value in options.items())])
+    except OSError as error:
+        raise SettingsError(
+            f"Flower cannot listen on port {port} of {address or 'all addresses'} ({error.strerror}):"
+            " end what does, or choose another --port or --address"
+        ) from error
 
 
 def is_loopback(address: str) -> bool:

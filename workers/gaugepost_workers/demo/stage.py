@@ -106,7 +106,7 @@ class Stage:
         for region in Region:
             self._start_ours(f"worker-{region}", "worker", "--region", region, "--concurrency", "4")
         self._start_ours("beat", "beat")
-        port = _free_port(_FLOWER_PORT)
+        port = self._open.enter_context(port_for_flower()).getsockname()[1]
         self._start_ours("flower", "flower", "--port", str(port))
         self.flower_url = f"http://127.0.0.1:{port}"
 
@@ -210,13 +210,20 @@ def ignored() -> list[str]:
     return sorted(name for name in names if name.startswith(_FOREIGN))
 
 
-def _free_port(first: int) -> int:
-    for port in range(first, first + 1000):
+def port_for_flower() -> socket.socket:
+    """Return a socket whose number is a free port's, kept from other demos while it is open.
+
+    It is a datagram's and else of no use: Flower takes the port itself, seconds later, and could not if it were held.
+    """
+    for port in range(_FLOWER_PORT, _FLOWER_PORT + 1000):
+        kept = socket.socket(type=socket.SOCK_DGRAM)
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Flower does
             try:
+                kept.bind(("127.0.0.1", port))
                 probe.bind(("127.0.0.1", port))
             except OSError:
+                kept.close()
                 continue
-            return port
-    raise DemoFailed(f"no free port from {first} on for Flower")
+        return kept
+    raise DemoFailed(f"no free port from {_FLOWER_PORT} on for Flower")
