@@ -64,6 +64,7 @@ def _cells(totals: Totals) -> dict[str, int]:
         "worker kills": done.get("worker kills", 0),
         "beat kills": done.get("beat kills", 0),
         "redis kills": done.get("redis kills", 0),
+        "redis full": done.get("redis full", 0),
         "connections cut": done["cuts"],
         "requests cut before": done["cut before"],
         "answers cut after": done["cut after"],

@@ -55,6 +55,7 @@ class Faults:
             self._kill_a_host: 3,
             self._kill_a_beat: 2,
             self._kill_redis: 2,
+            self._fill_redis: 1.5,
             self._lose_requests: 4,
             self._lose_answers: 4,
             self._cut_to_sim: 0.5,
@@ -87,6 +88,7 @@ class Faults:
         for proxy in (self._to_sim, self._to_redis, self._from_producers):
             proxy.calm()
         self._start_redis()
+        self._empty_redis()
         for host in (*self._workers, *self._beats):
             host.start()
 
@@ -123,6 +125,21 @@ class Faults:
         if not self._redis_is_up:
             self._redis.start()
             self._redis_is_up = True
+
+    def _fill_redis(self) -> None:
+        """Have Redis refuse what takes memory, as one that is full does, while workers go on."""
+        if self._redis_is_up:
+            self._limit_memory(1)
+            self.totals["redis full"] += 1
+            self._soon(self._empty_redis, _LONGEST_OUTAGE_S)
+
+    def _empty_redis(self) -> None:
+        if self._redis_is_up:  # else it starts without a limit
+            self._limit_memory(0)
+
+    def _limit_memory(self, limit: int) -> None:
+        with self._redis.client() as client:
+            client.config_set("maxmemory", limit)
 
     # Connections
 
