@@ -149,7 +149,10 @@ def test_its_options_can_be_given_in_a_file_but_not_those_that_open_it(tmp_path:
         assert "<th data-column" in flower_says(port, "/tasks")
         assert "Exception" not in flower_says(port, "/tasks")
         [name] = wait_until(lambda: flower_says(port, "/api/workers?status=1"), what="flower sees the worker")
-        assert "Grow" not in flower_says(port, f"/worker/{name}")
+        # A page of 404 until the worker has answered Flower's questions, for which it has a second.
+        shown = wait_until(lambda: (page := flower_says(port, f"/worker/{name}")) != 404 and page)
+        assert name in shown
+        assert "Grow" not in shown
         assert stack.cli("flower", "--conf", "no-such-file.py").returncode == 2
 
 

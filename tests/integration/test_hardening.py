@@ -154,8 +154,8 @@ def test_the_redis_password_is_nowhere_to_be_seen_and_flower_takes_no_orders(tmp
         with app.connection() as connection, app.events.Dispatcher(connection, hostname=SCRIPT) as events:
             events.send("task-failed", uuid="forged", name=SCRIPT, exception=SCRIPT, traceback=SCRIPT, timestamp=1.0)
         forged = wait_until(lambda: (text := page(port, "/task/forged")) and "&lt;script&gt;" in text and text)
-        pages = [forged, *(page(port, path) or "" for path in ("/workers", f"/worker/{name}", "/tasks", "/broker"))]
-        assert name in pages[2]
+        of_worker = wait_until(lambda: (text := page(port, f"/worker/{name}")) and name in text and text)
+        pages = [forged, of_worker, *(page(port, path) or "" for path in ("/workers", "/tasks", "/broker"))]
         for order in (f"/api/worker/shutdown/{name}", "/api/task/send-task/gaugepost.deliver"):
             assert orders(port, order) == 404
         assert SCRIPT not in "".join(pages)
