@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,21 +107,30 @@ def test_two_beats_tick_no_more_than_is_read_and_leave_no_file(stack: Stack) -> 
     assert {path.suffix for path in stack.folder.iterdir() if path.is_file()} <= {".log"}
 
 
+def children(process: subprocess.Popen[bytes]) -> list[int]:
+    text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(pid) for pid in text.split()]
+
+
 def test_a_worker_process_that_dies_is_started_anew_and_all_end_with_the_supervisor(stack: Stack) -> None:
     supervisor = stack.worker(processes=2)
-
-    def children() -> list[int]:
-        text = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children").read_text()
-        return [int(pid) for pid in text.split()]
-
-    first = wait_until(lambda: children() if len(children()) == 2 else None)
-    stack.producer.enqueue(record(1)).result(timeout=20)
-    os.kill(first[0], signal.SIGKILL)
-    wait_until(lambda: len(children()) == 2 and first[0] not in children())
+    first, _ = wait_until(lambda: len(found := children(supervisor)) == 2 and found)
+    stack.producer.enqueue(record(1)).result(timeout=60)
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: len(found := children(supervisor)) == 2 and first not in found)
     for job in [stack.producer.enqueue(record(i)) for i in range(2, 30)]:
-        job.result(timeout=20)
+        job.result(timeout=60)
     supervisor.send_signal(signal.SIGTERM)
-    assert supervisor.wait(timeout=15) == 0
+    assert supervisor.wait(timeout=60) == 0
+
+
+def test_a_supervisor_told_to_end_just_before_it_starts_a_process_anew_ends_that_one_too(stack: Stack) -> None:
+    supervisor = stack.worker(processes=2)
+    first, _ = wait_until(lambda: len(found := children(supervisor)) == 2 and found)
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: "starting it anew" in stack.logs())  # which it does a second later
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(timeout=60) == 0
 
 
 def record(i: int, configuration: str = "multi-object") -> Record:
@@ -159,7 +169,7 @@ def test_a_missing_mapping_meets_one_request_and_holds_its_jobs_while_others_go_
 
 
 def test_a_throttled_region_waits_as_long_as_it_was_told_and_then_goes_on(stack: Stack) -> None:
-    stack.sim.fault("status", endpoint="records", code=429, headers={"Retry-After": "2"}, times=1)
+    stack.sim.fault("status", endpoint="records", code=429, headers={"Retry-After": "5"}, times=1)
     stack.worker()
     stack.beat()
     jobs = [stack.producer.enqueue(record(i)) for i in range(20)]
@@ -167,7 +177,7 @@ def test_a_throttled_region_waits_as_long_as_it_was_told_and_then_goes_on(stack:
     queued = [view for job in jobs if (view := stack.producer.job(job.id)).state is JobState.QUEUED]
     assert {view.reason for view in queued} == {"hold: throttled"}
     for job in jobs:
-        job.result(timeout=20)
+        job.result(timeout=60)
     assert stack.counts()["holds"] == []
     times = sorted(effect["at"] for effect in stack.sim.effects(kind="record"))
     assert stack.sim.state()["requests"]["eu.records.429"] == 1
@@ -188,7 +198,7 @@ def test_refused_credentials_hold_the_region_and_cost_no_try(stack: Stack) -> No
     stack.worker()
     assert stack.producer.ledger(Region.EU).resume("")
     for job in jobs:
-        job.result(timeout=20)
+        job.result(timeout=60)
 
 
 def test_a_job_that_waits_for_a_back_off_can_be_cancelled_and_a_delivered_one_cannot(stack: Stack) -> None:
@@ -200,5 +210,5 @@ def test_a_job_that_waits_for_a_back_off_can_be_cancelled_and_a_delivered_one_ca
     assert stack.cli("cancel", parked.id).returncode == 0
     assert parked.state() is JobState.CANCELLED
     delivered = stack.producer.enqueue(record(1))
-    delivered.result(timeout=20)
+    delivered.result(timeout=60)
     assert stack.cli("cancel", delivered.id).returncode == 1

@@ -51,12 +51,14 @@ class Supervisor:
 
     def _start(self, slot: int) -> None:
         # A group of its own: Ctrl-C reaches this process alone, which then ends the others warmly, once.
-        self._children[slot] = subprocess.Popen(  # noqa: S603
+        child = self._children[slot] = subprocess.Popen(  # noqa: S603
             self._commands[slot],
             stdin=subprocess.PIPE,
             start_new_session=True,
             env=os.environ | self._ports(slot) | {_SUPERVISED: "1"},
         )
+        if self._stopping:  # the signal came before this one was there to be told
+            child.send_signal(signal.SIGTERM)
 
     def _ports(self, slot: int) -> dict[str, str]:
         return {} if self._metrics_port is None else {f"{PREFIX}METRICS_PORT": str(self._metrics_port + slot)}
