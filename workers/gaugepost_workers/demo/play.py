@@ -63,6 +63,7 @@ class Play:
         )
         self._reporter.step("CustomerGauge could not be reached; the simulator starts now")
         self._stage.start_simulator()
+        self._stage.wait_for_flower()  # it shows only what is done from now on
         self._stage.control.knobs(**_KNOBS)
         self._stage.control.fault(**_NEW_TEXT)
 

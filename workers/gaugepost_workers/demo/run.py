@@ -66,7 +66,6 @@ def _perform(stage: Stage, *, keep: bool) -> int:
         _open_stage(stage, reporter)
         play = Play(stage, producer, reporter)
         play.run()
-        stage.wait_for_flower()
     state = stage.control.state()
     effects = stage.control.effects()
     outcomes = [outcome.holding(effects) for outcome in play.outcomes]
