@@ -191,7 +191,7 @@ def test_redis_that_is_away(watch: Watch) -> None:
 
 def test_no_exporter(watch: Watch) -> None:
     watch.exporter.send_signal(signal.SIGTERM)
-    assert watch.exporter.wait(timeout=20) == 0
+    assert watch.exporter.wait(timeout=60) == 0
     watch.fires("GaugepostExporterMissing", "GaugepostTargetDown")
     watch.looks("GaugepostExporterMissing")
     watch.start_exporter()

@@ -26,7 +26,6 @@ def seed_of(name: str) -> int:
     return KNOWN if name == "known" else int(os.environ.get("SEED") or random.randrange(1, 1_000_000))
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", ["known", "random"])
 def test_nothing_is_lost_doubled_or_out_of_order_while_everything_breaks(
     name: str, tmp_path: Path, record_property: Callable[[str, object], None]
@@ -62,4 +61,4 @@ def test_a_beat_whose_hosts_clock_is_set_goes_on_ticking(lone_beat: tuple[Host, 
     beat.clock.set(offset)
     for _ in range(5):  # libfaketime looks at its file once a second
         client.delete("eu.ticks")
-        wait_until(ticked, within=10, what=f"a tick after the clock was set {offset}")
+        wait_until(ticked, what=f"a tick after the clock was set {offset}")

@@ -23,7 +23,7 @@ from gaugepost_workers.demo.stage import port_for_flower
 from support.browser import chromium
 
 DEMO = [sys.executable, "-m", "gaugepost_workers", "demo"]
-DEADLINE_S = 90
+DEADLINE_S = 180
 TITLES = [
     case.title
     for case in (*cast.KINDS, cast.DELETE, *cast.FAILURES, cast.UNREACHABLE, cast.UNAUTHENTICATED, *cast.THROTTLED)

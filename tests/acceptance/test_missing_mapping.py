@@ -117,7 +117,6 @@ def furthest_from_its_place(arrived: list[str], enqueued: list[str]) -> int:
     return max(abs(n - place[job_id]) for n, job_id in enumerate(arrived))
 
 
-@pytest.mark.timeout(300)
 def test_10000_jobs_on_a_missing_mapping_meet_fewer_than_20_requests_in_ten_minutes_and_then_arrive_in_order(
     world: MakeWorld,
 ) -> None:

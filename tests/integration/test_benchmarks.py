@@ -19,7 +19,6 @@ from benchmarks.measures import check
 from benchmarks.rig import Failed, Stub
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.timeout(240)
 
 Row = dict[str, Any]
 

@@ -171,7 +171,7 @@ def test_redis_takes_its_password_from_the_url_that_all_have_and_keeps_it_to_its
         assert found == {"maxmemory": "1468006400", "maxmemory-policy": "noeviction", "appendonly": "yes"}
         assert b"a-password" not in Path(f"/proc/{server.pid}/cmdline").read_bytes()
         server.terminate()
-        assert server.wait(timeout=30) == 0, "the signal reaches redis-server itself"
+        assert server.wait(timeout=60) == 0, "the signal reaches redis-server itself"
     finally:
         server.kill()
         server.wait()

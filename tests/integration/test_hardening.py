@@ -70,14 +70,14 @@ def test_no_message_ends_a_worker_or_is_obeyed_or_shown(tmp_path: Path) -> None:
     with Stack(tmp_path) as stack:
         worker = stack.worker()
         stack.beat()
-        stack.producer.enqueue(record()).result(timeout=20)
+        stack.producer.enqueue(record()).result(timeout=60)
         with stack.redis.client() as client:
             for queue in ("eu", "eu.urgent", "eu.ticks"):
                 client.lpush(queue, *hostile(tmp_path / "ran"))
             wait_until(lambda: not client.llen("eu") and not client.llen("eu.urgent"), what="all were taken")
             assert client.hlen("unacked") == 0
         for number in range(3):
-            stack.producer.enqueue(record(number)).result(timeout=20)
+            stack.producer.enqueue(record(number)).result(timeout=60)
         wait_until(lambda: stack.logs().count("message thrown away") >= 3 * len(hostile(tmp_path)))
         assert worker.poll() is None
         assert not (tmp_path / "ran").exists()
@@ -88,7 +88,7 @@ def test_no_message_ends_a_worker_or_is_obeyed_or_shown(tmp_path: Path) -> None:
 def test_workers_answer_questions_and_obey_no_order(tmp_path: Path) -> None:
     with Stack(tmp_path) as stack:
         worker = stack.worker()
-        stack.producer.enqueue(record()).result(timeout=20)
+        stack.producer.enqueue(record()).result(timeout=60)
         control = outsider(stack.redis.url).control
         [name] = wait_until(lambda: control.inspect(timeout=1).ping())
         for command, arguments in {
@@ -106,10 +106,11 @@ def test_workers_answer_questions_and_obey_no_order(tmp_path: Path) -> None:
         with stack.redis.client() as client:
             for garbage in ("5", "{}", "[]", '{"body": 5}', "no JSON"):
                 client.publish("/0.celery.pidbox", garbage)
-        stack.producer.enqueue(record(1)).result(timeout=20)
-        asked = control.inspect(timeout=2)
-        assert {queue["name"] for queue in asked.active_queues()[name]} == {"eu", "eu.urgent", "eu.ticks"}
-        assert asked.stats()[name]["pool"]["max-concurrency"] == 4
+        stack.producer.enqueue(record(1)).result(timeout=60)
+        asked = control.inspect([name], timeout=10)
+        queues, stats = wait_until(asked.active_queues), wait_until(asked.stats)
+        assert {queue["name"] for queue in queues[name]} == {"eu", "eu.urgent", "eu.ticks"}
+        assert stats[name]["pool"]["max-concurrency"] == 4
         assert worker.poll() is None
         assert "\x1b" not in stack.logs()
 
@@ -145,15 +146,20 @@ def test_the_redis_password_is_nowhere_to_be_seen_and_flower_takes_no_orders(tmp
         stack.beat()
         stack.run("-m", "gaugepost_workers", "flower", "--port", str(port))
         job = stack.producer.enqueue(record())
-        job.result(timeout=20)
+        job.result(timeout=60)
         app = outsider(redis.url)
         wait_until(lambda: page(port, "/healthcheck") == "OK", what="Flower answers")
         [name] = wait_until(lambda: app.control.inspect(timeout=1).ping())
         with stack.redis.client() as client:
             client.publish("/0.celeryev/task.failed", "5")
-        with app.connection() as connection, app.events.Dispatcher(connection, hostname=SCRIPT) as events:
-            events.send("task-failed", uuid="forged", name=SCRIPT, exception=SCRIPT, traceback=SCRIPT, timestamp=1.0)
-        forged = wait_until(lambda: (text := page(port, "/task/forged")) and "&lt;script&gt;" in text and text)
+
+        def shown_of_a_forged_one() -> str | None:  # again each time: Flower may not listen yet
+            with app.connection() as connection, app.events.Dispatcher(connection, hostname=SCRIPT) as events:
+                events.send("task-failed", uuid="forged", name=SCRIPT, exception=SCRIPT, traceback=SCRIPT, timestamp=1)
+            text = page(port, "/task/forged")
+            return text if text and "&lt;script&gt;" in text else None
+
+        forged = wait_until(shown_of_a_forged_one)
         of_worker = wait_until(lambda: (text := page(port, f"/worker/{name}")) and name in text and text)
         pages = [forged, of_worker, *(page(port, path) or "" for path in ("/workers", "/tasks", "/broker"))]
         for order in (f"/api/worker/shutdown/{name}", "/api/task/send-task/gaugepost.deliver"):

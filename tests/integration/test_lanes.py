@@ -14,13 +14,11 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from gaugepost import CloseLoop, JobState, Record, Region
 from support.stack import Stack, kill
 from support.wait import wait_until
 
-SHORT = {"connect_timeout": 1, "read_timeout": 2, "lease": 4}
+SHORT = {"connect_timeout": 1, "read_timeout": 4, "lease": 6}
 # Lost answers must not make a change give up, nor wait for minutes.
 PATIENT = {"backoff__server_error": ",".join(["0.3s"] * 20)}
 STATUSES = ("open", "progress", "closed")
@@ -48,7 +46,6 @@ def every_doubled_one_says_why(stack: Stack) -> None:
         assert "lost_answer" in verdicts, "sent twice, and its record does not say why"
 
 
-@pytest.mark.timeout(180)
 def test_ten_changes_of_each_of_200_cases_keep_their_order_while_workers_are_killed_and_answers_are_lost(
     tmp_path: Path,
 ) -> None:
@@ -69,7 +66,7 @@ def test_ten_changes_of_each_of_200_cases_keep_their_order_while_workers_are_kil
             doomed = dice.randrange(len(workers))
             kill(workers[doomed])
             workers[doomed] = stack.worker()
-        wait_until(lambda: stack.counts()["delivered"] == 2_000, within=90, what="all are delivered")
+        wait_until(lambda: stack.counts()["delivered"] == 2_000, within=150, what="all are delivered")
         assert committed(stack) == {str(number): list(range(10)) for number in range(1, 201)}
         assert sum(times > 1 for times in stack.keys().values()) > 0, "no answer was lost: nothing was proved"
         every_doubled_one_says_why(stack)
@@ -77,11 +74,12 @@ def test_ten_changes_of_each_of_200_cases_keep_their_order_while_workers_are_kil
 
 def test_a_worker_that_slept_through_its_leases_does_not_send_what_others_have_done_meanwhile(tmp_path: Path) -> None:
     with Stack(tmp_path, **SHORT, **PATIENT) as stack:
-        stack.sim.knobs(latency_ms={"close_loop": 400})
+        stack.sim.knobs(latency_ms={"close_loop": 800})
         sleeper = stack.worker(concurrency=2)
         stack.beat()
         list(stack.producer.enqueue_many(changes(20, 3)))
-        wait_until(lambda: stack.sim.state()["effects"] >= 4)
+        # In the middle of an exchange, and with jobs in its hands that it has not begun.
+        wait_until(lambda: (now := stack.counts())["delivered"] >= 4 and now["sending"] > 2)
         sleeper.send_signal(signal.SIGSTOP)
         assert stack.counts()["sending"] > 2, "it holds nothing that it has not begun: nothing is proved"
         other = stack.worker()
@@ -89,7 +87,7 @@ def test_a_worker_that_slept_through_its_leases_does_not_send_what_others_have_d
         kill(other)
         sleeper.send_signal(signal.SIGCONT)
         last = Record(region=Region.EU, configuration="multi-object", record={"Email": "last@example.net"})
-        stack.producer.enqueue(last).result(timeout=30)  # behind all that the sleeper had in its hands
+        stack.producer.enqueue(last).result(timeout=60)  # behind all that the sleeper had in its hands
         assert committed(stack) == {str(number): [0, 1, 2] for number in range(1, 21)}
         every_doubled_one_says_why(stack)
 
@@ -118,5 +116,5 @@ def test_the_followers_of_a_dead_a_cancelled_and_an_expired_change_go_on_and_a_r
         assert doomed.state() is JobState.DEAD
         kill(workers[0])
         assert ledger.replay([doomed.id]) == [(JobState.QUEUED, True)]
-        doomed.result(timeout=20)
+        doomed.result(timeout=60)
         assert committed(stack) == {"1": [1, 2, 0], "2": [1, 2], "3": [1, 2]}

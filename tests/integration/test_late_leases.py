@@ -17,7 +17,7 @@ from gaugepost_workers.executor import Executor
 from support.proxy import Proxy
 from support.wait import wait_until
 
-SETTINGS = {"connect_timeout": 0.1, "read_timeout": 0.1, "lease": 1.5}
+SETTINGS = {"connect_timeout": 0.1, "read_timeout": 0.1, "lease": 4.5}
 
 
 class Nobody:

@@ -56,7 +56,7 @@ def test_every_line_of_every_part_is_json_also_while_redis_is_away_and_at_the_en
         stack.producer.enqueue(job).result(timeout=60)
         for process in stack.processes:
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(timeout=30) for process in stack.processes] == [0, 0, 0, 0]
+        assert [process.wait(timeout=60) for process in stack.processes] == [0, 0, 0, 0]
         events = told(stack)
     assert all(event.keys() >= {"event", "level", "timestamp"} for event in events)
     assert [event for event in events if event.get("exc_info", "none") is None] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import time
@@ -56,7 +57,7 @@ def test_workers_beat_and_exporter_tell_what_became_of_jobs_and_nothing_personal
         producer = stack.producer
         jobs = [producer.enqueue(link(f"jane.{i}@example.net")) for i in range(20)]
         for job in jobs:
-            job.result(timeout=30)
+            job.result(timeout=60)
         producer.enqueue(link("duplicate@example.com"))
         parked = producer.enqueue(link("no-campaign@example.com")).id
         held = Record(region=Region.EU, configuration="unknown-mapping", record={"Email": "jane@example.net"})
@@ -73,16 +74,17 @@ def test_workers_beat_and_exporter_tell_what_became_of_jobs_and_nothing_personal
 
         wait_until(lambda: of_both("gaugepost_jobs_total", state="delivered", verdict="delivered") == 20)
         about_links = {"kind": "personal_link"}
-        assert of_both("gaugepost_jobs_total", **about_links, state="dead", verdict="duplicate") == 1
-        assert of_both("gaugepost_jobs_total", **about_links, state="parked", verdict="no_campaign") == 1
-        assert of_both("gaugepost_attempts_total", kind="record", verdict="unknown_mapping") == 1
+        # Counted once the ledger knows of it, which was all that was waited for.
+        wait_until(lambda: of_both("gaugepost_jobs_total", **about_links, state="dead", verdict="duplicate") == 1)
+        wait_until(lambda: of_both("gaugepost_jobs_total", **about_links, state="parked", verdict="no_campaign") == 1)
+        wait_until(lambda: of_both("gaugepost_attempts_total", kind="record", verdict="unknown_mapping") == 1)
         assert of_both("gaugepost_delivery_seconds_count", **about_links) == 20
         assert of_both("gaugepost_exchange_seconds_count", **about_links) == 22
         assert of_both("gaugepost_exchange_seconds_sum", **about_links) < of_both(
             "gaugepost_delivery_seconds_sum", **about_links
         ), "a delivery waits, and then is an exchange"
         wait_until(lambda: of_both("gaugepost_ticks_total", tick="promote") > 0, what="ticks are done")
-        assert value(port + 2, "gaugepost_beat_ticks_total", region="au", tick="promote")
+        wait_until(lambda: value(port + 2, "gaugepost_beat_ticks_total", region="au", tick="promote"))
 
         assert value(exporter_port, "gaugepost_ledger_jobs", region="eu", state="delivered") == 20
         assert value(exporter_port, "gaugepost_ledger_jobs", region="us", state="delivered") == 0
@@ -100,7 +102,7 @@ def test_workers_beat_and_exporter_tell_what_became_of_jobs_and_nothing_personal
 
         for process in (worker, beat, exporter):
             process.send_signal(signal.SIGTERM)
-        assert {process.wait(timeout=20) for process in (worker, beat, exporter)} == {0}
+        assert {process.wait(timeout=60) for process in (worker, beat, exporter)} == {0}
 
 
 def test_a_worker_whose_port_is_taken_works_all_the_same_and_shows_metrics_when_it_is_free(tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_a_worker_whose_port_is_taken_works_all_the_same_and_shows_metrics_when_
         port = taken.getsockname()[1]
         with Stack(tmp_path, metrics_port=port) as stack:
             stack.worker()
-            stack.producer.enqueue(link("jane@example.net")).result(timeout=30)
+            stack.producer.enqueue(link("jane@example.net")).result(timeout=60)
             assert "metrics wait for their port" in stack.logs()
             taken.close()
             wait_until(lambda: value(port, "gaugepost_jobs_total", state="delivered") == 1, what="its metrics")
@@ -119,11 +121,14 @@ def test_a_worker_whose_port_is_taken_works_all_the_same_and_shows_metrics_when_
 def test_without_a_port_a_worker_has_no_metrics_and_listens_nowhere(tmp_path: Path) -> None:
     with Stack(tmp_path) as stack:
         worker = stack.worker()
-        stack.producer.enqueue(link("jane@example.net")).result(timeout=30)
+        stack.producer.enqueue(link("jane@example.net")).result(timeout=60)
         listening = {
             line.split()[9] for line in Path("/proc/net/tcp").read_text().splitlines() if line.split()[3] == "0A"
         }
-        sockets = {str(path.readlink()) for path in Path(f"/proc/{worker.pid}/fd").iterdir() if path.is_symlink()}
+        sockets = set()
+        for path in Path(f"/proc/{worker.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                sockets.add(str(path.readlink()))
         assert not {f"socket:[{inode}]" for inode in listening} & sockets
 
 
@@ -147,7 +152,7 @@ def test_vitals_tell_ages_lateness_and_who_is_alive(redis_url: str) -> None:
     now = int(time.time() * 1000)
 
     def about(seconds: float) -> Any:
-        return pytest.approx(seconds, abs=2)  # vitals go by the real clock
+        return pytest.approx(seconds + time.time() - now / 1000, abs=2)  # vitals go by the real clock
 
     with redis.Redis.from_url(redis_url) as client:
         bench = Bench(client)
@@ -182,16 +187,17 @@ def test_vitals_tell_the_age_of_a_token_that_is_there_and_of_no_other(redis_url:
         bench = Bench(client)
         ledger, token = bench.ledger, bench.ledger.keys["token"]
         assert ledger.vitals().token_age is None
-        bench.clock.set(int(time.time() * 1000) - 100_000)
+        began = time.time()
+        bench.clock.set(int(began * 1000) - 100_000)
         ledger.token("w1", 36_000)
         ledger.put_token("w1", b"sealed", 3_600_000, 3_000_000)
-        assert ledger.vitals().token_age == pytest.approx(100, abs=2)
+        assert ledger.vitals().token_age == pytest.approx(100 + time.time() - began, abs=2)
         client.hincrby(token, "generation", 1)  # a version that notes no time has fetched the next one
         assert ledger.vitals().token_age is None
         client.hdel(token, "sealed", "expires", "refresh")
         ledger.token("w1", 36_000)
         ledger.put_token("w1", b"sealed", 3_600_000, 3_000_000)
-        assert ledger.vitals().token_age == pytest.approx(100, abs=2)
+        assert ledger.vitals().token_age == pytest.approx(100 + time.time() - began, abs=2)
         ledger.drop_token(3)
         assert ledger.vitals().token_age is None
         ledger.token("w1", 36_000)

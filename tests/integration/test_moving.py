@@ -63,7 +63,7 @@ def live(stack: Stack) -> list[str]:
     """Bring the ledger to a state with something of each sort; end what worked on it."""
     worker, beat = stack.worker(), stack.beat()
     ended = stack.producer.enqueue(record(**FINE, source="crm"), idempotency_key="k-1")
-    ended.result(timeout=30)
+    ended.result(timeout=60)
     told = [stack.producer.enqueue(record(configuration="unknown-mapping"))]
     told.append(stack.producer.enqueue(link(record={"Email": "no-campaign@example.com"}, **FINE)))
     wait_until(lambda: all(job.state() == "parked" for job in told))
@@ -105,7 +105,7 @@ def test_a_region_moves_with_all_that_it_has_and_goes_on_where_it_is_now(stack: 
 
 def test_a_region_is_not_moved_from_under_its_workers(stack: Stack, other: RedisServer) -> None:
     other.start()
-    stack.sim.fault("slow", endpoint="records", seconds=10)
+    stack.sim.fault("slow", endpoint="records", seconds=25)
     worker = stack.worker()
     stack.producer.enqueue(record(**FINE))
     wait_until(lambda: stack.counts()["sending"] == 1)
@@ -207,7 +207,7 @@ def test_a_ledger_is_restored_and_what_was_delivered_since_the_backup_is_not_sen
         assert stack.cli("cancel", *since).returncode == 0
         late = producer.enqueue(record(**FINE))
         assert stack.cli("resume", "eu").returncode == 0
-        late.result(timeout=30)
+        late.result(timeout=60)
         summary = producer.ledger(Region.EU).summary()
     assert (summary["delivered"], summary["cancelled"], summary["queued"]) == (2, 4, 0)
     assert json.dumps(sorted(stack.keys().values())) == json.dumps([1] * 6), "nothing went out twice"

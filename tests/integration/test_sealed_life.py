@@ -68,7 +68,7 @@ def whole_life(stack: Stack) -> None:
     link = producer.enqueue(PersonalLink(region=Region.EU, configuration="multi-object", record=cells)).result(30)
     assert "customergauge.com/r/" in link.survey_link
     for job in jobs:
-        job.result(timeout=30)
+        job.result(timeout=60)
     upload = stack.sim.effects(region="eu", kind="file")[0]["body"]["upload_id"]
     producer.enqueue(FileDelete(region=Region.EU, upload_id=upload)).result(30)
     dead = PersonalLink(region=Region.EU, configuration="multi-object", record={**cells, "Email": "duplicate@example.com"})  # fmt: skip # noqa: E501
@@ -100,8 +100,8 @@ def test_jobs_in_flight_survive_a_rotation_and_a_worker_that_was_forgotten(tmp_p
         stack.variables["GAUGEPOST_DATA_KEY"] = old
         forgotten = stack.worker()
         stack.beat()
-        wait_until(lambda: stack.counts()["delivered"] == 5, within=30)
-        wait_until(lambda: stack.counts()["parked_by_reason"] == {SEALED: 5}, within=30)
+        wait_until(lambda: stack.counts()["delivered"] == 5)
+        wait_until(lambda: stack.counts()["parked_by_reason"] == {SEALED: 5})
         assert {stack.producer.state(job_id) for job_id in first} == {JobState.DELIVERED}
         assert "is sealed under a key that is not in GAUGEPOST_DATA_KEY here" in stack.logs()
         kill(forgotten)

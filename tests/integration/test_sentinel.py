@@ -80,7 +80,7 @@ def test_a_master_killed_under_traffic_is_replaced_and_all_that_the_new_one_has_
     service.start()
     wait_until(lambda: len(stack.keys()) > 100)
     watched.master.kill()
-    wait_until(watched.promoted, what="a new master")
+    wait_until(watched.promoted, within=90, what="a new master")
     before = len(service.accepted)
     wait_until(lambda: len(service.accepted) > before + 100, what="the service enqueues again")
     service.done.set()
@@ -108,7 +108,7 @@ def enqueue_while_the_replica_hears_nothing(watched: Watched, wait_replicas: int
                 with contextlib.suppress(StoreUnreachable):
                     accepted.add(producer.enqueue(record(i, record=large)).id)
             watched.master.kill()
-        wait_until(watched.promoted, what="a new master")
+        wait_until(watched.promoted, within=90, what="a new master")
     with watched.replica.client() as client:
         return accepted - ids_of(client)
 
@@ -123,7 +123,7 @@ def test_with_wait_replicas_only_what_a_replica_has_is_accepted(watched: Watched
         with pytest.raises(StoreUnreachable, match="0 of 1 replicas have it"):
             producer.enqueue(record(1), idempotency_key="k")  # the new master has none as yet
         watched.master.start()
-        job = wait_until(lambda: accepted(producer), what="the old master is a replica now")
+        job = wait_until(lambda: accepted(producer), within=90, what="the old master is a replica now")
         assert job.duplicate, "what was told as not known had been stored, and its key was kept"
 
 

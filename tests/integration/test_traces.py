@@ -99,11 +99,11 @@ def test_an_attempt_belongs_to_the_trace_of_the_service_that_enqueued_the_job(
             bad = stack.producer.enqueue(record(configuration="unknown-mapping"))
         without = stack.producer.enqueue(record(email="lee@example.com"))
         worker = stack.worker()
-        job.result(timeout=20)
-        without.result(timeout=20)
+        job.result(timeout=60)
+        without.result(timeout=60)
         wait_until(lambda: len(receiver.named("gaugepost record")) >= 3)
         worker.terminate()
-        assert worker.wait(timeout=20) == 0
+        assert worker.wait(timeout=60) == 0
         assert "joe@" not in stack.logs()
     spans = {told(span)["gaugepost.job"]: span for span in receiver.named("gaugepost record")}
     context = ours.get_span_context()
@@ -126,7 +126,7 @@ def test_customergauge_gets_no_trace(tmp_path: Path, receiver: Receiver, monkeyp
     with Stack(tmp_path) as stack:
         stack.worker()
         job = stack.producer.enqueue(record(traceparent=PARENT))
-        job.result(timeout=20)
+        job.result(timeout=60)
         assert "traceparent" not in str(stack.sim.state()) + str(stack.sim.effects())
 
 
@@ -136,7 +136,7 @@ def test_a_worker_goes_on_without_what_the_environment_asks_for(
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "nobody_has_this")
     with Stack(tmp_path) as stack:
         stack.worker()
-        stack.producer.enqueue(record()).result(timeout=20)
+        stack.producer.enqueue(record()).result(timeout=60)
         assert "pip install 'gaugepost[otel]'" in stack.logs()
 
 
@@ -150,7 +150,7 @@ def test_no_tracing_is_imported_unless_it_is_asked_for(tmp_path: Path) -> None:
     )
     with Stack(tmp_path) as stack:
         done = stack.run("-c", look)
-        assert done.wait(timeout=30) == 0
+        assert done.wait(timeout=60) == 0
         assert stack.logs().splitlines()[-1] == "[]"
 
 

@@ -40,9 +40,6 @@ def kinds(version: str) -> list[dict[str, Any]]:
     return KINDS if version in UNTRACED else [*KINDS, TRACED]
 
 
-pytestmark = pytest.mark.timeout(240)  # each starts up to five processes, of which several import Celery
-
-
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with Stack(tmp_path, **SHORT) as stack:
@@ -80,7 +77,7 @@ def test_what_services_of_an_older_version_enqueue_after_the_upgrade_is_delivere
 ) -> None:
     stack.worker()
     stack.beat()
-    stack.producer.enqueue(record(configuration="multi-object")).result(timeout=30)
+    stack.producer.enqueue(record(configuration="multi-object")).result(timeout=60)
     ids = Old(version, stack).enqueue(*kinds(version))
     wait_until(lambda: stack.counts()["delivered"] == 1 + len(ids), within=60)
     assert set(stack.keys().values()) == {1}
@@ -139,13 +136,15 @@ def test_workers_are_rolled_while_jobs_are_in_their_hands(stack: Stack, version:
     old = Old(version, stack)
     ended, killed = (old.run("worker", "--region", "eu", "--concurrency", "4") for _ in range(2))
     old.run("beat")
+    with stack.redis.client() as client:
+        wait_until(lambda: [one["cmd"] for one in client.client_list()].count("brpop") == 2, what="both listen")
     ids = old.enqueue(*records(300))
     wait_until(lambda: len(stack.keys()) > 20)
     stack.worker()
     ended.send_signal(signal.SIGTERM)
     kill(killed)
     assert stack.counts()["delivered"] < len(ids), "nothing was in flight any more: nothing was proved"
-    assert ended.wait(timeout=20) == 0
+    assert ended.wait(timeout=60) == 0
     ids += old.enqueue(*records(50))
     wait_until(lambda: stack.counts()["delivered"] == len(ids), within=90)
     assert set(stack.keys()) == set(ids)
@@ -170,7 +169,7 @@ def test_parked_held_dead_and_ended_jobs_of_an_older_version_stay_what_they_are(
     stack.worker()
     stack.beat()
     later = stack.producer.enqueue(record(configuration="multi-object"))
-    later.result(timeout=30)
+    later.result(timeout=60)
     assert [stack.producer.job(one).state for one in ids] == states
     assert [stack.producer.job(one).reason for one in ids] == reasons
     assert list(stack.producer.ledger(Region.EU).holds()) == ["configuration:unknown-mapping"]
@@ -197,7 +196,7 @@ def test_a_ledger_newer_than_the_process_is_left_alone_and_each_process_says_so(
         done = stack.cli("enqueue", "-", stdin=json.dumps(KINDS[0]))
         assert (done.returncode, done.stderr.count("upgrade it")) == (1, 1)
         worker = stack.worker()
-        assert worker.wait(timeout=30) == 1
+        assert worker.wait(timeout=60) == 1
         assert "knows 1: upgrade it" in stack.logs()
         assert "Traceback" not in stack.logs()
         assert sorted(client.keys()) == before

@@ -85,10 +85,10 @@ def test_revoked_tokens_are_refused_and_fresh_ones_are_not(
 
 
 def test_a_token_expires_after_its_lifetime(sim: Simulator, call: Call, token: Callable[..., str]) -> None:
-    sim.knobs(token_lifetime=0.5)
+    sim.knobs(token_lifetime=3)
     header = {"Authorization": f"Bearer {token()}"}
     assert call("PUT", "imports/records/", headers=header, json={}).status_code == 422
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while call("PUT", "imports/records/", headers=header, json={}).status_code != 401:
         assert time.monotonic() < deadline
 

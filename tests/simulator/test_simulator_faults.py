@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from gaugepost_simulator import Simulator, SimulatorError
+from support.wait import wait_until
 
 Call = Callable[..., requests.Response]
 BODY = b'{"configuration": "m", "record": {"Email": "joe@example.com"}}'
@@ -52,7 +53,7 @@ def test_who_does_not_wait_for_a_slow_answer_did_it_all_the_same(
     sim.fault("slow", endpoint="records", seconds=1)
     with pytest.raises(requests.Timeout):
         call("PUT", "imports/records/", data=BODY, timeout=0.2, headers={"Content-Type": "application/json"})
-    (effect,) = sim.effects()
+    (effect,) = wait_until(sim.effects)
     assert effect["answered"] is False
     assert token()
 

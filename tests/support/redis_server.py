@@ -125,7 +125,8 @@ class Watched:
 
     password = "open: sesame/1"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, down_after_ms: int = 1_000) -> None:
+        self.down_after_ms = down_after_ms
         auth = ("--requirepass", self.password, "--masterauth", self.password)
         self.master = self._server(folder / "master", *auth)
         self.replica = self._server(folder / "replica", *auth, "--replicaof", "127.0.0.1", str(self.master.port))
@@ -168,7 +169,7 @@ class Watched:
             f"logfile sentinel-{port}.log",
             f"sentinel monitor {MASTER} 127.0.0.1 {self.master.port} 2",
             f'sentinel auth-pass {MASTER} "{self.password}"',
-            f"sentinel down-after-milliseconds {MASTER} 1000",
+            f"sentinel down-after-milliseconds {MASTER} {self.down_after_ms}",
             f"sentinel failover-timeout {MASTER} 5000",
         ]
         path = self.folder / f"sentinel-{port}.conf"
@@ -187,10 +188,12 @@ class Watched:
 
     def promoted(self) -> bool:
         """Tell whether the replica is the master now, and all sentinels say so."""
-        named = []
-        for port in self.ports:
-            with redis.Redis(port=port, socket_timeout=1) as client:
-                named.append(client.sentinel_master(MASTER))
-        with self.replica.client() as client:
-            known = all(one["port"] == self.replica.port and not one["is_sdown"] for one in named)
-            return known and bool(client.role()[0] == b"master")
+        with contextlib.suppress(redis.RedisError):
+            named = []
+            for port in self.ports:
+                with redis.Redis(port=port, socket_timeout=1) as client:
+                    named.append(client.sentinel_master(MASTER))
+            with self.replica.client() as client:
+                known = all(one["port"] == self.replica.port and not one["is_sdown"] for one in named)
+                return known and bool(client.role()[0] == b"master")
+        return False

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], within: float = 30.0, what: str = "") -> T:
+def wait_until(condition: Callable[[], T], within: float = 60.0, what: str = "") -> T:
     """Return the condition's first true value; fail when `within` seconds are over."""
     deadline = time.monotonic() + within
     while True:

@@ -51,7 +51,7 @@ class Watch:
     def start_exporter(self) -> None:
         self.exporter = self._run(self._ports[2], "exporter")
 
-    def fires(self, *alerts: str, within: float = 45) -> None:
+    def fires(self, *alerts: str, within: float = 60) -> None:
         def all_fire() -> bool:
             firing = self.prometheus.firing()
             for name in alerts:
@@ -66,8 +66,8 @@ class Watch:
     def looks(self, *alerts: str, **names: str) -> None:
         """Look at what fires as the runbooks tell to, with `names` filled in."""
         names |= {"9464": str(self._ports[3]), "10s": "3s", "1m": "3s"}  # in a hurry, as the alerts are
+        assert set(alerts) <= self.prometheus.firing().keys()
         for alert in alerts:
-            assert alert in self.prometheus.firing()
             for look in looks(alert):
                 look.under(names).run(self.stack)
             self.followed.add(alert)
