@@ -8,7 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from gaugepost_workers.demo import cast, report
 from gaugepost_workers.demo.outcome import Outcome
 from gaugepost_workers.demo.stage import port_for_flower
 from support.browser import chromium
+from support.wait import wait_until
 
 DEMO = [sys.executable, "-m", "gaugepost_workers", "demo"]
 DEADLINE_S = 180
@@ -42,13 +42,6 @@ def parts_of(folder: Path) -> list[str]:
     return [command for command in found if command]
 
 
-def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not is_so():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
     """Give a folder with a `.env` that would break gaugepost; nothing may be written beside it or still run in it."""
@@ -57,7 +50,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     (folder / ".env").write_text("GAUGEPOST_REDIS_URL=redis://nowhere.invalid\nGAUGEPOST_NO_SUCH_NAME=1\n")
     yield folder
-    wait_until(lambda: not parts_of(folder), "parts are still running")
+    wait_until(lambda: not parts_of(folder), DEADLINE_S, "parts are still running")
     assert sorted(path.name for path in folder.iterdir()) == [".env", ".gaugepost"]
     # One that is killed while it checks a file cannot take the copy away that it checks, nor Python's tempfile the file
     # by which it tries whether it may write.
@@ -115,7 +108,9 @@ def test_kept_it_can_be_looked_at_with_the_command_line_until_ctrl_c(
     place: Path, environment: dict[str, str], start: Callable[..., subprocess.Popen[str]]
 ) -> None:
     demo = start("--keep")
-    wait_until(lambda: "Ctrl-C ends it" in output_of(place) or demo.poll() is not None, "it did not get so far")
+    wait_until(
+        lambda: "Ctrl-C ends it" in output_of(place) or demo.poll() is not None, DEADLINE_S, "it did not get so far"
+    )
     told = output_of(place)
     address = re.search(r"Flower +(http://127\.0\.0\.1:\d+/tasks)", told)
     assert address is not None, told
@@ -161,14 +156,16 @@ def test_no_part_outlives_it_however_it_ends(
     place: Path, start: Callable[..., subprocess.Popen[str]], number: signal.Signals, code: int
 ) -> None:
     demo = start()
-    wait_until(lambda: sum("demo.child" in command for command in parts_of(place)) == 5, "the parts did not start")
+    wait_until(
+        lambda: sum("demo.child" in command for command in parts_of(place)) == 5, DEADLINE_S, "the parts did not start"
+    )
     demo.send_signal(number)
     assert demo.wait(DEADLINE_S) == code
 
 
 def test_a_demo_after_a_killed_one_begins_anew(place: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
     first = start()
-    wait_until(lambda: "one job of every kind" in output_of(place), "it did not get so far")
+    wait_until(lambda: "one job of every kind" in output_of(place), DEADLINE_S, "it did not get so far")
     first.kill()
     assert start().wait(DEADLINE_S) == 0, output_of(place)
 
@@ -177,7 +174,7 @@ def test_a_second_demo_in_the_same_folder_is_refused(
     place: Path, start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
 ) -> None:
     start()
-    wait_until(lambda: len(parts_of(place)) > 3, "it did not start")
+    wait_until(lambda: len(parts_of(place)) > 3, DEADLINE_S, "it did not start")
     second = subprocess.run(DEMO, cwd=place, env=environment, capture_output=True, text=True, check=False)
     assert second.returncode == 1
     assert "a demo is running already" in second.stderr

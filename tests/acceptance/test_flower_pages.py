@@ -88,8 +88,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     with chromium() as browser, Stack(folder, redis=redis, flower_basic_auth=login) as stack:
         shown = Shown(stack, browser, f"http://127.0.0.1:{free_port()}")
         page = shown.logged_in().new_page()
-        wait_until(lambda: shown.names() and len(shown.names()) == 3, within=60, what="three workers")
-        wait_until(lambda: workers_of(page).keys() == set(shown.names()), within=60, what="Flower sees them")
+        wait_until(lambda: shown.names() and len(shown.names()) == 3, what="three workers")
+        wait_until(lambda: workers_of(page).keys() == set(shown.names()), what="Flower sees them")
         wait_until(lambda: all(page.request.get(f"/worker/{name}").ok for name in shown.names()), what="they answer it")
         shown.deliver()
         wait_until(lambda: flower_knows(shown, page), what="Flower has heard of the jobs")

@@ -163,9 +163,9 @@ def test_with_real_workers_a_missing_mapping_meets_few_requests_and_then_all_arr
         stack.worker()
         stack.beat()
         enqueued = [receipt.id for receipt in stack.producer.enqueue_many(records(2_000))]
-        wait_until(lambda: stack.counts()["parked_by_reason"] == {"unknown_mapping": 2_000}, within=60)
+        wait_until(lambda: stack.counts()["parked_by_reason"] == {"unknown_mapping": 2_000})
         assert stack.sim.state()["requests"].get("eu.records.404", 0) < 20
         stack.sim.knobs(mappings={MAPPING: {"type": "Survey Data"}})
         assert stack.producer.ledger(Region.EU).resume(SCOPE)
-        wait_until(lambda: stack.counts()["delivered"] == 2_000, within=60)
+        wait_until(lambda: stack.counts()["delivered"] == 2_000)
         assert stack.keys() == dict.fromkeys(enqueued, 1)

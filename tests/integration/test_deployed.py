@@ -66,7 +66,7 @@ def test_the_check_of_a_part_with_pages_asks_whether_it_listens(stack: Stack, se
     check[0] = str(Path(subprocess.sys.executable))
     assert subprocess.run(check, capture_output=True, check=False).returncode != 0
     stack.run("-m", "gaugepost_workers", *here(told, {str(port): str(free)}))
-    wait_until(lambda: subprocess.run(check, capture_output=True, check=False).returncode == 0, within=60)
+    wait_until(lambda: subprocess.run(check, capture_output=True, check=False).returncode == 0)
 
 
 def here(told: dict[str, Any], other: dict[str, str]) -> list[str]:
@@ -88,7 +88,7 @@ def test_flower_shows_itself_as_the_file_says_that_compose_mounts(stack: Stack, 
     free = str(free_port())
     stack.run("-m", "gaugepost_workers", *here(told, {"5555": free, mount["target"]: str(conf)}))
 
-    page = wait_until(lambda: answers(f"http://127.0.0.1:{free}/tasks"), within=60)
+    page = wait_until(lambda: answers(f"http://127.0.0.1:{free}/tasks"))
     said = runpy.run_path(str(conf))["tasks_columns"].split(",")
     assert re.findall(r'<th data-column="(\w+)"', page) == said
     assert (said == ["uuid", "state"]) == bool(added)
@@ -123,10 +123,10 @@ def test_compose_gives_a_part_each_setting_that_it_reads(stack: Stack, service: 
     free = free_port()
     stack.run("-c", RECORDED, *here(told, {"5555": str(free), "9464": str(free)}))
     if service == "beat":
-        wait_until(lambda: stack.cli("health", "beat").returncode == 0, within=60)
+        wait_until(lambda: stack.cli("health", "beat").returncode == 0)
     else:
         path = {"exporter": "/metrics", "flower": "/"}[service]
-        wait_until(lambda: answers(f"http://127.0.0.1:{free}{path}"), within=60)
+        wait_until(lambda: answers(f"http://127.0.0.1:{free}{path}"))
     read = {f"GAUGEPOST_{name.upper()}" for name in (stack.folder / "read").read_text().split()}
     assert "GAUGEPOST_REGIONS" in read
     missing = sorted(name for name in read - WRITING if not {name, f"{name}_FILE"} & given)

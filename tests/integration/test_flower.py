@@ -38,7 +38,7 @@ def flower_says(port: int, path: str, host: str | None = None, login: str | None
 def start_flower(stack: Stack, *options: str) -> tuple[Any, int]:
     port = free_port()
     flower = stack.run("-m", "gaugepost_workers", "flower", "--port", str(port), *options)
-    wait_until(lambda: flower_says(port, "/healthcheck") == "OK", within=60, what="Flower answers")
+    wait_until(lambda: flower_says(port, "/healthcheck") == "OK", what="Flower answers")
     return flower, port
 
 
@@ -95,7 +95,7 @@ def test_with_sentinels_too_flower_shows_workers_and_queues_and_no_password(tmp_
             workers = flower_says(port, "/api/workers?refresh=1") or {}
             return [worker["stats"] for worker in workers.values() if "stats" in worker]
 
-        [told] = wait_until(stats, within=60, what="the worker tells its statistics")
+        [told] = wait_until(stats, what="the worker tells its statistics")
         assert told["broker"].keys() == {"transport", "hostname", "port", "virtual_host"}
         lengths = flower_says(port, "/api/queues/length")["active_queues"]
         assert {row["name"]: row["messages"] for row in lengths} == {"eu": 0, "eu.urgent": 0, "eu.ticks": 0}
@@ -161,7 +161,7 @@ def test_what_a_lost_worker_held_is_shown_as_what_became_of_it(tmp_path: Path) -
         _, port = start_flower(stack)
         lost = stack.worker()
         stack.beat()
-        wait_until(lambda: flower_says(port, "/api/workers?status=1"), within=60, what="flower sees the worker")
+        wait_until(lambda: flower_says(port, "/api/workers?status=1"), what="flower sees the worker")
         stack.sim.knobs(latency_ms={"response": 6000})
         job = stack.producer.enqueue(Response(region=Region.EU, fields={"Email": "lee@example.net"}))
         with stack.redis.client() as client:
@@ -169,9 +169,7 @@ def test_what_a_lost_worker_held_is_shown_as_what_became_of_it(tmp_path: Path) -
         wait_until(lambda: state_of(port, job.id) == ("STARTED", None))
         kill(lost)
         stack.worker()
-        wait_until(
-            lambda: state_of(port, job.id)[0] == "FAILURE", within=60, what="the lease ends, and Flower hears it"
-        )
+        wait_until(lambda: state_of(port, job.id)[0] == "FAILURE", what="the lease ends, and Flower hears it")
         assert str(state_of(port, job.id)[1]).startswith("unknown: ")
         assert job.state() is JobState.UNKNOWN
 

@@ -61,7 +61,7 @@ def test_ten_changes_of_each_of_200_cases_keep_their_order_while_workers_are_kil
         stack.beat()
         list(stack.producer.enqueue_many(changes(200, 10)))
         for kills, effects in enumerate((200, 600, 1000, 1400, 1700)):
-            wait_until(lambda few=effects: stack.sim.state()["effects"] >= few, within=60)
+            wait_until(lambda few=effects: stack.sim.state()["effects"] >= few)
             assert stack.counts()["sending"] > 0, f"kill {kills} came too late to prove anything"
             doomed = dice.randrange(len(workers))
             kill(workers[doomed])
@@ -83,7 +83,7 @@ def test_a_worker_that_slept_through_its_leases_does_not_send_what_others_have_d
         sleeper.send_signal(signal.SIGSTOP)
         assert stack.counts()["sending"] > 2, "it holds nothing that it has not begun: nothing is proved"
         other = stack.worker()
-        wait_until(lambda: stack.counts()["delivered"] == 60, within=60)
+        wait_until(lambda: stack.counts()["delivered"] == 60)
         kill(other)
         sleeper.send_signal(signal.SIGCONT)
         last = Record(region=Region.EU, configuration="multi-object", record={"Email": "last@example.net"})

@@ -47,10 +47,10 @@ def test_every_line_of_every_part_is_json_also_while_redis_is_away_and_at_the_en
         job = Record(region=Region.EU, configuration="multi-object", record={"Email": "lee@example.net"})
         stack.producer.enqueue(job).result(timeout=60)
         pages = (f"http://127.0.0.1:{exporter_port}/metrics", f"http://127.0.0.1:{flower_port}/workers")
-        wait_until(lambda: all(map(answers, pages)), within=60, what="the pages are there")
+        wait_until(lambda: all(map(answers, pages)), what="the pages are there")
         stack.redis.kill()
-        wait_until(lambda: "Trying again" in stack.logs(), within=60, what="the worker tells that it tries again")
-        wait_until(lambda: "tick not sent" in stack.logs(), within=60, what="beat tells that Redis is away")
+        wait_until(lambda: "Trying again" in stack.logs(), what="the worker tells that it tries again")
+        wait_until(lambda: "tick not sent" in stack.logs(), what="beat tells that Redis is away")
         assert answers(pages[0])
         stack.redis.start()
         stack.producer.enqueue(job).result(timeout=60)
@@ -84,6 +84,6 @@ def test_without_any_redis_of_its_own_the_embedded_one_is_told_of_in_json_too(tm
     with Stack(tmp_path, log_format="json") as stack:
         del stack.variables["GAUGEPOST_REDIS_URL"]
         stack.run("-m", "gaugepost_workers", "exporter", "--port", str(free_port()))
-        wait_until(lambda: len(lines(stack)) >= 2, within=60, what="it runs")
+        wait_until(lambda: len(lines(stack)) >= 2, what="it runs")
         stack.end()
         assert told(stack)[0]["event"].startswith("using the embedded Redis of ")

@@ -98,7 +98,7 @@ def test_a_region_moves_with_all_that_it_has_and_goes_on_where_it_is_now(stack: 
     with Producer(Settings.given(redis_url=other.url)) as producer:
         again = producer.enqueue(record(**FINE), idempotency_key="k-1")
         assert (again.id, again.duplicate) == (ids[0], True)
-        wait_until(lambda: producer.ledger(Region.EU).summary()["delivered"] == 5, within=60)
+        wait_until(lambda: producer.ledger(Region.EU).summary()["delivered"] == 5)
         assert [str(producer.job(one).state) for one in ids[1:3]] == ["parked", "parked"]
     assert set(stack.keys().values()) == {1}
 
@@ -188,7 +188,7 @@ def test_a_ledger_is_restored_and_what_was_delivered_since_the_backup_is_not_sen
     run(steps("backup"), OLD=str(stack.redis.port), BACKUP=backup)
     stack.worker()
     stack.beat()
-    wait_until(lambda: stack.counts()["delivered"] == 5, within=60)
+    wait_until(lambda: stack.counts()["delivered"] == 5)
     since = set(stack.keys()) - {ids[0]}
     assert len(since) == 4
     for process in stack.processes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from gaugepost import JobState, PersonalLink, Record, Region, Verdict
 from gaugepost_tasks.messages import Judgement
 from gaugepost_tasks.token import TokenAnswer
 from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
-from support.stack import Stack, kill
+from support.stack import Stack, children, kill
 from support.wait import wait_until
 
 SHORT = {"connect_timeout": 1, "read_timeout": 2, "lease": 4}
@@ -105,11 +104,6 @@ def test_two_beats_tick_no_more_than_is_read_and_leave_no_file(stack: Stack) -> 
         wait_until(lambda: client.llen("us.ticks") >= 8)
         assert client.llen("eu.ticks") <= before + 1  # two beats may look at the same moment
     assert {path.suffix for path in stack.folder.iterdir() if path.is_file()} <= {".log"}
-
-
-def children(process: subprocess.Popen[bytes]) -> list[int]:
-    text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-    return [int(pid) for pid in text.split()]
 
 
 def test_a_worker_process_that_dies_is_started_anew_and_all_end_with_the_supervisor(stack: Stack) -> None:

@@ -37,7 +37,7 @@ def enqueue(producer: Producer, first: int, last: int) -> list[str]:
 
 
 def all_delivered_once(stack: Stack, ids: list[str]) -> None:
-    wait_until(lambda: stack.counts().get("delivered") == len(ids), within=60)
+    wait_until(lambda: stack.counts().get("delivered") == len(ids))
     assert stack.keys() == dict.fromkeys(ids, 1)
 
 
@@ -92,7 +92,7 @@ def test_a_redis_that_reads_its_file_is_told_and_waited_for(tmp_path: Path) -> N
         with pytest.raises(StoreUnreachable, match="BusyLoadingError"):
             stack.producer.enqueue(record(300), idempotency_key="key-300")
         ids.append(enqueue_until_accepted(stack.producer, 300))
-        wait_until(lambda: stack.counts().get("delivered") == len(ids), within=60)
+        wait_until(lambda: stack.counts().get("delivered") == len(ids))
         assert set(stack.keys()) == set(ids)
         assert worker.poll() is None
 
@@ -153,7 +153,7 @@ def test_a_full_disk_is_an_error_to_the_producer_and_waited_for_by_workers(stack
         assert str(refused) == "Redis refuses writes: it cannot write to its disk"
         wait_until(lambda: "MISCONF" in stack.logs() or "cannot write to its disk" in stack.logs())
     wait_until(lambda: accepted(stack.producer, ids), what="Redis writes again")
-    wait_until(lambda: stack.counts().get("delivered") == len(ids), within=60)
+    wait_until(lambda: stack.counts().get("delivered") == len(ids))
     assert set(stack.keys()) == set(ids)
     assert worker.poll() is None
 

@@ -107,6 +107,6 @@ def test_jobs_in_flight_survive_a_rotation_and_a_worker_that_was_forgotten(tmp_p
         kill(forgotten)
         stack.variables["GAUGEPOST_DATA_KEY"] = f"{new},{old}"
         stack.worker()
-        wait_until(lambda: stack.counts()["delivered"] == 10, within=60)
+        wait_until(lambda: stack.counts()["delivered"] == 10)
         assert stack.keys() == dict.fromkeys([*first, *second], 1)
         assert [stack.producer.job(job_id).history.attempts()[0].n for job_id in second] == [1] * 5

@@ -88,7 +88,7 @@ def test_a_master_killed_under_traffic_is_replaced_and_all_that_the_new_one_has_
     assert service.refused, "the service never met the fail-over: nothing was proved"
     with watched.replica.client() as client:
         there = ids_of(client)
-    wait_until(lambda: stack.counts().get("delivered") == len(there), within=60, what="all that is there is delivered")
+    wait_until(lambda: stack.counts().get("delivered") == len(there), what="all that is there is delivered")
     assert set(service.accepted.values()) & there <= set(stack.keys())
     assert stack.processes[0].poll() is None
     assert stack.processes[1].poll() is None

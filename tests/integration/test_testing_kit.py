@@ -167,7 +167,7 @@ def test_a_job_is_named_by_its_receipt_its_id_or_itself(producer: MemoryProducer
 def test_all_of_a_kind_end_as_was_said_before_they_were_enqueued(producer: MemoryProducer) -> None:
     producer.deliver(PersonalLink, result=LINK)
     producer.kill(JobBase, verdict="missing_field")
-    assert producer.enqueue(link()).result(timeout=60) == LINK
+    assert producer.enqueue(link()).result(timeout=30) == LINK
     with pytest.raises(JobDead):
         producer.enqueue(record()).result()
     producer.deliver(Record)
@@ -178,7 +178,7 @@ def test_a_dead_job_raises_with_what_was_said(producer: MemoryProducer) -> None:
     job = producer.enqueue(record())
     producer.kill(job, verdict="missing_field", message="It is missing.", field_errors={"Email": ["is required"]})
     with pytest.raises(JobDead) as dead:
-        job.result(timeout=60)
+        job.result(timeout=30)
     told = dead.value
     assert (told.verdict, told.message, told.field_errors) == (
         "missing_field",
@@ -223,7 +223,7 @@ def test_a_parked_job_comes_back_when_its_time_has_come(producer: MemoryProducer
     job = producer.enqueue(record())
     producer.park(job, seconds=60)
     with pytest.raises(ResultTimeout, match="parked \\(no_campaign\\)"):
-        job.result(timeout=60)
+        job.result(timeout=30)
     with pytest.raises(AssertionError, match="parked"):
         producer.deliver(job)
     producer.advance(61)
@@ -314,7 +314,7 @@ def test_the_asyncio_producer_has_the_same_jobs_and_the_same_troubles(
         with pytest.raises(ResultTimeout):
             await job.result(timeout=3600)
         here.deliver(job, result=LINK)
-        assert await job.result(timeout=60) == LINK
+        assert await job.result(timeout=30) == LINK
         for trouble, error in ((here.unreachable(), StoreUnreachable), (here.full(), BacklogFull)):
             with trouble, pytest.raises(error):
                 await here.enqueue(record())
@@ -332,7 +332,7 @@ def test_many_threads_never_see_a_job_in_the_tests_hands(producer: MemoryProduce
     def work() -> None:
         try:
             for _ in range(20):
-                assert producer.enqueue(link()).result(timeout=60) == LINK
+                assert producer.enqueue(link()).result(timeout=30) == LINK
         except GaugepostError as error:
             wrong.append(error)
 

@@ -53,7 +53,7 @@ def version(request: pytest.FixtureRequest) -> str:
 
 def delivered(stack: Stack, ids: list[str]) -> None:
     """Wait until all are delivered; each took effect once."""
-    wait_until(lambda: stack.counts()["delivered"] == len(ids), within=60, what=str(stack.counts()))
+    wait_until(lambda: stack.counts()["delivered"] == len(ids), what=str(stack.counts()))
     assert stack.keys() == dict.fromkeys(ids, 1)
 
 
@@ -79,7 +79,7 @@ def test_what_services_of_an_older_version_enqueue_after_the_upgrade_is_delivere
     stack.beat()
     stack.producer.enqueue(record(configuration="multi-object")).result(timeout=60)
     ids = Old(version, stack).enqueue(*kinds(version))
-    wait_until(lambda: stack.counts()["delivered"] == 1 + len(ids), within=60)
+    wait_until(lambda: stack.counts()["delivered"] == 1 + len(ids))
     assert set(stack.keys().values()) == {1}
 
 
@@ -121,7 +121,7 @@ def test_a_traced_job_is_set_aside_by_a_worker_that_knows_no_traces_and_goes_out
     worker = Old(version, stack).run("worker", "--region", "eu")
     done = stack.cli("enqueue", "-", stdin="\n".join(map(json.dumps, [TRACED, KINDS[0]])))
     traced, plain = (json.loads(line)["id"] for line in done.stdout.splitlines())
-    wait_until(lambda: [stack.producer.job(one).state for one in (traced, plain)] == ["dead", "delivered"], within=60)
+    wait_until(lambda: [stack.producer.job(one).state for one in (traced, plain)] == ["dead", "delivered"])
     assert [attempt.verdict for attempt in stack.producer.job(traced).history.attempts()] == []
     assert stack.keys() == {plain: 1}, "it was not sent"
     kill(worker)

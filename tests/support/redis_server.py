@@ -10,7 +10,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import redis
@@ -177,23 +177,22 @@ class Watched:
         argv = [str(server_program()), str(path), "--sentinel"]
         self._sentinels.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 
-    def _all_know_each_other(self) -> bool:
+    def _told(self) -> list[dict[str, Any]]:
+        """Return what each sentinel tells of the master."""
+        told = []
         for port in self.ports:
-            with contextlib.suppress(redis.RedisError), redis.Redis(port=port, socket_timeout=1) as client:
-                state = client.sentinel_master(MASTER)
-                if state["num-other-sentinels"] == 2 and state["num-slaves"] == 1:
-                    continue
-            return False
-        return True
+            with redis.Redis(port=port, socket_timeout=1) as client:
+                told.append(client.sentinel_master(MASTER))
+        return told
+
+    def _all_know_each_other(self) -> bool:
+        with contextlib.suppress(redis.RedisError):
+            return all(one["num-other-sentinels"] == 2 and one["num-slaves"] == 1 for one in self._told())
+        return False
 
     def promoted(self) -> bool:
         """Tell whether the replica is the master now, and all sentinels say so."""
-        with contextlib.suppress(redis.RedisError):
-            named = []
-            for port in self.ports:
-                with redis.Redis(port=port, socket_timeout=1) as client:
-                    named.append(client.sentinel_master(MASTER))
-            with self.replica.client() as client:
-                known = all(one["port"] == self.replica.port and not one["is_sdown"] for one in named)
-                return known and bool(client.role()[0] == b"master")
+        with contextlib.suppress(redis.RedisError), self.replica.client() as client:
+            known = all(one["port"] == self.replica.port and not one["is_sdown"] for one in self._told())
+            return known and bool(client.role()[0] == b"master")
         return False

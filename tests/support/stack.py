@@ -65,3 +65,9 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill -9 a process and all that it started."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def children(process: subprocess.Popen[bytes]) -> list[int]:
+    """List the processes that a process has started."""
+    text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(pid) for pid in text.split()]
