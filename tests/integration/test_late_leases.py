@@ -11,9 +11,15 @@ import pytest
 import redis
 
 from gaugepost import CloseLoop, Region, Settings
+from gaugepost.jobs import JobBase
 from gaugepost.ledger import Claimed, Entry, Ledger, Settlement
-from gaugepost.transitions import Decision, Delivered
+from gaugepost.transitions import Decision, Delivered, Requeued
+from gaugepost_simulator import Simulator
+from gaugepost_tasks.http import HttpClient
+from gaugepost_workers.courier import Courier
 from gaugepost_workers.executor import Executor
+from gaugepost_workers.lease import Lease, lease_clock
+from support.making import case, file_delete, link, record, response, upload
 from support.proxy import Proxy
 from support.wait import wait_until
 
@@ -26,8 +32,32 @@ class Nobody:
     def settled(self, settlements: Any) -> None: ...
 
 
-def ledger(url: str) -> Ledger:
-    return Ledger(redis.Redis.from_url(url), Region.EU, Settings(redis_url=url, **SETTINGS))
+def ledger(url: str, **more: Any) -> Ledger:
+    return Ledger(redis.Redis.from_url(url), Region.EU, Settings(redis_url=url, **SETTINGS | more))
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[Simulator]:
+    with Simulator() as sim:
+        yield sim
+
+
+def courier(there: Ledger) -> Courier:
+    return Courier(there, HttpClient(connect_timeout=1, read_timeout=4, pool_size=1), there._settings)
+
+
+def credentials(sim: Simulator) -> dict[str, Any]:
+    return {name.removeprefix("GAUGEPOST_").lower(): value for name, value in sim.env().items()}
+
+
+def requests(sim: Simulator) -> int:
+    """Count what reached the simulator, but for requests for a token."""
+    return sum(number for name, number in sim.state()["requests"].items() if ".token." not in name)
+
+
+def claim(there: Ledger, job: JobBase) -> Claimed:
+    there.enqueue([Entry.of(job)])
+    return there.claim("w1", "call", 1).jobs[0]
 
 
 @pytest.fixture
@@ -43,7 +73,8 @@ def test_a_job_whose_lease_ran_out_while_it_waited_its_turn_is_not_sent_under_it
     sent: list[tuple[str, int]] = []
     begun, over = threading.Event(), threading.Event()
 
-    def deliver(claimed: Claimed) -> Settlement:
+    def deliver(lease: Lease) -> Settlement:
+        claimed = lease.claimed
         sent.append((claimed.id, claimed.fence))
         begun.set()
         assert over.wait(30)
@@ -64,3 +95,31 @@ def test_a_job_whose_lease_ran_out_while_it_waited_its_turn_is_not_sent_under_it
     wheel.join(30)
     assert not wheel.is_alive()
     assert sent == [(first, 1), (second, 2)], "the second one was given back, and claimed anew"
+
+
+@pytest.mark.parametrize(
+    "job", [record(), link(), case(), response(), upload(), file_delete()], ids=lambda job: job.kind
+)
+def test_no_kind_is_sent_under_an_old_lease(redis_url: str, sim: Simulator, job: JobBase) -> None:
+    sim.reset()
+    there = ledger(redis_url, **credentials(sim))
+    lease = Lease(claim(there, job), 90, renewed_at=lease_clock() - 61)
+    assert courier(there).deliver(lease).decision.transition == Requeued()
+    assert requests(sim) == 0
+    lease.renewed_at = lease_clock()
+    assert courier(there).deliver(lease).decision.transition != Requeued(), "a fresh one is sent"
+    assert requests(sim) == 1
+
+
+@pytest.mark.parametrize("job", [response(), upload()], ids=lambda job: job.kind)
+def test_slow_sending_mark_under_which_the_lease_grows_old_sends_nothing(
+    redis_url: str, proxy: Proxy, sim: Simulator, job: JobBase
+) -> None:
+    sim.reset()
+    claimed = claim(ledger(redis_url), job)
+    far = ledger(f"redis://127.0.0.1:{proxy.port}/0", **credentials(sim))
+    far.content(claimed.id)  # connected
+    proxy.delay(0.5)
+    lease = Lease(claimed, 1.5, lease_clock() + (1 if job.kind == "file" else 0))  # its content is read first
+    assert courier(far).deliver(lease).decision.transition == Requeued()
+    assert requests(sim) == 0

@@ -28,6 +28,7 @@ from gaugepost_tasks.messages import Answer, Endpoints, Judgement, Request, cred
 from gaugepost_tasks.policy import Facts, decide, missing_credentials, missing_data_key
 from gaugepost_tasks.token import fetch_token
 from gaugepost_tasks.verdicts import judge
+from gaugepost_workers.lease import LeaseOver
 from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
 
 if TYPE_CHECKING:
@@ -36,16 +37,13 @@ if TYPE_CHECKING:
     from gaugepost.ledger import Claimed, Ledger
     from gaugepost.settings import Settings
     from gaugepost_tasks.http import HttpClient
+    from gaugepost_workers.lease import Lease
 
 log = structlog.get_logger("gaugepost.attempt")
 
 
 class NotNow(Exception):  # noqa: N818
     """Raised just before the first byte: the upload slot is taken, so nothing was sent."""
-
-
-class NotOurs(Exception):  # noqa: N818
-    """Raised just before the first byte: the lease is lost, so the job is somebody else's now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +94,18 @@ class Courier:
         """Tell whether the credential of this name (`oauth` or `api_key`) is set."""
         return self._tokens is not None if needs == "oauth" else self._api_key is not None
 
-    def deliver(self, claimed: Claimed) -> Settlement | None:
-        """Take one job to its endpoint; None if it turned out to be somebody else's.
+    def deliver(self, lease: Lease) -> Settlement:
+        """Send one job to its endpoint, unless its lease is over, and decide what becomes of it.
 
         Never raises: whatever goes wrong in here is a verdict too, so that no job is lost to a fault of ours.
         """
+        claimed = lease.claimed
         try:
-            return self._deliver(claimed)
+            return self._deliver(lease)
         except DataSealed as error:
             log.warning("job not opened", job=claimed.id, kind=claimed.job.kind, error=f"it {error}")
             return Settlement(claimed, missing_data_key(_now_ms() - claimed.enqueued_at))
-        except NotNow:
-            return Settlement(claimed, Decision(Requeued(), counted=False))
-        except NotOurs:
-            return None
-        except StoreError:  # before the first byte: nothing was sent, and nothing can be settled just now
+        except (NotNow, LeaseOver, StoreError):  # before the first byte: nothing was sent
             return Settlement(claimed, Decision(Requeued(), counted=False))
         except Exception as error:  # noqa: BLE001 - told on the job's record, by class only: its text may hold data
             where = traceback.extract_tb(error.__traceback__)[-1]
@@ -122,22 +117,23 @@ class Courier:
         finally:
             self._departed.discard(claimed.id)
 
-    def _deliver(self, claimed: Claimed) -> Settlement:
-        job = claimed.job
+    def _deliver(self, lease: Lease) -> Settlement:
+        claimed, job = lease.claimed, lease.claimed.job
         if isinstance(job, SealedJob):
             raise DataSealed("is sealed under a key that is not in GAUGEPOST_DATA_KEY here")
         if not self.has(job.needs):
             return Settlement(claimed, missing_credentials(job.needs, self._missing_setting(job.needs)))
         if isinstance(job, File) and claimed.phase:
-            return self._look(claimed, job)
+            return self._look(lease, job)
         content = self._ledger.content(claimed.id) if job.kind == "file" else None
         if job.kind == "file" and content is None:
             return Settlement(claimed, Decision(Dead(Verdict.BAD_FILE)))
         request = HANDLERS[job.kind].build(job, self._endpoints, claimed.id, content)
-        return self._settlement(claimed, self._exchanges(claimed, request))
+        return self._settlement(claimed, self._exchanges(lease, request))
 
-    def _look(self, claimed: Claimed, job: File) -> Settlement:
+    def _look(self, lease: Lease, job: File) -> Settlement:
         """Look a sent file up in the statistics: whether it is there, and whether CustomerGauge is done with it."""
+        claimed = lease.claimed
         now, at = time.time(), _now_ms()
         sent_s_ago = now - max((attempt.at for attempt in claimed.history.attempts()), default=at) / 1000
         days = timedelta(seconds=sent_s_ago) + timedelta(days=2)  # no source says whose midnight their dates mean
@@ -145,7 +141,7 @@ class Courier:
         request = upload_statistics.build(
             self._endpoints, job.family, claimed.id, since=today - days, until=today + timedelta(days=2)
         )
-        answer = self._http.exchange(request, credential_header(request.auth, self._api_key or ""))
+        answer = self._http.exchange(request, credential_header(request.auth, self._api_key or ""), lease.check)
         listed = upload_statistics.read(answer)
         found = upload_statistics.find(listed or (), job.upload_name)
         looks = _looks(claimed)
@@ -161,18 +157,21 @@ class Courier:
             return f"{region}_API_KEY"
         return f"{region}_CLIENT_ID" if self._missing_id else f"{region}_CLIENT_SECRET"
 
-    def _exchanges(self, claimed: Claimed, request: Request) -> list[_Exchange]:
+    def _exchanges(self, lease: Lease, request: Request) -> list[_Exchange]:
         """Send it; once again with a fresh token if the one it went out with was refused."""
         if self._tokens is None or request.auth == "api_key":
-            return [self._exchange(claimed, request, self._api_key or "", fresh_token=True)]
+            return [self._exchange(lease, request, self._api_key or "", fresh_token=True)]
         done: list[_Exchange] = []
         try:
             token = self._tokens.get()
-            done.append(self._exchange(claimed, request, token.value, fresh_token=False))
+            done.append(self._exchange(lease, request, token.value, fresh_token=False))
             if done[0].judgement.verdict is Verdict.UNAUTHENTICATED:
-                done.append(self._exchange(claimed, request, self._next(token).value, fresh_token=True))
+                done.append(self._exchange(lease, request, self._next(token).value, fresh_token=True))
         except TokenUnavailable as error:
             done.append(_Exchange(Answer(None), error.judgement, _now_ms()))
+        except LeaseOver:
+            if not done:
+                raise
         return done
 
     def _next(self, refused: Token) -> Token:
@@ -180,20 +179,27 @@ class Courier:
         self._tokens.drop(refused)
         return self._tokens.get()
 
-    def _exchange(self, claimed: Claimed, request: Request, credential: str, *, fresh_token: bool) -> _Exchange:
-        at = _now_ms()
-        before = (lambda: self._mark(claimed)) if claimed.job.once else None
-        answer = self._http.exchange(request, credential_header(request.auth, credential), before)
+    def _exchange(self, lease: Lease, request: Request, credential: str, *, fresh_token: bool) -> _Exchange:
+        at, claimed = _now_ms(), lease.claimed
+        header = credential_header(request.auth, credential)
+        answer = self._http.exchange(request, header, lambda: self._may_depart(lease))
         lost_before = _ever_lost(claimed)
         judgement = judge(claimed.job, answer, fresh_token=fresh_token, lost_before=lost_before, now=time.time())
         return _Exchange(answer, judgement, at)
+
+    def _may_depart(self, lease: Lease) -> None:
+        """Allow the first byte. Raises LeaseOver, NotNow, StoreError."""
+        lease.check()
+        if lease.claimed.job.once:
+            self._mark(lease.claimed)
+            lease.check()  # the mark may have taken long
 
     def _mark(self, claimed: Claimed) -> None:
         done, _ = self._ledger.mark(claimed)
         if done == 0:
             raise NotNow
         if done < 0:
-            raise NotOurs
+            raise LeaseOver
         self._departed.add(claimed.id)
 
     def _settlement(self, claimed: Claimed, exchanges: list[_Exchange]) -> Settlement:

@@ -13,7 +13,6 @@ import queue
 import threading
 import time
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -21,6 +20,7 @@ import structlog
 from gaugepost.errors import StoreError
 from gaugepost.ledger import Settlement
 from gaugepost.transitions import Decision, Requeued
+from gaugepost_workers.lease import Lease, lease_clock
 from gaugepost_workers.senders import Senders
 from gaugepost_workers.slow_start import SlowStart
 
@@ -37,7 +37,6 @@ _GATHER_S = 0.01  # while more are out, answers are gathered for so long, to be 
 _SOON_S = 0.1  # what is claimed beyond twice the concurrency is begun within so long
 _POLL_S = 0.05  # while awake, look so often for work that nobody rang for
 _PAUSE_S = 0.25  # between two tries while Redis does not answer; an answer is settled within half a second
-_BEGIN_WITHIN = 2 / 3  # of a lease since it was last renewed: Redis was away, and the job may soon be somebody else's
 _GIVE_BACK = Decision(Requeued(), counted=False)
 
 
@@ -51,22 +50,13 @@ class Witness(Protocol):
         """Jobs were settled."""
 
 
-@dataclass(slots=True)
-class _InHand:
-    """A job this worker holds: when its lease was last renewed (monotonic s), and whether it is somebody else's now."""
-
-    claimed: Claimed
-    renewed_at: float
-    lost: bool = False
-
-
 class Executor:
     """The wheel of one worker process."""
 
     def __init__(
         self,
         ledger: Ledger,
-        deliver: Callable[[Claimed], Settlement | None],
+        deliver: Callable[[Lease], Settlement],
         witness: Witness,
         *,
         worker: str,
@@ -83,7 +73,7 @@ class Executor:
         self._urgent_senders = Senders(URGENT_THREADS, self._send, "send-urgent")
         self._slow_start = SlowStart()
         self._answers: queue.SimpleQueue[tuple[Claimed, Settlement | None] | None] = queue.SimpleQueue()
-        self._in_hand: dict[str, _InHand] = {}
+        self._in_hand: dict[str, Lease] = {}
         self._unsettled: list[Settlement] = []
         self._untold: list[Claimed] = []
         self._claim_token = uuid.uuid4().hex
@@ -158,6 +148,7 @@ class Executor:
     def _claim(self, room: int, *, urgent_only: bool = False) -> bool:
         """Claim up to so many jobs and begin them; tell whether there are more."""
         self._claimed_at = time.monotonic()
+        asked_at = lease_clock()
         try:
             parcel = self._ledger.claim(
                 self._worker, self._claim_token, room, self._concurrency, urgent_only=urgent_only
@@ -168,7 +159,7 @@ class Executor:
             return bool(self._in_hand or self._unsettled)
         self._claim_token = uuid.uuid4().hex
         for claimed in parcel.jobs:
-            self._in_hand[claimed.id] = _InHand(claimed, self._claimed_at)
+            self._in_hand[claimed.id] = Lease(claimed, self._lease_s, asked_at)
             if self._slow_start.admit(claimed):
                 self._begin(claimed)
         self._untold += parcel.jobs
@@ -186,24 +177,24 @@ class Executor:
         return min(room, PARCEL) if room >= limit // 4 else 0
 
     def _urgent_room(self) -> int:
-        in_hand = sum(held.claimed.job.urgent for held in self._in_hand.values())
+        in_hand = sum(lease.claimed.job.urgent for lease in self._in_hand.values())
         return max(0, 2 * URGENT_THREADS - in_hand)
 
     def _begin(self, claimed: Claimed) -> None:
         (self._urgent_senders if claimed.job.urgent else self._senders).put(claimed)
 
     def _send(self, claimed: Claimed) -> None:
-        held = self._in_hand.get(claimed.id)
-        if held is None or held.lost or held.claimed is not claimed:
+        lease = self._in_hand.get(claimed.id)
+        if lease is None or lease.lost or lease.claimed is not claimed:
             self._answers.put((claimed, None))
             return
-        started = time.monotonic()
-        if started - held.renewed_at > _BEGIN_WITHIN * self._lease_s:
+        if lease.is_over(lease_clock()):
             self._answers.put((claimed, Settlement(claimed, _GIVE_BACK)))
             return
+        started = time.monotonic()
         settlement = None
         try:
-            settlement = self._deliver(claimed)
+            settlement = self._deliver(lease)
         except Exception as error:  # noqa: BLE001 - against its word: its lease will end, and the rescuer takes it back
             log.error("fault", job=claimed.id, error=type(error).__name__)  # noqa: TRY400 - its text may hold data
         self._pace_s = 0.9 * self._pace_s + 0.1 * max(time.monotonic() - started, 0.001)
@@ -255,25 +246,27 @@ class Executor:
         self._witness.settled([settlement for settlement, accepted in zip(settled, done, strict=True) if accepted])
 
     def _let_go(self, claimed: Claimed) -> None:
-        held = self._in_hand.get(claimed.id)
-        if held is not None and held.claimed is claimed:  # else it was lost, and has been claimed here anew
+        lease = self._in_hand.get(claimed.id)
+        if lease is not None and lease.claimed is claimed:  # else it was lost, and has been claimed here anew
             del self._in_hand[claimed.id]
 
     # Keep, and give back
 
     def _renew(self) -> None:
-        now = time.monotonic()
-        old = [held for held in self._in_hand.values() if now - held.renewed_at > self._lease_s / 3]
+        now = lease_clock()
+        old = [lease for lease in self._in_hand.values() if now - lease.renewed_at > self._lease_s / 3]
         if not old:
             return
         try:
-            ours = self._ledger.renew([held.claimed for held in old])
+            ours = self._ledger.renew([lease.claimed for lease in old])
         except StoreError as error:
             log.warning("renew failed", error=str(error), jobs=len(old))
             return
-        for held, is_ours in zip(old, ours, strict=True):
-            held.renewed_at = now
-            held.lost = not is_ours  # somebody else's now: not begun here any more
+        for lease, is_ours in zip(old, ours, strict=True):
+            if is_ours:
+                lease.renewed_at = now
+            else:
+                lease.lost = True
 
     def _give_back_what_waits(self) -> None:
         waiting = [*self._slow_start.all_behind(), *self._senders.take_back(), *self._urgent_senders.take_back()]
