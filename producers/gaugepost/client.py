@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
-from gaugepost.connection import connect, connect_async
+from gaugepost.connection import connect, connect_async, redis_url
 from gaugepost.errors import (
     DataSealed,
     InvalidJob,
@@ -158,9 +158,14 @@ class Producer:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.load()
+        self._require_redis()
         self.mappings = Mappings.of(self.settings)
         """What mappings.toml says; None without the setting MAPPINGS."""
         self._ledgers: dict[Region, Ledger] = {}
+
+    def _require_redis(self) -> None:
+        """Raise SettingsError if no Redis is named: no job is accepted where no worker looks."""
+        redis_url(self.settings, self.settings.regions[0])
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -300,8 +305,13 @@ class AsyncProducer:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.load()
+        self._require_redis()
         self.mappings = Mappings.of(self.settings)
         self._regions: dict[Region, tuple[Intake, AsyncRunner]] = {}
+
+    def _require_redis(self) -> None:
+        """Raise SettingsError if no Redis is named; see `Producer`."""
+        redis_url(self.settings, self.settings.regions[0])
 
     async def __aenter__(self) -> Self:
         """Return itself."""

@@ -12,7 +12,7 @@ from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from gaugepost import embedded, sentinel
+from gaugepost import sentinel
 from gaugepost.errors import SettingsError
 from gaugepost.sentinel import SentinelUrl
 
@@ -31,11 +31,16 @@ SENTINEL_OPTIONS: dict[str, Any] = {"socket_timeout": 1.0, "socket_connect_timeo
 """Of connections to sentinels. There are several: one that does not answer at once is passed over, not asked again."""
 
 
+NOT_SET = (
+    "GAUGEPOST_REDIS_URL is not set. Set it to your Redis, or run gaugepost demo / gaugepost up to try it without one."
+)
+
+
 def redis_url(settings: Settings, region: Region) -> str:
-    """Return the URL of the region's Redis, or of its sentinels; without a setting, start or find the embedded one."""
-    if settings.redis_url is None:
-        return embedded.url()
-    text = settings.redis_url.get_secret_value().replace("{region}", region)
+    """Return the URL of the region's Redis, or of its sentinels. Raises SettingsError if none is set."""
+    text = settings.redis_url.get_secret_value().strip().replace("{region}", region) if settings.redis_url else ""
+    if not text:
+        raise SettingsError(NOT_SET)
     if not text.startswith(_SCHEMES):
         raise SettingsError(f"GAUGEPOST_REDIS_URL: expected it to begin with {', '.join(_SCHEMES)}")
     return text

@@ -1,10 +1,10 @@
 """The embedded Redis of this checkout: a real redis-server under `.gaugepost/`, for a machine that has nothing.
 
-Started by the first command that needs it, found by the next ones, stopped with the last: each process that uses it
-holds a shared lock on `.gaugepost/users`, which the kernel lets go even of a killed one, and whoever leaves and can
-get it alone stops the server. Loopback only, behind a password that lies in the folder (mode 700, its files 600); a
-folder of another user is not used, since its server would be theirs. Append-only file on, so that jobs outlive the
-server. Production uses GAUGEPOST_REDIS_URL instead.
+`gaugepost up` and `gaugepost demo` start it. While it runs, the other commands in that folder find it. The last process
+that uses it stops it: each user holds a shared lock on `.gaugepost/users`, which the kernel releases even for a killed
+process, and a process that leaves and can get the lock alone stops the server. Loopback only, behind a password that
+lies in the folder (mode 700, its files 600). A folder of another user is not used, since its server would be theirs.
+Append-only file on, so that jobs outlive the server. Production uses GAUGEPOST_REDIS_URL instead.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from redis.retry import Retry
 
 from gaugepost.errors import StoreUnreachable
 
+DEMO = "demo"
+"""The folder in it where `gaugepost demo` has a server of its own."""
+
 _OLDEST = (7, 0)
 _START_DEADLINE_S = 15.0
 _STOP_DEADLINE_S = 5.0
@@ -53,15 +56,27 @@ def url(folder: Path | None = None) -> str:
     Raises StoreUnreachable: no server program is installed, or it does not start.
     """
     folder = folder or home()
-    if folder not in _open:
-        _open[folder] = _join(folder)
-        atexit.register(leave, folder)
-    return _open[folder][0]
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if not _is_ours(folder):
+        raise StoreUnreachable(f"{folder} belongs to another user: remove it, or set GAUGEPOST_REDIS_URL")
+    return str(_join(folder, start=True))
 
 
-def running() -> str | None:
-    """Return the URL of this checkout's server if it runs; start none."""
-    return _find(home()) if _is_ours(home()) else None
+def join_running() -> tuple[str, Path] | None:
+    """Return URL and folder of the server that `up` or else `demo` runs here; start none, and make no folder.
+
+    The server then lives at least as long as this process.
+    """
+    for folder in (home(), home() / DEMO):
+        if _is_ours(folder) and _noted(folder) and (address := _join(folder, start=False)):
+            return address, folder
+    return None
+
+
+def keep_alive(address: str) -> bool:
+    """Join this checkout's server if `address` is its URL: the server then lives at least as long as this process."""
+    noted = _noted(home()) if _is_ours(home()) else None
+    return noted is not None and noted.url == address and _join(home(), start=False) is not None
 
 
 def _is_ours(folder: Path) -> bool:
@@ -82,16 +97,22 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _join(folder: Path) -> tuple[str, IO[str]]:
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if not _is_ours(folder):
-        raise StoreUnreachable(f"{folder} belongs to another user: remove it, or set GAUGEPOST_REDIS_URL")
+def _join(folder: Path, *, start: bool) -> str | None:
+    """Become a user of the folder's server and return its URL: while the shared lock is held, nobody stops it."""
+    if folder in _open:
+        return _open[folder][0]
     folder.chmod(0o700)
     users = _private(folder / "users", "a")
     with _private(folder / "start.lock", "a") as starting:
         fcntl.flock(starting, fcntl.LOCK_EX)
         fcntl.flock(users, fcntl.LOCK_SH)
-        return _find(folder) or _start(folder), users
+        address = _find(folder) or (_start(folder) if start else None)
+    if address is None:
+        users.close()
+        return None
+    _open[folder] = address, users
+    atexit.register(leave, folder)
+    return address
 
 
 def leave(folder: Path) -> None:

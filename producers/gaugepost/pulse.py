@@ -31,10 +31,7 @@ def folder(settings: Settings) -> Path:
 
 def _family(settings: Settings) -> str:
     """Tell the parts of two gaugeposts on one machine apart: by their Redis, without its password."""
-    from gaugepost import embedded  # noqa: PLC0415 - only where no Redis is named
-
-    url = settings.redis_url
-    place = str(embedded.home()) if url is None else url.get_secret_value().rpartition("@")[2]
+    place = settings.redis_url.get_secret_value().rpartition("@")[2] if settings.redis_url else ""
     return hashlib.sha256(place.encode()).hexdigest()[:8]
 
 

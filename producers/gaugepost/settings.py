@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(
             description="[Redis or its sentinels](#redis); `{region}` in it gives each region its own. "
-            "None: the embedded Redis of this checkout"
+            "Required, except by `gaugepost demo` and `gaugepost up`"
         ),
     ] = None
     wait_replicas: Annotated[

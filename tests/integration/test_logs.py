@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gaugepost import Record, Region
+from gaugepost.connection import NOT_SET
 from support.redis_server import free_port
 from support.stack import Stack
 from support.wait import wait_until
@@ -80,10 +81,9 @@ def test_a_part_that_cannot_go_on_says_so_in_json(tmp_path: Path, part: str) -> 
         assert {"worker": "the ledger has schema 99", "exporter": "metrics cannot be shown"}[part] in event["event"]
 
 
-def test_without_any_redis_of_its_own_the_embedded_one_is_told_of_in_json_too(tmp_path: Path) -> None:
+def test_part_without_redis_url_is_refused_in_json_too(tmp_path: Path) -> None:
     with Stack(tmp_path, log_format="json") as stack:
         del stack.variables["GAUGEPOST_REDIS_URL"]
-        stack.run("-m", "gaugepost_workers", "exporter", "--port", str(free_port()))
-        wait_until(lambda: len(lines(stack)) >= 2, what="it runs")
-        stack.end()
-        assert told(stack)[0]["event"].startswith("using the embedded Redis of ")
+        refused = stack.run("-m", "gaugepost_workers", "exporter", "--port", str(free_port()))
+        assert refused.wait(timeout=60) == 2
+        assert [event["event"] for event in told(stack)] == [NOT_SET]

@@ -26,6 +26,7 @@ from gaugepost import (
     Region,
     ResultTimeout,
     Settings,
+    SettingsError,
     StoreFull,
     StoreUnreachable,
 )
@@ -123,6 +124,22 @@ def end(blocking: Producer, job_id: str, how: Any, *attempts: Attempt) -> None:
     ledger = blocking.ledger(Region.EU)
     [claimed] = [one for one in ledger.claim("w", f"{job_id}", 100).jobs if one.id == job_id]
     assert ledger.settle([Settlement(claimed, Decision(how), attempts)]) == [True]
+
+
+@pytest.mark.parametrize("kind", [Producer, AsyncProducer])
+@pytest.mark.parametrize("url", [None, " "], ids=["none", "blank"])
+def test_producer_without_redis_url_is_refused(
+    kind: type[Producer | AsyncProducer], url: str | None, bare_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if url is not None:
+        monkeypatch.setenv("GAUGEPOST_REDIS_URL", url)
+    with pytest.raises(SettingsError) as refused:
+        kind()
+    assert str(refused.value) == (
+        "GAUGEPOST_REDIS_URL is not set. Set it to your Redis, or run gaugepost demo / gaugepost up to try it "
+        "without one."
+    )
+    assert not list(bare_environment.iterdir())
 
 
 def test_what_was_enqueued_is_accepted_and_can_be_asked_after(producer: Any) -> None:

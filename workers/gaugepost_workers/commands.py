@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads it at run time
 from typing import Annotated
@@ -11,20 +12,37 @@ from typing import Annotated
 import typer
 
 from gaugepost import embedded
+from gaugepost.cli.common import operator_settings
+from gaugepost.connection import redis_url
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
-from gaugepost.settings import Settings
+from gaugepost.settings import PREFIX, Settings
 from gaugepost_workers.logs import set_up_logs
 
 
-def _settings(*, of_a_part: bool = True) -> Settings:
-    """Read the settings; say so if they mean the embedded Redis, which lives as long as this process uses it."""
+def _settings() -> Settings:
+    """Read the settings of a part. Raises SettingsError if they name no Redis: a part never starts one."""
     settings = Settings.load()
-    if of_a_part:
-        set_up_logs(settings)  # first of all: in a log of JSON that word is JSON too
-    if settings.redis_url is None:
-        sys.stderr.write(f"using the embedded Redis of {embedded.home()}\n")
-        embedded.url()
+    set_up_logs(settings)  # first of all: where the log is JSON, a refusal is JSON too
+    if embedded.keep_alive(redis_url(settings, settings.regions[0])):
+        # Until the part has a handler of its own: an outright death would leave Redis running without a user.
+        signal.signal(signal.SIGTERM, _end_at_once)
     return settings
+
+
+def _end_at_once(*_: object) -> None:
+    embedded.leave(embedded.home())
+    os._exit(0)
+
+
+def _settings_of_all_parts() -> Settings:
+    """Read the settings of `up`; without a Redis start the embedded one, and hand its URL to the parts."""
+    settings = Settings.load()
+    set_up_logs(settings)
+    if settings.redis_url is not None:
+        return settings
+    sys.stderr.write(f"using the embedded Redis of {embedded.home()}\n")
+    os.environ[f"{PREFIX}REDIS_URL"] = embedded.url()
+    return Settings.load()
 
 
 def worker(
@@ -53,7 +71,7 @@ def beat() -> None:
     """
     from gaugepost_workers.beat import run_beat  # noqa: PLC0415
 
-    set_up_logs(Settings.load())
+    _settings()
     run_beat()
 
 
@@ -93,11 +111,13 @@ def up(
 ) -> None:
     """Run all parts on this machine, against the configured endpoints.
 
+    Without GAUGEPOST_REDIS_URL it starts an embedded Redis in this folder, which ends with it.
+
     Example: `gaugepost up`
     """
     from gaugepost_workers.supervisor import Supervisor  # noqa: PLC0415
 
-    settings = _settings()
+    settings = _settings_of_all_parts()
     raise typer.Exit(Supervisor(parts(settings, concurrency, port), settings.metrics_port).run())
 
 
@@ -126,7 +146,7 @@ def check(
     from gaugepost_workers.check import checks  # noqa: PLC0415
 
     failed = False
-    for found in checks(_settings(of_a_part=False)):
+    for found in checks(operator_settings()):
         failed = failed or not found.ok
         line = json.dumps(found.to_dict()) if as_json else str(found)
         sys.stdout.write(line + os.linesep)

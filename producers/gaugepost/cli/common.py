@@ -18,6 +18,7 @@ import typer
 
 from gaugepost import embedded
 from gaugepost.client import Producer
+from gaugepost.connection import NOT_SET
 from gaugepost.errors import GaugepostError, InvalidJob, SettingsError, StoreFull, StoreUnreachable
 from gaugepost.settings import Settings
 
@@ -152,12 +153,25 @@ def _drop_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def open_producer() -> Producer:
-    """Open the ledger as the environment says; say so if that is the embedded Redis. Raises SettingsError."""
+def operator_settings() -> Settings:
+    """Read the settings of a command. Raises SettingsError.
+
+    Without GAUGEPOST_REDIS_URL they name the embedded Redis that `up` or `demo` runs in this folder; without that one
+    too they are refused.
+    """
     settings = Settings.load()
-    if settings.redis_url is None:
-        note(f"using the embedded Redis of {embedded.home()}")
-    return Producer(settings)
+    if settings.redis_url is not None:
+        return settings
+    if (running := embedded.join_running()) is None:
+        raise SettingsError(NOT_SET)
+    url, folder = running
+    note(f"using the embedded Redis of {folder}")
+    return Settings.load(redis_url=url)
+
+
+def open_producer(settings: Settings | None = None) -> Producer:
+    """Open the ledger that the settings name. Raises SettingsError."""
+    return Producer(settings or operator_settings())
 
 
 def served(settings: Settings, region: Region) -> Region:

@@ -10,20 +10,20 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from gaugepost.cli.common import Exit, Failure, note, open_producer
+from gaugepost.cli.common import Exit, Failure, note, open_producer, operator_settings
 from gaugepost.cli.lines import Checked, Line, batches, check, fit_jobs, opened
 from gaugepost.cli.progress import bar, bar_beside_rows
 from gaugepost.cli.sending import Sender
 from gaugepost.cli.waiting import Watch
 from gaugepost.errors import GaugepostError
 from gaugepost.mappings import Mappings
-from gaugepost.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gaugepost.client import Producer
     from gaugepost.errors import InvalidJob
+    from gaugepost.settings import Settings
 
 _THEN = "--skip-invalid REJECTS enqueues the others; `gaugepost schema` tells what a job looks like"
 _LONG_BYTES, _LONG_LINES = 2_000_000, 2_000
@@ -50,7 +50,7 @@ def enqueue(
 
     Example: `gaugepost enqueue jobs.jsonl --skip-invalid rejects.jsonl > receipts.jsonl`
     """
-    settings = Settings.load()
+    settings = operator_settings()
     with opened(file) as stream, rejects_to(skip_invalid, stream) as rejects:
         checked = _check(stream, rejects, settings)
         if checked.bad and rejects is None:
@@ -58,7 +58,7 @@ def enqueue(
         if not checked.good:
             note(f"no job to enqueue in {file}")
             return Exit.FAILED if checked.bad else Exit.DONE
-        with open_producer() as producer:
+        with open_producer(settings) as producer:
             all_well = _send(producer, stream, checked, wait=wait)
     return Exit.DONE if all_well and not checked.bad else Exit.FAILED
 

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gaugepost import durations, embedded
-from gaugepost.cli.common import AsJson, Exit, age, printable, served, write_rows
+from gaugepost import durations
+from gaugepost.cli.common import AsJson, Exit, age, operator_settings, printable, served, write_rows
 from gaugepost.cli.folding import fold
 from gaugepost.connection import connect_briefly
-from gaugepost.errors import StoreError, StoreUnreachable
+from gaugepost.errors import StoreError
 from gaugepost.keys import Keys
 from gaugepost.ledger import Ledger
 from gaugepost.ledger.scripts import our_errors
 from gaugepost.pulse import feel
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
-from gaugepost.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     import redis
 
     from gaugepost.pulse import Felt
+    from gaugepost.settings import Settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", no_args_is_help=True)
 
@@ -98,7 +98,7 @@ def worker(
 
     Example: `gaugepost health worker --region eu --max-age 30s`
     """
-    settings = Settings.load()
+    settings = operator_settings()
     regions = (served(settings, region),) if region else settings.regions
     found = {one: feel(settings, f"worker-{one}") for one in regions}
     if region is None:  # none of the others is expected here
@@ -118,7 +118,7 @@ def beat(max_age: MaxAge = "1m", *, ignore_redis: IgnoreRedis = False, as_json: 
 
     Example: `gaugepost health beat`
     """
-    settings = Settings.load()
+    settings = operator_settings()
     found = _beating(settings, "beat", None, feel(settings, "beat"), max_age, ignore_redis=ignore_redis)
     return _tell([found], as_json=as_json)
 
@@ -136,7 +136,7 @@ def region(
 
     Example: `gaugepost health region eu --max-age 2m`
     """
-    settings = Settings.load()
+    settings = operator_settings()
     asked = [served(settings, one) for one in regions or settings.regions]
     return _tell((_waiting(settings, one, max_age) for one in asked), as_json=as_json)
 
@@ -197,12 +197,7 @@ def _has_one_each(settings: Settings) -> bool:
 
 
 def _redis(settings: Settings, of: Region) -> closing[redis.Redis]:
-    """Reach the region's Redis; an embedded one only if it runs. Raises StoreUnreachable."""
-    if settings.redis_url is None:
-        url = embedded.running()
-        if url is None:
-            raise StoreUnreachable(f"the embedded Redis of {embedded.home()} does not run")
-        settings = Settings.load(redis_url=url)
+    """Return a client for the region's Redis, for one call."""
     return closing(connect_briefly(settings, of))
 
 

@@ -45,8 +45,6 @@ def move(
     """
     settings = Settings.load()
     served(settings, region)
-    if settings.redis_url is None:
-        raise Failure(Exit.USAGE, "an embedded Redis is not moved: set GAUGEPOST_REDIS_URL")
     with closing(connect(settings, region)) as old, closing(_there(to_file, region)) as new:
         step = Move(old, new, Keys(region))
         step.check()

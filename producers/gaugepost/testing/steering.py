@@ -41,6 +41,9 @@ class Steering:
     settings: Settings
     memory: Memory
 
+    def _require_redis(self) -> None:
+        """Need none: the store is in memory."""
+
     def _begin(self, beside: Steering | None) -> None:
         self.settings = self.settings.model_copy(update={"wait_replicas": 0})  # it has none
         self.memory = beside.memory if beside else Memory()

@@ -90,6 +90,14 @@ def cli(redis_url: str, tmp_path: Path) -> Cli:
 
 
 @pytest.fixture
+def bare_cli(tmp_path: Path) -> Cli:
+    """Call `gaugepost` in an empty folder, without settings."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    return Cli(folder, {})
+
+
+@pytest.fixture
 def producer(redis_url: str) -> Iterator[Producer]:
     with Producer(Settings.load(redis_url=redis_url)) as producer:
         yield producer

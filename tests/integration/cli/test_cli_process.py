@@ -1,4 +1,4 @@
-"""The command line as a program: help, missing extras, settings, the embedded Redis, the simulator."""
+"""The command line as a program: help, missing extras, settings, the simulator."""
 
 from __future__ import annotations
 
@@ -204,14 +204,6 @@ def test_wrong_settings_are_exit_code_2_and_named(cli: Cli, call: tuple[str, ...
 def test_a_region_that_is_not_served_is_exit_code_2(cli: Cli) -> None:
     cli.environment["GAUGEPOST_REGIONS"] = "eu"
     assert cli("jobs", "--region", "us").code == 2
-
-
-def test_the_embedded_redis_is_told_once_on_stderr(cli: Cli) -> None:
-    del cli.settings["GAUGEPOST_REDIS_URL"]
-    (cli.folder / ".gaugepost").mkdir()
-    done = cli("jobs", "--json")
-    assert (done.code, done.out) == (0, "")
-    assert done.err == f"using the embedded Redis of {cli.folder / '.gaugepost'}\n"
 
 
 def test_simulate_becomes_the_simulator_and_passes_its_options_on(cli: Cli) -> None:

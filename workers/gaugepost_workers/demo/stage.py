@@ -52,7 +52,7 @@ class Stage:
     """The parts of one demo. Use it in a `with` statement: they stop with it."""
 
     def __init__(self) -> None:
-        self.folder = embedded.home() / "demo"
+        self.folder = embedded.home() / embedded.DEMO
         self.settings_file = self.folder / "environment"
         self.values: dict[str, str] = {}
         self.control = Control("")
