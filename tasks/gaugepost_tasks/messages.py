@@ -36,7 +36,7 @@ FILE_PATHS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, whole but for its Authorization header, which `http.py` adds at the last moment."""
+    """One HTTP request, whole but for its Authorization header, which `http` adds at the last moment."""
 
     method: str
     url: str

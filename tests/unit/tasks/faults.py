@@ -82,6 +82,7 @@ class Server:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.05)
         self._threads: list[threading.Thread] = []
+        self._socks: list[socket.socket] = []
 
     @property
     def url(self) -> str:
@@ -92,10 +93,20 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all connections, and refuse new ones."""
         self.over.set()
-        self._listener.close()
         for thread in self._threads:
             thread.join(10)
+        self._listener.close()
+
+    def hang_up(self) -> None:
+        """End all connections, as a server does with idle ones."""
+        for sock in self._socks:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def _start(self, run: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=run, args=args, daemon=True)
@@ -107,6 +118,7 @@ class Server:
             with suppress(OSError):
                 sock, _ = self._listener.accept()
                 self.connections += 1
+                self._socks.append(sock)
                 self._start(self._serve, sock)
 
     def _serve(self, sock: socket.socket) -> None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gaugepost_tasks import http as client_module
-from gaugepost_tasks.http import HttpClient
+from gaugepost_tasks.http import HttpClient, direct, session
+from gaugepost_tasks.http.connection import Connection, Reading
+from gaugepost_tasks.http.exchange import Deadline
 from gaugepost_tasks.messages import Request
-from gaugepost_tasks.wire import Connection, Deadline, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ def test_connections_are_kept_and_cookies_are_not(client: HttpClient) -> None:
 
 
 def test_a_connection_idle_for_too_long_is_not_used_again(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "MAX_IDLE_S", -1)
+    monkeypatch.setattr(direct, "MAX_IDLE_S", -1)
     with Server(ok(), ok()) as server:
         assert [exchange(client, server).body for _ in range(2)] == [b"fine"] * 2
     assert server.connections == 2
@@ -231,8 +231,8 @@ def test_connecting_that_took_too_long_sends_nothing(client: HttpClient, monkeyp
         RunOut.leave(0.1)
         return made
 
-    monkeypatch.setattr(client_module, "Deadline", RunOut)
-    monkeypatch.setattr(client_module, "Connection", slow)
+    monkeypatch.setattr(direct, "Deadline", RunOut)
+    monkeypatch.setattr(direct, "Connection", slow)
     with Server(ok()) as server:
         answer = client.exchange(put(server.url), SECRET, lambda: asked.append(1))
     assert (answer.failure, server.requests, asked) == ("unreachable", [], [])
@@ -274,10 +274,30 @@ def test_leave_given_too_late_sends_nothing(client: HttpClient, monkeypatch: pyt
     def late() -> None:
         RunOut.leave(-1)
 
-    monkeypatch.setattr(client_module, "Deadline", RunOut)
+    monkeypatch.setattr(direct, "Deadline", RunOut)
     with Server(ok()) as server:
         assert client.exchange(put(server.url), SECRET, late).failure == "unreachable"
     assert server.requests == []
+
+
+def test_connection_closed_during_the_hook_is_replaced(client: HttpClient) -> None:
+    asked = []
+    with Server(ok(), ok()) as server:
+
+        def hang_up() -> None:
+            asked.append(1)
+            server.hang_up()
+
+        assert exchange(client, server).body == b"fine"
+        assert client.exchange(put(server.url), SECRET, hang_up).body == b"fine"
+    assert (len(asked), server.connections, len(server.requests)) == (1, 2, 2)
+
+
+def test_server_gone_after_the_hook_is_unreachable(client: HttpClient) -> None:
+    with Server(ok(), ok()) as server:
+        assert exchange(client, server).body == b"fine"
+        answer = client.exchange(put(server.url), SECRET, server.close)
+    assert (answer.failure, len(server.requests)) == ("unreachable", 1)
 
 
 # Something was sent, and the answer lost.
@@ -330,6 +350,28 @@ def test_an_answer_too_large_is_cut_and_says_so(client: HttpClient, head: bytes)
     assert answer.detail == "the answer is larger than 100000 bytes"
 
 
+def test_one_exchange_may_read_a_larger_answer(client: HttpClient) -> None:
+    with Server(ok(b"x" * 150_000), ok(b"x" * 150_000)) as server:
+        large = client.exchange(put(server.url), SECRET, max_answer_bytes=200_000)
+        cut = client.exchange(put(server.url), SECRET)
+    assert (len(large.body), large.truncated) == (150_000, False)
+    assert (len(cut.body), cut.truncated) == (100_000, True)
+
+
+def test_a_trailer_is_not_a_header(client: HttpClient) -> None:
+    raw = b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nRetry-After: 86400\r\n\r\n"
+    with Server(says(raw)) as server:
+        answer = exchange(client, server)
+    assert (answer.body, "retry-after" in answer.headers) == (b"{}", False)
+
+
+def test_interim_answers_come_before_the_one_that_counts(client: HttpClient) -> None:
+    early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    with Server(says(early + FULL + b"0123456789")) as server:
+        answer = exchange(client, server)
+    assert (answer.status, answer.body, "link" in answer.headers) == (200, b"0123456789", False)
+
+
 def test_a_fault_in_a_library_lost_the_answer_too_but_only_once_bytes_are_out(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,7 +383,7 @@ def test_a_fault_in_a_library_lost_the_answer_too_but_only_once_bytes_are_out(
             patched.setattr(Reading, "feed", faulty)
             answer = exchange(client, server)
         assert (answer.failure, answer.detail) == ("lost_answer", "AttributeError")
-        monkeypatch.setattr(client_module, "Connection", faulty)
+        monkeypatch.setattr(direct, "Connection", faulty)
         with pytest.raises(AttributeError):
             exchange(HttpClient(1, 1, 1), server)
 
@@ -385,9 +427,9 @@ def test_threads_do_not_wait_for_each_other(client: HttpClient) -> None:
 
 def test_a_tree_that_was_never_installed_has_a_name_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
-        raise client_module.metadata.PackageNotFoundError(name)
+        raise session.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(client_module.metadata, "version", missing)
-    client_module.user_agent.cache_clear()
-    assert client_module.user_agent() == "gaugepost/0"
-    client_module.user_agent.cache_clear()
+    monkeypatch.setattr(session.metadata, "version", missing)
+    session.user_agent.cache_clear()
+    assert session.user_agent() == "gaugepost/0"
+    session.user_agent.cache_clear()

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gaugepost_tasks import http as client_module
-from gaugepost_tasks.http import HttpClient
+from gaugepost_tasks.http import HttpClient, direct
 from gaugepost_tasks.messages import Request
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def test_over_tls_the_same_holds_after_the_handshake(tmp_path: Path) -> None:
 
 
 def test_over_tls_an_idle_connection_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "MAX_IDLE_S", -1)
+    monkeypatch.setattr(direct, "MAX_IDLE_S", -1)
     tls, ca_file = faults.authority(tmp_path)
     client = HttpClient(1, 1, 2, ca_file=ca_file)
     with Server(ok(), ok(), tls=tls) as server:

@@ -1,0 +1,181 @@
+"""One exchange: the prepared request, the limits of its answer, and how far it has come."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import io
+import time
+from http.client import responses
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from requests import PreparedRequest, Response
+from requests.cookies import RequestsCookieJar
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+
+    from requests.adapters import BaseAdapter
+
+MAX_ANSWER_BYTES = 1_000_000
+"""The largest body that is read, unless the exchange says otherwise."""
+
+_PORTS = {"http": 80, "https": 443}
+_GRAIN_S = 0.2  # a socket's timeout is set anew only so often: each setting is a system call
+_SMALLEST_WAIT_S = 0.001
+
+
+class Headers(CaseInsensitiveDict[str]):
+    """requests' headers, built and listed at a third of the cost."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._store = {name.lower(): (name, value) for name, value in headers.items()}
+
+    def add(self, name: str, value: str) -> None:
+        """Add a header. A second one of the same name makes it a list."""
+        key = name.lower()
+        known = self._store.get(key)
+        self._store[key] = (name, value if known is None else f"{known[1]}, {value}")
+
+    def lines(self) -> list[str]:
+        """Return each header as a line of a request."""
+        return [f"{name}: {value}" for name, value in self._store.values()]
+
+
+class Exchange(PreparedRequest):
+    """A prepared request, and the state of its one exchange.
+
+    `before_first_byte` is called once, connected and with nothing sent yet. What it raises leaves the adapter's `send`
+    unchanged, and nothing is sent. `departed` is true as soon as the first byte may have left.
+    """
+
+    headers: Headers  # pyright: ignore[reportIncompatibleVariableOverride] - requests allows any mapping of its kind
+    before_first_byte: Callable[[], None] | None = None
+    max_answer_bytes: int = MAX_ANSWER_BYTES
+    departed: bool = False
+    refusal: BaseException | None = None
+
+    @classmethod
+    def of(cls, request: PreparedRequest) -> Exchange:
+        """Make an exchange of a request that a `requests.Session` prepared."""
+        if isinstance(request, cls):
+            return request
+        made = cls()
+        vars(made).update(vars(request))
+        made.headers = Headers(request.headers)
+        return made
+
+    def ask(self) -> None:
+        """Call `before_first_byte`. Remember what it raises, which is no failure of the transport."""
+        if self.before_first_byte is None:
+            return
+        try:
+            self.before_first_byte()
+        except BaseException as refusal:
+            self.refusal = refusal
+            raise
+
+    def written(self, target: Target) -> bytes:
+        """Return the bytes of the whole request. Raises ValueError for what no header can hold."""
+        lines = [f"{self.method} {target.path} HTTP/1.1", f"Host: {target.host_header}", *self.headers.lines()]
+        text = "\r\n".join(lines)
+        if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
+            raise ValueError("a header with a line break in it")
+        body = self.body or b""
+        return f"{text}\r\n\r\n".encode("latin-1") + (body.encode() if isinstance(body, str) else body)
+
+
+class Reply(Response):
+    """A response whose body has been read. It costs a tenth of requests' own, which makes a cookie jar each time."""
+
+    def __init__(
+        self, request: PreparedRequest, adapter: BaseAdapter, status: int, headers: Headers, body: bytes
+    ) -> None:
+        self.request = request
+        self.url = request.url or ""
+        self.connection = adapter  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+        self.status_code = status
+        self.reason = responses.get(status, "")
+        self.headers = headers
+        self.history = []
+        self._content = body
+        self._content_consumed = True
+        self._next = None
+
+    elapsed = dt.timedelta(0)
+
+    @functools.cached_property
+    def cookies(self) -> RequestsCookieJar:  # type: ignore[override]
+        """Return an empty jar: cookies are not kept."""
+        return RequestsCookieJar()
+
+    @functools.cached_property
+    def encoding(self) -> str | None:  # type: ignore[override]
+        """Return what the headers say of the text's encoding."""
+        return get_encoding_from_headers(self.headers)
+
+    @functools.cached_property
+    def raw(self) -> io.BytesIO:  # type: ignore[override]
+        """Return the body as a stream."""
+        return io.BytesIO(self.content or b"")
+
+
+class Origin(NamedTuple):
+    """A host to connect to."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class Target(NamedTuple):
+    """Where a URL leads: a host, and what to ask it for."""
+
+    origin: Origin
+    host_header: str
+    path: str
+
+
+@functools.lru_cache(maxsize=256)
+def target_of(url: str) -> Target:
+    """Take a URL apart. Raises ValueError for one that cannot be called."""
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError("not a URL that can be called")
+    origin = Origin(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    host_header = host if origin.port == _PORTS[origin.scheme] else f"{host}:{origin.port}"
+    path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe="%/:=&?~+!$,;'@()*")
+    return Target(origin, host_header, path)
+
+
+class Deadline:
+    """How long each read and write may take, so that all of them together end in time: answers can trickle."""
+
+    def __init__(self, total: float, each: float) -> None:
+        self._ends = time.monotonic() + total
+        self._each = each
+        self._set_at = float("-inf")
+
+    def time_left(self) -> float:
+        """Return how long the next read or write may take. Raises TimeoutError when all time is used up."""
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return min(left, self._each)
+
+    def need(self, seconds: float) -> None:
+        """Raise TimeoutError unless more than so much time is left."""
+        if self._ends - time.monotonic() <= seconds:
+            raise TimeoutError
+
+    def guard(self, sock: socket.socket) -> None:
+        """Let the next read or write on this socket end in time."""
+        left, now = self.time_left(), time.monotonic()
+        if left < self._each or now - self._set_at > _GRAIN_S:
+            sock.settimeout(max(left, _SMALLEST_WAIT_S))
+            self._set_at = now

@@ -1,0 +1,73 @@
+"""What can go wrong in an exchange, as requests' exceptions and in words.
+
+An adapter raises requests' own exceptions. `Exchange.departed` says whether the first byte had left.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from typing import TYPE_CHECKING
+
+from requests import exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gaugepost_tasks.http.exchange import Exchange, Reply
+
+_WORDS: Mapping[str, str] = {
+    "ConnectionRefusedError": "connection refused",
+    "ConnectionResetError": "connection reset",
+    "BrokenPipeError": "connection closed while sending",
+    "RemoteDisconnected": "connection closed without an answer",
+    "IncompleteRead": "body shorter than announced",
+    "SSLCertVerificationError": "certificate not trusted",
+    "TimeoutError": "timed out",
+    "gaierror": "host name not found",
+}
+
+
+class AnswerTooLarge(exceptions.RequestException):
+    """The answer is larger than the exchange allows. `reply` holds as much of it as that."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__("the answer is too large", response=reply)
+        self.reply = reply
+
+
+def as_requests(error: Exception, exchange: Exchange) -> exceptions.RequestException | None:
+    """Return the exception of requests that stands for an error, None for one that is to be raised as it is.
+
+    As it is leaves what `before_first_byte` raised, and before the first byte whatever is no error of a transport.
+    """
+    if error is exchange.refusal or isinstance(error, exceptions.RequestException):
+        return None
+    if not exchange.departed and not isinstance(error, (OSError, ValueError)):
+        return None
+    return _kind_of(error, departed=exchange.departed)(type(error).__name__, request=exchange)
+
+
+def _kind_of(error: Exception, *, departed: bool) -> type[exceptions.RequestException]:
+    match error:
+        case TimeoutError():
+            return exceptions.ReadTimeout if departed else exceptions.ConnectTimeout
+        case ssl.SSLError():
+            return exceptions.SSLError
+        case OSError():
+            return exceptions.ConnectionError
+        case http.client.IncompleteRead():
+            return exceptions.ChunkedEncodingError
+        case ValueError():
+            return exceptions.ContentDecodingError if departed else exceptions.InvalidURL
+        case _:
+            return exceptions.RequestException
+
+
+def words(error: BaseException) -> str:
+    """Say what went wrong in words and a class name, and nothing of its text: that may quote a header or a URL."""
+    cause: BaseException = error
+    while (deeper := cause.__cause__ or cause.__context__) is not None:
+        cause = deeper
+    name = type(cause).__name__
+    return f"{_WORDS[name]} ({name})" if name in _WORDS else name
