@@ -7,6 +7,7 @@ protocol 2 in kombu's Redis form; a parity test compares it with what celery its
 from __future__ import annotations
 
 import json
+from typing import Any
 
 DELIVER = "gaugepost.deliver"
 """Name of the one task that does the work; frozen, since a message of another name is thrown away by Celery."""
@@ -14,7 +15,7 @@ DELIVER = "gaugepost.deliver"
 _BODY = "W1tdLCB7fSwgeyJjYWxsYmFja3MiOiBudWxsLCAiZXJyYmFja3MiOiBudWxsLCAiY2hhaW4iOiBudWxsLCAiY2hvcmQiOiBudWxsfV0="
 """base64 of `[[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]`: no arguments."""
 
-_FORM = {
+_FORM: dict[str, Any] = {
     "body": _BODY,
     "content-encoding": "utf-8",
     "content-type": "application/json",
@@ -53,6 +54,14 @@ _FORM = {
 
 MESSAGE = json.dumps(_FORM, separators=(",", ":"))
 """The message; the scripts fill in `<task>`, `<queue>`, `<id>` and `<tag>`."""
+
+
+def bell(queue: str, task: str, message_id: str, tag: str) -> dict[str, Any]:
+    """Return the message as its reader sees it."""
+    headers = {**_FORM["headers"], "task": task, "id": message_id, "root_id": message_id}
+    info = {"exchange": "", "routing_key": queue}
+    properties = {**_FORM["properties"], "correlation_id": message_id, "delivery_info": info, "delivery_tag": tag}
+    return {**_FORM, "headers": headers, "properties": properties}
 
 
 def lua_bell() -> str:

@@ -6,6 +6,7 @@ behind each setting are in `ops/decisions/`.
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,7 @@ from kombu import Queue
 from gaugepost.bell import DELIVER
 from gaugepost.errors import StoreError
 from gaugepost.keys import Keys
+from gaugepost_workers.strategy import hand_over
 from gaugepost_workers.transport import broker
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ SETTINGS: dict[str, Any] = {
         "health_check_interval": 10,  # a half-open consumer is found after 21 s rather than 51
         "max_connections": 100,  # the default, 10, is too few for a pool of threads
         "client_name": "gaugepost-worker",
+        "priority_steps": [0],  # no message has a priority: a BRPOP of 3 lists, not 12
     },
     "broker_connection_retry_on_startup": True,  # workers may start before Redis
     "broker_connection_max_retries": None,  # by default it gives up after 100
@@ -97,13 +100,15 @@ def make_app(region: Region, broker_url: str, cell: Cell | None = None) -> Celer
     app.conf.update(task_queues=queues, task_default_queue=keys.queue)
 
     # Not shared: celery would give them to every other app of this process too, with this one's cell.
-    @app.task(name=DELIVER, send_events=False, shared=False)
+    task = functools.partial(app.task, send_events=False, shared=False, Strategy=f"{hand_over.__module__}:hand_over")
+
+    @task(name=DELIVER)
     def deliver() -> None:
         if cell is not None:
             cell.deliver()
 
     for name in TICKS:
-        app.task(name=name, send_events=False, shared=False)(_tick(cell, name))
+        task(name=name)(_tick(cell, name))
     return app
 
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import base64
 import functools
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import structlog
 from celery.worker.control import Panel
 from pydantic import BaseModel, BeforeValidator, Field, Json, TypeAdapter, ValidationError
+
+from gaugepost.bell import bell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,8 +100,25 @@ class _Bell(_Message):
 _MESSAGE, _BELL = TypeAdapter(_Message), TypeAdapter(_Bell)
 
 
+_OUR_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+
+
+def _is_pushed_by_us(message: Any, tasks: Sequence[str]) -> bool:  # noqa: ANN401 - whatever a queue holds
+    """Tell whether a message equals what our scripts push: a tenth of the time that the full check takes."""
+    try:
+        headers, properties = message["headers"], message["properties"]
+        queue, tag = properties["delivery_info"]["routing_key"], properties["delivery_tag"]
+        task, message_id = headers["task"], headers["id"]
+        is_plain = task in tasks and all(map(_OUR_NAME.fullmatch, (queue, message_id, tag)))
+        return is_plain and message == bell(queue, task, message_id, tag)
+    except (TypeError, LookupError):
+        return False
+
+
 def fault_of(message: object, tasks: Sequence[str] | None) -> str | None:
-    """Tell what is wrong with a message, in words without data; None if nothing. `tasks`: it must be a bell of one."""
+    """Return what is wrong with a message, in words without data; None if nothing. `tasks`: it must ask for one."""
+    if tasks is not None and _is_pushed_by_us(message, tasks):
+        return None
     try:
         if tasks is None:
             _MESSAGE.validate_python(message)

@@ -1,0 +1,56 @@
+"""Celery's consumer and pool with our own strategy between them, on a real Redis."""
+
+from __future__ import annotations
+
+import queue
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+import structlog.testing
+from celery.contrib.testing.worker import start_worker
+
+from gaugepost import Region
+from gaugepost.bell import DELIVER
+from gaugepost_workers.app import SWEEP, make_app
+from support.bells import bell
+from support.wait import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Cell:
+    """Notes what is called; the first bell fails."""
+
+    def __init__(self) -> None:
+        self.called: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._fails = True
+
+    def deliver(self) -> None:
+        self.called.put(DELIVER)
+        fails, self._fails = self._fails, False
+        if fails:
+            raise RuntimeError("a fault")
+
+    def tick(self, name: str) -> None:
+        self.called.put(name)
+
+
+@pytest.fixture
+def cell(redis_url: str) -> Iterator[Cell]:
+    """Return the cell of a worker in this process."""
+    cell = Cell()
+    app = make_app(Region.EU, redis_url, cell)
+    with start_worker(app, perform_ping_check=False, pool="threads", concurrency=2, loglevel="ERROR"):
+        yield cell
+
+
+def test_task_that_fails_is_logged_and_the_next_one_runs(redis_url: str, cell: Cell) -> None:
+    with redis.Redis.from_url(redis_url) as client, structlog.testing.capture_logs() as logged:
+        for pushed, task in (("eu", DELIVER), ("eu.urgent", DELIVER), ("eu.ticks", SWEEP)):
+            client.lpush(pushed, bell(pushed, task))
+            assert cell.called.get(timeout=10) == task
+        wait_until(lambda: logged, what="the fault is logged")
+        assert client.exists("eu", "eu.urgent", "eu.ticks", "unacked") == 0
+    assert [(line["event"], line["task"], line["exc_info"]) for line in logged] == [("task failed", DELIVER, True)]
