@@ -2,7 +2,6 @@
 PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PURE := gaugepost_tasks gaugepost.states gaugepost.durations gaugepost.transitions gaugepost.verdict
 
 .DEFAULT_GOAL := help
@@ -52,7 +51,7 @@ lock: .venv/dev.done ## pin the requirements anew, with hashes and without index
 	  pyproject.toml --extra worker --extra simulator --extra embedded requirements/demo.in --output-file requirements/demo.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  pyproject.toml --all-extras requirements/demo.in requirements/dev.in --output-file requirements/dev.txt
-	@for set in bench bench-arq; do \
+	@for set in dev-sdist bench bench-arq; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate requirements/$$set.in --output-file requirements/$$set.txt; \
 	done
@@ -64,19 +63,18 @@ clean: ## remove what the targets made, embedded data of the demo included
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "gaugepost needs Python 3.11 or newer; try make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; } # half of one, without pip, would stay
 
-# Installed from hash-checked pins; the package itself from this checkout, so that a change here is live there.
-.venv/%.done: requirements/%.txt pyproject.toml | .venv/bin/python
+# Installed from its lock (ops/install.sh); the package itself from this checkout, so that a change here is live there.
+.venv/%.done: requirements/%.txt pyproject.toml ops/install.sh | .venv/bin/python
 	@echo "setting up .venv ($*): once, and it may take a minute" >&2
-	@$(PIP) install --require-hashes -r requirements/$*.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@ops/install.sh .venv $< --editable .
 	@touch $@ $(if $(filter dev,$*),.venv/demo.done)
 
 # The peers of `make bench`. arq needs an older redis-py than the others: it has an environment inside theirs.
 .venv-bench/bench.done: peers = .venv-bench
 .venv-bench/bench-arq.done: peers = .venv-bench/arq
 .venv-bench/bench-arq.done: | .venv-bench/bench.done
-.venv-bench/%.done: requirements/%.txt
+.venv-bench/%.done: requirements/%.txt ops/install.sh
 	@echo "setting up $(peers)" >&2
 	@$(PYTHON) -m venv $(peers)
-	@$(peers)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $<
+	@ops/install.sh $(peers) $<
 	@touch $@

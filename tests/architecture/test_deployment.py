@@ -18,7 +18,7 @@ from dotenv import dotenv_values
 
 from gaugepost import Settings
 from gaugepost.settings import PREFIX, setting_names
-from support.deployment import COMPOSE, ROOT, compose, dockerfile, graceful, parses, unknown
+from support.deployment import ROOT, compose, dockerfile, graceful, parses, unknown
 
 SIMULATED = ("docker-compose.yml", "ops/compose.simulator.yml")
 FILES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -54,7 +54,7 @@ def test_the_image_is_built_in_stages_from_a_base_of_one_version_and_runs_as_nob
     assert dict(last)["STOPSIGNAL"] == "SIGTERM"
 
 
-def test_what_the_image_is_made_of_is_there_reaches_the_builder_and_is_pinned_by_hash() -> None:
+def test_what_the_image_is_made_of_exists_and_reaches_the_builder() -> None:
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     let_in = [line.removeprefix("!") for line in ignored if line.startswith("!")]
     sources = [
@@ -67,9 +67,6 @@ def test_what_the_image_is_made_of_is_there_reaches_the_builder_and_is_pinned_by
     assert [one for one in sources if not (ROOT / one).exists()] == []
     assert [one for one in sources if one not in let_in] == []
     assert "*" in ignored
-    installs = [rest for word, rest in dockerfile() if word == "RUN" and "pip install" in rest]
-    assert ["--require-hashes" in one for one in installs] == [True, False]
-    assert "--no-deps" in installs[1]
 
 
 def test_no_secret_gets_into_a_layer() -> None:
@@ -106,7 +103,6 @@ def names_on_networks(services: dict[str, Any]) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("which", FILES)
 def test_docker_compose_reads_the_files(which: str) -> None:
-    assert COMPOSE.exists(), "the client, without an engine, comes with requirements/dev.txt"
     files, profiles = FILES[which]
     found = compose(*files, profiles=profiles)["services"]
     always = {"redis", "worker-eu", "worker-us", "worker-au", "beat", "flower"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from support.locks import ROOT, pins
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("venv")
     venv.create(home, with_pip=True)
-    subprocess.run(
-        [home / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check", wheel], check=True
-    )
+    locked = home / "locked.txt"  # a newer release on the index changes nothing here either
+    locked.write_text("".join(f"{pin}\n" for pin in pins("demo").values()))
+    options = ["-q", "--disable-pip-version-check", "--only-binary", ":all:", "--constraint", locked]
+    subprocess.run([home / "bin/python", "-m", "pip", "install", *options, wheel], check=True)
     return home / "bin/python"
 
 
