@@ -7,23 +7,31 @@ is the form for both. User and password are Redis' own; those of the sentinels, 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SCHEMES = ("sentinel://", "sentinels://")
 _PORT = 26379
+_LAST_PORT = 65535
+# Not urlsplit: newer versions of Python refuse several hosts of which one is an IPv6 address in brackets.
+_HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<name>[^\s\[\]:]+))(?::(?P<port>[0-9]{1,5}))?")
+_FORM = re.compile(
+    r"sentinels?://(?:(?P<login>[^/?#]*)@)?(?P<hosts>[^/?#@]+)/(?P<master>[^/?#]+)(?:/(?P<db>[0-9]*))?(?:\?(?P<query>[^#]*))?"
+)
 _OPTIONS = frozenset({"sentinel_username", "sentinel_password", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 
 
 def _host(text: str) -> tuple[str, int]:
-    parts = urlsplit(f"//{text}")
-    if not parts.hostname:
-        raise ValueError("no host")
-    return parts.hostname, parts.port or _PORT
+    found = _HOST.fullmatch(text)
+    port = int((found and found["port"]) or _PORT)
+    if found is None or not 0 < port <= _LAST_PORT:
+        raise ValueError("no host, or no such port")
+    return (found["address"] or found["name"]).lower(), port
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +49,17 @@ class SentinelUrl:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Take a URL apart. Raises ValueError, whose text must not be shown: it may hold a password."""
-        parts = urlsplit(text)
-        login, _, hosts = parts.netloc.rpartition("@")
-        user, _, password = login.partition(":")
-        master, _, db = parts.path.removeprefix("/").partition("/")
-        options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
-        if not master or not (db or "0").isdecimal() or parts.fragment or not options.keys() <= _OPTIONS:
+        form = _FORM.fullmatch(text)
+        options = dict(parse_qsl(form["query"], strict_parsing=True)) if form and form["query"] else {}
+        if form is None or not options.keys() <= _OPTIONS:
             raise ValueError("no master, no such database, or an unknown option")
+        user, _, password = (form["login"] or "").partition(":")
         known = {"username": unquote(user), "password": unquote(password)}
         return cls(
-            hosts=tuple(_host(host) for host in hosts.split(",")),
-            master=unquote(master),
-            db=int(db or 0),
-            tls=parts.scheme == "sentinels",
+            hosts=tuple(_host(host) for host in form["hosts"].split(",")),
+            master=unquote(form["master"]),
+            db=int(form["db"] or 0),
+            tls=text.startswith("sentinels://"),
             login={name: value for name, value in known.items() if value},
             options=options,
         )

@@ -25,6 +25,21 @@ def test_a_full_url_is_taken_apart() -> None:
     assert "p@ss" not in repr(url)
 
 
+@pytest.mark.parametrize(
+    ("hosts", "found"),
+    [
+        ("[::1]", [("::1", 26379)]),
+        ("[::1]:5000", [("::1", 5000)]),
+        ("[fe80::1%eth0]", [("fe80::1%eth0", 26379)]),
+        ("[2001:db8::1],[2001:db8::2]:5000", [("2001:db8::1", 26379), ("2001:db8::2", 5000)]),
+        ("a,[::1]:5000,b:1", [("a", 26379), ("::1", 5000), ("b", 1)]),
+    ],
+)
+@pytest.mark.parametrize("login", ["", "user:p%40ss@", ":p[ss@"])
+def test_hosts_may_be_ipv6_addresses_among_others(login: str, hosts: str, found: list[tuple[str, int]]) -> None:
+    assert SentinelUrl.parse(f"sentinel://{login}{hosts}/mymaster").hosts == tuple(found)
+
+
 def test_a_short_url_has_no_login_and_no_tls() -> None:
     url = SentinelUrl.parse("sentinel://a/mymaster")
     assert (url.hosts, url.master, url.db) == ((("a", 26379),), "mymaster", 0)
@@ -48,9 +63,13 @@ def test_kombu_gets_a_whole_url_for_each_sentinel() -> None:
         "a,,b/mymaster",
         "a:port/mymaster",
         "a:99999/mymaster",
+        "a:0/mymaster",
         "a/mymaster/zero",
         "a/mymaster/-1",
         "a/mymaster/0/1",
+        "::1/mymaster",
+        "[::1/mymaster",
+        "[::1]x/mymaster",
         "a/mymaster?ssl_cert_reqs=none",
         "a/mymaster?sentinel_password",
         "a/mymaster#fragment",

@@ -1,8 +1,9 @@
 """Logs: one line an event on stderr, for people on a terminal, JSON elsewhere. Ids and verdicts, never data.
 
 What is told may come from Redis or from a library's exception, so passwords in URLs and whatever a terminal would
-obey are taken out once more here, whoever logs: celery's and other libraries' own lines come this way too. Where the
-log is JSON, so does all else that would be written to this process' output, a traceback that ends it included.
+obey are taken out once more here, whoever logs: celery's and other libraries' own lines come this way too. A traceback
+shows the text of an exception only if its class is known to quote no data. Where the log is JSON, so does all else that
+would be written to this process' output, a traceback that ends it included.
 
 A worker writes a line for each attempt, so this is on the way of every job: a line of plain letters, as nearly all are,
 is written by one encoder and looked through for two things, and only the others are taken apart.
@@ -17,12 +18,18 @@ import re
 import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from redis import RedisError
+
+from gaugepost.errors import GaugepostError
 
 if TYPE_CHECKING:
+    from structlog.typing import ExcInfo
+
     from gaugepost.settings import Settings
 
 _STDERR = 2  # not sys.stderr: celery puts something else there
@@ -41,6 +48,32 @@ def _clean(text: str, name: str) -> str:
     masked = _PASSWORD.sub(r"\1***@", text)
     lines = masked.split("\n") if name == "exception" else [masked]
     return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines)
+
+
+def format_fault(exc_info: ExcInfo) -> str:
+    """Format an exception and what led to it, with their tracebacks."""
+    chain: list[BaseException] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\nThat led to:\n\n".join(map(_format_one, reversed(chain)))
+
+
+def _format_one(error: BaseException) -> str:
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    headline = f"{name}: {error}" if _quotes_no_data(error) else name
+    return "".join(["Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__), headline])
+
+
+def _quotes_no_data(error: BaseException) -> bool:
+    # The exceptions of requests are OSErrors too, and their texts have URLs.
+    of_the_system = isinstance(error, OSError) and type(error).__module__ in {"builtins", "socket", "ssl"}
+    return of_the_system or isinstance(error, GaugepostError | RedisError)
+
+
+_with_traceback = structlog.processors.ExceptionRenderer(format_fault)
 
 
 class _Clock:
@@ -67,7 +100,7 @@ def json_line(logger: object, method: str, event: structlog.typing.EventDict) ->
     event["level"] = method
     event["timestamp"] = _now()
     if event.get("exc_info"):
-        event = structlog.processors.format_exc_info(logger, method, event)
+        event = _with_traceback(logger, method, event)
     line = _encode(event)
     # Whatever is not a plain letter stands as an escape in it.
     if "\\" in line or "://" in line:
@@ -144,15 +177,10 @@ def set_up_logs(settings: Settings) -> None:
     root.handlers = [_Foreign()]
     root.setLevel(max(level, logging.WARNING))
     logging.captureWarnings(True)  # celery warns who runs it as root
-    if not for_people:
-        _take_all_output()
-
-
-def _take_all_output() -> None:
-    """Let nothing but events be written: who reads JSON stumbles over any other line."""
-    sys.stdout, sys.stderr = _Output("stdout"), _Output("stderr")
     sys.excepthook = lambda *fault: _crashed(fault)
     threading.excepthook = lambda args: _crashed((args.exc_type, args.exc_value, args.exc_traceback))
+    if not for_people:  # who reads JSON stumbles over any other line
+        sys.stdout, sys.stderr = _Output("stdout"), _Output("stderr")
 
 
 def _crashed(fault: tuple[Any, ...]) -> None:
@@ -164,7 +192,7 @@ def _for_people() -> list[structlog.typing.Processor]:
     return [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-        structlog.processors.format_exc_info,
+        _with_traceback,
         scrub,
         structlog.dev.ConsoleRenderer(colors=_in_colours()),
     ]

@@ -7,13 +7,18 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import requests
+from pydantic import TypeAdapter
+from redis import RedisError
 from structlog.typing import EventDict
 
-from gaugepost_workers.logs import scrub
+from gaugepost.errors import StoreFull
+from gaugepost_workers.logs import format_fault, scrub
 
 
 def scrubbed(**event: object) -> EventDict:
@@ -59,13 +64,14 @@ def run(code: str, *, ends_with: int = 0, **environment: str) -> list[str]:
 def test_each_event_is_one_line_of_json_whatever_it_tells() -> None:
     lines = run(
         "log.info('a\\nb', job='x\\n{}\\x1b[0m', url='redis://:hunter2@h', what=b'\\x1b')\n"
-        "try:\n  secret = 'hunter2'; raise ValueError('redis://:hunter2@h')\n"
-        "except ValueError: log.exception('fault')"
+        "url = 'redis://:' + 'hunter2@h'\n"
+        "try: raise OSError(url)\n"
+        "except OSError: log.exception('fault')"
     )
     told = [json.loads(line) for line in lines]
     assert [one["event"] for one in told] == ["a?b", "fault"]
     assert (told[0]["url"], told[0]["job"]) == ("redis://:***@h", "x?{}?[0m")
-    assert "ValueError: redis://:***@h" in told[1]["exception"].splitlines()
+    assert told[1]["exception"].splitlines()[-1] == "OSError: redis://:***@h"
     assert "hunter2" not in "".join(lines)
     assert all(line.isprintable() for line in lines)
 
@@ -114,7 +120,7 @@ def test_what_is_printed_or_warned_of_or_crashes_is_json_too() -> None:
         "import sys, threading, warnings\n"
         "print('a\\n\\n  b redis://:hunter2@h'); sys.stderr.write('not ended')\n"
         "warnings.warn('who runs this as root')\n"
-        "def crash(): raise ValueError('redis://:hunter2@h')\n"
+        "def crash(): raise OSError('redis://:' + 'hunter2@h')\n"
         "thread = threading.Thread(target=crash); thread.start(); thread.join(); crash()",
         ends_with=1,
     )
@@ -123,13 +129,51 @@ def test_what_is_printed_or_warned_of_or_crashes_is_json_too() -> None:
     assert told[2]["event"].endswith("UserWarning: who runs this as root")
     assert told[2]["logger"] == "py.warnings"
     assert [one["event"] for one in told[3:]] == ["crashed", "crashed", "not ended"]
-    assert told[3]["exception"].endswith("ValueError: redis://:***@h")
+    assert told[3]["exception"].endswith("OSError: redis://:***@h")
     assert told[4]["level"] == "critical"
 
 
 def test_people_see_what_is_printed_as_it_is() -> None:
     lines = run("import sys; sys.stderr.write('a word\\n'); raise ValueError('x')", log_format="text", ends_with=1)
-    assert (lines[0], lines[-1]) == ("a word", "ValueError: x")
+    assert (lines[0], lines[-1]) == ("a word", "ValueError")
+
+
+ADDRESS = "joe.doe@example.com"
+
+
+@pytest.mark.parametrize(
+    ("kind", "quoting"),
+    [
+        ("KeyError", lambda: {}[ADDRESS]),
+        ("ValueError", lambda: int(ADDRESS)),
+        ("ValidationError", lambda: TypeAdapter(int).validate_python(ADDRESS)),
+        ("requests.exceptions.ConnectionError", lambda: requests.get(f"http://127.0.0.1:1/{ADDRESS}", timeout=1)),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_traceback_shows_no_data_that_an_exception_quotes(kind: str, quoting: Callable[[], object]) -> None:
+    with pytest.raises(Exception, match=r"joe\.doe") as first:
+        quoting()
+    last = OSError("the disk is full")
+    last.__cause__ = first.value
+    told = format_fault((OSError, last, None))
+    assert "joe.doe" not in told
+    before, after = told.split("\n\nThat led to:\n\n")[-2:]
+    assert before.splitlines()[-1].endswith(kind)
+    assert after.splitlines()[-1] == "OSError: the disk is full"
+
+
+@pytest.mark.parametrize(
+    "error", [StoreFull("Redis is full"), RedisError("Redis is full"), TimeoutError("Redis is full")]
+)
+def test_traceback_shows_what_redis_the_system_and_we_say(error: BaseException) -> None:
+    assert format_fault((type(error), error, None)).endswith(f"{type(error).__name__}: Redis is full")
+
+
+def test_traceback_of_exceptions_that_led_to_each_other_ends() -> None:
+    first, second = KeyError(1), KeyError(2)
+    first.__cause__, second.__cause__ = second, first
+    assert format_fault((KeyError, first, None)).count("KeyError") == 2
 
 
 def test_a_log_that_cannot_be_written_is_no_fault() -> None:
