@@ -13,7 +13,8 @@ help: ## list the targets
 demo: .venv/demo.done ## show it all on this machine alone: one job of every kind and every failure class
 	@$(BIN)/gaugepost demo $(DEMO)
 
-test: .venv/dev.done ## run all tests, against a real Redis, real workers and the simulator
+test: .venv/dev.done ## run all tests, against a real Redis, real workers and the simulator; root gets what they need by apt
+	@ops/install-programs.sh
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TEST)
 
 chaos: .venv/dev.done ## break everything at random for SECONDS=600 (SEED=…), count, add a row to docs/chaos.md

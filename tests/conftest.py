@@ -11,6 +11,12 @@ import hypothesis
 import pytest
 import redis
 
+from support.programs import (  # noqa: F401 - hooks
+    pytest_configure,
+    pytest_runtest_makereport,
+    pytest_runtest_setup,
+    pytest_unconfigure,
+)
 from support.redis_server import running_redis
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from gaugepost import CloseLoop, Region
-from support.prometheus import ALERTS, Prometheus, needs_prometheus
+from support.prometheus import ALERTS, Prometheus
 from support.redis_server import free_port
 from support.stack import Stack, kill
 from support.wait import wait_until
 from support.watch import Watch
 
-pytestmark = needs_prometheus
+pytestmark = pytest.mark.needs("prometheus")
 
 ROOT = Path(__file__).parents[2]
 
@@ -170,6 +170,7 @@ def test_a_case_is_throttled_and_grows_back(watch: Watch) -> None:
     watch.recovers()
 
 
+@pytest.mark.needs("redis-cli")  # which the runbook calls
 def test_redis_that_fills_up(watch: Watch) -> None:
     with watch.stack.redis.client() as client:
         client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 1.08))
@@ -180,6 +181,7 @@ def test_redis_that_fills_up(watch: Watch) -> None:
     watch.recovers()
 
 
+@pytest.mark.needs("redis-cli")  # which the runbook calls
 def test_redis_that_is_away(watch: Watch) -> None:
     watch.stack.redis.kill()
     watch.fires("GaugepostRedisUnreachable")

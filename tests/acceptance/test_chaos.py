@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from support.chaos import chaos
-from support.chaos.hosts import Clock, Host
+from support.chaos.hosts import Host
 from support.redis_server import running_redis
 from support.wait import wait_until
 
@@ -49,7 +49,7 @@ def lone_beat(tmp_path: Path) -> Iterator[tuple[Host, redis.Redis]]:
         beat.kill()
 
 
-@pytest.mark.skipif(not Clock.can_jump(), reason="needs Debian's libfaketime")
+@pytest.mark.needs("faketime")
 @pytest.mark.parametrize("offset", ["-5h", "+5h"])
 def test_a_beat_whose_hosts_clock_is_set_goes_on_ticking(lone_beat: tuple[Host, redis.Redis], offset: str) -> None:
     beat, client = lone_beat

@@ -104,6 +104,7 @@ def test_it_shows_every_job_as_the_policy_says_and_leaves_nothing_behind(
     assert parts_of(place) == []
 
 
+@pytest.mark.needs("chromium")
 def test_kept_it_can_be_looked_at_with_the_command_line_until_ctrl_c(
     place: Path, environment: dict[str, str], start: Callable[..., subprocess.Popen[str]]
 ) -> None:

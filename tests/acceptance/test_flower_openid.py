@@ -13,6 +13,8 @@ from support.redis_server import free_port
 from support.stack import Stack
 from support.wait import wait_until
 
+pytestmark = pytest.mark.needs("chromium")
+
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[OpenIdProvider]:

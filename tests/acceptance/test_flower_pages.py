@@ -23,6 +23,8 @@ from support.redis_server import RedisServer, free_port
 from support.stack import Stack
 from support.wait import wait_until
 
+pytestmark = pytest.mark.needs("chromium")
+
 PASSWORD = "pass-9f41c7-word"
 USER: HttpCredentials = {"username": "operator", "password": "correct-horse-7", "send": "always"}
 PERSONAL = ("example.", "Jane", "Roe", "a very private note", "secret-key-of-a-ticket")

@@ -17,7 +17,7 @@ from gaugepost.jobs import JOBS
 from gaugepost.verdict import Verdict
 from gaugepost_workers import exporter
 from gaugepost_workers.metrics import BeatMetrics, WorkerMetrics
-from support.prometheus import hurried, needs_prometheus
+from support.prometheus import hurried
 from support.runbooks import looks
 
 ROOT = Path(__file__).parents[2]
@@ -34,14 +34,14 @@ def promtool(*arguments: str, folder: Path = OPS / "prometheus") -> subprocess.C
     return subprocess.run(["promtool", *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=60)
 
 
-@needs_prometheus
+@pytest.mark.needs("promtool")
 @pytest.mark.parametrize("arguments", [("check", "config", "prometheus.yml"), ("check", "rules", "alerts.yml")])
 def test_promtool_takes_the_configuration_and_the_rules(arguments: tuple[str, ...]) -> None:
     done = promtool(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@needs_prometheus
+@pytest.mark.needs("promtool")
 def test_the_alertmanager_in_the_comments_can_be_switched_on(tmp_path: Path) -> None:
     config = (OPS / "prometheus/prometheus.yml").read_text()
     on = re.sub(r"^# (alerting:|  )", r"\1", config, flags=re.MULTILINE)
@@ -58,7 +58,7 @@ def test_alerts_have_the_labels_by_which_people_are_told() -> None:
     assert all(f"`{alert}`" in (ROOT / "docs/monitoring.md").read_text() for alert in without)
 
 
-@needs_prometheus
+@pytest.mark.needs("promtool")
 def test_promtool_sees_each_alert_fire_and_recover() -> None:
     done = promtool("test", "rules", "alerts_test.yml")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -72,7 +72,7 @@ def silenced(found: re.Match[str]) -> str:
     )
 
 
-@needs_prometheus
+@pytest.mark.needs("promtool")
 @pytest.mark.parametrize(
     ("pattern", "broken"),
     [
@@ -188,7 +188,7 @@ def test_labels_are_bounded_and_no_words_of_a_person() -> None:
     assert len(generate_latest(WorkerMetrics(Region.EU).registry).splitlines()) < 50 + len(JOBS) * len(Verdict)
 
 
-@needs_prometheus
+@pytest.mark.needs("promtool")
 def test_the_rules_in_a_hurry_are_rules_too(tmp_path: Path) -> None:
     (tmp_path / "alerts.yml").write_text(hurried(RULES))
     assert promtool("check", "rules", "alerts.yml", folder=tmp_path).returncode == 0

@@ -121,6 +121,7 @@ def test_the_scale_has_what_keda_wants_and_nothing_that_it_does_not_know() -> No
     assert float(trigger["metadata"]["threshold"]) > 0
 
 
+@pytest.mark.needs("promtool")
 def test_what_the_scale_asks_for_is_told_by_the_exporter(tmp_path: Path) -> None:
     *_, scale = yaml.safe_load_all((K8S / "worker-eu.yaml").read_text(encoding="utf-8"))
     [trigger] = scale["spec"]["triggers"]
@@ -169,6 +170,7 @@ def installed(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.needs("systemd-analyze")
 def test_systemd_takes_the_units(installed: Path) -> None:
     names = [str(path) for path in installed.iterdir() if "@." not in path.name]
     assert len(names) == 5
@@ -176,6 +178,7 @@ def test_systemd_takes_the_units(installed: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 def test_systemd_rates_each_unit_as_shut_in(path: Path, installed: Path) -> None:
     asked = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(installed / path.name)]

@@ -146,6 +146,7 @@ def url_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.needs("redis-server", "redis-cli")
 def test_redis_takes_its_password_from_the_url_that_all_have_and_keeps_it_to_itself(
     tmp_path: Path, url_file: Path
 ) -> None:
@@ -185,6 +186,7 @@ def test_redis_does_not_start_without_a_password(tmp_path: Path, url: str) -> No
     assert (done.returncode, done.stderr[:9]) == (1, "start.sh:")
 
 
+@pytest.mark.needs("make")
 def test_the_secrets_that_make_writes_are_what_the_files_want(tmp_path: Path) -> None:
     made = subprocess.run(
         ["make", "--file", ROOT / "Makefile", "secrets"], cwd=tmp_path, capture_output=True, text=True, check=False

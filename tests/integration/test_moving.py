@@ -180,6 +180,7 @@ def run(script: str, **env: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.needs("redis-server", "redis-cli")
 def test_a_ledger_is_restored_and_what_was_delivered_since_the_backup_is_not_sent_again(
     stack: Stack, other: RedisServer
 ) -> None:

@@ -15,7 +15,7 @@ expect.set_options(timeout=30_000)
 def chromium() -> Iterator[Browser]:
     """Start Chromium, and end it."""
     found = shutil.which("chromium")
-    assert found, "no chromium: apt-get install chromium (.ci/run does)"
+    assert found, 'mark tests of this browser with needs("chromium")'
     with sync_playwright() as playwright:
         # Root has no sandbox in Chromium, and a container's /dev/shm may be tiny.
         options = ["--no-sandbox", "--disable-dev-shm-usage"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from support.programs import skip_without
 from support.stack import Stack
 from support.versions.pack import pack, previous
 
@@ -16,11 +18,13 @@ VERSIONS = sorted(path.stem.removeprefix("gaugepost-") for path in FOLDER.glob("
 
 PREVIOUS = "previous"
 """The packages before their last change, packed as they are asked for: there only where git's history is."""
-if previous() is not None:
+if previous() is not None or shutil.which("git") is None:
     VERSIONS.append(PREVIOUS)
 
 
 def _packed(version: str, folder: Path) -> Path:
+    if version == PREVIOUS:
+        skip_without("git")
     commit = previous() if version == PREVIOUS else None
     return FOLDER / f"gaugepost-{version}.zip" if commit is None else pack(commit, folder)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import time
 import urllib.parse
@@ -12,13 +11,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
-
 from support.redis_server import free_port
 from support.wait import wait_until
-
-PROGRAM = shutil.which("prometheus")
-needs_prometheus = pytest.mark.skipif(PROGRAM is None, reason="needs Debian's package prometheus, with promtool in it")
 
 ALERTS = Path(__file__).parents[2] / "ops/prometheus/alerts.yml"
 WINDOW_S = 12
@@ -67,7 +61,7 @@ class Prometheus:
             "--storage.tsdb.path=data",
             f"--web.listen-address=127.0.0.1:{self.port}",
         ]
-        self._process = subprocess.Popen([str(PROGRAM), *where], cwd=self.folder, stdout=self._log, stderr=self._log)
+        self._process = subprocess.Popen(["prometheus", *where], cwd=self.folder, stdout=self._log, stderr=self._log)
         self.started = time.time()
         wait_until(self._answers, what="Prometheus answers")
         return self
