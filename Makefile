@@ -51,7 +51,7 @@ lock: .venv/dev.done ## pin the requirements anew, with hashes and without index
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  pyproject.toml --extra worker --extra simulator --extra embedded requirements/demo.in --output-file requirements/demo.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  pyproject.toml --all-extras requirements/demo.in requirements/dev.in --output-file requirements/dev.txt
+	  pyproject.toml --all-extras requirements/demo.in requirements/dev.in --constraint requirements/demo.txt --output-file requirements/dev.txt
 	@for set in dev-sdist bench bench-arq; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate requirements/$$set.in --output-file requirements/$$set.txt; \
