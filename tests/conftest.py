@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# No deadline for an example: on a busy machine a slow one is no failure.
+hypothesis.settings.register_profile("ordinary", deadline=None)
 hypothesis.settings.register_profile("deep", max_examples=1000, stateful_step_count=80, deadline=None)
+hypothesis.settings.load_profile("ordinary")
 
 
 @pytest.fixture(scope="session")
