@@ -18,7 +18,11 @@ import pytest
 import redis
 
 from gaugepost import AsyncProducer, Producer, Record, Region, Settings
+from gaugepost.connection import connect
 from gaugepost.errors import StoreError, StoreUnreachable
+from gaugepost.ledger import Entry, Ledger, Settlement
+from gaugepost.transitions import Decision, Delivered, Requeued
+from support.making import response
 from support.redis_server import Watched
 from support.stack import Stack
 from support.wait import wait_until
@@ -130,6 +134,41 @@ def test_with_wait_replicas_only_what_a_replica_has_is_accepted(watched: Watched
 def accepted(producer: Producer) -> Any:
     with contextlib.suppress(StoreUnreachable):
         return producer.enqueue(record(1), idempotency_key="k")
+
+
+def fall_behind(watched: Watched) -> None:
+    """Write more to the master than the sockets to a frozen replica hold: it does not hear what comes after."""
+    with watched.master.client() as client:
+        for n in range(32):
+            client.set(f"filler:{n}", bytes(1_000_000))
+
+
+def is_replicated(client: redis.Redis) -> bool:
+    with contextlib.suppress(redis.RedisError):
+        return bool(client.wait(1, 100))
+    return False
+
+
+def test_of_two_holders_of_one_fencing_token_only_the_new_masters_sends(watched: Watched) -> None:
+    settings = Settings.load(redis_url=watched.url, wait_replicas=1)
+    before, after = (Ledger(connect(settings, Region.EU), Region.EU, settings) for _ in range(2))
+    ids = [one.id for one in before.enqueue([Entry.of(response()) for _ in range(4)])]
+    with watched.replica.frozen():
+        fall_behind(watched)
+        lost = before.claim("w1", "call 1", 4).jobs
+        assert [one.id for one in lost] == ids
+        watched.master.kill()
+    wait_until(watched.promoted, within=90, what="a new master")
+    current = after.claim("w2", "call 2", 4).jobs
+    assert [(one.id, one.fence) for one in current] == [(one.id, one.fence) for one in lost], "nothing was proved"
+    watched.master.start()
+    with watched.replica.client() as client:
+        wait_until(lambda: is_replicated(client), within=90, what="the old master is a replica now")
+    assert [before.mark(one) for one in lost] == [(-1, 0)] * 4
+    assert before.renew(lost) == [False] * 4
+    assert before.settle([Settlement(one, Decision(Requeued())) for one in lost]) == [False] * 4
+    assert [after.mark(one) for one in current] == [(1, 0)] * 4
+    assert after.settle([Settlement(one, Decision(Delivered())) for one in current]) == [True] * 4
 
 
 def test_asyncio_and_the_command_line_go_through_sentinels_too(stack: Stack) -> None:

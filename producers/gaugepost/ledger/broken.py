@@ -28,6 +28,7 @@ class Broken:
 
     id: str
     fence: int
+    holder: str
     why: str
     sent: bool = False
 
@@ -35,13 +36,13 @@ class Broken:
         """Write it as settle.lua takes it; `at` is Unix time in ms."""
         entry = json.dumps({"event": "set aside", "at": at, "why": self.why})
         to = {"to": "unknown", "reason": "unreadable"} if self.sent else {"to": "dead", "verdict": Verdict.UNREADABLE}
-        return json.dumps({"id": self.id, "fence": self.fence, "entry": entry} | to)
+        return json.dumps({"id": self.id, "fence": self.fence, "holder": self.holder, "entry": entry} | to)
 
 
 def read_each(
     rows: Iterable[Sequence[bytes]], read: Callable[[Sequence[bytes]], T], sent: Callable[[Sequence[bytes]], bool]
 ) -> tuple[list[T], tuple[Broken, ...]]:
-    """Read each row (id and fencing token come first), and say of which that failed."""
+    """Read each row (id, fencing token and holder come first), and say of which that failed."""
     whole: list[T] = []
     broken: list[Broken] = []
     for row in rows:
@@ -49,5 +50,6 @@ def read_each(
             whole.append(read(row))
         except UNREADABLE as error:
             why = f"its record cannot be read: {type(error).__name__}"
-            broken.append(Broken(row[0].decode(errors="replace"), int(row[1]), why, sent(row)))
+            job_id, holder = (text.decode(errors="replace") for text in (row[0], row[2]))
+            broken.append(Broken(job_id, int(row[1]), holder, why, sent(row)))
     return whole, tuple(broken)

@@ -52,8 +52,9 @@ def slot_ms(interval_s: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """One job in a worker's hands, under a lease and this fencing token.
+    """One job that a worker holds, under a lease and this fencing token.
 
+    `holder` is random for each claim: after a fail-over of Redis two claims may have one fencing token.
     `enqueued_at` is Unix time in ms. `probe` is the scope of the hold for which this job is the probe (None: it is
     none), `probe_verdict` what that hold is about. A file with a `phase` was sent: it is to be looked up.
     `job` is a SealedJob if this process lacks its key; what is sealed of its history is never opened for a worker.
@@ -67,6 +68,7 @@ class Claimed:
     probe: str | None = None
     probe_verdict: Verdict | None = None
     phase: Phase = Phase.NONE
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Settlement:
 
     def to_json(self, seal: Seal = NO_SEAL) -> str:
         """Write it as settle.lua takes it."""
-        ask: dict[str, Any] = {"id": self.claimed.id, "fence": self.claimed.fence}
+        ask: dict[str, Any] = {"id": self.claimed.id, "fence": self.claimed.fence, "holder": self.claimed.holder}
         ask |= _transition(self.decision, seal)
         if isinstance(self.claimed.job, CloseLoop) and self.claimed.job.happened_at and ask["to"] == "delivered":
             ask["happened"] = self.claimed.job.happened_at
@@ -205,10 +207,13 @@ class Work:
         self._queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
 
     def claim(self, worker: str, token: str, limit: int, concurrency: int, *, urgent_only: bool) -> Call[Parcel]:
-        """Claim up to `limit` jobs; `token` names this call, so that a repeated one gives the same jobs."""
+        """Claim up to `limit` jobs; the random `token` names this call, and then who holds them.
+
+        A repeated call with the same token returns the same jobs.
+        """
         args: list[Argument] = [worker, token, limit, self._lease_ms, self._slot_ms, concurrency]
         args += ["1" if urgent_only else "", *self._lanes]
-        return Call("claim", self._queues, args, lambda answer: _read_parcel(answer, self._seal))
+        return Call("claim", self._queues, args, lambda answer: _read_parcel(answer, self._seal, token))
 
     def settle(self, settlements: Sequence[Settlement], *, rescue: bool = False) -> Call[list[bool]]:
         """Carry out what became of claimed jobs; False for one that is no longer held under its fencing token."""
@@ -221,14 +226,14 @@ class Work:
         Gives (1, 0); (0, ms until the slot opens); or (-1, 0) if the lease is lost.
         """
         slot: Argument = self._slot_ms if claimed.job.kind == "file" else ""
-        args: list[Argument] = [claimed.id, claimed.fence, slot]
+        args: list[Argument] = [claimed.id, claimed.fence, claimed.holder, slot]
         return Call("mark", self._queues[:1], args, lambda answer: (int(answer[0]), int(answer[1])))
 
     def renew(self, jobs: Sequence[Claimed]) -> Call[list[bool]]:
         """Renew leases; False for a job that is no longer ours."""
         args: list[Argument] = [self._lease_ms]
         for claimed in jobs:
-            args += (claimed.id, claimed.fence)
+            args += (claimed.id, claimed.fence, claimed.holder)
         return Call("renew", self._queues[:1], args, lambda answer: [bool(one) for one in answer])
 
     def set_aside(self, broken: Sequence[Broken], at: int, *, rescue: bool = False) -> Call[list[bool]]:
@@ -292,7 +297,7 @@ def _read_job(text: bytes, seal: Seal, *, once: bool) -> AnyJob | SealedJob:
 def _read_claimed(
     row: Sequence[bytes], seal: Seal, probe: bytes, verdict: bytes, phase: bytes = b"", *, once: bool = False
 ) -> Claimed:
-    job_id, fence, stamp, job, history = row
+    job_id, fence, holder, stamp, job, history = row
     return Claimed(
         id=job_id.decode(),
         fence=int(fence),
@@ -302,20 +307,22 @@ def _read_claimed(
         probe=probe[1:].decode() if probe else None,
         probe_verdict=Verdict(verdict.decode()) if verdict else None,
         phase=Phase(phase.decode()),
+        holder=holder.decode(),
     )
 
 
-def _read_parcel(answer: list[bytes], seal: Seal) -> Parcel:
-    rows = [answer[start : start + 8] for start in range(1, len(answer), 8)]
-    jobs, broken = read_each(rows, lambda row: _read_claimed(row[:5], seal, *row[5:]), lambda row: bool(row[7]))
+def _read_parcel(answer: list[bytes], seal: Seal, holder: str) -> Parcel:
+    starts = range(1, len(answer), 8)
+    rows = [[*answer[start : start + 2], holder.encode(), *answer[start + 2 : start + 8]] for start in starts]
+    jobs, broken = read_each(rows, lambda row: _read_claimed(row[:6], seal, *row[6:]), lambda row: bool(row[8]))
     return Parcel(jobs, int(answer[0]), broken)
 
 
 def _read_lost(answer: list[bytes], seal: Seal) -> tuple[list[Lost], tuple[Broken, ...]]:
-    rows = [answer[start : start + 9] for start in range(0, len(answer), 9)]
-    return read_each(rows, lambda row: _read_one_lost(row, seal), lambda row: row[6] == b"1")
+    rows = [answer[start : start + 10] for start in range(0, len(answer), 10)]
+    return read_each(rows, lambda row: _read_one_lost(row, seal), lambda row: row[7] == b"1")
 
 
 def _read_one_lost(row: Sequence[bytes], seal: Seal) -> Lost:
-    once = row[5] == b"1"
-    return Lost(_read_claimed(row[:5], seal, row[7], row[8], once=once), once, row[6] == b"1")
+    once = row[6] == b"1"
+    return Lost(_read_claimed(row[:6], seal, row[8], row[9], once=once), once, row[7] == b"1")

@@ -1,4 +1,4 @@
--- Claim a parcel under leases and fencing tokens: urgent jobs first, then those that come again, then the rest, each
+-- Claim a parcel under leases, fencing tokens and a holder (the token of this call): urgent jobs first, then those that come again, then the rest, each
 -- source's in the order enqueued, and a file if the upload slot is open. A held region gives at most one job, its hold's
 -- probe, when that is due, a throttled one no more than may be out. A job that meets a hold on its mapping or its
 -- credentials parks there instead. What is left behind is rung for. Atomic, so that no two workers hold one job.
@@ -30,7 +30,7 @@ last = last and cjson.decode(last)
 if last and last.token == token then -- redis-py repeats a command whose answer was lost
   for _, as in ipairs(last.jobs) do
     local job = load(as.id)
-    if job and job.state == 'sending' and job.fence == as.fence then
+    if is_held(job, as.fence, token) then
       redis.call('ZADD', K.leases, whole(now + lease), job.id)
       give(job, as)
     end
@@ -43,6 +43,7 @@ end
 local function take(job, scope, hold)
   if not move(job, 'sending') then return end
   local as = {id = job.id, fence = whole(redis.call('HINCRBY', job.key, 'fence', 1)), probe = '', verdict = ''}
+  set(job, 'holder', token)
   redis.call('ZADD', K.leases, whole(now + lease), job.id)
   if is_file(job) and not job.phase then redis.call('SET', K.filing .. ending(job.lane), job.id) end
   if scope then

@@ -5,14 +5,13 @@
 -- then it must ask for the slot as any other. Refused if the lease is no longer ours.
 -- WITH  jobs
 -- KEYS  prefix
--- ARGV  id, fencing token, upload interval in ms ('' = no file)
+-- ARGV  id, fencing token, holder, upload interval in ms ('' = no file)
 -- RETURN {1, 0}; {0, ms until the slot opens}; {-1, 0} if the job is not ours any more
 
 even_when_full()
 local job = load(ARGV[1])
-local mine = job and job.state == 'sending' and job.fence == ARGV[2]
-if not mine or tonumber(redis.call('ZSCORE', K.leases, job.id) or '0') <= now then return {-1, 0} end
-if ARGV[3] ~= '' then
+if not is_held(job, ARGV[2], ARGV[3]) or tonumber(redis.call('ZSCORE', K.leases, job.id) or '0') <= now then return {-1, 0} end
+if ARGV[4] ~= '' then
   local slot = K.slot .. ending(job.lane)
   local repeated = job.marked == job.fence and redis.call('GET', K.filing .. ending(job.lane)) == job.id
   local start = tonumber(redis.call('GET', slot) or '0')
@@ -20,7 +19,7 @@ if ARGV[3] ~= '' then
     start = now
     redis.call('SET', slot, whole(now))
   end
-  local wait = start + tonumber(ARGV[3]) - now
+  local wait = start + tonumber(ARGV[4]) - now
   if not repeated and start > 0 and wait > 0 then return {0, wait} end
   redis.call('SET', slot, whole(now))
 end

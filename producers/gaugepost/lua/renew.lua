@@ -1,13 +1,14 @@
 -- Renew the leases of jobs that a worker still holds.
+-- WITH  jobs
 -- KEYS  prefix
--- ARGV  lease in ms; then for each job: id, fencing token
--- RETURN for each job 1, or 0 if it is no longer held under that token
+-- ARGV  lease in ms; then for each job: id, fencing token, holder
+-- RETURN for each job 1, or 0 if it is no longer held under that token by that holder
 
 even_when_full()
 local renewed = {}
-for i = 2, #ARGV, 2 do
-  local found = redis.call('HMGET', F.job .. ARGV[i], 'state', 'fence')
-  local mine = found[1] == 'sending' and found[2] == ARGV[i + 1]
+for i = 2, #ARGV, 3 do
+  local found = redis.call('HMGET', F.job .. ARGV[i], 'state', 'fence', 'holder')
+  local mine = is_held({state = found[1], fence = found[2], holder = found[3]}, ARGV[i + 1], ARGV[i + 2])
   if mine then redis.call('ZADD', K.leases, 'XX', whole(now + tonumber(ARGV[1])), ARGV[i]) end
   renewed[#renewed + 1] = mine and 1 or 0
 end

@@ -1,9 +1,9 @@
 -- Carry out what became of claimed jobs: one transition each, many at a time. Refused for a job that is no longer
--- held under this fencing token, so that a worker that lost its lease changes nothing.
+-- held under this fencing token by this holder, so that a worker that lost its lease changes nothing.
 -- WITH  jobs, holds
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  '1' if called by the rescuer (then only jobs whose lease has ended); then for each job
---       JSON: id, fence, to, entry (line for its record), and as `to` needs them: result, warnings, delay_ms, reason,
+--       JSON: id, fence, holder, to, entry (line for its record), and as `to` needs them: result, warnings, delay_ms, reason,
 --       phase, resend, scope, give_up_ms, verdict, happened (when a case's change came about); then hold, streak, ends
 --       (streaks), probe (scope), answered (an answer came)
 -- RETURN for each job 1, or 0 if it was refused
@@ -93,7 +93,7 @@ local done, delivered = {}, 0
 for i = 2, #ARGV do
   local ask = cjson.decode(ARGV[i])
   local job = load(ask.id)
-  local mine = job and job.state == 'sending' and tonumber(job.fence) == ask.fence
+  local mine = is_held(job, ask.fence, ask.holder)
   if mine and ARGV[1] == '1' then mine = tonumber(redis.call('ZSCORE', K.leases, job.id) or '0') <= now end
   local uploaded = mine and is_file(job) and not job.phase and job.marked == job.fence
   local applied = mine and carry_out(job, ask)

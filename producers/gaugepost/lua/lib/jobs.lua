@@ -1,8 +1,8 @@
 -- WITH jobs: read jobs and change their states.
 
 local FIELDS = {
-  'state', 'at', 'fence', 'lane', 'urgent', 'reason', 'scope', 'verdict', 'expires', 'give_up', 'marked', 'probe',
-  'first', 'phase', 'history',
+  'state', 'at', 'fence', 'holder', 'lane', 'urgent', 'reason', 'scope', 'verdict', 'expires', 'give_up', 'marked',
+  'probe', 'first', 'phase', 'history',
 }
 local function load(id)
   local found = redis.call('HMGET', F.job .. id, unpack(FIELDS))
@@ -34,6 +34,12 @@ local function note(job, line)
   set(job, 'history', history)
 end
 
+-- Whether a worker still holds a job. The fencing token counts in the job's hash, so a fail-over to a replica that lacks the
+-- last claim gives the same token twice; the holder, random for each claim, tells the two apart ('' = a version without).
+local function is_held(job, fence, holder)
+  return job and job.state == 'sending' and tonumber(job.fence) == tonumber(fence) and (job.holder or '') == holder
+end
+
 local function legal(from, to) return string.find(LEGAL, ' ' .. from .. '>' .. to .. ' ', 1, true) end
 
 -- Take a job out of the place that its state says it is in.
@@ -47,6 +53,7 @@ local function leave(job)
     if is_file(job) then redis.call('ZREM', K.files .. ending(job.lane), job.id) end
   elseif state == 'sending' then
     redis.call('ZREM', K.leases, job.id)
+    redis.call('HDEL', job.key, 'holder')
   elseif state == 'parked' then
     count('parked:' .. job.reason, -1)
     if job.scope then redis.call('ZREM', F.held .. job.scope, job.id) else redis.call('ZREM', K.parked, job.id) end
