@@ -20,7 +20,7 @@ test: .venv/dev.done ## run all tests, against a real Redis, real workers and th
 chaos: .venv/dev.done ## break everything at random for SECONDS=600 (SEED=…), count, add a row to docs/chaos.md
 	@SECONDS="$(SECONDS)" SEED="$(SEED)" PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m support.chaos
 
-bench: .venv/demo.done .venv-bench/bench.done .venv-bench/bench-arq.done ## how fast it is, beside other queues: 20 quiet minutes (BENCH=--quick: two; BENCH=--help)
+bench: .venv/demo.done .venv-bench/bench.done .venv-bench/bench-arq.done ## how fast it is, beside other queues: 25 quiet minutes (BENCH=--quick: two; BENCH=--help)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 lint: .venv/dev.done ## ruff, its formatter, and the one-way imports

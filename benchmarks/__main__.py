@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import contestants, measures, report, scale
+from benchmarks import contestants, measures, report, scale, trace
 from benchmarks.contestants import Contestant
 from benchmarks.measures import Row
 from benchmarks.rig import Failed, Stub, Turn
@@ -29,6 +29,7 @@ PARTS = {
     "singles": "jobs enqueued one by one and done at once",
     "trips": "commands that clients send to Redis for a job",
     "latency": "one job at a time, from enqueue to arrival",
+    "trace": "where the time of one job goes in an idle worker of gaugepost",
     "slow": "answers that take 200 ms, 256 jobs out at a time",
     "enqueue": "enqueue alone, one by one and in bulk; Redis' bytes a job",
     "scale": "gaugepost over 1,000 to 1,000,000 queued jobs",
@@ -38,7 +39,8 @@ MORE_ENQUEUES = 2
 share a core."""
 AT_WORK = ("drain", "singles", "trips", "latency")
 """Parts that a contestant does in one turn, with the same workers."""
-QUICK = frozenset({"gaugepost", "urllib3 loop", "bare limit", "taskiq", "celery prefork", "raw LPUSH"})
+_AS_IT_COMES = ("gaugepost (requests)", "celery prefork (requests)")
+QUICK = frozenset({"gaugepost", "urllib3 loop", "bare limit", "taskiq", "celery prefork", "raw LPUSH", *_AS_IT_COMES})
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class Session:
         at_work = [part for part in AT_WORK if part in parts]
         if at_work:
             self._in_turns(contestants.everybody(self.plan.concurrency), lambda one, n: self._work(one, n, at_work))
+        if "trace" in parts and self.plan.takes(contestants.gaugepost()):
+            self.turn(trace.contestant(), 1, self._trace)
         if "slow" in parts:
             self._in_turns(contestants.at_limit(), self._slow)
         if "enqueue" in parts:
@@ -111,8 +115,8 @@ class Session:
                 if one.is_installed() and (run == 1 or one.sort != "context"):
                     turn(one, run)
 
-    def _turn(self, contestant: Contestant, run: int, steps: Callable[[Turn], Iterator[Row]]) -> None:
-        """Carry out one turn; a contestant that fails is told of and does not stop the others."""
+    def turn(self, contestant: Contestant, run: int, steps: Callable[[Turn], Iterator[Row]]) -> None:
+        """Carry out one turn; a contestant that fails is noted and does not stop the others, whatever the failure."""
         self._turns += 1
         turn = Turn(contestant, self._stub, self._folder / str(self._turns))
         try:
@@ -120,9 +124,10 @@ class Session:
                 for row in steps(turn):
                     self.rows.append({"contestant": contestant.name, "run": run, **row})
                     self.tell(f"run {run}: {contestant.name}: {report.brief(self.rows[-1])}")
-        except Failed as failure:
+        except Exception as failure:  # noqa: BLE001 - figures of half an hour must not be lost to one contestant
             self.failures += 1
-            why = f"{failure}; its log ends: {turn.last_words()}"
+            reason = str(failure) if isinstance(failure, Failed) else repr(failure)
+            why = f"{reason}; its log ends: {turn.last_words()}"
             self.rows.append({"contestant": contestant.name, "run": run, "part": "failed", "why": why})
             self.tell(f"run {run}: {contestant.name} FAILED: {why}")
 
@@ -135,7 +140,7 @@ class Session:
             turn.warm()
             if "drain" in parts:
                 yield {"part": "drain"} | measures.drain(turn, "bulk", jobs)
-            if contestant.sort == "context":
+            if contestant.drains_only:
                 return
             if "singles" in parts:
                 yield {"part": "singles"} | measures.drain(turn, "single", jobs)
@@ -145,14 +150,18 @@ class Session:
             if "trips" in parts and run == 1:
                 yield {"part": "trips"} | measures.from_clients(turn, "bulk", min(plan.sample, jobs))
 
-        self._turn(contestant, run, steps)
+        self.turn(contestant, run, steps)
+
+    def _trace(self, turn: Turn) -> Iterator[Row]:
+        turn.warm()
+        yield {"part": "trace"} | trace.measure(turn, self.plan.latencies)
 
     def _slow(self, contestant: Contestant, run: int) -> None:
         def steps(turn: Turn) -> Iterator[Row]:
             turn.warm()
             yield {"part": "slow"} | measures.at_limit(turn, self.plan.slow_jobs)
 
-        self._turn(contestant, run, steps)
+        self.turn(contestant, run, steps)
 
     def _enqueue(self, contestant: Contestant, run: int) -> None:
         def steps(turn: Turn) -> Iterator[Row]:
@@ -161,13 +170,13 @@ class Session:
             if contestant.bulk:
                 yield {"part": "enqueue bulk"} | measures.enqueue(turn, "bulk", self.plan.bulk)
 
-        self._turn(contestant, run, steps)
+        self.turn(contestant, run, steps)
 
     def _scale(self) -> None:
         product = contestants.gaugepost(self.plan.concurrency)
 
         def one(part: str, measure: Callable[[Turn, int, Callable[[str], None]], Row], jobs: int) -> None:
-            self._turn(product, 1, lambda turn: iter([{"part": part} | measure(turn, jobs, self.tell)]))
+            self.turn(product, 1, lambda turn: iter([{"part": part} | measure(turn, jobs, self.tell)]))
 
         for jobs in self.plan.sizes:
             one("scale", scale.size, jobs)

@@ -2,6 +2,10 @@
 
 Each has two processes for its work, and of its settings those that were fastest here at 0 ms; Celery is also shown with
 threads. Peers come as they are installed, with hiredis for all. None but gaugepost needs a beat; gaugepost has one.
+
+Queues are compared on the same HTTP client. Those with threads, processes or greenlets take part twice: on
+gaugepost's adapter of requests, and in the bulk drain once more on the adapter that requests brings. Those on asyncio
+cannot use either; they have aiohttp, which costs them least.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ PEERS = ROOT / ".venv-bench" / "bin"
 ARQ = ROOT / ".venv-bench" / "arq" / "bin"
 
 Sort = Literal["product", "peer", "floor", "context"]
+Client = Literal["direct", "requests", "aiohttp", "urllib3"]
+"""`direct` is gaugepost's adapter of requests, `requests` the one that requests brings."""
 Settled = Callable[[Any, Callable[[], int]], int]
 """From a Redis client, and a look at how many jobs have arrived at the stub, to how many are settled."""
 
@@ -54,7 +60,10 @@ class Contestant:
     bin: Path
     worker: tuple[tuple[str, ...], ...]
     jobs: int
+    client: Client = "direct"
     settled: Settled = statuses
+    drains_only: bool = False
+    """Whether it takes part in the bulk drain alone."""
     redis_options: tuple[str, ...] = ("--appendonly", "no")
     bulk: bool = True
     """Whether it has a way to enqueue in bulk."""
@@ -76,10 +85,14 @@ class Contestant:
     def environment(self, redis_url: str, stub_url: str) -> dict[str, str]:
         """Return its environment: the outside's without gaugepost's settings, and where Redis and the stub are."""
         outside = {name: value for name, value in os.environ.items() if not name.startswith("GAUGEPOST_")}
-        own = {"PYTHONPATH": str(ROOT), "BENCH_REDIS_URL": redis_url, "BENCH_STUB_URL": stub_url}
+        sources = os.pathsep.join((str(ROOT), str(ROOT / "tasks")))  # the second for gaugepost's adapter
+        own = {"PYTHONPATH": sources, "BENCH_REDIS_URL": redis_url, "BENCH_STUB_URL": stub_url}
+        own["BENCH_CLIENT"] = self.client
         names = ("AUTH_URL", "IMPORTS_URL", "API_URL")
         given = {"REDIS_URL": redis_url, "REGIONS": "eu", "BACKLOG_LIMIT": "2000000", **dict.fromkeys(names, stub_url)}
         given |= {"EU_CLIENT_ID": "bench", "EU_CLIENT_SECRET": "bench", "EU_API_KEY": "bench"}
+        if self.sort == "product" and self.client == "requests":
+            given["HTTP_ADAPTER"] = "urllib3"
         return outside | own | {f"GAUGEPOST_{name}": value for name, value in given.items()}
 
 
@@ -103,10 +116,18 @@ def _peer(name: str, about: str, *worker: tuple[str, ...], jobs: int, module: st
     return Contestant(name, about, "peer", module, more.pop("bin", PEERS), worker, jobs, **more)
 
 
-def _floor(name: str, about: str, module: str, *options: str, jobs: int, where: Path = PEERS) -> Contestant:
+def _floor(
+    name: str, about: str, module: str, *options: str, jobs: int, client: Client = "aiohttp", where: Path = PEERS
+) -> Contestant:
     module = f"benchmarks.queues.{module}"
     worker = (("python", "-m", module, *options),) if options else ()
-    return Contestant(name, about, "floor", module, where, worker, jobs)
+    return Contestant(name, about, "floor", module, where, worker, jobs, client)
+
+
+def _with_requests(one: Contestant) -> Contestant:
+    """Return the same contestant on the adapter that requests brings."""
+    about = "the same with `GAUGEPOST_HTTP_ADAPTER=urllib3`" if one.sort == "product" else "the same, stock requests"
+    return replace(one, name=f"{one.name} (requests)", about=about, client="requests", drains_only=True)
 
 
 def _celery(*options: str) -> tuple[str, ...]:
@@ -125,26 +146,31 @@ def everybody(concurrency: int = 16) -> list[Contestant]:
     dramatiq = ("dramatiq", "benchmarks.queues.on_dramatiq", "--processes", "2", "--threads", "25")
     huey = (*_HUEY, "-w", "50", "-k", "greenlet", "-q")
     arq = ("arq", "benchmarks.queues.on_arq.Worker")
-    return [
-        product,
-        _floor("bare limit", "aiohttp, 2 × 50 tasks; pops and statuses in batches",
-               "bare_aiohttp", "2", "50", jobs=20_000),
-        _floor("urllib3 loop", "2 × 50 threads: BLPOP, PUT, SET; not durable",
-               "bare_urllib3", "2", "50", jobs=10_000, where=PEERS if PEERS.exists() else OWN),
-        _peer("taskiq", "list broker, 2 processes × 50 tasks, aiohttp; does not acknowledge",
-              (*_TASKIQ, "--max-async-tasks", "50"), jobs=6_000),
+    with_aof = {"redis_options": aof, "about": "the same, with Redis' append-only file, `everysec`"}
+    gaugepost_aof = replace(product, name="gaugepost aof", sort="context", drains_only=True, **with_aof)
+    in_threads = (
         _peer("dramatiq", "2 processes × 25 threads", dramatiq, jobs=5_000, bulk=False),
         _peer("huey", "2 processes × 50 greenlets; does not acknowledge", huey, huey, jobs=5_000, bulk=False),
-        _peer("arq", "2 processes × 50 tasks, aiohttp", arq, arq, jobs=4_000, settled=out_of_queue, bin=ARQ),
         _peer("celery prefork", "`-P prefork -c 2`, otherwise as it comes",
               _celery("-P", "prefork", "-c", "2"), jobs=2_500, module="on_celery"),
         _peer("celery threads", "`-P threads -c 50`, otherwise as it comes",
               _celery("-P", "threads", "-c", "50"), jobs=2_000, module="on_celery"),
         _peer("rq", "2 × SimpleWorker, which does not fork",
               (*_RQ, "--worker-class", "rq.worker.SimpleWorker", "bench"), jobs=2_000, settled=finished),
+    )  # fmt: skip
+    return [
+        product,
+        _floor("bare limit", "aiohttp, 2 × 50 tasks; pops and statuses in batches",
+               "bare_aiohttp", "2", "50", jobs=20_000),
+        _floor("urllib3 loop", "2 × 50 threads: BLPOP, PUT, SET; not durable", "bare_urllib3", "2", "50",
+               jobs=10_000, client="urllib3", where=PEERS if PEERS.exists() else OWN),
+        _peer("taskiq", "list broker, 2 processes × 50 tasks; does not acknowledge",
+              (*_TASKIQ, "--max-async-tasks", "50"), jobs=6_000, client="aiohttp"),
+        _peer("arq", "2 processes × 50 tasks", arq, arq, jobs=4_000, client="aiohttp", settled=out_of_queue, bin=ARQ),
+        *in_threads,
         _floor("raw LPUSH", "Celery's messages made by hand, pipelines of 1,000", "raw_celery", jobs=0),
-        replace(product, name="gaugepost aof", sort="context", redis_options=aof,
-                about="the same, with Redis' append-only file, `everysec`"),
+        gaugepost_aof,
+        *map(_with_requests, (product, *in_threads)),
     ]  # fmt: skip
 
 
@@ -153,8 +179,9 @@ def at_limit() -> list[Contestant]:
     return [
         gaugepost(concurrency=128),
         _floor("bare limit", "aiohttp, 2 × 128 tasks", "bare_aiohttp", "2", "128", jobs=20_000),
-        _peer("taskiq", "2 processes × 128 tasks", (*_TASKIQ, "--max-async-tasks", "128"), jobs=6_000),
-    ]
+        _peer("taskiq", "2 processes × 128 tasks", (*_TASKIQ, "--max-async-tasks", "128"),
+              jobs=6_000, client="aiohttp"),
+    ]  # fmt: skip
 
 
 SLOTS_AT_LIMIT = 256

@@ -17,10 +17,10 @@ from benchmarks.contestants import everybody
 if TYPE_CHECKING:
     from benchmarks.measures import Row
 
-US = "gaugepost"
+US, US_REQUESTS = "gaugepost", "gaugepost (requests)"
 Rounds = Mapping[int, float]
 """Number of a round → what was measured in it."""
-SORTS = {one.name: one.sort for one in everybody()}
+FIELD = {one.name: one for one in everybody()}
 
 
 class Rows:
@@ -72,7 +72,8 @@ class Figure:
     unit: str
     ours: Rounds
     theirs: Rounds
-    asked: float
+    asked: float | None
+    """None: nothing is asked for."""
     against: str = ""
     less: bool = False
     """Whether less is better."""
@@ -94,7 +95,9 @@ class Figure:
         return min(ratios), max(ratios)
 
     @property
-    def reached(self) -> bool:
+    def reached(self) -> bool | None:
+        if self.asked is None:
+            return None
         return self.result <= self.asked if self.less else self.result >= self.asked
 
 
@@ -105,19 +108,34 @@ def figures(rows: Rows) -> Iterator[Figure]:
             yield figure
 
 
-def _drains(rows: Rows) -> Iterator[Figure]:
-    def against(part: str, title: str, other: str | None, asked: float, **more: Any) -> Figure:
-        theirs = rows.rounds(part, other, "rate") if other else {}
-        return Figure(title, "/s", rows.rounds(part, US, "rate"), theirs, asked, other or "", **more)
+def is_peer(name: str, *, stock: bool) -> bool:
+    """Tell a peer on its own client, or one on gaugepost's adapter; those on asyncio have one client in both cases."""
+    one = FIELD.get(name)
+    client = "requests" if stock else "direct"
+    return one is not None and one.sort == "peer" and one.client in {client, "aiohttp"}
 
-    peer, celery = (lambda name: SORTS.get(name) == "peer"), (lambda name: name.startswith("celery"))
-    drain = "bulk drain, against"
-    yield against("drain", f"{drain} the best other queue", rows.best("drain", among=peer), 2, short=True)
-    yield against("drain", f"{drain} Celery at its best", rows.best("drain", among=celery), 6, short=True)
-    yield against("drain", f"{drain} a bare loop, not durable", "urllib3 loop", 1.2, short=True)
-    yield against("drain", f"{drain} the bare limit", "bare limit", 0.5, short=True)
-    best = rows.best("singles", among=peer)
-    yield against("singles", "enqueued one by one and drained, against the best other queue", best, 1.3, short=True)
+
+def _drains(rows: Rows) -> Iterator[Figure]:
+    def best(part: str, *, stock: bool, first_word: str = "") -> str:
+        return rows.best(part, among=lambda name: is_peer(name, stock=stock) and name.startswith(first_word)) or ""
+
+    def against(title: str, other: str, asked: float | None, *, ours: str = US, part: str = "drain") -> Figure:
+        theirs = rows.rounds(part, other, "rate")
+        return Figure(title, "/s", rows.rounds(part, ours, "rate"), theirs, asked, other, short=True)
+
+    for client, ours, stock, asked in (
+        ("same client (gaugepost's adapter)", US, False, (2.5, 7)),
+        ("same client (stock requests)", US_REQUESTS, True, (2, 5)),
+        ("as each comes", US, True, (None, None)),
+    ):
+        title = f"bulk drain, {client}, against"
+        yield against(f"{title} the best other queue", best("drain", stock=stock), asked[0], ours=ours)
+        celery = best("drain", stock=stock, first_word="celery")
+        yield against(f"{title} Celery at its best", celery, asked[1], ours=ours)
+    yield against("bulk drain, Flower's events on, against the bare limit", "bare limit", 0.6)
+    yield against("bulk drain, against a bare loop, not durable", "urllib3 loop", 1.2)
+    title = "enqueued one by one and drained, same client, against the best other queue"
+    yield against(title, best("singles", stock=False), 2, part="singles")
 
 
 def _enqueues(rows: Rows) -> Iterator[Figure]:
@@ -136,11 +154,11 @@ def _enqueues(rows: Rows) -> Iterator[Figure]:
 
 def _waits(rows: Rows) -> Iterator[Figure]:
     slow = (rows.rounds("slow", US, "sent_rate"), rows.rounds("slow", US, "possible"))
-    yield Figure("answers after 200 ms, 256 out at a time, against what that allows", "/s", *slow, 0.95)
-    threads = "celery threads"
-    for q, name in ((0.5, "p50"), (0.99, "p99")):
-        title = f"idle, from enqueue to arrival, {name}, against Celery with threads"
-        yield Figure(title, " ms", rows.latency(US, q), rows.latency(threads, q), 1, threads, less=True)
+    yield Figure("answers after 200 ms, 256 out at a time, against what that allows", "/s", *slow, 0.97)
+    for other, asked in (("taskiq", 1.3), ("celery threads", 1)):
+        for q, name in ((0.5, "p50"), (0.99, "p99")):
+            title = f"idle, from enqueue to arrival, {name}, against {other}"
+            yield Figure(title, " ms", rows.latency(US, q), rows.latency(other, q), asked, other, less=True)
 
 
 def _scale(rows: Rows) -> Iterator[Figure]:

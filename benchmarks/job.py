@@ -8,6 +8,7 @@ from typing import Any
 
 REDIS_URL = os.environ.get("BENCH_REDIS_URL", "")
 STUB_URL = os.environ.get("BENCH_STUB_URL", "")
+CLIENT = os.environ.get("BENCH_CLIENT", "")
 RECORDS = "/records/"
 HEADERS = {"Authorization": f"Bearer {'0123456789abcdef' * 2}", "Content-Type": "application/json"}
 """A token as long as the stub's own. gaugepost fetches one; the others need not."""

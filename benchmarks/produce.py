@@ -18,10 +18,13 @@ import random
 import resource
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from benchmarks import job
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
 GAP_S = (0.02, 0.05)
 
@@ -50,17 +53,23 @@ def plainly(module: Any, mode: str, numbers: range) -> dict[str, Any]:
         for number in numbers:
             module.enqueue(number)
     else:
-        return {"latency_ms": list(latencies(module, numbers))}
+        return moments(latencies(module, numbers))
     return {"began_ns": began, "ended_ns": time.monotonic_ns()}
 
 
-def latencies(module: Any, numbers: range) -> Any:
+def moments(found: Iterable[tuple[int, int]]) -> dict[str, Any]:
+    """Return when each job's enqueue began (monotonic ns), and how many ms later it arrived."""
+    pairs = list(found)
+    return {"begun_ns": [began for began, _ in pairs], "latency_ms": [(at - began) / 1e6 for began, at in pairs]}
+
+
+def latencies(module: Any, numbers: range) -> Iterator[tuple[int, int]]:
     stub = Stub()
     for nth, number in enumerate(numbers, 1):
         time.sleep(random.uniform(*GAP_S))
         began = time.monotonic_ns()
         module.enqueue(number)
-        yield (stub.arrival(nth) - began) / 1e6
+        yield began, stub.arrival(nth)
 
 
 async def as_coroutine(module: Any, mode: str, numbers: range) -> dict[str, Any]:
@@ -72,17 +81,17 @@ async def as_coroutine(module: Any, mode: str, numbers: range) -> dict[str, Any]
         for number in numbers:
             await module.enqueue(number)
     else:
-        return {"latency_ms": [one async for one in async_latencies(module, numbers)]}
+        return moments([one async for one in async_latencies(module, numbers)])
     return {"began_ns": began, "ended_ns": time.monotonic_ns()}
 
 
-async def async_latencies(module: Any, numbers: range) -> Any:
+async def async_latencies(module: Any, numbers: range) -> AsyncIterator[tuple[int, int]]:
     stub = Stub()
     for nth, number in enumerate(numbers, 1):
         await asyncio.sleep(random.uniform(*GAP_S))
         began = time.monotonic_ns()
         await module.enqueue(number)
-        yield (await asyncio.to_thread(stub.arrival, nth) - began) / 1e6
+        yield began, await asyncio.to_thread(stub.arrival, nth)
 
 
 def main(module_name: str, mode: str, first: int, count: int) -> None:

@@ -6,12 +6,12 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import machine, plot
+from benchmarks import machine, plot, tables
 from benchmarks.contestants import ROOT, everybody
 from benchmarks.figures import US, Figure, Rows, figures, median, percentile
 from gaugepost.embedded import server_program
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "benchmarks"
 ROWS, PAGE, PLOT = "results.jsonl", "RESULTS.md", "drain.svg"
-OURS = ("gaugepost", "celery", "kombu", "redis", "hiredis", "httptools", "pydantic")
+OURS = ("gaugepost", "celery", "kombu", "redis", "hiredis", "requests", "urllib3", "httptools", "pydantic")
 PEERS = ("celery", "kombu", "redis", "hiredis", "requests", "urllib3", "aiohttp", "uvloop", "gevent", "dramatiq", "rq",
          "huey", "taskiq", "taskiq-redis")  # fmt: skip
 
@@ -30,6 +30,10 @@ INTRO = """# How fast
 Made by `make bench`; not edited by hand. One machine, one run: producer, workers, Redis and the stub that takes the
 PUTs share its processors. Contestants take turns; figures are medians of their rounds, with the smallest and the
 largest one behind them. Ratios count; absolutes are context.
+
+**Same client** compares queues: both sides send on gaugepost's adapter of requests, or both on the one that requests
+brings. **As each comes** also compares HTTP clients: gaugepost's adapter with stock requests. taskiq and arq run on
+asyncio and can use neither: they have aiohttp, which costs them least, in all comparisons.
 """
 HOW = """## How it was measured
 
@@ -77,6 +81,8 @@ def brief(row: Row) -> str:
     words = {"rate": "{:,.0f}/s", "bytes": "{:,.0f} bytes a job", "from_clients": "{:.2f} commands a job from clients",
              "worker_cpu_s": "{:.2f} s CPU a 1,000", "others": "{:.0%} others"}  # fmt: skip
     told = [form.format(row[key]) for key, form in words.items() if key in row]
+    if row["part"] == "trace":
+        told = [f"{row['traced']:,} traced"]
     if "latency_ms" in row:
         told = [f"p50 {percentile(row['latency_ms'], 0.5):.2f} ms, p99 {percentile(row['latency_ms'], 0.99):.2f} ms"]
     return f"{row['part']}, {row['jobs']:,} jobs: {', '.join(told)}"
@@ -87,7 +93,7 @@ def write(folder: Path, rows: Sequence[Row], *, readme: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ROWS).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (folder / PAGE).write_text(page(rows), encoding="utf-8")
-    (folder / PLOT).write_text(plot.bars(_bars(Rows(rows)), "jobs a second, bulk drain"), encoding="utf-8")
+    (folder / PLOT).write_text(plot.bars(_bars(Rows(rows)), "jobs a second, bulk drain, same client"), encoding="utf-8")
     if readme:
         path = ROOT / "README.md"
         path.write_text(fill(path.read_text(encoding="utf-8"), speed(rows)), encoding="utf-8")
@@ -109,8 +115,8 @@ def page(rows: Sequence[Row]) -> str:
         "## Against what was asked for\n",
         ratios(rows),
     ]
-    parts += [section for name, what in TABLES.items() if (section := _section(found, name, what))]
-    parts += [*_scale(found), *_failures(found), HOW]
+    parts += [section for table in tables.TABLES if (section := tables.section(found, table))]
+    parts += [*tables.traced(found), *tables.scaled(found), *_failures(found), HOW]
     return "\n".join(parts)
 
 
@@ -120,9 +126,15 @@ def ratios(rows: Sequence[Row]) -> str:
     return "\n".join(lines + [_line(figure) for figure in figures(Rows(rows))]) + "\n"
 
 
+README = """*Same client*: both sides send on one adapter of requests, gaugepost's or stock (taskiq and arq on aiohttp).
+*As each comes* mixes two things, the queue and the HTTP client: gaugepost's adapter against stock requests.
+"""
+
+
 def speed(rows: Sequence[Row]) -> str:
     """Return the README's part."""
-    lines = [f"![Bulk drain: jobs a second](benchmarks/{PLOT})", "", "| against | ratio |", "| --- | --- |"]
+    lines = [f"![Bulk drain, same client: jobs a second](benchmarks/{PLOT})", "", README, "| against | ratio |"]
+    lines += ["| --- | --- |"]
     lines += [f"| {one.title} | **{one.result:.2g} ×** |" for one in figures(Rows(rows)) if one.short]
     return "\n".join(lines)
 
@@ -133,120 +145,23 @@ def _line(figure: Figure) -> str:
     other += f" ({figure.against})" if figure.against else ""
     times = "" if figure.plain else " ×"
     result = f"{_number(figure.result)}{times} [{_number(low)}–{_number(high)}]"
-    asked = f"{'≤' if figure.less else '≥'} {_number(figure.asked)}{times}"
+    asked = "–" if figure.asked is None else f"{'≤' if figure.less else '≥'} {_number(figure.asked)}{times}"
     ours = f"{_number(median(figure.ours.values()))}{figure.unit}"
-    return f"| {figure.title} | {ours} | {other} | {result} | {asked} | {'yes' if figure.reached else '**no**'} |"
+    return f"| {figure.title} | {ours} | {other} | {result} | {asked} | {_VERDICTS[figure.reached]} |"
+
+
+_VERDICTS = {True: "yes", False: "**no**", None: ""}
 
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three figures are enough
 
 
-Column = tuple[str, Callable[[Rows, str, str], str]]
-
-
-def _median(key: str, form: str = "{:,.0f}", *, spread: bool = False) -> Callable[[Rows, str, str], str]:
-    def cell(rows: Rows, part: str, name: str) -> str:
-        return _spelled(rows.values(part, name, key), form, spread=spread)
-
-    return cell
-
-
-def _spelled(values: Sequence[float], form: str, *, spread: bool) -> str:
-    if not values:
-        return "–"
-    told = form.format(median(values))
-    return f"{told} [{form.format(min(values))}–{form.format(max(values))}]" if spread and len(values) > 1 else told
-
-
-def _latency(q: float) -> Callable[[Rows, str, str], str]:
-    return lambda rows, _, name: _spelled(list(rows.latency(name, q).values()), "{:.2f}", spread=True)
-
-
-def _largest(key: str) -> Callable[[Rows, str, str], str]:
-    return lambda rows, part, name: f"{max(rows.values(part, name, key), default=0):.0%}"
-
-
-_DRAIN: list[Column] = [
-    ("jobs/s", _median("rate", spread=True)),
-    ("jobs", _median("jobs")),
-    ("worker CPU s/1k", _median("worker_cpu_s", "{:.2f}", spread=True)),
-    ("producer CPU s/1k", _median("producer_cpu_s", "{:.2f}")),
-    ("Redis CPU s/1k", _median("redis_cpu_s", "{:.2f}")),
-    ("stub CPU s/1k", _median("stub_cpu_s", "{:.2f}")),
-    ("workers' peak MB", _median("worker_peak_mb")),
-    ("largest process MB", _median("process_peak_mb")),
-    ("producer's peak MB", _median("producer_peak_mb")),
-    ("Redis' peak MB", _median("redis_peak_mb")),
-    ("Redis commands a job", _median("commands", "{:.1f}")),
-    ("from clients", lambda rows, _, name: _median("from_clients", "{:.2f}")(rows, "trips", name)),
-    ("others, at most", _largest("others")),
-]
-_ENQUEUE: list[Column] = [
-    ("jobs/s", _median("rate", spread=True)),
-    ("Redis bytes a job", _median("bytes")),
-    ("Redis commands a job", _median("commands", "{:.2f}")),
-    ("producer CPU s/1k", _median("producer_cpu_s", "{:.2f}")),
-    ("producer's peak MB", _median("producer_peak_mb")),
-]
-TABLES: dict[str, tuple[str, list[Column]]] = {
-    "drain": ("Bulk drain", _DRAIN),
-    "singles": ("Enqueued one by one and drained", [one for one in _DRAIN if one[0] != "from clients"]),
-    "slow": ("Answers after 200 ms, at most 256 out at a time", [
-        ("jobs/s while sending", _median("sent_rate", spread=True)), ("possible", _median("possible")),
-        ("most connections", _median("most_open")), *_DRAIN[2:3], *_DRAIN[6:8], _DRAIN[-1]]),
-    "latency": ("Idle: from enqueue to arrival", [("p50 ms", _latency(0.5)), ("p99 ms", _latency(0.99))]),
-    "enqueue single": ("Enqueue one by one, no worker running", _ENQUEUE),
-    "enqueue bulk": ("Enqueue in bulk, no worker running", _ENQUEUE),
-}  # fmt: skip
-
-
-def _section(rows: Rows, part: str, what: tuple[str, list[Column]]) -> str:
-    title, columns = what
-    names = rows.contestants(part)
-    if not names:
-        return ""
-    if part == "latency":
-        names.sort(key=lambda name: median(rows.latency(name, 0.5).values()))
-    lines = [f"## {title}\n", f"| | {' | '.join(name for name, _ in columns)} |", "| --- " * (len(columns) + 1) + "|"]
-    for name in names:
-        cells = [cell(rows, part, name) for _, cell in columns]
-        lines.append(f"| {f'**{name}**' if name == US else name} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-_SIZES = {
-    "jobs": ("queued jobs", "{:,}"), "bytes": ("Redis bytes a job", "{:,.0f}"), "enqueue_s": ("enqueue s", "{:.2f}"),
-    "producer_mb": ("producer's peak MB", "{:.0f}"), "claim_us": ("claim µs a job", "{:.0f}"),
-    "settle_us": ("settle µs a job", "{:.0f}"), "summary_ms": ("figures of `status` ms", "{:.1f}"),
-    "status_s": ("`status` s", "{:.2f}"), "jobs_s": ("`jobs --limit 50` s", "{:.2f}"), "rate": ("drain/s", "{:,.0f}"),
-    "first": ("first tenth/s", "{:,.0f}"), "last": ("last tenth/s", "{:,.0f}"),
-    "worker_early_mb": ("worker MB after a tenth", "{:.0f}"), "worker_peak_mb": ("worker's peak MB", "{:.0f}"),
-    "beat_mb": ("beat's peak MB", "{:.0f}"), "longest_ms": ("longest command ms", "{:.1f}"),
-}  # fmt: skip
-
-
-def _scale(rows: Rows) -> Iterator[str]:
-    """Put the lengths of the queue side by side: what grows from left to right depends on it."""
-    sizes = rows.of("scale")
-    if sizes:
-        yield f"## Scale\n\n| | {' | '.join(' ' for _ in sizes)} |\n{'| --- ' * (len(sizes) + 1)}|"
-        for key, (title, form) in _SIZES.items():
-            cells = [form.format(row[key]) if key in row else "–" for row in sizes]
-            yield f"| {title} | {' | '.join(cells)} |"
-        yield "\nTwo worker processes, and a beat. `status` and `jobs` are whole commands, Python's start included.\n"
-    for row in rows.of("due"):
-        jobs, rate, longest, idle = (row[key] for key in ("jobs", "rate", "longest_ms", "idle_promote_ms"))
-        yield (
-            f"{jobs:,} parked jobs due at the same moment are let go and delivered at {rate:,.0f}/s (pace: 2,000/s); "
-            f"the longest command took {longest:.1f} ms, a tick with nothing to do {idle:.1f} ms.\n"
-        )
-
-
 def _where(rows: Rows) -> str:
     [told] = rows.of("about")
     versions = ["; ".join([f"{name} {version}" for name, version in told[side].items()]) for side in ("ours", "theirs")]
-    field = "\n".join(f"* **{one.name}**: {one.about}" for one in everybody())
+    clients = {one.name: f"; {tables.CLIENTS[one.client]}" if one.worker else "" for one in everybody()}
+    field = "\n".join(f"* **{one.name}**: {one.about}{clients[one.name]}" for one in everybody())
     return (
         f"{told['at']}, {told['machine']}, Redis {told['redis']}.\n\n* Ours: {versions[0]}\n* Theirs: {versions[1]}\n\n"
         f"{field}\n"
@@ -263,4 +178,4 @@ def _bars(rows: Rows) -> list[plot.Bar]:
         values: list[Any] = rows.values("drain", name, "rate")
         return plot.Bar(name, median(values), min(values), max(values), ours=name == US)
 
-    return [bar(name) for name in rows.contestants("drain")]
+    return [bar(name) for name in rows.contestants("drain") if not tables.on_stock_requests(name)]

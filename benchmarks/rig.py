@@ -192,7 +192,8 @@ class Turn:
 
     def last_words(self) -> str:
         """Return the end of the workers' log."""
-        return Path(self.log.name).read_text(errors="replace").strip()[-300:]
+        log = self.folder / "worker.log"
+        return log.read_text(errors="replace").strip()[-300:] if log.exists() else ""
 
     def pids(self) -> dict[str, list[int]]:
         assert self.redis.process is not None

@@ -1,6 +1,8 @@
 """The PUT that peers' tasks make, on connections that are kept, with one session a process.
 
-requests for those with threads or processes, as gaugepost has it; aiohttp for those on asyncio.
+Peers with threads, processes or greenlets send with a `requests.Session`. BENCH_CLIENT says on which adapter: `direct`
+is gaugepost's own, so that queues are compared and not HTTP clients; `requests` is the one that requests brings. Those
+on asyncio send with aiohttp, which costs them least.
 """
 
 from __future__ import annotations
@@ -14,25 +16,40 @@ from benchmarks import job
 if TYPE_CHECKING:
     import aiohttp
     import requests
+    from requests.adapters import BaseAdapter
 
 _URL = job.STUB_URL + job.RECORDS
 _AT_ONCE = 256
 
 
+def session() -> requests.Session:
+    """Return this process' session: one made before a fork would share its sockets."""
+    return _session_of(os.getpid())
+
+
 @functools.cache
-def _session(_: int) -> requests.Session:
-    """Return the session of the process with this id: one made before a fork would share its sockets."""
+def _session_of(_pid: int) -> requests.Session:
     import requests  # noqa: PLC0415 - not there in every environment
 
-    session = requests.Session()
-    session.trust_env = False  # no look for proxies at each call: for all alike
-    session.mount("http://", requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=_AT_ONCE))
-    session.headers.update(job.HEADERS)
-    return session
+    made = requests.Session()
+    made.trust_env = False  # no look for proxies at each call: for all alike
+    made.mount("http://", _adapter())
+    made.headers.update(job.HEADERS)
+    return made
+
+
+def _adapter() -> BaseAdapter:
+    if job.CLIENT == "direct":
+        from gaugepost_tasks.http.direct import DirectAdapter  # noqa: PLC0415 - as above
+
+        return DirectAdapter(pool_size=_AT_ONCE)
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415 - as above
+
+    return HTTPAdapter(pool_connections=1, pool_maxsize=_AT_ONCE)
 
 
 def put(number: int, record: dict[str, Any]) -> dict[str, int]:
-    _session(os.getpid()).put(_URL, data=job.body(record), timeout=30).raise_for_status()
+    session().put(_URL, data=job.body(record), timeout=30).raise_for_status()
     return job.status(number)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from benchmarks import events, job
+from benchmarks.__main__ import Plan, Session
+from benchmarks.contestants import gaugepost
 from benchmarks.measures import check
-from benchmarks.rig import Failed, Stub
+from benchmarks.rig import Failed, Stub, Turn
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,12 +58,16 @@ def speed_in_readme() -> str:
 
 def test_a_part_of_the_run_measures_what_it_says_and_leaves_the_readme_alone(tmp_path: Path) -> None:
     before = speed_in_readme()
-    parts = ("trips", "latency", "slow", "enqueue")
+    parts = ("trips", "latency", "trace", "slow", "enqueue")
     rows = bench(*parts, "--quick", "--jobs", "40", "--only", "gaugepost", out=tmp_path)
-    assert {row["part"] for row in rows} == {"about", "trips", "latency", "slow", "enqueue single", "enqueue bulk"}
-    [trips], [latency] = of(rows, "trips"), of(rows, "latency")
+    assert {row["part"] for row in rows} == {"about", *parts[:-1], "enqueue single", "enqueue bulk"}
+    [trips], [latency], [traced] = of(rows, "trips"), of(rows, "latency"), of(rows, "trace")
     assert trips["which"]["evalsha"] > 0
     assert len(latency["latency_ms"]) == 10
+    assert traced["traced"] > 0
+    reached = [p50 for p50, _ in traced["steps"].values()]
+    assert len(reached) > 5
+    assert reached == sorted(reached)
     assert of(rows, "enqueue bulk")[0]["bytes"] > job.BODY_BYTES
     assert of(rows, "slow")[0]["most_open"] > 1
     assert speed_in_readme() == before != ""
@@ -85,7 +92,26 @@ def test_a_ratio_is_of_the_medians_and_its_noise_of_the_turns_that_belong_togeth
     (tmp_path / "results.jsonl").write_text("\n".join(map(json.dumps, (about, *ours, *rq, *huey))))
     bench("report", out=tmp_path)
     [line] = [one for one in (tmp_path / "RESULTS.md").read_text().splitlines() if "best other queue" in one]
-    assert line == "| bulk drain, against the best other queue | 400/s | 200/s (huey) | 2 × [2–4] | ≥ 2 × | yes |"
+    title = "bulk drain, same client (gaugepost's adapter), against the best other queue"
+    assert line == f"| {title} | 400/s | 200/s (huey) | 2 × [2–4] | ≥ 2.5 × | **no** |"
+
+
+def test_queues_are_compared_on_the_same_client_and_as_each_comes(tmp_path: Path) -> None:
+    rates = {"gaugepost": 900, "gaugepost (requests)": 500, "taskiq": 250, "huey": 300, "huey (requests)": 200}
+    rates |= {"celery prefork": 100, "celery prefork (requests)": 90, "celery threads (requests)": 80}
+    about = {"part": "about", "contestant": "", "at": "", "machine": "", "redis": "", "ours": {}, "theirs": {}}
+    rows = [about, *(row(name, 1, rate) for name, rate in rates.items())]
+    (tmp_path / "results.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    bench("report", out=tmp_path)
+    lines = [one.split(" | ") for one in (tmp_path / "RESULTS.md").read_text().splitlines() if "bulk drain, " in one]
+    assert [(line[1], line[2]) for line in lines] == [
+        ("900/s", "300/s (huey)"),
+        ("900/s", "100/s (celery prefork)"),
+        ("500/s", "250/s (taskiq)"),
+        ("500/s", "90/s (celery prefork (requests))"),
+        ("900/s", "250/s (taskiq)"),
+        ("900/s", "90/s (celery prefork (requests))"),
+    ]
 
 
 @pytest.fixture
@@ -110,6 +136,35 @@ def test_a_put_without_its_token_or_cut_short_or_sent_twice_fails_the_turn(stub:
         put(stub, body, headers)
         with contextlib.nullcontext() if good else pytest.raises(Failed):
             check(stub.stats(), 2)
+
+
+@pytest.mark.parametrize(("client", "adapter"), [("direct", "DirectAdapter"), ("requests", "HTTPAdapter")])
+def test_a_peers_task_sends_on_the_adapter_that_is_compared(stub: Stub, client: str, adapter: str) -> None:
+    code = (
+        "from benchmarks import job; from benchmarks.queues import sending;"
+        "sending.put(7, job.payload(7)); print(type(sending.session().get_adapter(job.STUB_URL)).__name__)"
+    )
+    environment = {"BENCH_CLIENT": client, "BENCH_STUB_URL": stub.url}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == [adapter]
+    check(stub.stats(), 1)
+
+
+def test_a_contestant_that_fails_leaves_the_others_their_turns(stub: Stub, tmp_path: Path) -> None:
+    def broken(_: Turn) -> Iterator[Row]:
+        raise KeyError("rate")
+
+    session = Session(Plan(("drain",), frozenset()), stub, tmp_path)
+    session.turn(gaugepost(), 1, broken)
+    session.turn(gaugepost(), 1, lambda _: iter([{"part": "drain", "jobs": 1}]))
+    assert [(row["part"], row.get("why", "")) for row in session.rows] == [
+        ("failed", "KeyError('rate'); its log ends: "),
+        ("drain", ""),
+    ]
+    assert session.failures == 1
 
 
 def test_what_events_cost_is_told_with_and_without_them() -> None:

@@ -1,0 +1,80 @@
+"""Where the time of a job goes that finds its worker idle: `python -m benchmarks trace` measures it and prints a table.
+
+A worker of one process notes when it reaches each step (`traced.py`); the producer notes when it begins to enqueue, the
+stub when the job arrives. There is one job at a time, so every stamp between these two belongs to it.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from benchmarks.contestants import gaugepost
+from benchmarks.figures import percentile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from benchmarks.contestants import Contestant
+    from benchmarks.measures import Row
+    from benchmarks.rig import Turn
+
+STEPS = {
+    "enqueued, and the bell has woken Celery's consumer": "gaugepost_workers.transport:Channel._brpop_read",
+    "kombu has read the bell": "gaugepost_workers.transport:Transport._deliver",
+    "bell checked, given to Celery's pool": "celery.concurrency.thread:TaskPool.on_apply",
+    "a thread of the pool has begun": "gaugepost_workers.executor:Executor.run",
+    "claim asked for": "gaugepost.ledger:Ledger.claim",
+    "claim returned": "gaugepost.ledger:Ledger.claim:end",
+    "a sender has begun": "gaugepost_workers.executor:Executor._send",
+    "token found, request built": "gaugepost_tasks.http:HttpClient.exchange",
+    "first byte": "gaugepost_tasks.http.connection:Connection.send",
+}
+"""What a job has reached → where that is, as `module:function` (`:end` = when it returns). In order."""
+ARRIVED = "arrived at the receiver"
+FILE = "reached.json"
+
+
+def contestant() -> Contestant:
+    """Return gaugepost with a worker of one process that leaves time stamps."""
+    product = gaugepost(processes=1)
+    worker, beat = product.worker
+    return replace(product, worker=(("python", "-m", "benchmarks.traced", FILE, *worker[1:]), beat))
+
+
+def measure(turn: Turn, jobs: int) -> Row:
+    """Enqueue jobs one at a time; return p50 and p99 of when each step was reached, in ms since the enqueue began."""
+    turn.stub.reset()
+    told = turn.produce("latency", jobs)
+    turn.workers[0].terminate()  # it writes its stamps at its end
+    turn.workers[0].wait(30)
+    reached = json.loads((turn.folder / FILE).read_text())
+    spans = [(began, int(began + ms * 1e6)) for began, ms in zip(told["begun_ns"], told["latency_ms"], strict=True)]
+    traced = [whole for span in spans if (whole := _job(reached, *span))]
+    steps = {step: sorted(one[step] for one in traced) for step in (*STEPS, ARRIVED)}
+    found = {step: [round(percentile(ms, q), 3) for q in (0.5, 0.99)] for step, ms in steps.items() if ms}
+    return {"jobs": jobs, "traced": len(traced), "steps": found}
+
+
+def _job(reached: Mapping[str, Sequence[int]], began: int, arrived: int) -> dict[str, float] | None:
+    """Return when a job reached each step; None if a step is missing: it was claimed without a bell of its own."""
+    found = {}
+    for step in STEPS:
+        stamps = reached[step]
+        nth = bisect_left(stamps, began)
+        if nth == len(stamps) or stamps[nth] > arrived:
+            return None
+        found[step] = (stamps[nth] - began) / 1e6
+    return found | {ARRIVED: (arrived - began) / 1e6}
+
+
+def table(row: Row) -> Iterator[str]:
+    """Return the lines of the table: when each step is reached, and how long it took since the one before."""
+    yield "| step | reached at ms, p50 | since the step before | p99 |"
+    yield "| --- | --- | --- | --- |"
+    before = 0.0
+    for step, (p50, p99) in row["steps"].items():
+        yield f"| {step} | {p50:.2f} | {p50 - before:.2f} | {p99:.2f} |"
+        before = p50
