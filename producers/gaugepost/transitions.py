@@ -80,7 +80,12 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Requeued:
-    """Back to where it was claimed from, at once: the region's hold, or nobody, has used up this try."""
+    """Back to where it was claimed from, at once: the region's hold, or nobody, has used up this try.
+
+    `behind`: id of the first job of its configuration; it waits aside for the answer to that one.
+    """
+
+    behind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import queue
 import threading
 import time
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -71,7 +72,7 @@ class Executor:
         self._lease_s = lease_s
         self._senders = Senders(concurrency, self._send, "send")
         self._urgent_senders = Senders(URGENT_THREADS, self._send, "send-urgent")
-        self._slow_start = SlowStart()
+        self._slow_start = SlowStart(ledger.is_warm)
         self._answers: queue.SimpleQueue[tuple[Claimed, Settlement | None] | None] = queue.SimpleQueue()
         self._in_hand: dict[str, Lease] = {}
         self._unsettled: list[Settlement] = []
@@ -79,6 +80,7 @@ class Executor:
         self._claim_token = uuid.uuid4().hex
         self._pace_s = 0.05  # how long one exchange takes, a running mean
         self._claimed_at = 0.0
+        self._asked_at = 0.0  # the same by the lease's clock
         self._rung = threading.Event()
         self._rung_for_urgent = threading.Event()
         self._turn = threading.Lock()
@@ -148,7 +150,7 @@ class Executor:
     def _claim(self, room: int, *, urgent_only: bool = False) -> bool:
         """Claim up to so many jobs and begin them; tell whether there are more."""
         self._claimed_at = time.monotonic()
-        asked_at = lease_clock()
+        self._asked_at = lease_clock()
         try:
             parcel = self._ledger.claim(
                 self._worker, self._claim_token, room, self._concurrency, urgent_only=urgent_only
@@ -158,12 +160,24 @@ class Executor:
             time.sleep(_PAUSE_S)  # the same token again: what a lost answer claimed is given again
             return bool(self._in_hand or self._unsettled)
         self._claim_token = uuid.uuid4().hex
-        for claimed in parcel.jobs:
-            self._in_hand[claimed.id] = Lease(claimed, self._lease_s, asked_at)
-            if self._slow_start.admit(claimed):
-                self._begin(claimed)
-        self._untold += parcel.jobs
+        behind = self._begin_all(parcel.jobs)
+        if behind:
+            self._unsettled += behind
+            self._settle([])
+        elif parcel.left and not self._in_hand:
+            time.sleep(_GATHER_S)  # it passed over jobs, and looks further
         return parcel.left > 0
+
+    def _begin_all(self, jobs: Sequence[Claimed]) -> list[Settlement]:
+        """Begin what was claimed; return what goes back since another job of its configuration goes first."""
+        firsts = self._slow_start.firsts(jobs)
+        for claimed in jobs:
+            self._in_hand[claimed.id] = Lease(claimed, self._lease_s, self._asked_at)
+            if claimed.id not in firsts:
+                self._begin(claimed)
+                self._untold.append(claimed)
+        waiting = [claimed for claimed in jobs if claimed.id in firsts]
+        return [Settlement(claimed, Decision(Requeued(firsts[claimed.id]), counted=False)) for claimed in waiting]
 
     def _room(self) -> int:
         """Take what can be begun in a moment, in parcels and not one by one; newer jobs wait behind what waits here.
@@ -223,14 +237,11 @@ class Executor:
 
     def _settle(self, answers: list[tuple[Claimed, Settlement | None]]) -> None:
         for claimed, settlement in answers:
-            behind = self._slow_start.answered(claimed, settlement.decision if settlement else None)
-            self._unsettled += [Settlement(one, _GIVE_BACK) for one in behind.give_back]
-            for one in behind.go:
-                self._begin(one)
+            warms = self._slow_start.answered(claimed, settlement.decision if settlement else None)
             if settlement is None:
                 self._let_go(claimed)
             else:
-                self._unsettled.append(settlement)
+                self._unsettled.append(replace(settlement, warms=True) if warms else settlement)
         if not self._unsettled:
             return
         try:
@@ -239,11 +250,14 @@ class Executor:
             log.warning("settle failed", error=str(error), jobs=len(self._unsettled))
             return
         settled, self._unsettled = self._unsettled, []
+        told = []
         for settlement, accepted in zip(settled, done, strict=True):
             self._let_go(settlement.claimed)
             if not accepted:
                 log.warning("lease lost", job=settlement.claimed.id)
-        self._witness.settled([settlement for settlement, accepted in zip(settled, done, strict=True) if accepted])
+            elif not _waits_aside(settlement):  # it was never begun, and nobody heard of it
+                told.append(settlement)
+        self._witness.settled(told)
 
     def _let_go(self, claimed: Claimed) -> None:
         lease = self._in_hand.get(claimed.id)
@@ -269,5 +283,10 @@ class Executor:
                 lease.lost = True
 
     def _give_back_what_waits(self) -> None:
-        waiting = [*self._slow_start.all_behind(), *self._senders.take_back(), *self._urgent_senders.take_back()]
+        waiting = [*self._senders.take_back(), *self._urgent_senders.take_back()]
         self._unsettled += [Settlement(claimed, _GIVE_BACK) for claimed in waiting if claimed.id in self._in_hand]
+
+
+def _waits_aside(settlement: Settlement) -> bool:
+    transition = settlement.decision.transition
+    return isinstance(transition, Requeued) and bool(transition.behind)

@@ -1,73 +1,82 @@
 """A configuration starts slowly: one job of it first, the others after its answer.
 
-A mapping that is missing would otherwise meet a whole parcel of requests before its hold stands.
+A mapping that is missing would otherwise meet a whole parcel of requests before its hold opens. The others go back to
+the ledger, where they wait aside (`lua/lib/slow_start.lua`), so that they take no room here.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gaugepost.errors import StoreError
 from gaugepost.transitions import Delivered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gaugepost.ledger import Claimed
     from gaugepost.transitions import Decision
 
-_WARM_S = 3_600.0
-
-
-@dataclass
-class Behind:
-    """Jobs that may go now, and jobs to give back because their mapping is under a hold."""
-
-    go: list[Claimed] = field(default_factory=list)
-    give_back: list[Claimed] = field(default_factory=list)
+_TOLD_S = 600.0
+"""How long this worker relies on what it told or heard of a configuration; the ledger knows it for an hour."""
+_MOST = 10_000
 
 
 class SlowStart:
-    """Remembers which configurations this worker has seen deliver in the last hour. Used by one thread."""
+    """Remembers which configurations deliver, and which job of each other one goes first. Used by one thread."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, is_warm: Callable[[str], bool], clock: Callable[[], float] = time.monotonic) -> None:
+        self._ask = is_warm
         self._clock = clock
-        self._delivered_at: dict[str, float] = {}
-        self._behind: dict[str, list[Claimed]] = {}
+        self._warm_until: dict[str, float] = {}
+        self._firsts: dict[str, str] = {}
 
-    def admit(self, claimed: Claimed) -> bool:
-        """Tell whether this job may go now; if not it waits here for the answer to the one before it."""
-        mapping = claimed.job.mapping
-        if mapping is None or claimed.probe is not None or self._is_warm(mapping):
-            return True
-        if mapping in self._behind:
-            self._behind[mapping].append(claimed)
-            return False
-        self._behind[mapping] = []
-        return True
+    def firsts(self, jobs: Sequence[Claimed]) -> dict[str, str]:
+        """Return, by id, the jobs that have to wait, and the job that goes before each of them."""
+        behind, cold = {}, {mapping for mapping in map(_guarded, jobs) if mapping is not None}
+        cold = {mapping for mapping in cold if not self._is_warm(mapping)}
+        for claimed in jobs:
+            if (mapping := _guarded(claimed)) in cold and mapping is not None:
+                first = self._firsts.setdefault(mapping, claimed.id)
+                if first != claimed.id:
+                    behind[claimed.id] = first
+        return behind
 
     def _is_warm(self, mapping: str) -> bool:
-        return self._clock() - self._delivered_at.get(mapping, float("-inf")) < _WARM_S
+        now = self._clock()
+        if now < self._warm_until.get(mapping, 0):
+            return True
+        try:
+            warm = self._ask(mapping)
+        except StoreError:
+            return False
+        if warm:
+            self._remember(mapping, now)
+        return warm
 
-    def answered(self, claimed: Claimed, decision: Decision | None) -> Behind:
-        """Note what came of a job (None: nothing, it was given up), and tell what becomes of those behind it."""
+    def answered(self, claimed: Claimed, decision: Decision | None) -> bool:
+        """Note what became of a job (None: nothing); return whether the ledger should hear that it delivers."""
         mapping = claimed.job.mapping
         if mapping is None:
-            return Behind()
-        delivered = decision is not None and isinstance(decision.transition, Delivered)
-        if delivered:
-            self._delivered_at[mapping] = self._clock()
-        waiting = self._behind.pop(mapping, [])
-        if decision is not None and decision.hold is not None:
-            return Behind(give_back=waiting)
-        if delivered or not waiting:
-            return Behind(go=waiting)
-        self._behind[mapping] = waiting[1:]
-        return Behind(go=waiting[:1])
+            return False
+        if self._firsts.get(mapping) == claimed.id:
+            del self._firsts[mapping]
+        if decision is None or not isinstance(decision.transition, Delivered):
+            return False
+        now = self._clock()
+        if now < self._warm_until.get(mapping, 0):
+            return False
+        self._remember(mapping, now)
+        return True
 
-    def all_behind(self) -> list[Claimed]:
-        """Take out every job that waits here: the worker stops."""
-        waiting = [claimed for jobs in self._behind.values() for claimed in jobs]
-        self._behind.clear()
-        return waiting
+    def _remember(self, mapping: str, now: float) -> None:
+        """Remember a bounded number: of what is forgotten the ledger is asked again."""
+        if len(self._warm_until) >= _MOST:
+            self._warm_until.clear()
+        self._warm_until[mapping] = now + _TOLD_S
+
+
+def _guarded(claimed: Claimed) -> str | None:
+    """Return the configuration that has to start slowly with this job; a probe tests one already."""
+    return None if claimed.probe is not None else claimed.job.mapping

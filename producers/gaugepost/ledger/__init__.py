@@ -211,6 +211,11 @@ class Ledger:
             self._run(self._work.set_aside(parcel.broken, _now_ms()))
         return parcel
 
+    def is_warm(self, configuration: str) -> bool:
+        """Return whether a job of this configuration was delivered within the last hour."""
+        with our_errors():
+            return bool(self._client.exists(self.keys.of("warm:", configuration)))
+
     def content(self, job_id: str) -> bytes | None:
         """Return a file's content; None if it is gone or damaged. Raises DataSealed."""
         with our_errors():

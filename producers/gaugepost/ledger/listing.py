@@ -59,11 +59,12 @@ class Listing:
         return [number + (0 if scope else in_region) for scope, number in zip(scopes, parked, strict=True)]
 
     def _lines(self, name: str) -> list[str]:
-        """Return the lists of ready jobs, a source each: the one whose turn it is first."""
+        """Return the lists of ready jobs, a source each: the one whose turn it is first, those aside last."""
         turns = "turns" if name == "ready" else "urgent_turns"
         with our_errors():
             sources = self._client.lrange(self._keys[turns], 0, -1)
-        return [f"{name}:{source.decode()}" for source in sources]
+            cold = [b"~" + configuration for configuration in self._client.hkeys(self._keys["cold"])]
+        return [f"{name}:{source.decode()}" for source in dict.fromkeys([*sources, *cold])]
 
     def _walk(self, place: str) -> Iterator[str]:
         key = self._keys.prefix + place

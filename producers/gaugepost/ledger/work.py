@@ -102,17 +102,21 @@ class SharedToken:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What to do with one claimed job: the decision, and what led to it: attempts, or a look at the statistics."""
+    """What to do with one claimed job: the decision, and what led to it: attempts, or a look at the statistics.
+
+    `warms`: the ledger is to know that its configuration delivers.
+    """
 
     claimed: Claimed
     decision: Decision
     attempts: tuple[Attempt, ...] = ()
     check: Check | None = None
+    warms: bool = False
 
     def to_json(self, seal: Seal = NO_SEAL) -> str:
         """Write it as settle.lua takes it."""
         ask: dict[str, Any] = {"id": self.claimed.id, "fence": self.claimed.fence, "holder": self.claimed.holder}
-        ask |= _transition(self.decision, seal)
+        ask |= _transition(self.decision, self.claimed.job.mapping, seal)
         if isinstance(self.claimed.job, CloseLoop) and self.claimed.job.happened_at and ask["to"] == "delivered":
             ask["happened"] = self.claimed.job.happened_at
         if self.attempts:
@@ -129,6 +133,8 @@ class Settlement:
             ask["streak"] = {"name": streak.name, "limit": streak.limit, "hold": _hold(streak.hold)}
         if self.decision.ends_streaks:
             ask["ends"] = self.decision.ends_streaks
+        if self.warms:
+            ask["warm"] = self.claimed.job.mapping
         if self.claimed.probe is not None:
             ask["probe"] = self.claimed.probe
         return json.dumps(ask, separators=(",", ":"))
@@ -139,7 +145,7 @@ def _hold(spec: HoldSpec) -> dict[str, Any]:
     return told if spec.give_up_ms is None else told | {"give_up_ms": spec.give_up_ms}
 
 
-def _transition(decision: Decision, seal: Seal) -> dict[str, Any]:  # noqa: PLR0911 - a case a transition
+def _transition(decision: Decision, mapping: str | None, seal: Seal) -> dict[str, Any]:  # noqa: PLR0911 - a case a transition
     match decision.transition:
         case Delivered(result, warnings):
             ask: dict[str, Any] = {"to": "delivered"}
@@ -154,8 +160,8 @@ def _transition(decision: Decision, seal: Seal) -> dict[str, Any]:  # noqa: PLR0
         case Held(scope, reason, give_up_ms):
             ask = {"to": "parked", "scope": scope, "reason": reason}
             return ask if give_up_ms is None else ask | {"give_up_ms": give_up_ms}
-        case Requeued():
-            return {"to": "queued"}
+        case Requeued(behind):
+            return {"to": "queued", "aside": mapping, "first": behind} if behind else {"to": "queued"}
         case Resend():
             return {"to": "queued", "resend": True}
         case Dead(verdict):

@@ -1,8 +1,9 @@
 -- Claim a parcel under leases, fencing tokens and a holder (the token of this call): urgent jobs first, then those that come again, then the rest, each
 -- source's in the order enqueued, and a file if the upload slot is open. A held region gives at most one job, its hold's
 -- probe, when that is due, a throttled one no more than may be out. A job that meets a hold on its mapping or its
--- credentials parks there instead. What is left behind is rung for. Atomic, so that no two workers hold one job.
--- WITH  jobs, holds
+-- credentials parks there instead; one whose configuration has its first job out waits aside. What is left behind is
+-- rung for. Atomic, so that no two workers hold one job.
+-- WITH  jobs, holds, slow_start, passing
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  worker, token of this call, how many at most, lease in ms, upload interval in ms, how many the worker sends at a
 --       time, '1' = urgent jobs only, then the upload lanes
@@ -83,9 +84,18 @@ local function consider(job, region)
   take(job, scope, hold)
 end
 
--- The next ids of the source whose turn it is: its share of n, so that each source is in each parcel.
+-- The source whose turn it is; one whose next job has to wait leaves its turn to the others.
+local function turn_of(turns, line)
+  for _ = 1, 100 do
+    local source = redis.call('LINDEX', turns, 0)
+    if not source or not blocked[line .. source] then return source end
+    redis.call('LMOVE', turns, turns, 'LEFT', 'RIGHT')
+  end
+end
+
+-- The next ids of the source whose turn it is, and where they were: its share of n, so that each source is in each parcel.
 local function take_turn(turns, line, n)
-  local source = redis.call('LINDEX', turns, 0)
+  local source = turn_of(turns, line)
   if not source then return nil end
   local share = math.ceil(n / redis.call('LLEN', turns))
   local ids = redis.call('LPOP', line .. source, share)
@@ -94,7 +104,7 @@ local function take_turn(turns, line, n)
   else
     redis.call('LPOP', turns)
   end
-  return ids or {}
+  return ids or {}, {turns = turns, line = line, source = source}
 end
 
 local function come_again(n)
@@ -106,8 +116,8 @@ end
 -- Ids of ready jobs, taken out of their list; n at most. Those that come again go before new ones, but leave them half.
 local again_left = math.ceil(want / 2)
 local function next_ids(n)
-  local ids = take_turn(K.urgent_turns, F.urgent, n)
-  if ids then return ids end
+  local ids, from = take_turn(K.urgent_turns, F.urgent, n)
+  if ids then return ids, from end
   local urgent = redis.call('ZCOUNT', K.again, '-inf', '(0')
   if urgent > 0 then return come_again(math.min(n, urgent)) end
   if urgent_only then return {} end
@@ -117,15 +127,16 @@ local function next_ids(n)
     again_left = again_left - again
     return come_again(again)
   end
-  return take_turn(K.turns, F.ready, n) or come_again(n)
+  ids, from = take_turn(K.turns, F.ready, n)
+  return ids or come_again(n), from
 end
 
 local function take_ready(region)
   while #claimed < want and tries > 0 do
-    local ids = next_ids(want - #claimed)
+    local ids, from = next_ids(want - #claimed)
     if #ids == 0 then return end
-    for _, id in ipairs(ids) do
-      tries = tries - 1
+    tries = tries - #ids
+    for _, id in ipairs(pass_over(ids, from)) do
       local job = load(id)
       if job and job.state == 'queued' then
         job.popped = not job.fence -- one that was out before may lie in `again` too

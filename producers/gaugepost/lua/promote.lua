@@ -1,7 +1,8 @@
 -- Let parked jobs go whose time has come, and jobs of lifted holds, both at a bounded rate by Redis' clock, so that
--- any number of beats may tick. Send each due hold its probe. Let expired jobs expire and hopeless ones give up.
+-- any number of beats may tick. Send each due hold its probe. Let expired jobs expire and hopeless ones give up. Let the
+-- next job of a configuration go whose first one never had an answer.
 -- Ring where there is work, so that a lost bell is rung again by the next tick.
--- WITH  jobs, holds
+-- WITH  jobs, holds, slow_start
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  due jobs a second, released jobs a second, lease in ms
 -- RETURN how many jobs were let go
@@ -77,7 +78,19 @@ local function deadlines()
   end
 end
 
+-- Also the end of a mark whose jobs are all gone.
+local function tend_cold(configuration)
+  local mark, source = cold_mark(configuration), aside(configuration)
+  if mark.ends >= 0 and mark.ends <= now then return next_first(configuration) end
+  if mark.ends < 0 and redis.call('EXISTS', F.urgent .. source, F.ready .. source) == 0 then
+    redis.call('HDEL', K.cold, configuration)
+  end
+end
+
 deadlines()
+if some_cold then
+  for _, configuration in ipairs(redis.call('HKEYS', K.cold)) do tend_cold(configuration) end
+end
 for _, scope in ipairs(redis.call('HKEYS', K.holds)) do tend_hold(scope) end
 local gone = due_jobs() + released_jobs()
 flush()

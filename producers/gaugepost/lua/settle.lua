@@ -1,14 +1,16 @@
 -- Carry out what became of claimed jobs: one transition each, many at a time. Refused for a job that is no longer
 -- held under this fencing token by this holder, so that a worker that lost its lease changes nothing.
--- WITH  jobs, holds
+-- WITH  jobs, holds, slow_start
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  '1' if called by the rescuer (then only jobs whose lease has ended); then for each job
 --       JSON: id, fence, holder, to, entry (line for its record), and as `to` needs them: result, warnings, delay_ms, reason,
---       phase, resend, scope, give_up_ms, verdict, happened (when a case's change came about); then hold, streak, ends
---       (streaks), probe (scope), answered (an answer came)
+--       phase, resend, scope, give_up_ms, verdict, happened (when a case's change came about), aside (its configuration)
+--       and first (the job of it that goes first); then hold, streak, ends (streaks), probe (scope), answered (an answer
+--       came), warm (the configuration, which has delivered)
 -- RETURN for each job 1, or 0 if it was refused
 
 local HAPPENED_MS = 30 * 86400000
+local WARM_MS = 3600000
 
 -- A change of a case that came about before one that was delivered already: CustomerGauge has them in the wrong order.
 local function warn_of_order(job, ask)
@@ -35,6 +37,8 @@ local function carry_out(job, ask)
     count('parked:' .. ask.reason, 1)
     if job.give_up then redis.call('HDEL', job.key, 'give_up') end -- it was something else, then
     redis.call('ZADD', K.parked, whole(now + ask.delay_ms), job.id)
+  elseif ask.to == 'queued' and ask.aside then
+    return wait_aside(job, ask.aside, ask.first)
   elseif ask.to == 'queued' then
     if ask.resend then -- it is not there: to be sent after all
       redis.call('HDEL', job.key, 'phase')
@@ -105,10 +109,13 @@ for i = 2, #ARGV do
     if ask.hold then open_hold(ask.hold, job) end
     if ask.scope and not get_hold(ask.scope) then lift(ask.scope) end -- parked, and nobody to let it go
     count_streaks(ask, job)
+    if ask.warm then redis.call('SET', F.warm .. ask.warm, '', 'PX', WARM_MS) end
+    if some_cold and not ask.aside then note_answer(job, ask.to == 'delivered') end
   end
   if applied and ask.to == 'delivered' then delivered = delivered + 1 end
   done[#done + 1] = (applied or was_done(job, ask)) and 1 or 0
 end
+line_up_aside()
 if delivered > 0 then grow_concurrency(delivered) end
 flush()
 if not get_hold('') then

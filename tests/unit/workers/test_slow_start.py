@@ -1,20 +1,18 @@
-"""A configuration that nobody has seen deliver gets one job at first."""
+"""A configuration of which no job was delivered lately gets one job at first."""
 
 from __future__ import annotations
 
+from gaugepost.errors import StoreUnreachable
 from gaugepost.jobs import parse_job
 from gaugepost.ledger import Claimed
 from gaugepost.ledger.views import History
-from gaugepost.transitions import Dead, Decision, Delivered, Held, HoldSpec
+from gaugepost.transitions import Dead, Decision, Delivered
 from gaugepost.verdict import Verdict
+from gaugepost_workers import slow_start
 from gaugepost_workers.slow_start import SlowStart
 
 DELIVERED = Decision(Delivered())
 BURIED = Decision(Dead(Verdict.DUPLICATE))
-HELD = Decision(
-    Held("configuration:c", "unknown_mapping"),
-    hold=HoldSpec("configuration:c", "unknown_mapping", Verdict.UNKNOWN_MAPPING, (1,)),
-)
 
 
 def job(number: int, configuration: str = "c", probe: str | None = None) -> Claimed:
@@ -22,65 +20,86 @@ def job(number: int, configuration: str = "c", probe: str | None = None) -> Clai
     return Claimed(str(number), 1, 0, parsed, History(), probe)
 
 
-def test_the_second_job_waits_for_the_first_ones_answer() -> None:
-    start = SlowStart()
-    first, second, third = job(1), job(2), job(3)
-    assert [start.admit(one) for one in (first, second, third)] == [True, False, False]
-    assert start.answered(first, DELIVERED).go == [second, third]
-    assert start.admit(job(4))
+class Warmth:
+    """What the ledger knows; counts how often it was asked."""
+
+    def __init__(self, *configurations: str) -> None:
+        self.warm, self.asked = {*configurations}, 0
+
+    def __call__(self, configuration: str) -> bool:
+        self.asked += 1
+        return configuration in self.warm
 
 
-def test_another_configuration_does_not_wait() -> None:
-    start = SlowStart()
-    assert start.admit(job(1))
-    assert start.admit(job(2, "d"))
+def test_all_but_the_first_job_wait_for_it() -> None:
+    start = SlowStart(Warmth())
+    assert start.firsts([job(1), job(2), job(3, "d"), job(4)]) == {"2": "1", "4": "1"}
+    assert start.firsts([job(5), job(6, "d")]) == {"5": "1", "6": "3"}
 
 
-def test_after_an_answer_that_is_no_delivery_the_next_one_goes_alone() -> None:
-    start = SlowStart()
-    jobs = [job(i) for i in range(4)]
-    for one in jobs:
-        start.admit(one)
-    assert start.answered(jobs[0], BURIED).go == [jobs[1]]
-    assert start.answered(jobs[1], None).go == [jobs[2]]
-    assert start.answered(jobs[2], DELIVERED).go == [jobs[3]]
+def test_after_a_delivery_none_waits_and_the_ledger_hears_of_it_once() -> None:
+    start = SlowStart(Warmth())
+    start.firsts([job(1), job(2)])
+    assert start.answered(job(1), DELIVERED)
+    assert start.firsts([job(3), job(4)]) == {}
+    assert not start.answered(job(3), DELIVERED)
 
 
-def test_behind_a_mapping_fault_all_are_given_back() -> None:
-    start = SlowStart()
-    jobs = [job(i) for i in range(3)]
-    for one in jobs:
-        start.admit(one)
-    behind = start.answered(jobs[0], HELD)
-    assert (behind.go, behind.give_back) == ([], jobs[1:])
-    assert start.admit(job(9)), "the next one of that configuration is a first one again"
+def test_after_any_other_end_the_next_job_is_a_first_one() -> None:
+    start = SlowStart(Warmth())
+    for number, decision in ((1, BURIED), (2, None)):
+        assert start.firsts([job(number), job(9)]) == {"9": str(number)}
+        assert not start.answered(job(number), decision)
 
 
-def test_a_probe_never_waits_and_a_job_without_mapping_neither() -> None:
-    start = SlowStart()
-    start.admit(job(1))
-    assert start.admit(job(2, probe="configuration:c"))
-    unmapped = Claimed("3", 1, 0, parse_job({"kind": "file_delete", "region": "eu", "upload_id": 1}), History())
-    assert start.admit(unmapped)
-    assert start.answered(unmapped, DELIVERED).go == []
+def test_another_workers_deliveries_count() -> None:
+    warmth = Warmth("c")
+    start = SlowStart(warmth)
+    assert start.firsts([job(1), job(2)]) == {}
+    assert start.firsts([job(3)]) == {}
+    assert warmth.asked == 1
 
 
-def test_a_configuration_cools_down_after_an_hour() -> None:
+def test_the_ledger_is_asked_once_a_parcel_and_configuration() -> None:
+    warmth = Warmth()
+    start = SlowStart(warmth)
+    start.firsts([job(n) for n in range(50)])
+    assert warmth.asked == 1
+
+
+def test_what_was_heard_counts_for_a_while_and_is_told_again_after_it() -> None:
     now = 0.0
-    start = SlowStart(lambda: now)
-    first = job(1)
-    start.admit(first)
-    start.answered(first, DELIVERED)
-    now = 3_599.0
-    assert [start.admit(job(2)), start.admit(job(3))] == [True, True]
-    now = 3_601.0
-    assert [start.admit(job(4)), start.admit(job(5))] == [True, False]
+    warmth = Warmth()
+    start = SlowStart(warmth, lambda: now)
+    start.firsts([job(1)])
+    assert start.answered(job(1), DELIVERED)
+    now = 599.0
+    assert start.firsts([job(2), job(3)]) == {}
+    now = 601.0
+    assert start.firsts([job(4), job(5)]) == {"5": "4"}
+    assert start.answered(job(4), DELIVERED)
 
 
-def test_a_stopping_worker_takes_out_all_that_wait() -> None:
-    start = SlowStart()
-    jobs = [job(i) for i in range(3)]
-    for one in jobs:
-        start.admit(one)
-    assert start.all_behind() == jobs[1:]
-    assert start.answered(jobs[0], DELIVERED).go == []
+def test_a_probe_never_waits_and_a_job_without_configuration_neither() -> None:
+    start = SlowStart(Warmth())
+    unmapped = parse_job({"kind": "file_delete", "region": "eu", "upload_id": 1})
+    others = [Claimed(str(n), 1, 0, unmapped, History()) for n in (8, 9)]
+    assert start.firsts([job(1), job(2, probe="configuration:c"), *others]) == {}
+    assert not start.answered(others[0], DELIVERED)
+
+
+def test_without_redis_a_configuration_counts_as_new() -> None:
+    def away(_: str) -> bool:
+        raise StoreUnreachable("away")
+
+    assert SlowStart(away).firsts([job(1), job(2)]) == {"2": "1"}
+
+
+def test_the_memory_of_a_worker_is_bounded() -> None:
+    start = SlowStart(Warmth())
+    for number in range(2 * slow_start._MOST + 5):
+        claimed = job(number, f"c{number}")
+        start.firsts([claimed])
+        start.answered(claimed, DELIVERED)
+    assert len(start._warm_until) <= slow_start._MOST
+    assert start._firsts == {}

@@ -1,0 +1,45 @@
+-- WITH jobs, slow_start, passing: pass over ready jobs of configurations whose first job has no answer yet.
+
+local blocked = {} -- line -> true: its next job waits for older ones of its configuration, which lie aside
+
+-- Whether a job of a configuration goes: 'go', 'aside' or 'back' (to its line: those aside have a turn now, and go first).
+local function way_of(id, configuration, at, urgent, from)
+  local mark = cold_mark(configuration)
+  if not mark or mark.first == id then return 'go' end
+  if mark.ends >= 0 then
+    return redis.call('HEXISTS', K.holds, 'configuration:' .. configuration) == 1 and 'go' or 'aside'
+  end
+  local source = aside(configuration)
+  local head = redis.call('LINDEX', (urgent and F.urgent or F.ready) .. source, 0)
+  if head and from then return 'back' end
+  if head and tonumber(redis.call('HGET', F.job .. head, 'at') or '0') < tonumber(at) then return 'aside' end
+  if redis.call('EXISTS', F.urgent .. source, F.ready .. source) == 0 then redis.call('HDEL', K.cold, configuration) end
+  return 'go'
+end
+
+local function put_back(ids, first, from)
+  local line = from.line .. from.source
+  for i = #ids, first, -1 do redis.call('LPUSH', line, ids[i]) end
+  if redis.call('LLEN', line) == #ids - first + 1 then redis.call('RPUSH', from.turns, from.source) end -- it was empty
+  blocked[line] = true
+end
+
+-- Of ids that were taken out of a line (`from`: turns, line, source; nil: they come again) those that may go now.
+local function pass_over(ids, from)
+  if not some_cold or from and string.sub(from.source, 1, 1) == '~' then return ids end
+  local may_go = {}
+  for i, id in ipairs(ids) do
+    local configuration, at, urgent = configuration_of(id)
+    local way = configuration and way_of(id, configuration, at, urgent, from) or 'go'
+    if way == 'go' then
+      may_go[#may_go + 1] = id
+    elseif way == 'aside' then
+      put_aside(id, configuration, at, urgent)
+    else
+      put_back(ids, i, from)
+      break
+    end
+  end
+  line_up_aside()
+  return may_go
+end
