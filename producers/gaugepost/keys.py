@@ -35,7 +35,7 @@ FIXED: dict[str, tuple[str, str]] = {
     "releasing": ("set of scopes", "lifted holds whose jobs are still being let go, paced"),
     "cold": ("hash", "configurations whose first job has no answer yet: the others wait aside, as of source `~…`"),
     "counts": ("hash", "jobs by state, parked ones by reason, dead ones by verdict"),
-    "streaks": ("hash", "failures in a row, by name"),
+    "failures": ("hash name → JSON", "failures in a row: how many, when the last was known, of which jobs and sorts"),
     "workers": ("hash", "a worker → how many it sends at a time, and until when that counts, ms"),
     "concurrency": ("hash", "after a throttling: how many jobs may be out at a time, until it has grown back"),
     "pace": ("hash", "when each paced tick last let jobs go, ms"),
@@ -87,9 +87,9 @@ class Keys:
         FAMILIES[family]
         return self.prefix + family + member
 
-    def retired(self) -> tuple[str, str]:
-        """Return keys that older versions write: their lists of urgent and of other queued jobs (migrate.lua)."""
-        return self.prefix + "urgent", self.prefix + "ready"
+    def retired(self) -> tuple[str, str, str]:
+        """Return keys that older versions write (migrate.lua): lists of urgent and of other queued jobs, streaks."""
+        return self.prefix + "urgent", self.prefix + "ready", self.prefix + "streaks"
 
 
 def idempotency_digest(key: str) -> str:

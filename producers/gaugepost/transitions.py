@@ -130,11 +130,19 @@ class HoldSpec:
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """Count this failure among those in a row under `name`; at `limit` of them open `hold`."""
+    """Count this failure among those in a row under `name`; at `limit` of them open `hold`.
+
+    They must be failures of at least `jobs` jobs and, where the region has more than one in work, of `sorts` sorts: a
+    sort is a kind and its configuration. With `apart` a failure counts only if its request began after the failure
+    before it was known: one event that fails many requests at once counts once.
+    """
 
     name: str
     limit: int
     hold: HoldSpec
+    jobs: int = 1
+    sorts: int = 1
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

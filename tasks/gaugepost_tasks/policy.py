@@ -1,7 +1,7 @@
 """What happens after each verdict: the other half of policy.md's table. Pure: only the ledger carries it out.
 
 A job meets one of these ends at each attempt: delivered, parked on its schedule, kept by a hold, put back because
-the hold of its region has used up the attempt, dead, or unknown.
+its region is throttled, dead, or unknown.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 _V = Verdict
 _ENTIRE_REGION = ""
 _STREAK_LIMIT = 5
+_BREAKER_JOBS = 3
+_BREAKER_SORTS = 2
 _SERVER_STREAK = "server"
 _SERVER_TROUBLE = family_of(_V.SERVER_ERROR)
 GIVE_UP_MS = 48 * 3600 * 1000
@@ -179,26 +181,27 @@ def _mapping_fault(verdict: Verdict, facts: Facts) -> Decision:
 
 
 def _mapping_drift(facts: Facts) -> Decision:
-    """Back off by itself; five in a row of one configuration are a fault of the mapping and not of five jobs."""
+    """Back off by itself; five jobs in a row of one configuration are a fault of the mapping and not of five jobs."""
     verdict = _V.MAPPING_DRIFT
     if facts.job.mapping is None:
         return Decision(_backed_off(verdict, facts))
     if facts.probes(facts.mapping_scope, verdict):
         return _mapping_fault(verdict, facts)
-    streak = Streak(_drift_streak(facts.job), _STREAK_LIMIT, _mapping_hold(verdict, facts))
+    streak = Streak(_drift_streak(facts.job), _STREAK_LIMIT, _mapping_hold(verdict, facts), jobs=_STREAK_LIMIT)
     return Decision(_backed_off(verdict, facts), streak=streak)
 
 
 def _server_trouble(verdict: Verdict, facts: Facts) -> Decision:
-    """Park, or leave to a person what may not go out twice; five in a row hold the region.
+    """Park, or leave to a person what may not go out twice; five failures in a row hold the region.
 
-    Under that hold only its probe goes out, and spends no try. All three verdicts are one hold, named for
-    `server_error`, so that a probe which fails in another of the three ways does not lift it.
+    They must be of several jobs and sorts, or one job that always fails would hold it. Under that hold only its probe
+    goes out: a try like any other. All three verdicts are one hold, named for `server_error`, so that a probe which
+    fails in another of the three ways does not lift it.
     """
     breaker = HoldSpec(
         _ENTIRE_REGION, f"breaker: {verdict}", _V.SERVER_ERROR, probes_ms("breaker", facts.rand)
     )  # fmt: skip
-    probing = facts.probes(_ENTIRE_REGION, _V.SERVER_ERROR)
+    streak = Streak(_SERVER_STREAK, _STREAK_LIMIT, breaker, _BREAKER_JOBS, _BREAKER_SORTS, apart=True)
     transition: Transition
     match verdict, facts.job.on_unknown, facts.job.kind:
         case _V.LOST_ANSWER, "hold", _:
@@ -206,11 +209,8 @@ def _server_trouble(verdict: Verdict, facts: Facts) -> Decision:
         case _V.LOST_ANSWER, _, "file":
             transition = _to_look_up(_backed_off(verdict, facts))
         case _:
-            transition = Requeued() if probing else _backed_off(verdict, facts)
-    if probing:
-        return Decision(transition, counted=False, hold=breaker)
-    counted = verdict is not _V.UNREACHABLE
-    return Decision(transition, counted, streak=Streak(_SERVER_STREAK, _STREAK_LIMIT, breaker))
+            transition = _backed_off(verdict, facts)
+    return Decision(transition, counted=verdict is not _V.UNREACHABLE, streak=streak)
 
 
 def _to_look_up(transition: Parked | Dead) -> Parked | Unknown:

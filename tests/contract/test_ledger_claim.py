@@ -134,10 +134,10 @@ def test_a_held_region_goes_on_when_the_hold_ends(bench: Bench) -> None:
     assert bench.ledger.holds() == {}
 
 
-def test_at_its_time_one_probe_goes_out_of_a_held_region_and_it_is_the_job_that_was_refused(bench: Bench) -> None:
+def test_at_its_time_one_probe_goes_out_of_a_throttled_region_and_it_is_the_job_that_was_refused(bench: Bench) -> None:
     bench.put(*(record() for _ in range(3)))
     refused = bench.claim()[1]
-    bench.settle(refused, Requeued(), hold=breaker())
+    bench.settle(refused, Requeued(), hold=HoldSpec("", "throttled", Verdict.THROTTLED, (15_000,)))
     bench.put(link(), upload())
     bench.clock.go(14_999)
     assert bench.claim() == []
@@ -165,21 +165,25 @@ def test_a_held_regions_probe_may_be_a_file_if_there_is_nothing_else(bench: Benc
     assert (probe.id, probe.probe) == (file_id, "")
 
 
-def test_a_held_regions_probe_has_not_expired(bench: Bench) -> None:
-    bench.put(record(expires_at=soon(10_000)), record())
-    first, second = bench.claim()
-    bench.settle(first, Requeued(), hold=breaker())
-    bench.settle(second, Requeued())
+@pytest.mark.parametrize("hold", [breaker(), HoldSpec("", "throttled", Verdict.THROTTLED, (15_000,))], ids=str)
+def test_a_held_regions_probe_has_not_expired(bench: Bench, hold: HoldSpec) -> None:
+    bench.put(record(), record(expires_at=soon(10_000)), record(expires_at=soon(10_000)), record())
+    opener, *expiring, last = bench.claim()
+    bench.settle(opener, Parked(HOUR_MS, "x"), hold=hold)
+    for claimed in (*expiring, last):
+        bench.settle(claimed, Requeued())
     bench.clock.go(15_000)
-    assert [probe.id for probe in bench.claim()] == [second.id]
-    assert bench.state(first.id) == "expired"
+    assert [probe.id for probe in bench.claim()] == [last.id]
+    assert bench.states([claimed.id for claimed in expiring]) == ["expired", "expired"]
 
 
-def test_a_held_regions_probe_does_not_go_to_a_mapping_under_a_hold(bench: Bench) -> None:
-    held, other = bench.put(record(), record(configuration="other"))
+@pytest.mark.parametrize("hold", [breaker(), HoldSpec("", "throttled", Verdict.THROTTLED, (15_000,))], ids=str)
+def test_a_held_regions_probe_does_not_go_to_a_mapping_under_a_hold(bench: Bench, hold: HoldSpec) -> None:
+    opener, held, other = bench.put(record(configuration="o"), record(), record(configuration="other"))
     claimed = {one.id: one for one in bench.claim()}
-    bench.settle(claimed[held], Requeued(), hold=breaker())
-    bench.settle(claimed[other], Requeued())
+    bench.settle(claimed[opener], Parked(HOUR_MS, "x"), hold=hold)
+    for job_id in (held, other):
+        bench.settle(claimed[job_id], Requeued())
     bench.ledger.hold(f"configuration:{MAPPING}", "wait", "ops")
     bench.clock.go(15_000)
     assert bench.claim_ids() == [other]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import TYPE_CHECKING, Any
 
 from gaugepost import Region, Settings
@@ -79,11 +80,15 @@ class Bench:
     def settle(
         self, claimed: Claimed, transition: Transition | None = None, *, rescue: bool = False, **how: Any
     ) -> bool:
-        """Settle one job (delivered, if nothing else is said); `verdict` adds an attempt, the rest is for Decision."""
-        verdict = how.pop("verdict", None)
+        """Settle one job (delivered, if nothing else is said).
+
+        `verdict` adds an attempt, `age_ms` tells how long ago its request began, the rest is for Decision.
+        """
+        verdict, age_ms = how.pop("verdict", None), how.pop("age_ms", None)
         attempts = (attempt(claimed, verdict),) if verdict else ()
+        began = None if age_ms is None else time.monotonic() - age_ms / 1000
         decision = Decision(transition or Delivered(), **how)
-        return self.ledger.settle([Settlement(claimed, decision, attempts)], rescue=rescue)[0]
+        return self.ledger.settle([Settlement(claimed, decision, attempts, began=began)], rescue=rescue)[0]
 
     def tick(self, ms: int = 1000) -> int:
         """Let time pass and promote."""

@@ -48,11 +48,12 @@ class NotNow(Exception):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class _Exchange:
-    """One answer, judged: what an attempt's line on the record is made from."""
+    """One answer, judged: what an attempt's line on the record is made from. `began` is monotonic, in seconds."""
 
     answer: Answer
     judgement: Judgement
     at: int
+    began: float | None = None
 
 
 class Courier:
@@ -180,12 +181,12 @@ class Courier:
         return self._tokens.get()
 
     def _exchange(self, lease: Lease, request: Request, credential: str, *, fresh_token: bool) -> _Exchange:
-        at, claimed = _now_ms(), lease.claimed
+        at, began, claimed = _now_ms(), time.monotonic(), lease.claimed
         header = credential_header(request.auth, credential)
         answer = self._http.exchange(request, header, lambda: self._may_depart(lease))
         lost_before = _ever_lost(claimed)
         judgement = judge(claimed.job, answer, fresh_token=fresh_token, lost_before=lost_before, now=time.time())
-        return _Exchange(answer, judgement, at)
+        return _Exchange(answer, judgement, at, began)
 
     def _may_depart(self, lease: Lease) -> None:
         """Allow the first byte. Raises LeaseOver, NotNow, StoreError."""
@@ -222,7 +223,7 @@ class Courier:
                 verdict=str(attempt.verdict),
                 ms=attempt.ms,
             )
-        return Settlement(claimed, decision, attempts)
+        return Settlement(claimed, decision, attempts, began=last.began)
 
 
 def _looks(claimed: Claimed) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ from gaugepost.transitions import (
     Phase,
     Requeued,
     Resend,
+    Streak,
     Unknown,
 )
 from gaugepost.verdict import Verdict
@@ -105,6 +108,8 @@ class Settlement:
     """What to do with one claimed job: the decision, and what led to it: attempts, or a look at the statistics.
 
     `warms`: the ledger is to know that its configuration delivers.
+    `began`: `time.monotonic()` when the last attempt's request began. Redis gets it as an age, so that only its own
+    clock decides which of two requests began before which failure was known.
     """
 
     claimed: Claimed
@@ -112,6 +117,7 @@ class Settlement:
     attempts: tuple[Attempt, ...] = ()
     check: Check | None = None
     warms: bool = False
+    began: float | None = None
 
     def to_json(self, seal: Seal = NO_SEAL) -> str:
         """Write it as settle.lua takes it."""
@@ -129,8 +135,10 @@ class Settlement:
         if self.decision.hold is not None:
             ask["hold"] = _hold(self.decision.hold)
         if self.decision.streak is not None:
-            streak = self.decision.streak
-            ask["streak"] = {"name": streak.name, "limit": streak.limit, "hold": _hold(streak.hold)}
+            job = self.claimed.job
+            ask |= {"streak": _streak(self.decision.streak), "sort": f"{job.kind} {job.mapping or ''}"}
+            if self.began is not None:
+                ask["age_ms"] = math.ceil((time.monotonic() - self.began) * 1000)
         if self.decision.ends_streaks:
             ask["ends"] = self.decision.ends_streaks
         if self.warms:
@@ -143,6 +151,11 @@ class Settlement:
 def _hold(spec: HoldSpec) -> dict[str, Any]:
     told = {"scope": spec.scope, "reason": spec.reason, "verdict": spec.verdict, "probe_ms": spec.probe_ms}
     return told if spec.give_up_ms is None else told | {"give_up_ms": spec.give_up_ms}
+
+
+def _streak(streak: Streak) -> dict[str, Any]:
+    told = {"name": streak.name, "limit": streak.limit, "jobs": streak.jobs, "sorts": streak.sorts}
+    return told | {"apart": streak.apart, "hold": _hold(streak.hold)}
 
 
 def _transition(decision: Decision, mapping: str | None, seal: Seal) -> dict[str, Any]:  # noqa: PLR0911 - a case a transition

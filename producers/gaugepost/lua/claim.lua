@@ -3,7 +3,7 @@
 -- probe, when that is due, a throttled one no more than may be out. A job that meets a hold on its mapping or its
 -- credentials parks there instead; one whose configuration has its first job out waits aside. What is left behind is
 -- rung for. Atomic, so that no two workers hold one job.
--- WITH  jobs, holds, slow_start, passing
+-- WITH  jobs, holds, sorts, probes, slow_start, passing
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  worker, token of this call, how many at most, lease in ms, upload interval in ms, how many the worker sends at a
 --       time, '1' = urgent jobs only, then the upload lanes
@@ -155,11 +155,33 @@ local function next_file(lane)
   return id and load(id)
 end
 
+local function next_files()
+  local files = {}
+  for i = 8, #ARGV do files[#files + 1] = next_file(ARGV[i]) or nil end
+  return files
+end
+
 local function consider_files(region)
-  for i = 8, #ARGV do
-    local file = #claimed < want and next_file(ARGV[i])
-    if file then consider(file, region) end
+  for _, file in ipairs(next_files()) do
+    if #claimed < want then consider(file, region) end
   end
+end
+
+-- Take one job out of a held region. A breaker's probe is chosen; of any other hold what was refused tests it best.
+local CHOICES = 8 -- a chosen job may turn out to be expired, or under a hold of its own
+local function take_probe(region)
+  want = 1
+  if region.verdict == 'server_error' then
+    for _ = 1, CHOICES do
+      local job = #claimed == 0 and choose_probe(region, urgent_only, urgent_only and {} or next_files())
+      if job then consider(job, region) end
+    end
+  else
+    local opener = region.job and load(region.job)
+    if opener and opener.state == 'queued' then consider(opener, region) end
+  end
+  take_ready(region)
+  consider_files(region)
 end
 
 local region = get_hold('')
@@ -169,17 +191,15 @@ if region and region['until'] and region['until'] <= now then
 end
 if region then
   if not may_probe(region) then return out end
-  want = 1
-  local opener = region.job and load(region.job) -- what was refused tells best whether it still is
-  if opener and opener.state == 'queued' then consider(opener, region) end
+  take_probe(region)
 else
   local limit = redis.call('HGET', K.concurrency, 'limit')
   if limit then want = math.min(want, limit - redis.call('ZCARD', K.leases)) end
   if want < 1 then return out end -- whoever settles what is out will ring
   if not urgent_only then consider_files() end
+  take_ready()
+  out[1] = left()
 end
-take_ready(region)
-if region then consider_files(region) else out[1] = left() end
 
 redis.call('SET', F.claim .. worker, cjson.encode({token = token, jobs = claimed}), 'PX', whole(lease))
 flush()

@@ -1,7 +1,8 @@
 -- Bring a ledger that an older version wrote, or still writes, to what this one reads, in steps; then put the schema on it.
--- Its queued jobs lay in one list, not in one for each source: they come again, in the order enqueued.
+-- Its queued jobs lay in one list, not in one for each source: they come again, in the order enqueued. Its streaks of
+-- failures opened holds by another rule: they are forgotten.
 -- WITH  jobs
--- KEYS  prefix, queue, urgent queue, then the lists of urgent and of other queued jobs that older versions write
+-- KEYS  prefix, queue, urgent queue, then what older versions write: lists of urgent and of other queued jobs, streaks
 -- ARGV  how many of each list a call may move
 -- RETURN how many it moved; more may be there until it is 0. Repeated, it goes on where it was
 
@@ -18,6 +19,7 @@ local function come_again(line)
   return #ids
 end
 
+redis.call('DEL', KEYS[6])
 local moved = come_again(KEYS[4]) + come_again(KEYS[5])
 if moved > 0 then
   ring_for_ready()

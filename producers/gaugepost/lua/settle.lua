@@ -1,12 +1,13 @@
 -- Carry out what became of claimed jobs: one transition each, many at a time. Refused for a job that is no longer
 -- held under this fencing token by this holder, so that a worker that lost its lease changes nothing.
--- WITH  jobs, holds, slow_start
+-- WITH  jobs, holds, sorts, streaks, slow_start
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  '1' if called by the rescuer (then only jobs whose lease has ended); then for each job
 --       JSON: id, fence, holder, to, entry (line for its record), and as `to` needs them: result, warnings, delay_ms, reason,
 --       phase, resend, scope, give_up_ms, verdict, happened (when a case's change came about), aside (its configuration)
---       and first (the job of it that goes first); then hold, streak, ends (streaks), probe (scope), answered (an answer
---       came), warm (the configuration, which has delivered)
+--       and first (the job of it that goes first); then hold, streak, ends (streaks), age_ms (how long ago the request
+--       began), sort (kind and configuration), probe (scope), answered (an answer came), warm (the configuration, which
+--       has delivered)
 -- RETURN for each job 1, or 0 if it was refused
 
 local HAPPENED_MS = 30 * 86400000
@@ -63,7 +64,7 @@ local function end_probe(ask, job)
   local scope = ask.probe
   local hold = get_hold(scope)
   if not hold or hold.probe_job ~= job.id then return end
-  local spec = ask.hold
+  local spec = ask.hold or ask.streak and ask.streak.hold
   if spec and spec.scope == scope and spec.verdict == hold.verdict then
     hold.step = math.min(hold.step + 1, #hold.probe_ms)
     hold.probe_at = now + math.max(hold.probe_ms[hold.step], spec.probe_ms[1])
@@ -73,19 +74,19 @@ local function end_probe(ask, job)
   else
     return lift(scope)
   end
+  if hold.verdict == 'server_error' and ask.entry then note_probe(hold, job, ask.sort or sort_of(job)) end
   hold.probe_until, hold.probe_job = nil, nil
   put_hold(scope, hold)
 end
 
-local some_streak = redis.call('HLEN', K.streaks) > 0
+-- Failures under a hold that stands already are those of requests that were out when it opened, and of its probes.
+local some_streak = redis.call('HLEN', K.failures) > 0
 local function count_streaks(ask, job)
-  if some_streak and ask.ends then redis.call('HDEL', K.streaks, unpack(ask.ends)) end
+  if some_streak and ask.ends then redis.call('HDEL', K.failures, unpack(ask.ends)) end
   local streak = ask.streak
-  some_streak = some_streak or streak
-  if streak and redis.call('HINCRBY', K.streaks, streak.name, 1) >= streak.limit then
-    redis.call('HDEL', K.streaks, streak.name)
-    open_hold(streak.hold, job)
-  end
+  if not streak or redis.call('HEXISTS', K.holds, streak.hold.scope) == 1 then return end
+  some_streak = true
+  if completes(streak, ask.age_ms or 0, job, ask.sort) then open_hold(streak.hold, job) end
 end
 
 -- A repeated call, whose answer was lost: this very entry ends the record.

@@ -103,7 +103,7 @@ def test_a_drifted_mapping_is_backed_off_and_five_in_a_row_hold_it(decided: Deci
     waits = []
     for n in range(4):
         decision = decided(V.MAPPING_DRIFT, attempts=attempts(*[V.MAPPING_DRIFT] * n))
-        assert decision.streak == Streak(DRIFT, 5, hold)
+        assert decision.streak == Streak(DRIFT, 5, hold, jobs=5)
         assert decision.ends_streaks == ("server",)
         waits.append(decision.transition)
     assert waits == [*(Parked(wait, "mapping_drift") for wait in (5 * M, 30 * M, 2 * H)), Dead(V.MAPPING_DRIFT)]
@@ -168,27 +168,19 @@ def test_a_server_out_of_reach_is_tried_for_ever_and_never_counted(decided: Deci
 
 
 @pytest.mark.parametrize("verdict", SERVER_FAMILY)
-def test_server_trouble_counts_towards_the_breaker(decided: Decide, verdict: Verdict) -> None:
-    decision = decided(verdict)
-    assert decision.streak == Streak("server", 5, HoldSpec("", f"breaker: {verdict}", V.SERVER_ERROR, BREAKER.probe_ms))
+@pytest.mark.parametrize("probe", [None, "", MAPPING])
+def test_server_trouble_counts_towards_the_breaker(decided: Decide, verdict: Verdict, probe: str | None) -> None:
+    decision = decided(verdict, probe=probe, probe_about=None if probe is None else V.SERVER_ERROR)
+    hold = HoldSpec("", f"breaker: {verdict}", V.SERVER_ERROR, BREAKER.probe_ms)
+    assert decision.streak == Streak("server", 5, hold, jobs=3, sorts=2, apart=True)
     assert (decision.hold, decision.ends_streaks) == (None, ())
 
 
-@pytest.mark.parametrize("verdict", SERVER_FAMILY)
-@pytest.mark.parametrize("about", [None, V.SERVER_ERROR])
-def test_the_breakers_probe_spends_nothing_and_moves_it_on(
-    decided: Decide, verdict: Verdict, about: Verdict | None
-) -> None:
-    decision = decided(verdict, probe="", probe_about=about)
-    assert (decision.transition, decision.counted, decision.streak) == (Requeued(), False, None)
-    assert (decision.hold.scope, decision.hold.verdict) == ("", V.SERVER_ERROR)
-
-
-def test_server_trouble_at_the_probe_of_another_hold_is_no_probe_of_the_breaker(decided: Decide) -> None:
-    for probe, about in (("", V.THROTTLED), (MAPPING, None)):
-        decision = decided(V.SERVER_ERROR, probe=probe, probe_about=about)
-        assert isinstance(decision.transition, Parked)
-        assert (decision.counted, decision.hold) == (True, None)
+def test_failed_probe_of_the_breaker_is_a_try_and_the_job_dies_of_it(decided: Decide) -> None:
+    first = decided(V.SERVER_ERROR, probe="", probe_about=V.SERVER_ERROR)
+    assert (first.transition, first.counted) == (Parked(2 * S, "server_error"), True)
+    last = decided(V.SERVER_ERROR, probe="", probe_about=V.SERVER_ERROR, attempts=attempts(*[V.SERVER_ERROR] * 8))
+    assert last.transition == Dead(V.SERVER_ERROR)
 
 
 @pytest.mark.parametrize(
@@ -220,14 +212,6 @@ def test_a_file_that_was_taken_is_followed_until_it_is_processed(decided: Decide
 def test_by_default_only_a_response_is_left_to_a_person(decided: Decide) -> None:
     unknown = {kind for kind in HANDLERS if isinstance(decided(V.LOST_ANSWER, kind).transition, Unknown)}
     assert unknown == {"response"}
-
-
-def test_a_breakers_probe_that_lost_its_answer_is_not_put_back_where_that_could_do_it_twice(decided: Decide) -> None:
-    held = decided(V.LOST_ANSWER, "response", probe="")
-    assert (held.transition, held.counted) == (Unknown("answer lost"), False)
-    file = decided(V.LOST_ANSWER, "file", probe="")
-    assert (file.transition, file.counted) == (Parked(2 * S, "lost_answer", Phase.LOOKUP), False)
-    assert held.hold.verdict is file.hold.verdict is V.SERVER_ERROR
 
 
 def test_a_duplicate_is_dead_unless_it_is_the_link_of_a_lost_answer(decided: Decide) -> None:

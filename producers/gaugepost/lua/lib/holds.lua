@@ -30,7 +30,8 @@ local function grow_concurrency(delivered)
 end
 
 -- Holds. A hold is JSON: reason, verdict, by, since, until (a person's), probe_at, probe_ms, step,
--- give_up_ms, job (which opened it), probe_job (the one it let go), probe_until (when another may go in its stead).
+-- give_up_ms, job (which opened it), probe_job (the one it let go), probe_until (when another may go in its stead); of a
+-- breaker also tried and sorts (jobs that failed, and their sorts: streaks.lua, probes.lua).
 local function get_hold(scope)
   local text = redis.call('HGET', K.holds, scope)
   return text and cjson.decode(text)
@@ -52,7 +53,7 @@ local function open_hold(spec, job)
   if spec.verdict == 'throttled' then halve_concurrency() end
   put_hold(spec.scope, {
     reason = spec.reason, verdict = spec.verdict, by = 'gaugepost', since = now, probe_ms = spec.probe_ms, step = 1,
-    probe_at = now + spec.probe_ms[1], give_up_ms = spec.give_up_ms, job = job.id,
+    probe_at = now + spec.probe_ms[1], give_up_ms = spec.give_up_ms, job = job.id, tried = spec.tried, sorts = spec.sorts,
   })
 end
 

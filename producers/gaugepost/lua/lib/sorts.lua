@@ -1,0 +1,48 @@
+-- WITH jobs: the sort of a job, which is its kind and configuration, and a bounded look at the jobs that are ready.
+
+local LONGEST_JSON = 8192 -- a longer job is not decoded here: the scripts look at many jobs
+local SOURCES, ENDS = 8, 8 -- how many lists of ready jobs the scripts look at, and how many jobs at each end of a list
+
+local function sort_of(job)
+  if redis.call('HSTRLEN', job.key, 'job') > LONGEST_JSON then return '' end
+  local readable, facts = pcall(cjson.decode, redis.call('HGET', job.key, 'job'))
+  if not readable or type(facts) ~= 'table' or type(facts.kind) ~= 'string' then return '' end
+  return facts.kind .. ' ' .. (type(facts.configuration) == 'string' and facts.configuration or '')
+end
+
+local function place_of(list, value)
+  for i, one in ipairs(list) do
+    if one == value then return i end
+  end
+end
+
+-- Make a value the last of a list without duplicates; the first one leaves a list that gets longer than `most`.
+local function remember(list, value, most)
+  local place = place_of(list, value)
+  if place then table.remove(list, place) end
+  list[#list + 1] = value
+  if #list > most then table.remove(list, 1) end
+end
+
+-- Call visit(id, turns, line, source, from) for ready jobs until it returns true: those at both ends of each list, because
+-- the newest jobs may be of another sort than thousands before them. `from` is 1 at the head of a list, -1 at its tail.
+-- Jobs that come again are in no list.
+local function look_at_ready(urgent_only, visit)
+  local function look(ids, ...)
+    for _, id in ipairs(ids) do
+      if visit(id, ...) then return true end
+    end
+  end
+  local function look_at_lists(turns, family)
+    for _, source in ipairs(redis.call('LRANGE', turns, 0, SOURCES - 1)) do
+      local line = family .. source
+      if look(redis.call('LRANGE', line, 0, ENDS - 1), turns, line, source, 1)
+        or look(redis.call('LRANGE', line, -ENDS, -1), turns, line, source, -1) then return true end
+    end
+  end
+  if look_at_lists(K.urgent_turns, F.urgent) then return end
+  local last = urgent_only and '(0' or '+inf'
+  if look(redis.call('ZRANGEBYSCORE', K.again, '-inf', last, 'LIMIT', 0, ENDS))
+    or look(redis.call('ZREVRANGEBYSCORE', K.again, last, '-inf', 'LIMIT', 0, ENDS)) then return end
+  if not urgent_only then look_at_lists(K.turns, F.ready) end
+end

@@ -1,0 +1,62 @@
+-- WITH jobs, holds, sorts: failures in a row, and when they open a hold.
+-- One job that always fails, or one event that fails many requests at once, says nothing about the region. So a streak
+-- counts a request only if it began after the failure before it was known, and opens its hold only when enough jobs
+-- failed, of enough sorts.
+
+local STREAKS, STREAK_MS = 200, 3600000
+local TRIED_JOBS, TRIED_SORTS = 32, 8
+
+-- Whether a job of a sort that is not in `sorts` is being sent or ready, as far as a bounded look finds one.
+local function others_in_work(sorts)
+  local found = false
+  local function visit(id)
+    local job = load(id)
+    if job and (job.state == 'sending' or job.state == 'queued') then
+      local sort = sort_of(job)
+      found = sort ~= '' and not place_of(sorts, sort)
+    end
+    return found
+  end
+  for _, id in ipairs(redis.call('ZRANGE', K.leases, 0, 2 * ENDS - 1)) do
+    if visit(id) then return true end
+  end
+  look_at_ready(false, visit)
+  return found
+end
+
+-- Forget streaks that are long over: one of a configuration that nobody uses any more ends by nothing else.
+local function forget_old_streaks()
+  local all = redis.call('HGETALL', K.failures)
+  for i = 1, #all, 2 do
+    if now - cjson.decode(all[i + 1]).known > STREAK_MS then redis.call('HDEL', K.failures, all[i]) end
+  end
+  if redis.call('HLEN', K.failures) >= STREAKS then redis.call('DEL', K.failures) end
+end
+
+-- Count a failure of a request that began `age_ms` ago; true when the streak is complete, and then it is over. `streak`
+-- has name, limit, jobs, sorts, apart (count only requests that began after the failure before was known), and hold.
+local function completes(streak, age_ms, job, sort)
+  local text = redis.call('HGET', K.failures, streak.name)
+  if not text and redis.call('HLEN', K.failures) >= STREAKS then forget_old_streaks() end
+  local row = text and cjson.decode(text) or {n = 0, known = 0, jobs = {}, sorts = {}}
+  if streak.apart and row.known <= now and now - age_ms <= row.known then return false end
+  row.n, row.known = row.n + 1, now
+  remember(row.jobs, job.id, streak.jobs)
+  remember(row.sorts, sort, streak.sorts)
+  local complete = row.n >= streak.limit and #row.jobs >= streak.jobs
+    and (#row.sorts >= streak.sorts or not others_in_work(row.sorts))
+  if not complete then
+    redis.call('HSET', K.failures, streak.name, cjson.encode(row))
+    return false
+  end
+  redis.call('HDEL', K.failures, streak.name)
+  streak.hold.tried, streak.hold.sorts = row.jobs, row.sorts
+  return true
+end
+
+-- Note on a hold that its probe failed, so that the next probe is another job.
+local function note_probe(hold, job, sort)
+  hold.tried, hold.sorts = hold.tried or {}, hold.sorts or {}
+  remember(hold.tried, job.id, TRIED_JOBS)
+  remember(hold.sorts, sort, TRIED_SORTS)
+end
