@@ -5,7 +5,7 @@ BIN := .venv/bin
 PURE := gaugepost_tasks gaugepost.states gaugepost.durations gaugepost.transitions gaugepost.verdict
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench lint types cover check lock docs secrets clean
+.PHONY: help demo unit test chaos bench lint types cover check lock docs secrets clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -13,9 +13,12 @@ help: ## list the targets
 demo: .venv/demo.done ## show it all on this machine alone: one job of every kind and every failure class
 	@$(BIN)/gaugepost demo $(DEMO)
 
+unit: .venv/dev.done ## run the tests that start no process: about a minute
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not starts_process" $(TEST)
+
 test: .venv/dev.done ## run all tests, against a real Redis, real workers and the simulator; root gets what they need by apt
 	@ops/install-programs.sh
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TEST)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TEST)
 
 chaos: .venv/dev.done ## break everything at random for SECONDS=600 (SEED=…), count, add a row to docs/chaos.md
 	@SECONDS="$(SECONDS)" SEED="$(SEED)" PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m support.chaos

@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 import redis
 
+from support.processes import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401 - hooks
 from support.programs import (  # noqa: F401 - hooks
     pytest_configure,
     pytest_runtest_makereport,
@@ -28,6 +29,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # No deadline for an example: on a busy machine a slow one is no failure.
 hypothesis.settings.register_profile("ordinary", deadline=None)
+# Pydantic looks for plugins in the metadata of all installed packages: 25 ms of CPU in each of some 2,000 processes.
+os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+
 hypothesis.settings.register_profile("deep", max_examples=1000, stateful_step_count=80, deadline=None)
 hypothesis.settings.load_profile("ordinary")
 

@@ -154,6 +154,7 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist(query: str) -> None:
     assert asked <= there_are()
 
 
+@pytest.mark.starts_process
 def test_the_dashboard_is_what_its_script_makes() -> None:
     done = subprocess.run([sys.executable, OPS / "grafana/dashboard.py", "--check"], check=False, timeout=60)
     assert done.returncode == 0

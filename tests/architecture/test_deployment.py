@@ -101,6 +101,7 @@ def names_on_networks(services: dict[str, Any]) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.starts_process
 @pytest.mark.parametrize("which", FILES)
 def test_docker_compose_reads_the_files(which: str) -> None:
     files, profiles = FILES[which]
@@ -109,6 +110,7 @@ def test_docker_compose_reads_the_files(which: str) -> None:
     assert set(found) == always.union(*(PROFILES[one] for one in profiles))
 
 
+@pytest.mark.starts_process
 def test_every_services_command_is_one_of_ours(services: dict[str, Any]) -> None:
     started = {name: one["command"] for name, one in ours(services).items() if name != "simulator"}
     assert len(started) == 6
@@ -116,6 +118,7 @@ def test_every_services_command_is_one_of_ours(services: dict[str, Any]) -> None
     assert services["simulator"]["entrypoint"] == ["python", "-m", "gaugepost_simulator"]
 
 
+@pytest.mark.starts_process
 @pytest.mark.parametrize("which", FILES)
 def test_every_name_in_a_services_environment_is_a_setting_and_all_of_it_is_accepted(
     which: str, monkeypatch: pytest.MonkeyPatch, bare_environment: Path
@@ -134,6 +137,7 @@ def test_every_name_in_a_services_environment_is_a_setting_and_all_of_it_is_acce
             Settings.load()
 
 
+@pytest.mark.starts_process
 def test_the_credentials_of_an_env_file_reach_the_workers_alone(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("".join(f"{name}=of-{name}\n" for name in setting_names()))
     given = {
@@ -150,6 +154,7 @@ def test_the_credentials_of_an_env_file_reach_the_workers_alone(tmp_path: Path) 
     assert [name for name in ("redis", "prometheus", "grafana", "simulator") if given[name]] == []
 
 
+@pytest.mark.starts_process
 def test_flowers_passwords_can_be_taken_away_as_the_page_says(tmp_path: Path) -> None:
     page = (ROOT / "docs/deployment.md").read_text(encoding="utf-8")
     [block] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
@@ -159,6 +164,7 @@ def test_flowers_passwords_can_be_taken_away_as_the_page_says(tmp_path: Path) ->
     assert "GAUGEPOST_FLOWER_OIDC_ISSUER" in told
 
 
+@pytest.mark.starts_process
 def test_each_service_is_shut_in_restarted_and_checked(services: dict[str, Any]) -> None:
     for name, one in services.items():
         assert one["read_only"], name
@@ -175,12 +181,14 @@ def test_each_service_is_shut_in_restarted_and_checked(services: dict[str, Any])
         assert (test[:2] == ["CMD", "gaugepost"] and parses(test[2:])) or test[:3] == ["CMD", "python", "-c"], name
 
 
+@pytest.mark.starts_process
 def test_workers_are_given_time_for_an_exchange_and_no_more_than_a_lease(services: dict[str, Any]) -> None:
     workers = [one for name, one in services.items() if name.startswith("worker-")]
     assert [one["stop_grace_period"] for one in workers] == ["1m0s"] * 3
     assert graceful(60)
 
 
+@pytest.mark.starts_process
 def test_what_the_services_mount_is_there(services: dict[str, Any]) -> None:
     mounts = [one for service in services.values() for one in service.get("volumes", []) if one["type"] == "bind"]
     assert mounts
@@ -188,6 +196,7 @@ def test_what_the_services_mount_is_there(services: dict[str, Any]) -> None:
     assert all(one["read_only"] for one in mounts)
 
 
+@pytest.mark.starts_process
 @pytest.mark.parametrize("which", [which for which in FILES if "monitoring" in which])
 def test_prometheus_asks_each_service_that_has_metrics_where_it_is(which: str) -> None:
     files, profiles = FILES[which]

@@ -142,6 +142,7 @@ def test_what_the_scale_asks_for_is_told_by_the_exporter(tmp_path: Path) -> None
 UNITS = sorted(SYSTEMD.glob("*.service"))
 
 
+@pytest.mark.starts_process
 def test_what_the_units_name_is_what_the_page_installs(tmp_path: Path) -> None:
     """The page's own commands, carried out below another root."""
     page = (ROOT / "docs/deployment.md").read_text(encoding="utf-8").partition("## Hosts without containers")[2]

@@ -68,6 +68,7 @@ def index(tmp_path: Path) -> Index:
     return Index(tmp_path)
 
 
+@pytest.mark.starts_process
 def test_newer_releases_on_the_index_change_nothing(index: Index) -> None:
     lock = [index.publish("upper", "1.0", "lower[more]>=1.0"), index.publish("lower", "1.0")]
     index.publish("upper", "2.0", "lower>=2.0")
@@ -78,6 +79,7 @@ def test_newer_releases_on_the_index_change_nothing(index: Index) -> None:
     assert index.installed() == {"upper": "1.0", "lower": "1.0"}
 
 
+@pytest.mark.starts_process
 def test_constraints_of_the_machine_do_not_contradict_the_lock(index: Index) -> None:
     lock = index.publish("lower", "1.0")
     index.publish("lower", "2.0")
@@ -87,6 +89,7 @@ def test_constraints_of_the_machine_do_not_contradict_the_lock(index: Index) -> 
     assert index.installed() == {"lower": "1.0"}
 
 
+@pytest.mark.starts_process
 @pytest.mark.parametrize("locked", [(), ("1.0",)], ids=["missing", "too old"])
 def test_lock_without_what_a_package_requires_fails(index: Index, locked: Iterable[str]) -> None:
     lock = [index.publish("lower", version) for version in locked]
@@ -96,6 +99,7 @@ def test_lock_without_what_a_package_requires_fails(index: Index, locked: Iterab
     assert "upper 1.0 " in done.stderr
 
 
+@pytest.mark.starts_process
 def test_wheel_that_is_not_the_locked_one_is_refused(index: Index) -> None:
     lock = index.publish("lower", "1.0")
     index.publish("lower", "1.0", "other")
@@ -105,6 +109,7 @@ def test_wheel_that_is_not_the_locked_one_is_refused(index: Index) -> None:
     assert index.installed() == {}
 
 
+@pytest.mark.starts_process
 def test_lock_without_a_hash_is_refused(index: Index) -> None:
     index.publish("lower", "1.0")
     done = index.install("lower==1.0")

@@ -70,6 +70,7 @@ def test_a_key_that_keys_py_does_not_list_is_no_key() -> None:
         assert {f"{name}:" for name in re.findall(r"\bF\.(\w+)", text)} <= FAMILIES.keys(), file.name
 
 
+@pytest.mark.starts_process
 def test_the_scripts_are_the_same_in_every_process_whatever_its_settings(tmp_path: Path) -> None:
     code = "from gaugepost.ledger.scripts import load_scripts as l; print(sorted(l().items()))"
     outside = {name: value for name, value in os.environ.items() if not name.startswith("GAUGEPOST_")}

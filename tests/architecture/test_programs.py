@@ -14,6 +14,8 @@ import pytest
 from support.locks import ROOT
 from support.programs import PACKAGES
 
+pytestmark = pytest.mark.starts_process
+
 TESTS = """
 import pytest
 @pytest.mark.needs("prometheus", "redis-cli")

@@ -13,6 +13,8 @@ import pytest
 
 from support.locks import ROOT, pins
 
+pytestmark = pytest.mark.starts_process
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(params=["redis", "memory"])
+@pytest.fixture(params=[pytest.param("redis", marks=pytest.mark.starts_process), "memory"])
 def client(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
     """Connect to an empty store: a real one, and the one in memory that services test with."""
     url = request.getfixturevalue("redis_url") if request.param == "redis" else None

@@ -279,6 +279,7 @@ def test_one_sweep_keeps_up_with_more_than_one_scripts_worth(client: redis.Redis
     assert bench.truth().jobs == {}
 
 
+@pytest.mark.starts_process
 def test_a_full_store_refuses_new_jobs_and_lets_work_go_on(tmp_path: Path) -> None:
     with running_redis(tmp_path, "--maxmemory-policy", "noeviction") as url, redis.Redis.from_url(url) as client:
         bench = Bench(client)

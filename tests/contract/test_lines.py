@@ -122,6 +122,7 @@ def two_servers(tmp_path: Path) -> Iterator[tuple[RedisServer, RedisServer]]:
         server.stop()
 
 
+@pytest.mark.starts_process
 @pytest.mark.parametrize("end", ["killed", "demoted"])
 def test_another_master_is_found_once_the_first_is_gone(two_servers: tuple[RedisServer, RedisServer], end: str) -> None:
     first, second = two_servers

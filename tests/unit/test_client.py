@@ -305,6 +305,7 @@ def test_no_server_is_told_within_seconds(producer: Any, settings: Settings) -> 
         asyncio.run(ask())
 
 
+@pytest.mark.starts_process
 def test_a_server_out_of_memory_is_told_and_nothing_is_stored(tmp_path: Path) -> None:
     with running_redis(tmp_path, "--maxmemory", "1") as url, redis.Redis.from_url(url) as client:
         with Producer(Settings.load(redis_url=url)) as producer, pytest.raises(StoreFull):
@@ -312,6 +313,7 @@ def test_a_server_out_of_memory_is_told_and_nothing_is_stored(tmp_path: Path) ->
         assert client.dbsize() == 0
 
 
+@pytest.mark.starts_process
 def test_a_read_only_server_is_told(tmp_path: Path) -> None:
     of_nobody = ("--replicaof", "127.0.0.1", str(free_port()))
     with (

@@ -21,6 +21,7 @@ from support.wait import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.starts_process
 PROGRAM = """
 import sys
 from pathlib import Path

@@ -101,6 +101,7 @@ def test_what_it_holds_back_too_long_times_out_and_calm_ends_it(proxy: Proxy) ->
         assert impatient.ping()
 
 
+@pytest.mark.starts_process
 def test_http_requests_are_lost_before_or_after_their_effect() -> None:
     form = b"grant_type=client_credentials&client_id=eu-client&client_secret=eu-secret"
     with Simulator() as sim, Proxy(urlsplit(sim.url).port or 0) as proxy:

@@ -114,6 +114,7 @@ def test_a_malformed_key_is_refused_by_the_name_of_the_setting_and_never_shown(w
     assert not any(part and part in str(refused.value) for part in wrong.split(",") if len(part) > 3)
 
 
+@pytest.mark.starts_process
 def test_the_error_says_how_a_key_is_made() -> None:
     with pytest.raises(SettingsError) as refused:
         Settings.load(data_key="x")

@@ -111,6 +111,7 @@ def test_long_texts_are_folded_at_spaces_and_links_stay_whole() -> None:
     assert fold("", 4) == [""]
 
 
+@pytest.mark.starts_process
 def test_a_folded_command_is_one_command_to_a_shell() -> None:
     command = "gaugepost replay --field 'record.NPS Score' --state dead --region eu"
     for width in (25, 40, 80):

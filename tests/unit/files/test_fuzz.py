@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from io import BytesIO
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -102,6 +103,7 @@ def test_damaged_texts(save: Save, name: str, data: st.DataObject) -> None:
     check(save, f"x.{name}", data.draw(damaged(SAMPLES[name])))
 
 
+@pytest.mark.starts_process
 @FEW
 @given(raw=damaged(GOOD_XLSX))
 def test_damaged_workbooks(save: Save, raw: bytes) -> None:
@@ -112,18 +114,21 @@ with zipfile.ZipFile(BytesIO(workbook(["Email", "At"], ["joe", 1.5], ["lee", Tru
     ENTRIES = {name: archive.read(name) for name in archive.namelist()}
 
 
+@pytest.mark.starts_process
 @FEW
 @given(entry=st.sampled_from(sorted(ENTRIES)), data=st.data())
 def test_workbooks_with_damaged_entries(save: Save, entry: str, data: st.DataObject) -> None:
     check(save, "x.xlsx", altered(GOOD_XLSX, ENTRIES | {entry: data.draw(damaged(ENTRIES[entry]))}))
 
 
+@pytest.mark.starts_process
 @FEW
 @given(data=st.data())
 def test_damaged_old_workbooks(save: Save, samples_xls: bytes, data: st.DataObject) -> None:
     check(save, "x.xls", data.draw(damaged(samples_xls)))
 
 
+@pytest.mark.starts_process
 @FEW
 @given(raw=st.binary(max_size=600), ending=st.sampled_from(["xls", "xlsx"]))
 def test_arbitrary_bytes_behind_the_mark_of_a_workbook(save: Save, raw: bytes, ending: str) -> None:

@@ -14,6 +14,7 @@ from support.files import NASTY
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.starts_process
 MEASURE = """
 import json, pathlib, resource, sys, time
 import gaugepost.files as files

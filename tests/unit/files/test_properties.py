@@ -8,6 +8,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -110,6 +111,7 @@ def same(one: object, two: object) -> bool:
     return one == two or (one == "" and two == "")
 
 
+@pytest.mark.starts_process
 @SLOW
 @given(rows=st.lists(st.lists(values, min_size=2, max_size=2), min_size=1, max_size=8), data=st.data())
 def test_workbook_parts_have_the_original_values(save: Save, rows: list[list[Any]], data: st.DataObject) -> None:

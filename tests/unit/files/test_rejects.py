@@ -22,6 +22,7 @@ def test_a_last_line_without_end_gets_one_before_another_follows(upload: Inspect
     assert rejects(parts, [3, 2]) == b"a\n2\n3\n"
 
 
+@pytest.mark.starts_process
 def test_rejects_of_a_workbook_are_a_workbook_and_of_xml_xml(upload: Inspect, save: Save) -> None:
     book = rejects(parts_of(upload("a.xlsx", workbook(["a", "b"], ["1", 1], ["2", 2], ["3", 3])), 2), [2, 3])
     assert grid(book) == [["a", "b"], ["2", 2], ["3", 3]]

@@ -58,6 +58,7 @@ def test_bytes_bound_a_part_too(upload: Inspect) -> None:
     assert [(plan.rows, plan.bytes) for plan in split(found, max_bytes=32)] == [(3, 32)] * 3 + [(1, 12)]
 
 
+@pytest.mark.starts_process
 def test_a_single_record_over_the_limit_is_refused_by_its_number(upload: Inspect) -> None:
     long = "x" * 100
     random = [os.urandom(60).hex() for _ in range(300)]
@@ -71,6 +72,7 @@ def test_a_single_record_over_the_limit_is_refused_by_its_number(upload: Inspect
             split(found, max_bytes=limit)
 
 
+@pytest.mark.starts_process
 def test_a_workbook_is_cut_by_the_bytes_it_packs_to(upload: Inspect) -> None:
     rows = [[os.urandom(500).hex()] for _ in range(60)]
     found = upload("a.xlsx", workbook(["a"], *rows))
@@ -80,6 +82,7 @@ def test_a_workbook_is_cut_by_the_bytes_it_packs_to(upload: Inspect) -> None:
     assert [row for plan in plans for row in grid(content(found, plan))[1:]] == rows
 
 
+@pytest.mark.starts_process
 def test_equal_rows_give_equal_bytes(upload: Inspect) -> None:
     rows = (["a", "b"], ["1", 2], ["3", 4])
     first, second = (split(upload("a.xlsx", workbook(*rows)), max_rows=1) for _ in range(2))
@@ -97,6 +100,7 @@ def test_xml_records_go_out_byte_for_byte_with_the_root_they_had(upload: Inspect
     assert [len(ET.fromstring(part)) for part in parts] == [2, 1]
 
 
+@pytest.mark.starts_process
 @pytest.mark.parametrize(("name", "raw"), [("a.csv", GOOD_CSV), ("a.xml", xml(["1", "2"])), ("a.xlsx", GOOD_XLSX)])
 def test_a_file_that_changes_while_it_is_read_is_refused(name: str, raw: bytes, save: Save) -> None:
     path = save(name, raw)

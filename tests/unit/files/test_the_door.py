@@ -13,8 +13,11 @@ from gaugepost.errors import InvalidJob
 from gaugepost.files import inspect
 from support.files import GOOD_CSV, GOOD_XLSX, NASTY, Inspect, Save, workbook, xml
 
+# A workbook is read in a process of its own.
+NASTY_NAMES = [pytest.param(name, marks=[pytest.mark.starts_process] * (".xls" in name)) for name in NASTY]
 
-@pytest.mark.parametrize("name", NASTY)
+
+@pytest.mark.parametrize("name", NASTY_NAMES)
 def test_a_nasty_file_is_refused_in_words(name: str, save: Save) -> None:
     content, word = NASTY[name]
     path = save(name, content)
@@ -81,6 +84,7 @@ def test_a_file_over_200_mb_is_refused_before_it_is_read(tmp_path: Path) -> None
         inspect(path)
 
 
+@pytest.mark.starts_process
 def test_a_workbook_that_unpacks_too_far_is_refused_with_advice(tmp_path: Path) -> None:
     path = tmp_path / "honest.xlsx"
     piece = (os.urandom(64) + bytes(4000)) * 250
@@ -126,6 +130,7 @@ def test_writing_a_workbook_without_its_library_names_the_extra(monkeypatch: pyt
         workbook(["a"])
 
 
+@pytest.mark.starts_process
 def test_refused_files_are_closed_again(save: Save) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for name, (content, _) in NASTY.items():
@@ -135,6 +140,7 @@ def test_refused_files_are_closed_again(save: Save) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
 
 
+@pytest.mark.starts_process
 def test_importing_the_file_side_imports_no_library_of_its_extra() -> None:
     code = "import sys, gaugepost.files; print({'xlsxwriter', 'python_calamine', 'defusedxml'} & set(sys.modules))"
     assert os.popen(f'"{sys.executable}" -c "{code}"').read().strip() == "set()"

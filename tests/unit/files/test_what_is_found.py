@@ -100,12 +100,14 @@ def test_a_long_value_is_taken_as_long_as_its_record_can_be_sent(upload: Inspect
     assert only_part(upload("a.csv", raw)) == raw
 
 
+@pytest.mark.starts_process
 def test_a_workbook_that_fits_goes_out_as_it_is(upload: Inspect) -> None:
     found = upload("a.xlsx", GOOD_XLSX)
     assert (found.type, found.rows, found.header, found.notes) == ("xlsx", 1, ("Email", "Score"), ())
     assert only_part(found) == GOOD_XLSX
 
 
+@pytest.mark.starts_process
 def test_an_old_workbook_is_read_and_written_as_a_new_one(samples: Path, upload: Inspect) -> None:
     found = upload("old.xls", (samples / "good.xls").read_bytes())
     assert (found.type, found.rows) == ("xlsx", 2)
@@ -118,6 +120,7 @@ def test_an_old_workbook_is_read_and_written_as_a_new_one(samples: Path, upload:
     ]
 
 
+@pytest.mark.starts_process
 def test_blank_rows_in_a_workbook_are_left_out_and_leading_columns_stay_in_place(upload: Inspect) -> None:
     rows = [[""], ["", "Email", "Score"], ["", "joe", 1], ["", " "], ["", "", 0], ["", "", "  "]]
     found = upload("a.xlsx", workbook(*rows))
@@ -126,6 +129,7 @@ def test_blank_rows_in_a_workbook_are_left_out_and_leading_columns_stay_in_place
     assert grid(only_part(found)) == [["", "Email", "Score"], ["", "joe", 1], ["", "", 0]]
 
 
+@pytest.mark.starts_process
 def test_formulas_go_out_as_their_values(upload: Inspect) -> None:
     row = '<row r="2"><c r="A2"><f>1+1</f><v>2</v></c><c r="B2" t="str"><f>""</f><v></v></c></row>'
     found = upload("a.xlsx", sheet(HEADED + row))
@@ -133,6 +137,7 @@ def test_formulas_go_out_as_their_values(upload: Inspect) -> None:
     assert found.rows == 1
 
 
+@pytest.mark.starts_process
 def test_cells_with_an_error_go_out_empty_and_are_said(upload: Inspect) -> None:
     row = '<row r="2"><c r="A2" t="e"><v>#N/A</v></c><c r="B2"><v>2</v></c></row>'
     found = upload("a.xlsx", sheet(HEADED + row))
@@ -140,6 +145,7 @@ def test_cells_with_an_error_go_out_empty_and_are_said(upload: Inspect) -> None:
     assert grid(only_part(found)) == [["Email", "Score"], ["", 2]]
 
 
+@pytest.mark.starts_process
 def test_the_first_visible_sheet_is_the_one(upload: Inspect) -> None:
     hidden = altered(
         GOOD_XLSX,

@@ -83,6 +83,7 @@ def test_each_queue_of_a_region_has_its_own_tasks() -> None:
     assert options["bells"] == {"eu.urgent": [DELIVER], "eu": [DELIVER], "eu.ticks": list(TICKS)}
 
 
+@pytest.mark.starts_process
 def test_a_worker_answers_questions_and_obeys_nobody() -> None:
     code = (
         "from celery.worker.control import Panel; from gaugepost_workers.guard import answer_questions_only;"

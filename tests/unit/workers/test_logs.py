@@ -61,6 +61,7 @@ def run(code: str, *, ends_with: int = 0, **environment: str) -> list[str]:
     return done.stderr.splitlines()
 
 
+@pytest.mark.starts_process
 def test_each_event_is_one_line_of_json_whatever_it_tells() -> None:
     lines = run(
         "log.info('a\\nb', job='x\\n{}\\x1b[0m', url='redis://:hunter2@h', what=b'\\x1b')\n"
@@ -76,6 +77,7 @@ def test_each_event_is_one_line_of_json_whatever_it_tells() -> None:
     assert all(line.isprintable() for line in lines)
 
 
+@pytest.mark.starts_process
 def test_an_event_has_its_level_and_its_time() -> None:
     (line,) = run("log.warning('rescued', jobs=5, configuration=None, who='Jürgen')")
     told = json.loads(line)
@@ -84,17 +86,20 @@ def test_an_event_has_its_level_and_its_time() -> None:
     assert told == {"event": "rescued", "level": "warning", "jobs": 5, "configuration": None, "who": "Jürgen"}
 
 
+@pytest.mark.starts_process
 @pytest.mark.parametrize(("level", "told"), [("info", ["b", "c"]), ("warning", ["c"]), ("debug", ["a", "b", "c"])])
 def test_the_level_is_a_setting(level: str, told: list[str]) -> None:
     lines = run("log.debug('a'); log.info('b'); log.warning('c')", log_level=level)
     assert [json.loads(line)["event"] for line in lines] == told
 
 
+@pytest.mark.starts_process
 def test_people_get_words_without_colours_where_there_is_no_terminal() -> None:
     (line,) = run("log.info('attempt', job='j1', url='redis://:hunter2@h\\x1b')", log_format="text")
     assert re.match(r"\d\d:\d\d:\d\d \[info +\] attempt +job=j1 url=redis://:\*\*\*@h\?$", line)
 
 
+@pytest.mark.starts_process
 def test_what_libraries_log_comes_as_json_and_scrubbed() -> None:
     lines = run(
         "logging.getLogger('celery.worker').error('cannot connect to %s', 'redis://:hunter2@h/0')\n"
@@ -108,6 +113,7 @@ def test_what_libraries_log_comes_as_json_and_scrubbed() -> None:
     )
 
 
+@pytest.mark.starts_process
 def test_what_a_library_writes_in_several_lines_is_one() -> None:
     (line,) = run("logging.getLogger('celery').error('cannot connect\\r\\n\\nTrying again  (1/None)\\n')")
     told = json.loads(line)
@@ -115,6 +121,7 @@ def test_what_a_library_writes_in_several_lines_is_one() -> None:
     assert told.keys() == {"event", "logger", "level", "timestamp"}
 
 
+@pytest.mark.starts_process
 def test_what_is_printed_or_warned_of_or_crashes_is_json_too() -> None:
     lines = run(
         "import sys, threading, warnings\n"
@@ -133,6 +140,7 @@ def test_what_is_printed_or_warned_of_or_crashes_is_json_too() -> None:
     assert told[4]["level"] == "critical"
 
 
+@pytest.mark.starts_process
 def test_people_see_what_is_printed_as_it_is() -> None:
     lines = run("import sys; sys.stderr.write('a word\\n'); raise ValueError('x')", log_format="text", ends_with=1)
     assert (lines[0], lines[-1]) == ("a word", "ValueError")
@@ -176,6 +184,7 @@ def test_traceback_of_exceptions_that_led_to_each_other_ends() -> None:
     assert format_fault((KeyError, first, None)).count("KeyError") == 2
 
 
+@pytest.mark.starts_process
 def test_a_log_that_cannot_be_written_is_no_fault() -> None:
     code = (
         "import sys, structlog; from gaugepost.settings import Settings\n"
