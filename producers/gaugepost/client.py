@@ -7,6 +7,7 @@ have been accepted all the same; sending it again with the same idempotency key 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ from gaugepost.errors import (
     StoreError,
 )
 from gaugepost.jobs import JOBS
-from gaugepost.jobs.common import MAX_KEY
+from gaugepost.jobs.common import MAX_KEY, is_utf8
+from gaugepost.jobs.refusal import NOT_UTF8
 from gaugepost.ledger import Accepted, Entry, JobView, Ledger
 from gaugepost.ledger.intake import Intake
 from gaugepost.ledger.scripts import AsyncRunner
@@ -51,8 +53,8 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 BATCH = 200
-_BATCH_BYTES = 8_000_000
-"""Jobs in one call of `enqueue_many`: one script and one round trip a region."""
+_BATCH_BYTES = 4_000_000
+"""Jobs in one call of `enqueue_many`, and bytes after which it takes no more: one round trip a region."""
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25
 
 
@@ -69,6 +71,8 @@ def _with_key(job: JobBase, idempotency_key: str | None) -> JobBase:
         return job
     if not 0 < len(idempotency_key) <= MAX_KEY:
         raise InvalidJob([Problem("idempotency_key", f"expected 1 to {MAX_KEY} characters")])
+    if not is_utf8(idempotency_key):
+        raise InvalidJob([Problem("idempotency_key", NOT_UTF8)])
     return job.model_copy(update={"idempotency_key": idempotency_key})
 
 
@@ -101,15 +105,15 @@ def _empty_result(view: JobView) -> BaseModel:
 
 
 class _Batch(list[Entry]):
-    """Jobs that go in one call: many, or few with large files."""
+    """Jobs that go in one call: many, or few large ones."""
 
-    content = 0
+    size = 0
 
     def takes(self, entry: Entry) -> bool:
         """Add one; tell whether there is room for more."""
         self.append(entry)
-        self.content += len(entry.content or b"")
-        return len(self) < BATCH and self.content < _BATCH_BYTES
+        self.size += entry.size
+        return len(self) < BATCH and self.size < _BATCH_BYTES
 
 
 def _by_region(entries: Sequence[Entry]) -> dict[Region, list[Entry]]:
@@ -161,7 +165,8 @@ class Producer:
         self._require_redis()
         self.mappings = Mappings.of(self.settings)
         """What mappings.toml says; None without the setting MAPPINGS."""
-        self._ledgers: dict[Region, Ledger] = {}
+        self._ledgers: dict[tuple[int, Region], Ledger] = {}
+        """By process too: a forked child would wait for ever for a lock that a thread of its parent held."""
 
     def _require_redis(self) -> None:
         """Raise SettingsError if no Redis is named: no job is accepted where no worker looks."""
@@ -176,16 +181,18 @@ class Producer:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; the next call opens them again."""
-        for ledger in self._ledgers.values():
-            ledger.close()
-        self._ledgers.clear()
+        """Close this process' connections; the next call opens them again."""
+        for process, region in list(self._ledgers):
+            ledger = self._ledgers.pop((process, region))
+            if process == os.getpid():
+                ledger.close()
 
     def ledger(self, region: Region) -> Ledger:
         """Return one region of the ledger."""
-        if region not in self._ledgers:
-            self._ledgers[region] = Ledger(connect(self.settings, region), region, self.settings)
-        return self._ledgers[region]
+        place = os.getpid(), region
+        if place not in self._ledgers:
+            self._ledgers.setdefault(place, Ledger(connect(self.settings, region), region, self.settings))
+        return self._ledgers[place]
 
     def enqueue(self, job: Gives[R], *, idempotency_key: str | None = None) -> Receipt[R]:
         """Accept one job: one script, one round trip.

@@ -16,7 +16,8 @@ from pydantic import BaseModel, BeforeValidator, Field, StrictBool, TypeAdapter,
 
 from gaugepost.errors import InvalidJob, Problem, SettingsError
 from gaugepost.jobs import PersonalLink, Record
-from gaugepost.jobs.common import Configuration, refusal
+from gaugepost.jobs.common import Configuration
+from gaugepost.jobs.refusal import refusal
 from gaugepost.regions import Region
 from gaugepost.settings import PREFIX
 

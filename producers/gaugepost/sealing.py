@@ -73,9 +73,8 @@ class Seal:
         """Open a text. Raises DataSealed."""
         return self._open(text) if text.startswith(_TOKEN) else text
 
-    def job(self, job: JobBase) -> str:
-        """Seal a job's JSON, but for what the scripts look at."""
-        text = job.to_json()
+    def job(self, job: JobBase, text: str) -> str:
+        """Seal a job's JSON, `text`, but for what the scripts look at."""
         if self._ring is None:
             return text
         mapping = f',"configuration":{json.dumps(job.mapping)}' if job.mapping else ""

@@ -9,12 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from gaugepost.errors import DataSealed, InvalidJob, JobNotFound, Problem
 from gaugepost.files import Part, PartPlan, Upload, content, inspect, rejects, split
 from gaugepost.jobs import File, FileDelete, FileResult
-from gaugepost.jobs.common import refusal
 from gaugepost.jobs.file import Stored, unique_name
 from gaugepost.ledger import Entry, FileSet
 from gaugepost.ledger.intake import new_job_id
@@ -248,10 +245,7 @@ def _entry(set_id: str, upload: Upload, plan: PartPlan, region: Region, family: 
     )
     filename = upload.filename if _NAME.fullmatch(upload.filename) else plan.name
     told = {"region": region, "family": family, "filename": filename, "stored": stored, "source": source}
-    try:
-        return Entry(new_job_id(), File.model_validate(told))
-    except ValidationError as error:
-        raise refusal(error) from None
+    return Entry(new_job_id(), File.model_validate(told))
 
 
 def _parts_with(ledger: Ledger, view: SetView) -> Iterator[Part]:

@@ -22,7 +22,7 @@ def build(job: PersonalLink, endpoints: Endpoints, job_id: str, content: bytes |
 
 
 def read(job: PersonalLink, answer: Answer) -> Reading:  # noqa: ARG001 - one shape for all kinds
-    """Taken with both links; a 2xx without them is not what the endpoint answers.
+    """Taken with both links, http or https; a 2xx without them is not what the endpoint answers.
 
     The result is `number_customergauge` (int, left out if it is none), `survey_link`, `survey_link_short`.
     """
@@ -38,8 +38,10 @@ def read(job: PersonalLink, answer: Answer) -> Reading:  # noqa: ARG001 - one sh
 
 
 def _links(data: dict[str, object]) -> dict[str, str]:
-    return {name: _text(data.get(name)) for name in ("survey_link", "survey_link_short")}
+    return {name: _link(data.get(name)) for name in ("survey_link", "survey_link_short")}
 
 
-def _text(value: object) -> str:
-    return plain(value) if isinstance(value, str) else ""
+def _link(value: object) -> str:
+    """Return a link that a browser opens as a page; empty for anything else, since `javascript:` would run as code."""
+    text = plain(value) if isinstance(value, str) else ""
+    return text if text.lower().startswith(("https://", "http://")) else ""

@@ -36,7 +36,7 @@ from gaugepost.testing import AsyncMemoryProducer, MemoryProducer
 from gaugepost.testing.steering import Steering
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered
 from gaugepost.verdict import Verdict
-from support.making import case, link, record, upload
+from support.making import case, link, record, response, upload
 from support.redis_server import free_port, running_redis
 
 if TYPE_CHECKING:
@@ -222,6 +222,23 @@ def test_an_expired_job_raises(producer: Any, blocking: Producer) -> None:
     blocking.ledger(Region.EU).promote()
     with pytest.raises(JobExpired):
         job.result(timeout=5)
+
+
+def test_large_jobs_go_in_calls_of_bounded_size(tmp_path: Path) -> None:
+    with running_redis(tmp_path, "--client-query-buffer-limit", "8mb") as url:
+        large = (record(record={"Email": "a@b.example", "Note": "x" * 900_000}) for _ in range(40))
+        with Producer(Settings.load(redis_url=url)) as producer:
+            assert len(list(producer.enqueue_many(large))) == 40
+
+
+def test_idempotency_key_that_is_not_utf8_is_refused(producer: Any) -> None:
+    with pytest.raises(InvalidJob, match="idempotency_key: expected text that can be written as UTF-8"):
+        producer.enqueue(record(), idempotency_key="\ud800")
+
+
+def test_text_of_a_job_that_is_not_utf8_is_refused(producer: Any) -> None:
+    with pytest.raises(InvalidJob, match="comment: expected text that can be written as UTF-8"):
+        producer.enqueue(response(comment="\ud800"))
 
 
 @pytest.mark.parametrize("call", ["job", "state", "timeline", "cancel", "result"])

@@ -215,3 +215,59 @@ def _told(call: Callable[[Any], object], data: object) -> str:
     except InvalidJob as refused:
         return "".join(traceback.format_exception(refused))
     return ""
+
+
+LONG = 10**5_000
+NOT_UTF8 = "expected text that can be written as UTF-8: no lone surrogates"
+TOO_LONG = "expected a whole number of at most 100 digits"
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "told"),
+    [
+        ("record", "record", {"Number": LONG}, f"record: Number: {TOO_LONG}"),
+        ("record", "record", {"Number": -LONG}, f"record: Number: {TOO_LONG}"),
+        ("response", "fields", {"Number": LONG}, f"fields: Number: {TOO_LONG}"),
+        ("response", "reason_codes", [LONG], f"reason_codes.0: {TOO_LONG}"),
+        ("file_delete", "upload_id", LONG, f"upload_id: {TOO_LONG}"),
+        ("file_delete", "upload_id", "9" * 5_000, f"upload_id: {TOO_LONG}"),
+        ("close_loop", "number_customergauge", LONG, "number_customergauge: expected the number of a survey response"),
+        ("record", "record", {"Email": "\ud800"}, f"record: Email: {NOT_UTF8}"),
+        ("record", "configuration", "\udfff", f"configuration: {NOT_UTF8}"),
+        ("record", "labels", ["\ud800"], f"labels.0: {NOT_UTF8}"),
+        ("close_loop", "note", "\ud800", f"note: {NOT_UTF8}"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.isascii() and len(value) < 40 else "",
+)
+def test_value_that_cannot_be_kept_is_refused_by_name(kind: str, field: str, value: object, told: str) -> None:
+    example = EXAMPLES[kind] | {field: value}
+    with pytest.raises(InvalidJob, match=f"^{told}"):
+        parse_job(example)
+    with pytest.raises(InvalidJob, match=f"^{told}"):
+        JOBS[kind](**{name: value for name, value in example.items() if name != "kind"})
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [("9" * 5_000, TOO_LONG), ("-" + "9" * 5_000, TOO_LONG), (r'"\ud800"', NOT_UTF8)],
+    ids=["long number", "long negative number", "lone surrogate"],
+)
+def test_json_with_a_value_that_cannot_be_kept_is_refused_by_name(cell: str, told: str) -> None:
+    text = f'{{"kind": "record", "region": "eu", "configuration": "5350", "record": {{"Cell": {cell}}}}}'
+    with pytest.raises(InvalidJob, match=f"^record: Cell: {told}"):
+        parse_job_json(text)
+    with pytest.raises(InvalidJob, match=f"^record: Cell: {told}"):
+        parse_job_json(text.encode())
+
+
+@pytest.mark.parametrize("kind", JOBS)
+def test_wrong_job_raises_invalid_job_however_it_is_made(kind: str) -> None:
+    wrong = {"region": "eu", "colour": "red"}
+    for make in (
+        lambda: JOBS[kind](**wrong),
+        lambda: JOBS[kind].model_validate(wrong),
+        lambda: JOBS[kind].model_validate_json(json.dumps(wrong)),
+    ):
+        with pytest.raises(InvalidJob, match="colour: unknown key") as refused:
+            make()
+        assert isinstance(refused.value, ValueError)

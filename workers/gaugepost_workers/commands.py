@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from gaugepost import embedded
-from gaugepost.cli.common import operator_settings
+from gaugepost.cli.common import operator_settings, printable
 from gaugepost.connection import redis_url
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.settings import PREFIX, Settings
@@ -148,7 +148,7 @@ def check(
     failed = False
     for found in checks(operator_settings()):
         failed = failed or not found.ok
-        line = json.dumps(found.to_dict()) if as_json else str(found)
+        line = json.dumps(found.to_dict()) if as_json else printable(str(found))
         sys.stdout.write(line + os.linesep)
     raise typer.Exit(1 if failed else 0)
 

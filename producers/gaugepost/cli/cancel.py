@@ -105,7 +105,7 @@ def _cancel_set(cells: Cells, set_id: str, *, as_json: bool) -> bool:
         state = "cancelled" if all_cancelled else None
         write_row({"id": set_id, "state": state, "cancelled": cancelled > 0, "parts": cancelled, "states": states})
     else:
-        sys.stdout.write(f"{set_id}  {in_words(after, cancelled)}\n")
+        sys.stdout.write(f"{printable(set_id)}  {in_words(after, cancelled)}\n")
     return cancelled > 0 or all_cancelled
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import unicodedata
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
@@ -82,8 +83,18 @@ class Failure(Exception):  # noqa: N818 - it is how a command ends, not what wen
 
 
 def printable(text: str) -> str:
-    """Take control characters out of text that came from outside: a terminal would obey them."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    r"""Escape what a terminal would obey in text that came from outside: `\x1b`, `\x07`, `\u202e`."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or _is_space(letter) else _escaped(letter) for letter in text)
+
+
+def _is_space(letter: str) -> bool:
+    return unicodedata.category(letter) == "Zs"
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
 
 
 def note(message: str) -> None:
@@ -235,10 +246,10 @@ def write_rows(rows: Iterable[Mapping[str, Any]]) -> None:
 
 def console() -> Console:
     """Return the console of tables on stdout; NO_COLOR is rich's business. A pipe gets whole lines, however long."""
-    from rich.console import Console  # noqa: PLC0415 - --json and errors do without rich
+    from gaugepost.cli.safe_console import SafeConsole  # noqa: PLC0415 - --json and errors do without rich
 
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+    return SafeConsole(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
 
 
 def clock(ms: float | None, *, now: datetime | None = None, seconds: bool = True) -> str:

@@ -103,7 +103,7 @@ def _print(row: Mapping[str, Any]) -> None:
     out.print(f"{row['kind']} in {row['region']}", style="bold")
     for name, value in _facts(row):
         style = STYLES.get(row["state"], "") if name == "state" else ""
-        hang(out, Text(f"  {name}", "dim"), printable(value), at=24, style=style)
+        hang(out, Text(f"  {printable(name)}", "dim"), printable(value), at=24, style=style)
     out.print()
     events = [(f"  {clock_of(entry['at'])}", entry["event"], _details(entry)) for entry in row["timeline"]]
     times, names = (max((len(event[part]) for event in events), default=0) for part in (0, 1))

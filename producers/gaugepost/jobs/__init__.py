@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from gaugepost.errors import InvalidJob, Problem
 from gaugepost.jobs.close_loop import CloseLoop, CloseLoopResult
-from gaugepost.jobs.common import JobBase, refusal
+from gaugepost.jobs.common import JobBase
 from gaugepost.jobs.file import File, FileResult
 from gaugepost.jobs.file_delete import FileDelete, FileDeleteResult
 from gaugepost.jobs.personal_link import PersonalLink, PersonalLinkResult
 from gaugepost.jobs.record import Record, RecordResult
+from gaugepost.jobs.refusal import MAX_DIGITS, refusal
 from gaugepost.jobs.response import Response, ResponseResult
 
 __all__ = [
@@ -67,7 +69,26 @@ def parse_job_json(text: str | bytes) -> AnyJob:
     try:
         return _ADAPTER.validate_json(text)
     except ValidationError as error:
-        raise _refusal(error) from None
+        raise _named(text) or _refusal(error) from None
+
+
+def _named(text: str | bytes) -> InvalidJob | None:
+    """Return the refusal with the name of the field where pydantic only says that a text is not JSON to it.
+
+    It reads no number of thousands of digits and no lone surrogate. Python reads both.
+    """
+    try:
+        parse_job(json.loads(text, parse_int=_whole))
+    except InvalidJob as refusal:
+        return refusal
+    except (ValueError, RecursionError):
+        return None
+    return None
+
+
+def _whole(digits: str) -> int:
+    """Read a whole number; one that is too long as one that is just too long."""
+    return int(digits[: MAX_DIGITS + 2])
 
 
 def schema() -> dict[str, Any]:

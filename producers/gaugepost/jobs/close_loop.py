@@ -22,13 +22,16 @@ class CloseLoopResult(BaseModel):
     assignee: bool = False
 
 
+_DIGITS = 20
+
+
 def _case_number(value: object) -> object:
     """Give one case one spelling, whether it came as 53499, "53499" or "0053499": its lane depends on it."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**_DIGITS:
         return str(value)
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return value.lstrip("0") or "0"
-    raise ValueError("expected the number of a survey response, digits only")
+    raise ValueError(f"expected the number of a survey response, at most {_DIGITS} digits")
 
 
 class CloseLoop(JobBase, frozen=True):

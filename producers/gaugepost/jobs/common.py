@@ -6,7 +6,6 @@ never repeats the value, which may be personal data.
 
 from __future__ import annotations
 
-import difflib
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -18,15 +17,16 @@ from pydantic import (
     BeforeValidator,
     Field,
     FiniteFloat,
-    ValidationError,
 )
+from pydantic_core import PydanticSerializationError
 
 from gaugepost.errors import InvalidJob, Problem
+from gaugepost.jobs.refusal import MAX_DIGITS, NOT_UTF8, TOO_LONG, refused
 from gaugepost.regions import Region  # noqa: TC001 - pydantic reads it at run time
 from gaugepost.tracing import checked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 Scalar = str | int | FiniteFloat | bool | None
 """What one cell of a record may hold; CustomerGauge knows no nested values."""
@@ -40,7 +40,6 @@ MAX_JOB = 1_000_000
 _CLOCK = "%Y-%m-%d %H:%M:%S"
 _PHONE = re.compile(r"[0-9 ()+-]+")
 _SCORE = range(11)
-_UNION_MEMBERS = frozenset({"str", "int", "float", "bool"})
 
 
 def _date_time(text: str) -> str:
@@ -56,10 +55,16 @@ def _no_bool(value: object) -> object:
     return value
 
 
+def _bounded(number: int) -> int:
+    if abs(number) >= 10**MAX_DIGITS:
+        raise ValueError(TOO_LONG)
+    return number
+
+
 DateTimeText = Annotated[str, AfterValidator(_date_time)]
 """`2018-01-01 13:59:12`, the only form CustomerGauge documents; it states no time zone."""
 
-WholeNumber = Annotated[int, BeforeValidator(_no_bool)]
+WholeNumber = Annotated[int, BeforeValidator(_no_bool), AfterValidator(_bounded)]
 """A whole number, or text that is one; true and false are refused."""
 
 Score = Annotated[WholeNumber, Field(ge=0, le=10)]
@@ -102,14 +107,29 @@ _KNOWN_HEADINGS = {
 
 def _check_cells(cells: dict[str, Scalar]) -> dict[str, Scalar]:
     for heading, value in cells.items():
-        check = _KNOWN_HEADINGS.get(heading.lower())
-        if check is None or value is None or value == "":
-            continue
         try:
-            check(str(value).strip())
+            _check_cell(heading, value)
         except ValueError as refusal:
             raise ValueError(f"{heading}: {refusal}") from None
     return cells
+
+
+def _check_cell(heading: str, value: Scalar) -> None:
+    if isinstance(value, str) and not is_utf8(value):
+        raise ValueError(NOT_UTF8)
+    if isinstance(value, int):
+        _bounded(value)
+    check = _KNOWN_HEADINGS.get(heading.lower())
+    if check is not None and value is not None and value != "":
+        check(str(value).strip())
+
+
+def is_utf8(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8: a lone surrogate cannot."""
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 Cells = Annotated[
@@ -127,7 +147,7 @@ _SHOWN = frozenset({"region", "configuration", "source", "urgent", "family", "up
 
 
 class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
-    """One typed request to deliver one thing to CustomerGauge."""
+    """One typed request to deliver one thing to CustomerGauge. A wrong one raises InvalidJob, however it is made."""
 
     kind: str
     region: Region
@@ -144,6 +164,26 @@ class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True)
     labels: Annotated[tuple[ShortText, ...], Field(max_length=10)] = ()
     traceparent: Annotated[str, AfterValidator(checked)] | None = None
     """The W3C trace it belongs to; enqueue notes the current span if none is given."""
+
+    if not TYPE_CHECKING:  # type checkers see pydantic's own signatures, made from the fields
+
+        def __init__(self, **fields: object) -> None:
+            with refused(type(self)):
+                super().__init__(**fields)
+
+        __init__.__pydantic_base_init__ = True  # pydantic itself goes on without it: it costs nothing in `parse_job`
+
+        @classmethod
+        def model_validate(cls, *args: object, **options: object) -> JobBase:
+            """Read a job of this kind. Raises InvalidJob."""
+            with refused(cls):
+                return super().model_validate(*args, **options)
+
+        @classmethod
+        def model_validate_json(cls, *args: object, **options: object) -> JobBase:
+            """Read a job of this kind from JSON. Raises InvalidJob."""
+            with refused(cls):
+                return super().model_validate_json(*args, **options)
 
     needs: ClassVar[Literal["oauth", "api_key"]] = "oauth"
     """Which of the region's credentials its endpoint asks for."""
@@ -175,9 +215,13 @@ class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True)
     def to_json(self) -> str:
         """Write the job as the ledger keeps it: the kind, and all that is not a default.
 
-        Raises InvalidJob for one of more than `MAX_JOB` characters.
+        Raises InvalidJob for one of more than `MAX_JOB` characters, or with text that is not UTF-8.
         """
-        rest = self.model_dump_json(exclude_defaults=True, exclude={"kind"})
+        try:
+            rest = self.model_dump_json(exclude_defaults=True, exclude={"kind"})
+        except PydanticSerializationError:
+            names = [name for name, value in self if isinstance(value, str) and not is_utf8(value)]
+            raise InvalidJob([Problem(name, NOT_UTF8) for name in names or [""]]) from None
         if len(rest) > MAX_JOB:
             raise InvalidJob([Problem("", f"expected a job of at most {MAX_JOB:,} characters as JSON")])
         return f'{{"kind":"{self.kind}",{rest[1:]}'
@@ -192,35 +236,3 @@ class SealedJob(JobBase, frozen=True):
     def mapping(self) -> str | None:
         """Its inbound mapping."""
         return self.configuration
-
-
-def refusal(error: ValidationError, known: Sequence[str] = ()) -> InvalidJob:
-    """Turn pydantic's error into ours: a problem per field, no values, a near name for an unknown key."""
-    problems: dict[str, list[str]] = {}
-    for details in error.errors(include_url=False, include_input=False):
-        place, expected = _problem(details, known)
-        problems.setdefault(place, []).append(expected)
-    return InvalidJob([Problem(place, " or ".join(dict.fromkeys(told))) for place, told in problems.items()])
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    """Name the field as the user wrote it, without pydantic's names for keys and members of a union."""
-    return ".".join(str(part) for part in loc if part not in _UNION_MEMBERS and "[" not in str(part))
-
-
-def _problem(details: Any, known: Sequence[str]) -> tuple[str, str]:  # noqa: ANN401 - pydantic_core's type is not public
-    place = _place(details["loc"])
-    match details["type"]:
-        case "extra_forbidden":
-            near = difflib.get_close_matches(str(details["loc"][-1]), known, n=1)
-            return place, "unknown key" + (f"; did you mean {near[0]}?" if near else "")
-        case "missing":
-            return place, "required"
-        case "union_tag_invalid":
-            return "kind", f"expected one of {details['ctx']['expected_tags']}"
-        case "union_tag_not_found":
-            return "kind", "required"
-        case "too_short" | "string_too_short":
-            return place, "expected it not to be empty"
-        case _:
-            return place, str(details["msg"]).removeprefix("Value error, ").replace("Input should be", "expected")

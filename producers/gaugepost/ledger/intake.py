@@ -50,6 +50,17 @@ class Entry:
     job: JobBase = field(repr=False)
     content: bytes | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
+    text: str = field(init=False, repr=False, compare=False)
+    """The job as JSON, written once."""
+
+    def __post_init__(self) -> None:
+        """Write the job as JSON. Raises InvalidJob for one that is too long."""
+        object.__setattr__(self, "text", self.job.to_json())
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in a call, at most, before sealing."""
+        return len(self.text) * (1 if self.text.isascii() else 4) + len(self.content or b"")
 
     @classmethod
     def of(cls, job: JobBase, mappings: Mappings | None = None) -> Entry:
@@ -72,7 +83,7 @@ class Entry:
         if job.source:
             facts["source"] = job.source
         content = seal.content(zlib.compress(self.content)) if self.content else ""
-        return self.id, seal.job(job), json.dumps(facts) if facts else "", content
+        return self.id, seal.job(job, self.text), json.dumps(facts) if facts else "", content
 
 
 def _facts(job: JobBase, lane: str) -> dict[str, str]:
@@ -168,7 +179,11 @@ class Intake:
     def _edit(self, edit: Edit) -> str:
         """Write an edited job as replay.lua takes it."""
         job = edit.job
-        told = {"job": self.seal.job(job), "revision": str(edit.revision), "configuration": job.mapping or ""}
+        told = {
+            "job": self.seal.job(job, job.to_json()),
+            "revision": str(edit.revision),
+            "configuration": job.mapping or "",
+        }
         return json.dumps(told | _facts(job, self.lane(job)))
 
     def resolve(

@@ -63,7 +63,7 @@ def enqueue_set(
     args: list[Argument] = [*intake.limits, files.id, intake.seal.text(files.to_json()), digest, DIGEST_MS]
     args += ["1" if again else "", lane, "1" if first else ""]
     for entry in entries:
-        args += (entry.id, intake.seal.job(entry.job))
+        args += (entry.id, intake.seal.job(entry.job, entry.text))
     return Call("enqueue_set", intake.queues, args, lambda answer: answer.decode())
 
 

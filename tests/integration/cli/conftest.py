@@ -114,7 +114,8 @@ class Hands:
         self.ledger = producer.ledger(Region.EU)
 
     def put(self, **more: Any) -> str:
-        job = Record(region=Region.EU, record={"Email": "secret@example.com"}, **({"configuration": "map"} | more))
+        told = {"configuration": "map", "record": {"Email": "secret@example.com"}} | more
+        job = Record(region=Region.EU, **told)
         return self.producer.enqueue(job).id
 
     def settle(self, transition: Transition, verdict: Verdict, message: str = "") -> str:

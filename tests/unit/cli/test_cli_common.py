@@ -60,7 +60,9 @@ def test_a_bug_keeps_its_traceback() -> None:
 
 
 def test_text_from_outside_cannot_command_the_terminal() -> None:
-    assert printable("a\x1b[31mb\nc\x9bd é") == "a\ufffd[31mb\ufffdc\ufffdd é"
+    hostile = "a\x1b[31mb\nc\x9bd é \u202e\x07\udc80\u2067"
+    assert printable(hostile) == r"a\x1b[31mb\nc\x9bd é \u202e\x07\udc80\u2067"
+    assert printable("1\u00a0000\u3000円") == "1\u00a0000\u3000円"
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,16 @@ def test_a_text_of_another_endpoint_is_not_recognised(
     assert judged(job("close_loop"), answer(404, said(MAPPING_GONE))).verdict is V.UNRECOGNISED_404
 
 
+@pytest.mark.parametrize("link", ["javascript:alert(1)", "JavaScript:alert(1)", " data:text/html,x", "survey", ""])
+@pytest.mark.parametrize("name", ["survey_link", "survey_link_short"])
+def test_link_that_is_not_http_is_not_delivered(
+    job: MakeJob, answer: MakeAnswer, judged: Judge, name: str, link: str
+) -> None:
+    got = judged(job("personal_link"), answer(200, {"data": LINKS | {name: link}}))
+    assert got.verdict is not V.DELIVERED
+    assert not got.result
+
+
 # The transport and the status.
 
 
