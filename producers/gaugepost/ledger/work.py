@@ -135,10 +135,7 @@ class Settlement:
         if self.decision.hold is not None:
             ask["hold"] = _hold(self.decision.hold)
         if self.decision.streak is not None:
-            job = self.claimed.job
-            ask |= {"streak": _streak(self.decision.streak), "sort": f"{job.kind} {job.mapping or ''}"}
-            if self.began is not None:
-                ask["age_ms"] = math.ceil((time.monotonic() - self.began) * 1000)
+            ask |= self._streak(self.decision.streak)
         if self.decision.ends_streaks:
             ask["ends"] = self.decision.ends_streaks
         if self.warms:
@@ -147,15 +144,19 @@ class Settlement:
             ask["probe"] = self.claimed.probe
         return json.dumps(ask, separators=(",", ":"))
 
+    def _streak(self, streak: Streak) -> dict[str, Any]:
+        job = self.claimed.job
+        row = {"name": streak.name, "limit": streak.limit, "jobs": streak.jobs, "sorts": streak.sorts}
+        row |= {"apart": streak.apart, "hold": _hold(streak.hold)}
+        ask: dict[str, Any] = {"streak": row, "sort": f"{job.kind} {job.mapping or ''}"}
+        if self.began is not None:
+            ask["age_ms"] = math.ceil((time.monotonic() - self.began) * 1000)
+        return ask
+
 
 def _hold(spec: HoldSpec) -> dict[str, Any]:
     told = {"scope": spec.scope, "reason": spec.reason, "verdict": spec.verdict, "probe_ms": spec.probe_ms}
     return told if spec.give_up_ms is None else told | {"give_up_ms": spec.give_up_ms}
-
-
-def _streak(streak: Streak) -> dict[str, Any]:
-    told = {"name": streak.name, "limit": streak.limit, "jobs": streak.jobs, "sorts": streak.sorts}
-    return told | {"apart": streak.apart, "hold": _hold(streak.hold)}
 
 
 def _transition(decision: Decision, mapping: str | None, seal: Seal) -> dict[str, Any]:  # noqa: PLR0911 - a case a transition
