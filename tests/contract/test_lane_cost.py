@@ -25,7 +25,7 @@ WALKS = {"KEYS", "SCAN", "HSCAN", "SSCAN", "ZSCAN", "SORT", "HGETALL", "HVALS", 
 SMALL = {
     *(("HGETALL", name) for name in ("holds", "counts", "workers", "job")),
     *(("LRANGE", name) for name in ("turns", "urgent_turns")),
-    ("HKEYS", "holds"),
+    *(("HKEYS", name) for name in ("holds", "cold")),
     ("SMEMBERS", "releasing"),
 }
 """What may be read whole: holds, counts, workers, sources with work, and one job. None of them grows with the lanes."""

@@ -53,7 +53,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Say in the last line what to install."""
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     reasons = [_reason(report) for report in reporter.stats.get("skipped", ())] if reporter else []
-    lacking = {one for reason in reasons if reason.startswith(_SKIPPED) for one in reason[len(_SKIPPED) :].split(", ")}
+    named = {one for reason in reasons if reason.startswith(_SKIPPED) for one in reason[len(_SKIPPED) :].split(", ")}
+    lacking = named & PACKAGES.keys()  # docker-compose, for one, is no package of Debian's
     if lacking:
         packages = sorted({PACKAGES[program] for program in lacking})
         reporter.write_line(f"skipped tests need {', '.join(sorted(lacking))}: apt-get install {' '.join(packages)}")

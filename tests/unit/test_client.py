@@ -224,6 +224,7 @@ def test_an_expired_job_raises(producer: Any, blocking: Producer) -> None:
         job.result(timeout=5)
 
 
+@pytest.mark.starts_process
 def test_large_jobs_go_in_calls_of_bounded_size(tmp_path: Path) -> None:
     with running_redis(tmp_path, "--client-query-buffer-limit", "8mb") as url:
         large = (record(record={"Email": "a@b.example", "Note": "x" * 900_000}) for _ in range(40))
