@@ -16,6 +16,7 @@ from gaugepost import Region
 from gaugepost.settings import PREFIX
 from gaugepost.testing import Parts
 from gaugepost_simulator import Simulator
+from support.fork_server import call
 from support.redis_server import RedisServer
 
 __all__ = ["RedisServer", "Stack", "kill"]
@@ -48,6 +49,9 @@ class Stack(Parts):
         super().__exit__(*exception)
         self.redis.stop()
         self.sim.stop()
+
+    def cli(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        return call(*arguments, env=self.env, folder=self.folder, given=stdin or "", timeout=timeout)
 
     def counts(self, region: str = "eu") -> dict[str, Any]:
         return self.producer.ledger(Region(region)).summary()

@@ -16,6 +16,7 @@ from gaugepost import Producer, Record, Region, Settings
 from gaugepost.ledger import Settlement
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Parked
 from gaugepost.verdict import Verdict
+from support.fork_server import call
 from support.stack import RedisServer
 
 if TYPE_CHECKING:
@@ -45,21 +46,30 @@ class Cli:
     folder: Path
     settings: dict[str, str]
     environment: dict[str, str] = field(default_factory=dict)
+    anew: bool = False
+    """Whether each call starts Python, as on a shell's command line."""
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    @property
+    def env(self) -> dict[str, str]:
         # pytest-xdist sets the terminal's size for its own workers, whatever terminal a test gives.
         outside = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
         inherited = {name: value for name, value in outside.items() if not name.startswith("GAUGEPOST_")}
+        return inherited | {"PYTHONUNBUFFERED": "1", "TERM": "xterm"} | self.settings | self.environment
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         return subprocess.Popen(
             [sys.executable, "-m", "gaugepost", *arguments],
             cwd=self.folder,
-            env=inherited | {"PYTHONUNBUFFERED": "1", "TERM": "xterm"} | self.settings | self.environment,
+            env=self.env,
             text=True,
             **options,
         )
 
     def __call__(self, *arguments: str, stdin: str = "") -> Done:
+        if not self.anew:
+            done = call(*arguments, env=self.env, folder=self.folder, given=stdin)
+            return Done(done.returncode, done.stdout, done.stderr)
         with self.start(*arguments) as process:
             out, err = process.communicate(stdin, timeout=60)
         return Done(process.returncode, out, err)

@@ -28,6 +28,12 @@ ALL = (
 NO_DETECTION = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # of the shell around: tests name one
 
 
+@pytest.fixture
+def cli(cli: Cli) -> Cli:
+    cli.anew = True
+    return cli
+
+
 def hide(cli: Cli, *modules: str) -> None:
     """Make modules as missing as if nobody had installed them."""
     folder = cli.folder / "hidden"

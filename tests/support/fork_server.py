@@ -1,0 +1,144 @@
+"""Calls of the command line that do not import it anew: a server process imports it once and forks for each call.
+
+The imports take half a second of CPU. In some 500 calls they were a quarter of the CPU that all tests used. A call is a
+process with its own folder, environment, streams and exit code; it shares only the interpreter's start and the imports.
+tests/integration/cli/test_cli_process.py starts the program itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import json
+import os
+import re
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+_LONGEST = 1 << 20
+_AT_START = dict(os.environ)
+_NOT_AT_START = re.compile(r"GAUGEPOST_\w+|PYTEST_\w+|PYTHONUNBUFFERED|TERM|COLUMNS|LINES")
+"""Variables that no import reads, and PYTHONUNBUFFERED, which does not change captured output."""
+
+
+def call(
+    *arguments: str, env: Mapping[str, str], folder: Path, given: str = "", timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run `gaugepost` with these arguments to its end; anew if its environment could change how it starts."""
+    if not forks(env):
+        command = [sys.executable, "-m", "gaugepost", *arguments]
+        streams = {"input": given, "capture_output": True, "text": True}
+        return subprocess.run(command, env=env, cwd=folder, timeout=timeout, check=False, **streams)
+    request = json.dumps({"arguments": arguments, "env": dict(env), "folder": str(folder)}).encode()
+    with TemporaryFile("w+") as stdin, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        stdin.write(given)
+        stdin.seek(0)
+        ours, theirs = os.pipe()
+        with os.fdopen(ours, "rb", buffering=0) as told:
+            with os.fdopen(theirs, "wb") as end:
+                requests, _ = _server()
+                socket.send_fds(requests, [request], [stream.fileno() for stream in (stdin, out, err, end)])
+            code = _outcome(told, ["gaugepost", *arguments], timeout)
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
+
+
+def forks(env: Mapping[str, str]) -> bool:
+    """Return whether a call with this environment may fork: it has what the imports read as the server has it."""
+    return _start(env) == _start(_AT_START)
+
+
+def _start(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if not _NOT_AT_START.fullmatch(name)}
+
+
+@functools.cache
+def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start the server. It ends when this process does: that closes the socket."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-P", __file__, str(theirs.fileno())],
+            env=_start(_AT_START),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+    return ours, process
+
+
+def _outcome(told: IO[bytes], command: list[str], timeout: float) -> int:
+    """Return the exit code. The keeper writes the process id of the call first, and the exit code after its end."""
+    deadline = time.monotonic() + timeout
+    words = b""
+    while words.count(b"\n") < 2:
+        if not select.select([told], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if words:
+                os.kill(int(words), signal.SIGKILL)
+            raise subprocess.TimeoutExpired(command, timeout)
+        words += told.read(100) or b"\n!\n"
+    return int(words.split()[1])
+
+
+# The server
+
+
+def serve(requests: socket.socket) -> dict[str, Any]:
+    """Fork for each request; return it in the forked process, which is to run it."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the keepers
+    while True:
+        request, streams, *_ = socket.recv_fds(requests, _LONGEST, 4)
+        if not request:
+            sys.exit()
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            requests.close()
+            return _keep(json.loads(request), *streams)
+        for stream in streams:
+            os.close(stream)
+
+
+def _keep(request: dict[str, Any], stdin: int, out: int, err: int, told: int) -> dict[str, Any]:
+    """Fork the process of a request, and write its exit code; return in that process only."""
+    pid = os.fork()
+    if pid == 0:
+        for number, stream in enumerate((stdin, out, err)):
+            os.dup2(stream, number)
+        os.closerange(3, told + 1)
+        return request
+    os.closerange(stdin, err + 1)
+    os.write(told, b"%d\n" % pid)
+    _, status = os.waitpid(pid, 0)
+    os.write(told, b"%d\n" % os.waitstatus_to_exitcode(status))
+    os._exit(0)
+
+
+def main(requests: socket.socket) -> None:
+    """Import the commands and serve; in a forked process, go on as `python -m gaugepost`."""
+    from gaugepost.cli.app import COMMANDS  # noqa: PLC0415 - slow, and for the server alone
+
+    for command in COMMANDS.values():
+        import_module(command.target.partition(":")[0])
+    gc.freeze()
+    request = serve(requests)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    sys.path.insert(0, request["folder"])
+    sys.argv[1:] = request["arguments"]
+    runpy.run_module("gaugepost", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))
