@@ -14,7 +14,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -36,6 +36,9 @@ _URL = re.compile(r"(?ai)[a-z]+://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})
 """No user name or password, which would be shown with the URL; nothing that two readers of URLs read differently."""
 _USER = re.compile(r"[!-+.-9;-~-]+:[!-+.-~-]+")
 _PERSON = re.compile(r"(?:\.\*|[\w.+-]+)@[\w.-]+")
+_PROXY = re.compile(
+    r"https?://(?:[!-.0-9;-?A-~]+:[!-.0-9;-?A-~]*@)?(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?"
+)
 
 
 def _url_template(text: str) -> str:
@@ -73,6 +76,21 @@ def _filled(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _proxy(secret: SecretStr) -> SecretStr:
+    """Check the URL of a proxy. Its errors never quote it: it may hold a password."""
+    url = secret.get_secret_value()
+    expected = "expected http:// or https://, user:password@ if the proxy wants them, a host and a port"
+    if not _PROXY.fullmatch(url):
+        raise ValueError(f"{expected}; signs such as @ : / in a password as %40 %3A %2F")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+        unquote(f"{parts.username}{parts.password}").encode("latin-1")
+    except ValueError:
+        raise ValueError(f"{expected}; letters of Latin-1 alone") from None
+    return secret
+
+
 def _seconds(value: object) -> object:
     return durations.seconds(value) if isinstance(value, str | int | float) else value
 
@@ -94,6 +112,7 @@ def _people(text: str) -> str:
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 Credential = Annotated[SecretStr, AfterValidator(_filled)]
+ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
 
 
 @dataclass(frozen=True)
@@ -188,6 +207,33 @@ class Settings(BaseSettings):
     ] = 500_000_000
     connect_timeout: Annotated[Seconds, Field(description="seconds to connect")] = 5.0
     read_timeout: Annotated[Seconds, Field(description="seconds between two bytes of an answer")] = 30.0
+    proxy_url: Annotated[
+        ProxyUrl | None,
+        Field(
+            description="the [egress proxy](docs/deployment.md#behind-an-egress-proxy) for CustomerGauge: "
+            "`http://proxy:3128`, or with `user:password@`; the environment's `HTTPS_PROXY` is not used"
+        ),
+    ] = None
+    proxy_url_eu: Annotated[ProxyUrl | None, Field(description="the proxy of one region, in place of that")] = None
+    proxy_url_us: Annotated[ProxyUrl | None, Field(description="as for eu")] = None
+    proxy_url_au: Annotated[ProxyUrl | None, Field(description="as for eu")] = None
+    ca_file: Annotated[
+        Path | None,
+        Field(
+            description="PEM file of the authorities by which CustomerGauge and an https:// proxy are verified, in "
+            "place of certifi's"
+        ),
+    ] = None
+    client_cert: Annotated[
+        Path | None, Field(description="PEM file of the certificate that workers show to CustomerGauge (mutual TLS)")
+    ] = None
+    client_key: Annotated[
+        Path | None, Field(description="PEM file of its private key, unless that is in the same file; not encrypted")
+    ] = None
+    http_adapter: Annotated[
+        Literal["direct", "urllib3"],
+        Field(description="`urllib3`: send by requests' own transport, as always through a proxy; it costs more CPU"),
+    ] = "direct"
     lease: Annotated[Seconds, Field(description="seconds a claim lasts; must exceed the longest exchange")] = 90.0
     retention_delivered: Annotated[
         Seconds, Field(description="how long delivered, cancelled and expired jobs are kept")
@@ -250,6 +296,8 @@ class Settings(BaseSettings):
         if self.lease < self.connect_timeout + self.read_timeout + 1:
             raise ValueError("lease: expected at least connect_timeout + read_timeout + 1 s, else a job goes out twice")
         self._check_login()
+        if self.client_key and not self.client_cert:
+            raise ValueError(f"client_key: needs {PREFIX}CLIENT_CERT")
         host = urlsplit(self.api_url.replace("{region}", "eu")).hostname or ""
         if self.upload_interval < 600 and (host + ".").endswith(("customergauge.com.", "customergauge.com..")):  # noqa: PLR2004
             raise ValueError("upload_interval: expected at least 600 s while api_url is CustomerGauge's own")
@@ -291,6 +339,11 @@ class Settings(BaseSettings):
         """Return each family's path below `api_url`."""
         families = ("transactional", "contact", "historical", "activity")
         return {family: getattr(self, f"{family}_path") for family in families}
+
+    def proxy(self, region: Region) -> SecretStr | None:
+        """Return the URL of the proxy of one region, None for a direct connection."""
+        own: SecretStr | None = getattr(self, f"proxy_url_{region}")
+        return own or self.proxy_url
 
     def credentials(self, region: Region) -> Credentials:
         """Return the credentials of one region."""
@@ -368,7 +421,8 @@ def _refuse_unknown_names() -> None:
 
 
 def _unknown(name: str, known: list[str]) -> SettingsError:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    plain = name.removesuffix("_FILE")  # a setting that is no secret comes from no file
+    near = [plain] if plain in known else difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return SettingsError(f"{name}: unknown setting" + (f"; did you mean {near[0]}?" if near else ""))
 
 

@@ -49,9 +49,10 @@ class Request:
 class Answer:
     """What came back, or how nothing did.
 
-    `status` is HTTP's, None where no status line arrived; `headers` have lower-case keys. `failure` is None for a
-    whole answer, `unreachable` when nothing went out and `lost_answer` when something did; then `detail` says why,
-    in words without data. `truncated`: the body was larger than the client reads. `ms` is how long it all took.
+    `status` is HTTP's, None where no status line arrived; `headers` are found by lower-case keys. `failure` is None
+    for a whole answer, `unreachable` when nothing went out and `lost_answer` when something did; then `detail` says
+    why, in words without data. `at_proxy`: the egress proxy failed, and CustomerGauge was not reached at all.
+    `truncated`: the body was larger than the client reads. `ms` is how long it all took.
     """
 
     status: int | None
@@ -61,6 +62,7 @@ class Answer:
     detail: str = ""
     ms: int = 0
     truncated: bool = False
+    at_proxy: bool = False
 
     @property
     def ok(self) -> bool:
@@ -73,6 +75,7 @@ class Judgement:
     """The verdict on one answer, with what of the answer is worth keeping: bounded, personal data taken out.
 
     `result` is what the job's `read_result` reads; `retry_after_s` is set for `throttled` only, if it was told.
+    `at_proxy` is set for `unreachable` only: the egress proxy failed.
     """
 
     verdict: Verdict
@@ -81,6 +84,7 @@ class Judgement:
     result: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     warnings: tuple[str, ...] = ()
     retry_after_s: float | None = None
+    at_proxy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ def missing_data_key(waited_ms: float) -> Decision:
     return Decision(Parked(int(delay), SEALED), counted=False)
 
 
-def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911 - a row a verdict
+def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911, PLR0912 - a row a verdict
     verdict = judgement.verdict
     match verdict:
         case _V.DELIVERED if facts.job.kind == "file":
@@ -135,6 +135,8 @@ def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911
             | _V.UNRECOGNISED_200
         ):  # fmt: skip
             return Decision(_backed_off(verdict, facts))
+        case _V.UNREACHABLE if judgement.at_proxy:
+            return _proxy_failure(judgement, facts)
         case _V.SERVER_ERROR | _V.UNREACHABLE | _V.LOST_ANSWER:
             return _server_trouble(verdict, facts)
         case _V.DUPLICATE if facts.job.kind == "personal_link" and facts.ever_lost:
@@ -211,6 +213,15 @@ def _server_trouble(verdict: Verdict, facts: Facts) -> Decision:
         case _:
             transition = _backed_off(verdict, facts)
     return Decision(transition, counted=verdict is not _V.UNREACHABLE, streak=streak)
+
+
+def _proxy_failure(judgement: Judgement, facts: Facts) -> Decision:
+    """Hold the region until its egress proxy works again. It says nothing of CustomerGauge, so it adds to no streak.
+
+    The hold is the only one of a region that is about `unreachable`.
+    """
+    hold = HoldSpec(_ENTIRE_REGION, judgement.message, _V.UNREACHABLE, probes_ms("breaker", facts.rand))
+    return Decision(Requeued(), counted=False, hold=hold)
 
 
 def _to_look_up(transition: Parked | Dead) -> Parked | Unknown:

@@ -73,6 +73,8 @@ def read(answer: Answer, *, now: float, secrets: Sequence[str] = ()) -> TokenAns
 
 
 def _judge(answer: Answer, message: str, now: float) -> Judgement:
+    if answer.at_proxy:
+        return Judgement(Verdict.UNREACHABLE, answer.detail, at_proxy=True)
     if answer.failure:
         return Judgement(Verdict.UNREACHABLE, f"no token: {answer.detail}")
     told = f"token endpoint: HTTP {answer.status}" + (f", {message}" if message else "")

@@ -38,7 +38,7 @@ def judge(job: JobBase, answer: Answer, *, fresh_token: bool, lost_before: bool,
     had its answer lost. `now`: Unix seconds, to read a Retry-After that is a date. Never raises, whatever came.
     """
     if answer.failure == "unreachable":
-        return Judgement(Verdict.UNREACHABLE, Redactor().clean(answer.detail))
+        return Judgement(Verdict.UNREACHABLE, answer.detail, at_proxy=answer.at_proxy)  # words of our own
     if answer.failure == "lost_answer" or answer.status is None or answer.status in _GATEWAYS:
         return Judgement(Verdict.LOST_ANSWER, Redactor().clean(answer.detail or _spell_status(answer)))
     return _judge_status(job, answer, fresh_token=fresh_token, now=now) or _judge_text(job, answer, lost_before)

@@ -155,11 +155,15 @@ def test_the_credentials_of_an_env_file_reach_the_workers_alone(tmp_path: Path) 
 
 
 @pytest.mark.starts_process
-def test_flowers_passwords_can_be_taken_away_as_the_page_says(tmp_path: Path) -> None:
+def test_compose_can_be_overridden_as_the_page_says(tmp_path: Path) -> None:
     page = (ROOT / "docs/deployment.md").read_text(encoding="utf-8")
-    [block] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "override.yml").write_text(block)
-    told = compose("docker-compose.yml", str(tmp_path / "override.yml"))["services"]["flower"]["environment"]
+    [authorities, flower] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "override.yml").write_text(flower)
+    (tmp_path / "authorities.yml").write_text(authorities)
+    files = [str(tmp_path / name) for name in ("override.yml", "authorities.yml")]
+    services = compose("docker-compose.yml", *files)["services"]
+    assert [mount["target"] for mount in services["worker-eu"]["volumes"]] == ["/etc/ssl/company.pem"]
+    told = services["flower"]["environment"]
     assert "GAUGEPOST_FLOWER_BASIC_AUTH_FILE" not in told
     assert "GAUGEPOST_FLOWER_OIDC_ISSUER" in told
 

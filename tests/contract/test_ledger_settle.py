@@ -315,6 +315,40 @@ def test_a_probe_without_an_answer_or_given_back_unsent_keeps_the_hold(bench: Be
     assert bench.claim()[0].probe == ""
 
 
+PROXY_HOLD = HoldSpec("", "proxy: 10.0.0.1:3128: timed out", Verdict.UNREACHABLE, (15_000, 60_000))
+
+
+def proxy_probe(bench: Bench) -> Claimed:
+    """Open the hold of an egress proxy, and let its probe go."""
+    bench.put(record())
+    [one] = bench.claim()
+    bench.settle(one, Requeued(), counted=False, verdict=Verdict.UNREACHABLE, hold=PROXY_HOLD)
+    bench.clock.go(15_000)
+    return bench.claim()[0]
+
+
+def test_proxy_hold_stays_while_its_probe_fails_at_the_proxy(bench: Bench) -> None:
+    bench.settle(proxy_probe(bench), Requeued(), counted=False, verdict=Verdict.UNREACHABLE, hold=PROXY_HOLD)
+    hold = bench.ledger.holds()[""]
+    assert (hold.reason, hold.probe_at) == (PROXY_HOLD.reason, bench.clock.ms + 60_000)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.UNREACHABLE, Verdict.LOST_ANSWER, Verdict.SERVER_ERROR, Verdict.DELIVERED])
+def test_proxy_hold_ends_with_a_probe_that_gets_past_the_proxy(bench: Bench, verdict: Verdict) -> None:
+    bench.settle(proxy_probe(bench), Parked(1_000, verdict.value), verdict=verdict)
+    assert bench.ledger.holds() == {}
+
+
+def test_proxy_hold_stays_when_its_probe_is_given_back_unsent(bench: Bench) -> None:
+    bench.settle(proxy_probe(bench), Requeued())
+    assert "" in bench.ledger.holds()
+
+
+def test_breaker_stays_when_its_probe_fails_at_the_proxy(bench: Bench) -> None:
+    bench.settle(region_probe(bench), Requeued(), counted=False, verdict=Verdict.UNREACHABLE, hold=PROXY_HOLD)
+    assert bench.ledger.holds()[""].reason == "breaker: server_error"
+
+
 def test_a_probe_that_was_given_up_for_lost_decides_nothing_any_more(bench: Bench) -> None:
     late = region_probe(bench)
     bench.clock.go(2 * LEASE_MS)

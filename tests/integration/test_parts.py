@@ -131,21 +131,46 @@ def record(i: int, configuration: str = "multi-object") -> Record:
     return Record(region=Region.EU, configuration=configuration, record={"Email": f"person{i}@example.net"})
 
 
-def test_check_tells_what_is_wrong_with_the_credentials(stack: Stack) -> None:
+def test_check_tells_what_is_wrong_with_the_credentials(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
+        for variant in (name, name.lower()):
+            monkeypatch.delenv(variant, raising=False)
     good = stack.cli("check", "--json")
     assert good.returncode == 0, good.stdout + good.stderr
-    assert {row["what"] for row in map(json.loads, good.stdout.splitlines())} == {
-        "redis",
-        "token",
-        "data_key",
-        "api_key",
-    }
+    rows = [*map(json.loads, good.stdout.splitlines())]
+    assert {row["what"] for row in rows} == {"redis", "token", "data_key", "api_key"}
     stack.sim.knobs(credentials={"us": {"client_secret": "changed"}})
     bad = stack.cli("check", "--json")
     assert bad.returncode == 1
     wrong = [row for row in map(json.loads, bad.stdout.splitlines()) if not row["ok"]]
     assert [(row["region"], row["what"]) for row in wrong] == [("us", "token")]
     assert "us-secret" not in bad.stdout + bad.stderr
+
+
+def test_check_reports_the_proxy_and_ignores_that_of_the_environment(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://joe:env-password@127.0.0.1:1")
+    stack.variables["GAUGEPOST_PROXY_URL_US"] = "http://joe:us-password@127.0.0.1:1"
+    done = stack.cli("check", "--json")
+    rows = {(row["region"], row["what"]): row for row in map(json.loads, done.stdout.splitlines())}
+    assert rows["all", "environment"]["ok"]
+    assert "HTTPS_PROXY" in rows["all", "environment"]["detail"]
+    assert rows["us", "proxy"]["detail"].endswith(" go through 127.0.0.1:1")
+    assert rows["eu", "token"]["ok"]
+    assert rows["us", "token"]["detail"].startswith("unreachable: proxy: 127.0.0.1:1: connection refused")
+    assert ("eu", "proxy") not in rows
+    assert "-password" not in done.stdout + done.stderr
+
+
+def test_file_that_cannot_be_used_ends_a_part_with_its_setting(stack: Stack) -> None:
+    stack.variables["GAUGEPOST_CA_FILE"] = "gone.pem"
+    for command in (
+        ["check"], ["up"], ["worker", "--region", "eu"], ["worker", "--region", "eu", "--processes", "2"],
+    ):  # fmt: skip
+        done = stack.cli(*command, timeout=30)
+        assert done.returncode == 2
+        assert "GAUGEPOST_CA_FILE: cannot be read: FileNotFoundError" in done.stderr
 
 
 def test_a_missing_mapping_meets_one_request_and_holds_its_jobs_while_others_go_on(stack: Stack) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Coroutine
@@ -65,6 +66,8 @@ class Proxy:
 
     target_port: int
     port: int = 0
+    tls: ssl.SSLContext | None = None
+    """What it shows its clients; the target is talked to in the clear."""
     cuts: int = 0
     """Connections reset so far, for whatever reason."""
     requests_lost: int = 0
@@ -137,7 +140,9 @@ class Proxy:
 
     async def _accept(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, reuse_port=True, backlog=512)
+            self._server = await asyncio.start_server(
+                self._serve, "127.0.0.1", self.port, reuse_port=True, backlog=512, ssl=self.tls
+            )
 
     async def _refuse(self) -> None:
         if self._server is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -14,7 +15,7 @@ from gaugepost.ledger.scripts import our_errors
 from gaugepost.mappings import Mappings
 from gaugepost.settings import PREFIX, exposed_dotenv
 from gaugepost.states import JobState
-from gaugepost_tasks.http import HttpClient
+from gaugepost_tasks.http import HttpClient, host_of
 from gaugepost_tasks.messages import Endpoints
 from gaugepost_tasks.token import fetch_token
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from gaugepost.settings import Settings
 
 
+_PROXY_NAMES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _SAMPLE = 100
 """Jobs of each state that are looked at, those that go next."""
 
@@ -58,11 +60,12 @@ def checks(settings: Settings) -> Iterator[Check]:
         yield Check(
             "all", ".env", ok=False, detail=f"every user of this machine may read it (mode {mode}): chmod 600 .env"
         )
-    http = HttpClient(connect_timeout=settings.connect_timeout, read_timeout=settings.read_timeout, pool_size=1)
+    yield from _ignored_proxies()
     mappings = Mappings.of(settings)
     for region in settings.regions:
         yield _redis(settings, region)
-        yield _token(settings, region, http)
+        yield from _proxy(settings, region)
+        yield _token(settings, region, HttpClient.of(settings, region, pool_size=1))
         yield _data_key(settings, region)
         if mappings is not None:
             named = sum(known.region is region for known in mappings)
@@ -74,6 +77,22 @@ def checks(settings: Settings) -> Iterator[Check]:
             else f"{PREFIX}{region.upper()}_API_KEY not set: responses and files wait for it"
         )
         yield Check(region, "api_key", api_key is not None, told)
+
+
+def _ignored_proxies() -> Iterator[Check]:
+    """Report proxies in the environment: other programs use them, and gaugepost does not."""
+    named = [name for name in _PROXY_NAMES if os.environ.get(name) or os.environ.get(name.lower())]
+    if named:
+        told = f"{', '.join(named)} set, and ignored: only {PREFIX}PROXY_URL leads CustomerGauge's requests to a proxy"
+        yield Check("all", "environment", ok=True, detail=told)
+
+
+def _proxy(settings: Settings, region: Region) -> Iterator[Check]:
+    proxy = settings.proxy(region)
+    if proxy is not None:
+        yield Check(
+            region, "proxy", ok=True, detail=f"requests to CustomerGauge go through {host_of(proxy.get_secret_value())}"
+        )
 
 
 def _redis(settings: Settings, region: Region) -> Check:

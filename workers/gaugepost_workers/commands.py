@@ -34,6 +34,13 @@ def _end_at_once(*_: object) -> None:
     os._exit(0)
 
 
+def _check_files(settings: Settings) -> None:
+    """Refuse TLS files that no worker can use. Raises SettingsError: a supervisor would start its workers for ever."""
+    from gaugepost_tasks.http.tls import tls_context  # noqa: PLC0415 - requests takes a while to import
+
+    tls_context(settings.ca_file, settings.client_cert, settings.client_key)
+
+
 def _settings_of_all_parts() -> Settings:
     """Read the settings of `up`; without a Redis start the embedded one, and hand its URL to the parts."""
     settings = Settings.load()
@@ -59,6 +66,7 @@ def worker(
 
     settings = _settings()
     if processes > 1:
+        _check_files(settings)
         arguments = ["worker", "--region", region, "--concurrency", str(concurrency)]
         raise typer.Exit(run_processes(arguments, processes, settings.metrics_port))
     raise typer.Exit(Worker(settings, region, concurrency).run())
@@ -118,6 +126,7 @@ def up(
     from gaugepost_workers.supervisor import Supervisor  # noqa: PLC0415
 
     settings = _settings_of_all_parts()
+    _check_files(settings)
     raise typer.Exit(Supervisor(parts(settings, concurrency, port), settings.metrics_port).run())
 
 

@@ -140,9 +140,11 @@ class Tokens:
 
 
 def _write_failure(judgement: Judgement) -> str:
-    return json.dumps({"v": judgement.verdict, "m": judgement.message, "r": judgement.retry_after_s})
+    told = {"v": judgement.verdict, "m": judgement.message, "r": judgement.retry_after_s, "p": judgement.at_proxy}
+    return json.dumps(told)
 
 
 def _read_failure(text: bytes) -> Judgement:
     found = json.loads(text)
-    return Judgement(Verdict(found["v"]), found["m"], retry_after_s=found["r"])
+    at_proxy = found.get("p", False)  # older workers do not say it
+    return Judgement(Verdict(found["v"]), found["m"], retry_after_s=found["r"], at_proxy=at_proxy)

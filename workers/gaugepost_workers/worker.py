@@ -57,11 +57,7 @@ class Worker:
         self.name = f"{region}-{os.getpid()}@{socket.gethostname()}"
         self.ledger = Ledger(connect(settings, region), region, settings)
         self.app = make_app(region, redis_url(settings, region), self)
-        http = HttpClient(
-            connect_timeout=settings.connect_timeout,
-            read_timeout=settings.read_timeout,
-            pool_size=concurrency + URGENT_THREADS,
-        )
+        http = HttpClient.of(settings, region, concurrency + URGENT_THREADS)
         self._ticks: dict[str, Callable[[], object]] = {
             PROMOTE: self._promote,
             RESCUE: self._rescue,

@@ -127,7 +127,7 @@ class Settlement:
             ask["happened"] = self.claimed.job.happened_at
         if self.attempts:
             ask["entry"] = "\n".join(_entry(attempt, seal) for attempt in self.attempts)
-            if self.attempts[-1].verdict not in {Verdict.UNREACHABLE, Verdict.LOST_ANSWER}:
+            if self.attempts[-1].verdict not in {Verdict.UNREACHABLE, Verdict.LOST_ANSWER} or self._passed_proxy():
                 ask["answered"] = True
         if self.check is not None:
             ask["entry"] = _check_entry(self.check)
@@ -152,6 +152,10 @@ class Settlement:
         if self.began is not None:
             ask["age_ms"] = math.ceil((time.monotonic() - self.began) * 1000)
         return ask
+
+    def _passed_proxy(self) -> bool:
+        """Return whether the probe of a proxy's hold got past the proxy, whatever happened to it there."""
+        return self.claimed.probe_verdict is Verdict.UNREACHABLE and self.decision.hold is None
 
 
 def _hold(spec: HoldSpec) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 from httptools import HttpParserCallbackError, HttpResponseParser
 
-from gaugepost_tasks.http.body import Body
 from gaugepost_tasks.http.exchange import Headers
 
 if TYPE_CHECKING:
+    from gaugepost_tasks.http.body import Body
     from gaugepost_tasks.http.exchange import Deadline, Origin
 
-_BLOCK = 65_536
+BLOCK = 65_536
+"""How many bytes are sent or read at a time."""
 
 
 class _Unasked(Exception):  # noqa: N818 - a signal, not an error
@@ -31,10 +32,10 @@ class _Unasked(Exception):  # noqa: N818 - a signal, not an error
 class Reading:
     """One answer as it comes in: what llhttp calls back to."""
 
-    def __init__(self, max_body: int) -> None:
+    def __init__(self, content: Body) -> None:
         self.status = 0
         self.headers = Headers({})
-        self.body = Body(max_body)
+        self.content = content
         self.complete = False
         self.keeps_alive = False
         self._parser = HttpResponseParser(self)
@@ -48,7 +49,7 @@ class Reading:
             if not isinstance(error.__context__, _Unasked):
                 raise
         self._received += len(data)
-        self.body.check_framing(self._received)
+        self.content.check_framing(self._received)
 
     def end(self) -> None:
         """Take in that no more comes. Raises what http.client raises for an answer that is not whole."""
@@ -56,7 +57,7 @@ class Reading:
             raise http.client.RemoteDisconnected("")
         if "content-length" in self.headers or "transfer-encoding" in self.headers:
             raise http.client.IncompleteRead(b"")
-        self.body.end()
+        self.content.end()
         self.complete = True
 
     # llhttp's calls
@@ -75,18 +76,18 @@ class Reading:
     def on_headers_complete(self) -> None:
         """Note the status, and how the body is packed."""
         self.status = self._parser.get_status_code()
-        self.body.packed_as(self.headers.get("content-encoding", "").lower())
+        self.content.packed_as(self.headers.get("content-encoding", "").lower())
 
     def on_body(self, part: bytes) -> None:
         """Keep a part of the body."""
-        self.body.add(part)
+        self.content.add(part)
 
     def on_message_complete(self) -> None:
         """Note the end. An interim answer (1xx) comes before the one that counts."""
         if self.status < http.client.OK:
             self.status, self.headers = 0, Headers({})
             return
-        self.body.end()
+        self.content.end()
         self.keeps_alive = bool(self._parser.should_keep_alive())
         self.complete = True
 
@@ -135,16 +136,16 @@ class Connection:
     def send(self, data: bytes, deadline: Deadline) -> None:
         """Send it all."""
         view = memoryview(data)
-        for start in range(0, len(view), _BLOCK):
+        for start in range(0, len(view), BLOCK):
             deadline.guard(self._sock)
-            self._sock.sendall(view[start : start + _BLOCK])
+            self._sock.sendall(view[start : start + BLOCK])
 
-    def receive(self, max_body: int, deadline: Deadline) -> Reading:
+    def receive(self, content: Body, deadline: Deadline) -> Reading:
         """Read one answer to its end, or as much of it as an answer may have."""
-        reading = Reading(max_body)
-        while not reading.complete and not reading.body.truncated:
+        reading = Reading(content)
+        while not reading.complete and not content.truncated:
             deadline.guard(self._sock)
-            data = self._sock.recv(_BLOCK)
+            data = self._sock.recv(BLOCK)
             reading.feed(data) if data else reading.end()
         self.used_at = time.monotonic()
         return reading

@@ -7,13 +7,15 @@ import functools
 import io
 import time
 from http.client import responses
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from requests import PreparedRequest, Response
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
+
+from gaugepost_tasks.http.body import Body
 
 if TYPE_CHECKING:
     import socket
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 MAX_ANSWER_BYTES = 1_000_000
 """The largest body that is read, unless the exchange says otherwise."""
+
+MAX_IDLE_S = 4.0
+"""A kept connection idle for longer is not used again: servers close theirs from 5 s on, and a request that meets
+such a close looks exactly like a lost answer."""
 
 _PORTS = {"http": 80, "https": 443}
 _GRAIN_S = 0.2  # a socket's timeout is set anew only so often: each setting is a system call
@@ -51,6 +57,9 @@ class Exchange(PreparedRequest):
 
     `before_first_byte` is called once, connected and with nothing sent yet. What it raises leaves the adapter's `send`
     unchanged, and nothing is sent. `departed` is true as soon as the first byte may have left.
+
+    An adapter calls `begin`, connects, calls `ask`, replaces the connection if it is not quiet any more, calls `leave`,
+    sends, and receives into `content`.
     """
 
     headers: Headers  # pyright: ignore[reportIncompatibleVariableOverride] - requests allows any mapping of its kind
@@ -69,8 +78,17 @@ class Exchange(PreparedRequest):
         made.headers = Headers(request.headers)
         return made
 
+    def begin(self, connect: float, read: float) -> None:
+        """Start the clock: all of the exchange takes `connect + read + 1` seconds at most."""
+        self.deadline = Deadline(connect + read + 1, read)
+        self.content = Body(self.max_answer_bytes)
+
     def ask(self) -> None:
-        """Call `before_first_byte`. Remember what it raises, which is no failure of the transport."""
+        """Call `before_first_byte`, unless there is too little time left for an answer.
+
+        Remember what it raises, which is no failure of the transport. Raises TimeoutError if it is too late.
+        """
+        self.deadline.need_half()
         if self.before_first_byte is None:
             return
         try:
@@ -79,14 +97,22 @@ class Exchange(PreparedRequest):
             self.refusal = refusal
             raise
 
-    def written(self, target: Target) -> bytes:
-        """Return the bytes of the whole request. Raises ValueError for what no header can hold."""
+    def leave(self) -> None:
+        """Note that the first byte leaves now. Raises TimeoutError if it is too late."""
+        self.deadline.time_left()
+        self.departed = True
+
+    def head(self, target: Target) -> bytes:
+        """Return the head of the request. Raises ValueError for what no header can hold."""
         lines = [f"{self.method} {target.path} HTTP/1.1", f"Host: {target.host_header}", *self.headers.lines()]
         text = "\r\n".join(lines)
         if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
             raise ValueError("a header with a line break in it")
-        body = self.body or b""
-        return f"{text}\r\n\r\n".encode("latin-1") + (body.encode() if isinstance(body, str) else body)
+        return f"{text}\r\n\r\n".encode("latin-1")
+
+    def payload(self) -> bytes:
+        """Return the body of the request."""
+        return self.body.encode() if isinstance(self.body, str) else self.body or b""
 
 
 class Reply(Response):
@@ -153,6 +179,17 @@ def target_of(url: str) -> Target:
     return Target(origin, host_header, path)
 
 
+def is_stale(used_at: float) -> bool:
+    """Return whether a kept connection has been idle for too long."""
+    return time.monotonic() - used_at > MAX_IDLE_S
+
+
+def timeouts(timeout: Any, default: tuple[float, float]) -> tuple[float, float]:  # noqa: ANN401 - what requests takes
+    """Read a timeout as requests does: a number for both, or a pair of connect and read. None is the default."""
+    connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+    return (default[0] if connect is None else connect, default[1] if read is None else read)
+
+
 class Deadline:
     """How long each read and write may take, so that all of them together end in time: answers can trickle."""
 
@@ -168,9 +205,9 @@ class Deadline:
             raise TimeoutError
         return min(left, self._each)
 
-    def need(self, seconds: float) -> None:
-        """Raise TimeoutError unless more than so much time is left."""
-        if self._ends - time.monotonic() <= seconds:
+    def need_half(self) -> None:
+        """Raise TimeoutError unless an answer has half the time that a read may take."""
+        if self._ends - time.monotonic() <= self._each / 2:
             raise TimeoutError
 
     def guard(self, sock: socket.socket) -> None:

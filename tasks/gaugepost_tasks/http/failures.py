@@ -6,10 +6,12 @@ An adapter raises requests' own exceptions. `Exchange.departed` says whether the
 from __future__ import annotations
 
 import http.client
+import re
 import ssl
 from typing import TYPE_CHECKING
 
 from requests import exceptions
+from urllib3.exceptions import HTTPError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +30,10 @@ _WORDS: Mapping[str, str] = {
 }
 
 
+_NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
+"""How http.client says that a proxy answered CONNECT with another status than 200."""
+
+
 class AnswerTooLarge(exceptions.RequestException):
     """The answer is larger than the exchange allows. `reply` holds as much of it as that."""
 
@@ -41,14 +47,28 @@ def as_requests(error: Exception, exchange: Exchange) -> exceptions.RequestExcep
 
     As it is leaves what `before_first_byte` raised, and before the first byte whatever is no error of a transport.
     """
-    if error is exchange.refusal or isinstance(error, exceptions.RequestException):
+    if error is exchange.refusal:
         return None
-    if not exchange.departed and not isinstance(error, (OSError, ValueError)):
+    tunnel_lost = isinstance(error, exceptions.ProxyError) and exchange.departed  # urllib3 blames the proxy for it
+    if isinstance(error, exceptions.RequestException) and not tunnel_lost:
         return None
-    return _kind_of(error, departed=exchange.departed)(type(error).__name__, request=exchange)
+    if not exchange.departed and not isinstance(error, (OSError, ValueError, HTTPError)):
+        return None
+    return _kind_of(_cause_of(error), departed=exchange.departed)(type(error).__name__, request=exchange)
 
 
-def _kind_of(error: Exception, *, departed: bool) -> type[exceptions.RequestException]:
+def _cause_of(error: BaseException) -> BaseException:
+    """Return the first of the errors that led to this one. urllib3 keeps some in the arguments alone."""
+    while (deeper := error.__cause__ or error.__context__ or _wrapped_in(error)) is not None:
+        error = deeper
+    return error
+
+
+def _wrapped_in(error: BaseException) -> BaseException | None:
+    return next((part for part in error.args if isinstance(part, BaseException)), None)
+
+
+def _kind_of(error: BaseException, *, departed: bool) -> type[exceptions.RequestException]:
     match error:
         case TimeoutError():
             return exceptions.ReadTimeout if departed else exceptions.ConnectTimeout
@@ -66,8 +86,8 @@ def _kind_of(error: Exception, *, departed: bool) -> type[exceptions.RequestExce
 
 def words(error: BaseException) -> str:
     """Say what went wrong in words and a class name, and nothing of its text: that may quote a header or a URL."""
-    cause: BaseException = error
-    while (deeper := cause.__cause__ or cause.__context__) is not None:
-        cause = deeper
+    cause = _cause_of(error)
+    if refused := _NO_TUNNEL.match(str(cause)):
+        return f"answered {refused[1]} to CONNECT"
     name = type(cause).__name__
     return f"{_WORDS[name]} ({name})" if name in _WORDS else name

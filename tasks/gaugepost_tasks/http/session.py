@@ -9,18 +9,24 @@ from __future__ import annotations
 import functools
 import time
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
-from requests.exceptions import RequestException
+from requests.exceptions import ProxyError, RequestException
 
-from gaugepost_tasks.http.direct import DirectAdapter, tls_context
+from gaugepost_tasks.http.direct import DirectAdapter
 from gaugepost_tasks.http.exchange import MAX_ANSWER_BYTES, Exchange, Headers
 from gaugepost_tasks.http.failures import AnswerTooLarge, words
+from gaugepost_tasks.http.tls import tls_context
+from gaugepost_tasks.http.urllib3_adapter import Urllib3Adapter
 from gaugepost_tasks.messages import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from gaugepost.regions import Region
+    from gaugepost.settings import Settings
     from gaugepost_tasks.messages import Failure, Request
 
 
@@ -29,7 +35,9 @@ class HttpClient:
 
     One exchange takes `connect_timeout + read_timeout + 1` at most. Only a name server that does not answer can hold
     it longer, and then nothing is sent any more. `pool_size` is how many idle connections per host are kept.
-    `ca_file` are authorities in place of certifi's.
+    `ca_file` is a PEM file, `client_cert` one of a certificate and one of its key, unless both are in one: as the
+    settings of these names. With a `proxy_url` every request goes through a tunnel of that proxy, over urllib3.
+    Raises SettingsError for a file that cannot be used.
     """
 
     def __init__(
@@ -39,11 +47,35 @@ class HttpClient:
         pool_size: int,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         *,
-        ca_file: str | None = None,
+        ca_file: Path | str | None = None,
+        client_cert: tuple[Path, Path | None] | None = None,
+        proxy_url: str | None = None,
+        adapter: Literal["direct", "urllib3"] = "direct",
     ) -> None:
         self._timeout = (connect_timeout, read_timeout)
         self._max_answer_bytes = max_answer_bytes
-        self._adapter = DirectAdapter(pool_size, tls_context(ca_file))
+        self._proxies = {"all": proxy_url} if proxy_url else None
+        self._proxy = host_of(proxy_url) if proxy_url else ""
+        tls = tls_context(ca_file, *(client_cert or ()))
+        self._adapter: DirectAdapter | Urllib3Adapter
+        if adapter == "direct" and not proxy_url:
+            self._adapter = DirectAdapter(pool_size, tls)
+        else:
+            self._adapter = Urllib3Adapter(pool_size, tls, proxy_tls=tls_context(ca_file))
+
+    @classmethod
+    def of(cls, settings: Settings, region: Region, pool_size: int) -> HttpClient:
+        """Make the client of one region. Raises SettingsError for a file that cannot be used."""
+        proxy = settings.proxy(region)
+        return cls(
+            settings.connect_timeout,
+            settings.read_timeout,
+            pool_size,
+            ca_file=settings.ca_file,
+            client_cert=(settings.client_cert, settings.client_key) if settings.client_cert else None,
+            proxy_url=proxy.get_secret_value() if proxy else None,
+            adapter=settings.http_adapter,
+        )
 
     def exchange(
         self,
@@ -64,7 +96,7 @@ class HttpClient:
         exchange.before_first_byte = before_first_byte
         exchange.max_answer_bytes = max_answer_bytes or self._max_answer_bytes
         try:
-            response = self._adapter.send(exchange, timeout=self._timeout)
+            response = self._adapter.send(exchange, timeout=self._timeout, proxies=self._proxies)
         except AnswerTooLarge as error:
             cut, detail = error.reply, f"the answer is larger than {exchange.max_answer_bytes} bytes"
             ms = _ms_since(started)
@@ -73,12 +105,19 @@ class HttpClient:
             if error is exchange.refusal:
                 raise
             failure: Failure = "lost_answer" if exchange.departed else "unreachable"
-            return Answer(None, failure=failure, detail=words(error), ms=_ms_since(started))
+            at_proxy = isinstance(error, ProxyError)
+            detail = f"proxy: {self._proxy}: {words(error)}" if at_proxy else words(error)
+            return Answer(None, failure=failure, detail=detail, ms=_ms_since(started), at_proxy=at_proxy)
         return Answer(response.status_code, response.headers, response.content, ms=_ms_since(started))
 
     def close(self) -> None:
         """Close all kept connections."""
         self._adapter.close()
+
+
+def host_of(url: str) -> str:
+    """Return host and port of a URL, without the user and the password in it."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _prepared(request: Request, credential_header: str) -> Exchange:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gaugepost.jobs import AnyJob, parse_job
+from gaugepost_tasks.http import HttpClient
 from gaugepost_tasks.messages import Answer, Endpoints
 from gaugepost_tasks.verdicts import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from gaugepost_tasks.messages import Judgement
 
@@ -67,3 +68,17 @@ def judged() -> Callable[..., Judgement]:
 def endpoints() -> Endpoints:
     """Endpoints of the region eu at CustomerGauge's own hosts."""
     return Endpoints.of("eu")
+
+
+@pytest.fixture(params=["direct", "urllib3"])
+def new_client(request: pytest.FixtureRequest) -> Iterator[Callable[..., HttpClient]]:
+    """Make a client, over each adapter in turn: what a test says of an exchange holds on both."""
+    made: list[HttpClient] = []
+
+    def new(*timeouts_and_pool_size: float, **more: Any) -> HttpClient:
+        made.append(HttpClient(*timeouts_and_pool_size, adapter=request.param, **more))
+        return made[-1]
+
+    yield new
+    for client in made:
+        client.close()

@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import logging
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
-from gaugepost_tasks.http import HttpClient, direct, session
-from gaugepost_tasks.http.connection import Connection, Reading
+from gaugepost_tasks.http import HttpClient, session
+from gaugepost_tasks.http import exchange as exchanges
+from gaugepost_tasks.http.body import Body
 from gaugepost_tasks.http.exchange import Deadline
 from gaugepost_tasks.messages import Request
+from support.faulty_server import Server, Step, ok, resets, says, stalls, trickles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from gaugepost_tasks.messages import Answer
 
-# Tests are not packages (import-mode=importlib), so the file beside this one is loaded by its path.
-_spec = importlib.util.spec_from_file_location("tasks_faults", Path(__file__).with_name("faults.py"))
-faults = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(faults)
-Server, ok, says, resets, stalls, trickles = (
-    faults.Server, faults.ok, faults.says, faults.resets, faults.stalls, faults.trickles
-)  # fmt: skip
 
 SECRET = "Bearer s3cr3t"
 FULL = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
 
 
 @pytest.fixture
-def client() -> Iterator[HttpClient]:
-    made = HttpClient(0.5, 0.3, 4, max_answer_bytes=100_000)
-    yield made
-    made.close()
+def client(new_client: Callable[..., HttpClient]) -> HttpClient:
+    return new_client(0.5, 0.3, 4, max_answer_bytes=100_000)
 
 
 def put(url: str, body: bytes = b"body", method: str = "PUT") -> Request:
@@ -93,7 +85,7 @@ def test_connections_are_kept_and_cookies_are_not(client: HttpClient) -> None:
 
 
 def test_a_connection_idle_for_too_long_is_not_used_again(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct, "MAX_IDLE_S", -1)
+    monkeypatch.setattr(exchanges, "MAX_IDLE_S", -1)
     with Server(ok(), ok()) as server:
         assert [exchange(client, server).body for _ in range(2)] == [b"fine"] * 2
     assert server.connections == 2
@@ -176,13 +168,13 @@ def test_nobody_there_is_unreachable(client: HttpClient) -> None:
     assert answer.detail == "connection refused (ConnectionRefusedError)"
 
 
-def test_a_host_that_does_not_take_the_connection_is_unreachable() -> None:
+def test_a_host_that_does_not_take_the_connection_is_unreachable(new_client: Callable[..., HttpClient]) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket() as first, socket.socket() as second:
         for other in (first, second):
             other.setblocking(False)
             other.connect_ex(full.getsockname())
         started = time.monotonic()
-        answer = HttpClient(0.2, 5, 1).exchange(put(f"http://127.0.0.1:{full.getsockname()[1]}/"), SECRET)
+        answer = new_client(0.2, 5, 1).exchange(put(f"http://127.0.0.1:{full.getsockname()[1]}/"), SECRET)
     assert answer.failure == "unreachable"
     assert time.monotonic() - started < 2
 
@@ -226,13 +218,13 @@ class RunOut(Deadline):
 def test_connecting_that_took_too_long_sends_nothing(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def slow(*how: Any) -> Connection:
-        made = Connection(*how)
+    def slow(*where: Any, **how: Any) -> Any:
         RunOut.leave(0.1)
-        return made
+        return found(*where, **how)
 
-    monkeypatch.setattr(direct, "Deadline", RunOut)
-    monkeypatch.setattr(direct, "Connection", slow)
+    found = socket.getaddrinfo
+    monkeypatch.setattr(exchanges, "Deadline", RunOut)
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
     with Server(ok()) as server:
         answer = client.exchange(put(server.url), SECRET, lambda: asked.append(1))
     assert (answer.failure, server.requests, asked) == ("unreachable", [], [])
@@ -250,7 +242,9 @@ def test_the_first_byte_waits_for_leave_and_asks_once(client: HttpClient) -> Non
     assert seen == [0, 1]
 
 
-@pytest.mark.parametrize("refusal", [RuntimeError("no slot"), BrokenPipeError(), TimeoutError(), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "refusal", [RuntimeError("no slot"), BrokenPipeError(), TimeoutError(), KeyboardInterrupt(), requests.ReadTimeout()]
+)
 def test_what_refuses_leave_comes_out_unchanged_and_nothing_is_sent(client: HttpClient, refusal: BaseException) -> None:
     def refuse() -> None:
         raise refusal
@@ -274,7 +268,7 @@ def test_leave_given_too_late_sends_nothing(client: HttpClient, monkeypatch: pyt
     def late() -> None:
         RunOut.leave(-1)
 
-    monkeypatch.setattr(direct, "Deadline", RunOut)
+    monkeypatch.setattr(exchanges, "Deadline", RunOut)
     with Server(ok()) as server:
         assert client.exchange(put(server.url), SECRET, late).failure == "unreachable"
     assert server.requests == []
@@ -316,7 +310,7 @@ def test_server_gone_after_the_hook_is_unreachable(client: HttpClient) -> None:
         (stalls(FULL + b"short"), "timed out"),
     ],
 )
-def test_whatever_fails_after_the_first_byte_lost_the_answer(client: HttpClient, step: faults.Step, words: str) -> None:
+def test_whatever_fails_after_the_first_byte_lost_the_answer(client: HttpClient, step: Step, words: str) -> None:
     with Server(step) as server:
         answer = exchange(client, server)
         assert len(server.requests) == 1
@@ -325,18 +319,18 @@ def test_whatever_fails_after_the_first_byte_lost_the_answer(client: HttpClient,
 
 
 @pytest.mark.parametrize("raw", [b"HTTP/1.1 200 OK\r\nX: ", FULL.replace(b"10", b"9999"), b"HTTP/1.1 200 OK\r\n\r\n"])
-def test_an_answer_that_trickles_has_a_total_deadline(raw: bytes) -> None:
+def test_an_answer_that_trickles_has_a_total_deadline(new_client: Callable[..., HttpClient], raw: bytes) -> None:
     started = time.monotonic()
     with Server(trickles(raw)) as server:
-        answer = HttpClient(0.05, 0.2, 1).exchange(put(server.url), SECRET)
+        answer = new_client(0.05, 0.2, 1).exchange(put(server.url), SECRET)
     assert (answer.failure, answer.detail) == ("lost_answer", "timed out (TimeoutError)")
     assert 1.0 < time.monotonic() - started < 3
 
 
-def test_a_server_that_does_not_read_lost_the_answer() -> None:
+def test_a_server_that_does_not_read_lost_the_answer(new_client: Callable[..., HttpClient]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
-        answer = HttpClient(0.2, 0.2, 1).exchange(put(url, b"x" * 20_000_000), SECRET)
+        answer = new_client(0.2, 0.2, 1).exchange(put(url, b"x" * 20_000_000), SECRET)
     assert answer.failure == "lost_answer"
 
 
@@ -373,19 +367,19 @@ def test_interim_answers_come_before_the_one_that_counts(client: HttpClient) -> 
 
 
 def test_a_fault_in_a_library_lost_the_answer_too_but_only_once_bytes_are_out(
-    client: HttpClient, monkeypatch: pytest.MonkeyPatch
+    new_client: Callable[..., HttpClient], client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def faulty(*_: object) -> None:
+    def faulty(*_: object, **__: object) -> None:
         raise AttributeError
 
     with Server(ok(), ok()) as server:
         with monkeypatch.context() as patched:
-            patched.setattr(Reading, "feed", faulty)
+            patched.setattr(Body, "check_framing", faulty)
             answer = exchange(client, server)
         assert (answer.failure, answer.detail) == ("lost_answer", "AttributeError")
-        monkeypatch.setattr(direct, "Connection", faulty)
+        monkeypatch.setattr(socket, "getaddrinfo", faulty)
         with pytest.raises(AttributeError):
-            exchange(HttpClient(1, 1, 1), server)
+            exchange(new_client(1, 1, 1), server)
 
 
 def test_an_order_to_stop_comes_out_unchanged_and_the_connection_is_not_used_again(
@@ -396,7 +390,7 @@ def test_an_order_to_stop_comes_out_unchanged_and_the_connection_is_not_used_aga
 
     with Server(ok(), ok()) as server:
         with monkeypatch.context() as patched:
-            patched.setattr(Reading, "feed", stop)
+            patched.setattr(Body, "check_framing", stop)
             with pytest.raises(KeyboardInterrupt):
                 exchange(client, server)
         assert exchange(client, server).body == b"fine"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import itertools
 import json
 import socket
@@ -18,24 +17,19 @@ from gaugepost.verdict import Verdict
 from gaugepost_tasks import token, upload_statistics
 from gaugepost_tasks.http import HttpClient
 from gaugepost_tasks.messages import Answer, Request
+from support.faulty_server import Server, ok, says
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-_spec = importlib.util.spec_from_file_location("tasks_faults", Path(__file__).with_name("faults.py"))
-faults = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(faults)
-Server, ok, says = faults.Server, faults.ok, faults.says
 
 SECRET = "Bearer s3cr3t"
 LIMIT = 100_000
 
 
 @pytest.fixture
-def client() -> Iterator[HttpClient]:
-    made = HttpClient(0.5, 0.3, 4, max_answer_bytes=LIMIT)
-    yield made
-    made.close()
+def client(new_client: Callable[..., HttpClient]) -> HttpClient:
+    return new_client(0.5, 0.3, 4, max_answer_bytes=LIMIT)
 
 
 def put(url: str, **headers: str) -> Request:
@@ -45,7 +39,7 @@ def put(url: str, **headers: str) -> Request:
 def floods(head: bytes, piece: bytes) -> Any:
     """Send a piece again and again, as fast as it is taken, without an end."""
 
-    def answer(sock: socket.socket, server: faults.Server) -> bool:
+    def answer(sock: socket.socket, server: Server) -> bool:
         sock.sendall(head)
         while not server.over.is_set():
             sock.sendall(piece)
@@ -81,10 +75,10 @@ def test_a_flood_ends_and_takes_no_memory(client: HttpClient, head: bytes, piece
     assert "s3cr3t" not in answer.detail
 
 
-def test_empty_chunks_between_bytes_are_read_no_longer_than_the_deadline() -> None:
+def test_empty_chunks_between_bytes_are_read_no_longer_than_the_deadline(new_client: Callable[..., HttpClient]) -> None:
     drip = b"1\r\nx\r\n"
     with Server(floods(CHUNKED, drip)) as server:
-        answer = HttpClient(0.1, 0.2, 1, max_answer_bytes=LIMIT).exchange(put(server.url), SECRET)
+        answer = new_client(0.1, 0.2, 1, max_answer_bytes=LIMIT).exchange(put(server.url), SECRET)
     assert answer.truncated or answer.failure == "lost_answer"
 
 

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import importlib.util
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
-from gaugepost_tasks.http import HttpClient, direct
+from gaugepost.errors import SettingsError
+from gaugepost_tasks.http import HttpClient
+from gaugepost_tasks.http import exchange as exchanges
+from gaugepost_tasks.http.tls import tls_context
 from gaugepost_tasks.messages import Request
+from support.faulty_server import Server, authority, ok, resets, says, stalls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
-# Tests are not packages (import-mode=importlib), so the file beside this one is loaded by its path.
-_spec = importlib.util.spec_from_file_location("tasks_faults", Path(__file__).with_name("faults.py"))
-faults = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(faults)
-Server, ok, says, resets, stalls = faults.Server, faults.ok, faults.says, faults.resets, faults.stalls
 
 SECRET = "Bearer s3cr3t"
 FULL = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
 
 
 @pytest.fixture
-def client() -> Iterator[HttpClient]:
-    made = HttpClient(0.5, 0.3, 4, max_answer_bytes=100_000)
-    yield made
-    made.close()
+def client(new_client: Callable[..., HttpClient]) -> HttpClient:
+    return new_client(0.5, 0.3, 4, max_answer_bytes=100_000)
 
 
 def put(url: str, body: bytes = b"body") -> Request:
@@ -38,7 +36,7 @@ def put(url: str, body: bytes = b"body") -> Request:
 def test_a_certificate_that_nobody_vouches_for_is_unreachable_and_nothing_is_sent(
     client: HttpClient, tmp_path: Path
 ) -> None:
-    tls, _ = faults.authority(tmp_path)
+    tls, _ = authority(tmp_path)
     asked = []
     with Server(ok(), tls=tls) as server:
         answer = client.exchange(put(server.url), SECRET, lambda: asked.append(1))
@@ -46,10 +44,10 @@ def test_a_certificate_that_nobody_vouches_for_is_unreachable_and_nothing_is_sen
     assert answer.detail == "certificate not trusted (SSLCertVerificationError)"
 
 
-def test_a_certificate_of_another_name_is_unreachable(tmp_path: Path) -> None:
-    tls, ca_file = faults.authority(tmp_path, "127.0.0.2")
+def test_a_certificate_of_another_name_is_unreachable(new_client: Callable[..., HttpClient], tmp_path: Path) -> None:
+    tls, ca_file = authority(tmp_path, "127.0.0.2")
     with Server(ok(), tls=tls) as server:
-        assert HttpClient(0.5, 0.5, 1, ca_file=ca_file).exchange(put(server.url), SECRET).failure == "unreachable"
+        assert new_client(0.5, 0.5, 1, ca_file=ca_file).exchange(put(server.url), SECRET).failure == "unreachable"
     assert server.requests == []
 
 
@@ -59,9 +57,9 @@ def test_a_plain_server_behind_https_is_unreachable(client: HttpClient) -> None:
     assert (answer.failure, server.requests) == ("unreachable", [])
 
 
-def test_over_tls_the_same_holds_after_the_handshake(tmp_path: Path) -> None:
-    tls, ca_file = faults.authority(tmp_path)
-    client = HttpClient(1, 0.3, 2, ca_file=ca_file)
+def test_over_tls_the_same_holds_after_the_handshake(new_client: Callable[..., HttpClient], tmp_path: Path) -> None:
+    tls, ca_file = authority(tmp_path)
+    client = new_client(1, 0.3, 2, ca_file=ca_file)
     steps = [ok(), ok(), says(FULL + b"short", go_on=False), resets(), stalls(FULL)]
     asked = []
     with Server(*steps, tls=tls) as server:
@@ -70,9 +68,84 @@ def test_over_tls_the_same_holds_after_the_handshake(tmp_path: Path) -> None:
     assert (len(asked), server.connections) == (5, 3)
 
 
-def test_over_tls_an_idle_connection_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct, "MAX_IDLE_S", -1)
-    tls, ca_file = faults.authority(tmp_path)
-    client = HttpClient(1, 1, 2, ca_file=ca_file)
+def test_over_tls_an_idle_connection_is_made_anew(
+    new_client: Callable[..., HttpClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchanges, "MAX_IDLE_S", -1)
+    tls, ca_file = authority(tmp_path)
+    client = new_client(1, 1, 2, ca_file=ca_file)
     with Server(ok(), ok(), tls=tls) as server:
         assert [client.exchange(put(server.url), SECRET).body for _ in range(2)] == [b"fine"] * 2
+
+
+# Whom we trust, and who we are.
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Give our certificate and its key, in a file each."""
+    folder = tmp_path_factory.mktemp("ours")
+    _, both = authority(folder, "127.0.0.9")
+    head = "-----BEGIN PRIVATE KEY-----"
+    certificate, key = Path(both).read_text().split(head)
+    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
+    cert_file.write_text(certificate)
+    key_file.write_text(head + key)
+    return cert_file, key_file
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_mutual_tls_shows_our_certificate(
+    new_client: Callable[..., HttpClient], tmp_path: Path, ours: tuple[Path, Path], apart: bool
+) -> None:
+    tls, ca_file = authority(tmp_path)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.load_verify_locations(ours[0])
+    cert = ours if apart else (ours[0].parent / "127.0.0.9.pem", None)
+    with Server(ok(), tls=tls) as server:
+        shown = new_client(1, 1, 1, ca_file=ca_file, client_cert=cert).exchange(put(server.url), SECRET)
+        hidden = new_client(1, 1, 1, ca_file=ca_file).exchange(put(server.url), SECRET)
+    assert (shown.body, hidden.failure is None) == (b"fine", False)
+    assert len(server.requests) == 1
+
+
+def test_own_authorities_take_the_place_of_the_public_ones(tmp_path: Path) -> None:
+    _, ca_file = authority(tmp_path)
+    assert [cert["subject"] for cert in tls_context(ca_file).get_ca_certs()] == [((("commonName", "test"),),)]
+    assert len(tls_context().get_ca_certs()) > 100
+
+
+@pytest.mark.parametrize(
+    ("ca_file", "cert", "key", "told"),
+    [
+        ("gone.pem", None, None, "CA_FILE: cannot be read: FileNotFoundError"),
+        (".", None, None, "CA_FILE: cannot be read: IsADirectoryError"),
+        ("empty.pem", None, None, "CA_FILE: holds no certificate in PEM"),
+        (None, "gone.pem", "key.pem", "CLIENT_CERT: cannot be read: FileNotFoundError"),
+        (None, "cert.pem", "gone.pem", "CLIENT_KEY: cannot be read: FileNotFoundError"),
+        (None, "cert.pem", None, "CLIENT_CERT: holds no private key in PEM; set GAUGEPOST_CLIENT_KEY"),
+        (None, "key.pem", None, "CLIENT_CERT: holds no certificate in PEM"),
+        (None, "cert.pem", "cert.pem", "CLIENT_KEY: holds no private key in PEM"),
+        (None, "cert.pem", "other.pem", "CLIENT_KEY: is not the key of the certificate"),
+        (None, "cert.pem", "encrypted.pem", "CLIENT_KEY: is encrypted, and a worker cannot be asked for a passphrase"),
+        (None, "broken.pem", "key.pem", "CLIENT_CERT: it or its key cannot be read as PEM"),
+    ],
+)
+def test_file_that_cannot_be_used_is_refused_by_its_setting(
+    ours: tuple[Path, Path], tmp_path: Path, ca_file: str | None, cert: str | None, key: str | None, told: str
+) -> None:
+    for path in ours:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "empty.pem").touch()
+    (tmp_path / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
+    _, other = authority(tmp_path, "127.0.0.8")
+    (tmp_path / "other.pem").write_bytes(Path(other).read_bytes())
+    secret = serialization.load_pem_private_key(ours[1].read_bytes(), None)
+    sealed = serialization.BestAvailableEncryption(b"secret")
+    (tmp_path / "encrypted.pem").write_bytes(
+        secret.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealed)
+    )
+    files = [tmp_path / name if name else None for name in (ca_file, cert, key)]
+    with pytest.raises(SettingsError) as refused:
+        tls_context(*files)
+    assert str(refused.value) == f"GAUGEPOST_{told}"

@@ -255,3 +255,13 @@ def test_a_job_that_cannot_be_opened_waits_as_long_again_within_bounds(waited_ms
     decision = missing_data_key(waited_ms)
     assert decision.transition == Parked(delay_ms, SEALED)
     assert (decision.counted, decision.hold) == (False, None)
+
+
+@pytest.mark.parametrize("kind", [*HANDLERS])
+@pytest.mark.parametrize("probe", [None, ""])
+def test_failure_of_the_proxy_holds_the_region_and_spends_no_try(decided: Decide, kind: str, probe: str | None) -> None:
+    told = Judgement(V.UNREACHABLE, "proxy: 10.20.30.40:3128: answered 407 to CONNECT", at_proxy=True)
+    decision = decided(None, kind, told=told, probe=probe, probe_about=V.UNREACHABLE if probe == "" else None)
+    assert decision.transition == Requeued()
+    assert (decision.counted, decision.streak, decision.ends_streaks) == (False, None, ())
+    assert decision.hold == HoldSpec("", told.message, V.UNREACHABLE, (15 * S, M, 5 * M))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gaugepost.verdict import Verdict
 from gaugepost_tasks import token
-from gaugepost_tasks.messages import Answer
+from gaugepost_tasks.messages import Answer, Judgement
 
 NOW = 0.0
 
@@ -93,6 +93,11 @@ def test_a_busy_token_endpoint_says_when_to_come_back(answer: MakeAnswer) -> Non
 def test_an_answer_lost_here_leaves_the_job_unsent(failure: str) -> None:
     got = read(Answer(None, failure=failure, detail="timed out"))
     assert (got.judgement.verdict, got.judgement.message) == (Verdict.UNREACHABLE, "no token: timed out")
+
+
+def test_failure_of_the_proxy_is_told_as_such() -> None:
+    got = read(Answer(None, failure="unreachable", detail="proxy: 10.20.30.40:3128: timed out", at_proxy=True))
+    assert got.judgement == Judgement(Verdict.UNREACHABLE, "proxy: 10.20.30.40:3128: timed out", at_proxy=True)
 
 
 def test_a_body_cut_off_holds_no_token() -> None:

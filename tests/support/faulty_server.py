@@ -70,6 +70,30 @@ def trickles(raw: bytes) -> Step:
     return answer
 
 
+def tunnels(port: int) -> Step:
+    """Answer CONNECT as a proxy does, and pass on what comes, both ways, until one side ends."""
+
+    def answer(sock: socket.socket, server: Server) -> bool:
+        sock.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", port)) as far:
+            sock.settimeout(0.05)
+            far.settimeout(0.05)
+            while not server.over.is_set() and _passes(sock, far) and _passes(far, sock):
+                pass
+        return False
+
+    return answer
+
+
+def _passes(near: socket.socket, far: socket.socket) -> bool:
+    try:
+        data = near.recv(65_536)
+    except TimeoutError:
+        return True
+    far.sendall(data)
+    return bool(data)
+
+
 class Server:
     """Answers each request with the next step; `requests` and `connections` are what it saw."""
 

@@ -1,0 +1,70 @@
+"""How the other side of a connection is verified, and which certificate we show."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import NoReturn
+
+import certifi
+
+from gaugepost.errors import SettingsError
+from gaugepost.settings import PREFIX
+
+
+def tls_context(
+    ca_file: Path | str | None = None, client_cert: Path | str | None = None, client_key: Path | str | None = None
+) -> ssl.SSLContext:
+    """Return a context that trusts the authorities in `ca_file`, or else certifi's, and shows the certificate.
+
+    Raises SettingsError, which names the setting of a file that cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not the default one: SSLKEYLOGFILE would write its keys down
+    if ca_file is None:
+        context.load_verify_locations(certifi.where())
+    else:
+        _load_authorities(context, ca_file)
+    if client_cert is not None:
+        _load_certificate(context, client_cert, client_key)
+    return context
+
+
+def _load_authorities(context: ssl.SSLContext, ca_file: Path | str) -> None:
+    _read("CA_FILE", ca_file)
+    try:
+        context.load_verify_locations(ca_file)
+    except ssl.SSLError:
+        raise SettingsError(f"{PREFIX}CA_FILE: holds no certificate in PEM") from None
+
+
+def _load_certificate(context: ssl.SSLContext, cert: Path | str, key: Path | str | None) -> None:
+    text = _read("CLIENT_CERT", cert)
+    if b"-----BEGIN CERTIFICATE-----" not in text:
+        raise SettingsError(f"{PREFIX}CLIENT_CERT: holds no certificate in PEM")
+    name, text = ("CLIENT_CERT", text) if key is None else ("CLIENT_KEY", _read("CLIENT_KEY", key))
+    if b"PRIVATE KEY-----" not in text:
+        hint = f"; set {PREFIX}CLIENT_KEY" if key is None else ""
+        raise SettingsError(f"{PREFIX}{name}: holds no private key in PEM{hint}")
+    try:
+        context.load_cert_chain(cert, key, password=_no_passphrase)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise SettingsError(f"{PREFIX}{name}: is not the key of the certificate") from None
+        raise SettingsError(f"{PREFIX}CLIENT_CERT: it or its key cannot be read as PEM") from None
+    except _Encrypted:
+        raise SettingsError(f"{PREFIX}{name}: is encrypted, and a worker cannot be asked for a passphrase") from None
+
+
+class _Encrypted(Exception):  # noqa: N818 - a signal, not an error
+    """OpenSSL asks for a passphrase. Without this it would ask on the terminal."""
+
+
+def _no_passphrase() -> NoReturn:
+    raise _Encrypted
+
+
+def _read(name: str, path: Path | str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{PREFIX}{name}: cannot be read: {type(error).__name__}") from None
