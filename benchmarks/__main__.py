@@ -21,6 +21,7 @@ from pathlib import Path
 
 from benchmarks import contestants, measures, report, scale, trace
 from benchmarks.contestants import Contestant
+from benchmarks.figures import LATENCIES_ASKED, US
 from benchmarks.measures import Row
 from benchmarks.rig import Failed, Stub, Turn
 
@@ -144,7 +145,7 @@ class Session:
                 return
             if "singles" in parts:
                 yield {"part": "singles"} | measures.drain(turn, "single", jobs)
-            if "latency" in parts:
+            if "latency" in parts and (run == 1 or contestant.name in {US, *LATENCIES_ASKED}):
                 few = plan.latencies // 5 if contestant.name == "arq" else plan.latencies  # it polls twice a second
                 yield {"part": "latency"} | measures.latency(turn, few)
             if "trips" in parts and run == 1:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 US, US_REQUESTS = "gaugepost", "gaugepost (requests)"
 Rounds = Mapping[int, float]
 """Number of a round → what was measured in it."""
+LATENCIES_ASKED = {"taskiq": 1.3, "celery threads": 1}
+"""Whose idle latency gaugepost is held against, and how many times it may be."""
 FIELD = {one.name: one for one in everybody()}
 
 
@@ -155,7 +157,7 @@ def _enqueues(rows: Rows) -> Iterator[Figure]:
 def _waits(rows: Rows) -> Iterator[Figure]:
     slow = (rows.rounds("slow", US, "sent_rate"), rows.rounds("slow", US, "possible"))
     yield Figure("answers after 200 ms, 256 out at a time, against what that allows", "/s", *slow, 0.97)
-    for other, asked in (("taskiq", 1.3), ("celery threads", 1)):
+    for other, asked in LATENCIES_ASKED.items():
         for q, name in ((0.5, "p50"), (0.99, "p99")):
             title = f"idle, from enqueue to arrival, {name}, against {other}"
             yield Figure(title, " ms", rows.latency(US, q), rows.latency(other, q), asked, other, less=True)

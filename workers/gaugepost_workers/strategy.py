@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("gaugepost.worker")
 
-_YIELD_S = 0.0001
+_YIELD_S = 0.001
 """After each message the consumer sleeps so long: else it keeps the interpreter while it goes back to its queues, and
-the thread that shall do the work waits for it."""
+the thread that does the work waits for it. A claim and a first byte take about so long."""
 
 
 def hand_over(task: Any, _app: object, consumer: Any) -> Callable[..., None]:  # noqa: ANN401 - celery has no types
