@@ -38,7 +38,7 @@ FIXED: dict[str, tuple[str, str]] = {
     "failures": ("hash name → JSON", "failures in a row: how many, when the last was known, of which jobs and sorts"),
     "workers": ("hash", "a worker → how many it sends at a time, and until when that counts, ms"),
     "concurrency": ("hash", "after a throttling: how many jobs may be out at a time, until it has grown back"),
-    "pace": ("hash", "when each paced tick last let jobs go, ms"),
+    "pace": ("hash", "when each paced tick last released jobs, ms; where the next tick goes on in `holds` and `cold`"),
     "slot": ("string", "when the last upload of the lane started, ms"),
     "contents": ("sorted set by time, ms", "stored contents, by since when they are needed no more"),
     "content_bytes": ("string", "bytes that all stored contents take"),
@@ -50,7 +50,10 @@ FIXED: dict[str, tuple[str, str]] = {
 }
 
 FAMILIES: dict[str, tuple[str, str]] = {
-    "job:": ("hash", "one job: `job` (JSON), `state`, `at`, …; its data is sealed if DATA_KEY is set"),
+    "job:": (
+        "hash",
+        "one job: `job` (JSON), `about` (kind, configuration), `state`, `at`, …; sealed if DATA_KEY is set",
+    ),
     "content:": ("string", "a file's content, zlib-compressed, sealed by DATA_KEY"),
     "ready:": ("list", "a source's queued jobs, oldest first; may hold ids that were cancelled meanwhile"),
     "urgent:": ("list", "a source's queued urgent jobs, claimed before all others"),

@@ -25,8 +25,8 @@ WALKS = {"KEYS", "SCAN", "HSCAN", "SSCAN", "ZSCAN", "SORT", "HGETALL", "HVALS", 
 SMALL = {
     *(("HGETALL", name) for name in ("holds", "counts", "workers", "job")),
     *(("LRANGE", name) for name in ("turns", "urgent_turns")),
-    *(("HKEYS", name) for name in ("holds", "cold")),
-    ("SMEMBERS", "releasing"),
+    *(("HSCAN", name) for name in ("holds", "cold")),  # so many in a call
+    ("HKEYS", "cold"),
 }
 """What may be read whole: holds, counts, workers, sources with work, and one job. None of them grows with the lanes."""
 END = "end of the observation"

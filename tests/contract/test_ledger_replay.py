@@ -70,7 +70,8 @@ def test_an_edit_of_what_somebody_else_edited_meanwhile_is_refused(bench: Bench)
 
 def test_a_replay_whose_answer_was_lost_may_be_repeated_at_any_time(bench: Bench) -> None:
     first, second = bury(bench, record(), record())
-    call: Call[Any] = bench.ledger.intake.replay([first, second], NOON, "ann", "", {first: edit(record(urgent=True))})
+    call: Call[Any]
+    [call] = bench.ledger.intake.replay([first, second], NOON, "ann", "", {first: edit(record(urgent=True))})
     run = bench.ledger._run
     assert run(call) == [(JobState.QUEUED, True), (JobState.QUEUED, True)]
     before = bench.truth()

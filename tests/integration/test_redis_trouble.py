@@ -129,6 +129,47 @@ def test_a_frozen_redis_is_told_to_producers_and_outwaited_by_workers(tmp_path: 
         assert worker.poll() is None
 
 
+@contextlib.contextmanager
+def busy(server: RedisServer) -> Iterator[None]:
+    """Run an endless script of somebody else's, past the time after which Redis answers BUSY to all others."""
+    with server.client() as client:
+        client.config_set("busy-reply-threshold", 50)
+        script = threading.Thread(target=run_for_ever, args=(server,))
+        script.start()
+        wait_until(lambda: is_busy(client), what="a Redis that is busy")
+        try:
+            yield
+        finally:
+            client.script_kill()
+            script.join()
+
+
+def run_for_ever(server: RedisServer) -> None:
+    with redis.Redis(port=server.port) as client, contextlib.suppress(redis.RedisError):
+        client.eval("while true do end", 0)
+
+
+def is_busy(client: redis.Redis) -> bool:
+    try:
+        client.get("anything")
+    except redis.ResponseError as error:
+        return str(error).startswith("BUSY ")
+    return False
+
+
+def test_a_busy_redis_is_unreachable_to_producers_and_waited_for_by_workers(stack: Stack) -> None:
+    worker, beat = stack.worker(), stack.beat()
+    ids = enqueue(stack.producer, 0, 50)
+    all_delivered_once(stack, ids)
+    with busy(stack.redis):
+        with pytest.raises(StoreUnreachable, match="Redis is busy"):
+            stack.producer.enqueue(record(50), idempotency_key="key-50")
+        wait_until(lambda: "BUSY" in stack.logs() or "Redis is busy" in stack.logs(), what="the parts notice")
+    ids.append(enqueue_until_accepted(stack.producer, 50))
+    all_delivered_once(stack, ids)
+    assert (worker.poll(), beat.poll()) == (None, None)
+
+
 def test_a_master_that_becomes_a_replica_is_told_and_waited_for(stack: Stack) -> None:
     worker = stack.worker()
     stack.beat()

@@ -8,12 +8,13 @@ from __future__ import annotations
 import time
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gaugepost.errors import DataSealed, StoreError
 from gaugepost.files.limits import PART_BYTES
 from gaugepost.jobs import File
 from gaugepost.keys import Keys
+from gaugepost.ledger.chunks import chunks
 from gaugepost.ledger.fields import Seen, read_fields
 from gaugepost.ledger.intake import Accepted, Edit, Entry, Intake
 from gaugepost.ledger.listing import Listing
@@ -25,11 +26,12 @@ from gaugepost.ledger.vitals import Vitals, read_vitals
 from gaugepost.ledger.work import SWEPT_AT_ONCE, Claimed, Lost, Parcel, Settlement, SharedToken, Work, slot_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import redis
 
     from gaugepost.forecast import Lane
+    from gaugepost.ledger.scripts import Call
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
     from gaugepost.states import JobState
@@ -50,6 +52,8 @@ __all__ = [
     "Vitals",
 ]
 
+
+T = TypeVar("T")
 
 _SWEEPS = 200  # so that one tick a minute keeps up with more than a thousand deliveries a second
 
@@ -89,11 +93,15 @@ class Ledger:
 
     def read(self, ids: Sequence[str]) -> list[JobView | None]:
         """Read jobs whole; None for an unknown id."""
-        return self._run(self.intake.read(ids))
+        views: list[JobView | None] = []
+        while len(views) < len(ids):
+            some: list[JobView | None] = self._run(self.intake.read(ids[len(views) :]))
+            views += some
+        return views
 
     def cancel(self, ids: Sequence[str], by: str = "") -> list[tuple[JobState | None, bool]]:
         """Cancel what has not been sent: each job's state afterwards, and whether this call cancelled it."""
-        return self._run(self.intake.cancel(ids, _now_ms(), by))
+        return self._each(self.intake.cancel(some, _now_ms(), by) for some in chunks(ids, len))
 
     def replay(
         self, ids: Sequence[str], by: str = "", why: str = "", edits: Mapping[str, Edit] | None = None
@@ -103,13 +111,17 @@ class Ledger:
         `edits`: id → the job as it is to be from now on. What a standing hold keeps, what has expired, and what was
         edited by somebody else since it was read stay as they are.
         """
-        return self._run(self.intake.replay(ids, _now_ms(), by, why, edits or {}))
+        return self._each(self.intake.replay(ids, _now_ms(), by, why, edits or {}))
 
     def resolve(
         self, ids: Sequence[str], to: JobState, by: str = "", why: str = ""
     ) -> list[tuple[JobState | None, bool]]:
         """Settle unknown jobs by hand, as delivered or dead: their states afterwards, and whether this call did it."""
-        return self._run(self.intake.resolve(ids, to, _now_ms(), by, why))
+        return self._each(self.intake.resolve(some, to, _now_ms(), by, why) for some in chunks(ids, len))
+
+    def _each(self, calls: Iterable[Call[list[T]]]) -> list[T]:
+        """Run calls one after another; return all that they return."""
+        return [one for call in calls for one in self._run(call)]
 
     def hold(
         self, scope: str, reason: str, by: str, until_ms: int | None = None, *, lasts_ms: int | None = None
@@ -228,7 +240,7 @@ class Ledger:
 
     def settle(self, settlements: Sequence[Settlement], *, rescue: bool = False) -> list[bool]:
         """Carry out what became of claimed jobs; False for one that was not ours any more."""
-        return self._run(self._work.settle(settlements, rescue=rescue))
+        return self._each(self._work.settle(settlements, rescue=rescue))
 
     def renew(self, jobs: Sequence[Claimed]) -> list[bool]:
         """Renew leases; False for a job that is not ours any more."""
@@ -265,8 +277,12 @@ class Ledger:
         return moved
 
     def promote(self) -> int:
-        """Let go what is due, paced by Redis' clock; return how many."""
-        return self._run(self._work.promote())
+        """Release what is due, paced by Redis' clock, in short scripts; return how many."""
+        released, more = self._run(self._work.promote())
+        while more:
+            some, more = self._run(self._work.promote())
+            released += some
+        return released
 
     def open_slot(self) -> bool:
         """Ring for a file if the upload slot is open."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gaugepost.jobs import File
 from gaugepost.keys import Keys, idempotency_digest
+from gaugepost.ledger.chunks import AT_ONCE, chunks
 from gaugepost.ledger.fields import FieldReports
 from gaugepost.ledger.scripts import Argument, Call
 from gaugepost.ledger.views import JobView, read_holds, read_view
@@ -18,7 +19,7 @@ from gaugepost.tracing import traced
 from gaugepost.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gaugepost.jobs import JobBase
     from gaugepost.mappings import Mappings
@@ -82,8 +83,9 @@ class Entry:
             facts["idem"] = idempotency_digest(job.idempotency_key)
         if job.source:
             facts["source"] = job.source
+        about = f"{job.kind} {job.mapping}" if job.mapping else job.kind
         content = seal.content(zlib.compress(self.content)) if self.content else ""
-        return self.id, seal.job(job, self.text), json.dumps(facts) if facts else "", content
+        return self.id, seal.job(job, self.text), about, json.dumps(facts) if facts else "", content
 
 
 def _facts(job: JobBase, lane: str) -> dict[str, str]:
@@ -149,15 +151,15 @@ class Intake:
         return job.lane or ""
 
     def read(self, ids: Sequence[str]) -> Call[list[JobView | None]]:
-        """Read jobs whole; None for an id that this region does not know."""
+        """Read the first of these jobs whole, as many as one call may; None for an id that it does not know."""
         region = self.keys.region
 
         def read(answer: list[list[bytes]]) -> list[JobView | None]:
             holds = read_holds(answer[0])
-            rows = zip(ids, answer[1:], strict=True)
+            rows = zip(ids, answer[1:], strict=False)
             return [read_view(job_id, region, found, holds, self.seal) for job_id, found in rows]
 
-        return Call("read", self.queues[:1], ids, read)
+        return Call("read", self.queues[:1], ids[:AT_ONCE], read)
 
     def cancel(self, ids: Sequence[str], at: int, by: str) -> Call[list[tuple[JobState | None, bool]]]:
         """Cancel what has not been sent; gives each job's state afterwards and whether this call cancelled it."""
@@ -166,15 +168,15 @@ class Intake:
 
     def replay(
         self, ids: Sequence[str], at: int, by: str, why: str, edits: Mapping[str, Edit]
-    ) -> Call[list[tuple[JobState | None, bool]]]:
+    ) -> Iterator[Call[list[tuple[JobState | None, bool]]]]:
         """Send dead or parked jobs back to work, in the order they were enqueued, some of them edited (by their id)."""
-        entry: dict[str, Any] = {"event": "replayed", "at": at, "by": by, "why": why, "call": _call_id()}
+        entry: dict[str, Any] = {"event": "replayed", "at": at, "by": by, "why": why}
         if edits:
             entry["edited"] = sorted({name for edit in edits.values() for name in edit.fields})
-        args: list[Argument] = [json.dumps(entry)]
-        for job_id in ids:
-            args += [job_id, self._edit(edits[job_id]) if job_id in edits else ""]
-        return Call("replay", self.queues, args, _read_moved)
+        rows = ((job_id, self._edit(edits[job_id]) if job_id in edits else "") for job_id in ids)
+        for some in chunks(rows, lambda row: len(row[1])):
+            told = json.dumps(entry | {"call": _call_id()})
+            yield Call("replay", self.queues, [told, *(text for row in some for text in row)], _read_moved)
 
     def _edit(self, edit: Edit) -> str:
         """Write an edited job as replay.lua takes it."""

@@ -106,6 +106,8 @@ def our_errors() -> Iterator[None]:
         raise StoreUnreachable(f"Redis cannot be reached: {type(error).__name__}") from error
     except redis_errors.ResponseError as error:
         text = str(error)
+        if text.startswith("BUSY "):
+            raise StoreUnreachable("Redis is busy: a script runs for too long in it, and it refuses all else") from None
         for word in ("BACKLOGFULL ", "CONTENTFULL "):
             if word in text:
                 raise BacklogFull(text.partition(word)[2].partition(" script:")[0]) from None

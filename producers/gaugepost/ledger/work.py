@@ -13,6 +13,7 @@ from gaugepost.jobs import AnyJob, CloseLoop, parse_job_json
 from gaugepost.jobs.common import SealedJob
 from gaugepost.keys import Keys
 from gaugepost.ledger.broken import Broken, read_each
+from gaugepost.ledger.chunks import chunks
 from gaugepost.ledger.scripts import Argument, Call
 from gaugepost.ledger.views import History, read_history
 from gaugepost.sealing import CLEAR, NO_SEAL, Seal
@@ -34,12 +35,14 @@ from gaugepost.transitions import (
 from gaugepost.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gaugepost.regions import Region
 
 DUE_A_SECOND = 2_000
+DUE_AT_ONCE = 250
 RELEASED_A_SECOND = 200
+HOLDS_AT_ONCE = 250
 SWEPT_AT_ONCE = 500
 SLOT_SLACK_MS = 1_000
 
@@ -239,10 +242,11 @@ class Work:
         args += ["1" if urgent_only else "", *self._lanes]
         return Call("claim", self._queues, args, lambda answer: _read_parcel(answer, self._seal, token))
 
-    def settle(self, settlements: Sequence[Settlement], *, rescue: bool = False) -> Call[list[bool]]:
+    def settle(self, settlements: Sequence[Settlement], *, rescue: bool = False) -> Iterator[Call[list[bool]]]:
         """Carry out what became of claimed jobs; False for one that is no longer held under its fencing token."""
-        args = ["1" if rescue else "", *(settlement.to_json(self._seal) for settlement in settlements)]
-        return Call("settle", self._queues, args, lambda answer: [bool(one) for one in answer])
+        for some in chunks((settlement.to_json(self._seal) for settlement in settlements), len):
+            args = ["1" if rescue else "", *some]
+            yield Call("settle", self._queues, args, lambda answer: [bool(one) for one in answer])
 
     def mark(self, claimed: Claimed) -> Call[tuple[int, int]]:
         """Note that it goes out now; a file takes the upload slot with it.
@@ -285,10 +289,10 @@ class Work:
         """Drop the shared token that was refused, unless a newer one has come meanwhile."""
         return Call("token_drop", self._queues[:1], [generation], bool)
 
-    def promote(self) -> Call[int]:
-        """Let go what is due, paced by Redis' clock; gives how many."""
-        args: list[Argument] = [DUE_A_SECOND, RELEASED_A_SECOND, self._lease_ms]
-        return Call("promote", self._queues, args, int)
+    def promote(self) -> Call[tuple[int, bool]]:
+        """Release what is due, paced by Redis' clock; returns how many, and whether more may be released now."""
+        args: list[Argument] = [DUE_A_SECOND, RELEASED_A_SECOND, self._lease_ms, DUE_AT_ONCE, HOLDS_AT_ONCE]
+        return Call("promote", self._queues, args, lambda answer: (int(answer[0]), bool(answer[1])))
 
     def open_slot(self) -> Call[bool]:
         """Ring for a file if the upload slot is open."""

@@ -1,8 +1,9 @@
--- Claim a parcel under leases, fencing tokens and a holder (the token of this call): urgent jobs first, then those that come again, then the rest, each
--- source's in the order enqueued, and a file if the upload slot is open. A held region gives at most one job, its hold's
--- probe, when that is due, a throttled one no more than may be out. A job that meets a hold on its mapping or its
--- credentials parks there instead; one whose configuration has its first job out waits aside. What is left behind is
--- rung for. Atomic, so that no two workers hold one job.
+-- Claim a parcel under leases, fencing tokens and a holder (the token of this call): urgent jobs first, then those that
+-- come again, then the rest, each source's in the order enqueued, and a file if the upload slot is open. A held region
+-- gives at most one job, its hold's probe, when that is due, a throttled one no more than may be out. A job that meets a
+-- hold on its mapping or its credentials parks there instead; one whose configuration has its first job out waits aside.
+-- What is left behind is rung for. Atomic, so that no two workers hold one job. Short, whatever the jobs: of large ones it
+-- takes fewer than asked for.
 -- WITH  jobs, holds, sorts, probes, slow_start, passing
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  worker, token of this call, how many at most, lease in ms, upload interval in ms, how many the worker sends at a
@@ -16,7 +17,8 @@ local tries = want * 10 -- bounded: a job that is skipped or parked on the way c
 local out, claimed = {'0'}, {}
 
 local function give(job, as)
-  local json = redis.call('HGET', job.key, 'job')
+  local json = redis.call('HGET', job.key, 'job') or ''
+  spend(json)
   for _, value in ipairs({job.id, as.fence, job.at, json, job.history or '', as.probe, as.verdict, job.phase or ''}) do
     out[#out + 1] = value
   end
@@ -51,6 +53,7 @@ local function take(job, scope, hold)
     hold.probe_until, hold.probe_job = now + 2 * lease, job.id
     put_hold(scope, hold)
     as.probe, as.verdict = '*' .. scope, hold.verdict or ''
+    set(job, 'probe', scope) -- for ended_leases.lua
   end
   claimed[#claimed + 1] = as
   give(job, as)
@@ -60,12 +63,7 @@ end
 local some_hold = redis.call('HLEN', K.holds) > 0
 local function held_by(job)
   if not some_hold then return nil end
-  local whole_json, facts = pcall(cjson.decode, redis.call('HGET', job.key, 'job') or '')
-  if not whole_json or type(facts) ~= 'table' then return nil end -- whoever claims it finds that out, and sets it aside
-  local scopes = {}
-  if NEEDS[facts.kind] then scopes[1] = 'credentials:' .. NEEDS[facts.kind] end
-  if type(facts.configuration) == 'string' then scopes[#scopes + 1] = 'configuration:' .. facts.configuration end
-  for _, scope in ipairs(scopes) do
+  for _, scope in ipairs(scopes_of(job)) do
     local hold = get_hold(scope)
     if hold then return scope, hold end
   end
@@ -94,10 +92,11 @@ local function turn_of(turns, line)
 end
 
 -- The next ids of the source whose turn it is, and where they were: its share of n, so that each source is in each parcel.
+-- Few at a time, since those that the budget does not suffice for come again.
 local function take_turn(turns, line, n)
   local source = turn_of(turns, line)
   if not source then return nil end
-  local share = math.ceil(n / redis.call('LLEN', turns))
+  local share = math.min(math.ceil(n / redis.call('LLEN', turns)), 20)
   local ids = redis.call('LPOP', line .. source, share)
   if redis.call('EXISTS', line .. source) == 1 then
     redis.call('LMOVE', turns, turns, 'LEFT', 'RIGHT')
@@ -107,7 +106,7 @@ local function take_turn(turns, line, n)
   return ids or {}, {turns = turns, line = line, source = source}
 end
 
-local function come_again(n)
+local function pop_again(n)
   local popped, ids = redis.call('ZPOPMIN', K.again, n), {}
   for i = 1, #popped, 2 do ids[#ids + 1] = popped[i] end
   return ids
@@ -119,28 +118,32 @@ local function next_ids(n)
   local ids, from = take_turn(K.urgent_turns, F.urgent, n)
   if ids then return ids, from end
   local urgent = redis.call('ZCOUNT', K.again, '-inf', '(0')
-  if urgent > 0 then return come_again(math.min(n, urgent)) end
+  if urgent > 0 then return pop_again(math.min(n, urgent)) end
   if urgent_only then return {} end
   local again = redis.call('ZCARD', K.again)
   if again > 0 and again_left > 0 then
     again = math.min(again, again_left, n)
     again_left = again_left - again
-    return come_again(again)
+    return pop_again(again)
   end
   ids, from = take_turn(K.turns, F.ready, n)
-  return ids or come_again(n), from
+  return ids or pop_again(n), from
 end
 
 local function take_ready(region)
-  while #claimed < want and tries > 0 do
+  while #claimed < want and tries > 0 and budget > 0 do
     local ids, from = next_ids(want - #claimed)
     if #ids == 0 then return end
     tries = tries - #ids
     for _, id in ipairs(pass_over(ids, from)) do
       local job = load(id)
       if job and job.state == 'queued' then
-        job.popped = not job.fence -- one that was out before may lie in `again` too
-        consider(job, region)
+        if budget > 0 then
+          job.popped = not job.fence -- one that was out before may lie in `again` too
+          consider(job, region)
+        else
+          come_again(job)
+        end
       end
     end
   end

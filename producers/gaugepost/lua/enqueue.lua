@@ -3,12 +3,12 @@
 -- WITH  entering
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms; then for each job
---       id, JSON, what it has of urgent ('1'), once ('1'), lane, idem (digest of its idempotency key), expires (ms) and
---       source, as JSON of texts ('' = nothing of it), content ('' = none)
+--       id, JSON, its kind and configuration, what it has of urgent ('1'), once ('1'), lane, idem (digest of its
+--       idempotency key), expires (ms) and source, as JSON of texts ('' = nothing of it), content ('' = none)
 -- RETURN for each job its state, and the id of the job that has its idempotency key already ('' = none); or an error
 --        BACKLOGFULL or CONTENTFULL, and nothing stored
 
-local FIRST, PER = 4, 4
+local FIRST, PER = 4, 5
 local states = {} -- id -> state, of the jobs this call is about
 
 -- The job that has this key already. One that sweep.lua forgot has left its state with the key.
@@ -25,12 +25,12 @@ local NOTHING = {}
 local facts, first, by_digest, fresh, bytes = {}, {}, {}, 0, 0
 for i = FIRST, #ARGV, PER do
   local id = ARGV[i]
-  facts[id] = ARGV[i + 2] ~= '' and cjson.decode(ARGV[i + 2]) or NOTHING
+  facts[id] = ARGV[i + 3] ~= '' and cjson.decode(ARGV[i + 3]) or NOTHING
   local digest = facts[id].idem
   states[id] = redis.call('HGET', F.job .. id, 'state') or nil -- there: this call is a repeated one
   first[id] = states[id] and id or digest and (by_digest[digest] or first_with(digest))
   if not first[id] then
-    first[id], fresh, bytes = id, fresh + 1, bytes + #ARGV[i + 3]
+    first[id], fresh, bytes = id, fresh + 1, bytes + #ARGV[i + 4]
     if digest then by_digest[digest] = id end
   end
 end
@@ -38,11 +38,11 @@ end
 local refusal = no_room(fresh, ARGV[1], bytes, ARGV[2])
 if refusal then return redis.error_reply(refusal) end
 
-local function accept(id, json, has, content)
+local function accept(id, json, about, has, content)
   local at = next_stamp()
   local state = place(id, at, has.lane, has.urgent, has.source)
   local key = F.job .. id
-  redis.call('HSET', key, 'job', json, 'state', state, 'at', at)
+  redis.call('HSET', key, 'job', json, 'about', about, 'state', state, 'at', at)
   if has ~= NOTHING then
     for _, name in ipairs({'urgent', 'once', 'lane', 'idem', 'expires'}) do
       if has[name] then redis.call('HSET', key, name, has[name]) end
@@ -58,7 +58,7 @@ end
 local receipts = {}
 for i = FIRST, #ARGV, PER do
   local id = first[ARGV[i]]
-  if not states[id] then states[id] = accept(id, ARGV[i + 1], facts[id], ARGV[i + 3]) end
+  if not states[id] then states[id] = accept(id, ARGV[i + 1], ARGV[i + 2], facts[id], ARGV[i + 4]) end
   receipts[#receipts + 1] = states[id]
   receipts[#receipts + 1] = id ~= ARGV[i] and id or ''
 end

@@ -24,7 +24,7 @@ if refusal then return redis.error_reply(refusal) end
 for i = 10, #ARGV, 2 do
   local id, at = ARGV[i], next_stamp()
   local state = place(id, at, lane, false, nil, first)
-  redis.call('HSET', F.job .. id, 'job', ARGV[i + 1], 'state', state, 'at', at, 'once', '1', 'lane', lane)
+  redis.call('HSET', F.job .. id, 'job', ARGV[i + 1], 'state', state, 'at', at, 'about', 'file', 'once', '1', 'lane', lane)
   if first then redis.call('HSET', F.job .. id, 'first', '1') end
   redis.call('PERSIST', F.content .. id)
   redis.call('ZADD', K.contents, '+inf', id)

@@ -10,7 +10,8 @@
 
 even_when_full()
 local job = load(ARGV[1])
-if not is_held(job, ARGV[2], ARGV[3]) or tonumber(redis.call('ZSCORE', K.leases, job.id) or '0') <= now then return {-1, 0} end
+local mine = is_held(job, ARGV[2], ARGV[3])
+if not mine or tonumber(redis.call('ZSCORE', K.leases, job.id) or '0') <= now then return {-1, 0} end
 if ARGV[4] ~= '' then
   local slot = K.slot .. ending(job.lane)
   local repeated = job.marked == job.fence and redis.call('GET', K.filing .. ending(job.lane)) == job.id

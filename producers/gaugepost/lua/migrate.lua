@@ -8,19 +8,17 @@
 
 even_when_full()
 
-local function come_again(line)
+local function take_over(line)
   local ids = redis.call('LPOP', line, ARGV[1]) or {}
   for _, id in ipairs(ids) do
     local job = load(id)
-    if job and job.state == 'queued' then
-      redis.call('ZADD', K.again, job.urgent and whole(job.at - 1e16) or job.at, id)
-    end
+    if job and job.state == 'queued' then come_again(job) end
   end
   return #ids
 end
 
 redis.call('DEL', KEYS[6])
-local moved = come_again(KEYS[4]) + come_again(KEYS[5])
+local moved = take_over(KEYS[4]) + take_over(KEYS[5])
 if moved > 0 then
   ring_for_ready()
 elseif schema < KNOWS.schema then

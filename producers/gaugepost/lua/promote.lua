@@ -1,35 +1,40 @@
--- Let parked jobs go whose time has come, and jobs of lifted holds, both at a bounded rate by Redis' clock, so that
--- any number of beats may tick. Send each due hold its probe. Let expired jobs expire and hopeless ones give up. Let the
--- next job of a configuration go whose first one never had an answer.
--- Ring where there is work, so that a lost bell is rung again by the next tick.
+-- Release parked jobs whose time has come, and jobs of lifted holds, both at a bounded rate by Redis' clock, so that
+-- any number of beats may tick. Send each due hold its probe. Let expired jobs expire and hopeless ones give up. Release
+-- the next job of a configuration whose first one never had an answer.
+-- Ring where there is work, so that a lost bell is rung again by the next tick. One call does so little that it is short.
 -- WITH  jobs, holds, slow_start
 -- KEYS  prefix, queue, urgent queue
--- ARGV  due jobs a second, released jobs a second, lease in ms
--- RETURN how many jobs were let go
+-- ARGV  due jobs a second, released jobs a second, lease in ms, due jobs at most, holds (and new
+--       configurations) that it looks at
+-- RETURN how many jobs were released, and 1 if more may be released now
 
 even_when_full()
 
-local function allowance(name, rate)
+-- How many may go by now, and whether that is more than `most`: the time that those take is for the next call.
+local function allowance(name, rate, most)
   local last = tonumber(redis.call('HGET', K.pace, name) or '0')
-  local n = math.floor(math.min(now - last, 1000) * rate / 1000)
-  if n > 0 or last > now then redis.call('HSET', K.pace, name, whole(now)) end
-  return math.max(n, 0) -- less than nothing: the clock stepped back, and the pace begins anew
+  local since = last > now and now or math.max(last, now - 1000) -- the clock stepped back: the pace begins anew
+  local n = math.floor((now - since) * rate / 1000)
+  local more = n > most
+  if more then n = most end
+  if n > 0 or last > now then redis.call('HSET', K.pace, name, whole(more and since + n * 1000 / rate or now)) end
+  return n, more
 end
 
 local function due_jobs()
-  local n = allowance('due', tonumber(ARGV[1]))
-  if n == 0 then return 0 end
+  local n, more = allowance('due', tonumber(ARGV[1]), tonumber(ARGV[4]))
+  if n == 0 then return 0, false end
   local ids = redis.call('ZRANGEBYSCORE', K.parked, '-inf', whole(now), 'LIMIT', 0, n)
   for _, id in ipairs(ids) do
     local job = load(id)
     if not job or not requeue(job) then redis.call('ZREM', K.parked, id) end
   end
-  return #ids
+  return #ids, more and #ids == n
 end
 
 local function released_jobs()
-  local n, gone = allowance('released', tonumber(ARGV[2])), 0
-  for _, scope in ipairs(redis.call('SMEMBERS', K.releasing)) do
+  local n, gone = allowance('released', tonumber(ARGV[2]), math.huge), 0
+  for _, scope in ipairs(redis.call('SRANDMEMBER', K.releasing, 100)) do -- all of them, unless there are very many
     local ids = n > gone and redis.call('ZRANGE', F.held .. scope, 0, n - gone - 1) or {}
     for _, id in ipairs(ids) do
       local job = load(id)
@@ -48,11 +53,12 @@ end
 -- A person's hold ends at its `until`; another sends one job when its probe is due, unless the region is held.
 local function tend_hold(scope)
   local hold = get_hold(scope)
+  if not hold then return end
   if hold['until'] and hold['until'] <= now then return lift(scope) end
   if not may_probe(hold) or redis.call('HEXISTS', K.holds, '') == 1 then return end
   local id = redis.call('ZRANGE', F.held .. scope, 0, 0)[1]
   local job = id and load(id)
-  if not id then return redis.call('HDEL', K.holds, scope) end -- nobody waits for it: the next job finds out
+  if not id then return lift(scope) end -- nobody waits for it: the next job finds out
   if not job or not requeue(job) then return redis.call('ZREM', F.held .. scope, id) end
   set(job, 'probe', scope)
   hold.probe_until, hold.probe_job = now + 2 * tonumber(ARGV[3]), id
@@ -81,20 +87,27 @@ end
 -- Also the end of a mark whose jobs are all gone.
 local function tend_cold(configuration)
   local mark, source = cold_mark(configuration), aside(configuration)
+  if not mark then return end
   if mark.ends >= 0 and mark.ends <= now then return next_first(configuration) end
   if mark.ends < 0 and redis.call('EXISTS', F.urgent .. source, F.ready .. source) == 0 then
     redis.call('HDEL', K.cold, configuration)
   end
 end
 
-deadlines()
-if some_cold then
-  for _, configuration in ipairs(redis.call('HKEYS', K.cold)) do tend_cold(configuration) end
+-- Look at what has a name in a hash: at all, or where there are very many at some, and the next call at the next ones.
+local function walk(name, hash, tend)
+  local found = redis.call('HSCAN', hash, redis.call('HGET', K.pace, name) or '0', 'COUNT', ARGV[5])
+  for i = 1, #found[2], 2 do tend(found[2][i]) end
+  if found[1] == '0' then redis.call('HDEL', K.pace, name) else redis.call('HSET', K.pace, name, found[1]) end
 end
-for _, scope in ipairs(redis.call('HKEYS', K.holds)) do tend_hold(scope) end
-local gone = due_jobs() + released_jobs()
+
+deadlines()
+walk('holds', K.holds, tend_hold)
+if some_cold then walk('cold', K.cold, tend_cold) end
+local due, more = due_jobs()
+local gone = due + released_jobs()
 flush()
 
 local region = get_hold('')
 if not region or may_probe(region) then ring_for_ready() end
-return gone
+return {gone, more and 1 or 0}

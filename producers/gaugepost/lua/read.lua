@@ -1,8 +1,33 @@
--- Read jobs whole, with the region's holds, which tell why and until when queued and held jobs wait.
+-- Read jobs whole, with those of the region's holds that tell why and until when they wait; fewer than asked for if they
+-- are large, but one at least.
+-- WITH  jobs, holds
 -- KEYS  prefix
 -- ARGV  ids
--- RETURN the holds as a flat list, then for each id its hash as a flat list (empty: unknown id)
+-- RETURN these holds as a flat list, then for each id, from the first on, its hash as a flat list (empty: unknown id)
 
-local out = {redis.call('HGETALL', K.holds)}
-for _, id in ipairs(ARGV) do out[#out + 1] = redis.call('HGETALL', F.job .. id) end
+local some_hold = redis.call('HLEN', K.holds) > 0
+local wanted = {[''] = true}
+
+local function want_holds(job)
+  if job.scope then wanted[job.scope] = true end
+  if job.state ~= 'queued' and job.state ~= 'waiting' then return end
+  for _, scope in ipairs(scopes_of(job)) do wanted[scope] = true end
+end
+
+local out = {{}}
+for _, id in ipairs(ARGV) do
+  if budget <= 0 then break end
+  local job = some_hold and load(id)
+  if job then want_holds(job) end
+  local found = redis.call('HGETALL', F.job .. id)
+  for i = 2, #found, 2 do spend(found[i]) end
+  out[#out + 1] = found
+end
+for scope in pairs(wanted) do
+  local text = some_hold and redis.call('HGET', K.holds, scope)
+  if text then
+    table.insert(out[1], scope)
+    table.insert(out[1], text)
+  end
+end
 return out

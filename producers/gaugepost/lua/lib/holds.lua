@@ -32,16 +32,33 @@ end
 -- Holds. A hold is JSON: reason, verdict, by, since, until (a person's), probe_at, probe_ms, step,
 -- give_up_ms, job (which opened it), probe_job (the one it let go), probe_until (when another may go in its stead); of a
 -- breaker also tried and sorts (jobs that failed, and their sorts: streaks.lua, probes.lua).
+local holds = {} -- those that this script has read, so that none is decoded twice
 local function get_hold(scope)
-  local text = redis.call('HGET', K.holds, scope)
-  return text and cjson.decode(text)
+  if holds[scope] == nil then
+    local text = redis.call('HGET', K.holds, scope)
+    holds[scope] = text and cjson.decode(text)
+  end
+  return holds[scope]
 end
 
 local function may_probe(hold) return hold.probe_at and hold.probe_at <= now and (hold.probe_until or 0) <= now end
 
-local function put_hold(scope, hold) redis.call('HSET', K.holds, scope, cjson.encode(hold)) end
+local function put_hold(scope, hold)
+  holds[scope] = hold
+  redis.call('HSET', K.holds, scope, cjson.encode(hold))
+end
+
+-- The scopes of the holds that a job meets on its way out, after the region's.
+local function scopes_of(job)
+  local kind, configuration = about(job)
+  local scopes = {}
+  if NEEDS[kind] then scopes[1] = 'credentials:' .. NEEDS[kind] end
+  if configuration ~= '' then scopes[#scopes + 1] = 'configuration:' .. configuration end
+  return scopes
+end
 
 local function lift(scope)
+  holds[scope] = false
   redis.call('HDEL', K.holds, scope)
   if redis.call('EXISTS', F.held .. scope) == 1 then redis.call('SADD', K.releasing, scope) end
 end

@@ -2,7 +2,7 @@
 
 local FIELDS = {
   'state', 'at', 'fence', 'holder', 'lane', 'urgent', 'reason', 'scope', 'verdict', 'expires', 'give_up', 'marked',
-  'probe', 'first', 'phase', 'history',
+  'probe', 'first', 'phase', 'history', 'about', 'revision',
 }
 local function load(id)
   local found = redis.call('HMGET', F.job .. id, unpack(FIELDS))
@@ -14,10 +14,33 @@ end
 
 local function set(job, ...) redis.call('HSET', job.key, ...) end
 
+-- Jobs are up to 1 MB of JSON, and a script that reads many of them keeps Redis from everybody else. What it reads, and ten
+-- times what it decodes, it spends of this budget; it goes on while there is some left, so that it reads one job at least.
+local budget = 4000000
+local function spend(text, times) budget = budget - #text * (times or 1) end
+
+-- A job's kind and its configuration ('' = none, or not known). `about` holds both; a job that an older version enqueued
+-- has none, and what a person has edited may be about another configuration by now: their JSON is decoded, if the budget
+-- allows it.
+local function about(job)
+  if job.kind then return job.kind, job.configuration end
+  if job.about and not job.revision then
+    job.kind, job.configuration = string.match(job.about, '^(%S*) ?(%S*)$')
+  elseif budget > 0 then
+    local json = redis.call('HGET', job.key, 'job') or ''
+    spend(json, 10)
+    local whole_json, facts = pcall(cjson.decode, json)
+    facts = whole_json and type(facts) == 'table' and facts or {}
+    job.kind = type(facts.kind) == 'string' and facts.kind or ''
+    job.configuration = type(facts.configuration) == 'string' and facts.configuration or ''
+  end
+  return job.kind or '', job.configuration or ''
+end
+
 -- The older half of a long record without its looks at the statistics: a file that is followed for a day must not lose its
 -- attempts to them.
 local function without_checks(history)
-  local older = string.gsub(string.sub(history, 1, -16385), '[^\n]*$', '')
+  local older = string.match(string.sub(history, 1, -16385), '^.*\n') or ''
   local kept = {}
   for line in string.gmatch(older, '[^\n]+') do
     if not string.find(line, '"event":"check"', 1, true) then kept[#kept + 1] = line .. '\n' end
@@ -53,7 +76,7 @@ local function leave(job)
     if is_file(job) then redis.call('ZREM', K.files .. ending(job.lane), job.id) end
   elseif state == 'sending' then
     redis.call('ZREM', K.leases, job.id)
-    redis.call('HDEL', job.key, 'holder')
+    redis.call('HDEL', job.key, 'holder', 'probe')
   elseif state == 'parked' then
     count('parked:' .. job.reason, -1)
     if job.scope then redis.call('ZREM', F.held .. job.scope, job.id) else redis.call('ZREM', K.parked, job.id) end
@@ -76,6 +99,10 @@ local function move(job, to)
   return true
 end
 
+local function come_again(job)
+  redis.call('ZADD', K.again, job.urgent and whole(job.at - 1e16) or job.at, job.id)
+end
+
 -- Back to work: a file to its lane, where it goes first, any other job before those enqueued after it, an urgent one
 -- before all that are not.
 local function requeue(job)
@@ -85,7 +112,7 @@ local function requeue(job)
     redis.call('ZADD', K.waiting, job.at, job.id)
     redis.call('ZADD', K.files .. ending(job.lane), turn(job), job.id)
   else
-    redis.call('ZADD', K.again, job.urgent and whole(job.at - 1e16) or job.at, job.id)
+    come_again(job)
   end
   return true
 end

@@ -5,19 +5,15 @@
 -- goes before those. `cold` has for each such configuration '<ms until it is tried again>:<first job>', -1: no more.
 
 local FIRST_MS = 120000 -- the first job may never be claimed: somebody cancelled it
-local LONGEST_JSON = 8192 -- a longer job is not decoded here: the scripts look at many jobs. It does not wait aside
 
 local some_cold = redis.call('HLEN', K.cold) > 0
 
 local function aside(configuration) return '~' .. configuration end -- no source of a job has this character
 
 local function configuration_of(id)
-  local key = F.job .. id
-  if redis.call('HSTRLEN', key, 'job') > LONGEST_JSON then return nil end
-  local found = redis.call('HMGET', key, 'job', 'at', 'urgent')
-  local readable, facts = pcall(cjson.decode, found[1] or '')
-  if not readable or type(facts) ~= 'table' or type(facts.configuration) ~= 'string' then return nil end
-  return facts.configuration, found[2], found[3]
+  local found = redis.call('HMGET', F.job .. id, 'about', 'revision', 'at', 'urgent')
+  local _, configuration = about({key = F.job .. id, about = found[1], revision = found[2]})
+  if configuration ~= '' then return configuration, found[3], found[4] end
 end
 
 -- Put jobs aside, in the order enqueued: gathered by put_aside, written by line_up_aside. Those older than the last one
@@ -78,7 +74,7 @@ local function next_first(configuration)
     if not id then return redis.call('HDEL', K.cold, configuration) end
     local job = load(id)
     if job and job.state == 'queued' then
-      redis.call('ZADD', K.again, job.urgent and whole(job.at - 1e16) or job.at, id)
+      come_again(job)
       return mark_cold(configuration, id)
     end
   end

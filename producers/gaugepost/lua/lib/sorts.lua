@@ -1,13 +1,10 @@
 -- WITH jobs: the sort of a job, which is its kind and configuration, and a bounded look at the jobs that are ready.
 
-local LONGEST_JSON = 8192 -- a longer job is not decoded here: the scripts look at many jobs
 local SOURCES, ENDS = 8, 8 -- how many lists of ready jobs the scripts look at, and how many jobs at each end of a list
 
 local function sort_of(job)
-  if redis.call('HSTRLEN', job.key, 'job') > LONGEST_JSON then return '' end
-  local readable, facts = pcall(cjson.decode, redis.call('HGET', job.key, 'job'))
-  if not readable or type(facts) ~= 'table' or type(facts.kind) ~= 'string' then return '' end
-  return facts.kind .. ' ' .. (type(facts.configuration) == 'string' and facts.configuration or '')
+  local kind, configuration = about(job)
+  return kind == '' and '' or kind .. ' ' .. configuration
 end
 
 local function place_of(list, value)

@@ -1,0 +1,236 @@
+"""The longest run of each script over a heavy ledger, by Redis' own slow log: no script may take 100 ms.
+
+    python -m benchmarks.script_times [SCALE]
+
+SCALE 1 is a million jobs (`heavy.Sizes`), which takes some minutes and 3 GB. While a script runs, Redis does nothing
+else, for any region in it. Each script is run as gaugepost calls it, many times, over jobs that it finds in its way.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from benchmarks.heavy import CONFIGURATION, Heavy, Sizes, record
+from gaugepost import CloseLoop, Region, Settings
+from gaugepost.ledger import Claimed, Entry, Ledger, Settlement
+from gaugepost.ledger.scripts import load_scripts
+from gaugepost.states import JobState
+from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Held, HoldSpec, Parked, Requeued, Unknown
+from gaugepost.verdict import Verdict
+
+LIMIT_MS = 100
+WORKER = "bench"
+_BATCH = 200
+_LOGGED_US = 1_000
+
+
+@dataclass(frozen=True)
+class Times:
+    """One script's runs: how many took 1 ms or more, the longest, and Redis' CPU time in the costliest call (ms)."""
+
+    slow: int
+    longest_ms: float
+    cpu_ms: float
+
+
+class _Watched:
+    """A ledger's runner that notes the CPU time of Redis' main thread: a busy machine does not add to it."""
+
+    def __init__(self, run: Any, client: redis.Redis) -> None:
+        self._run, self._client = run, client
+        self.cpu_s: dict[str, float] = {}
+
+    def __call__(self, call: Any) -> Any:
+        before = self._cpu_s()
+        answer = self._run(call)
+        spent = self._cpu_s() - before
+        self.cpu_s[call.script] = max(spent, self.cpu_s.get(call.script, 0.0))
+        return answer
+
+    def _cpu_s(self) -> float:
+        told: Any = self._client.info("cpu")
+        return float(told["used_cpu_user_main_thread"]) + float(told["used_cpu_sys_main_thread"])
+
+
+class Run:
+    """Runs every script over a heavy ledger."""
+
+    def __init__(self, client: redis.Redis, sizes: Sizes) -> None:
+        self.client, self.sizes = client, sizes
+        settings = Settings.given(redis_url="redis://127.0.0.1")
+        self.eu, self.us = (Ledger(client, region, settings) for region in (Region.EU, Region.US))
+        self._runners = []
+        for ledger in (self.eu, self.us):
+            watched: Any = _Watched(ledger._run, client)  # noqa: SLF001
+            ledger._run = watched  # noqa: SLF001
+            self._runners.append(watched)
+        self._shas = {client.script_load(text): name for name, text in load_scripts().items()}
+        self._tokens = itertools.count()
+
+    def fill(self, client: redis.Redis) -> None:
+        Heavy(client, Region.EU).fill(self.sizes)
+        Heavy(client, Region.US).fill_large(self.sizes.large)
+
+    def times(self) -> dict[str, Times]:
+        """Run everything; return each script's times."""
+        self.client.config_set("slowlog-max-len", 1_000_000)
+        self.client.config_set("slowlog-log-slower-than", _LOGGED_US)
+        self.client.slowlog_reset()
+        for ledger in (self.us, self.eu):
+            self._small(ledger)
+            self._claims(ledger)
+            self._reads(ledger)
+            self._people(ledger)
+            self._rescues(ledger)
+        self._promotes()
+        self._sweeps()
+        return self._found()
+
+    def _found(self) -> dict[str, Times]:
+        logged: dict[str, list[float]] = {name: [] for name in load_scripts()}
+        for entry in self.client.slowlog_get(-1):
+            words = entry["command"].split(b" ", 2)
+            if words[0].upper() == b"EVALSHA":
+                logged[self._shas[words[1].decode()]].append(entry["duration"] / 1000)
+        cpu = {name: max(run.cpu_s.get(name, 0.0) for run in self._runners) * 1000 for name in logged}
+        return {name: Times(len(ms), max(ms, default=0.0), cpu[name]) for name, ms in logged.items()}
+
+    def _small(self, ledger: Ledger) -> None:
+        """Those that do one thing."""
+        ledger.hold("credentials:api_key", "closed", "bench")
+        ledger.resume("credentials:api_key")
+        ledger.token("bench", 5_000)
+        ledger.put_token("bench", b"x" * 1_000, 60_000, 30_000)
+        ledger.drop_token(1)
+        ledger.open_slot()
+        ledger.enqueue([Entry.of(record(ledger.region, source=f"new{n}")) for n in range(_BATCH)])
+        told = {"region": ledger.region, "status": "open"}
+        cases = [CloseLoop.model_validate(told | {"number_customergauge": 10_000_000 + n}) for n in range(_BATCH)]
+        ledger.enqueue([Entry.of(case) for case in cases])
+
+    # Claim, mark, renew, settle
+
+    def _claims(self, ledger: Ledger) -> None:
+        """Claim past what is held; settle in each way."""
+        for n in range(40):
+            jobs = self._claim(ledger)
+            ledger.renew(jobs)
+            for claimed in jobs[:3]:
+                ledger.mark(claimed)
+            ledger.settle([self._settlement(n + i, claimed) for i, claimed in enumerate(jobs)])
+        self._long_records(ledger)
+
+    def _claim(self, ledger: Ledger) -> list[Claimed]:
+        token = f"call-{next(self._tokens)}"
+        ledger.claim(WORKER, token, 100)
+        return ledger.claim(WORKER, token, 100).jobs  # a repeated call
+
+    @staticmethod
+    def _settlement(n: int, claimed: Claimed) -> Settlement:
+        hold = HoldSpec(f"configuration:{CONFIGURATION}", "unknown_mapping", Verdict.UNKNOWN_MAPPING, (300_000,))
+        ways = (Delivered(), Parked(1, "x"), Requeued(), Dead(Verdict.DUPLICATE), Unknown("x"))
+        decision = Decision(Held(hold.scope, "unknown_mapping"), hold=hold) if n % 50 == 0 else Decision(ways[n % 5])
+        return Settlement(claimed, decision, (_attempt(1),))
+
+    def _long_records(self, ledger: Ledger) -> None:
+        """Settle jobs whose records are as long as they get, with a result of many rows."""
+        ledger.resume(f"configuration:{CONFIGURATION}")
+        jobs = self._claim(ledger)
+        for claimed in jobs:
+            self.client.hset(ledger.keys.of("job:", claimed.id), "history", _LONG)
+        ledger.settle([Settlement(one, Decision(Delivered({"rows": "x" * 20_000})), (_attempt(400),)) for one in jobs])
+
+    # Rescue
+
+    def _rescues(self, ledger: Ledger) -> None:
+        for _ in range(30):
+            lost = [one.claimed for one in ledger.ended_leases()]
+            ledger.settle([Settlement(one, Decision(Requeued())) for one in lost], rescue=True)
+
+    # People
+
+    def _reads(self, ledger: Ledger) -> None:
+        for state in JobState:
+            ledger.read(list(itertools.islice(ledger.ids(state), _BATCH)))
+        ledger.summary()
+
+    def _people(self, ledger: Ledger) -> None:
+        dead = list(itertools.islice(ledger.ids(JobState.DEAD), _BATCH))
+        ledger.replay(dead, "bench", "why")
+        ledger.cancel(list(itertools.islice(ledger.ids(JobState.WAITING), _BATCH)))
+        ledger.cancel(list(itertools.islice(ledger.ids(JobState.QUEUED), _BATCH)))
+        ledger.resolve(list(itertools.islice(ledger.ids(JobState.UNKNOWN), _BATCH)), JobState.DEAD)
+
+    # Ticks
+
+    def _promotes(self) -> None:
+        for _ in range(3):
+            self.eu.promote()
+            self._claim(self.eu)
+        for n in range(self.sizes.holds):
+            if n % 2:
+                self.client.hdel(self.eu.keys["holds"], f"configuration:m{n}")
+                self.client.sadd(self.eu.keys["releasing"], f"configuration:m{n}")
+        for _ in range(3):
+            self.client.hset(self.eu.keys["pace"], "due", 1)
+            self.client.hset(self.eu.keys["pace"], "released", 1)
+            self.eu.promote()
+            self.us.promote()
+        old = [f"{n:032d}" for n in range(5_000)]
+        self.client.rpush(self.eu.keys.retired()[1], *old)
+        self.eu.migrate()
+
+    def _sweeps(self) -> None:
+        for _ in range(3):
+            self.eu.sweep()
+            self.us.sweep()
+
+
+_LONG = "".join(
+    f'{{"event":"attempt","n":{n},"at":1795305600000,"ms":5,"verdict":"server_error","message":"{"x" * 60}"}}\n'
+    for n in range(1, 240)
+)
+
+
+def _attempt(n: int) -> Attempt:
+    return Attempt(n=n, at=1_795_305_600_000, ms=5, status=200, verdict=Verdict.SERVER_ERROR, message="x" * 60)
+
+
+def table(times: dict[str, Times]) -> str:
+    """Write the longest run of each script, the longest first."""
+    rows = sorted(times.items(), key=lambda row: -row[1].longest_ms)
+    lines = [
+        "| script | runs of 1 ms or more | longest, ms | Redis' CPU in the costliest call, ms |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| `{name}.lua` | {found.slow} | {found.longest_ms or '< 1'} | {found.cpu_ms:.1f} |" for name, found in rows
+    ]
+    return "\n".join(lines)
+
+
+def main(scale: float) -> None:
+    from support.redis_server import RedisServer  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        server = RedisServer(Path(folder), "--appendonly", "no").start()
+        try:
+            with redis.Redis.from_url(server.url, socket_timeout=120) as client:
+                run = Run(client, Sizes().scaled(scale))
+                run.fill(client)
+                print(f"{client.dbsize():,} keys, {client.info('memory')['used_memory'] / 1e9:.1f} GB")
+                print(table(run.times()))
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0)
