@@ -10,6 +10,8 @@
 --       has delivered)
 -- RETURN for each job 1, or 0 if it was refused
 
+even_when_full()
+
 local HAPPENED_MS = 30 * 86400000
 local WARM_MS = 3600000
 
