@@ -5,11 +5,13 @@ This package is what services install: it needs redis and pydantic only. Start w
 
 from __future__ import annotations
 
-from gaugepost.client import AsyncProducer, AsyncReceipt, Producer, Receipt
+from gaugepost.async_client import AsyncProducer
+from gaugepost.client import Producer
 from gaugepost.errors import (
     BacklogFull,
     DataSealed,
     GaugepostError,
+    IdempotencyConflict,
     InvalidJob,
     JobCancelled,
     JobDead,
@@ -38,6 +40,7 @@ from gaugepost.jobs import (
     ResponseResult,
     parse_job,
 )
+from gaugepost.receipts import AsyncReceipt, Receipt, Receipts
 from gaugepost.regions import Region
 from gaugepost.settings import Settings
 from gaugepost.states import JobState
@@ -55,6 +58,7 @@ __all__ = [
     "FileDeleteResult",
     "FileResult",
     "GaugepostError",
+    "IdempotencyConflict",
     "InvalidJob",
     "JobCancelled",
     "JobDead",
@@ -66,6 +70,7 @@ __all__ = [
     "PersonalLinkResult",
     "Producer",
     "Receipt",
+    "Receipts",
     "Record",
     "RecordResult",
     "Region",

@@ -14,6 +14,7 @@ from redis.sentinel import Sentinel
 
 from gaugepost import sentinel
 from gaugepost.errors import SettingsError
+from gaugepost.ledger.call_deadline import RETRIES, DeadlineRetry
 from gaugepost.sentinel import SentinelUrl
 
 if TYPE_CHECKING:
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
 _SCHEMES = ("redis://", "rediss://", "unix://", *sentinel.SCHEMES)
 
-# Few retries: every call may be repeated, but whoever enqueues wants to hear of trouble within seconds, and workers
-# have their own patience. A timeout below Celery's, since a script answers in milliseconds or not at all.
-_RETRIES = 3
+# A timeout below Celery's, since a script answers in milliseconds or not at all.
 _OPTIONS: dict[str, Any] = {"socket_timeout": 5.0, "socket_connect_timeout": 3.0, "health_check_interval": 10}
 
 SENTINEL_OPTIONS: dict[str, Any] = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0}
@@ -63,11 +62,29 @@ def _options(url: str) -> dict[str, Any]:
     return _OPTIONS if url.startswith("unix://") else _OPTIONS | {"socket_keepalive": True}
 
 
-def _master(sentinels: Any, watched: SentinelUrl, retry: object, never: object) -> Any:  # noqa: ANN401 - either class
+def _retry() -> Retry:
+    return Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), RETRIES)
+
+
+def _limits(patience: float | None) -> dict[str, Any]:
+    """Return the timeouts of a socket for a caller that waits no longer than `patience` seconds in all."""
+    if patience is None:
+        return {}
+    attempt = DeadlineRetry(patience).attempt
+    return {"socket_timeout": attempt, "socket_connect_timeout": min(attempt, _OPTIONS["socket_connect_timeout"])}
+
+
+def _master(
+    sentinels: Any,  # noqa: ANN401 - either class
+    watched: SentinelUrl,
+    retry: object,
+    never: object,
+    limits: dict[str, Any],
+) -> Any:  # noqa: ANN401 - either class
     """Return a client for the master that the sentinels name, asked for anew at each connection."""
     ask = {**SENTINEL_OPTIONS, **watched.sentinel_options(), "retry": never}
     tls: dict[str, Any] = {"ssl": True, **watched.ssl()} if watched.tls else {}
-    options = {"db": watched.db, "retry": retry, "socket_keepalive": True, **_OPTIONS, **watched.login, **tls}
+    options = {"db": watched.db, "retry": retry, "socket_keepalive": True, **_OPTIONS, **limits, **watched.login, **tls}
     return sentinels(list(watched.hosts), sentinel_kwargs=ask, **options).master_for(watched.master)
 
 
@@ -82,28 +99,33 @@ def connect_briefly(settings: Settings, region: Region) -> redis.Redis:
     return client
 
 
-def connect(settings: Settings, region: Region) -> redis.Redis:
-    """Return a client for the region's Redis; nothing is sent yet."""
+def connect(settings: Settings, region: Region, *, patience: float | None = None) -> redis.Redis:
+    """Return a client for the region's Redis; nothing is sent yet.
+
+    `patience`: seconds that a call may take in all, retries included; None: a worker's patience.
+    """
     url = redis_url(settings, region)
-    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), _RETRIES)
+    retry = _retry() if patience is None else DeadlineRetry(patience)
+    limits = _limits(patience)
     watched = sentinel_url(url)
     if watched is not None:
-        return cast("redis.Redis", _master(Sentinel, watched, retry, Retry(NoBackoff(), 0)))
+        return cast("redis.Redis", _master(Sentinel, watched, retry, Retry(NoBackoff(), 0), limits))
     try:
-        return redis.Redis.from_url(url, retry=retry, **_options(url))
+        return redis.Redis.from_url(url, retry=retry, **_options(url) | limits)
     except ValueError:
         raise _unusable() from None
 
 
-def connect_async(settings: Settings, region: Region) -> redis.asyncio.Redis:
-    """Return an asyncio client for the region's Redis; nothing is sent yet."""
+def connect_async(settings: Settings, region: Region, *, patience: float | None = None) -> redis.asyncio.Redis:
+    """Return an asyncio client for the region's Redis; see `connect`."""
     url = redis_url(settings, region)
-    retry = AsyncRetry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), _RETRIES)
+    retry = AsyncRetry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), RETRIES)
+    limits = _limits(patience)
     watched = sentinel_url(url)
     if watched is not None:
-        return cast("redis.asyncio.Redis", _master(AsyncSentinel, watched, retry, AsyncRetry(NoBackoff(), 0)))
+        return cast("redis.asyncio.Redis", _master(AsyncSentinel, watched, retry, AsyncRetry(NoBackoff(), 0), limits))
     try:
-        return redis.asyncio.Redis.from_url(url, retry=retry, **_options(url))
+        return redis.asyncio.Redis.from_url(url, retry=retry, **_options(url) | limits)
     except ValueError:
         raise _unusable() from None
 

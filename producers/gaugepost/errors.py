@@ -2,7 +2,8 @@
 
 GaugepostError
 ├── SettingsError          the environment is wrong; names the setting
-├── InvalidJob             a job was refused at the door; `problems` name each field
+├── InvalidJob             a job was refused at the door (a ValueError too); `problems` name each field
+│   └── IdempotencyConflict  its key was used for a job with other content; `id` is that first job's
 ├── StoreError
 │   ├── StoreUnreachable   Redis cannot be reached: whether an enqueue took effect is not known, so send it
 │   │                      again with the same idempotency key
@@ -22,7 +23,7 @@ ResultTimeout              `result()` waited long enough (a GaugepostError and a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 class GaugepostError(Exception):
     """Base of all errors that gaugepost raises on purpose."""
+
+    accepted: Sequence[Any] = ()
+    """Where `enqueue_many` raised it: the receipts of what is stored."""
 
 
 class SettingsError(GaugepostError):
@@ -54,6 +58,15 @@ class InvalidJob(GaugepostError, ValueError):  # noqa: N818 - named for what it 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(map(str, problems)))
         self.problems = tuple(problems)
+
+
+class IdempotencyConflict(InvalidJob):
+    """The idempotency key was used before, for a job of another kind or content. Nothing of this one is stored."""
+
+    def __init__(self, job_id: str) -> None:
+        told = f"was used for job {job_id}, which has another kind or content: nothing was stored"
+        super().__init__([Problem("idempotency_key", told)])
+        self.id = job_id
 
 
 class StoreError(GaugepostError):

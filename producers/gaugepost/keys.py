@@ -59,6 +59,10 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "urgent:": ("list", "a source's queued urgent jobs, claimed before all others"),
     "claim:": ("string, JSON", "a worker's last claim, for one lease: a repeated call gives the same jobs"),
     "idem:": ("string", "hash of an idempotency key → job id (and its last state, once it is swept), for 7 days"),
+    "idem_content:": (
+        "string",
+        "hash of what an idempotency key's job sends, keyed by DATA_KEY if set; for 7 days",
+    ),
     "set:": ("string, JSON", "one file set: the ids of its parts, and what it was made from; sealed by DATA_KEY"),
     "fields:": ("sorted set by day", "the fields that jobs of one configuration had, at most 500, for 30 days"),
     "digest:": ("string", "hash of a file's content and family → its set, for 30 days"),

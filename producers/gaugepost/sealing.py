@@ -10,14 +10,16 @@ A sealed job is `{"sealed": "…", "kind": …, "region": …, "configuration": 
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gaugepost.errors import DataSealed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cryptography.fernet import MultiFernet
 
@@ -27,6 +29,8 @@ _TOKEN = b"gAAAA"  # base64 of the version byte and of a time before 2106
 _RAW = b"\x80\x00\x00\x00"
 _JOB = b'{"sealed":"'
 _KEY_BYTES = 32
+_PURPOSE = b"gaugepost: same content\n"
+_KEY_NAME, _HASH = 8, 32
 CLEAR = ("kind", "region", "configuration")
 """What stays readable of a sealed job."""
 HOW = (
@@ -58,11 +62,19 @@ def _ring(keys: Sequence[str]) -> MultiFernet:
     return MultiFernet([Fernet(key) for key in keys])
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
+def _name(key: bytes) -> str:
+    return hashlib.sha256(b"gaugepost: name of a key\n" + key).hexdigest()[:_KEY_NAME]
+
+
 class Seal:
     """Seals and opens. Without keys it seals nothing, and opens what is not sealed. Thread-safe."""
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
         self._ring = _ring(keys) if keys else None
+        self._hash_keys = [base64.urlsafe_b64decode(key) for key in keys]
         self.seals = bool(keys)
 
     def text(self, text: str) -> str:
@@ -79,6 +91,16 @@ class Seal:
             return text
         mapping = f',"configuration":{json.dumps(job.mapping)}' if job.mapping else ""
         return f'{{"sealed":"{self.text(text)}","kind":"{job.kind}","region":"{job.region}"{mapping}}}'
+
+    def hashes(self, content: Mapping[str, Any]) -> list[str]:
+        """Hash what a job sends, so that two jobs can be compared: under each key, the first one is to be kept.
+
+        Each is 8 letters that tell the key, a colon, and the hash. Without a key nobody can guess a content from it.
+        """
+        text = _canonical(content).encode()
+        if not self._hash_keys:
+            return [f"{'0' * _KEY_NAME}:{hashlib.sha256(_PURPOSE + text).hexdigest()[:_HASH]}"]
+        return [f"{_name(key)}:{hmac.digest(key, _PURPOSE + text, 'sha256').hex()[:_HASH]}" for key in self._hash_keys]
 
     def open_job(self, text: bytes) -> bytes:
         """Open a job's JSON. Raises DataSealed."""

@@ -147,6 +147,10 @@ class Settings(BaseSettings):
         int,
         Field(ge=0, description="replicas of Redis that must have a job before it is accepted: see [Redis](#redis)"),
     ] = 0
+    store_timeout: Annotated[
+        Seconds,
+        Field(ge=1, description="seconds that a call of a producer may take in all, its retries at Redis included"),
+    ] = 5.0
     regions: Annotated[
         tuple[Region, ...], NoDecode, BeforeValidator(_regions), Field(min_length=1, description="regions served")
     ] = (Region.EU, Region.US, Region.AU)

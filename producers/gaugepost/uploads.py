@@ -7,25 +7,39 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from gaugepost.errors import DataSealed, InvalidJob, JobNotFound, Problem
+from gaugepost.admission import check_region
+from gaugepost.errors import DataSealed, InvalidJob, Problem, StoreUnreachable
 from gaugepost.files import Part, PartPlan, Upload, content, inspect, rejects, split
 from gaugepost.jobs import File, FileDelete, FileResult
 from gaugepost.jobs.file import Stored, unique_name
 from gaugepost.ledger import Entry, FileSet
 from gaugepost.ledger.intake import new_job_id
 from gaugepost.ledger.sets import new_set_id
+from gaugepost.lookup import Lookup
 from gaugepost.states import ENDED, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from gaugepost.client import Producer, Receipt
     from gaugepost.jobs.file import Family
     from gaugepost.ledger import JobView, Ledger
+    from gaugepost.receipts import Receipt
     from gaugepost.regions import Region
+    from gaugepost.settings import Settings
+
+
+class _Producer(Protocol):
+    """What uploads need of their producer."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    def ledger(self, region: Region) -> Ledger: ...
+
+    def enqueue(self, job: FileDelete, *, idempotency_key: str | None = None) -> Receipt[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +128,14 @@ def _sum(numbers: Iterator[int | None]) -> int | None:
 class Uploads:
     """Uploads of one producer."""
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: _Producer) -> None:
         self._producer = producer
 
     def forecast(
         self, region: Region, files: int, family: Family = "transactional", *, first: bool = False
     ) -> list[int | None]:
         """Return when each of `files` more files would start (Unix ms; None: a person holds the region)."""
+        check_region(region, self._producer.settings)
         ledger = self._producer.ledger(region)
         return ledger.upload_lane(_lane(ledger, family), first=first).starts(files)
 
@@ -153,6 +168,7 @@ class Uploads:
         progress: Callable[[], None] = lambda: None,
     ) -> FileSet:
         """Enqueue the parts as one file set, all or none. Raises InvalidJob if it was uploaded before, BacklogFull."""
+        check_region(region, self._producer.settings)
         ledger = self._producer.ledger(region)
         set_id = new_set_id()
         entries = [_entry(set_id, upload, part.plan, region, family, source) for part in parts]
@@ -177,12 +193,17 @@ class Uploads:
         return SetView(files, tuple(ledger.read(files.parts)))
 
     def _find(self, set_id: str) -> tuple[Ledger, FileSet]:
-        for region in self._producer.settings.regions:
+        search = Lookup(f"file set {set_id}", self._producer.settings)
+        for region in search.regions:
             ledger = self._producer.ledger(region)
-            files = ledger.file_set(set_id)
-            if files is not None:
-                return ledger, files
-        raise JobNotFound(f"no file set {set_id}")
+            try:
+                files = ledger.file_set(set_id)
+            except StoreUnreachable as error:
+                search.failed(region, error)
+            else:
+                if files is not None:
+                    return ledger, files
+        raise search.not_found()
 
     def cancel(self, set_id: str, by: str = "") -> int:
         """Cancel the parts that have not been sent; return how many. One that was sent is followed to its end."""

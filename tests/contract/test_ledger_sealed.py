@@ -12,11 +12,11 @@ import pytest
 import redis
 
 from gaugepost import DataSealed, JobDead, Producer, Settings
-from gaugepost.client import _read_result
 from gaugepost.jobs import JobBase
 from gaugepost.jobs.common import SealedJob
 from gaugepost.ledger import FileSet, Settlement
 from gaugepost.ledger.intake import Edit
+from gaugepost.results import read_result
 from gaugepost.transitions import Dead, Decision, Delivered, Parked
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.policy import SEALED, missing_data_key
@@ -124,7 +124,7 @@ def test_jobs_from_before_the_key_are_read_delivered_and_answered_under_it(bench
     without = bench.view(ids[0])
     assert (without.job["record"], without.result) == ({"Email": MAIL}, None)
     with pytest.raises(DataSealed, match=f"job {ids[0]} is sealed, and GAUGEPOST_DATA_KEY is not set here"):
-        _read_result(without)
+        read_result(without)
 
 
 @pytest.mark.parametrize("keys", [(), (OLD,)], ids=["no key", "another key"])
@@ -181,10 +181,10 @@ def test_a_dead_job_is_told_with_its_verdict_where_its_messages_are_sealed(bench
     said = attempt(claimed, Verdict.MISSING_FIELD, message="Email is required")
     keyed(NEW).ledger.settle([Settlement(claimed, Decision(Dead(Verdict.MISSING_FIELD)), (said,))])
     with pytest.raises(JobDead) as dead:
-        _read_result(bench.view(job_id))
+        read_result(bench.view(job_id))
     assert (dead.value.verdict, dead.value.message) == ("missing_field", "")
     with pytest.raises(JobDead, match="Email is required"):
-        _read_result(keyed(NEW).view(job_id))
+        read_result(keyed(NEW).view(job_id))
 
 
 def test_warnings_are_our_own_words_to_which_the_script_may_add(bench: Bench, keyed: Keyed) -> None:

@@ -116,14 +116,14 @@ def is_loading(server: RedisServer) -> bool:
 
 
 def test_a_frozen_redis_is_told_to_producers_and_outwaited_by_workers(tmp_path: Path) -> None:
-    with Stack(tmp_path, connect_timeout=1, read_timeout=2, lease=60) as stack:
+    with Stack(tmp_path, connect_timeout=1, read_timeout=2, lease=60, store_timeout=20) as stack:
         stack.sim.knobs(latency_ms={"all": 20})
         worker = stack.worker()
         stack.beat()
         ids = enqueue(stack.producer, 0, 500)
         wait_until(lambda: len(stack.keys()) > 50)
         with stack.redis.frozen(), pytest.raises(StoreUnreachable):
-            stack.producer.enqueue(record(500), idempotency_key="patient")  # 4 tries of 5 s each
+            stack.producer.enqueue(record(500), idempotency_key="patient")  # for as long as a worker tries: 4 times 5 s
         ids.append(stack.producer.enqueue(record(500), idempotency_key="patient").id)
         all_delivered_once(stack, ids)
         assert worker.poll() is None

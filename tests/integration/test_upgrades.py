@@ -97,6 +97,16 @@ def test_what_this_version_enqueues_is_delivered_by_an_older_one_or_waits_for_a_
     delivered(stack, ids)
 
 
+def test_idempotency_keys_of_both_versions_give_the_first_job(stack: Stack, version: str) -> None:
+    old, key = Old(version, stack), {"kind": "record", "idempotency_key": "old"} | COMMON
+    [first] = old.enqueue(key)
+    assert stack.producer.enqueue(record(**COMMON), idempotency_key="old").id == first
+    other = {"record": {"Email": "other@example.com"}}
+    assert stack.producer.enqueue(record(**COMMON | other), idempotency_key="old").duplicate, "it kept no hash"
+    ours = stack.producer.enqueue(record(**COMMON), idempotency_key="new")
+    assert old.enqueue(key | {"idempotency_key": "new"}) == [ours.id]
+
+
 @pytest.mark.parametrize("newer", ["worker", "bell"])
 @pytest.mark.parametrize("version", [version for version in VERSIONS if version not in ONE_LIST])
 def test_the_bell_of_one_version_wakes_an_idle_worker_of_the_other(stack: Stack, version: str, newer: str) -> None:

@@ -30,7 +30,7 @@ from gaugepost import (
     StoreFull,
     StoreUnreachable,
 )
-from gaugepost.client import BATCH
+from gaugepost.admission import BATCH
 from gaugepost.ledger import Settlement
 from gaugepost.testing import AsyncMemoryProducer, MemoryProducer
 from gaugepost.testing.steering import Steering
@@ -60,9 +60,19 @@ class Asynchronous:
     def enqueue(self, job: Any, **more: Any) -> Any:
         return self._receipt(self.run(self.producer.enqueue(job, **more)))
 
-    def enqueue_many(self, jobs: Any) -> Iterator[Any]:
-        found = self.producer.enqueue_many(jobs)
-        while (one := self.run(anext(found, None))) is not None:
+    def enqueue_many(self, jobs: Any) -> list[Any]:
+        async def enqueue() -> Any:
+            return await self.producer.enqueue_many(jobs)
+
+        return [self._receipt(one) for one in self.run(enqueue())]
+
+    def enqueue_stream(self, jobs: Any) -> Iterator[Any]:
+        found = self.producer.enqueue_stream(jobs)
+
+        async def following() -> Any:
+            return await anext(found, None)
+
+        while (one := self.run(following())) is not None:
             yield self._receipt(one)
 
     def _receipt(self, receipt: Any) -> Any:
@@ -153,7 +163,7 @@ def test_what_was_enqueued_is_accepted_and_can_be_asked_after(producer: Any) -> 
 def test_an_idempotency_key_of_the_call_wins_over_the_jobs_own(producer: Any) -> None:
     first = producer.enqueue(record(idempotency_key="a"), idempotency_key="b")
     other = producer.enqueue(record(idempotency_key="a"))
-    again = producer.enqueue(link(), idempotency_key="b")
+    again = producer.enqueue(record(), idempotency_key="b")
     assert (other.duplicate, again.duplicate) == (False, True)
     assert again.id == first.id
     assert producer.job(first.id).job["idempotency_key"] == "b"
@@ -263,7 +273,7 @@ def test_many_give_a_receipt_each_in_order_over_all_regions(producer: Any) -> No
     assert list(producer.enqueue_many([])) == []
 
 
-def test_many_are_taken_from_a_generator_a_batch_at_a_time(producer: Any) -> None:
+def test_stream_takes_jobs_from_a_generator_a_batch_at_a_time(producer: Any) -> None:
     taken = itertools.count()
 
     def endless() -> Iterator[JobBase]:
@@ -271,22 +281,121 @@ def test_many_are_taken_from_a_generator_a_batch_at_a_time(producer: Any) -> Non
             next(taken)
             yield record()
 
-    receipts = producer.enqueue_many(endless())
+    receipts = producer.enqueue_stream(endless())
     for _ in range(BATCH + 1):
         next(receipts)
     assert next(taken) == 2 * BATCH
 
 
-def test_what_was_yielded_before_a_refusal_is_accepted(producer: Any) -> None:
-    def jobs() -> Iterator[JobBase]:
-        yield from (record() for _ in range(BATCH))
-        yield upload(content=b"")
+WRONG = {
+    "file": lambda: upload(content=b""),
+    "mapping": lambda: {"kind": "record"},
+    "record": lambda: record(region="x"),
+}
 
-    receipts = producer.enqueue_many(jobs())
-    accepted = [next(receipts) for _ in range(BATCH)]
+
+def with_a_wrong_one(wrong: str) -> Iterator[Any]:
+    yield from (record(source=f"s{number}") for number in range(BATCH + 7))
+    yield WRONG[wrong]()
+    yield record(source="late")
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_all_jobs_before_a_wrong_one_are_stored_and_none_after_it(
+    producer: Any, blocking: Producer, wrong: str
+) -> None:
+    with pytest.raises(InvalidJob) as refused:
+        producer.enqueue_many(with_a_wrong_one(wrong))
+    sources = [blocking.job(receipt.id).job["source"] for receipt in refused.value.accepted]
+    assert sources == [f"s{number}" for number in range(BATCH + 7)]
+    assert blocking.ledger(Region.EU).summary()["queued"] == BATCH + 7
+    assert "enqueue_many: 207 jobs were accepted before this" in refused.value.__notes__
+
+
+def test_error_of_the_jobs_own_source_comes_through(producer: Any, blocking: Producer) -> None:
+    def broken() -> Iterator[JobBase]:
+        yield record()
+        raise OSError("the file is gone")
+
+    with pytest.raises(OSError, match="the file is gone"):
+        producer.enqueue_many(broken())
+    assert blocking.ledger(Region.EU).summary()["queued"] == 1
+
+
+def test_stream_gives_all_before_a_refusal(producer: Any) -> None:
+    receipts = producer.enqueue_stream(with_a_wrong_one("file"))
+    accepted = [next(receipts) for _ in range(BATCH + 7)]
     with pytest.raises(InvalidJob, match="empty"):
         next(receipts)
     assert accepted[-1].state() == "queued"
+
+
+def test_many_receipts_can_be_read_again_counted_and_cut(blocking: Producer) -> None:
+    receipts = blocking.enqueue_many(record(region=region) for region in ("eu", "us", "au"))
+    assert [one.id for one in receipts] == [one.id for one in receipts]
+    assert [one.region for one in receipts[1:]] == ["us", "au"]
+    assert (len(receipts), receipts[-1].region, receipts.duplicates, receipts.conflicts) == (3, "au", 0, 0)
+    with pytest.raises(IndexError):
+        receipts[3]
+    assert repr(receipts) == "<3 receipts, 0 duplicates, 0 conflicts>"
+
+
+def test_forgotten_stream_warns_that_nothing_was_enqueued(blocking: Producer) -> None:
+    receipts = blocking.enqueue_stream([record()])
+    with pytest.warns(ResourceWarning, match="enqueue_stream\\(\\) was not iterated: no job was enqueued"):
+        del receipts
+
+
+def test_forgotten_call_of_asyncio_warns_that_nothing_was_enqueued() -> None:
+    receipts = AsyncMemoryProducer().enqueue_many([record()])
+    with pytest.warns(ResourceWarning, match="neither awaited nor iterated: no job was enqueued"):
+        del receipts
+
+
+def test_asyncio_receipts_come_one_by_one_too() -> None:
+    async def enqueue() -> list[Any]:
+        return [one async for one in AsyncMemoryProducer().enqueue_many([record(), record()])]
+
+    assert len(asyncio.run(enqueue())) == 2
+
+
+def test_mapping_is_enqueued_as_the_job_that_it_describes(producer: Any) -> None:
+    job = {"kind": "record", "region": "eu", "configuration": "map", "record": {"Email": "a@b.example"}}
+    one, [other] = producer.enqueue(job, idempotency_key="k"), producer.enqueue_many([job])
+    assert producer.job(one.id).job["idempotency_key"] == "k"
+    assert producer.job(other.id).job["record"] == {"Email": "a@b.example"}
+
+
+@pytest.mark.parametrize("job", [None, "record", 7, ["record"], {"kind": "fax"}, {}], ids=repr)
+def test_what_is_no_job_is_refused_and_says_what_is_wanted(producer: Any, job: object) -> None:
+    with pytest.raises(InvalidJob, match=r"expected a job such as Record|kind: "):
+        producer.enqueue(job)
+
+
+def test_job_of_a_region_that_is_not_served_is_refused(producer: Any, blocking: Producer) -> None:
+    inner = producer.producer if isinstance(producer, Asynchronous) else blocking
+    inner.settings = inner.settings.model_copy(update={"regions": (Region.EU,)})
+    with pytest.raises(InvalidJob) as refused:
+        producer.enqueue(record(region="us"))
+    assert str(refused.value) == "region: not served here: expected one of GAUGEPOST_REGIONS (eu)"
+    with pytest.raises(InvalidJob, match="not served here"):
+        producer.forecast(Region.US, 1)
+
+
+def test_uploads_and_forecast_are_there_for_both(producer: Any, blocking: Producer, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"Email\na@b.example\n")
+    ours: Any = producer.producer.uploads if isinstance(producer, Asynchronous) else blocking.uploads
+    ask = producer.run if isinstance(producer, Asynchronous) else (lambda found: found)
+    opened, parts = ask(ours.plan(path, Region.EU, "contact"))
+    with opened:
+        files = ask(ours.upload(opened, parts, Region.EU, "contact"))
+    assert ask(ours.view(files.id)).counts() == {"waiting": 1}
+    assert ask(ours.cancel(files.id)) == 1
+    assert ask(ours.undo(files.id)) == []
+    with pytest.raises(InvalidJob, match="no row"):
+        ask(ours.rejects(files.id))
+    assert len(producer.forecast(Region.EU, 2)) == 2
 
 
 def test_duplicates_among_many_are_told(producer: Any) -> None:

@@ -98,18 +98,19 @@ def _check(stream: IO[bytes], rejects: IO[bytes] | None, settings: Settings) -> 
 
 
 def _send(producer: Producer, stream: IO[bytes], checked: Checked, *, wait: bool) -> bool:
-    """Send all that is fit; True unless a job that was waited for ended otherwise than delivered."""
+    """Send all that is fit; False if a key belongs to another job, or a job that was waited for was not delivered."""
     jobs = batches(fit_jobs(stream, checked, producer.settings.regions))
     watch = Watch(producer) if wait else None
     try:
         with bar_beside_rows("enqueuing", checked.good, worth=_LONG_LINES) as advance:
-            Sender(producer, watch).send(jobs, advance)
+            sender = Sender(producer, watch)
+            sender.send(jobs, advance)
         if watch is None:
-            return True
+            return not sender.conflicts
         if sys.stdout.isatty():
             note("waiting until they have ended; Ctrl-C leaves them to it")
         with bar_beside_rows("waiting", checked.good, worth=_LONG_LINES) as advance:
-            return watch.run(advance)
+            return watch.run(advance) and not sender.conflicts
     except (GaugepostError, Failure, KeyboardInterrupt):
         if watch is not None:
             watch.abandon()

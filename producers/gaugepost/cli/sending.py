@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gaugepost.cli.common import Exit, Failure, note, write_rows
 from gaugepost.cli.lines import changed
-from gaugepost.errors import GaugepostError, InvalidJob, StoreUnreachable
+from gaugepost.errors import GaugepostError, IdempotencyConflict, InvalidJob, StoreUnreachable
 from gaugepost.ledger import Entry
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Row:
         """Return it as `enqueue` prints it."""
         one = self.accepted
         row: dict[str, object] = {"line": self.line, "id": one.id, "state": str(one.state), "duplicate": one.duplicate}
+        row |= {"conflict": True} if one.conflict else {}
         return row | ({"warnings": list(self.warnings)} if self.warnings else {})
 
 
@@ -54,6 +55,8 @@ class Sender:
     producer: Producer
     watch: Watch | None = None
     count: int = 0
+    conflicts: int = 0
+    """Lines that were not stored: their idempotency key belongs to a job of another kind or content."""
     _open: list[int] = field(default_factory=list)
     """The lines whose fate hangs on an answer that has not come."""
     _met: set[Region] = field(default_factory=set)
@@ -105,10 +108,15 @@ class Sender:
 
     def _give(self, rows: Sequence[Row]) -> None:
         self._warn(rows)
+        conflicts = [row for row in rows if row.accepted.conflict]
+        for row in conflicts:
+            note(f"line {row.line}: {IdempotencyConflict(row.accepted.id)}")
+        self.conflicts += len(conflicts)
         if self.watch is None:
             write_rows(row.to_dict() for row in rows)
         else:
-            self.watch.add(rows)
+            write_rows(row.to_dict() for row in conflicts)
+            self.watch.add([row for row in rows if not row.accepted.conflict])
 
     def _warn(self, rows: Sequence[Row]) -> None:
         """Tell the first lines that do not fit their mapping; the others are counted at the end."""

@@ -25,7 +25,8 @@ from gaugepost.states import JobState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gaugepost.client import Producer, Receipt
+    from gaugepost.client import Producer
+    from gaugepost.receipts import Receipt
     from gaugepost.uploads import SetView
 
 

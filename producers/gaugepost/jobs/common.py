@@ -143,6 +143,17 @@ Configuration = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^
 """The reference of an inbound mapping, usually a UUID."""
 
 
+_NOT_SENT = {
+    "kind",
+    "region",
+    "idempotency_key",
+    "expires_at",
+    "source",
+    "urgent",
+    "on_unknown",
+    "labels",
+    "traceparent",
+}
 _SHOWN = frozenset({"region", "configuration", "source", "urgent", "family", "upload_id", "traceparent"})
 
 
@@ -202,6 +213,10 @@ class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True)
     def mapping(self) -> str | None:
         """The inbound mapping this job depends on, if any."""
         return None
+
+    def sent(self) -> dict[str, Any]:
+        """Return what its delivery sends, in a form to be compared: not how, when and for whom it is delivered."""
+        return {"kind": self.kind} | self.model_dump(mode="json", exclude=_NOT_SENT, exclude_defaults=True)
 
     @classmethod
     def read_result(cls, data: dict[str, Any]) -> BaseModel:

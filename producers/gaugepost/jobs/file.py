@@ -94,6 +94,10 @@ class File(JobBase, frozen=True):
         """Always: after a lost answer the upload statistics tell whether it arrived."""
         return True
 
+    def sent(self) -> dict[str, Any]:
+        """Return its family and its content's hash: the name under which it goes out is another one each time."""
+        return {"kind": self.kind, "family": self.family, "sha256": self.stored.sha256 if self.stored else None}
+
     @property
     def upload_name(self) -> str:
         """Name under which it goes out, which is unique."""

@@ -14,6 +14,7 @@ from gaugepost.errors import DataSealed, StoreError
 from gaugepost.files.limits import PART_BYTES
 from gaugepost.jobs import File
 from gaugepost.keys import Keys
+from gaugepost.ledger.call_deadline import deadline
 from gaugepost.ledger.chunks import chunks
 from gaugepost.ledger.fields import Seen, read_fields
 from gaugepost.ledger.intake import Accepted, Edit, Entry, Intake
@@ -59,12 +60,18 @@ _SWEEPS = 200  # so that one tick a minute keeps up with more than a thousand de
 
 
 class Ledger:
-    """One region of the ledger. Thread-safe, as its client is. All calls raise StoreError as errors.py says."""
+    """One region of the ledger. Thread-safe, as its client is. All calls raise StoreError as errors.py says.
 
-    def __init__(self, client: redis.Redis, region: Region, settings: Settings) -> None:
+    `patience`: seconds that a call may take in all; None: as long as the client's own retries.
+    """
+
+    def __init__(
+        self, client: redis.Redis, region: Region, settings: Settings, *, patience: float | None = None
+    ) -> None:
         self.region = region
         self.keys = Keys(region)
-        self._run = Runner(client, settings.wait_replicas)
+        self._run = Runner(client, settings.wait_replicas, patience)
+        self._patience = patience
         self._client = client
         self._settings = settings
         self.intake = Intake(region, settings)
@@ -81,10 +88,14 @@ class Ledger:
 
     def enqueue(self, entries: Sequence[Entry]) -> list[Accepted]:
         """Accept all these jobs in one round trip, or none. Raises BacklogFull."""
-        accepted = self._run(self.intake.enqueue(entries))
-        if report := self.intake.report(entries):
-            with suppress(StoreError):
-                self._run(report)
+        call = self.intake.enqueue(entries)
+        if not self.intake.reports_fields:
+            return self._run(call)
+        with deadline(self._patience):
+            accepted = self._run(call)
+            if report := self.intake.report(entries):
+                with suppress(StoreError):
+                    self._run(report)
         return accepted
 
     def fields_seen(self) -> Seen:

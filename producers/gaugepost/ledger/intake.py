@@ -80,7 +80,7 @@ class Entry:
         job = self.job
         facts = _facts(job, lane)
         if job.idempotency_key:
-            facts["idem"] = idempotency_digest(job.idempotency_key)
+            facts |= {"idem": idempotency_digest(job.idempotency_key), "same": " ".join(seal.hashes(job.sent()))}
         if job.source:
             facts["source"] = job.source
         about = f"{job.kind} {job.mapping}" if job.mapping else job.kind
@@ -112,11 +112,15 @@ class Edit:
 
 
 class Accepted(NamedTuple):
-    """What became of one job at enqueue: `duplicate` if its idempotency key had been used before."""
+    """What became of one job at enqueue: `duplicate` if its idempotency key had been used before.
+
+    `conflict`: by a job of another kind or content.
+    """
 
     id: str
     state: JobState
     duplicate: bool
+    conflict: bool = False
 
 
 class Intake:
@@ -128,6 +132,7 @@ class Intake:
         self.seal = settings.seal()
         self.limits = (settings.backlog_limit, settings.content_limit)
         self._reports = FieldReports(self.keys) if settings.mappings is not None else None
+        self.reports_fields = self._reports is not None
         self.queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
 
     def enqueue(self, entries: Sequence[Entry]) -> Call[list[Accepted]]:
@@ -207,8 +212,11 @@ class Intake:
 
 
 def _read_accepted(entries: Sequence[Entry], answer: list[bytes]) -> list[Accepted]:
-    rows = zip(entries, answer[::2], answer[1::2], strict=True)
-    return [Accepted(first.decode() or entry.id, _STATES[state], bool(first)) for entry, state, first in rows]
+    rows = zip(entries, answer[::3], answer[1::3], answer[2::3], strict=True)
+    return [
+        Accepted(first.decode() or entry.id, _STATES[state], bool(first), bool(conflict))
+        for entry, state, first, conflict in rows
+    ]
 
 
 def _read_moved(answer: list[bytes | int]) -> list[tuple[JobState | None, bool]]:

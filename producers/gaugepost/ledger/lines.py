@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError  # noqa: A004 - redis-py's names
 
+from gaugepost.ledger.call_deadline import left
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import redis
 
@@ -23,20 +27,49 @@ LOOK_AFTER_S = 0.5
 """A line that was in use so lately is not looked at before it is used again: were it closed, that costs a retry."""
 
 
+class NoConnectionFree(TimeoutError):  # noqa: N818 - its name is what StoreUnreachable says
+    """All connections were in use for as long as a call may take."""
+
+
 class Lines:
     """The lines of one client. Thread-safe: each is with one caller at a time."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._pool = client.connection_pool
         self._most = self._pool.max_connections // 2  # the client's other commands need connections too
+        self._turns: SimpleQueue[None] = SimpleQueue()  # a semaphore that costs little
+        for _ in range(max(1, self._most)):
+            self._turns.put(None)
         self._pid = os.getpid()
         self._idle: list[tuple[Any, float]] = []
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until a line may be used, at most until the thread's deadline. Raises redis-py's TimeoutError."""
+        self._await_turn()
+        try:
+            yield
+        finally:
+            self._turns.put(None)
+
+    def _await_turn(self) -> None:
+        try:
+            self._turns.get(timeout=left())
+        except Empty:
+            raise NoConnectionFree("other calls kept all connections until the deadline") from None
 
     def exchange(self, command: Sequence[Any]) -> Any:  # noqa: ANN401 - redis-py's answer
         """Send a command and return its answer; repeated on a new connection as the client's `retry` says.
 
         Raises redis-py's errors.
         """
+        self._await_turn()
+        try:
+            return self._exchange(command)
+        finally:
+            self._turns.put(None)
+
+    def _exchange(self, command: Sequence[Any]) -> Any:  # noqa: ANN401 - as above
         line = self._take()
         try:
             answer = line.retry.call_with_retry(lambda: _ask(line, command), lambda _: line.disconnect())

@@ -7,6 +7,7 @@ was lost.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from gaugepost.bell import lua_bell
 from gaugepost.errors import BacklogFull, LedgerClosed, StoreError, StoreFull, StoreUnreachable
 from gaugepost.jobs import JOBS
 from gaugepost.keys import SCHEMA, lua_table
+from gaugepost.ledger.call_deadline import deadline
 from gaugepost.ledger.lines import Lines
 from gaugepost.states import TRANSITIONS
 
@@ -166,13 +168,14 @@ class _Scripts:
 class Runner(_Scripts):
     """Runs calls on a blocking client; those that must last, until `replicas` of Redis' replicas have their effect."""
 
-    def __init__(self, client: redis.Redis, replicas: int = 0) -> None:
+    def __init__(self, client: redis.Redis, replicas: int = 0, patience: float | None = None) -> None:
         super().__init__(client, replicas)
+        self._patience = patience
         self._lines = Lines(client)
 
     def __call__(self, call: Call[T]) -> T:
         """Run one call. Raises StoreUnreachable, StoreFull, BacklogFull, StoreError."""
-        with our_errors():
+        with our_errors(), deadline(self._patience):
             try:
                 return call.read(self._send(call, self.known(call)))
             except redis_errors.NoScriptError:
@@ -181,7 +184,7 @@ class Runner(_Scripts):
     def _send(self, call: Call[T], command: list[Any]) -> Any:  # noqa: ANN401 - the script's answer
         if not self.waits(call):
             return self._lines.exchange(command)
-        with self.client.pipeline(transaction=False) as pipe:
+        with self._lines.turn(), self.client.pipeline(transaction=False) as pipe:
             self.with_wait(pipe, command)
             return self.waited(pipe.execute(raise_on_error=False))  # its own error would repeat the arguments
 
@@ -189,16 +192,25 @@ class Runner(_Scripts):
 class AsyncRunner(_Scripts):
     """Runs calls on an asyncio client, as `Runner` does."""
 
-    def __init__(self, client: redis.asyncio.Redis, replicas: int = 0) -> None:
+    def __init__(self, client: redis.asyncio.Redis, replicas: int = 0, patience: float | None = None) -> None:
         super().__init__(client, replicas)
+        self._patience = patience
+        self._turns = asyncio.Semaphore(max(1, client.connection_pool.max_connections // 2))
 
     async def __call__(self, call: Call[T]) -> T:
         """Run one call. Raises as `Runner` does."""
         with our_errors():
             try:
-                return call.read(await self._send(call, self.known(call)))
-            except redis_errors.NoScriptError:
-                return call.read(await self._send(call, self.whole(call)))
+                async with asyncio.timeout(self._patience), self._turns:
+                    return await self._run(call)
+            except TimeoutError:
+                raise redis_errors.TimeoutError(f"no answer within {self._patience} s") from None
+
+    async def _run(self, call: Call[T]) -> T:
+        try:
+            return call.read(await self._send(call, self.known(call)))
+        except redis_errors.NoScriptError:
+            return call.read(await self._send(call, self.whole(call)))
 
     async def _send(self, call: Call[T], command: list[Any]) -> Any:  # noqa: ANN401 - the script's answer
         if not self.waits(call):

@@ -4,9 +4,10 @@
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms; then for each job
 --       id, JSON, its kind and configuration, what it has of urgent ('1'), once ('1'), lane, idem (digest of its
---       idempotency key), expires (ms) and source, as JSON of texts ('' = nothing of it), content ('' = none)
--- RETURN for each job its state, and the id of the job that has its idempotency key already ('' = none); or an error
---        BACKLOGFULL or CONTENTFULL, and nothing stored
+--       idempotency key), same (hashes of what it sends, between blanks: sealing.py), expires (ms) and source, as JSON of
+--       texts ('' = nothing of it), content ('' = none)
+-- RETURN for each job its state, the id of the job that has its idempotency key already ('' = none), and '1' if that
+--        one sends something else; or an error BACKLOGFULL or CONTENTFULL, and nothing stored
 
 local FIRST, PER = 4, 5
 local states = {} -- id -> state, of the jobs this call is about
@@ -22,7 +23,21 @@ local function first_with(digest)
 end
 
 local NOTHING = {}
-local facts, first, by_digest, fresh, bytes = {}, {}, {}, 0, 0
+local facts, first, conflicts, by_digest, fresh, bytes = {}, {}, {}, {}, 0, 0
+
+local function first_hash(same) return string.match(same, '%S+') end
+
+-- Whether the first job of a key sends something else. Where a version kept no hash, or none under a key that is known
+-- here, nothing can be said.
+local function sends_other(id)
+  local has, earlier = facts[id], facts[first[id]]
+  local kept = earlier and earlier.same and first_hash(earlier.same) or redis.call('GET', F.idem_content .. has.idem)
+  for one in string.gmatch(kept and has.same or '', '%S+') do
+    if string.sub(one, 1, 9) == string.sub(kept, 1, 9) then return one ~= kept end
+  end
+  return false
+end
+
 for i = FIRST, #ARGV, PER do
   local id = ARGV[i]
   facts[id] = ARGV[i + 3] ~= '' and cjson.decode(ARGV[i + 3]) or NOTHING
@@ -32,6 +47,8 @@ for i = FIRST, #ARGV, PER do
   if not first[id] then
     first[id], fresh, bytes = id, fresh + 1, bytes + #ARGV[i + 4]
     if digest then by_digest[digest] = id end
+  elseif first[id] ~= id then
+    conflicts[id] = sends_other(id)
   end
 end
 
@@ -48,6 +65,7 @@ local function accept(id, json, about, has, content)
       if has[name] then redis.call('HSET', key, name, has[name]) end
     end
     if has.idem then redis.call('SET', F.idem .. has.idem, id, 'PX', ARGV[3]) end
+    if has.idem and has.same then redis.call('SET', F.idem_content .. has.idem, first_hash(has.same), 'PX', ARGV[3]) end
     if has.expires then redis.call('ZADD', K.deadlines, has.expires, id) end
   end
   if content ~= '' then store_content(id, content) end
@@ -61,6 +79,7 @@ for i = FIRST, #ARGV, PER do
   if not states[id] then states[id] = accept(id, ARGV[i + 1], ARGV[i + 2], facts[id], ARGV[i + 4]) end
   receipts[#receipts + 1] = states[id]
   receipts[#receipts + 1] = id ~= ARGV[i] and id or ''
+  receipts[#receipts + 1] = conflicts[ARGV[i]] and '1' or ''
 end
 if fresh > 0 then
   local jobs, urgent = line_up()

@@ -8,7 +8,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from gaugepost.client import AsyncProducer, Producer
+from gaugepost.async_client import AsyncProducer
+from gaugepost.client import Producer
 from gaugepost.errors import ResultTimeout
 from gaugepost.jobs import JOBS
 from gaugepost.settings import Settings
@@ -45,14 +46,14 @@ class MemoryProducer(Steering, Producer):
         self._limit(ledger.intake)
         return ledger
 
-    def job(self, job_id: str) -> JobView:
+    def job(self, job_id: str, *, region: Region | None = None) -> JobView:
         """Return everything about one job. Raises JobNotFound."""
         with self.memory.lock:  # not while another thread has it in its hands
-            return super().job(job_id)
+            return super().job(job_id, region=region)
 
-    def wait(self, job_id: str, timeout: float | None = None) -> JobView:  # noqa: ARG002 - it takes no time
+    def wait(self, job_id: str, timeout: float | None = None, *, region: Region | None = None) -> JobView:  # noqa: ARG002 - it takes no time
         """Return a job that has ended. Raises ResultTimeout at once for one that has not, JobNotFound."""
-        return _ended(self.job(job_id))
+        return _ended(self.job(job_id, region=region))
 
 
 class AsyncMemoryProducer(Steering, AsyncProducer):
@@ -71,9 +72,18 @@ class AsyncMemoryProducer(Steering, AsyncProducer):
         self._limit(intake)
         return intake, run
 
-    async def wait(self, job_id: str, timeout: float | None = None) -> JobView:  # noqa: ASYNC109, ARG002 - it takes no time
+    def _make_blocking(self) -> MemoryProducer:
+        return MemoryProducer(beside=self)
+
+    async def wait(
+        self,
+        job_id: str,
+        timeout: float | None = None,  # noqa: ASYNC109, ARG002 - it takes no time
+        *,
+        region: Region | None = None,
+    ) -> JobView:
         """Return a job that has ended. Raises ResultTimeout at once for one that has not, JobNotFound."""
-        return _ended(await self.job(job_id))
+        return _ended(await self.job(job_id, region=region))
 
 
 def _ended(view: JobView) -> JobView:

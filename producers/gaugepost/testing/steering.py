@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from gaugepost.client import AsyncReceipt, Receipt
 from gaugepost.jobs import JOBS, JobBase, parse_job
 from gaugepost.ledger import Ledger, Settlement
+from gaugepost.receipts import AsyncReceipt, Receipt
 from gaugepost.states import JobState
 from gaugepost.testing.endings import Ending, Result
 from gaugepost.testing.memory import Memory

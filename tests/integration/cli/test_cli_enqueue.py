@@ -75,6 +75,20 @@ def test_a_repeated_idempotency_key_gives_the_first_job_again(cli: Cli) -> None:
     assert len({row["id"] for row in first + again}) == 1
 
 
+@pytest.mark.parametrize("wait", [(), ("--wait",)], ids=["", "--wait"])
+def test_key_used_for_another_job_is_a_conflict_and_exit_code_1(cli: Cli, hands: Hands, wait: tuple[str, ...]) -> None:
+    other = RECORD | {"record": {"Email": "other@example.com"}}
+    first = cli("enqueue", cli.write("jobs.jsonl", RECORD | {"idempotency_key": "k"})).rows[0]["id"]
+    hands.deliver()
+    done = cli("enqueue", cli.write("more.jsonl", other | {"idempotency_key": "k"}), *wait)
+    assert done.code == 1
+    assert done.rows == [{"line": 1, "id": first, "state": "delivered", "duplicate": True, "conflict": True}]
+    assert done.err == (
+        f"line 1: idempotency_key: was used for job {first}, which has another kind or content: nothing was stored\n"
+    )
+    assert queued(hands.producer) == 0
+
+
 def test_one_invalid_line_and_nothing_is_enqueued(cli: Cli, producer: Producer) -> None:
     done = cli("enqueue", cli.write("jobs.jsonl", *[RECORD] * 300, BROKEN, "no json"))
     assert (done.code, done.out) == (2, "")

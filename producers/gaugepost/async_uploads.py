@@ -1,0 +1,69 @@
+"""`AsyncProducer.uploads`: the calls of `Uploads` as coroutines. A thread does the work, since it reads files."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from gaugepost.files import Upload
+    from gaugepost.jobs.file import Family
+    from gaugepost.ledger import FileSet
+    from gaugepost.receipts import AsyncReceipt, Receipt
+    from gaugepost.regions import Region
+    from gaugepost.uploads import PlannedPart, SetView, Uploads
+
+
+class AsyncUploads:
+    """Uploads of one asyncio producer."""
+
+    def __init__(self, uploads: Uploads, receipt: Callable[[Receipt[Any]], AsyncReceipt[Any]]) -> None:
+        self._uploads = uploads
+        self._receipt = receipt
+
+    async def forecast(
+        self, region: Region, files: int, family: Family = "transactional", *, first: bool = False
+    ) -> list[int | None]:
+        """Return when each of `files` more files would start; see `Uploads.forecast`."""
+        return await asyncio.to_thread(self._uploads.forecast, region, files, family, first=first)
+
+    async def plan(
+        self, path: Path, region: Region, family: Family, *, first: bool = False
+    ) -> tuple[Upload, list[PlannedPart]]:
+        """Check and split a file, and forecast its parts; see `Uploads.plan`."""
+        return await asyncio.to_thread(self._uploads.plan, path, region, family, first=first)
+
+    async def upload(
+        self,
+        upload: Upload,
+        parts: Sequence[PlannedPart],
+        region: Region,
+        family: Family,
+        *,
+        again: bool = False,
+        first: bool = False,
+        source: str | None = None,
+    ) -> FileSet:
+        """Enqueue the parts as one file set, all or none; see `Uploads.upload`."""
+        return await asyncio.to_thread(
+            self._uploads.upload, upload, parts, region, family, again=again, first=first, source=source
+        )
+
+    async def view(self, set_id: str) -> SetView:
+        """Return a file set as it stands; see `Uploads.view`."""
+        return await asyncio.to_thread(self._uploads.view, set_id)
+
+    async def cancel(self, set_id: str, by: str = "") -> int:
+        """Cancel the parts that have not been sent; see `Uploads.cancel`."""
+        return await asyncio.to_thread(self._uploads.cancel, set_id, by)
+
+    async def rejects(self, set_id: str) -> bytes:
+        """Return the rejected rows as one file; see `Uploads.rejects`."""
+        return await asyncio.to_thread(self._uploads.rejects, set_id)
+
+    async def undo(self, set_id: str, by: str = "") -> list[AsyncReceipt[Any]]:
+        """Cancel what was not sent and delete what was; see `Uploads.undo`."""
+        return [self._receipt(one) for one in await asyncio.to_thread(self._uploads.undo, set_id, by)]
