@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import certifi
 
-from gaugepost.errors import SettingsError
-from gaugepost.settings import PREFIX
+if TYPE_CHECKING:
+    from gaugepost.errors import SettingsError
 
 
 def tls_context(
@@ -34,25 +34,25 @@ def _load_authorities(context: ssl.SSLContext, ca_file: Path | str) -> None:
     try:
         context.load_verify_locations(ca_file)
     except ssl.SSLError:
-        raise SettingsError(f"{PREFIX}CA_FILE: holds no certificate in PEM") from None
+        raise _unusable("CA_FILE", "holds no certificate in PEM") from None
 
 
 def _load_certificate(context: ssl.SSLContext, cert: Path | str, key: Path | str | None) -> None:
     text = _read("CLIENT_CERT", cert)
     if b"-----BEGIN CERTIFICATE-----" not in text:
-        raise SettingsError(f"{PREFIX}CLIENT_CERT: holds no certificate in PEM")
+        raise _unusable("CLIENT_CERT", "holds no certificate in PEM")
     name, text = ("CLIENT_CERT", text) if key is None else ("CLIENT_KEY", _read("CLIENT_KEY", key))
     if b"PRIVATE KEY-----" not in text:
-        hint = f"; set {PREFIX}CLIENT_KEY" if key is None else ""
-        raise SettingsError(f"{PREFIX}{name}: holds no private key in PEM{hint}")
+        hint = "; set GAUGEPOST_CLIENT_KEY" if key is None else ""
+        raise _unusable(name, f"holds no private key in PEM{hint}")
     try:
         context.load_cert_chain(cert, key, password=_no_passphrase)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise SettingsError(f"{PREFIX}{name}: is not the key of the certificate") from None
-        raise SettingsError(f"{PREFIX}CLIENT_CERT: it or its key cannot be read as PEM") from None
+            raise _unusable(name, "is not the key of the certificate") from None
+        raise _unusable("CLIENT_CERT", "it or its key cannot be read as PEM") from None
     except _Encrypted:
-        raise SettingsError(f"{PREFIX}{name}: is encrypted, and a worker cannot be asked for a passphrase") from None
+        raise _unusable(name, "is encrypted, and a worker cannot be asked for a passphrase") from None
 
 
 class _Encrypted(Exception):  # noqa: N818 - a signal, not an error
@@ -67,4 +67,12 @@ def _read(name: str, path: Path | str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise SettingsError(f"{PREFIX}{name}: cannot be read: {type(error).__name__}") from None
+        raise _unusable(name, f"cannot be read: {type(error).__name__}") from None
+
+
+def _unusable(name: str, why: str) -> SettingsError:
+    """Return the error that names a setting. Its imports wait: `DirectAdapter` runs where there is no gaugepost."""
+    from gaugepost.errors import SettingsError  # noqa: PLC0415
+    from gaugepost.settings import PREFIX  # noqa: PLC0415
+
+    return SettingsError(f"{PREFIX}{name}: {why}")
