@@ -59,11 +59,14 @@ def hostile(mark: Path) -> list[str | bytes]:
         fine | {"properties": {}},
         {"body": "", "properties": {}},
         {"__type__": "datetime", "__value__": "jane@example.net"},
+        {"__type__": "bytes", "__value__": 5},
+        {"__type__": "decimal", "__value__": "x"},
+        fine | {"headers": {"__type__": "uuid", "__value__": {"jane@example.net": 1}}},
         {},
         [1, 2],
         5,
     ]
-    return [*map(json.dumps, messages), "", "no JSON", b"\xff\xfe\x00", "[" * 100_000, "{" * 100_000]
+    return [*map(json.dumps, messages), "", "no JSON", b"\xff\xfe\x00", "[" * 50_000, "{" * 100_000, " " * 2_000_000]
 
 
 def test_no_message_ends_a_worker_or_is_obeyed_or_shown(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 Stock Celery trusts whoever can write to its broker. One list entry that is no message ends the worker process, and
 the next one that is started; a message may name Celery's built-in tasks, call back, or lie in a worker's memory until
-its `eta`; a broadcast shuts all workers down. So a message is looked at before Celery sees it, and remote control is
-left with what only looks. What is thrown away is told by its queue and the sort of fault: its text may be anything.
+its `eta`; a broadcast shuts all workers down, and its pattern may be a regular expression without an end. So each
+message is decoded and checked before kombu and Celery see it, and remote control is left with what only looks. What is
+thrown away is counted and logged by its queue and the sort of fault: its text may be anything.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ import functools
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import redis
+import redis.client
 import structlog
 from celery.worker.control import Panel
-from pydantic import BaseModel, BeforeValidator, Field, Json, TypeAdapter, ValidationError
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import loads
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json, TypeAdapter, ValidationError
 
 from gaugepost.bell import bell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 log = structlog.get_logger("gaugepost.guard")
 
@@ -35,8 +40,11 @@ QUESTIONS = frozenset(
 _PLACE = ("transport", "hostname", "port", "virtual_host")
 """What `stats` tells of the broker."""
 
-# What JSON raises, and what kombu makes of some of it.
-_UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
+_LONGEST = 1_000_000
+"""Bytes of the longest message that is decoded. Ours have less than 1,000, a worker's answers some 10,000."""
+
+on_thrown_away: list[Callable[[], None]] = []
+"""Called with each message that is thrown away."""
 
 _Name = Annotated[str, Field(pattern=r"^[\w.@:-]{0,200}$")]
 _Nothing = Annotated[None, Field(default=None)]
@@ -97,7 +105,52 @@ class _Bell(_Message):
     headers: _Headers  # type: ignore[assignment]
 
 
-_MESSAGE, _BELL = TypeAdapter(_Message), TypeAdapter(_Bell)
+class _Arguments(BaseModel):
+    """What a question may add. `taskinfoitems` would name attributes of our tasks to be shown."""
+
+    model_config = ConfigDict(extra="forbid")
+    safe: bool | None = None
+    with_defaults: bool = False
+    builtins: bool = False
+    taskinfoitems: tuple[()] = ()
+
+
+class _Ask(BaseModel):
+    """A question to these workers or to all. A pattern would be a regular expression that runs in the worker."""
+
+    model_config = ConfigDict(extra="forbid")
+    method: str
+    arguments: _Arguments = _Arguments()
+    destination: list[_Name] | None = None
+    pattern: _Nothing
+    matcher: _Nothing
+    ticket: _Name | None = None
+    reply_to: _Route | None = None
+
+
+class _AskHeaders(BaseModel):
+    """A clock without a bound would be in every event that this worker sends from then on."""
+
+    clock: Annotated[int, Field(strict=True, ge=0, le=2**53)] = 0
+    compression: _Nothing
+
+
+class _Question(_Message):
+    """A command of remote control."""
+
+    content_type: Annotated[Literal["application/json"], Field(alias="content-type")]
+    content_encoding: Annotated[Literal["utf-8"], Field(alias="content-encoding")]
+    body: Annotated[Json[_Ask], BeforeValidator(_unpacked)]  # type: ignore[assignment]
+    headers: _AskHeaders  # type: ignore[assignment]
+
+
+_MESSAGE, _BELL, _QUESTION = TypeAdapter(_Message), TypeAdapter(_Bell), TypeAdapter(_Question)
+_OUR_WORDS = frozenset(
+    str(name)
+    for model in (_Message, _Properties, _Headers, _Ask, _AskHeaders, _Bell)
+    for field, info in model.model_fields.items()
+    for name in (field, info.alias)
+)
 
 
 _OUR_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
@@ -125,8 +178,40 @@ def fault_of(message: object, tasks: Sequence[str] | None) -> str | None:
         elif _BELL.validate_python(message).headers.task not in tasks:
             return "another task"
     except ValidationError as error:
-        return ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"][:2]) or "no message"
+        return _fault(error)
     return None
+
+
+def fault_of_question(message: object) -> str | None:
+    """Return what is wrong with a command of remote control, in words without data; None if nothing."""
+    try:
+        return None if _QUESTION.validate_python(message).body.method in QUESTIONS else "another command"
+    except ValidationError as error:
+        return _fault(error)
+
+
+def _fault(error: ValidationError) -> str:
+    """Name the place of the first fault; what is no word of ours may be anything."""
+    place = error.errors(include_input=False)[0]["loc"][:2]
+    words = (str(part) if isinstance(part, int) or part in _OUR_WORDS else "other" for part in place)
+    return ".".join(words) or "no message"
+
+
+def _throw_away(queue: str, fault: str) -> None:
+    log.warning("message thrown away", queue=queue, fault=fault)
+    for count in on_thrown_away:
+        count()
+
+
+def _decodes(text: object) -> bool:
+    """Return whether kombu can decode a message: its JSON has types of its own, whose constructors raise anything."""
+    if not isinstance(text, bytes) or len(text) > _LONGEST:
+        return False
+    try:
+        loads(bytes_to_str(text))
+    except Exception:  # noqa: BLE001 - AttributeError, RecursionError, decimal.InvalidOperation, …
+        return False
+    return True
 
 
 class GuardedTransport:
@@ -136,22 +221,61 @@ class GuardedTransport:
 
     def _deliver(self, message: Any, queue: Any) -> Any:  # noqa: ANN401 - kombu's signature
         bells = self.client.transport_options.get("bells", {})
-        fault = fault_of(message, bells.get(queue))
+        if queue in bells:
+            fault = fault_of(message, bells[queue])
+        elif _is_mailbox(queue):
+            fault = fault_of_question(message)
+        else:  # Flower's answers and events
+            fault = fault_of(message, None)
         if fault is None:
             return super()._deliver(message, queue)  # type: ignore[misc] # a mixin
-        log.warning("message thrown away", queue=queue if queue in bells else "other", fault=fault)
+        _throw_away(queue if queue in bells else "other", fault)
         return None
 
 
-class GuardedChannel:
-    """Goes on where kombu would end the worker: at a list entry that is no JSON."""
+def _is_mailbox(queue: object) -> bool:
+    """Return whether a queue has a worker's commands, and not the answers to somebody who asked."""
+    return isinstance(queue, str) and queue.endswith(".pidbox") and ".reply." not in queue
 
-    def _brpop_read(self, **options: Any) -> Any:  # noqa: ANN401 - kombu's signature
-        try:
-            return super()._brpop_read(**options)  # type: ignore[misc] # a mixin
-        except _UNREADABLE as error:
-            log.warning("message thrown away", fault=type(error).__name__)
-            return True
+
+class GuardedRedis(redis.Redis):
+    """Reads messages for kombu, which a list entry that it cannot decode would end: it gets `null` instead."""
+
+    def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:  # noqa: ANN401 - as in redis-py
+        """Read one answer."""
+        found = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
+        if command_name == "BRPOP" and found and not _decodes(found[1]):
+            return found[0], b"null"
+        return b"null" if command_name == "RPOP" and found and not _decodes(found) else found
+
+    def pubsub(self, **kwargs: Any) -> GuardedPubSub:  # noqa: ANN401 - as in redis-py
+        """Return the reader of what is published."""
+        return GuardedPubSub(self.connection_pool, **kwargs)
+
+
+class GuardedPubSub(redis.client.PubSub):
+    """Reads what is published for kombu: it gets `null` for what it cannot decode."""
+
+    def parse_response(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as in redis-py
+        """Read one message, or the answer to a subscription."""
+        found = super().parse_response(*args, **kwargs)  # type: ignore[no-untyped-call]
+        if isinstance(found, list) and found and found[0] in {b"message", b"pmessage"} and not _decodes(found[-1]):
+            return [*found[:-1], b"null"]
+        return found
+
+
+class GuardedChannel:
+    """Reads with a guarded client."""
+
+    def _get_client(self) -> Any:  # noqa: ANN401 - kombu's signature
+        super()._get_client()  # type: ignore[misc] # a mixin: it looks at redis-py's version
+        return GuardedRedis
+
+    def _deliver_fanout_message(self, message: Any, exchange: Any) -> Any:  # noqa: ANN401 - kombu's signature
+        if isinstance(message, dict) and isinstance(message.get("properties"), dict):  # of sentinels it looks inside
+            return super()._deliver_fanout_message(message, exchange)  # type: ignore[misc] # a mixin
+        _throw_away("other", "no message")
+        return False
 
 
 def answer_questions_only() -> None:

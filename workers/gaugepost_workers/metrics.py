@@ -106,8 +106,15 @@ class WorkerMetrics:
         self._ticks = Counter(
             "gaugepost_ticks", "Ticks whose work was done", ("region", "tick"), registry=self.registry
         )
+        self._thrown_away = Counter(
+            "gaugepost_messages_thrown_away",
+            "Celery messages that were no bell, no tick and no question of Flower's",
+            ("region",),
+            registry=self.registry,
+        )
         ProcessCollector(registry=self.registry)
         self._rescued.labels(self._region)
+        self._thrown_away.labels(self._region)
         for kind in JOBS:
             for verdict in Verdict:
                 self._attempts[kind, verdict.value]
@@ -125,6 +132,10 @@ class WorkerMetrics:
         """Count jobs that were taken back from lost workers."""
         self._rescued.labels(self._region).inc(len(settlements))
         self.settled(settlements)
+
+    def threw_away(self) -> None:
+        """Count a Celery message that was thrown away."""
+        self._thrown_away.labels(self._region).inc()
 
     def ticked(self, tick: str) -> None:
         """Count a tick."""

@@ -26,7 +26,7 @@ from gaugepost_workers.app import OPEN_SLOT, PROMOTE, RESCUE, SWEEP, make_app
 from gaugepost_workers.courier import Courier
 from gaugepost_workers.events import TaskEvents
 from gaugepost_workers.executor import URGENT_THREADS, Executor
-from gaugepost_workers.guard import answer_questions_only
+from gaugepost_workers.guard import answer_questions_only, on_thrown_away
 from gaugepost_workers.pulsing import open_pulse, pulse_with
 from gaugepost_workers.rescue import rescue
 from gaugepost_workers.signs import SIGNS, WatchedWheel
@@ -110,6 +110,8 @@ class Worker:
         worker_ready.connect(_quit_warmly, weak=False)
         worker_shutting_down.connect(self._end, weak=False)
         answer_questions_only()
+        if self._metrics is not None:
+            on_thrown_away.append(self._metrics.threw_away)
         celery.apps.worker.safe_say = _say  # type: ignore[attr-defined]  # not in its stubs
         pulse = open_pulse(self.settings, f"worker-{self.region}")
         if pulse is not None:

@@ -14,7 +14,7 @@ import pytest
 from gaugepost import Region
 from gaugepost.bell import DELIVER
 from gaugepost_workers.app import TICKS, make_app
-from gaugepost_workers.guard import QUESTIONS, fault_of
+from gaugepost_workers.guard import QUESTIONS, fault_of, fault_of_question
 from support.bells import bell as rung
 
 
@@ -76,6 +76,47 @@ def test_what_is_no_bell_of_a_queue_needs_only_the_shape_of_a_message() -> None:
     assert fault_of(bell(body=packed({"method": "ping"}), headers={"ticket": "x"}), None) is None
     for message in ({}, 5, bell(headers=None) | {"properties": {}}, bell() | {"headers": []}):
         assert fault_of(message, None) is not None
+
+
+def question(*, headers: dict[str, Any] | None = None, **parts: Any) -> Any:
+    asked = {"method": "ping", "arguments": {}, "destination": None, "pattern": None, "matcher": None} | parts
+    return bell(body=packed(asked), headers={"clock": 1, "expires": 0} | (headers or {}))
+
+
+HOSTILE_QUESTIONS = {
+    "an order": (question(method="shutdown"), "another command"),
+    "a regular expression": (question(pattern="(a+)+$", matcher="pcre"), "body.pattern"),
+    "names of our attributes": (question(method="registered", arguments={"taskinfoitems": ["app"]}), "body.arguments"),
+    "arguments of its own": (question(arguments={"jane@example.net": 1}), "body.arguments"),
+    "members of its own": (question(**{"jane@example.net": 1}), "body.other"),
+    "a type of kombu's": (question(destination={"__type__": "bytes", "__value__": 5}), "body.destination"),
+    "no text as a command": (question(method=5), "body.method"),
+    "a clock that is text": (question(headers={"clock": "x"}), "headers.clock"),
+    "a clock of 4,000 digits": (question(headers={"clock": 10**4_000}), "headers.clock"),
+    "packed": (question(headers={"compression": "application/x-gzip"}), "headers.compression"),
+    "a way to a queue that is no name": (question(reply_to={"exchange": "x y", "routing_key": ""}), "body.reply_to"),
+    "a list": (bell(body=packed([1, 2])), "body"),
+    "no JSON": (bell(body=packed(b"\xff\xfe")), "body"),
+}
+
+
+@pytest.mark.parametrize(("message", "fault"), HOSTILE_QUESTIONS.values(), ids=HOSTILE_QUESTIONS)
+def test_command_that_is_no_question_has_a_fault_without_its_text(message: object, fault: str) -> None:
+    assert fault_of_question(message) == fault
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"method": "stats"},
+        {"method": "registered", "arguments": {"taskinfoitems": []}},
+        {"method": "conf", "arguments": {"with_defaults": False}},
+        {"method": "active", "arguments": {"safe": None}, "destination": ["eu-1@host"]},
+        {"ticket": "a-b", "reply_to": {"exchange": "reply.celery.pidbox", "routing_key": "a-b"}},
+    ],
+)
+def test_question_as_celery_asks_it_has_no_fault(asked: dict[str, Any]) -> None:
+    assert fault_of_question(question(**asked)) is None
 
 
 def test_each_queue_of_a_region_has_its_own_tasks() -> None:
