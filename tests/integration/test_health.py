@@ -94,6 +94,7 @@ def test_without_redis_a_part_is_neither_well_nor_to_be_started_anew(stack: Stac
     stack.redis.kill()
     for call in (["worker"], ["beat"], ["region"], ["worker", "--max-age", "0s"]):
         assert health(stack, *call) == 3, call
+        assert health(stack, *call, "--region", "eu") == 3, call
     assert health(stack, "worker", "--max-age", "0s", "--ignore-redis") == 0
     stack.redis.start()
     wait_until(lambda: is_well(stack, "worker", "--max-age", "4s"))
@@ -119,6 +120,8 @@ def test_a_region_is_well_until_an_urgent_job_waits_too_long(stack: Stack) -> No
     assert health(stack, "region", "eu", "--max-age", "0s") == 0
     waiting = stack.producer.enqueue(link())
     assert health(stack, "region", "eu", "--max-age", "5m") == 0
+    assert health(stack, "region", "--region", "us", "--region", "au", "--max-age", "0s") == 0
+    assert health(stack, "region", "us", "--region", "eu", "--max-age", "0s") == 1
     late = stack.cli("health", "region", "--max-age", "0s")
     assert late.returncode == 1
     assert [line.partition(": ")[2][:8] for line in late.stdout.splitlines()] == ["not well", "well: no", "well: no"]

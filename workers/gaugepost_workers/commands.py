@@ -127,6 +127,8 @@ def up(
 
     settings = _settings_of_all_parts()
     _check_files(settings)
+    for _, _, watched, _, its_port in _flowers(settings, port):
+        sys.stderr.write(f"Flower opens at http://127.0.0.1:{its_port}/ ({watched})\n")
     raise typer.Exit(Supervisor(parts(settings, concurrency, port), settings.metrics_port).run())
 
 

@@ -6,6 +6,7 @@ Counted as they are walked: memory grows with the faults and not with the jobs.
 from __future__ import annotations
 
 import shlex
+import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from gaugepost.ledger.views import iso
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from gaugepost.client import Producer
     from gaugepost.ledger import JobView
@@ -27,6 +28,7 @@ STUCK = (JobState.DEAD, JobState.UNKNOWN, JobState.PARKED)
 """States out of which, or out of whose wait, a person may help a job."""
 
 _MOST = 1_000
+_LOOK_FIRST = "look first: is it at CustomerGauge? Then settle them as what you found:"
 _INDENT, _NARROW, _NARROW_INDENT = 11, 60, 2
 
 
@@ -50,15 +52,21 @@ class Fault:
         told = (view.reason, view.held_by, view.job.get("configuration"), fields)
         return cls(view.region, view.state, view.kind, verdict, *told)
 
-    def command(self, example: str) -> str | None:
-        """Write the command that helps these jobs on once the fault is mended."""
+    def look(self, example: str) -> str | None:
+        """Write what to look at before the command: what CustomerGauge did with a job is not known here."""
+        return shlex.join(["gaugepost", "job", example]) if self.state is JobState.UNKNOWN else None
+
+    def command(self) -> str | None:
+        """Write the command that helps these jobs on once the fault is mended, or a person has looked."""
         match self.state:
             case JobState.PARKED if self.scope is not None:
                 parts = ["resume", self.region, *scope_options(self.scope)]
             case JobState.DEAD | JobState.PARKED:
                 parts = ["replay", "--state", self.state, "--region", self.region, *self._options()]
             case JobState.UNKNOWN:
-                parts = ["settle", example, "--as", "delivered"]
+                # Refused as it stands: which of the two it is, a person has to find out first.
+                end = ["--as", "DELIVERED-OR-DEAD"]
+                parts = ["settle", "--state", self.state, "--region", self.region, *self._options(), *end]
             case _:
                 return None
         return shlex.join(["gaugepost", *parts])
@@ -127,7 +135,8 @@ def to_dict(fault: Fault, group: Group) -> dict[str, Any]:
         "count": group.count,
         "newest": iso(group.newest),
         "example": group.example,
-        "command": fault.command(group.example),
+        "look": fault.look(group.example),
+        "command": fault.command(),
     }
 
 
@@ -147,9 +156,24 @@ def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer) -> N
         mapping = alias(producer, fault.configuration, fault.region) or fault.configuration
         of_mapping = f"configuration {mapping}, " if mapping else ""
         hang(out, Text(), printable(f"{of_mapping}newest {clock(group.newest)}: {group.example}"), at=indent)
-        command = fault.command(group.example)
-        if command:
+        if look := fault.look(group.example):
+            hang(out, Text(), _LOOK_FIRST, at=indent, style="dim")
+            out.print(fold_command(printable(look), width, indent=indent), style="dim", soft_wrap=True)
+        if command := fault.command():
             out.print(fold_command(printable(command), width, indent=indent), style="dim", soft_wrap=True)
+
+
+def show_planned(views: Iterable[JobView], producer: Producer, what: str, *, as_json: bool) -> None:
+    """Show what a command would do, by groups, and count it on stderr: `12 would be replayed`."""
+    groups = Groups()
+    for view in views:
+        groups.add(view)
+    if as_json:
+        write_rows(aliased(to_dict(*pair), producer) for pair in groups.largest_first())
+    else:
+        print_groups(groups.largest_first(), producer)
+        sys.stdout.flush()
+    note(f"{groups.total:,} would be {what}")
 
 
 def show_groups(found: Iterator[JobView], limit: int, producer: Producer, *, as_json: bool) -> int:

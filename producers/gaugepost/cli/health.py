@@ -113,19 +113,27 @@ def worker(
 
 
 @app.command()
-def beat(max_age: MaxAge = "1m", *, ignore_redis: IgnoreRedis = False, as_json: AsJson = False) -> int:  # type: ignore[assignment]
-    """Tell whether the beat on this machine (or in this container) still ticks.
+def beat(
+    region: Annotated[Region | None, typer.Option(help="Ask the Redis of this region alone.")] = None,
+    max_age: MaxAge = "1m",  # type: ignore[assignment]
+    *,
+    ignore_redis: IgnoreRedis = False,
+    as_json: AsJson = False,
+) -> int:
+    """Tell whether the beat on this machine (or in this container) still ticks. One beat ticks for all regions.
 
     Example: `gaugepost health beat`
     """
     settings = operator_settings()
-    found = _beating(settings, "beat", None, feel(settings, "beat"), max_age, ignore_redis=ignore_redis)
+    of = served(settings, region) if region else None
+    found = _beating(settings, "beat", of, feel(settings, "beat"), max_age, ignore_redis=ignore_redis)
     return _tell([found], as_json=as_json)
 
 
 @app.command()
 def region(
     regions: Annotated[list[Region] | None, typer.Argument(metavar="[REGION]...", help="Else all.")] = None,
+    region: Annotated[list[Region] | None, typer.Option("--region", help="The same as an option.")] = None,
     max_age: MaxWait = "5m",  # type: ignore[assignment]
     *,
     as_json: AsJson = False,
@@ -137,7 +145,8 @@ def region(
     Example: `gaugepost health region eu --max-age 2m`
     """
     settings = operator_settings()
-    asked = [served(settings, one) for one in regions or settings.regions]
+    named = dict.fromkeys([*(regions or ()), *(region or ())])
+    asked = [served(settings, one) for one in named or settings.regions]
     return _tell((_waiting(settings, one, max_age) for one in asked), as_json=as_json)
 
 
@@ -162,7 +171,7 @@ def _beating(
     settings: Settings, what: str, of: Region | None, pulses: Sequence[Felt], max_age: float, *, ignore_redis: bool
 ) -> Finding:
     if not pulses:
-        command = f"gaugepost {what}" + (f" --region {of}" if of else " --region …" if what == "worker" else "")
+        command = f"gaugepost {what}" + (f" --region {of or '…'}" if what == "worker" else "")
         return Finding(what, of, Exit.FAILED, f"none runs on this machine; start it: {command}")
     away = _redis_trouble(settings, of)
     stuck = [felt for felt in pulses if felt.age_s > max_age]

@@ -6,12 +6,11 @@ kept, about 90 bytes), check the edits on all of them, replay them in batches.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gaugepost.cli.aliases import aliased, of_configuration
+from gaugepost.cli.aliases import of_configuration
 from gaugepost.cli.cancel import who
 from gaugepost.cli.choice import Choice, OfConfiguration, OfFields, OfKind, OfSource, OfVerdict, unseen, walk
 from gaugepost.cli.common import (
@@ -23,10 +22,9 @@ from gaugepost.cli.common import (
     Failure,
     note,
     open_producer,
-    write_rows,
 )
 from gaugepost.cli.edits import read_edits
-from gaugepost.cli.groups import Groups, print_groups, to_dict
+from gaugepost.cli.groups import show_planned
 from gaugepost.cli.replaying import Plan, Report, check_edits, run
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.states import JobState
@@ -34,7 +32,6 @@ from gaugepost.states import JobState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gaugepost.client import Producer
     from gaugepost.ledger import JobView
 
 _REPLAYABLE = (JobState.DEAD, JobState.PARKED)
@@ -93,7 +90,7 @@ def replay(  # noqa: PLR0913 - an option each
         if edits:
             check_edits(cells, plan, edits)
         if dry_run:
-            _show(_grouped(cells, plan), producer, as_json=as_json)
+            show_planned(plan.views(cells), producer, "replayed", as_json=as_json)
         else:
             stopped = run(cells, plan, edits, rate, report, by=by or who(), why=reason)
             report.sum_up()
@@ -129,20 +126,3 @@ def _find_named(cells: Cells, ids: Sequence[str], plan: Plan, report: Report) ->
             plan.add(view)
         else:
             report.stays(job_id, view)
-
-
-def _grouped(cells: Cells, plan: Plan) -> Groups:
-    groups = Groups()
-    for view in plan.views(cells):
-        groups.add(view)
-    return groups
-
-
-def _show(groups: Groups, producer: Producer, *, as_json: bool) -> None:
-    """Show what would be replayed."""
-    if as_json:
-        write_rows(aliased(to_dict(*pair), producer) for pair in groups.largest_first())
-    else:
-        print_groups(groups.largest_first(), producer)
-        sys.stdout.flush()
-    note(f"{groups.total:,} would be replayed")

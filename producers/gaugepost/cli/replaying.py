@@ -56,6 +56,10 @@ class Plan:
         """Return how many they are."""
         return sum(map(len, self.jobs.values()))
 
+    def ids(self) -> list[str]:
+        """Return their ids, in order."""
+        return [one[_STAMP_BYTES:].decode() for found in self.jobs.values() for one in found]
+
     def batches(self, cells: Cells, size: int = _BATCH) -> Iterator[tuple[Ledger, list[str]]]:
         """Walk them in order."""
         for ledger in cells.ledgers():

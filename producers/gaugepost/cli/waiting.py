@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _BATCH = 200
 _SHORTEST_S, _LONGEST_S = 0.02, 0.5
+_TOLD_DEAD = 10
 
 
 class _Open:
@@ -56,6 +57,7 @@ class Watch:
         self._open: dict[Region, _Open] = defaultdict(_Open)
         self._last: dict[str, JobState] = {}
         self._all_delivered = True
+        self._dead = 0
 
     def add(self, rows: Sequence[Row]) -> None:
         """Wait for these too."""
@@ -88,7 +90,18 @@ class Watch:
     def _end(self, rows: Sequence[Row], view: JobView | None) -> int:
         self._all_delivered &= view is not None and view.state is JobState.DELIVERED
         write_rows(row.to_dict() | _outcome(view) for row in rows)
+        if view is not None and view.state is JobState.DEAD:
+            self._tell_dead(rows, view)
         return len(rows)
+
+    def _tell_dead(self, rows: Sequence[Row], view: JobView) -> None:
+        """Say on stderr why the first dead jobs are dead; their rows have it too."""
+        for row in rows:
+            self._dead += 1
+            if self._dead <= _TOLD_DEAD:
+                note(f"line {row.line}: {_in_words(view)}")
+        if self._dead > _TOLD_DEAD >= self._dead - len(rows):
+            note("more jobs are dead: see their rows, and `gaugepost jobs --group`")
 
     def _note_unknown(self, view: JobView) -> None:
         """Say once that a job waits for a person: nothing else would tell why it does not end."""
@@ -108,8 +121,25 @@ class Watch:
             write_rows([row.to_dict() | {"state": str(self._last.get(row.accepted.id, row.accepted.state))}])
 
 
+def _why_dead(view: JobView) -> dict[str, Any]:
+    """Return what the last answer said of a dead job, as its record has it."""
+    attempts = view.history.attempts()
+    if view.state is not JobState.DEAD or not attempts:
+        return {}
+    return {"message": attempts[-1].message, "field_errors": dict(attempts[-1].field_errors)}
+
+
+def _in_words(view: JobView) -> str:
+    """Write why a job is dead: `dead: missing_field: The Email field is required. (record.Email)`."""
+    found = _why_dead(view)
+    message, fields = found.get("message"), found.get("field_errors")
+    parts = [str(view.state), view.last_verdict, message]
+    return ": ".join(filter(None, parts)) + (f" ({', '.join(fields)})" if fields else "")
+
+
 def _outcome(view: JobView | None) -> dict[str, Any]:
     if view is None:  # its retention is over, or somebody emptied Redis
         return {"state": None, "verdict": None, "result": None}
     outcome = {"state": str(view.state), "verdict": view.last_verdict, "result": masked(view.result)}
+    outcome |= _why_dead(view)
     return outcome | ({"sealed": view.sealed} if view.sealed else {})

@@ -6,11 +6,15 @@ import base64
 import json
 import re
 import signal
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gaugepost import JobState, Region
+from gaugepost.ledger import Settlement
+from gaugepost.transitions import Attempt, Dead, Decision
+from gaugepost.verdict import Verdict
 from support.stack import RedisServer
 from support.wait import wait_until
 
@@ -28,6 +32,7 @@ RECORD: dict[str, Any] = {
     "configuration": "map",
     "record": {"Email": "a@example.com"},
 }
+CALLS = count()
 BROKEN = '{"kind": "record", "region": "eu", "configuration": "map"}'
 
 
@@ -207,7 +212,28 @@ def test_waiting_prints_each_job_when_it_has_ended(cli: Cli, hands: Hands) -> No
     )
     assert (third["line"], third["state"], third["verdict"], third["result"]) == (3, "dead", "missing_field", None)
     assert [(row["id"], row["state"]) for row in map(json.loads, rest.splitlines())] == [(parked, "cancelled")]
-    assert (process.returncode, err) == (1, "")
+    why = "line 3: dead: missing_field: The record.Email field is required.\n"
+    assert (process.returncode, err) == (1, why)
+
+
+def test_waiting_says_why_a_job_is_dead(cli: Cli, hands: Hands) -> None:
+    process = cli.start("enqueue", cli.write("jobs.jsonl", *[RECORD] * 12), "--wait")
+    with process:
+        wait_until(lambda: queued(hands.producer) == 12)
+        errors = {"record.Email": ["The record.Email field is required."]}
+        for _ in range(12):
+            claimed = hands.ledger.claim("w", f"call{next(CALLS)}", 1).jobs[0]
+            attempt = Attempt(1, 1_790_000_000_000, 12, 422, Verdict.MISSING_FIELD, "Wrong.", field_errors=errors)
+            hands.ledger.settle([Settlement(claimed, Decision(Dead(Verdict.MISSING_FIELD)), (attempt,))])
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert {(row["state"], row["verdict"], row["message"]) for row in rows} == {("dead", "missing_field", "Wrong.")}
+    assert [row["field_errors"] for row in rows] == [errors] * 12
+    said = err.splitlines()
+    assert said[0] == "line 1: dead: missing_field: Wrong. (record.Email)"
+    assert len(said) == 11
+    assert said[-1] == "more jobs are dead: see their rows, and `gaugepost jobs --group`"
 
 
 def test_waiting_ends_well_if_all_were_delivered_and_tells_duplicates(cli: Cli, hands: Hands) -> None:

@@ -88,7 +88,18 @@ def test_stuck_jobs_are_grouped_by_what_they_have_in_common_with_the_command_tha
     )
     assert by_state["dead", 1]["example"] == newest
     assert by_state["parked", 2]["command"] == "gaugepost resume eu --configuration gone"
-    assert by_state["unknown", 1]["command"] == f"gaugepost settle {lost} --as delivered"
+    assert by_state["unknown", 1]["look"] == f"gaugepost job {lost}"
+    assert mapped["look"] is None
+    assert by_state["unknown", 1]["command"] == (
+        "gaugepost settle --state unknown --region eu --kind close_loop --verdict lost_answer --as DELIVERED-OR-DEAD"
+    )
+    assert cli(*by_state["unknown", 1]["command"].split()[1:]).code == 2
+    lines = [line.strip() for line in cli("jobs", "--group", "--state", "unknown").out.splitlines()]
+    assert lines[2:] == [
+        "look first: is it at CustomerGauge? Then settle them as what you found:",
+        f"gaugepost job {lost}",
+        by_state["unknown", 1]["command"],
+    ]
     told = cli("jobs", "--group", "--state", "dead").out
     assert "3  eu  record  dead: missing_field (record.Email, record.NPS Score)" in told
     assert "resume" not in told
@@ -235,6 +246,63 @@ def test_settling_tells_each_job_and_its_lane_goes_on(cli: Cli, hands: Hands) ->
     assert cli("settle", second, "--as", "dead", "--json").rows == [{"id": second, "state": "dead", "settled": True}]
     assert hands.producer.state(third) is JobState.QUEUED
     assert cli("settle", first, "--as", "lost").code == 2
+
+
+@pytest.fixture
+def lost(hands: Hands) -> dict[str, str]:
+    """Have unknown jobs of two kinds and two mappings, and one that is dead."""
+    found = {}
+    for name, more in (("a", {"configuration": "a"}), ("b", {"configuration": "b", "source": "crm"})):
+        found[name] = hands.put(**more)
+    found["case"] = case(hands)
+    end_all(hands, Unknown("answer lost"), Verdict.LOST_ANSWER)
+    found["dead"] = hands.put(configuration="a")
+    bury_all(hands)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "settled"),
+    [
+        ((), ["a", "b", "case"]),
+        (("--kind", "record"), ["a", "b"]),
+        (("--configuration", "a"), ["a"]),
+        (("--source", "crm"), ["b"]),
+        (("--verdict", "lost_answer", "--limit", "1"), ["a"]),
+        (("--verdict", "duplicate"), []),
+    ],
+    ids=lambda options: " ".join(options) or "all",
+)
+def test_unknown_jobs_are_settled_by_a_filter(
+    cli: Cli, hands: Hands, lost: dict[str, str], options: tuple[str, ...], settled: list[str]
+) -> None:
+    call = ("settle", "--state", "unknown", "--region", "eu", *options, "--as", "delivered")
+    dry = cli(*call, "--dry-run", "--json")
+    assert (dry.code, sum(row["count"] for row in dry.rows)) == (0, len(settled))
+    assert dry.err == f"{len(settled)} would be settled\n"
+    assert hands.ledger.summary()["unknown"] == 3
+    done = cli(*call, "--reason", "seen in the portal", "--json")
+    assert (done.code, [row["id"] for row in done.rows]) == (0, [lost[name] for name in settled])
+    states = {name: hands.producer.state(job_id) for name, job_id in lost.items() if name != "dead"}
+    assert states == {name: JobState.DELIVERED if name in settled else JobState.UNKNOWN for name in states}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--state", "unknown"),
+        ("--region", "eu"),
+        ("--state", "dead", "--region", "eu"),
+        ("0" * 32, "--state", "unknown", "--region", "eu"),
+        ("0" * 32, "--kind", "record"),
+    ],
+    ids=" ".join,
+)
+def test_settle_wants_ids_or_a_filter(cli: Cli, options: tuple[str, ...]) -> None:
+    done = cli("settle", *options, "--as", "dead")
+    assert (done.code, done.out) == (2, "")
+    assert "--state unknown and --region" in done.err
 
 
 def test_who_waits_for_a_result_that_only_the_lost_answer_had_is_told_so(cli: Cli, hands: Hands) -> None:

@@ -49,8 +49,10 @@ def embedded_in(bare_cli: Cli, request: pytest.FixtureRequest) -> Iterator[Path]
 def up(cli: Cli) -> Iterator[subprocess.Popen[str]]:
     """Run all parts of one region; what they log goes to a file."""
     cli.environment["GAUGEPOST_REGIONS"] = "eu"
+    port = free_port()
     with (cli.folder / "up.log").open("w") as log:
-        process = cli.start("up", "--port", str(free_port()), stdout=log, stderr=log)
+        process = cli.start("up", "--port", str(port), stdout=log, stderr=log)
+    wait_until(lambda: f"Flower opens at http://127.0.0.1:{port}/ (eu)" in (cli.folder / "up.log").read_text())
     try:
         yield process
     finally:
