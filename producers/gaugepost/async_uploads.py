@@ -60,9 +60,9 @@ class AsyncUploads:
         """Cancel the parts that have not been sent; see `Uploads.cancel`."""
         return await asyncio.to_thread(self._uploads.cancel, set_id, by)
 
-    async def rejects(self, set_id: str) -> bytes:
+    async def rejects(self, set_id: str, *, with_reasons: bool = False) -> bytes:
         """Return the rejected rows as one file; see `Uploads.rejects`."""
-        return await asyncio.to_thread(self._uploads.rejects, set_id)
+        return await asyncio.to_thread(self._uploads.rejects, set_id, with_reasons=with_reasons)
 
     async def undo(self, set_id: str, by: str = "") -> list[AsyncReceipt[Any]]:
         """Cancel what was not sent and delete what was; see `Uploads.undo`."""

@@ -64,6 +64,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
         "hash of what an idempotency key's job sends, keyed by DATA_KEY if set; for 7 days",
     ),
     "set:": ("string, JSON", "one file set: the ids of its parts, and what it was made from; sealed by DATA_KEY"),
+    "undo:": ("string, JSON", "who undid a file set, when, and the jobs that delete its uploads; for 100 days"),
     "fields:": ("sorted set by day", "the fields that jobs of one configuration had, at most 500, for 30 days"),
     "digest:": ("string", "hash of a file's content and family → its set, for 30 days"),
     "warm:": ("string", "a configuration that delivered within the last hour"),

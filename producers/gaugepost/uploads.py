@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gaugepost.admission import check_region
 from gaugepost.errors import DataSealed, InvalidJob, Problem, StoreUnreachable
-from gaugepost.files import Part, PartPlan, Upload, content, inspect, rejects, split
+from gaugepost.files import Part, PartPlan, Upload, content, headings, inspect, reasons, rejects, split
 from gaugepost.jobs import File, FileDelete, FileResult
 from gaugepost.jobs.file import Stored, unique_name
-from gaugepost.ledger import Entry, FileSet
+from gaugepost.ledger import Entry, FileSet, Undo
 from gaugepost.ledger.intake import new_job_id
 from gaugepost.ledger.sets import new_set_id
 from gaugepost.lookup import Lookup
@@ -56,6 +57,8 @@ class SetView:
 
     files: FileSet
     parts: tuple[JobView | None, ...]
+    undo: Undo | None = None
+    """Who undid it, and the jobs that delete its uploads."""
 
     def counts(self) -> dict[str, int]:
         """Return how many parts are in each state."""
@@ -189,8 +192,7 @@ class Uploads:
 
     def view(self, set_id: str) -> SetView:
         """Return a file set as it stands. Raises JobNotFound."""
-        ledger, files = self._find(set_id)
-        return SetView(files, tuple(ledger.read(files.parts)))
+        return read_set(*self._find(set_id))
 
     def _find(self, set_id: str) -> tuple[Ledger, FileSet]:
         search = Lookup(f"file set {set_id}", self._producer.settings)
@@ -210,17 +212,20 @@ class Uploads:
         ledger, files = self._find(set_id)
         return sum(done for _, done in ledger.cancel(files.parts, by))
 
-    def rejects(self, set_id: str) -> bytes:
+    def rejects(self, set_id: str, *, with_reasons: bool = False) -> bytes:
         """Return the rejected rows as one file with its header, to mend and send again.
+
+        `with_reasons`: with what CustomerGauge said of each row, in a last column, which is to be taken out again.
 
         Raises InvalidJob: no row was rejected, or the contents are not kept any more (RETENTION_CONTENT).
         """
         ledger, files = self._find(set_id)
-        view = SetView(files, tuple(ledger.read(files.parts)))
-        rows = view.result().rejected
-        if not rows:
+        view = read_set(ledger, files)
+        result = view.result()
+        if not result.rejected:
             raise InvalidJob([Problem("", "no row of this set is known to be rejected")])
-        return rejects(list(_parts_with(ledger, view)), rows)
+        why = reasons(result.messages) if with_reasons else None
+        return rejects(list(_parts_with(ledger, view)), result.rejected, why)
 
     def undo(self, set_id: str, by: str = "") -> list[Receipt[Any]]:
         """Cancel what was not sent and enqueue the deletion, at CustomerGauge, of what was. It destroys responses.
@@ -229,14 +234,31 @@ class Uploads:
         upload id to delete it by: `view(set_id).not_known()` names it, and a later call deletes it.
         """
         self.cancel(set_id, by)
-        view = self.view(set_id)
-        region = self._find(set_id)[0].region
-        return [
+        ledger, files = self._find(set_id)
+        uploads = read_set(ledger, files).uploads()
+        receipts = [
             self._producer.enqueue(
-                FileDelete(region=region, upload_id=upload), idempotency_key=f"undo:{set_id}:{upload}"
+                FileDelete(region=ledger.region, upload_id=upload), idempotency_key=f"undo:{set_id}:{upload}"
             )
-            for upload in view.uploads()
+            for upload in uploads
         ]
+        deletions = {upload: receipt.id for upload, receipt in zip(uploads, receipts, strict=True)}
+        ledger.note_undo(set_id, Undo(int(time.time() * 1000), by, deletions))
+        return receipts
+
+
+def read_set(ledger: Ledger, files: FileSet) -> SetView:
+    """Read a file set with all its parts."""
+    return SetView(files, tuple(ledger.read(files.parts)), ledger.undo_of(files.id))
+
+
+def known_headings(ledger: Ledger, view: SetView) -> tuple[str, ...]:
+    """Return the names of a set's columns, of whichever part's content is kept; nothing if none is."""
+    for job_id, part in zip(view.files.parts, view.parts, strict=True):
+        content = ledger.content(job_id) if part and part.state is JobState.DELIVERED else None
+        if content is not None and part is not None:
+            return headings(_part(part, content))
+    return ()
 
 
 def uploaded_before(set_id: str) -> InvalidJob:
@@ -277,6 +299,10 @@ def _parts_with(ledger: Ledger, view: SetView) -> Iterator[Part]:
         text = ledger.content(job_id)
         if text is None:
             raise InvalidJob([Problem("", "the contents of this set are not kept any more (RETENTION_CONTENT)")])
-        stored = Stored.model_validate(part.job["stored"])
-        kind = stored.name.rpartition(".")[2].lower()
-        yield Part("csv" if kind == "csv" else "xml" if kind == "xml" else "xlsx", text, stored.first_row)
+        yield _part(part, text)
+
+
+def _part(part: JobView, text: bytes) -> Part:
+    stored = Stored.model_validate(part.job["stored"])
+    kind = stored.name.rpartition(".")[2].lower()
+    return Part("csv" if kind == "csv" else "xml" if kind == "xml" else "xlsx", text, stored.first_row)

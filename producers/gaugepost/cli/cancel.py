@@ -21,9 +21,10 @@ from gaugepost.cli.common import (
     printable,
     write_row,
 )
-from gaugepost.cli.file_set import find_set, in_words, is_set, read_set
+from gaugepost.cli.file_set import find_set, in_words, is_set
 from gaugepost.cli.progress import bar_beside_rows
 from gaugepost.states import JobState
+from gaugepost.uploads import read_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

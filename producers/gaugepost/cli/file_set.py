@@ -6,14 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.cli.columns import columns
-from gaugepost.cli.common import clock, console, note, printable, wait
+from gaugepost.cli.common import clock, clock_of, console, note, printable, wait
 from gaugepost.cli.folding import hang, terminal_width
-from gaugepost.cli.lanes import stored
+from gaugepost.cli.lanes import lane_of, stored
 from gaugepost.ledger.sets import SET_PREFIX
 from gaugepost.ledger.views import iso
-from gaugepost.masking import masked, masked_messages
+from gaugepost.masking import MARK, masked, masked_messages
 from gaugepost.states import ENDED, JobState
-from gaugepost.uploads import SetView
+from gaugepost.uploads import known_headings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gaugepost.cli.common import Cells
     from gaugepost.cli.lanes import Dues
     from gaugepost.ledger import FileSet, JobView, Ledger
+    from gaugepost.uploads import SetView
 
 _MESSAGES = 5
 _BAR = 16
@@ -42,12 +43,7 @@ def find_set(cells: Cells, set_id: str) -> tuple[Ledger, FileSet] | None:
     return None
 
 
-def read_set(ledger: Ledger, files: FileSet) -> SetView:
-    """Read all its parts."""
-    return SetView(files, tuple(ledger.read(files.parts)))
-
-
-def to_dict(view: SetView, dues: Dues, *, show_data: bool) -> dict[str, Any]:
+def to_dict(view: SetView, ledger: Ledger, dues: Dues, *, show_data: bool) -> dict[str, Any]:
     """Return it as `job SET --json` shows it."""
     files = view.files
     parts = [_part(view, number, dues) for number in range(len(files.parts))]
@@ -64,9 +60,27 @@ def to_dict(view: SetView, dues: Dues, *, show_data: bool) -> dict[str, Any]:
         "rows_delivered": sum(part["rows"] or 0 for part in parts if part["state"] == "delivered"),
         "next_due": min(waiting, default=None),
         "last_due": max(waiting, default=None),
-        "result": result if show_data else masked(result),
+        "result": result if show_data else masked(result, _headings(ledger, view)),
+        "undone": _undone(view, ledger),
         "parts": parts,
     }
+
+
+def _headings(ledger: Ledger, view: SetView) -> tuple[str, ...]:
+    """Return the file's columns where a message may name one."""
+    return known_headings(ledger, view) if view.result().messages else ()
+
+
+def _undone(view: SetView, ledger: Ledger) -> dict[str, Any] | None:
+    """Return who undid it, and how far each deletion is; the state is null once the ledger has forgotten it."""
+    if view.undo is None:
+        return None
+    jobs = ledger.read(list(view.undo.deletions.values()))
+    deletions = [
+        {"upload_id": upload, "id": job_id, "state": str(job.state) if job else None}
+        for (upload, job_id), job in zip(view.undo.deletions.items(), jobs, strict=True)
+    ]
+    return {"at": iso(view.undo.at), "by": view.undo.by, "deletions": deletions}
 
 
 def _part(view: SetView, number: int, dues: Dues) -> dict[str, Any]:
@@ -89,21 +103,32 @@ def _part(view: SetView, number: int, dues: Dues) -> dict[str, Any]:
     }
 
 
-def print_set(view: SetView, dues: Dues, now: int, *, show_data: bool) -> None:
+def print_set(view: SetView, ledger: Ledger, dues: Dues, *, show_data: bool) -> None:
     """Print it for people."""
     from rich.text import Text  # noqa: PLC0415 - --json does without rich
 
     out = console()
     files = view.files
+    now = ledger.upload_lane(lane_of(ledger, files.family)).now
     hang(out, Text(), f"{printable(files.filename)} in {files.region}, {files.family}", at=0, style="bold")
-    for name, value in _facts(view, dues, now):
+    for name, value in (*_facts(view, dues, now), *_undo_facts(_undone(view, ledger))):
         hang(out, Text(f"  {name}", "dim"), printable(value), at=14)
     rows = list(_remarkable(view))
     if rows:
         out.print()
         for line in columns(rows, right=(0,), yields=1, width=terminal_width(out), indent=2):
             out.print(line, soft_wrap=True)
-    _print_messages(view, show_data=show_data)
+    _print_messages(view, ledger, show_data=show_data)
+
+
+def _undo_facts(undone: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    if undone is None:
+        return
+    by = f" by {undone['by']}" if undone["by"] else ""
+    yield "undone", f"{clock_of(undone['at'])}{by}"
+    for one in undone["deletions"]:
+        state = {"delivered": "deleted", None: "deletion forgotten"}.get(one["state"], f"deletion {one['state']}")
+        yield "", f"upload {one['upload_id']}: {state}, job {one['id']}"
 
 
 def _facts(view: SetView, dues: Dues, now: int) -> Iterator[tuple[str, str]]:
@@ -155,18 +180,21 @@ def _remarkable(view: SetView) -> Iterator[tuple[str, str, str]]:
             yield f"part {stored(part).part}", printable(told), part.id
 
 
-def _print_messages(view: SetView, *, show_data: bool) -> None:
+def _print_messages(view: SetView, ledger: Ledger, *, show_data: bool) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     out = console()
     result = view.result()
-    messages = list(result.messages) if show_data else masked_messages(result.messages)
+    whole = list(result.messages)
+    messages = whole if show_data else masked_messages(whole, _headings(ledger, view))
     if messages:
         out.print()
     for message in messages[:_MESSAGES]:
         hang(out, Text(), printable(message), at=2)
     if len(messages) > _MESSAGES:
         out.print(f"  and {len(messages) - _MESSAGES:,} more (--json)")
+    if messages != whole:
+        out.print(f"  {MARK}: what may quote a row is left out (--show-data)", style="dim")
     warnings = Counter(warning for part in view.parts if part for warning in part.warnings)
     for warning, times in warnings.items():
         hang(out, Text(), f"{_parts(times)}: {printable(warning)}", at=2)

@@ -23,9 +23,10 @@ from gaugepost.cli.common import (
     printable,
     write_row,
 )
-from gaugepost.cli.file_set import find_set, is_set, print_set, read_set, to_dict
+from gaugepost.cli.file_set import find_set, is_set, print_set, to_dict
 from gaugepost.cli.folding import hang
-from gaugepost.cli.lanes import Dues, lane_of, shown
+from gaugepost.cli.lanes import Dues, shown
+from gaugepost.uploads import read_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,9 +81,9 @@ def _show_set(cells: Cells, set_id: str, dues: Dues, *, show_data: bool, as_json
     ledger, files = found
     view = read_set(ledger, files)
     if as_json:
-        write_row(to_dict(view, dues, show_data=show_data))
+        write_row(to_dict(view, ledger, dues, show_data=show_data))
     else:
-        print_set(view, dues, ledger.upload_lane(lane_of(ledger, files.family)).now, show_data=show_data)
+        print_set(view, ledger, dues, show_data=show_data)
 
 
 def _find(cells: Cells, job_id: str) -> JobView:

@@ -13,6 +13,7 @@ from gaugepost.cli.lane_picture import lines, picture
 from gaugepost.cli.lanes import read_lane
 from gaugepost.cli.undo import undo, viewed
 from gaugepost.errors import InvalidJob
+from gaugepost.files.rejected import REASON
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 
 if TYPE_CHECKING:
@@ -76,24 +77,31 @@ def _print(lanes: Iterator[LaneView]) -> None:
 @app.command("rejects")
 def rejects(
     set_id: Annotated[str, typer.Argument(metavar="SET", help="The id that upload printed.")],
+    *,
+    with_reasons: Annotated[
+        bool, typer.Option("--with-reasons", help="Say in a last column what CustomerGauge said of each row.")
+    ] = False,
 ) -> None:
     """Write the rows that CustomerGauge refused, with the header, to mend and upload again.
 
-    The file is of the type that was uploaded (XLS comes back as XLSX). Ends with 1 if there are none, or if the
-    contents are not kept any more (GAUGEPOST_RETENTION_CONTENT).
+    The file is of the type that was uploaded (XLS comes back as XLSX). With --with-reasons take the last column out
+    before you upload it again. Ends with 1 if there are none, or if the contents are not kept any more
+    (GAUGEPOST_RETENTION_CONTENT).
 
     Example: `gaugepost uploads rejects set-0f8fad5bd9cb469fa16570867728950e > rejects.csv`
     """
     with open_producer() as producer:
         view = viewed(producer, set_id)
         try:
-            found = producer.uploads.rejects(set_id)
+            found = producer.uploads.rejects(set_id, with_reasons=with_reasons)
         except InvalidJob as none:
             raise Failure(Exit.FAILED, f"{set_id}: {none}") from None
     result = view.result()
     unsure = (result.unsuccessful or 0) - len(result.rejected)
     if unsure > 0:
         note(f"{unsure:,} more were refused; which rows they are is not known (`gaugepost job {set_id}`)")
+    if with_reasons:
+        note(f"the last column, {REASON}, is not your file's: take it out before you upload it again")
     if not view.has_ended:
         note("not all parts have ended: more may be refused yet")
     if sys.stdout.isatty() and found.startswith(b"PK"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gaugepost.files.door import inspect
 from gaugepost.files.limits import MAX_FILE, MAX_RECORDS, PART_BYTES, PART_ROWS
-from gaugepost.files.rejected import RECORD_NUMBER_BASE, RowMessage, read_messages, rejects
+from gaugepost.files.rejected import RECORD_NUMBER_BASE, RowMessage, headings, read_messages, reasons, rejects
 from gaugepost.files.splitting import content, split
 from gaugepost.files.upload import FileType, Part, PartPlan, Upload
 
@@ -23,8 +23,10 @@ __all__ = [
     "RowMessage",
     "Upload",
     "content",
+    "headings",
     "inspect",
     "read_messages",
+    "reasons",
     "rejects",
     "split",
 ]

@@ -55,6 +55,7 @@ def _index(text: Text, found: Found) -> Records:
     table = _Table(text.file)
     table.scan(text.start, delimiter)
     found.header = table.header
+    table.records.delimiter = delimiter.encode()
     found.notes += table.notes()
     return table.records
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from array import array
 from typing import TYPE_CHECKING, BinaryIO
+from xml.sax.saxutils import escape
 
 from gaugepost.files.limits import MAX_RECORDS, refusal
 
@@ -25,6 +26,8 @@ class Records:
         self.between = b""
         self.tail = b""
         self.line_end = b""
+        self.delimiter = b""
+        """What parts the cells of a record; nothing where they are elements of XML."""
         self._starts = array("Q")
         self._lengths = array("I")
 
@@ -56,6 +59,20 @@ class Records:
         """Make a file of records that `pick` gave."""
         return self.head + self.between.join(records) + self.tail
 
+    def add_cell(self, records: Sequence[bytes], name: str, cells: Sequence[str]) -> list[bytes]:
+        """Give each record, as `pick` read it, one more cell, and the head its name."""
+        self.head = self._with_cell(self.head, name) if self.delimiter else self.head
+        return [self._with_cell(record, cell, name) for record, cell in zip(records, cells, strict=True)]
+
+    def _with_cell(self, record: bytes, cell: str, name: str = "") -> bytes:
+        if self.delimiter:
+            line = record.rstrip(b"\r\n")
+            return line + self.delimiter + _quoted(cell) + record[len(line) :]
+        tag = name.replace(" ", "_").lower()
+        element = f"<{tag}>{escape(cell)}</{tag}>".encode()
+        open_part, end, _ = record.rpartition(b"</")
+        return open_part + element + record[len(open_part) :] if end else record
+
     def reach(self, at: int, max_rows: int, max_bytes: int) -> int:
         """Tell how many records from `at` on fit into one part; 0 if not even one does."""
         size, count = len(self.head) + len(self.tail) - len(self.between), 0
@@ -67,5 +84,10 @@ class Records:
         return count
 
     def close(self) -> None:
-        """Let go of the file, and of a temporary one's space."""
+        """Close the file, and free a temporary one's space."""
         self.file.close()
+
+
+def _quoted(cell: str) -> bytes:
+    """Write a cell of CSV, quoted whatever is in it."""
+    return ('"' + cell.replace('"', '""') + '"').encode()

@@ -15,7 +15,7 @@ from gaugepost.files.limits import refusal
 from gaugepost.files.upload import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from gaugepost.files.records import Records
     from gaugepost.files.upload import Part
@@ -54,8 +54,30 @@ def read_messages(
     ]
 
 
-def rejects(parts: Iterable[Part], rows: Collection[int]) -> bytes:
+REASON = "Rejected because"
+"""The column that `rejects` adds."""
+
+
+def reasons(messages: Iterable[str]) -> dict[int, str]:
+    """Return what CustomerGauge said of each record, by its number in the user's file."""
+    found: dict[int, list[str]] = {}
+    for message in messages:
+        if match := _MESSAGE.fullmatch(message):
+            found.setdefault(int(match[1]), []).append(match[2].strip())
+    return {row: "; ".join(texts) for row, texts in found.items()}
+
+
+def headings(part: Part) -> tuple[str, ...]:
+    """Return the names of a part's columns."""
+    found = Found()
+    _read(part, found).close()
+    return found.header
+
+
+def rejects(parts: Iterable[Part], rows: Collection[int], why: Mapping[int, str] | None = None) -> bytes:
     """Write one file of the parts' type with just these records (numbers of the user's file) under the header.
+
+    `why`: what to say of each record in a column of its own.
 
     The parts are of one upload, so of one type with one header; those without such a record are not read.
     Raises InvalidJob when a number is in none of the parts, or when there is none.
@@ -66,11 +88,13 @@ def rejects(parts: Iterable[Part], rows: Collection[int]) -> bytes:
     for part, until in _with_ends(parts):
         mine = wanted[bisect_left(wanted, part.first_row) : bisect_left(wanted, until)]
         if mine:
-            records = _read(part)
+            records = _read(part, Found())
             picked += [records.pick(row - part.first_row) for row in mine if row - part.first_row < len(records)]
             records.close()
     if records is None or len(picked) < len(wanted):
         raise refusal(f"expected numbers of records in these parts; {len(wanted) - len(picked):,} are not", "rows")
+    if why is not None:
+        picked = records.add_cell(picked, REASON, [why.get(row, "") for row in wanted])
     return records.join(picked)
 
 
@@ -81,10 +105,10 @@ def _with_ends(parts: Iterable[Part]) -> Iterator[tuple[Part, int]]:
     return zip(ordered, ends, strict=True)
 
 
-def _read(part: Part) -> Records:
-    """Find the records of a part. It was inspected before, so nothing about it is news."""
+def _read(part: Part, found: Found) -> Records:
+    """Find the records of a part."""
     with tempfile.TemporaryFile() as file:
         file.write(part.content)
         file.flush()
         # the records keep a descriptor of their own, so that their file is closed with them
-        return reader_for(f".{part.type}")(os.fdopen(os.dup(file.fileno()), "rb"), Found())
+        return reader_for(f".{part.type}")(os.fdopen(os.dup(file.fileno()), "rb"), found)

@@ -52,6 +52,13 @@ class SheetRecords(Records):
         """Write a workbook of these rows."""
         return write_workbook(json.loads(line, object_hook=_revive) for line in (self.head, *records))
 
+    def add_cell(self, records: Sequence[bytes], name: str, cells: Sequence[str]) -> list[bytes]:
+        """Give each row one more cell, and the head its name."""
+        head = json.loads(self.head)
+        self.head = json.dumps([*head, name]).encode()
+        rows = zip(map(json.loads, records), cells, strict=True)
+        return [json.dumps([*row, *[""] * (len(head) - len(row)), cell]).encode() for row, cell in rows]
+
     def reach(self, at: int, max_rows: int, max_bytes: int) -> int:
         """Tell how many records from `at` on fit, by trial: how far they pack shows only when they are packed."""
         count = min(max_rows, len(self) - at)

@@ -20,7 +20,7 @@ from gaugepost.ledger.fields import Seen, read_fields
 from gaugepost.ledger.intake import Accepted, Edit, Entry, Intake
 from gaugepost.ledger.listing import Listing
 from gaugepost.ledger.scripts import Runner, our_errors
-from gaugepost.ledger.sets import STAGED_MS, FileSet, enqueue_set, unstage, upload_digest
+from gaugepost.ledger.sets import SET_MS, STAGED_MS, FileSet, Undo, enqueue_set, unstage, upload_digest
 from gaugepost.ledger.upgrades import migrate
 from gaugepost.ledger.views import Hold, JobView, read_holds
 from gaugepost.ledger.vitals import Vitals, read_vitals
@@ -50,6 +50,7 @@ __all__ = [
     "Parcel",
     "Settlement",
     "SharedToken",
+    "Undo",
     "Vitals",
 ]
 
@@ -210,6 +211,17 @@ class Ledger:
             return self._seal.open_text(text)
         except DataSealed as error:
             raise DataSealed(f"upload {set_id} {error}") from None
+
+    def note_undo(self, set_id: str, undo: Undo) -> None:
+        """Note that a file set was undone; the jobs do the deleting."""
+        with our_errors():
+            self._client.set(self.keys.of("undo:", set_id), undo.to_json(), px=SET_MS)
+
+    def undo_of(self, set_id: str) -> Undo | None:
+        """Return who undid a file set; None if nobody did."""
+        with our_errors():
+            text: bytes | None = self._client.get(self.keys.of("undo:", set_id))  # type: ignore[assignment]
+        return None if text is None else Undo.from_json(text)
 
     def upload_lane(self, lane: str = "files", *, first: bool = False) -> Lane:
         """Return what a forecast of an upload lane stands on; `first`: of files that go before the others."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gaugepost.ledger.scripts import Argument, Call
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gaugepost.ledger.intake import Entry, Intake
 
@@ -53,6 +53,29 @@ class FileSet:
         """Read it as the ledger keeps it."""
         found = json.loads(text)
         return cls(**{**found, "parts": tuple(found["parts"])})
+
+
+SET_MS = 100 * 86_400_000
+"""How long a set is known, and that it was undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Who undid a file set, when (Unix ms), and the job that deletes each of its uploads, by the upload's id."""
+
+    at: int
+    by: str
+    deletions: Mapping[int, str]
+
+    def to_json(self) -> str:
+        """Write it as the ledger keeps it."""
+        return json.dumps({"at": self.at, "by": self.by, "deletions": list(self.deletions.items())})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Undo:
+        """Read it as the ledger keeps it."""
+        found = json.loads(text)
+        return cls(found["at"], found["by"], dict(found["deletions"]))
 
 
 def enqueue_set(

@@ -49,8 +49,10 @@ def settle(hands: Hands, claimed: Any, transition: Delivered | Parked, verdict: 
     return str(claimed.id)
 
 
-def deliver(hands: Hands, *rejected: int, upload_id: int | None = 12, rows: int = 2_000) -> str:
-    messages = [f"Record {row}: Duplicate Record" for row in rejected]
+def deliver(
+    hands: Hands, *rejected: int, upload_id: int | None = 12, rows: int = 2_000, why: str = "Duplicate Record"
+) -> str:
+    messages = [f"Record {row}: {why}" for row in rejected]
     result = {"total": rows, "successful": rows - len(rejected), "unsuccessful": len(rejected)}
     return settle(
         hands, send(hands), Delivered(result | {"messages": messages, "rejected": rejected, "upload_id": upload_id})
@@ -368,6 +370,55 @@ def test_rejected_rows_come_back_as_a_file_that_uploads(cli: Cli, hands: Hands) 
     assert "not all parts have ended" in done.err
     (cli.folder / "rejects.csv").write_text(done.out)
     assert cli("upload", "rejects.csv", *WHERE, "--json").rows[0]["rows"] == 3
+
+
+def test_rejected_rows_come_with_their_reasons(cli: Cli, hands: Hands) -> None:
+    set_id = uploaded(cli, 2_500).rows[0]["set"]
+    deliver(hands, 17, why='Number "17" is wrong')
+    done = cli("uploads", "rejects", set_id, "--with-reasons")
+    assert done.out.splitlines() == [
+        'Email,Number,"Rejected because"',
+        'person17@example.com,17,"Number ""17"" is wrong"',
+    ]
+    assert "the last column, Rejected because, is not your file's: take it out" in done.err
+
+
+def test_row_messages_are_whole_where_they_name_columns_of_the_file(cli: Cli, hands: Hands) -> None:
+    set_id = uploaded(cli, 4_500).rows[0]["set"]
+    deliver(hands, 17, why="Number must be shorter than 3 digits")
+    done = cli("job", set_id)
+    assert "Record 17: […]" in done.out, "shorter may be anybody's word"
+    assert "[…]: what may quote a row is left out (--show-data)" in done.out
+    deliver(hands, 2_001, why="Number must be at most 3 digits")
+    done = cli("job", set_id)
+    assert "Record 2001: Number must be at most 3 digits" in done.out
+    shown = cli("job", set_id, "--show-data")
+    assert "Record 17: Number must be shorter than 3 digits" in shown.out
+    assert "--show-data" not in shown.out
+    messages = cli("job", set_id, "--json").rows[0]["result"]["messages"]
+    assert messages == ["Record 17: […]", "Record 2001: Number must be at most 3 digits"]
+
+
+def test_set_says_that_it_was_undone_and_how_far_the_deletions_are(cli: Cli, hands: Hands) -> None:
+    set_id = uploaded(cli, 4_500).rows[0]["set"]
+    deliver(hands, upload_id=12)
+    deliver(hands, upload_id=13)
+    assert cli("job", set_id, "--json").rows[0]["undone"] is None
+    assert "undone" not in cli("job", set_id).out
+    deletions = cli("uploads", "undo", set_id, "--yes", "--json").rows[0]["deletions"]
+    hands.ledger._client.delete(hands.ledger.keys["slot"])
+    hands.deliver()
+    undone = cli("job", set_id, "--json").rows[0]["undone"]
+    assert undone["by"].count("@") == 1
+    assert datetime.fromisoformat(undone["at"])
+    assert undone["deletions"] == [
+        deletions[0] | {"state": "delivered"},
+        deletions[1] | {"state": "queued"},
+    ]
+    shown = cli("job", set_id).out
+    assert re.search(r"undone +\d\d:\d\d:\d\d by \S+@\S+\n", shown)
+    assert f"upload 12: deleted, job {deletions[0]['id']}" in shown
+    assert f"upload 13: deletion queued, job {deletions[1]['id']}" in shown
 
 
 def test_rejects_that_are_a_workbook_do_not_go_to_a_terminal(cli: Cli, hands: Hands) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gaugepost.errors import InvalidJob
-from gaugepost.files import Part, RowMessage, Upload, content, inspect, read_messages, rejects, split
+from gaugepost.files import Part, RowMessage, Upload, content, inspect, read_messages, reasons, rejects, split
 from support.files import GOOD_CSV, Inspect, Save, grid, workbook, xml
 
 
@@ -30,6 +30,32 @@ def test_rejects_of_a_workbook_are_a_workbook_and_of_xml_xml(upload: Inspect, sa
     assert b"<records>\n<record>3</record>\n</records>" in text
     with inspect(save("r.xml", text)) as found:
         assert found.rows == 1
+
+
+WHY = {1: 'Say "no"; twice', 3: "a < b & c"}
+
+
+def test_reasons_are_a_last_column_of_csv(upload: Inspect) -> None:
+    parts = parts_of(upload("a.csv", b'a;b\r\n1;"x\r\ny"\r\n2;x\r\n3;x'), 2)
+    assert rejects(parts, {1, 3}, WHY) == (
+        b'a;b;"Rejected because"\r\n1;"x\r\ny";"Say ""no""; twice"\r\n3;x;"a < b & c"\r\n'
+    )
+    assert rejects(parts, {2}, WHY) == b'a;b;"Rejected because"\r\n2;x;""\r\n'
+
+
+@pytest.mark.starts_process
+def test_reasons_are_a_last_column_of_a_workbook_and_an_element_of_xml(upload: Inspect, save: Save) -> None:
+    book = rejects(parts_of(upload("a.xlsx", workbook(["a", "b"], ["1"], ["2", 2], ["3", 3])), 2), [1, 3], WHY)
+    assert grid(book) == [["a", "b", "Rejected because"], ["1", "", WHY[1]], ["3", 3, WHY[3]]]
+    text = rejects(parts_of(upload("a.xml", xml("123")), 2), [3], WHY)
+    assert b"<record>3<rejected_because>a &lt; b &amp; c</rejected_because></record>" in text
+    with inspect(save("r.xml", text)) as found:
+        assert found.rows == 1
+
+
+def test_reasons_are_read_from_the_messages() -> None:
+    messages = ["Record 17: Duplicate Record", "Record 3: Email: is wrong", "Record 17: Name is required", "other"]
+    assert reasons(messages) == {17: "Duplicate Record; Name is required", 3: "Email: is wrong"}
 
 
 @pytest.mark.parametrize("rows", [[], [0], [3], [1, 99]])
