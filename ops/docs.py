@@ -9,13 +9,15 @@ import re
 import sys
 from pathlib import Path
 
+import docs_jobs
+
 from gaugepost.durations import spell
 from gaugepost.keys import FAMILIES, FIXED
 from gaugepost.settings import PREFIX, Settings
 from gaugepost.states import mermaid
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "ops/runbooks/keys.md")
+PAGES = ("README.md", "docs/jobs.md", "ops/runbooks/keys.md")
 DURATIONS = ("retention",)
 
 
@@ -83,7 +85,7 @@ def keys() -> str:
     return "\n".join(rows)
 
 
-PARTS = {"states": states, "settings": settings, "keys": keys}
+PARTS = {"states": states, "settings": settings, "keys": keys, "job fields": docs_jobs.common, "jobs": docs_jobs.kinds}
 FILES = {".env.example": env_example}
 
 

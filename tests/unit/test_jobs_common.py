@@ -217,6 +217,16 @@ def _told(call: Callable[[Any], object], data: object) -> str:
     return ""
 
 
+def test_every_field_of_the_schema_says_what_it_is_and_its_limits() -> None:
+    known = {"ge", "le", "gt", "lt"}  # pydantic's own words, which JSON Schema does not know
+    for kind, model in JOBS.items():
+        for name, field in model.model_json_schema()["properties"].items():
+            assert name == "kind" or field["description"], f"{kind}.{name}"
+            assert not known & {word for part in (field, *field.get("anyOf", ())) for word in part}, f"{kind}.{name}"
+    score = JOBS["response"].model_json_schema()["properties"]["net_promoter_score"]["anyOf"][0]
+    assert (score["minimum"], score["maximum"]) == (0, 10)
+
+
 LONG = 10**5_000
 NOT_UTF8 = "expected text that can be written as UTF-8: no lone surrogates"
 TOO_LONG = "expected a whole number of at most 100 digits"

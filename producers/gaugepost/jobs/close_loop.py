@@ -17,9 +17,9 @@ class CloseLoopResult(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    status: bool
-    note: bool = False
-    assignee: bool = False
+    status: Annotated[bool, Field(description="CustomerGauge took the status.")]
+    note: Annotated[bool, Field(description="It took the note; false if none was sent.")] = False
+    assignee: Annotated[bool, Field(description="It took the assignee; false if none was sent.")] = False
 
 
 _DIGITS = 20
@@ -39,12 +39,36 @@ class CloseLoop(JobBase, frozen=True):
 
     kind: Literal["close_loop"] = "close_loop"
     number_customergauge: Annotated[
-        str, BeforeValidator(_case_number), Field(pattern=r"^[0-9]{1,20}$", json_schema_extra={"examples": ["53499"]})
+        str,
+        BeforeValidator(_case_number),
+        Field(
+            pattern=r"^[0-9]{1,20}$",
+            description="The number of the survey response; as a number or as text, leading zeros do not count.",
+            examples=["53499"],
+        ),
     ]
-    status: Literal["open", "progress", "closed"]
-    note: Annotated[str, Field(min_length=1)] | None = None
-    assignee: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)] | None = None
-    happened_at: DateTimeText | None = None
+    status: Annotated[Literal["open", "progress", "closed"], Field(description="The case's new status.")]
+    note: Annotated[
+        str | None,
+        Field(min_length=1, description="A note for the case. Sent twice after a lost answer, it may be there twice."),
+    ] = None
+    assignee: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[^@\s]+@[^@\s]+$",
+            max_length=254,
+            description="The e-mail address of the user who is to take the case.",
+            examples=["john.doe@company.com"],
+        ),
+    ] = None
+    happened_at: Annotated[
+        DateTimeText | None,
+        Field(
+            description="When it happened, as YYYY-MM-DD HH:MM:SS; CustomerGauge states no time zone. A change that "
+            "happened before a delivered one is warned of.",
+            examples=["2023-07-31 08:50:15"],
+        ),
+    ] = None
 
     @property
     def lane(self) -> str:

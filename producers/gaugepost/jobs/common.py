@@ -49,10 +49,12 @@ def _date_time(text: str) -> str:
         raise ValueError("expected a date and time as YYYY-MM-DD HH:MM:SS") from None
 
 
-def _no_bool(value: object) -> object:
+def _whole(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("expected a whole number")  # noqa: TRY004 - pydantic turns ValueError into a refusal
-    return value
+    if isinstance(value, str) and len(value.strip().lstrip("+-")) > MAX_DIGITS:
+        raise ValueError(TOO_LONG)
+    return _bounded(value) if isinstance(value, int) else value
 
 
 def _bounded(number: int) -> int:
@@ -64,10 +66,10 @@ def _bounded(number: int) -> int:
 DateTimeText = Annotated[str, AfterValidator(_date_time)]
 """`2018-01-01 13:59:12`, the only form CustomerGauge documents; it states no time zone."""
 
-WholeNumber = Annotated[int, BeforeValidator(_no_bool), AfterValidator(_bounded)]
-"""A whole number, or text that is one; true and false are refused."""
+WHOLE = BeforeValidator(_whole)
+"""Takes a whole number, or text that is one; true and false are refused. Last: limits before it are in the schema."""
 
-Score = Annotated[WholeNumber, Field(ge=0, le=10)]
+Score = Annotated[int, Field(ge=0, le=10), WHOLE]
 """A net promoter score."""
 
 ShortText = Annotated[str, Field(min_length=1, max_length=64)]
@@ -134,13 +136,29 @@ def is_utf8(text: str) -> bool:
 
 Cells = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=255)], Scalar],
-    Field(min_length=1),
+    Field(
+        min_length=1,
+        description="Heading → value: text, number, true, false or null. CustomerGauge's headings are case-sensitive, "
+        "and it drops those that its mapping does not have. Checked here: `Phone` (digits, space, ( ) - +), "
+        "`NPS Score` (0 to 10), `Sent Date`, `Completed Date`, `Survey Completed Date` (YYYY-MM-DD, with or without "
+        "HH:MM:SS).",
+        examples=[{"Account Name": "ACME", "Email": "joe.doe@example.com", "NPS Score": "10"}],
+    ),
     AfterValidator(_check_cells),
 ]
-"""Heading → value, at least one. Headings are case-sensitive at CustomerGauge."""
+"""Heading → value, at least one."""
 
-Configuration = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\s\[\]]+$")]
-"""The reference of an inbound mapping, usually a UUID."""
+Configuration = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[^\s\[\]]+$",
+        description="The reference of the inbound mapping, usually a UUID; or its alias in a mappings.toml.",
+        examples=["53505294-0b20-2509-b15d-c8e377701d66"],
+    ),
+]
+"""The reference of an inbound mapping."""
 
 
 _NOT_SENT = {
@@ -157,24 +175,67 @@ _NOT_SENT = {
 _SHOWN = frozenset({"region", "configuration", "source", "urgent", "family", "upload_id", "traceparent"})
 
 
+Urgent = Annotated[bool, Field(description="Goes before all jobs of the region that are not urgent.")]
+
+OnUnknown = Annotated[
+    Literal["retry", "hold"],
+    Field(
+        description="What to do when the request went out and its answer was lost: it is not known whether it took "
+        "effect. `retry` sends it again, so it may take effect twice. `hold` leaves it `unknown` until a person has "
+        "looked at CustomerGauge, so it may take effect late or not at all."
+    ),
+]
+
+
 class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
     """One typed request to deliver one thing to CustomerGauge. A wrong one raises InvalidJob, however it is made."""
 
     kind: str
-    region: Region
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=MAX_KEY)] | None = None
-    """A second enqueue with the same key in the same region returns the first job, for 7 days."""
-    expires_at: AwareDatetime | None = None
-    """If it has not been sent by then, it never will be."""
-    source: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.:/-]+$")] | None = None
-    """The service that enqueued it."""
-    urgent: bool = False
-    """Goes before all jobs of the region that are not."""
-    on_unknown: Literal["retry", "hold"] = "retry"
-    """What to do when the answer was lost: send again, or leave it to a person."""
-    labels: Annotated[tuple[ShortText, ...], Field(max_length=10)] = ()
-    traceparent: Annotated[str, AfterValidator(checked)] | None = None
-    """The W3C trace it belongs to; enqueue notes the current span if none is given."""
+    region: Annotated[Region, Field(description="Where the account lives.", examples=["eu"])]
+    idempotency_key: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=MAX_KEY,
+            description="A second enqueue with the same key in the same region returns the first job, whatever its "
+            "state, for 7 days. The same key with another kind or content is refused. No personal data.",
+            examples=["ticket-991"],
+        ),
+    ] = None
+    expires_at: Annotated[
+        AwareDatetime | None,
+        Field(
+            description="ISO 8601 with an offset. A job that has not been sent by then never is.",
+            examples=["2026-12-31T18:00:00+01:00"],
+        ),
+    ] = None
+    source: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=64,
+            pattern=r"^[\w.:/-]+$",
+            description="The service that enqueues it. Sources take turns in a region, and listings filter by them.",
+            examples=["crm"],
+        ),
+    ] = None
+    urgent: Urgent = False
+    on_unknown: OnUnknown = "retry"
+    labels: Annotated[
+        tuple[ShortText, ...],
+        Field(
+            max_length=10,
+            description="Your own words, shown in listings. No personal data.",
+            examples=[["spring-campaign"]],
+        ),
+    ] = ()
+    traceparent: Annotated[
+        Annotated[str, AfterValidator(checked)] | None,
+        Field(
+            description="The W3C trace it belongs to. `enqueue` notes the current OpenTelemetry span if none is given.",
+            examples=["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
+        ),
+    ] = None
 
     if not TYPE_CHECKING:  # type checkers see pydantic's own signatures, made from the fields
 

@@ -34,15 +34,17 @@ class FileResult(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    total: int | None = None
-    successful: int | None = None
-    unsuccessful: int | None = None
-    messages: tuple[str, ...] = ()
-    """Texts about rows, by the row numbers of the user's own file: `Record 2017: Duplicate Record`."""
-    rejected: tuple[int, ...] = ()
-    """Numbers of the rows that were not taken, where they are sure."""
-    upload_id: int | None = None
-    """CustomerGauge's id of the upload, by which it can be deleted."""
+    total: Annotated[int | None, Field(description="Rows that CustomerGauge read.")] = None
+    successful: Annotated[int | None, Field(description="Rows that it took.")] = None
+    unsuccessful: Annotated[int | None, Field(description="Rows that it refused.")] = None
+    messages: Annotated[
+        tuple[str, ...],
+        Field(description="Texts about rows, by the row numbers of your own file: `Record 2017: Duplicate Record`."),
+    ] = ()
+    rejected: Annotated[tuple[int, ...], Field(description="Numbers of the refused rows, where they are sure.")] = ()
+    upload_id: Annotated[
+        int | None, Field(description="CustomerGauge's id of the upload, by which it can be deleted.")
+    ] = None
 
 
 class Stored(BaseModel):
@@ -76,11 +78,34 @@ class File(JobBase, frozen=True):
     """One upload. Give `path`, or `filename` with `content_base64`; `stored` is set when it was accepted."""
 
     kind: Literal["file"] = "file"
-    family: Family
-    filename: Annotated[str, Field(min_length=1, max_length=128, pattern=_NAME)] | None = None
-    content_base64: str | None = Field(default=None, repr=False)
-    path: str | None = None
-    stored: Stored | None = None
+    family: Annotated[
+        Family,
+        Field(description="Which import takes it; `activity` is for anonymous surveys.", examples=["contact"]),
+    ]
+    filename: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=128,
+            pattern=_NAME,
+            description="Its name, which ends in .csv, .xls, .xlsx or .xml. Required with `content_base64`; without it "
+            "the name of `path`.",
+            examples=["march.csv"],
+        ),
+    ] = None
+    content_base64: Annotated[
+        str | None,
+        Field(repr=False, description="The content. Give this, or `path`.", examples=["RW1haWwKYUBiLmV4YW1wbGUK"]),
+    ] = None
+    path: Annotated[
+        str | None,
+        Field(
+            description="A file to read, at most 2,000 rows and 2,000,000 bytes; `gaugepost upload` splits longer "
+            "ones. Whoever enqueues reads it, never a worker.",
+            examples=["exports/contacts.xlsx"],
+        ),
+    ] = None
+    stored: Annotated[Stored | None, Field(description="Set by gaugepost when the file is accepted.")] = None
 
     needs: ClassVar[Literal["oauth", "api_key"]] = "api_key"
 

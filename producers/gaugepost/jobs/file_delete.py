@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gaugepost.jobs.common import JobBase, WholeNumber
+from gaugepost.jobs.common import WHOLE, JobBase
 
 
 class FileDeleteResult(BaseModel):
@@ -20,10 +20,12 @@ class FileDeleteResult(BaseModel):
 
 
 class FileDelete(JobBase, frozen=True):
-    """One upload to delete, by the id that the upload statistics give it."""
+    """One upload to delete, with all records that came of it. `gaugepost uploads undo` enqueues these."""
 
     kind: Literal["file_delete"] = "file_delete"
-    upload_id: Annotated[WholeNumber, Field(ge=1)]
+    upload_id: Annotated[
+        int, Field(ge=1, description="CustomerGauge's id of the upload, from its statistics.", examples=[12]), WHOLE
+    ]
 
     needs: ClassVar[Literal["oauth", "api_key"]] = "api_key"
 

@@ -5,11 +5,11 @@ Source: PUT Personal Link, `../shared/api/customergauge.md` section 6.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gaugepost.jobs.common import Cells, Configuration, JobBase
+from gaugepost.jobs.common import Cells, Configuration, JobBase, Urgent
 
 
 class PersonalLinkResult(BaseModel):
@@ -17,17 +17,18 @@ class PersonalLinkResult(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    number_customergauge: int | None = None
-    """Number of the survey record; None if the answer had the links and not this."""
-    survey_link: str
-    survey_link_short: str
+    number_customergauge: Annotated[
+        int | None, Field(description="Number of the survey record; none if the answer had the links alone.")
+    ] = None
+    survey_link: Annotated[str, Field(description="The link to send to the person.")]
+    survey_link_short: Annotated[str, Field(description="The same, shorter.")]
 
 
 class PersonalLink(JobBase, frozen=True):
-    """One survey link for one person, named by Email or Phone in `record`. Urgent, since somebody waits for it."""
+    """One survey link for one person, named by Email or Phone in `record`. Urgent by default: a person waits for it."""
 
     kind: Literal["personal_link"] = "personal_link"
-    urgent: bool = True
+    urgent: Urgent = True
     configuration: Configuration
     record: Cells
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gaugepost.jobs.common import Cells, DateTimeText, JobBase, Score, WholeNumber
+from gaugepost.jobs.common import WHOLE, Cells, DateTimeText, JobBase, OnUnknown, Score
 
 NAMED_FIELDS = {
     "NetPromoterScore": "net_promoter_score",
@@ -44,15 +44,27 @@ class Response(JobBase, frozen=True):
     """One response with its customer's data. `fields` are the keys of the account's own upload mapping."""
 
     kind: Literal["response"] = "response"
-    on_unknown: Literal["retry", "hold"] = "hold"
+    on_unknown: OnUnknown = "hold"
     fields: Annotated[Cells, AfterValidator(_only_customer_fields)]
-    net_promoter_score: Score | None = None
-    comment: str | None = None
-    email_sent_date: DateTimeText | None = None
-    survey_completed_date: DateTimeText | None = None
-    follow_up_required: bool | None = None
-    workflow_status: WorkflowStatus | Annotated[WholeNumber, Field(ge=0, le=99)] | None = None
-    reason_codes: tuple[Annotated[WholeNumber, Field(ge=0)], ...] = ()
+    net_promoter_score: Annotated[
+        Score | None, Field(description="A whole number from 0 to 10, or text that is one.", examples=[9])
+    ] = None
+    comment: Annotated[str | None, Field(description="What the person wrote.")] = None
+    email_sent_date: Annotated[
+        DateTimeText | None, Field(description="When the survey was sent.", examples=["2018-01-01 13:59:12"])
+    ] = None
+    survey_completed_date: Annotated[
+        DateTimeText | None, Field(description="When the person answered.", examples=["2018-01-01 13:59:12"])
+    ] = None
+    follow_up_required: Annotated[bool | None, Field(description="Whether the person asked to be contacted.")] = None
+    workflow_status: Annotated[
+        WorkflowStatus | Annotated[int, Field(ge=0, le=99), WHOLE] | None,
+        Field(description="The case's status: a word of the standard set, or a number of the extended one."),
+    ] = None
+    reason_codes: Annotated[
+        tuple[Annotated[int, Field(ge=0), WHOLE], ...],
+        Field(description="Numbers of the account's drivers.", examples=[[10000, 10020]]),
+    ] = ()
 
     needs: ClassVar[Literal["oauth", "api_key"]] = "api_key"
 
