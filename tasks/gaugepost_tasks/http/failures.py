@@ -29,7 +29,6 @@ _WORDS: Mapping[str, str] = {
     "gaierror": "host name not found",
 }
 
-
 _NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 """How http.client says that a proxy answered CONNECT with another status than 200."""
 

@@ -12,7 +12,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from requests.exceptions import ProxyError, RequestException
+import requests
 
 from gaugepost_tasks.http.direct import DirectAdapter
 from gaugepost_tasks.http.exchange import MAX_ANSWER_BYTES, Exchange, Headers
@@ -101,11 +101,11 @@ class HttpClient:
             cut, detail = error.reply, f"the answer is larger than {exchange.max_answer_bytes} bytes"
             ms = _ms_since(started)
             return Answer(cut.status_code, cut.headers, cut.content, detail=detail, ms=ms, truncated=True)
-        except RequestException as error:
+        except requests.RequestException as error:
             if error is exchange.refusal:
                 raise
             failure: Failure = "lost_answer" if exchange.departed else "unreachable"
-            at_proxy = isinstance(error, ProxyError)
+            at_proxy = isinstance(error, requests.exceptions.ProxyError)
             detail = f"proxy: {self._proxy}: {words(error)}" if at_proxy else words(error)
             return Answer(None, failure=failure, detail=detail, ms=_ms_since(started), at_proxy=at_proxy)
         return Answer(response.status_code, response.headers, response.content, ms=_ms_since(started))

@@ -412,6 +412,14 @@ def test_nothing_of_a_failure_shows_the_credential(client: HttpClient, caplog: p
     assert "s3cr3t" not in repr(answer) + caplog.text
 
 
+def test_no_line_of_a_head_that_cannot_be_read_is_logged(client: HttpClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    with Server(says(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\njoe@example.com said s3cr3t\r\n\r\nfine")) as server:
+        answer = exchange(client, server)
+    assert (answer.failure, answer.body) in {("lost_answer", b""), (None, b"fine")}
+    assert "joe@example.com" not in caplog.text
+
+
 def test_threads_do_not_wait_for_each_other(client: HttpClient) -> None:
     gate = threading.Barrier(2, timeout=5)
     with Server(ok(), ok()) as server, ThreadPoolExecutor(2) as threads:
