@@ -12,7 +12,7 @@ from gaugepost.jobs.refusal import NOT_UTF8
 from gaugepost.ledger import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
@@ -31,15 +31,15 @@ def admitted(job: object, settings: Settings, idempotency_key: str | None = None
     if not isinstance(found, JobBase):
         told = f"expected a job such as Record(…), or a mapping with its kind, not {type(job).__name__}"
         raise InvalidJob([Problem("", told)])
-    check_region(found.region, settings)
+    check_region(found.region, settings.regions)
     return found if idempotency_key is None else _with_key(found, idempotency_key)
 
 
-def check_region(region: Region, settings: Settings) -> None:
-    """Refuse a region that is not served here: nobody here would find its job again. Raises InvalidJob."""
-    if region not in settings.regions:
-        served = ", ".join(settings.regions)
-        raise InvalidJob([Problem("region", f"not served here: expected one of GAUGEPOST_REGIONS ({served})")])
+def check_region(region: Region, served: Collection[Region]) -> None:
+    """Refuse a region that is not served here: its job would not be found again. Raises InvalidJob."""
+    if region not in served:
+        told = f"not served here: expected one of GAUGEPOST_REGIONS ({', '.join(served)})"
+        raise InvalidJob([Problem("region", told)])
 
 
 def _with_key(job: JobBase, key: str) -> JobBase:

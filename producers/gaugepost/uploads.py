@@ -138,7 +138,7 @@ class Uploads:
         self, region: Region, files: int, family: Family = "transactional", *, first: bool = False
     ) -> list[int | None]:
         """Return when each of `files` more files would start (Unix ms; None: a person holds the region)."""
-        check_region(region, self._producer.settings)
+        check_region(region, self._producer.settings.regions)
         ledger = self._producer.ledger(region)
         return ledger.upload_lane(_lane(ledger, family), first=first).starts(files)
 
@@ -171,7 +171,7 @@ class Uploads:
         progress: Callable[[], None] = lambda: None,
     ) -> FileSet:
         """Enqueue the parts as one file set, all or none. Raises InvalidJob if it was uploaded before, BacklogFull."""
-        check_region(region, self._producer.settings)
+        check_region(region, self._producer.settings.regions)
         ledger = self._producer.ledger(region)
         set_id = new_set_id()
         entries = [_entry(set_id, upload, part.plan, region, family, source) for part in parts]

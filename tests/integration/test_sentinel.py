@@ -96,7 +96,7 @@ def test_a_master_killed_under_traffic_is_replaced_and_all_that_the_new_one_has_
     assert set(service.accepted.values()) & there <= set(stack.keys())
     assert stack.processes[0].poll() is None
     assert stack.processes[1].poll() is None
-    again = stack.producer.enqueue(record(0), idempotency_key=f"key-{before - 1}")
+    again = stack.producer.enqueue(record(before - 1), idempotency_key=f"key-{before - 1}")
     assert (again.id, again.duplicate) == (service.accepted[f"key-{before - 1}"], True)
 
 

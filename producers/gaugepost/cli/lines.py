@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from gaugepost.admission import check_region
 from gaugepost.cli.common import Exit, Failure
 from gaugepost.errors import InvalidJob, Problem
 from gaugepost.files import PART_BYTES
@@ -98,8 +99,7 @@ def read_job(line: Line, regions: Collection[Region]) -> AnyJob:
     job = parse_job_json(data)
     if line.length > MAX_LINE and not (isinstance(job, File) and job.content_base64):
         raise _too_long()
-    if job.region not in regions:
-        raise InvalidJob([Problem("region", f"expected one of GAUGEPOST_REGIONS ({', '.join(regions)})")])
+    check_region(job.region, regions)
     return job
 
 

@@ -149,7 +149,7 @@ def test_a_region_that_is_not_served_is_refused(cli: Cli) -> None:
     cli.environment["GAUGEPOST_REGIONS"] = "eu,us"
     done = cli("enqueue", cli.write("jobs.jsonl", RECORD | {"region": "au"}))
     assert done.code == 2
-    assert "line 1: region: expected one of GAUGEPOST_REGIONS (eu, us)" in done.err
+    assert "line 1: region: not served here: expected one of GAUGEPOST_REGIONS (eu, us)" in done.err
 
 
 @pytest.mark.parametrize("text", ["", "\n\n"])

@@ -92,7 +92,7 @@ def test_a_refusal_says_what_was_expected(line: bytes, expected: str) -> None:
 
 def test_a_region_that_is_not_served_is_refused() -> None:
     assert refusals(as_lines(RECORD | {"region": "au"}), (Region.EU, Region.US))[1] == [
-        (1, "region: expected one of GAUGEPOST_REGIONS (eu, us)")
+        (1, "region: not served here: expected one of GAUGEPOST_REGIONS (eu, us)")
     ]
 
 
