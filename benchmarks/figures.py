@@ -111,7 +111,7 @@ def figures(rows: Rows) -> Iterator[Figure]:
 
 
 def is_peer(name: str, *, stock: bool) -> bool:
-    """Tell a peer on its own client, or one on gaugepost's adapter; those on asyncio have one client in both cases."""
+    """Return whether it is a peer, on its own HTTP client (`stock`) or on our adapter. Those on asyncio are both."""
     one = FIELD.get(name)
     client = "requests" if stock else "direct"
     return one is not None and one.sort == "peer" and one.client in {client, "aiohttp"}

@@ -91,13 +91,13 @@ class Heavy:
         """Write so many jobs; `<i>`, `<at>`, `<id>`, `<now>` and `<source>` in any text are each job's own."""
         self._sorts += 1
         text = job.to_json()
-        told = {"job": text, "state": state, "at": "<at>", **_about(job), **facts}
+        fields = {"job": text, "state": state, "at": "<at>", **_about(job), **facts}
         mark = f"{self._region}{self._sorts:04d}"
         step = max(1, min(_STEP, 20_000_000 // len(text)))
         for first in range(0, number, step):
             n = min(step, number - first)
             base = self._base + self._sorts * 10_000_000
-            args = [base, first, n, self._now, json.dumps(told), json.dumps(places), self._sources, mark]
+            args = [base, first, n, self._now, json.dumps(fields), json.dumps(places), self._sources, mark]
             self._fill(keys=[self._keys.prefix], args=args)
         self._count(state, number)
 
@@ -107,13 +107,13 @@ class Heavy:
         self._client.eval(_TURNS, 1, self._keys["turns"], sources)
 
     def _hold(self, scope: str) -> None:
-        told = {"reason": "closed", "by": "bench", "since": self._now}
-        self._client.hset(self._keys["holds"], scope, json.dumps(told))
+        hold = {"reason": "closed", "by": "bench", "since": self._now}
+        self._client.hset(self._keys["holds"], scope, json.dumps(hold))
 
     def mapping_holds(self, number: int) -> None:
         """Open so many holds, each with a due probe."""
-        told = {"reason": "unknown_mapping", "verdict": "unknown_mapping", "by": "gaugepost", "since": self._now}
-        text = json.dumps(told | {"probe_ms": PROBE_MS, "step": 1, "probe_at": self._now, "give_up_ms": 172_800_000})
+        hold = {"reason": "unknown_mapping", "verdict": "unknown_mapping", "by": "gaugepost", "since": self._now}
+        text = json.dumps(hold | {"probe_ms": PROBE_MS, "step": 1, "probe_at": self._now, "give_up_ms": 172_800_000})
         for first in range(0, number, _STEP):
             scopes = range(first, min(first + _STEP, number))
             self._client.hset(self._keys["holds"], mapping={f"configuration:m{i}": text for i in scopes})
@@ -153,8 +153,8 @@ class Heavy:
 
 
 def record(region: Region = Region.EU, **more: Any) -> Record:
-    told = {"region": region, "configuration": CONFIGURATION, "record": {"Email": "joe.doe@example.com"}}
-    return Record.model_validate(told | more)
+    fields = {"region": region, "configuration": CONFIGURATION, "record": {"Email": "joe.doe@example.com"}}
+    return Record.model_validate(fields | more)
 
 
 def _about(job: JobBase) -> dict[str, str]:

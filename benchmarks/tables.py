@@ -142,6 +142,6 @@ def scaled(rows: Rows) -> Iterator[str]:
     for row in rows.of("due"):
         jobs, rate, longest, idle = (row[key] for key in ("jobs", "rate", "longest_ms", "idle_promote_ms"))
         yield (
-            f"{jobs:,} parked jobs due at the same moment are let go and delivered at {rate:,.0f}/s (pace: 2,000/s); "
+            f"{jobs:,} parked jobs due at the same moment are released and sent at {rate:,.0f}/s (pace: 2,000/s); "
             f"the longest command took {longest:.1f} ms, a tick with nothing to do {idle:.1f} ms.\n"
         )

@@ -47,11 +47,13 @@ def contestant() -> Contestant:
 def measure(turn: Turn, jobs: int) -> Row:
     """Enqueue jobs one at a time; return p50 and p99 of when each step was reached, in ms since the enqueue began."""
     turn.stub.reset()
-    told = turn.produce("latency", jobs)
+    timings = turn.produce("latency", jobs)
     turn.workers[0].terminate()  # it writes its stamps at its end
     turn.workers[0].wait(30)
     reached = json.loads((turn.folder / FILE).read_text())
-    spans = [(began, int(began + ms * 1e6)) for began, ms in zip(told["begun_ns"], told["latency_ms"], strict=True)]
+    spans = [
+        (began, int(began + ms * 1e6)) for began, ms in zip(timings["begun_ns"], timings["latency_ms"], strict=True)
+    ]
     traced = [whole for span in spans if (whole := _job(reached, *span))]
     steps = {step: sorted(one[step] for one in traced) for step in (*STEPS, ARRIVED)}
     found = {step: [round(percentile(ms, q), 3) for q in (0.5, 0.99)] for step, ms in steps.items() if ms}

@@ -32,7 +32,7 @@ _WORDS = {
     "object": "object, not empty",
 }
 _OURS = frozenset({"kind", "stored"})
-"""Fields that nobody gives."""
+"""Fields that callers never set."""
 
 
 def common() -> str:
@@ -68,7 +68,7 @@ _ANY_RESULT = {"survey_link": "", "survey_link_short": "", "status": True}
 
 
 def _is_own(name: str, model: type[JobBase]) -> bool:
-    """Tell whether a field is this kind's alone, or has another default here."""
+    """Return whether only this kind has the field, or has another default for it."""
     return name not in JobBase.model_fields or model.model_fields[name].default != JobBase.model_fields[name].default
 
 

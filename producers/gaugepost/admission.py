@@ -29,8 +29,8 @@ def admitted(job: object, settings: Settings, idempotency_key: str | None = None
     """Return the job that is to be enqueued: read from a mapping, under the key of the call. Raises InvalidJob."""
     found = parse_job(job) if isinstance(job, Mapping) else job
     if not isinstance(found, JobBase):
-        told = f"expected a job such as Record(…), or a mapping with its kind, not {type(job).__name__}"
-        raise InvalidJob([Problem("", told)])
+        expected = f"expected a job such as Record(…), or a mapping with its kind, not {type(job).__name__}"
+        raise InvalidJob([Problem("", expected)])
     check_region(found.region, settings.regions)
     return found if idempotency_key is None else _with_key(found, idempotency_key)
 
@@ -38,8 +38,8 @@ def admitted(job: object, settings: Settings, idempotency_key: str | None = None
 def check_region(region: Region, served: Collection[Region]) -> None:
     """Refuse a region that is not served here: its job would not be found again. Raises InvalidJob."""
     if region not in served:
-        told = f"not served here: expected one of GAUGEPOST_REGIONS ({', '.join(served)})"
-        raise InvalidJob([Problem("region", told)])
+        expected = f"not served here: expected one of GAUGEPOST_REGIONS ({', '.join(served)})"
+        raise InvalidJob([Problem("region", expected)])
 
 
 def _with_key(job: JobBase, key: str) -> JobBase:
@@ -58,7 +58,7 @@ class Batch(list[Entry]):
     """Why no further job could be read: to be raised when this batch is accepted."""
 
     def takes(self, entry: Entry) -> bool:
-        """Add one; tell whether there is room for more."""
+        """Add one; return whether there is room for more."""
         self.append(entry)
         self.size += entry.size
         return not self.is_full

@@ -53,7 +53,7 @@ class AsyncUploads:
         )
 
     async def view(self, set_id: str) -> SetView:
-        """Return a file set as it stands; see `Uploads.view`."""
+        """Return the current state of a file set; see `Uploads.view`."""
         return await asyncio.to_thread(self._uploads.view, set_id)
 
     async def cancel(self, set_id: str, by: str = "") -> int:

@@ -98,7 +98,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _join(folder: Path, *, start: bool) -> str | None:
-    """Become a user of the folder's server and return its URL: while the shared lock is held, nobody stops it."""
+    """Become a user of the folder's server and return its URL. The shared lock keeps the server running."""
     if folder in _open:
         return _open[folder][0]
     folder.chmod(0o700)

@@ -64,8 +64,8 @@ class IdempotencyConflict(InvalidJob):
     """The idempotency key was used before, for a job of another kind or content. Nothing of this one is stored."""
 
     def __init__(self, job_id: str) -> None:
-        told = f"was used for job {job_id}, which has another kind or content: nothing was stored"
-        super().__init__([Problem("idempotency_key", told)])
+        conflict = f"was used for job {job_id}, which has another kind or content: nothing was stored"
+        super().__init__([Problem("idempotency_key", conflict)])
         self.id = job_id
 
 

@@ -1,4 +1,4 @@
-"""Enqueuing that happens while its receipts are taken. What nobody takes stores nothing, and warns that it did not."""
+"""Enqueue jobs while the caller iterates over their receipts. Without iteration nothing is stored, with a warning."""
 
 from __future__ import annotations
 

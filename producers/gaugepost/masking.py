@@ -63,5 +63,5 @@ def _masked(message: str, named: re.Pattern[str]) -> str:
 
 
 def _says_nothing(word: str) -> bool:
-    """Tell whether a word is none of the row's own data."""
+    """Return whether a word is no data of the row."""
     return word.lower() in _WORDS or (word.isdecimal() and len(word) <= _LONGEST_NUMBER)

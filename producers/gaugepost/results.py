@@ -30,7 +30,7 @@ class Gives(Protocol[R_co]):
 
 
 def read_result(view: JobView) -> Any:  # noqa: ANN401 - one type a kind; Receipt gives it its name
-    """Return the result of an ended job; None for one that goes on. Raises for one that ended otherwise."""
+    """Return the result of a delivered job; None for one that has not ended. Raises for any other end."""
     match view.state:
         case JobState.DELIVERED if view.sealed and view.result is None:
             raise DataSealed(view.sealed)

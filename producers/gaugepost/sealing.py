@@ -95,7 +95,7 @@ class Seal:
     def hashes(self, content: Mapping[str, Any]) -> list[str]:
         """Hash what a job sends, so that two jobs can be compared: under each key, the first one is to be kept.
 
-        Each is 8 letters that tell the key, a colon, and the hash. Without a key nobody can guess a content from it.
+        Each is 8 letters that name the key, a colon, and the hash. Without the key, nothing can be guessed from it.
         """
         text = _canonical(content).encode()
         if not self._hash_keys:

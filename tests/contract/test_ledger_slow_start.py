@@ -1,4 +1,4 @@
-"""A configuration that is new to the workers: while its first job has no answer, the others are in nobody's way."""
+"""A new configuration: while its first job has no answer, its other jobs delay no job of another configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever lies in a queue or is published to a worker: it is thrown away and counted, and the worker goes on."""
+"""A worker discards and counts whatever it cannot read from a queue or a control channel, and continues."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def thrown_away(port: int) -> float:
 
 
 class Target:
-    """One worker, its Redis, and what it needs to show that it goes on."""
+    """One worker, its Redis, and the parts that show that it still delivers."""
 
     def __init__(self, stack: Stack, worker: Popen[bytes], port: int) -> None:
         self.stack, self.worker, self.port = stack, worker, port

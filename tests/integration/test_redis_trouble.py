@@ -131,7 +131,7 @@ def test_a_frozen_redis_is_told_to_producers_and_outwaited_by_workers(tmp_path: 
 
 @contextlib.contextmanager
 def busy(server: RedisServer) -> Iterator[None]:
-    """Run an endless script of somebody else's, past the time after which Redis answers BUSY to all others."""
+    """Run an endless script from another client, until Redis answers BUSY to all commands."""
     with server.client() as client:
         client.config_set("busy-reply-threshold", 50)
         script = threading.Thread(target=run_for_ever, args=(server,))

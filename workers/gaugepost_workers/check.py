@@ -83,8 +83,10 @@ def _ignored_proxies() -> Iterator[Check]:
     """Report proxies in the environment: other programs use them, and gaugepost does not."""
     named = [name for name in _PROXY_NAMES if os.environ.get(name) or os.environ.get(name.lower())]
     if named:
-        told = f"{', '.join(named)} set, and ignored: only {PREFIX}PROXY_URL leads CustomerGauge's requests to a proxy"
-        yield Check("all", "environment", ok=True, detail=told)
+        ignored = (
+            f"{', '.join(named)} set, and ignored: only {PREFIX}PROXY_URL leads CustomerGauge's requests to a proxy"
+        )
+        yield Check("all", "environment", ok=True, detail=ignored)
 
 
 def _proxy(settings: Settings, region: Region) -> Iterator[Check]:

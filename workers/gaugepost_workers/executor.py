@@ -250,14 +250,14 @@ class Executor:
             log.warning("settle failed", error=str(error), jobs=len(self._unsettled))
             return
         settled, self._unsettled = self._unsettled, []
-        told = []
+        observed = []
         for settlement, accepted in zip(settled, done, strict=True):
             self._let_go(settlement.claimed)
             if not accepted:
                 log.warning("lease lost", job=settlement.claimed.id)
-            elif not _waits_aside(settlement):  # it was never begun, and nobody heard of it
-                told.append(settlement)
-        self._witness.settled(told)
+            elif not _waits_aside(settlement):  # the worker never began it, and the observers never saw it
+                observed.append(settlement)
+        self._witness.settled(observed)
 
     def _let_go(self, claimed: Claimed) -> None:
         lease = self._in_hand.get(claimed.id)

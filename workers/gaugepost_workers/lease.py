@@ -1,7 +1,7 @@
 """What this process knows of its lease on a job, without asking Redis.
 
 A process can be frozen at any moment, for longer than a lease: SIGSTOP, a suspended host, a paused container. When it
-goes on, its jobs may be delivered by others. So each sending looks here just before its first byte.
+continues, other workers may have delivered its jobs. So each sending checks its lease just before its first byte.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class LeaseOver(Exception):  # noqa: N818
 
 
 def lease_clock() -> float:
-    """Return seconds of a clock that goes on while this process is stopped or its host is suspended."""
+    """Return seconds of a clock that also advances while this process is stopped or its host is suspended."""
     return time.clock_gettime(_CLOCK)
 
 

@@ -179,7 +179,7 @@ def set_up_logs(settings: Settings) -> None:
     logging.captureWarnings(True)  # celery warns who runs it as root
     sys.excepthook = lambda *fault: _crashed(fault)
     threading.excepthook = lambda args: _crashed((args.exc_type, args.exc_value, args.exc_traceback))
-    if not for_people:  # who reads JSON stumbles over any other line
+    if not for_people:  # a program that reads JSON lines fails at any other line
         sys.stdout, sys.stderr = _Output("stdout"), _Output("stderr")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gaugepost.transitions import Decision
 
 _TOLD_S = 600.0
-"""How long this worker relies on what it told or heard of a configuration; the ledger knows it for an hour."""
+"""How long this worker trusts what it last exchanged with the ledger about a configuration."""
 _MOST = 10_000
 
 

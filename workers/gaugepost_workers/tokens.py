@@ -140,8 +140,8 @@ class Tokens:
 
 
 def _write_failure(judgement: Judgement) -> str:
-    told = {"v": judgement.verdict, "m": judgement.message, "r": judgement.retry_after_s, "p": judgement.at_proxy}
-    return json.dumps(told)
+    failure = {"v": judgement.verdict, "m": judgement.message, "r": judgement.retry_after_s, "p": judgement.at_proxy}
+    return json.dumps(failure)
 
 
 def _read_failure(text: bytes) -> Judgement:

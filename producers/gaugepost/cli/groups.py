@@ -64,7 +64,7 @@ class Fault:
             case JobState.DEAD | JobState.PARKED:
                 parts = ["replay", "--state", self.state, "--region", self.region, *self._options()]
             case JobState.UNKNOWN:
-                # Refused as it stands: which of the two it is, a person has to find out first.
+                # Refused: a person must first look which of the two outcomes is true.
                 end = ["--as", "DELIVERED-OR-DEAD"]
                 parts = ["settle", "--state", self.state, "--region", self.region, *self._options(), *end]
             case _:

@@ -1,4 +1,4 @@
-"""A console that no text can command: what came from a job or an answer is escaped, whoever forgot to."""
+"""A console that escapes control characters in every text that it prints."""
 
 from __future__ import annotations
 

@@ -94,8 +94,8 @@ def _check_call(ids: Sequence[str], state: JobState | None, region: Region | Non
     if ids and (state or region or narrowed):
         raise Failure(Exit.USAGE, "expected ids, or --state unknown and --region with what narrows them, not both")
     if not ids and (state is not JobState.UNKNOWN or region is None):
-        told = "expected ids, or --state unknown and --region"
-        raise Failure(Exit.USAGE, told, "`gaugepost jobs --group` writes the command for each fault")
+        expected = "expected ids, or --state unknown and --region"
+        raise Failure(Exit.USAGE, expected, "`gaugepost jobs --group` writes the command for each fault")
 
 
 def _tell(job_id: str, state: JobState | None, *, by_us: bool, wanted: JobState, as_json: bool) -> None:

@@ -127,7 +127,7 @@ def _check_cell(heading: str, value: Scalar) -> None:
 
 
 def is_utf8(text: str) -> bool:
-    """Tell whether a text can be written as UTF-8: a lone surrogate cannot."""
+    """Return whether a text can be encoded as UTF-8: a lone surrogate cannot."""
     try:
         return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:

@@ -101,7 +101,7 @@ class File(JobBase, frozen=True):
         str | None,
         Field(
             description="A file to read, at most 2,000 rows and 2,000,000 bytes; `gaugepost upload` splits longer "
-            "ones. Whoever enqueues reads it, never a worker.",
+            "ones. The process that enqueues reads it, never a worker.",
             examples=["exports/contacts.xlsx"],
         ),
     ] = None

@@ -180,18 +180,18 @@ class Intake:
             entry["edited"] = sorted({name for edit in edits.values() for name in edit.fields})
         rows = ((job_id, self._edit(edits[job_id]) if job_id in edits else "") for job_id in ids)
         for some in chunks(rows, lambda row: len(row[1])):
-            told = json.dumps(entry | {"call": _call_id()})
-            yield Call("replay", self.queues, [told, *(text for row in some for text in row)], _read_moved)
+            header = json.dumps(entry | {"call": _call_id()})
+            yield Call("replay", self.queues, [header, *(text for row in some for text in row)], _read_moved)
 
     def _edit(self, edit: Edit) -> str:
         """Write an edited job as replay.lua takes it."""
         job = edit.job
-        told = {
+        fields = {
             "job": self.seal.job(job, job.to_json()),
             "revision": str(edit.revision),
             "configuration": job.mapping or "",
         }
-        return json.dumps(told | _facts(job, self.lane(job)))
+        return json.dumps(fields | _facts(job, self.lane(job)))
 
     def resolve(
         self, ids: Sequence[str], to: JobState, at: int, by: str, why: str

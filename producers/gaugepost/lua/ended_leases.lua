@@ -1,5 +1,5 @@
 -- List jobs whose lease has ended, for the rescuer to judge; fewer than asked for if they are large. Changes no job: the
--- rescuer settles them under the fencing token and holder given here, and whoever settles first wins.
+-- rescuer settles them under the fencing token and holder given here, and the first settlement wins.
 -- WITH  jobs, holds
 -- KEYS  prefix
 -- ARGV  how many at most

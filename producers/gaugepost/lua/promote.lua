@@ -58,7 +58,7 @@ local function tend_hold(scope)
   if not may_probe(hold) or redis.call('HEXISTS', K.holds, '') == 1 then return end
   local id = redis.call('ZRANGE', F.held .. scope, 0, 0)[1]
   local job = id and load(id)
-  if not id then return lift(scope) end -- nobody waits for it: the next job finds out
+  if not id then return lift(scope) end -- no job waits under it: the next job tests it
   if not job or not requeue(job) then return redis.call('ZREM', F.held .. scope, id) end
   set(job, 'probe', scope)
   hold.probe_until, hold.probe_job = now + 2 * tonumber(ARGV[3]), id

@@ -81,7 +81,7 @@ local function end_probe(ask, job)
   put_hold(scope, hold)
 end
 
--- Failures under a hold that stands already are those of requests that were out when it opened, and of its probes.
+-- Failures under an open hold count no more: their requests were under way when it opened, or are its probes.
 local some_streak = redis.call('HLEN', K.failures) > 0
 local function count_streaks(ask, job)
   if some_streak and ask.ends then redis.call('HDEL', K.failures, unpack(ask.ends)) end

@@ -30,7 +30,7 @@ class _Unasked(Exception):  # noqa: N818 - a signal, not an error
 
 
 class Reading:
-    """One answer as it comes in: what llhttp calls back to."""
+    """One answer while it is received. llhttp calls its methods."""
 
     def __init__(self, content: Body) -> None:
         self.status = 0
@@ -63,7 +63,7 @@ class Reading:
     # llhttp's calls
 
     def on_message_begin(self) -> None:
-        """Stop at an answer that nobody asked for."""
+        """Stop at an answer to no request of ours."""
         if self.complete:
             self.keeps_alive = False
             raise _Unasked

@@ -4,7 +4,7 @@
 -- When one job was delivered, that source takes its turn until its list is empty, and no other job of the configuration
 -- goes before those. `cold` has for each such configuration '<ms until it is tried again>:<first job>', -1: no more.
 
-local FIRST_MS = 120000 -- the first job may never be claimed: somebody cancelled it
+local FIRST_MS = 120000 -- no worker may ever claim the first job: it may be cancelled
 
 local some_cold = redis.call('HLEN', K.cold) > 0
 

@@ -24,7 +24,7 @@ local function others_in_work(sorts)
   return found
 end
 
--- Forget streaks that are long over: one of a configuration that nobody uses any more ends by nothing else.
+-- Delete streaks that are an hour old: the streak of a configuration without new jobs has no other end.
 local function forget_old_streaks()
   local all = redis.call('HGETALL', K.failures)
   for i = 1, #all, 2 do
