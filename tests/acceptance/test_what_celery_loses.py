@@ -51,9 +51,16 @@ def under_way(stack: Stack, jobs: int) -> Callable[[], bool]:
     return lambda: bool(stack.counts().get("sending") == jobs)
 
 
+def first_delivered(stack: Stack) -> str:
+    """Deliver a first job, after which jobs of its configuration go out side by side; return its id."""
+    job = stack.producer.enqueue(record(10_000))
+    job.result(timeout=60)
+    return job.id
+
+
 def idle(stack: Stack) -> None:
     """Wait until a worker waits for bells: its first job is delivered, and its BRPOP is there."""
-    stack.producer.enqueue(record(10_000)).result(timeout=60)
+    first_delivered(stack)
     with stack.redis.client() as client:
         wait_until(lambda: any(one["cmd"] == "brpop" for one in client.client_list()))
 
@@ -100,7 +107,7 @@ def test_a_dropped_consumer_socket_sends_nothing_again(stack: Stack) -> None:
     stack.sim.knobs(latency_ms={"all": 1500})
     worker = stack.worker()
     stack.beat()
-    ids = enqueue(stack, 3)
+    ids = [first_delivered(stack), *enqueue(stack, 3)]
     wait_until(under_way(stack, 3))
     with stack.redis.client() as client:
         consumers = wait_until(lambda: [one["id"] for one in client.client_list() if one["cmd"] == "brpop"])
@@ -115,7 +122,7 @@ def test_a_redis_restart_with_jobs_running_ends_no_worker_and_sends_nothing_agai
     stack.sim.knobs(latency_ms={"all": 1500})
     worker = stack.worker()
     stack.beat()
-    ids = enqueue(stack, 3)
+    ids = [first_delivered(stack), *enqueue(stack, 3)]
     wait_until(under_way(stack, 3))
     stack.redis.kill()
     stack.redis.start()
@@ -132,7 +139,7 @@ def test_there_is_no_unacknowledged_message_to_be_delivered_again(stack: Stack) 
         client.zadd("unacked_index", {"tag": 0})  # taken in 1970: whatever the timeout, stock kombu restores it
         stack.worker()
         stack.beat()
-        ids = enqueue(stack, 3)
+        ids = [first_delivered(stack), *enqueue(stack, 3)]
         wait_until(under_way(stack, 3))
         assert (client.hkeys("unacked"), client.zrange("unacked_index", 0, -1)) == ([b"tag"], [b"tag"])
         assert all_delivered(stack, ids) == dict.fromkeys(ids, 1)

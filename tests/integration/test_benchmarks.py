@@ -168,7 +168,7 @@ def test_a_contestant_that_fails_leaves_the_others_their_turns(stub: Stub, tmp_p
 
 
 def test_what_events_cost_is_told_with_and_without_them() -> None:
-    command = [sys.executable, "-m", "benchmarks.events", "1", "40", "3"]
+    command = [sys.executable, "-m", "benchmarks.events", "1", "200", "3"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     assert [line.count(" → ") for line in done.stdout.splitlines()] == [0, 1, 1, 1, 1]
