@@ -1,0 +1,47 @@
+"""What has arrived on a connection before a request: a session ticket of TLS, bytes, or the end."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gaugepost_tasks.http.connection import holds_tickets_only, poll_of
+from gaugepost_tasks.http.exchange import target_of
+from gaugepost_tasks.http.tls import tls_context
+from support.faulty_server import Server, authority, ok
+from support.wait import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("unasked", [b"early", b""], ids=["bytes", "end"])
+def test_bytes_or_the_end_are_no_ticket(unasked: bytes) -> None:
+    near, far = socket.socketpair()
+    with near:
+        far.sendall(unasked)
+        far.close()
+        assert not holds_tickets_only(near)
+
+
+def test_a_reset_is_no_ticket() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as near:
+        far, _ = listener.accept()
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        far.close()
+        wait_until(lambda: poll_of(near).poll(0))
+        assert not holds_tickets_only(near)
+
+
+def test_a_ticket_after_the_handshake_is_recognised(tmp_path: Path) -> None:
+    tls, ca_file = authority(tmp_path)
+    with Server(ok(), tls=tls) as server:
+        origin = target_of(server.url).origin
+        with tls_context(ca_file).wrap_socket(
+            socket.create_connection((origin.host, origin.port)), server_hostname=origin.host
+        ) as near:
+            wait_until(lambda: poll_of(near).poll(0))
+            assert holds_tickets_only(near)
