@@ -118,7 +118,8 @@ class HoldSpec:
     `scope`: "" is the whole region, `configuration:<reference>` one mapping, `credentials:<oauth|api_key>` the
     kinds that need these. `probe_ms`: waits before the first, second, … probe; the last one repeats.
     `verdict` is what it is about: a probe that ends in another verdict lifts it. A job that it has kept for
-    `give_up_ms` is dead.
+    `give_up_ms` is dead. `label`: the reason in one word, by which its parked jobs are counted, where `reason` has the
+    words of an endpoint.
     """
 
     scope: str
@@ -126,6 +127,7 @@ class HoldSpec:
     verdict: Verdict
     probe_ms: tuple[int, ...]
     give_up_ms: int | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

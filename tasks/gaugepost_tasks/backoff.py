@@ -47,6 +47,7 @@ FAMILIES: tuple[frozenset[Verdict], ...] = (
 PROBES: Mapping[str, Schedule] = MappingProxyType(
     {
         "credentials": (1 * _M, 5 * _M, 15 * _M),
+        "token": (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0),
         "throttled": (30.0, 60.0, 120.0, 240.0, 480.0, 600.0),
         "mapping": (5 * _M, 30 * _M, 2 * _H, 6 * _H),
         "breaker": (15.0, 1 * _M, 5 * _M),

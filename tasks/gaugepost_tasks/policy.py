@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 
 _V = Verdict
 _ENTIRE_REGION = ""
+_CREDENTIALS = "credentials"
+NEEDS_TOKEN = "credentials:oauth"  # noqa: S105 - a scope
+"""Scope of a hold on what needs an access token."""
+
 _STREAK_LIMIT = 5
 _BREAKER_JOBS = 3
 _BREAKER_SORTS = 2
@@ -96,6 +100,26 @@ def missing_credentials(needs: Literal["oauth", "api_key"], setting_name: str) -
     scope, reason = f"credentials:{needs}", f"{setting_name} is not set"
     hold = HoldSpec(scope, reason, _V.REFUSED_CREDENTIALS, probes_ms("credentials", 0.5))
     return Decision(Held(scope, reason), counted=False, hold=hold)
+
+
+def no_token(judgement: Judgement, rand: float) -> HoldSpec:
+    """Return the hold that a failed request for a token opens: the token's next request is its probe.
+
+    It stops only what needs a token. The request is the one observation, however many jobs waited for it.
+    """
+    match judgement.verdict:
+        case _V.REFUSED_CREDENTIALS:
+            probes = probes_ms("credentials", rand)
+        case _V.THROTTLED:
+            probes = throttle_probes_ms(judgement.retry_after_s, rand)
+        case _:
+            probes = probes_ms("token", rand)
+    return HoldSpec(NEEDS_TOKEN, judgement.message or judgement.verdict, judgement.verdict, probes, label=_CREDENTIALS)
+
+
+def waits_for_token() -> Decision:
+    """Decide on a job for which there is no token now: nothing was sent, and it goes on when there is one."""
+    return Decision(Held(NEEDS_TOKEN, _CREDENTIALS), counted=False)
 
 
 def missing_data_key(waited_ms: float) -> Decision:

@@ -48,8 +48,15 @@ class TokenAnswer:
 def fetch_token(
     client: Exchanger, endpoints: Endpoints, client_id: str, client_secret: str, *, now: float
 ) -> TokenAnswer:
-    """Ask for a token once; `now` is Unix seconds, to read a Retry-After that is a date."""
-    answer = client.exchange(build(endpoints, client_id, client_secret), "")
+    """Ask for a token; `now` is Unix seconds, to read a Retry-After that is a date.
+
+    A request that failed on its way is repeated at once, as a second token does no harm: a dropped connection is no
+    news about the token endpoint.
+    """
+    request = build(endpoints, client_id, client_secret)
+    answer = client.exchange(request, "")
+    if answer.failure:
+        answer = client.exchange(request, "")
     return read(answer, now=now, secrets=(client_id, client_secret))
 
 

@@ -311,63 +311,6 @@ def test_a_full_store_refuses_new_jobs_and_lets_work_go_on(tmp_path: Path) -> No
         assert bench.truth().faults == []
 
 
-# The shared token
-
-
-def test_one_of_many_fetches_the_token_and_the_others_get_it(bench: Bench) -> None:
-    assert bench.ledger.token("w1", 36_000).to_fetch
-    assert not bench.ledger.token("w2", 36_000).to_fetch
-    assert bench.ledger.put_token("w2", b"not mine to give", 1000, 900) == 0
-    assert bench.ledger.put_token("w1", b"sealed", 10_000, 9_000) == 1
-    shared = bench.ledger.token("w2", 36_000)
-    assert (shared.sealed, shared.generation, shared.left_ms, shared.to_fetch) == (b"sealed", 1, 10_000, False)
-
-
-def test_a_token_is_renewed_early_by_one_and_used_by_all_meanwhile(bench: Bench) -> None:
-    bench.ledger.token("w1", 36_000)
-    bench.ledger.put_token("w1", b"sealed", 10_000, 9_000)
-    bench.clock.go(9_000)
-    first, second = bench.ledger.token("w1", 36_000), bench.ledger.token("w2", 36_000)
-    assert (first.to_fetch, second.to_fetch, second.sealed) == (True, False, b"sealed")
-    bench.clock.go(1_000)
-    assert bench.ledger.token("w2", 36_000).sealed == b""
-
-
-def test_a_refused_token_is_dropped_once_and_never_the_newer_one(bench: Bench) -> None:
-    bench.ledger.token("w1", 36_000)
-    bench.ledger.put_token("w1", b"one", 10_000, 9_000)
-    assert bench.ledger.drop_token(1)
-    assert not bench.ledger.drop_token(1)
-    bench.ledger.token("w1", 36_000)
-    assert bench.ledger.put_token("w1", b"two", 10_000, 9_000) == 2
-    assert not bench.ledger.drop_token(1)
-    assert bench.ledger.token("w1", 36_000).sealed == b"two"
-
-
-def test_it_is_noted_when_the_shared_token_was_fetched(bench: Bench) -> None:
-    def noted() -> bytes | None:
-        return bench.client.hget(bench.ledger.keys["token"], "fetched")
-
-    bench.ledger.token("w1", 36_000)
-    bench.ledger.put_token("w1", b"one", 10_000, 9_000)
-    assert noted() == f"1:{bench.clock.ms}".encode()
-    bench.clock.go(9_000)
-    bench.ledger.token("w1", 36_000)
-    bench.ledger.put_token("w1", b"two", 10_000, 9_000)
-    assert noted() == f"2:{bench.clock.ms}".encode()
-    bench.ledger.drop_token(2)
-    assert noted() is None
-
-
-def test_a_failed_fetch_is_shared_for_a_moment(bench: Bench) -> None:
-    bench.ledger.token("w1", 36_000)
-    bench.ledger.put_token_failure("w1", "refused", 1_000)
-    shared = bench.ledger.token("w2", 36_000)
-    assert (shared.to_fetch, shared.failure) == (False, b"refused")
-    bench.clock.go(1_000)
-    assert bench.ledger.token("w2", 36_000).to_fetch
-
-
 def test_leases_end_by_the_ledgers_clock(bench: Bench) -> None:
     ids = bench.put(*(record() for _ in range(3)))
     bench.claim()

@@ -203,19 +203,20 @@ def test_a_throttled_region_waits_as_long_as_it_was_told_and_then_goes_on(stack:
     assert len(times) == 20
 
 
-def test_refused_credentials_hold_the_region_and_cost_no_try(stack: Stack) -> None:
+def test_refused_client_holds_what_needs_a_token_and_costs_no_try(stack: Stack) -> None:
     stack.sim.knobs(credentials={"eu": {"client_secret": "changed"}})
     worker = stack.worker()
     stack.beat()
     jobs = [stack.producer.enqueue(record(i)) for i in range(5)]
-    wait_until(lambda: stack.counts()["holds"] == ["region"])
-    wait_until(lambda: stack.counts()["queued"] == 5)
-    assert stack.producer.job(jobs[-1].id).reason == "hold: credentials"
+    wait_until(lambda: stack.counts()["parked"] == 5)
+    assert stack.counts()["holds"] == ["credentials:oauth"]
+    waits = stack.producer.job(jobs[-1].id)
+    assert (waits.reason, waits.history.entries) == ("token endpoint: HTTP 401, Client authentication failed", ())
     assert stack.sim.state()["effects"] == 0
     kill(worker)
     stack.sim.knobs(credentials=None)
     stack.worker()
-    assert stack.producer.ledger(Region.EU).resume("")
+    assert stack.cli("resume", "eu", "--credentials", "oauth").returncode == 0
     for job in jobs:
         job.result(timeout=60)
 

@@ -25,7 +25,7 @@ from gaugepost_tasks.backoff import UPLOAD_POLL
 from gaugepost_tasks.following import Look, Rows, follow
 from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_tasks.messages import Answer, Endpoints, Judgement, Request, credential_header
-from gaugepost_tasks.policy import Facts, decide, missing_credentials, missing_data_key
+from gaugepost_tasks.policy import Facts, decide, missing_credentials, missing_data_key, waits_for_token
 from gaugepost_tasks.token import fetch_token
 from gaugepost_tasks.verdicts import judge
 from gaugepost_workers.lease import LeaseOver
@@ -130,7 +130,15 @@ class Courier:
         if job.kind == "file" and content is None:
             return Settlement(claimed, Decision(Dead(Verdict.BAD_FILE)))
         request = HANDLERS[job.kind].build(job, self._endpoints, claimed.id, content)
-        return self._settlement(claimed, self._exchanges(lease, request))
+        done: list[_Exchange] = []
+        try:
+            self._exchange_all(lease, request, done)
+        except TokenUnavailable:
+            return self._settlement(claimed, done, waits_for_token())
+        except LeaseOver:
+            if not done:
+                raise
+        return self._settlement(claimed, done)
 
     def _look(self, lease: Lease, job: File) -> Settlement:
         """Look a sent file up in the statistics: whether it is there, and whether CustomerGauge is done with it."""
@@ -158,22 +166,15 @@ class Courier:
             return f"{region}_API_KEY"
         return f"{region}_CLIENT_ID" if self._missing_id else f"{region}_CLIENT_SECRET"
 
-    def _exchanges(self, lease: Lease, request: Request) -> list[_Exchange]:
-        """Send it; once again with a fresh token if the one it went out with was refused."""
+    def _exchange_all(self, lease: Lease, request: Request, done: list[_Exchange]) -> None:
+        """Send it; once again with a fresh token if the one it went out with was refused. Raises TokenUnavailable."""
         if self._tokens is None or request.auth == "api_key":
-            return [self._exchange(lease, request, self._api_key or "", fresh_token=True)]
-        done: list[_Exchange] = []
-        try:
-            token = self._tokens.get()
-            done.append(self._exchange(lease, request, token.value, fresh_token=False))
-            if done[0].judgement.verdict is Verdict.UNAUTHENTICATED:
-                done.append(self._exchange(lease, request, self._next(token).value, fresh_token=True))
-        except TokenUnavailable as error:
-            done.append(_Exchange(Answer(None), error.judgement, _now_ms()))
-        except LeaseOver:
-            if not done:
-                raise
-        return done
+            done.append(self._exchange(lease, request, self._api_key or "", fresh_token=True))
+            return
+        token = self._tokens.get()
+        done.append(self._exchange(lease, request, token.value, fresh_token=False))
+        if done[0].judgement.verdict is Verdict.UNAUTHENTICATED:
+            done.append(self._exchange(lease, request, self._next(token).value, fresh_token=True))
 
     def _next(self, refused: Token) -> Token:
         assert self._tokens is not None  # noqa: S101 - only called with tokens
@@ -203,9 +204,14 @@ class Courier:
             raise LeaseOver
         self._departed.add(claimed.id)
 
-    def _settlement(self, claimed: Claimed, exchanges: list[_Exchange]) -> Settlement:
-        last = exchanges[-1]
-        decision = decide(last.judgement, facts(claimed, self._schedules, self._poll))
+    def _settlement(
+        self, claimed: Claimed, exchanges: Sequence[_Exchange], decision: Decision | None = None
+    ) -> Settlement:
+        """Record what was exchanged; the last answer decides what becomes of the job, unless that is decided."""
+        last = exchanges[-1] if exchanges else None
+        if decision is None:
+            assert last is not None  # noqa: S101 - what sends nothing says what becomes of the job
+            decision = decide(last.judgement, facts(claimed, self._schedules, self._poll))
         first = claimed.history.last_n + 1
         attempts = tuple(
             _attempt(first + i, exchange, counted=decision.counted and exchange is last)
@@ -223,7 +229,7 @@ class Courier:
                 verdict=str(attempt.verdict),
                 ms=attempt.ms,
             )
-        return Settlement(claimed, decision, attempts, began=last.began)
+        return Settlement(claimed, decision, attempts, began=last.began if last else None)
 
 
 def _looks(claimed: Claimed) -> int:

@@ -240,7 +240,9 @@ def _about(scope: str) -> tuple[str, ...]:
         case "configuration":
             return (PERSON, Verdict.UNKNOWN_MAPPING, Verdict.WRONG_MAPPING_TYPE, Verdict.MAPPING_DRIFT)
         case _:
-            return (PERSON, Verdict.REFUSED_CREDENTIALS)
+            return (
+                PERSON, Verdict.REFUSED_CREDENTIALS, Verdict.UNREACHABLE, Verdict.SERVER_ERROR, Verdict.THROTTLED,
+            )  # fmt: skip
 
 
 def _uploads(seen: Mapping[str, Look]) -> Iterator[GaugeMetricFamily]:

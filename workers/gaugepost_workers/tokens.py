@@ -8,29 +8,37 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import threading
 import time
 import uuid
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from gaugepost.errors import StoreError
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.messages import Judgement
+from gaugepost_tasks.policy import no_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from gaugepost.ledger import Ledger, SharedToken
     from gaugepost_tasks.token import TokenAnswer
 
-_FAILURE_MS = 1_000  # how long a failed fetch speaks for all: longer than a herd's arrival, shorter than any hold
+_LOCK_S = 3.0  # how long others wait for a worker that was killed while it fetched
 _LONGEST_LIFE_S = 3_600.0  # "only valid for up to 1 hour" (PUT Close the Loop), whatever the answer promises
 _REFRESH_BEFORE_S = 300.0
 _POLL_S = 0.02
+_LOCK_MS = int(_LOCK_S * 1000)
+
+log = structlog.get_logger("gaugepost.token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ class Tokens:
     ) -> None:
         self._ledger = ledger
         self._fetch = fetch
-        self._fetch_ms = int(fetch_timeout_s * 1000) + 1_000
+        self._patience_s = 3 * fetch_timeout_s  # a fetch may be two requests
         self._fernet = _seal(ledger.region, client_secret)
         self._who = uuid.uuid4().hex
         self._lock = threading.Lock()
@@ -96,12 +104,12 @@ class Tokens:
         self._ledger.drop_token(token.generation)
 
     def _ask(self) -> Token:
-        deadline = time.monotonic() + 2 * self._fetch_ms / 1000
+        deadline = time.monotonic() + self._patience_s
         while True:
-            shared = self._ledger.token(self._who, self._fetch_ms)
-            if shared.to_fetch:
-                return self._fetch_and_share()
+            shared = self._ledger.token(self._who, _LOCK_MS)
             known = self._unseal(shared)
+            if shared.to_fetch:
+                return self._fetch_and_share(known)
             if known is not None:
                 return known
             if shared.failure:
@@ -125,11 +133,32 @@ class Tokens:
         """Ask Redis again now and then: the token ends, or somebody refreshes it early."""
         self._ask_again_at = time.monotonic() + min(left_s, max(1.0, left_s / 10), 30.0)
 
-    def _fetch_and_share(self) -> Token:
-        answer = self._fetch()
+    @contextmanager
+    def _lock_kept(self) -> Iterator[None]:
+        """Prolong the lock again and again: it is short, so that nobody waits long for a worker that was killed."""
+        done = threading.Event()
+        threading.Thread(target=self._keep_lock, args=(done,), name="token-lock", daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
+
+    def _keep_lock(self, done: threading.Event) -> None:
+        while not done.wait(_LOCK_S / 3):
+            with suppress(StoreError):
+                self._ledger.token(self._who, _LOCK_MS)
+
+    def _fetch_and_share(self, known: Token | None) -> Token:
+        """Fetch a token; where that fails, return the one `known`, which still lasts."""
+        with self._lock_kept():
+            answer = self._fetch()
         if answer.token is None:
             judgement = answer.judgement or Judgement(Verdict.SERVER_ERROR, "no token")
-            self._ledger.put_token_failure(self._who, _write_failure(judgement), _FAILURE_MS)
+            log.warning("no token", verdict=str(judgement.verdict), message=judgement.message)
+            hold = no_token(judgement, random.random())  # noqa: S311 - jitter
+            self._ledger.put_token_failure(self._who, _write_failure(judgement), hold)
+            if known is not None:
+                return known
             raise TokenUnavailable(judgement)
         life_s = min(answer.expires_in_s or _LONGEST_LIFE_S, _LONGEST_LIFE_S)
         sealed = self._fernet.encrypt(answer.token.encode())

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
     from gaugepost.states import JobState
+    from gaugepost.transitions import HoldSpec
 
 __all__ = [
     "Accepted",
@@ -276,17 +277,17 @@ class Ledger:
             self._run(self._work.set_aside(broken, _now_ms(), rescue=True))
         return lost
 
-    def token(self, who: str, fetch_ms: int) -> SharedToken:
-        """Read the shared access token, or be the one who fetches it."""
-        return self._run(self._work.token(who, fetch_ms))
+    def token(self, who: str, lock_ms: int) -> SharedToken:
+        """Read the shared access token, or be the one who fetches it; called again meanwhile, it prolongs the lock."""
+        return self._run(self._work.token(who, lock_ms))
 
     def put_token(self, who: str, sealed: bytes, life_ms: int, refresh_ms: int) -> int:
         """Share a fetched token; return its generation, 0 if it came too late."""
         return self._run(self._work.put_token(who, sealed, life_ms, refresh_ms))
 
-    def put_token_failure(self, who: str, failure: str, life_ms: int) -> None:
-        """Share that a token could not be had, for a moment."""
-        self._run(self._work.put_token_failure(who, failure, life_ms))
+    def put_token_failure(self, who: str, failure: str, hold: HoldSpec) -> None:
+        """Share that a token could not be had, and open its hold, or move it on."""
+        self._run(self._work.put_token_failure(who, failure, hold))
 
     def drop_token(self, generation: int) -> bool:
         """Drop the shared token that was refused, unless a newer one has come meanwhile."""

@@ -100,6 +100,7 @@ class Hold:
     until: int | None = None
     probe_at: int | None = None
     verdict: str | None = None
+    label: str | None = None
 
     @property
     def ends(self) -> int | None:
@@ -125,6 +126,7 @@ def read_holds(flat: Sequence[bytes]) -> dict[str, Hold]:
             until=_whole(found.get("until")),
             probe_at=_whole(found.get("probe_at")),
             verdict=found.get("verdict"),
+            label=found.get("label"),
         )
     return holds
 
@@ -285,10 +287,10 @@ def _no_result(state: JobState) -> dict[str, Any] | None:
 
 
 def _of_held(text: Mapping[str, str], hold: Hold | None) -> tuple[str | None, int | None]:
-    """Tell why a job is parked under a hold: what parked it, unless a person's hold has taken that one's place."""
+    """Return why a job is parked under a hold: its own word for it, unless the hold has more, or is a person's."""
     if hold is None:
         return text.get("reason"), None
-    return (text.get("reason") if hold.verdict else hold.reason), hold.ends
+    return (text.get("reason") if hold.verdict and not hold.label else hold.reason), hold.ends
 
 
 def _hold_over(job: Mapping[str, Any], holds: Mapping[str, Hold]) -> Hold | None:

@@ -163,7 +163,8 @@ class Settlement:
 
 def _hold(spec: HoldSpec) -> dict[str, Any]:
     told = {"scope": spec.scope, "reason": spec.reason, "verdict": spec.verdict, "probe_ms": spec.probe_ms}
-    return told if spec.give_up_ms is None else told | {"give_up_ms": spec.give_up_ms}
+    more = {"give_up_ms": spec.give_up_ms, "label": spec.label}
+    return told | {name: value for name, value in more.items() if value is not None}
 
 
 def _transition(decision: Decision, mapping: str | None, seal: Seal) -> dict[str, Any]:  # noqa: PLR0911 - a case a transition
@@ -273,17 +274,17 @@ class Work:
         """List jobs whose lease has ended, and those of them that cannot be read."""
         return Call("ended_leases", self._queues[:1], [limit], lambda answer: _read_lost(answer, self._seal))
 
-    def token(self, who: str, fetch_ms: int) -> Call[SharedToken]:
-        """Read the shared token, or be the one who fetches it."""
-        return Call("token", self._queues[:1], [who, fetch_ms], _read_token)
+    def token(self, who: str, lock_ms: int) -> Call[SharedToken]:
+        """Read the shared token, or be the one who fetches it; called again meanwhile, it prolongs the lock."""
+        return Call("token", self._queues[:1], [who, lock_ms], _read_token)
 
     def put_token(self, who: str, sealed: bytes, life_ms: int, refresh_ms: int) -> Call[int]:
         """Share a fetched token; gives its generation, 0 if it came too late."""
-        return Call("token_put", self._queues[:1], [who, sealed, life_ms, refresh_ms, "", 0], int)
+        return Call("token_put", self._queues[:1], [who, sealed, life_ms, refresh_ms], int)
 
-    def put_token_failure(self, who: str, failure: str, life_ms: int) -> Call[int]:
-        """Share that a token could not be had, for a moment, so that not every worker asks anew."""
-        return Call("token_put", self._queues[:1], [who, "", 0, 0, failure, life_ms], int)
+    def put_token_failure(self, who: str, failure: str, hold: HoldSpec) -> Call[int]:
+        """Share that a token could not be had, and open its hold, or move it on."""
+        return Call("token_failed", self._queues[:1], [who, failure, json.dumps(_hold(hold))], int)
 
     def drop_token(self, generation: int) -> Call[bool]:
         """Drop the shared token that was refused, unless a newer one has come meanwhile."""

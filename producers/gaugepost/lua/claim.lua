@@ -76,7 +76,7 @@ local function consider(job, region)
   if job.probe then redis.call('HDEL', job.key, 'probe') end
   local scope, hold = held_by(job)
   if scope and (job.probe ~= scope or hold.probe_job ~= job.id) then
-    return park_held(job, scope, hold.reason, hold.give_up_ms)
+    return park_held(job, scope, hold.label or hold.reason, hold.give_up_ms)
   end
   if region then scope, hold = '', region end
   take(job, scope, hold)

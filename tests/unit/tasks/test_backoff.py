@@ -28,6 +28,7 @@ def test_the_schedules_are_those_of_the_policy(verdicts: list[str], waits: str) 
     ("sort", "waits"),
     [
         ("credentials", "1m,5m,15m"),
+        ("token", "1s,2s,5s,10s,20s,40s,60s"),
         ("throttled", "30s,1m,2m,4m,8m,10m"),
         ("mapping", "5m,30m,2h,6h"),
         ("breaker", "15s,1m,5m"),

@@ -9,7 +9,16 @@ from gaugepost.transitions import Attempt, Dead, Delivered, Held, HoldSpec, Park
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_tasks.messages import Judgement
-from gaugepost_tasks.policy import GIVE_UP_MS, SEALED, Facts, decide, missing_credentials, missing_data_key
+from gaugepost_tasks.policy import (
+    GIVE_UP_MS,
+    SEALED,
+    Facts,
+    decide,
+    missing_credentials,
+    missing_data_key,
+    no_token,
+    waits_for_token,
+)
 
 V = Verdict
 MAPPING = "configuration:53505294-0b20-2509-b15d-c8e377701d66"
@@ -233,6 +242,31 @@ def test_jobs_without_credentials_wait_for_them_unsent() -> None:
     assert decision.hold == HoldSpec(
         "credentials:api_key", "GAUGEPOST_EU_API_KEY is not set", V.REFUSED_CREDENTIALS, (M, 5 * M, 15 * M)
     )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "retry_after_s", "waits"),
+    [
+        (V.UNREACHABLE, None, (1, 2, 5, 10, 20, 40, 60)),
+        (V.SERVER_ERROR, None, (1, 2, 5, 10, 20, 40, 60)),
+        (V.REFUSED_CREDENTIALS, None, (60, 300, 900)),
+        (V.THROTTLED, None, (30, 60, 120, 240, 480, 600)),
+        (V.THROTTLED, 100, (100, 100, 100, 120, 240, 480, 600)),
+    ],
+)
+def test_failed_token_request_holds_only_what_needs_a_token(
+    verdict: Verdict, retry_after_s: float | None, waits: tuple[int, ...]
+) -> None:
+    hold = no_token(Judgement(verdict, "told", retry_after_s=retry_after_s), 0.0 if retry_after_s else 0.5)
+    probes = tuple(wait * S for wait in waits)
+    assert hold == HoldSpec("credentials:oauth", "told", verdict, probes, label="credentials")
+    assert no_token(Judgement(verdict), 0.5).reason == verdict
+
+
+def test_job_that_waits_for_a_token_makes_no_try_and_opens_nothing() -> None:
+    decision = waits_for_token()
+    assert decision.transition == Held("credentials:oauth", "credentials")
+    assert (decision.counted, decision.hold, decision.streak, decision.ends_streaks) == (False, None, None, ())
 
 
 def test_there_is_a_decision_for_every_verdict_kind_and_circumstance(job: MakeJob) -> None:

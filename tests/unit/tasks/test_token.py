@@ -49,6 +49,30 @@ def test_a_token_is_fetched_in_one_exchange(endpoints: Endpoints, answer: MakeAn
     assert "abc" not in repr(got)
 
 
+def test_request_that_failed_on_its_way_is_repeated_at_once_and_an_answer_is_not(
+    endpoints: Endpoints, answer: MakeAnswer
+) -> None:
+    class Client:
+        def __init__(self, *answers: Answer) -> None:
+            self.answers = list(answers)
+
+        def exchange(self, request: Request, credential_header: str) -> Answer:
+            del request, credential_header
+            return self.answers.pop(0)
+
+    def fetch(*answers: Answer) -> tuple[token.TokenAnswer, list[Answer]]:
+        client = Client(*answers)
+        return token.fetch_token(client, endpoints, "i", "s", now=NOW), client.answers
+
+    good = answer(200, {"access_token": "abc"})
+    lost, gone = (Answer(None, failure=how, detail="x") for how in ("lost_answer", "unreachable"))
+    assert [fetch(lost, good)[0].token, fetch(gone, good)[0].token] == ["abc", "abc"]
+    failed, left = fetch(lost, gone, good)
+    assert failed.judgement is not None
+    assert (failed.judgement.verdict, left) == (Verdict.UNREACHABLE, [good])
+    assert fetch(answer(500), good)[1] == [good]
+
+
 @pytest.mark.parametrize(
     ("told", "seconds"),
     [(3600, 3600.0), ("1800", 1800.0), (1.5, 1.5)]

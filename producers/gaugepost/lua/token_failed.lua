@@ -1,0 +1,27 @@
+-- Note that a request for a token failed, once for all who waited for it: it opens the hold of what needs a token, or moves
+-- it on. While the old token still lasts (this was its early refresh), nothing is held. Only by the one who holds the lock.
+-- Each failure in a row, of one sort, makes the next request wait for longer.
+-- WITH  jobs, holds
+-- KEYS  prefix
+-- ARGV  who fetched, failure (JSON, for those who wait), hold (JSON: scope, reason, label, verdict, probe_ms)
+-- RETURN 1, or 0 if the lock was another's by now
+
+if redis.call('GET', K.token_lock) ~= ARGV[1] then return 0 end
+redis.call('DEL', K.token_lock)
+local spec = cjson.decode(ARGV[3])
+local before = redis.call('HMGET', K.token, 'failures', 'failed_as', 'failed_until', 'expires')
+local longest = spec.probe_ms[#spec.probe_ms]
+local in_a_row = before[2] == spec.verdict and now - tonumber(before[3] or '0') < longest
+local step = math.min((in_a_row and tonumber(before[1]) or 0) + 1, #spec.probe_ms)
+local next_try = now + spec.probe_ms[step]
+redis.call('HSET', K.token, 'failure', ARGV[2], 'failed_until', whole(next_try), 'failures', step, 'failed_as', spec.verdict)
+if tonumber(before[4] or '0') > now then return 1 end
+
+local hold = get_hold(spec.scope)
+if hold and hold.by ~= 'gaugepost' then return 1 end
+redis.call('SREM', K.releasing, spec.scope)
+put_hold(spec.scope, {
+  reason = spec.reason, label = spec.label, verdict = spec.verdict, by = 'gaugepost', since = hold and hold.since or now,
+  probe_ms = spec.probe_ms, step = step, probe_at = next_try, token = true,
+})
+return 1
