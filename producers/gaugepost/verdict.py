@@ -27,6 +27,7 @@ class Verdict(StrEnum):
     SERVER_ERROR = "server_error"
     UNREACHABLE = "unreachable"
     LOST_ANSWER = "lost_answer"
+    UNREADABLE_SUCCESS = "unreadable_success"
     TOO_LARGE = "too_large"
     BAD_FILE = "bad_file"
     UNREADABLE = "unreadable"

@@ -34,12 +34,13 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
         _V.SERVER_ERROR: _SERVER,
         _V.UNREACHABLE: _SERVER,
         _V.LOST_ANSWER: _SERVER,
+        _V.UNREADABLE_SUCCESS: _SERVER,
     }
 )
 """Verdict → waits of a job between its tries. After the last one it is dead, but for `unreachable`."""
 
 FAMILIES: tuple[frozenset[Verdict], ...] = (
-    frozenset({_V.SERVER_ERROR, _V.UNREACHABLE, _V.LOST_ANSWER}),
+    frozenset({_V.SERVER_ERROR, _V.UNREACHABLE, _V.LOST_ANSWER, _V.UNREADABLE_SUCCESS}),
     frozenset({_V.UNRECOGNISED_422, _V.UNRECOGNISED_400, _V.UNRECOGNISED_404, _V.UNRECOGNISED_200}),
 )
 """Verdicts whose tries add up: a server that fails now one way and now another is one failing server."""

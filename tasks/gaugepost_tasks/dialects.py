@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 UNREADABLE = object()
 """A body that is neither JSON nor XML. Not None: that is JSON's null."""
 
-_NO = frozenset({"", "0", "n", "no", "false", "null"})
+_EXPLICIT_NO = frozenset({"0", "n", "no", "false"})
+_NO = _EXPLICIT_NO | {"", "null"}
 _MAX_DEPTH = 8
 
 
@@ -44,6 +45,13 @@ def yes(value: object) -> bool:
     return value.strip().casefold() not in _NO if isinstance(value, str) else bool(value)
 
 
+def explicit_no(value: object) -> bool:
+    """Tell whether a value says no, and is not merely empty: an empty answer does not say what happened."""
+    if isinstance(value, str):
+        return value.strip().casefold() in _EXPLICIT_NO
+    return isinstance(value, bool | int | float) and not value
+
+
 def whole_number(value: object) -> int | None:
     """Read a number that may come as text, as v4.1's counts and codes do; None if it is none."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -64,8 +72,11 @@ def read_laravel_refusal(said: object) -> Refusal | Garbled:
     return Refusal(texts[0] if texts else "", field_errors=errors)
 
 
-def read_v41(body: bytes) -> Reading:
-    """Read v4.1's envelope; what stands in `Data` is left to the caller's `data_of`."""
+def read_v41(body: bytes, *, ok: bool) -> Reading:
+    """Read v4.1's envelope, of an answer whose status is one of success (`ok`) or not.
+
+    A success whose `Data` is empty, or which has a message and no code outside of `Error`, does not say what happened.
+    """
     said = document(body)
     if not isinstance(said, dict):
         return Garbled()
@@ -75,8 +86,15 @@ def read_v41(body: bytes) -> Reading:
     if isinstance(error, str) and error.strip():
         return Refusal(error)
     if "Data" in said:
-        return Taken() if yes(said["Data"]) else NotTaken()
-    return _v41_error(said)
+        return _v41_data(said["Data"])
+    bare = _v41_error(said)
+    return Garbled() if ok and isinstance(bare, Refusal) and bare.code is None else bare
+
+
+def _v41_data(data: object) -> Reading:
+    if explicit_no(data):
+        return NotTaken()
+    return Taken() if yes(data) else Garbled()
 
 
 def _v41_error(said: dict[str, Any]) -> Refusal | Garbled:

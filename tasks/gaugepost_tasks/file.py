@@ -47,7 +47,7 @@ def build(job: File, endpoints: Endpoints, job_id: str, content: bytes | None = 
 
 def read(job: File, answer: Answer) -> Reading:  # noqa: ARG001 - one shape for all kinds
     """Taken if there is a `Data` that does not say no; what became of the rows is for the statistics to tell."""
-    return read_v41(answer.body)
+    return read_v41(answer.body, ok=answer.ok)
 
 
 def cells(job: File) -> Mapping[str, object]:  # noqa: ARG001 - one shape for all kinds

@@ -21,7 +21,7 @@ def build(job: FileDelete, endpoints: Endpoints, job_id: str, content: bytes | N
 
 def read(job: FileDelete, answer: Answer) -> Reading:  # noqa: ARG001 - one shape for all kinds
     """Taken if there is a `Data` that does not say no."""
-    return read_v41(answer.body)
+    return read_v41(answer.body, ok=answer.ok)
 
 
 def cells(job: FileDelete) -> Mapping[str, object]:

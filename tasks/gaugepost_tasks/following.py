@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.files import read_messages
-from gaugepost.transitions import Decision, Delivered, Parked, Phase, Resend
+from gaugepost.transitions import Decision, Delivered, Parked, Phase, Resend, Unknown
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.backoff import poll_ms
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from gaugepost_tasks.upload_statistics import Upload
 
 GIVE_UP_S = 24 * 3600.0
-"""How long a file is followed: then it is delivered, with a warning."""
+"""How long a file is looked for, or followed. Then it is delivered with a warning if it was taken, else unknown."""
 LOOKS_UNTIL_ABSENT = 3
 
 NEVER_PROCESSED = "CustomerGauge's statistics did not show within 24 h that it was processed"
+NEVER_FOUND_OUT = "CustomerGauge's statistics could not be read for 24 h: it may have arrived"
 _REASONS = {Phase.LOOKUP: Verdict.LOST_ANSWER.value, Phase.PROCESSING: Phase.PROCESSING.value}
 
 
@@ -61,6 +62,8 @@ def follow(look: Look, rows: Rows) -> Decision:
         return Decision(Delivered({}, (NEVER_PROCESSED,)), counted=False)
     if look.phase is Phase.LOOKUP and look.readable and look.found is None and look.looks + 1 >= LOOKS_UNTIL_ABSENT:
         return Decision(Resend(), counted=False)
+    if look.sent_s_ago >= GIVE_UP_S and look.phase is Phase.LOOKUP and not look.readable:
+        return Decision(Unknown(NEVER_FOUND_OUT), counted=False)
     phase = look.phase if look.found is None else Phase.PROCESSING
     delay = poll_ms(look.poll, look.looks + 1, look.rand)
     return Decision(Parked(delay, _REASONS[phase], phase), counted=False)

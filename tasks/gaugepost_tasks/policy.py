@@ -54,26 +54,28 @@ _SERVER_TROUBLE = family_of(_V.SERVER_ERROR)
 GIVE_UP_MS = 48 * 3600 * 1000
 """How long a job waits for its mapping to be mended."""
 
-NOTE_TWICE = "the answer to an earlier sending was lost: the note may stand twice"
+NOTE_TWICE = "an earlier sending had no clear answer: the note may stand twice"
 SEALED = "sealed: GAUGEPOST_DATA_KEY of a worker does not open it"
 _SEALED_MS = (10_000, 600_000)
 LINK_LOST = "link lost"
 ANSWER_LOST = "answer lost"
+NOT_READABLE = "answered 200, not readable"
+_UNREADABLE_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of a job besides its newest answer.
 
-    `attempts`: earlier ones since it was enqueued or last replayed. `ever_lost`: one of all its earlier attempts
-    lost its answer. `probe`: the scope of the hold that it is the probe of, `probe_about` the verdict of that hold
-    (None: taken to be what the answer is about). `rand` is in [0, 1). `schedules`: verdict → waits in seconds, from
-    the settings. `poll`: waits in seconds between two looks at an upload's statistics.
+    `attempts`: earlier ones since it was enqueued or last replayed. `may_be_done`: one of all its earlier sendings
+    may have been carried out. `probe`: the scope of the hold that it is the probe of, `probe_about` the verdict of
+    that hold (None: taken to be what the answer is about). `rand` is in [0, 1). `schedules`: verdict → waits in
+    seconds, from the settings. `poll`: waits in seconds between two looks at an upload's statistics.
     """
 
     job: JobBase
     attempts: Sequence[Attempt] = ()
-    ever_lost: bool = False
+    may_be_done: bool = False
     probe: str | None = None
     probe_about: Verdict | None = None
     rand: float = 0.5
@@ -161,9 +163,9 @@ def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911
             return Decision(_backed_off(verdict, facts))
         case _V.UNREACHABLE if judgement.at_proxy:
             return _proxy_failure(judgement, facts)
-        case _V.SERVER_ERROR | _V.UNREACHABLE | _V.LOST_ANSWER:
+        case _V.SERVER_ERROR | _V.UNREACHABLE | _V.LOST_ANSWER | _V.UNREADABLE_SUCCESS:
             return _server_trouble(verdict, facts)
-        case _V.DUPLICATE if facts.job.kind == "personal_link" and facts.ever_lost:
+        case _V.DUPLICATE if facts.job.kind == "personal_link" and facts.may_be_done:
             return Decision(Unknown(LINK_LOST))
         case _V.DUPLICATE | _V.MISSING_FIELD | _V.INVALID_VALUE | _V.TOO_LARGE | _V.BAD_FILE | _V.UNREADABLE:
             return Decision(Dead(verdict))
@@ -172,7 +174,7 @@ def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911
 
 
 def _late_warnings(facts: Facts) -> tuple[str, ...]:
-    return (NOTE_TWICE,) if facts.ever_lost and getattr(facts.job, "note", None) else ()
+    return (NOTE_TWICE,) if facts.may_be_done and getattr(facts.job, "note", None) else ()
 
 
 def _backed_off(verdict: Verdict, facts: Facts) -> Parked | Dead:
@@ -221,9 +223,11 @@ def _server_trouble(verdict: Verdict, facts: Facts) -> Decision:
     """Park, or leave to a person what may not go out twice; five failures in a row hold the region.
 
     They must be of several jobs and sorts, or one job that always fails would hold it. Under that hold only its probe
-    goes out: a try like any other. All three verdicts are one hold, named for `server_error`, so that a probe which
-    fails in another of the three ways does not lift it.
+    goes out: a try like any other. All of these verdicts are one hold, named for `server_error`, so that a probe which
+    fails in another of these ways does not lift it. A success that nobody can read does not count for it.
     """
+    if verdict is _V.UNREADABLE_SUCCESS:
+        return Decision(_unreadable(facts))
     breaker = HoldSpec(
         _ENTIRE_REGION, f"breaker: {verdict}", _V.SERVER_ERROR, probes_ms("breaker", facts.rand)
     )  # fmt: skip
@@ -248,6 +252,14 @@ def _proxy_failure(judgement: Judgement, facts: Facts) -> Decision:
     return Decision(Requeued(), counted=False, hold=hold)
 
 
+def _unreadable(facts: Facts) -> Parked | Unknown:
+    """Send again at most twice what was answered with a success that nobody can read: it may be done each time."""
+    verdict = _V.UNREADABLE_SUCCESS
+    tries = 1 + sum(attempt.verdict is verdict for attempt in facts.attempts)
+    again = _backed_off(verdict, facts)
+    return again if tries < _UNREADABLE_TRIES and isinstance(again, Parked) else Unknown(NOT_READABLE)
+
+
 def _to_look_up(transition: Parked | Dead) -> Parked | Unknown:
     """Have the upload statistics looked at when its time comes, and not the file sent again; never dead unseen."""
     return replace(transition, phase=Phase.LOOKUP) if isinstance(transition, Parked) else Unknown(ANSWER_LOST)
@@ -258,7 +270,7 @@ def _drift_streak(job: JobBase) -> str:
 
 
 def _ended_streaks(verdict: Verdict, job: JobBase) -> tuple[str, ...]:
-    """Any real answer ends the server's streak; only a delivery ends that of a mapping's drift."""
+    """Any answer that can be read ends the server's streak; only a delivery ends that of a mapping's drift."""
     if verdict in _SERVER_TROUBLE:
         return ()
     delivered = verdict in {_V.DELIVERED, _V.DELIVERED_IN_PART} and job.mapping is not None

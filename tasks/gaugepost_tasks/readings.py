@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """It was taken. `refused_parts` are the parts that the answer says were not."""
+    """It was taken. `refused_parts` are the parts that the answer says were not; `warnings` what is odd about it."""
 
     result: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     refused_parts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class NotTaken:
-    """The envelope of success, with `false` in it and no reason."""
+    """The envelope of success with an explicit no in it, and no reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from gaugepost_tasks.dialects import UNREADABLE, json_document, read_laravel_refusal
 from gaugepost_tasks.messages import Answer, Endpoints, Request, common_headers
-from gaugepost_tasks.readings import Garbled, Reading, Taken
+from gaugepost_tasks.readings import Garbled, Reading, Refusal, Taken
+from gaugepost_tasks.redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,20 +16,32 @@ if TYPE_CHECKING:
     from gaugepost.jobs import PersonalLink, Record
 
 
+_MOST_NAMES = 10
+_LONGEST_NAME = 60
+
+
 def build(job: Record, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
     """Write `{"configuration", "record": {heading: value}}`."""
     return mapped_request(job, endpoints.records, job_id)
 
 
-def read(job: Record, answer: Answer) -> Reading:  # noqa: ARG001 - one shape for all kinds
-    """Any 2xx is taken: the body of success is empty, and JSON in its place does no harm unless it lists errors."""
-    said = json_document(answer.body) if answer.body.strip() else None
+def read(job: Record, answer: Answer) -> Reading:
+    """Any 2xx is taken: the body of success is empty. JSON in its place is worth a warning, unless it lists errors."""
+    empty = not answer.body.strip()
+    said = None if empty else json_document(answer.body)
     if said is UNREADABLE:
         return Garbled()
     refusal = read_laravel_refusal(said)
-    if answer.ok:
-        return refusal if not isinstance(refusal, Garbled) and refusal.field_errors else Taken()
+    if answer.ok and not (isinstance(refusal, Refusal) and refusal.field_errors):
+        return Taken(warnings=() if empty else (_unexpected(said, cells(job)),))
     return refusal
+
+
+def _unexpected(said: object, sent: Mapping[str, object]) -> str:
+    """Say which fields a success has that should be empty: their names alone, without what was sent."""
+    clean = Redactor(sent.values()).clean
+    names = [clean(name)[:_LONGEST_NAME] for name in list(said)[:_MOST_NAMES]] if isinstance(said, dict) else []
+    return "CustomerGauge's answer has a body, where none is documented" + (f": {', '.join(names)}" if names else "")
 
 
 def cells(job: Record | PersonalLink) -> Mapping[str, object]:

@@ -25,7 +25,7 @@ def build(job: Response, endpoints: Endpoints, job_id: str, content: bytes | Non
 
 def read(job: Response, answer: Answer) -> Reading:  # noqa: ARG001 - one shape for all kinds
     """Taken if there is a `Data` that does not say no."""
-    return read_v41(answer.body)
+    return read_v41(answer.body, ok=answer.ok)
 
 
 def cells(job: Response) -> Mapping[str, str]:

@@ -7,10 +7,12 @@ no row knows gets the verdict `unrecognised_…`, so that a new message of Custo
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, assert_never
 
 from gaugepost.verdict import Verdict
+from gaugepost_tasks.dialects import json_document
 from gaugepost_tasks.fields import verdict_on_fields
 from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_tasks.messages import Answer, Judgement
@@ -19,29 +21,66 @@ from gaugepost_tasks.redact import Redactor
 from gaugepost_tasks.retry_after import read_retry_after
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gaugepost.jobs import JobBase
+    from gaugepost.transitions import Attempt
 
 _RETRIED_4XX = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY})
+_BEFORE_IT_BEGAN = frozenset({HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY})
 _GATEWAYS = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
 _CLIENT_ERRORS = range(400, 500)
 _NO_MAPPING = re.compile(r"inbound mapping \[.*\] was not found")
 _EMPTY_FIELD = "required but seems to be empty"
+_UNAUTHENTICATED = "unauthenticated"
 
-HAD_IT = "the answer to an earlier sending was lost; CustomerGauge says that it had been carried out"
+HAD_IT = "an earlier sending had no clear answer; CustomerGauge says that it had been carried out"
 """Warning on a job that counts as delivered because its second sending was refused as already done."""
 
+_NOTHING_HAPPENED = frozenset(
+    {Verdict.UNREACHABLE, Verdict.THROTTLED, Verdict.UNAUTHENTICATED, Verdict.REFUSED_CREDENTIALS}
+)
+_UNCLEAR = frozenset({Verdict.LOST_ANSWER, Verdict.UNREADABLE_SUCCESS})
 
-def judge(job: JobBase, answer: Answer, *, fresh_token: bool, lost_before: bool, now: float) -> Judgement:
+
+def may_be_done(job: JobBase, attempts: Iterable[Attempt]) -> bool:
+    """Tell whether an earlier sending of a job may have been carried out: only a recognised refusal says that not.
+
+    A file's name is its own: after any sending that was let in, "already processed" speaks of that sending.
+    """
+    if job.kind == "file":
+        return any(attempt.verdict not in _NOTHING_HAPPENED for attempt in attempts)
+    return any(
+        attempt.verdict in _UNCLEAR or (attempt.verdict is Verdict.SERVER_ERROR and attempt.status is not None)
+        for attempt in attempts
+    )
+
+
+def judge(job: JobBase, answer: Answer, *, fresh_token: bool, may_be_done: bool, now: float) -> Judgement:
     """Name an answer to a job's request.
 
-    `fresh_token`: the token was fetched after this job had met a 401. `lost_before`: an earlier sending of this job
-    had its answer lost. `now`: Unix seconds, to read a Retry-After that is a date. Never raises, whatever came.
+    `fresh_token`: the token was fetched after this job had met a 401. `may_be_done`: an earlier sending of this job
+    may have been carried out. `now`: Unix seconds, to read a Retry-After that is a date. Never raises, whatever came.
     """
     if answer.failure == "unreachable":
         return Judgement(Verdict.UNREACHABLE, answer.detail, at_proxy=answer.at_proxy)  # words of our own
     if answer.failure == "lost_answer" or answer.status is None or answer.status in _GATEWAYS:
         return Judgement(Verdict.LOST_ANSWER, Redactor().clean(answer.detail or _spell_status(answer)))
-    return _judge_status(job, answer, fresh_token=fresh_token, now=now) or _judge_text(job, answer, lost_before)
+    judgement = _judge_status(job, answer, fresh_token=fresh_token, now=now) or _judge_text(job, answer, may_be_done)
+    return replace(judgement, verdict=Verdict.LOST_ANSWER) if _may_have_worked(job, answer, judgement) else judgement
+
+
+def _may_have_worked(job: JobBase, answer: Answer, judgement: Judgement) -> bool:
+    """Tell whether a request that must not go out twice may have been carried out, whatever the answer looks like.
+
+    An error page of a 4xx says that the request was not let in; anything else that is no refusal says nothing.
+    """
+    if not (job.once or job.kind == "response"):
+        return False
+    if judgement.verdict is Verdict.SERVER_ERROR:
+        let_in = answer.status not in _CLIENT_ERRORS or answer.status == HTTPStatus.REQUEST_TIMEOUT
+        return let_in and answer.status not in _BEFORE_IT_BEGAN
+    return judgement.verdict is Verdict.UNREADABLE_SUCCESS
 
 
 def _judge_status(job: JobBase, answer: Answer, *, fresh_token: bool, now: float) -> Judgement | None:
@@ -51,14 +90,30 @@ def _judge_status(job: JobBase, answer: Answer, *, fresh_token: bool, now: float
             return throttled(answer, now)
         case HTTPStatus.SERVICE_UNAVAILABLE if "retry-after" in answer.headers:
             return throttled(answer, now)
-        case HTTPStatus.UNAUTHORIZED if job.needs == "oauth" and not fresh_token:
-            return Judgement(Verdict.UNAUTHENTICATED, "the token was refused")
         case HTTPStatus.UNAUTHORIZED:
-            return Judgement(Verdict.REFUSED_CREDENTIALS, "the credentials were refused")
+            return _refused(job, fresh_token)
+        case _ if answer.ok and _says_unauthenticated(answer):
+            return _refused(job, fresh_token)
         case int() as status if answer.ok or (status in _CLIENT_ERRORS and status not in _RETRIED_4XX):
             return None
         case _:
             return Judgement(Verdict.SERVER_ERROR, _spell_status(answer))
+
+
+def _refused(job: JobBase, fresh_token: bool) -> Judgement:  # noqa: FBT001 - private
+    """Judge a refusal of whoever sent it; a token may just have ended, and gets a second chance."""
+    if job.needs == "oauth" and not fresh_token:
+        return Judgement(Verdict.UNAUTHENTICATED, "the token was refused")
+    return Judgement(Verdict.REFUSED_CREDENTIALS, "the credentials were refused")
+
+
+def _says_unauthenticated(answer: Answer) -> bool:
+    """Tell whether a success is none: its message is "Unauthenticated."."""
+    if _UNAUTHENTICATED.encode() not in answer.body.lower():
+        return False
+    said = json_document(answer.body)
+    message = said.get("message") if isinstance(said, dict) else None
+    return isinstance(message, str) and message.strip(" .").casefold() == _UNAUTHENTICATED
 
 
 def throttled(answer: Answer, now: float) -> Judgement:
@@ -67,20 +122,19 @@ def throttled(answer: Answer, now: float) -> Judgement:
     return Judgement(Verdict.THROTTLED, _spell_status(answer), retry_after_s=after)
 
 
-def _judge_text(job: JobBase, answer: Answer, lost_before: bool) -> Judgement:  # noqa: FBT001 - private
+def _judge_text(job: JobBase, answer: Answer, may_be_done: bool) -> Judgement:  # noqa: FBT001 - private
     match _read(job, answer):
-        case Taken(result, refused_parts) if answer.ok:
+        case Taken(result, refused_parts, warnings) if answer.ok:
             verdict = Verdict.DELIVERED_IN_PART if refused_parts else Verdict.DELIVERED
-            warnings = tuple(f"CustomerGauge did not take the {part}" for part in refused_parts)
+            warnings += tuple(f"CustomerGauge did not take the {part}" for part in refused_parts)
             return Judgement(verdict, result=result, warnings=warnings)
         case Taken() | Garbled():
-            return Judgement(
-                Verdict.SERVER_ERROR, f"{_spell_status(answer)} with a body that this endpoint never answers"
-            )
+            verdict = Verdict.UNREADABLE_SUCCESS if answer.ok else Verdict.SERVER_ERROR
+            return Judgement(verdict, f"{_spell_status(answer)} with a body that this endpoint never answers")
         case NotTaken():
             return Judgement(_unrecognised(answer.status), "Data is false, without a reason")
         case Refusal() as refusal:
-            return _judge_refusal(job, answer.status, refusal, lost_before)
+            return _judge_refusal(job, answer.status, refusal, may_be_done)
         case _ as never:  # pragma: no cover
             assert_never(never)
 
@@ -89,10 +143,10 @@ def _read(job: JobBase, answer: Answer) -> Reading:
     return Garbled() if answer.truncated else HANDLERS[job.kind].read(job, answer)
 
 
-def _judge_refusal(job: JobBase, status: int | None, refusal: Refusal, lost_before: bool) -> Judgement:  # noqa: FBT001 - private
+def _judge_refusal(job: JobBase, status: int | None, refusal: Refusal, may_be_done: bool) -> Judgement:  # noqa: FBT001 - private
     verdict = _name(job, status, refusal)
     done_before = (job.kind, verdict) == ("file", Verdict.DUPLICATE) or _is_gone(job, refusal)
-    if lost_before and done_before:
+    if may_be_done and done_before:
         return Judgement(Verdict.DELIVERED, warnings=(HAD_IT,))
     cells = HANDLERS[job.kind].cells(job)
     redactor = Redactor(cells.values())

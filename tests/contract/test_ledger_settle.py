@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -604,3 +605,14 @@ def _bring(bench: Bench, state: JobState) -> str:
     [bench.held] = bench.claim()
     REACHED[state](bench, bench.held)
     return str(bench.held.id)
+
+
+def test_newer_verdict_stands_beside_one_that_older_workers_read(bench: Bench) -> None:
+    bench.put(record())
+    [claimed] = bench.claim()
+    bench.settle(claimed, Requeued(), verdict=Verdict.UNREADABLE_SUCCESS)
+    [line] = bench.truth().jobs[claimed.id]["history"].splitlines()
+    assert json.loads(line)["verdict"] == "server_error"
+    [again] = bench.claim()
+    assert [attempt.verdict for attempt in again.history.attempts()] == [Verdict.UNREADABLE_SUCCESS]
+    assert bench.view(claimed.id).timeline()[1]["verdict"] == "unreadable_success"

@@ -27,7 +27,7 @@ from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_tasks.messages import Answer, Endpoints, Judgement, Request, credential_header
 from gaugepost_tasks.policy import Facts, decide, missing_credentials, missing_data_key, waits_for_token
 from gaugepost_tasks.token import fetch_token
-from gaugepost_tasks.verdicts import judge
+from gaugepost_tasks.verdicts import judge, may_be_done
 from gaugepost_workers.lease import LeaseOver
 from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
 
@@ -185,8 +185,8 @@ class Courier:
         at, began, claimed = _now_ms(), time.monotonic(), lease.claimed
         header = credential_header(request.auth, credential)
         answer = self._http.exchange(request, header, lambda: self._may_depart(lease))
-        lost_before = _ever_lost(claimed)
-        judgement = judge(claimed.job, answer, fresh_token=fresh_token, lost_before=lost_before, now=time.time())
+        done = may_be_done(claimed.job, claimed.history.attempts())
+        judgement = judge(claimed.job, answer, fresh_token=fresh_token, may_be_done=done, now=time.time())
         return _Exchange(answer, judgement, at, began)
 
     def _may_depart(self, lease: Lease) -> None:
@@ -243,16 +243,12 @@ def _looks(claimed: Claimed) -> int:
     return looks
 
 
-def _ever_lost(claimed: Claimed) -> bool:
-    return any(attempt.verdict is Verdict.LOST_ANSWER for attempt in claimed.history.attempts())
-
-
 def facts(claimed: Claimed, schedules: Mapping[Verdict, Sequence[float]], poll: Sequence[float] = UPLOAD_POLL) -> Facts:
     """Gather what the policy looks at, beside the answer itself."""
     return Facts(
         job=claimed.job,
         attempts=claimed.history.since_replay(),
-        ever_lost=_ever_lost(claimed),
+        may_be_done=may_be_done(claimed.job, claimed.history.attempts()),
         probe=claimed.probe,
         probe_about=claimed.probe_verdict,
         rand=random.random(),  # noqa: S311 - jitter

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gaugepost.regions import Region
     from gaugepost.sealing import Seal
 
+_VERDICTS = frozenset(map(str, Verdict))
 _NO_DATA = frozenset({*JobBase.model_fields, "configuration", "stored"})
 """Fields that have a column of their own, or are the ledger's."""
 
@@ -70,10 +71,16 @@ def read_history(lines: bytes, opening: Opening | None = None) -> History:
     """Read the job's record: one JSON object a line; what is sealed of it only with an `opening`."""
     if not lines:
         return _NOTHING
-    entries = (json.loads(line) for line in lines.splitlines())
+    entries = (_exact(json.loads(line)) for line in lines.splitlines())
     history = History(tuple(entries if opening is None else map(opening.entry, entries)))
     history.attempts()  # so that a line that cannot be read is found here, and not in the middle of a delivery
     return history
+
+
+def _exact(entry: dict[str, Any]) -> dict[str, Any]:
+    """Take an attempt's exact verdict, if this version knows it, in place of the one that older versions know."""
+    exact = entry.pop("exact", None)
+    return entry | {"verdict": exact} if exact in _VERDICTS else entry
 
 
 def _attempt(entry: Mapping[str, Any]) -> Attempt:

@@ -46,6 +46,10 @@ HOLDS_AT_ONCE = 250
 SWEPT_AT_ONCE = 500
 SLOT_SLACK_MS = 1_000
 
+_NO_ANSWER = frozenset({Verdict.UNREACHABLE, Verdict.LOST_ANSWER, Verdict.UNREADABLE_SUCCESS})
+_OLDER_WORD = {Verdict.UNREADABLE_SUCCESS: Verdict.SERVER_ERROR}
+"""Newer verdicts, and what a job's record calls them for older workers, which set aside what they cannot read."""
+
 
 def slot_ms(interval_s: float) -> int:
     """Return how far apart two slots are: the interval, and a little more, a tenth of it at most.
@@ -130,7 +134,7 @@ class Settlement:
             ask["happened"] = self.claimed.job.happened_at
         if self.attempts:
             ask["entry"] = "\n".join(_entry(attempt, seal) for attempt in self.attempts)
-            if self.attempts[-1].verdict not in {Verdict.UNREACHABLE, Verdict.LOST_ANSWER} or self._passed_proxy():
+            if self.attempts[-1].verdict not in _NO_ANSWER or self._passed_proxy():
                 ask["answered"] = True
         if self.check is not None:
             ask["entry"] = _check_entry(self.check)
@@ -204,7 +208,9 @@ def _check_entry(check: Check) -> str:
 
 def _entry(attempt: Attempt, seal: Seal) -> str:
     line: dict[str, Any] = {"event": "attempt", "n": attempt.n, "at": attempt.at, "ms": attempt.ms}
-    line["verdict"] = attempt.verdict
+    line["verdict"] = _OLDER_WORD.get(attempt.verdict, attempt.verdict)
+    if attempt.verdict in _OLDER_WORD:
+        line["exact"] = attempt.verdict
     if attempt.status is not None:
         line["status"] = attempt.status
     told = _told(attempt)

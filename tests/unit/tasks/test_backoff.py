@@ -40,7 +40,7 @@ def test_the_probes_are_those_of_the_policy(sort: str, waits: str) -> None:
 
 
 def test_nothing_but_the_policys_verdicts_has_a_schedule() -> None:
-    assert len(SCHEDULES) == 9
+    assert len(SCHEDULES) == 10
     assert set(SCHEDULES) <= set(Verdict)
 
 
@@ -85,5 +85,6 @@ def test_an_override_is_for_its_verdict_and_that_of_server_error_for_its_family(
 
 
 def test_a_server_that_fails_in_several_ways_is_one_family() -> None:
-    assert family_of(Verdict.LOST_ANSWER) == {Verdict.SERVER_ERROR, Verdict.UNREACHABLE, Verdict.LOST_ANSWER}
+    family = {Verdict.SERVER_ERROR, Verdict.UNREACHABLE, Verdict.LOST_ANSWER, Verdict.UNREADABLE_SUCCESS}
+    assert family_of(Verdict.LOST_ANSWER) == family
     assert family_of(Verdict.NO_CAMPAIGN) == {Verdict.NO_CAMPAIGN}

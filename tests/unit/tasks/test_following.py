@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gaugepost.transitions import Delivered, Parked, Phase, Resend, Transition
-from gaugepost_tasks.following import GIVE_UP_S, NEVER_PROCESSED, Look, Rows, follow
+from gaugepost.transitions import Delivered, Parked, Phase, Resend, Transition, Unknown
+from gaugepost_tasks.following import GIVE_UP_S, NEVER_FOUND_OUT, NEVER_PROCESSED, Look, Rows, follow
 from gaugepost_tasks.upload_statistics import Upload
 
 POLL = (60.0, 120.0, 300.0, 600.0)
@@ -66,4 +66,11 @@ def test_a_taken_file_that_is_missing_from_the_statistics_is_never_sent_again() 
 
 def test_after_a_day_without_a_word_it_is_delivered_with_a_warning() -> None:
     assert after(Phase.PROCESSING, upload("Queued"), hours=GIVE_UP_S / 3600) == Delivered({}, (NEVER_PROCESSED,))
-    assert isinstance(after(Phase.LOOKUP, hours=GIVE_UP_S / 3600), Parked)
+
+
+def test_look_up_ends_after_a_day_without_statistics_as_unknown() -> None:
+    day = GIVE_UP_S / 3600
+    assert after(Phase.LOOKUP, readable=False, looks=99, hours=day) == Unknown(NEVER_FOUND_OUT)
+    assert isinstance(after(Phase.LOOKUP, hours=day), Parked)
+    assert after(Phase.LOOKUP, looks=2, hours=day) == Resend()
+    assert after(Phase.LOOKUP, upload("Queued"), hours=day) == Parked(120_000, "processing", Phase.PROCESSING)

@@ -72,11 +72,11 @@ def test_a_delivery_in_part_is_delivered_with_its_warning(decided: Decide) -> No
 
 
 def test_a_note_sent_twice_is_warned_of(decided: Decide) -> None:
-    (warning,) = decided(V.DELIVERED, "close_loop", ever_lost=True).transition.warnings
+    (warning,) = decided(V.DELIVERED, "close_loop", may_be_done=True).transition.warnings
     assert "note may stand twice" in warning
     assert decided(V.DELIVERED, "close_loop").transition.warnings == ()
-    assert decided(V.DELIVERED, "close_loop", fields={"note": None}, ever_lost=True).transition.warnings == ()
-    assert decided(V.DELIVERED, "record", ever_lost=True).transition.warnings == ()
+    assert decided(V.DELIVERED, "close_loop", fields={"note": None}, may_be_done=True).transition.warnings == ()
+    assert decided(V.DELIVERED, "record", may_be_done=True).transition.warnings == ()
 
 
 def test_a_refused_token_costs_nothing(decided: Decide) -> None:
@@ -223,10 +223,24 @@ def test_by_default_only_a_response_is_left_to_a_person(decided: Decide) -> None
     assert unknown == {"response"}
 
 
+def test_success_that_cannot_be_read_is_sent_again_twice_and_then_left_to_a_person(decided: Decide) -> None:
+    got = [decided(V.UNREADABLE_SUCCESS, attempts=attempts(*[V.UNREADABLE_SUCCESS] * n)) for n in range(3)]
+    waits = [Parked(wait, "unreadable_success") for wait in (2 * S, 10 * S)]
+    assert [one.transition for one in got] == [*waits, Unknown("answered 200, not readable")]
+    assert all((one.counted, one.hold, one.streak, one.ends_streaks) == (True, None, None, ()) for one in got)
+
+
+def test_success_that_cannot_be_read_waits_on_the_schedule_of_server_errors(decided: Decide) -> None:
+    earlier = attempts(V.SERVER_ERROR, V.SERVER_ERROR)
+    assert decided(V.UNREADABLE_SUCCESS, attempts=earlier).transition.delay_ms == M
+    used_up = decided(V.UNREADABLE_SUCCESS, schedules={"server_error": ()})
+    assert used_up.transition == Unknown("answered 200, not readable")
+
+
 def test_a_duplicate_is_dead_unless_it_is_the_link_of_a_lost_answer(decided: Decide) -> None:
     assert decided(V.DUPLICATE, "personal_link").transition == Dead(V.DUPLICATE)
-    assert decided(V.DUPLICATE, "personal_link", ever_lost=True).transition == Unknown("link lost")
-    assert decided(V.DUPLICATE, "file", ever_lost=True).transition == Dead(V.DUPLICATE)
+    assert decided(V.DUPLICATE, "personal_link", may_be_done=True).transition == Unknown("link lost")
+    assert decided(V.DUPLICATE, "file", may_be_done=True).transition == Dead(V.DUPLICATE)
 
 
 @pytest.mark.parametrize("verdict", [V.MISSING_FIELD, V.INVALID_VALUE, V.TOO_LARGE, V.BAD_FILE])

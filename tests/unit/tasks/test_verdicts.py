@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gaugepost.transitions import Attempt
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_tasks.messages import Answer
+from gaugepost_tasks.verdicts import may_be_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,11 +161,15 @@ def test_a_failed_exchange_is_what_it_is(
 
 
 @pytest.mark.parametrize("kind", HANDLERS)
-@pytest.mark.parametrize("status", [301, 302, 307, 408, 423, 425, 500, 503, 599, 100, 304])
-def test_these_statuses_are_the_servers_trouble(
-    job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, status: int
+@pytest.mark.parametrize("on_unknown", ["retry", "hold"])
+@pytest.mark.parametrize("status", [301, 302, 307, 408, 423, 425, 500, 503, 520, 524, 599, 100, 304])
+def test_status_of_trouble_leaves_open_whether_it_worked_where_that_matters(
+    job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, on_unknown: str, status: int
 ) -> None:
-    assert judged(job(kind), answer(status, {"Data": True, "data": LINKS})).verdict is V.SERVER_ERROR
+    must_not_go_twice = kind in {"response", "file"} or on_unknown == "hold"
+    unclear = must_not_go_twice and status not in {423, 425}
+    got = judged(job(kind, on_unknown=on_unknown), answer(status, {"Data": True, "data": LINKS}))
+    assert (got.verdict, got.message) == (V.LOST_ANSWER if unclear else V.SERVER_ERROR, f"HTTP {status}")
 
 
 @pytest.mark.parametrize("kind", HANDLERS)
@@ -219,19 +225,68 @@ def test_a_refusal_that_no_row_knows_is_counted_by_the_nearest_status(
     assert (got.verdict, got.message) == (verdict, "Something new")
 
 
+BODIES = [b"<html><body>Sorry</body></html>", b'{"data": ', b"plain", b"\xff\xfe", b"<a"]
+
+
 @pytest.mark.parametrize("kind", HANDLERS)
-@pytest.mark.parametrize("status", [200, 400, 404, 422])
-@pytest.mark.parametrize(
-    "body", [b"<html><body>Sorry</body></html>", b'{"data": ', b"plain", b"[1]", b"\xff\xfe", b"<a"]
-)
-def test_what_the_endpoint_never_answers_is_the_servers_trouble(
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+@pytest.mark.parametrize("body", [*BODIES, b"[1]"])
+def test_refusal_that_the_endpoint_never_answers_is_the_servers_trouble(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, status: int, body: object
 ) -> None:
-    if (kind, status, body) == ("record", 200, b"[1]"):
-        return
     assert judged(job(kind), answer(status, body)).verdict is V.SERVER_ERROR
 
 
 @pytest.mark.parametrize("kind", HANDLERS)
-def test_an_answer_too_large_to_read_is_the_servers_trouble(job: MakeJob, judged: Judge, kind: str) -> None:
-    assert judged(job(kind), Answer(200, body=b"", truncated=True)).verdict is V.SERVER_ERROR
+@pytest.mark.parametrize("on_unknown", ["retry", "hold"])
+@pytest.mark.parametrize("body", [*BODIES, None])
+def test_success_that_cannot_be_read_may_have_worked(
+    job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, on_unknown: str, body: object
+) -> None:
+    must_not_go_twice = kind in {"response", "file"} or on_unknown == "hold"
+    expected = V.LOST_ANSWER if must_not_go_twice else V.UNREADABLE_SUCCESS
+    came = answer(200, body) if body else Answer(200, body=b"", truncated=True)
+    got = judged(job(kind, on_unknown=on_unknown), came)
+    assert (got.verdict, got.message) == (expected, "HTTP 200 with a body that this endpoint never answers")
+
+
+@pytest.mark.parametrize("kind", ["close_loop", "personal_link"])
+def test_empty_success_is_not_readable_where_a_body_is_due(
+    job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str
+) -> None:
+    assert judged(job(kind), answer(200)).verdict is V.UNREADABLE_SUCCESS
+
+
+# Whether an earlier sending may have been carried out.
+
+
+def tried(verdict: Verdict, status: int | None = 500) -> Attempt:
+    return Attempt(1, 0, 1, status, verdict)
+
+
+@pytest.mark.parametrize("kind", HANDLERS)
+@pytest.mark.parametrize(
+    ("earlier", "done"),
+    [
+        (tried(V.LOST_ANSWER, None), True),
+        (tried(V.LOST_ANSWER), True),
+        (tried(V.UNREADABLE_SUCCESS, 200), True),
+        (tried(V.SERVER_ERROR), True),
+        (tried(V.UNREACHABLE, None), False),
+        (tried(V.THROTTLED, 429), False),
+        (tried(V.UNAUTHENTICATED, 401), False),
+        (tried(V.REFUSED_CREDENTIALS, 401), False),
+    ],
+)
+def test_only_a_sending_that_was_let_in_may_have_worked(job: MakeJob, kind: str, earlier: Attempt, done: bool) -> None:
+    assert may_be_done(job(kind), [tried(V.UNREACHABLE, None), earlier]) is done
+    assert may_be_done(job(kind), []) is False
+
+
+def test_fault_of_ours_before_anything_was_sent_did_nothing(job: MakeJob) -> None:
+    assert not may_be_done(job("record"), [tried(V.SERVER_ERROR, None)])
+
+
+def test_refusal_says_that_nothing_happened_but_of_a_file_which_has_a_name_of_its_own(job: MakeJob) -> None:
+    refused = [tried(V.UNRECOGNISED_400, 400)]
+    assert {kind: may_be_done(job(kind), refused) for kind in HANDLERS} == {kind: kind == "file" for kind in HANDLERS}

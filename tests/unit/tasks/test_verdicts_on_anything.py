@@ -51,7 +51,7 @@ NAMES = st.sampled_from(["message", "errors", "Error", "Data", "data", "Message"
 def test_any_bytes_whatever_are_judged(
     job: MakeJob, judged: Judge, kind: str, status: int, body: bytes, headers: dict[str, str], fresh: bool, lost: bool
 ) -> None:
-    got = judged(job(kind), Answer(status, headers, body), fresh_token=fresh, lost_before=lost)
+    got = judged(job(kind), Answer(status, headers, body), fresh_token=fresh, may_be_done=lost)
     assert len(got.message) <= 300
     got.message.encode()
 

@@ -41,6 +41,34 @@ def test_a_record_is_delivered_by_any_success(
     assert judged(job("record"), answer(status, body)).verdict is V.DELIVERED
 
 
+def test_record_whose_success_has_a_body_is_delivered_with_a_warning_that_has_no_data(
+    job: MakeJob, answer: MakeAnswer, judged: Judge
+) -> None:
+    said_back = {"status": "joe.doe@example.com", "Email": ["x"], "joe.doe@example.com": 1, "x" * 500: 2}
+    (warning,) = judged(job("record"), answer(200, said_back)).warnings
+    assert warning.startswith("CustomerGauge's answer has a body, where none is documented: status, Email, ")
+    assert "joe.doe" not in warning
+    assert len(warning) < 300
+    assert judged(job("record"), answer(200, b"[1]")).warnings != ()
+    assert judged(job("record"), answer(200, b" \r\n")).warnings == ()
+
+
+@pytest.mark.parametrize("kind", ["record", "personal_link", "close_loop", "response", "file", "file_delete"])
+@pytest.mark.parametrize("text", ["Unauthenticated.", "unauthenticated", " UNAUTHENTICATED. "])
+def test_success_that_says_unauthenticated_is_a_refusal(
+    job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, text: str
+) -> None:
+    refused = answer(200, said(text))
+    assert judged(job(kind), refused, fresh_token=True).verdict is V.REFUSED_CREDENTIALS
+    first = V.UNAUTHENTICATED if job(kind).needs == "oauth" else V.REFUSED_CREDENTIALS
+    assert judged(job(kind), refused).verdict is first
+
+
+@pytest.mark.parametrize("body", [b"[unauthenticated", b'["unauthenticated"]', {"message": "No unauthenticated calls"}])
+def test_word_alone_is_no_refusal(job: MakeJob, answer: MakeAnswer, judged: Judge, body: object) -> None:
+    assert judged(job("record"), answer(200, body)).verdict in {V.DELIVERED, V.UNREADABLE_SUCCESS}
+
+
 def test_a_success_that_lists_errors_is_none(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
     assert judged(job("record"), answer(200, said("Hm", Email=["bad"]))).verdict is V.UNRECOGNISED_200
 
@@ -58,10 +86,10 @@ def test_links_without_a_number_are_kept_all_the_same(job: MakeJob, answer: Make
 
 
 @pytest.mark.parametrize("data", [None, [], {}, LINKS | {"survey_link": ""}, LINKS | {"survey_link_short": None}])
-def test_a_link_that_is_not_there_is_the_servers_trouble(
+def test_success_without_its_link_is_not_readable(
     job: MakeJob, answer: MakeAnswer, judged: Judge, data: object
 ) -> None:
-    assert judged(job("personal_link"), answer(200, {"data": data})).verdict is V.SERVER_ERROR
+    assert judged(job("personal_link"), answer(200, {"data": data})).verdict is V.UNREADABLE_SUCCESS
 
 
 # Fields.
@@ -131,7 +159,7 @@ def test_a_part_that_was_not_sent_may_be_false(job: MakeJob, answer: MakeAnswer,
 
 
 @pytest.mark.parametrize("data", [True, None, {}, {"note": True}])
-def test_a_status_change_without_its_status_is_the_servers_trouble(
+def test_success_without_the_status_of_the_change_is_not_readable(
     job: MakeJob, answer: MakeAnswer, judged: Judge, data: object
 ) -> None:
-    assert judged(job("close_loop"), answer(200, {"data": data})).verdict is V.SERVER_ERROR
+    assert judged(job("close_loop"), answer(200, {"data": data})).verdict is V.UNREADABLE_SUCCESS
