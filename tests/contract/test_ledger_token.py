@@ -10,7 +10,7 @@ import pytest
 from gaugepost.transitions import Held, HoldSpec
 from gaugepost.verdict import Verdict
 from support.bench import HOUR_MS, Bench
-from support.making import record, response
+from support.making import MAPPING, record, response
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -207,3 +207,14 @@ def test_job_that_waited_and_is_settled_after_the_token_came_opens_no_hold(bench
     assert bench.ledger.holds() == {}
     bench.tick()
     assert bench.claim_ids() == [claimed.id]
+
+
+def test_probe_of_a_hold_is_not_put_aside_by_the_slow_start_of_its_configuration(bench: Bench) -> None:
+    bench.put(record(), record(), record())
+    jobs = bench.claim()
+    fetch_and_fail(bench)
+    for claimed in jobs:
+        bench.settle(claimed, Held(OAUTH, "credentials"), counted=False)
+    bench.client.hset(bench.ledger.keys["cold"], MAPPING, f"{bench.clock.ms + HOUR_MS}:{jobs[-1].id}")
+    bench.tick(1_000)
+    assert bench.claim_ids() == [jobs[0].id]

@@ -30,7 +30,8 @@ local function pass_over(ids, from)
   local may_go = {}
   for i, id in ipairs(ids) do
     local configuration, at, urgent = configuration_of(id)
-    local way = configuration and way_of(id, configuration, at, urgent, from) or 'go'
+    local probes = configuration and redis.call('HEXISTS', F.job .. id, 'probe') == 1 -- its hold waits for this very job
+    local way = configuration and not probes and way_of(id, configuration, at, urgent, from) or 'go'
     if way == 'go' then
       may_go[#may_go + 1] = id
     elseif way == 'aside' then
