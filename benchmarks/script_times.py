@@ -109,6 +109,10 @@ class Run:
         ledger.token("bench", 5_000)
         ledger.put_token("bench", b"x" * 1_000, 60_000, 30_000)
         ledger.drop_token(1)
+        ledger.token("bench", 5_000)
+        refused = HoldSpec("credentials:oauth", "refused", Verdict.REFUSED_CREDENTIALS, (60_000,), label="credentials")
+        ledger.put_token_failure("bench", "{}", refused)
+        ledger.resume(refused.scope)
         ledger.open_slot()
         ledger.enqueue([Entry.of(record(ledger.region, source=f"new{n}")) for n in range(_BATCH)])
         told = {"region": ledger.region, "status": "open"}
