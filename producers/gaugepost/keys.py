@@ -50,6 +50,10 @@ FIXED: dict[str, tuple[str, str]] = {
     "filing": ("string", "the file claimed last: no other is claimed until it has taken the slot, or is back"),
     "token": ("hash", "the shared access token, encrypted, its generation and age, or why it could not be had"),
     "token_lock": ("string", "who is fetching a token"),
+    "credentials": (
+        "hash",
+        "need and fingerprint of a credential → `accepted` or `refused`, and until when that counts, ms",
+    ),
 }
 
 FAMILIES: dict[str, tuple[str, str]] = {

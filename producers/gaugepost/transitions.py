@@ -119,7 +119,7 @@ class HoldSpec:
     kinds that need these. `probe_ms`: waits before the first, second, … probe; the last one repeats.
     `verdict` is what it is about: a probe that ends in another verdict lifts it. A job that it has kept for
     `give_up_ms` is dead. `label`: the reason in one word, by which its parked jobs are counted, where `reason` has the
-    words of an endpoint.
+    words of an endpoint. `fingerprint`: of the credential that was refused.
     """
 
     scope: str
@@ -128,6 +128,7 @@ class HoldSpec:
     probe_ms: tuple[int, ...]
     give_up_ms: int | None = None
     label: str | None = None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

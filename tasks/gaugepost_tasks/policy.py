@@ -70,7 +70,8 @@ class Facts:
     `attempts`: earlier ones since it was enqueued or last replayed. `may_be_done`: one of all its earlier sendings
     may have been carried out. `probe`: the scope of the hold that it is the probe of, `probe_about` the verdict of
     that hold (None: taken to be what the answer is about). `rand` is in [0, 1). `schedules`: verdict → waits in
-    seconds, from the settings. `poll`: waits in seconds between two looks at an upload's statistics.
+    seconds, from the settings. `poll`: waits in seconds between two looks at an upload's statistics. `fingerprint`: of
+    the credential that the job went out with.
     """
 
     job: JobBase
@@ -81,6 +82,7 @@ class Facts:
     rand: float = 0.5
     schedules: Mapping[str, Sequence[float]] = field(default_factory=lambda: NOTHING)
     poll: Sequence[float] = UPLOAD_POLL
+    fingerprint: str | None = None
 
     @property
     def mapping_scope(self) -> str:
@@ -104,19 +106,28 @@ def missing_credentials(needs: Literal["oauth", "api_key"], setting_name: str) -
     return Decision(Held(scope, reason), counted=False, hold=hold)
 
 
-def no_token(judgement: Judgement, rand: float) -> HoldSpec:
+def no_token(judgement: Judgement, rand: float, fingerprint: str | None = None) -> HoldSpec:
     """Return the hold that a failed request for a token opens: the token's next request is its probe.
 
     It stops only what needs a token. The request is the one observation, however many jobs waited for it.
     """
     match judgement.verdict:
         case _V.REFUSED_CREDENTIALS:
-            probes = probes_ms("credentials", rand)
+            return _refused(NEEDS_TOKEN, judgement, rand, fingerprint)
         case _V.THROTTLED:
             probes = throttle_probes_ms(judgement.retry_after_s, rand)
         case _:
             probes = probes_ms("token", rand)
     return HoldSpec(NEEDS_TOKEN, judgement.message or judgement.verdict, judgement.verdict, probes, label=_CREDENTIALS)
+
+
+def _refused(scope: str, judgement: Judgement, rand: float, fingerprint: str | None) -> HoldSpec:
+    """Return the hold on what needs this credential: it names the credential by its fingerprint."""
+    verdict = _V.REFUSED_CREDENTIALS
+    words = (judgement.message or verdict) + (f" (credential {fingerprint})" if fingerprint else "")
+    return HoldSpec(
+        scope, words, verdict, probes_ms("credentials", rand), label=_CREDENTIALS, fingerprint=fingerprint
+    )  # fmt: skip
 
 
 def waits_for_token() -> Decision:
@@ -144,8 +155,9 @@ def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911
         case _V.UNAUTHENTICATED:
             return Decision(Requeued(), counted=False)
         case _V.REFUSED_CREDENTIALS:
-            hold = HoldSpec(_ENTIRE_REGION, "credentials", verdict, probes_ms("credentials", facts.rand))
-            return Decision(Requeued(), counted=False, hold=hold)
+            scope = f"{_CREDENTIALS}:{facts.job.needs}"
+            hold = _refused(scope, judgement, facts.rand, facts.fingerprint)
+            return Decision(Held(scope, _CREDENTIALS), counted=False, hold=hold)
         case _V.THROTTLED:
             probes = throttle_probes_ms(judgement.retry_after_s, facts.rand)
             return Decision(Requeued(), counted=False, hold=HoldSpec(_ENTIRE_REGION, verdict.value, verdict, probes))

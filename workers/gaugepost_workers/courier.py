@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -28,11 +28,12 @@ from gaugepost_tasks.messages import Answer, Endpoints, Judgement, Request, cred
 from gaugepost_tasks.policy import Facts, decide, missing_credentials, missing_data_key, waits_for_token
 from gaugepost_tasks.token import fetch_token
 from gaugepost_tasks.verdicts import judge, may_be_done
+from gaugepost_workers.credentials import Credentials
 from gaugepost_workers.lease import LeaseOver
 from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gaugepost.ledger import Claimed, Ledger
     from gaugepost.settings import Settings
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from gaugepost_workers.lease import Lease
 
 log = structlog.get_logger("gaugepost.attempt")
+
+_GIVEN_BACK = Decision(Requeued(), counted=False)
 
 
 class NotNow(Exception):  # noqa: N818
@@ -59,7 +62,14 @@ class _Exchange:
 class Courier:
     """Delivers the jobs of one region. Thread-safe."""
 
-    def __init__(self, ledger: Ledger, http: HttpClient, settings: Settings) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        http: HttpClient,
+        settings: Settings,
+        on_refused_alone: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`on_refused_alone`: see `credentials.Credentials`."""
         self._ledger = ledger
         self._http = http
         self._schedules = settings.backoff
@@ -73,27 +83,24 @@ class Courier:
             api_url=settings.api_url,
             file_paths=settings.file_paths(),
         )
-        credentials = settings.credentials(ledger.region)
-        self._api_key = credentials.api_key.get_secret_value() if credentials.api_key else None
-        self._tokens: Tokens | None = None
-        if credentials.client_id is not None and credentials.client_secret is not None:
-            client_id, client_secret = (
-                credentials.client_id.get_secret_value(),
-                credentials.client_secret.get_secret_value(),
-            )
-            self._tokens = Tokens(
-                ledger,
-                client_secret,
-                lambda: fetch_token(http, self._endpoints, client_id, client_secret, now=time.time()),
-                settings.connect_timeout + settings.read_timeout + 1,
-            )
-        self._missing_id = credentials.client_id is None
+        self.credentials = Credentials(ledger, settings.credentials(ledger.region), on_refused_alone)
+        self._api_key = self.credentials.api_key
+        self._tokens = self._open_tokens(settings.connect_timeout + settings.read_timeout + 1)
         self._departed: set[str] = set()
         """Jobs that must not go out twice, and whose first byte may be out."""
 
-    def has(self, needs: str) -> bool:
-        """Tell whether the credential of this name (`oauth` or `api_key`) is set."""
-        return self._tokens is not None if needs == "oauth" else self._api_key is not None
+    def _open_tokens(self, fetch_timeout_s: float) -> Tokens | None:
+        client_id, client_secret = self.credentials.client_id, self.credentials.client_secret
+        if client_id is None or client_secret is None:
+            return None
+        return Tokens(
+            self._ledger,
+            client_secret,
+            lambda: fetch_token(self._http, self._endpoints, client_id, client_secret, now=time.time()),
+            fetch_timeout_s,
+            self.credentials.fingerprints["oauth"],
+            lambda: self.credentials.refused("oauth"),
+        )
 
     def deliver(self, lease: Lease) -> Settlement:
         """Send one job to its endpoint, unless its lease is over, and decide what becomes of it.
@@ -107,7 +114,7 @@ class Courier:
             log.warning("job not opened", job=claimed.id, kind=claimed.job.kind, error=f"it {error}")
             return Settlement(claimed, missing_data_key(_now_ms() - claimed.enqueued_at))
         except (NotNow, LeaseOver, StoreError):  # before the first byte: nothing was sent
-            return Settlement(claimed, Decision(Requeued(), counted=False))
+            return Settlement(claimed, _GIVEN_BACK)
         except Exception as error:  # noqa: BLE001 - told on the job's record, by class only: its text may hold data
             where = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{where.name} in {where.filename}:{where.lineno}"
@@ -122,7 +129,7 @@ class Courier:
         claimed, job = lease.claimed, lease.claimed.job
         if isinstance(job, SealedJob):
             raise DataSealed("is sealed under a key that is not in GAUGEPOST_DATA_KEY here")
-        if not self.has(job.needs):
+        if job.needs not in self.credentials.fingerprints:
             return Settlement(claimed, missing_credentials(job.needs, self._missing_setting(job.needs)))
         if isinstance(job, File) and claimed.phase:
             return self._look(lease, job)
@@ -133,8 +140,8 @@ class Courier:
         done: list[_Exchange] = []
         try:
             self._exchange_all(lease, request, done)
-        except TokenUnavailable:
-            return self._settlement(claimed, done, waits_for_token())
+        except TokenUnavailable as error:
+            return self._settlement(claimed, done, _GIVEN_BACK if error.alone else waits_for_token())
         except LeaseOver:
             if not done:
                 raise
@@ -164,7 +171,7 @@ class Courier:
         region = self._region.upper()
         if needs == "api_key":
             return f"{region}_API_KEY"
-        return f"{region}_CLIENT_ID" if self._missing_id else f"{region}_CLIENT_SECRET"
+        return f"{region}_CLIENT_ID" if self.credentials.client_id is None else f"{region}_CLIENT_SECRET"
 
     def _exchange_all(self, lease: Lease, request: Request, done: list[_Exchange]) -> None:
         """Send it; once again with a fresh token if the one it went out with was refused. Raises TokenUnavailable."""
@@ -204,6 +211,15 @@ class Courier:
             raise LeaseOver
         self._departed.add(claimed.id)
 
+    def _decide(self, claimed: Claimed, judgement: Judgement) -> Decision:
+        needs = claimed.job.needs
+        if judgement.verdict is Verdict.DELIVERED:
+            self.credentials.accepted(needs)
+        elif judgement.verdict is Verdict.REFUSED_CREDENTIALS and self.credentials.refused(needs):
+            return _GIVEN_BACK
+        known = facts(claimed, self._schedules, self._poll)
+        return decide(judgement, replace(known, fingerprint=self.credentials.fingerprints.get(needs)))
+
     def _settlement(
         self, claimed: Claimed, exchanges: Sequence[_Exchange], decision: Decision | None = None
     ) -> Settlement:
@@ -211,7 +227,7 @@ class Courier:
         last = exchanges[-1] if exchanges else None
         if decision is None:
             assert last is not None  # noqa: S101 - what sends nothing says what becomes of the job
-            decision = decide(last.judgement, facts(claimed, self._schedules, self._poll))
+            decision = self._decide(claimed, last.judgement)
         first = claimed.history.last_n + 1
         attempts = tuple(
             _attempt(first + i, exchange, counted=decision.counted and exchange is last)

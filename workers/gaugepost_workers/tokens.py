@@ -54,11 +54,15 @@ class Token:
 
 
 class TokenUnavailable(Exception):  # noqa: N818
-    """No token could be had; `judgement` says why, in the words of the policy."""
+    """No token could be had; `judgement` says why, in the words of the policy.
 
-    def __init__(self, judgement: Judgement) -> None:
+    `alone`: only this worker's credential is refused, so that nothing is to be held.
+    """
+
+    def __init__(self, judgement: Judgement, *, alone: bool = False) -> None:
         super().__init__(str(judgement.verdict))
         self.judgement = judgement
+        self.alone = alone
 
 
 def _seal(region: str, client_secret: str) -> Fernet:
@@ -75,12 +79,21 @@ class Tokens:
     """Gives the threads of one worker process their token."""
 
     def __init__(
-        self, ledger: Ledger, client_secret: str, fetch: Callable[[], TokenAnswer], fetch_timeout_s: float
+        self,
+        ledger: Ledger,
+        client_secret: str,
+        fetch: Callable[[], TokenAnswer],
+        fetch_timeout_s: float,
+        fingerprint: str = "",
+        refused: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`refused` notes that the credential was refused, and returns whether it alone is."""
         self._ledger = ledger
         self._fetch = fetch
         self._patience_s = 3 * fetch_timeout_s  # a fetch may be two requests
         self._fernet = _seal(ledger.region, client_secret)
+        self._fingerprint = fingerprint
+        self._refused = refused
         self._who = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._token: Token | None = None
@@ -106,7 +119,7 @@ class Tokens:
     def _ask(self) -> Token:
         deadline = time.monotonic() + self._patience_s
         while True:
-            shared = self._ledger.token(self._who, _LOCK_MS)
+            shared = self._ledger.token(self._who, _LOCK_MS, self._fingerprint)
             known = self._unseal(shared)
             if shared.to_fetch:
                 return self._fetch_and_share(known)
@@ -123,7 +136,7 @@ class Tokens:
             return None
         try:
             value = self._fernet.decrypt(shared.sealed).decode()
-        except InvalidToken:  # sealed under another client secret: it is not ours to use
+        except InvalidToken:  # of an older version with another client secret, or damaged
             self._ledger.drop_token(shared.generation)
             return None
         self._keep(shared.left_ms / 1000)
@@ -146,7 +159,7 @@ class Tokens:
     def _keep_lock(self, done: threading.Event) -> None:
         while not done.wait(_LOCK_S / 3):
             with suppress(StoreError):
-                self._ledger.token(self._who, _LOCK_MS)
+                self._ledger.token(self._who, _LOCK_MS, self._fingerprint)
 
     def _fetch_and_share(self, known: Token | None) -> Token:
         """Fetch a token; where that fails, return the one `known`, which still lasts."""
@@ -155,15 +168,17 @@ class Tokens:
         if answer.token is None:
             judgement = answer.judgement or Judgement(Verdict.SERVER_ERROR, "no token")
             log.warning("no token", verdict=str(judgement.verdict), message=judgement.message)
-            hold = no_token(judgement, random.random())  # noqa: S311 - jitter
-            self._ledger.put_token_failure(self._who, _write_failure(judgement), hold)
+            if judgement.verdict is Verdict.REFUSED_CREDENTIALS and self._refused():
+                raise TokenUnavailable(judgement, alone=True)
+            hold = no_token(judgement, random.random(), self._fingerprint)  # noqa: S311 - jitter
+            self._ledger.put_token_failure(self._who, _write_failure(judgement), hold, self._fingerprint)
             if known is not None:
                 return known
             raise TokenUnavailable(judgement)
         life_s = min(answer.expires_in_s or _LONGEST_LIFE_S, _LONGEST_LIFE_S)
         sealed = self._fernet.encrypt(answer.token.encode())
         refresh_ms = int(_refresh_after(life_s) * 1000)
-        generation = self._ledger.put_token(self._who, sealed, int(life_s * 1000), refresh_ms)
+        generation = self._ledger.put_token(self._who, sealed, int(life_s * 1000), refresh_ms, self._fingerprint)
         self._keep(life_s)
         return Token(answer.token, generation)
 

@@ -14,12 +14,14 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import celery.apps.worker
+import celery.worker.state
 import structlog
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from gaugepost.connection import connect, redis_url
 from gaugepost.errors import LedgerClosed, StoreError
 from gaugepost.ledger import Ledger
+from gaugepost.settings import PREFIX
 from gaugepost_tasks.handlers import check_handlers
 from gaugepost_tasks.http import HttpClient
 from gaugepost_workers.app import OPEN_SLOT, PROMOTE, RESCUE, SWEEP, make_app
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("gaugepost.worker")
 
+_CREDENTIAL_SETTINGS = {"oauth": "CLIENT_ID and CLIENT_SECRET", "api_key": "API_KEY"}
 _CELERY_THREADS = 4  # one turns the executor's wheel, the others take bells and ticks meanwhile
 
 
@@ -64,7 +67,8 @@ class Worker:
             OPEN_SLOT: self.ledger.open_slot,
             SWEEP: self.ledger.sweep,
         }
-        self.courier = Courier(self.ledger, http, settings)
+        self._failed = False
+        self.courier = Courier(self.ledger, http, settings, self._refused_alone)
         # Each is for one thread: the wheel's, and the rescue's.
         self._events = TaskEvents(self.app, self.name) if settings.events else None
         self._rescue_events = TaskEvents(self.app, self.name) if settings.events else None
@@ -134,7 +138,7 @@ class Worker:
         finally:
             if pulse is not None:
                 pulse.end()
-        return 0
+        return int(self._failed)
 
     def _look_at_ledger(self) -> None:
         """Bring the ledger to what this version reads. Raises LedgerClosed: a newer version has been at it."""
@@ -147,15 +151,26 @@ class Worker:
 
     def _promote(self) -> None:
         self.ledger.migrate()  # services of an older version may still enqueue
-        self.ledger.promote()
+        self.ledger.promote(self.courier.credentials.fingerprints)
+
+    def _refused_alone(self, need: str) -> None:
+        """End warmly, with exit code 1: others deliver, and this worker only takes jobs from them."""
+        if self._failed:
+            return
+        self._failed = True
+        log.error(
+            "worker stops: CustomerGauge refuses its credential and accepts that of another worker",
+            settings=f"{PREFIX}{self.region.upper()}_{_CREDENTIAL_SETTINGS[need]}",
+            fingerprint=self.courier.credentials.fingerprints[need],
+        )
+        self.executor.stop()
+        celery.worker.state.should_stop = 1  # type: ignore[assignment]  # its stubs know no exit code
 
     def _begin(self, **_: Any) -> None:  # noqa: ANN401 - a Celery signal
         """Let go what waits for credentials that this worker has, and look for work that nobody rang for."""
         try:
-            for needs in ("oauth", "api_key"):
-                if self.courier.has(needs):
-                    self.ledger.resume(f"credentials:{needs}")
-            self.ledger.promote()
+            self.courier.credentials.stop_if_refused()
+            self.ledger.promote(self.courier.credentials.fingerprints)
         except StoreError as error:
             log.warning("Redis is away; waiting for it", error=str(error))
         log.info("worker starts", region=str(self.region), name=self.name)

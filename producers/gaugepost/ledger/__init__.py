@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from gaugepost.errors import DataSealed, StoreError
 from gaugepost.files.limits import PART_BYTES
@@ -16,6 +17,14 @@ from gaugepost.jobs import File
 from gaugepost.keys import Keys
 from gaugepost.ledger.call_deadline import deadline
 from gaugepost.ledger.chunks import chunks
+from gaugepost.ledger.credentials import (
+    SharedToken,
+    drop_token,
+    note_credential,
+    put_token,
+    put_token_failure,
+    token,
+)
 from gaugepost.ledger.fields import Seen, read_fields
 from gaugepost.ledger.intake import Accepted, Edit, Entry, Intake
 from gaugepost.ledger.listing import Listing
@@ -24,7 +33,7 @@ from gaugepost.ledger.sets import SET_MS, STAGED_MS, FileSet, Undo, enqueue_set,
 from gaugepost.ledger.upgrades import migrate
 from gaugepost.ledger.views import Hold, JobView, read_holds
 from gaugepost.ledger.vitals import Vitals, read_vitals
-from gaugepost.ledger.work import SWEPT_AT_ONCE, Claimed, Lost, Parcel, Settlement, SharedToken, Work, slot_ms
+from gaugepost.ledger.work import SWEPT_AT_ONCE, Claimed, Lost, Parcel, Settlement, Work, slot_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -277,21 +286,28 @@ class Ledger:
             self._run(self._work.set_aside(broken, _now_ms(), rescue=True))
         return lost
 
-    def token(self, who: str, lock_ms: int) -> SharedToken:
-        """Read the shared access token, or be the one who fetches it; called again meanwhile, it prolongs the lock."""
-        return self._run(self._work.token(who, lock_ms))
+    def token(self, who: str, lock_ms: int, fingerprint: str = "") -> SharedToken:
+        """Read the shared access token, or be the one who fetches it; called again meanwhile, it prolongs the lock.
 
-    def put_token(self, who: str, sealed: bytes, life_ms: int, refresh_ms: int) -> int:
-        """Share a fetched token; return its generation, 0 if it came too late."""
-        return self._run(self._work.put_token(who, sealed, life_ms, refresh_ms))
+        `fingerprint` names the caller's credential: another one's token is not given to it.
+        """
+        return self._run(token(self.keys, who, lock_ms, fingerprint))
 
-    def put_token_failure(self, who: str, failure: str, hold: HoldSpec) -> None:
+    def put_token(self, who: str, sealed: bytes, life_ms: int, refresh_ms: int, fingerprint: str = "") -> int:
+        """Share a fetched token; return its generation, 0 if it came too late or another credential's still lasts."""
+        return self._run(put_token(self.keys, who, sealed, life_ms, refresh_ms, fingerprint))
+
+    def put_token_failure(self, who: str, failure: str, hold: HoldSpec, fingerprint: str = "") -> None:
         """Share that a token could not be had, and open its hold, or move it on."""
-        self._run(self._work.put_token_failure(who, failure, hold))
+        self._run(put_token_failure(self.keys, who, failure, hold, fingerprint))
 
     def drop_token(self, generation: int) -> bool:
         """Drop the shared token that was refused, unless a newer one has come meanwhile."""
-        return self._run(self._work.drop_token(generation))
+        return self._run(drop_token(self.keys, generation))
+
+    def note_credential(self, need: str, fingerprint: str, answer: Literal["accepted", "refused", ""]) -> bool:
+        """Note the last answer about a credential; return whether it is refused while that of another is accepted."""
+        return self._run(note_credential(self.keys, need, fingerprint, answer))
 
     def migrate(self) -> int:
         """Bring what older versions wrote to what this one reads; return how many jobs. Raises LedgerClosed."""
@@ -300,11 +316,14 @@ class Ledger:
             moved += step
         return moved
 
-    def promote(self) -> int:
-        """Release what is due, paced by Redis' clock, in short scripts; return how many."""
-        released, more = self._run(self._work.promote())
+    def promote(self, credentials: Mapping[str, str] = MappingProxyType({})) -> int:
+        """Release what is due, paced by Redis' clock, in short scripts; return how many.
+
+        `credentials` (need → fingerprint) are the caller's: a hold about another one is lifted.
+        """
+        released, more = self._run(self._work.promote(credentials))
         while more:
-            some, more = self._run(self._work.promote())
+            some, more = self._run(self._work.promote(credentials))
             released += some
         return released
 

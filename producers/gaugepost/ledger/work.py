@@ -35,7 +35,7 @@ from gaugepost.transitions import (
 from gaugepost.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gaugepost.regions import Region
 
@@ -100,17 +100,6 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedToken:
-    """What Redis knows of the shared token. `sealed` is empty when there is none; `to_fetch`: the caller fetches."""
-
-    sealed: bytes
-    generation: int
-    left_ms: int
-    to_fetch: bool
-    failure: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Settlement:
     """What to do with one claimed job: the decision, and what led to it: attempts, or a look at the statistics.
 
@@ -140,7 +129,7 @@ class Settlement:
             ask["entry"] = _check_entry(self.check)
             ask["answered"] = _answers(self.check.status)
         if self.decision.hold is not None:
-            ask["hold"] = _hold(self.decision.hold)
+            ask["hold"] = hold_row(self.decision.hold)
         if self.decision.streak is not None:
             ask |= self._streak(self.decision.streak)
         if self.decision.ends_streaks:
@@ -154,7 +143,7 @@ class Settlement:
     def _streak(self, streak: Streak) -> dict[str, Any]:
         job = self.claimed.job
         row = {"name": streak.name, "limit": streak.limit, "jobs": streak.jobs, "sorts": streak.sorts}
-        row |= {"apart": streak.apart, "hold": _hold(streak.hold)}
+        row |= {"apart": streak.apart, "hold": hold_row(streak.hold)}
         ask: dict[str, Any] = {"streak": row, "sort": f"{job.kind} {job.mapping or ''}"}
         if self.began is not None:
             ask["age_ms"] = math.ceil((time.monotonic() - self.began) * 1000)
@@ -165,9 +154,10 @@ class Settlement:
         return self.claimed.probe_verdict is Verdict.UNREACHABLE and self.decision.hold is None
 
 
-def _hold(spec: HoldSpec) -> dict[str, Any]:
+def hold_row(spec: HoldSpec) -> dict[str, Any]:
+    """Write a hold as the scripts take it."""
     told = {"scope": spec.scope, "reason": spec.reason, "verdict": spec.verdict, "probe_ms": spec.probe_ms}
-    more = {"give_up_ms": spec.give_up_ms, "label": spec.label}
+    more = {"give_up_ms": spec.give_up_ms, "label": spec.label, "fingerprint": spec.fingerprint}
     return told | {name: value for name, value in more.items() if value is not None}
 
 
@@ -280,25 +270,13 @@ class Work:
         """List jobs whose lease has ended, and those of them that cannot be read."""
         return Call("ended_leases", self._queues[:1], [limit], lambda answer: _read_lost(answer, self._seal))
 
-    def token(self, who: str, lock_ms: int) -> Call[SharedToken]:
-        """Read the shared token, or be the one who fetches it; called again meanwhile, it prolongs the lock."""
-        return Call("token", self._queues[:1], [who, lock_ms], _read_token)
+    def promote(self, credentials: Mapping[str, str]) -> Call[tuple[int, bool]]:
+        """Release what is due, paced by Redis' clock; returns how many, and whether more may be released now.
 
-    def put_token(self, who: str, sealed: bytes, life_ms: int, refresh_ms: int) -> Call[int]:
-        """Share a fetched token; gives its generation, 0 if it came too late."""
-        return Call("token_put", self._queues[:1], [who, sealed, life_ms, refresh_ms], int)
-
-    def put_token_failure(self, who: str, failure: str, hold: HoldSpec) -> Call[int]:
-        """Share that a token could not be had, and open its hold, or move it on."""
-        return Call("token_failed", self._queues[:1], [who, failure, json.dumps(_hold(hold))], int)
-
-    def drop_token(self, generation: int) -> Call[bool]:
-        """Drop the shared token that was refused, unless a newer one has come meanwhile."""
-        return Call("token_drop", self._queues[:1], [generation], bool)
-
-    def promote(self) -> Call[tuple[int, bool]]:
-        """Release what is due, paced by Redis' clock; returns how many, and whether more may be released now."""
+        `credentials` (need → fingerprint) are the caller's: a hold about another one is lifted.
+        """
         args: list[Argument] = [DUE_A_SECOND, RELEASED_A_SECOND, self._lease_ms, DUE_AT_ONCE, HOLDS_AT_ONCE]
+        args += [part for credential in credentials.items() for part in credential]
         return Call("promote", self._queues, args, lambda answer: (int(answer[0]), bool(answer[1])))
 
     def open_slot(self) -> Call[bool]:
@@ -311,11 +289,6 @@ class Work:
         for state, retention in retention_ms.items():
             args += (state, retention)
         return Call("sweep", self._queues[:1], args, int)
-
-
-def _read_token(answer: list[bytes]) -> SharedToken:
-    sealed, generation, left, to_fetch, failure = answer
-    return SharedToken(sealed, int(generation), int(left), to_fetch == b"1", failure)
 
 
 def _read_job(text: bytes, seal: Seal, *, once: bool) -> AnyJob | SealedJob:

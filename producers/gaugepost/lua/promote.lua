@@ -2,10 +2,10 @@
 -- any number of beats may tick. Send each due hold its probe. Let expired jobs expire and hopeless ones give up. Release
 -- the next job of a configuration whose first one never had an answer.
 -- Ring where there is work, so that a lost bell is rung again by the next tick. One call does so little that it is short.
--- WITH  jobs, holds, slow_start
+-- WITH  jobs, holds, credentials, slow_start
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  due jobs a second, released jobs a second, lease in ms, due jobs at most, holds (and new
---       configurations) that it looks at
+--       configurations) that it looks at, then need and fingerprint of each credential that the caller has
 -- RETURN how many jobs were released, and 1 if more may be released now
 
 even_when_full()
@@ -50,11 +50,21 @@ local function released_jobs()
   return gone
 end
 
+-- A refused credential stops the region only until a worker has another one, or had none to begin with.
+local mine = {}
+for i = 6, #ARGV, 2 do mine['credentials:' .. ARGV[i]] = {need = ARGV[i], fingerprint = ARGV[i + 1]} end
+local function is_about_another(scope, hold)
+  local own = mine[scope]
+  return own and hold.by == 'gaugepost' and hold.verdict == 'refused_credentials' and hold.fingerprint ~= own.fingerprint
+    and not is_refused(own.need, own.fingerprint)
+end
+
 -- A person's hold ends at its `until`; another sends one job when its probe is due, unless the region is held.
 local function tend_hold(scope)
   local hold = get_hold(scope)
   if not hold then return end
   if hold['until'] and hold['until'] <= now then return lift(scope) end
+  if is_about_another(scope, hold) then return lift(scope), forget_token_failures() end
   if not may_probe(hold) or redis.call('HEXISTS', K.holds, '') == 1 then return end
   local id = redis.call('ZRANGE', F.held .. scope, 0, 0)[1]
   local job = id and load(id)

@@ -1,5 +1,5 @@
 -- Lift a hold, whoever put it up; what it kept is let go by the next ticks, paced.
--- WITH  jobs, holds
+-- WITH  jobs, holds, credentials
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  scope
 -- RETURN 1, or 0 if there was none

@@ -70,6 +70,7 @@ local function end_probe(ask, job)
   if spec and spec.scope == scope and spec.verdict == hold.verdict then
     hold.step = math.min(hold.step + 1, #hold.probe_ms)
     hold.probe_at = now + math.max(hold.probe_ms[hold.step], spec.probe_ms[1])
+    hold.fingerprint = spec.fingerprint
     if hold.verdict == 'throttled' then halve_concurrency() end
   elseif not ask.answered then
     hold.probe_at = now + hold.probe_ms[hold.step]

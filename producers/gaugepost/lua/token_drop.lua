@@ -4,4 +4,4 @@
 -- RETURN 1 if it was dropped
 
 if redis.call('HGET', K.token, 'generation') ~= ARGV[1] then return 0 end
-return redis.call('HDEL', K.token, 'sealed', 'expires', 'refresh', 'fetched') > 0 and 1 or 0
+return redis.call('HDEL', K.token, 'sealed', 'expires', 'refresh', 'fetched', 'credential') > 0 and 1 or 0

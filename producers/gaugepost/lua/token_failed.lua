@@ -3,7 +3,8 @@
 -- Each failure in a row, of one sort, makes the next request wait for longer.
 -- WITH  jobs, holds
 -- KEYS  prefix
--- ARGV  who fetched, failure (JSON, for those who wait), hold (JSON: scope, reason, label, verdict, probe_ms)
+-- ARGV  who fetched, failure (JSON, for those who wait), hold (JSON: scope, reason, label, verdict, probe_ms, fingerprint if
+--       the credential was refused), fingerprint of the credential
 -- RETURN 1, or 0 if the lock was another's by now
 
 if redis.call('GET', K.token_lock) ~= ARGV[1] then return 0 end
@@ -14,7 +15,8 @@ local longest = spec.probe_ms[#spec.probe_ms]
 local in_a_row = before[2] == spec.verdict and now - tonumber(before[3] or '0') < longest
 local step = math.min((in_a_row and tonumber(before[1]) or 0) + 1, #spec.probe_ms)
 local next_try = now + spec.probe_ms[step]
-redis.call('HSET', K.token, 'failure', ARGV[2], 'failed_until', whole(next_try), 'failures', step, 'failed_as', spec.verdict)
+redis.call('HSET', K.token, 'failure', ARGV[2], 'failed_until', whole(next_try), 'failures', step, 'failed_as', spec.verdict,
+  'failed_credential', ARGV[4])
 if tonumber(before[4] or '0') > now then return 1 end
 
 local hold = get_hold(spec.scope)
@@ -22,6 +24,6 @@ if hold and hold.by ~= 'gaugepost' then return 1 end
 redis.call('SREM', K.releasing, spec.scope)
 put_hold(spec.scope, {
   reason = spec.reason, label = spec.label, verdict = spec.verdict, by = 'gaugepost', since = hold and hold.since or now,
-  probe_ms = spec.probe_ms, step = step, probe_at = next_try, token = true,
+  probe_ms = spec.probe_ms, step = step, probe_at = next_try, token = true, fingerprint = spec.fingerprint,
 })
 return 1

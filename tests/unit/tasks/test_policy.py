@@ -84,10 +84,17 @@ def test_a_refused_token_costs_nothing(decided: Decide) -> None:
     assert (decision.transition, decision.counted, decision.hold) == (Requeued(), False, None)
 
 
-def test_refused_credentials_hold_the_region(decided: Decide) -> None:
-    decision = decided(V.REFUSED_CREDENTIALS, "response")
-    assert (decision.transition, decision.counted) == (Requeued(), False)
-    assert decision.hold == HoldSpec("", "credentials", V.REFUSED_CREDENTIALS, (M, 5 * M, 15 * M))
+def test_refused_credential_holds_what_needs_it(decided: Decide) -> None:
+    told = Judgement(V.REFUSED_CREDENTIALS, "HTTP 401")
+    decision = decided(None, "response", told=told, fingerprint="1a2b3c4d")
+    assert (decision.transition, decision.counted) == (Held("credentials:api_key", "credentials"), False)
+    assert decision.hold == HoldSpec(
+        "credentials:api_key", "HTTP 401 (credential 1a2b3c4d)", V.REFUSED_CREDENTIALS, (M, 5 * M, 15 * M),
+        label="credentials", fingerprint="1a2b3c4d",
+    )  # fmt: skip
+    other = decided(V.REFUSED_CREDENTIALS, "record").hold
+    assert other is not None
+    assert (other.scope, other.reason) == ("credentials:oauth", "refused_credentials")
 
 
 def test_a_throttled_region_is_held_for_as_long_as_it_was_told(decided: Decide) -> None:

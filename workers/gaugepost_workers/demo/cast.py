@@ -195,7 +195,7 @@ THROTTLED = (
 )  # fmt: skip
 """The neighbour is enqueued while the region is held: it costs no attempt."""
 
-HELD_REASON = {"throttled": "hold: throttled", "refused_credentials": "hold: credentials"}
+HELD_REASON = {"throttled": "hold: throttled", "refused_credentials": "credentials"}
 """Verdict → why a job of the region waits from then on."""
 
 REFUSED_CREDENTIALS = Case(

@@ -32,7 +32,8 @@ end
 -- Holds. A hold is JSON: reason, verdict, by, since, until (a person's), probe_at, probe_ms, step,
 -- give_up_ms, job (which opened it), probe_job (the one it let go), probe_until (when another may go in its stead); of a
 -- breaker also tried and sorts (jobs that failed, and their sorts: streaks.lua, probes.lua); token, if requests for a token
--- opened it; label, the reason in one word, by which its parked jobs are counted.
+-- opened it; label, the reason in one word, by which its parked jobs are counted; fingerprint, of the credential that was
+-- refused.
 local NEEDS_TOKEN = 'credentials:oauth'
 local holds = {} -- those that this script has read, so that none is decoded twice
 local function get_hold(scope)
@@ -73,12 +74,8 @@ local function open_hold(spec, job)
   put_hold(spec.scope, {
     reason = spec.reason, verdict = spec.verdict, by = 'gaugepost', since = now, probe_ms = spec.probe_ms, step = 1,
     probe_at = now + spec.probe_ms[1], give_up_ms = spec.give_up_ms, job = job.id, tried = spec.tried, sorts = spec.sorts,
-    label = spec.label,
+    label = spec.label, fingerprint = spec.fingerprint,
   })
-end
-
-local function forget_token_failures()
-  redis.call('HDEL', K.token, 'failure', 'failed_until', 'failures', 'failed_as')
 end
 
 -- Park under a hold, until it lets the job go. The time to give up runs from the first parking, through all its probes.

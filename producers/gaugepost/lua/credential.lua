@@ -1,0 +1,16 @@
+-- Note CustomerGauge's last answer about a worker's credential. If it is refused while that of another worker is accepted,
+-- the fault is this worker's own: then it stops itself, and no hold stops the others.
+-- WITH  jobs, holds, credentials
+-- KEYS  prefix
+-- ARGV  need (oauth or api_key), fingerprint, 'accepted', 'refused' or '' (only ask), for how many ms the answer counts
+-- RETURN 1 if it is refused while another is accepted, else 0
+
+even_when_full()
+if ARGV[3] ~= '' then
+  local all = redis.call('HGETALL', K.credentials)
+  for i = 1, #all, 2 do
+    if not counting(all[i + 1]) then redis.call('HDEL', K.credentials, all[i]) end
+  end
+  redis.call('HSET', K.credentials, ARGV[1] .. ' ' .. ARGV[2], ARGV[3] .. ' ' .. whole(now + ARGV[4]))
+end
+return is_refused(ARGV[1], ARGV[2]) and another_is_accepted(ARGV[1], ARGV[2]) and 1 or 0

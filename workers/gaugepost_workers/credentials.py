@@ -1,0 +1,76 @@
+"""The credentials of one worker: which it has, and what to do when CustomerGauge refuses one."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+import time
+from typing import TYPE_CHECKING, Literal
+
+from gaugepost.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gaugepost.ledger import Ledger
+    from gaugepost.settings import Credentials as CredentialSettings
+
+_NOTED_EVERY_S = 60.0
+
+
+def fingerprint(need: str, secret: str, client_id: str = "") -> str:
+    """Return eight hex digits that name a credential, and from which nobody can find it."""
+    return hmac.new(secret.encode(), f"gaugepost {need} {client_id}".encode(), hashlib.sha256).hexdigest()[:8]
+
+
+class Credentials:
+    """What this worker has of a region's credentials. Thread-safe.
+
+    `on_refused_alone` gets the need (`oauth` or `api_key`) of a credential that is refused, while another worker's is
+    accepted.
+    """
+
+    def __init__(self, ledger: Ledger, settings: CredentialSettings, on_refused_alone: Callable[[str], None]) -> None:
+        self.api_key = settings.api_key.get_secret_value() if settings.api_key else None
+        self.client_id = settings.client_id.get_secret_value() if settings.client_id else None
+        self.client_secret = settings.client_secret.get_secret_value() if settings.client_secret else None
+        self.fingerprints: dict[str, str] = {}
+        """Need → fingerprint, of those that are set."""
+        if self.client_id is not None and self.client_secret is not None:
+            self.fingerprints["oauth"] = fingerprint("oauth", self.client_secret, self.client_id)
+        if self.api_key is not None:
+            self.fingerprints["api_key"] = fingerprint("api_key", self.api_key)
+        self._ledger = ledger
+        self._on_refused_alone = on_refused_alone
+        self._noted_at = dict.fromkeys(self.fingerprints, 0.0)
+        self._lock = threading.Lock()
+
+    def accepted(self, need: str) -> None:
+        """Note that CustomerGauge took a job under this credential; now and then is enough."""
+        with self._lock:
+            if need not in self._noted_at or time.monotonic() - self._noted_at[need] < _NOTED_EVERY_S:
+                return
+            self._noted_at[need] = time.monotonic()
+        try:
+            self._ledger.note_credential(need, self.fingerprints[need], "accepted")
+        except StoreError:
+            self._noted_at[need] = 0.0
+
+    def refused(self, need: str) -> bool:
+        """Note a refusal; return whether only this worker's credential is refused, which ends this worker."""
+        return self._is_refused_alone(need, "refused")
+
+    def stop_if_refused(self) -> None:
+        """End this worker if it was refused a moment ago, alone: it was started again with the same credential."""
+        for need in self.fingerprints:
+            self._is_refused_alone(need, "")
+
+    def _is_refused_alone(self, need: str, answer: Literal["refused", ""]) -> bool:
+        try:
+            alone = self._ledger.note_credential(need, self.fingerprints[need], answer)
+        except StoreError:
+            return False
+        if alone:
+            self._on_refused_alone(need)
+        return alone
