@@ -62,7 +62,7 @@ def test_credentials_that_are_refused(watch: Watch) -> None:
     watch.looks("GaugepostTokenFailing")
     watch.stack.sim.knobs(credentials={"eu": None})
     watch.stack.sim.knobs(credentials=None)
-    watch.cli("resume", "eu")
+    watch.cli("resume", "eu", "--credentials", "oauth")
     watch.recovers()
 
 

@@ -195,8 +195,8 @@ THROTTLED = (
 )  # fmt: skip
 """The neighbour is enqueued while the region is held: it costs no attempt."""
 
-HELD_REASON = {"throttled": "hold: throttled", "refused_credentials": "credentials"}
-"""Verdict → why a job of the region waits from then on."""
+HELD_REASON = {"throttled": "hold: throttled", "refused_credentials": "the credentials were refused"}
+"""Verdict → how the reason begins for which a job of the region waits from then on."""
 
 REFUSED_CREDENTIALS = Case(
     "API key refused",
@@ -204,4 +204,4 @@ REFUSED_CREDENTIALS = Case(
     verdicts=("refused_credentials", "delivered"),
     has="1 response",
 )
-"""Delivered when the key is right again and a person has resumed the region."""
+"""Delivered when the key is right again and a person has resumed what needs it."""

@@ -85,9 +85,9 @@ class Play:
         self._until_held(self._enqueue(throttled), "throttled")
         self._enqueue(neighbour)
         self._until_held(refused, "refused_credentials")
-        self._reporter.step("the key is right again: au is resumed by hand")
+        self._reporter.step("the key is right again: what needs it in au is resumed by hand")
         self._stage.control.knobs(credentials={"au": {"api_key": credentials("au")["api_key"]}})
-        self._producer.ledger(Region.AU).resume("")
+        self._producer.ledger(Region.AU).resume("credentials:api_key")
         self._rest()
 
     def _upload_id(self, filename: str) -> int:
@@ -138,7 +138,7 @@ class Play:
 
     def _until_held(self, job_id: str, verdict: str) -> None:
         reason = cast.HELD_REASON[verdict]
-        self._until(job_id, lambda view: view.reason == reason, f"no job waits for the reason {reason!r}")
+        self._until(job_id, lambda view: (view.reason or "").startswith(reason), f"no job waits for the reason {reason!r}")
 
     def _until(
         self, job_id: str, is_so: Callable[[JobView], bool], otherwise: str, *, deadline_s: float = _DEADLINE_S
