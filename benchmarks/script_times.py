@@ -113,6 +113,7 @@ class Run:
         refused = HoldSpec("credentials:oauth", "refused", Verdict.REFUSED_CREDENTIALS, (60_000,), label="credentials")
         ledger.put_token_failure("bench", "{}", refused)
         ledger.resume(refused.scope)
+        ledger.note_credential("oauth", "1a2b3c4d", "accepted")
         ledger.open_slot()
         ledger.enqueue([Entry.of(record(ledger.region, source=f"new{n}")) for n in range(_BATCH)])
         told = {"region": ledger.region, "status": "open"}

@@ -138,7 +138,9 @@ class Play:
 
     def _until_held(self, job_id: str, verdict: str) -> None:
         reason = cast.HELD_REASON[verdict]
-        self._until(job_id, lambda view: (view.reason or "").startswith(reason), f"no job waits for the reason {reason!r}")
+        self._until(
+            job_id, lambda view: (view.reason or "").startswith(reason), f"no job waits for the reason {reason!r}"
+        )
 
     def _until(
         self, job_id: str, is_so: Callable[[JobView], bool], otherwise: str, *, deadline_s: float = _DEADLINE_S
