@@ -483,7 +483,7 @@ def test_a_lost_lease_takes_no_slot(bench: Bench) -> None:
 
 def test_when_the_clock_steps_back_a_whole_interval_passes_from_there(bench: Bench) -> None:
     bench.settle(marked_file(bench))
-    bench.clock.go(-HOUR_MS)
+    bench.clock.step(-HOUR_MS)
     [second] = bench.claim()
     assert bench.ledger.mark(second) == (0, SLOT_MS)
     bench.settle(second, Requeued())

@@ -104,7 +104,7 @@ def test_when_the_clock_steps_back_the_pace_is_kept_and_nothing_stops(bench: Ben
     hold_mapping(bench, 300)
     bench.ledger.resume(SCOPE)
     assert bench.tick(1000) == 200
-    bench.clock.go(-DAY_MS)
+    bench.clock.step(-DAY_MS)
     assert bench.ledger.promote() == 0
     assert bench.tick(100) == 20
     assert bench.tick(1000) == 80

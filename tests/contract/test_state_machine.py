@@ -327,7 +327,11 @@ class History(RuleBasedStateMachine):
 
     @rule(ms=st.sampled_from([1, 5_000, SLOT_MS, 86_400_000]))
     def the_clock_steps_back(self, ms: int) -> None:
-        self.bench.clock.go(-ms)
+        self.bench.clock.step(-ms)
+
+    @rule(ms=st.sampled_from([5_000, LEASE_MS, 86_400_000]))
+    def the_clock_steps_forward(self, ms: int) -> None:
+        self.bench.clock.step(ms)
         self.slot_starts.clear()  # what the ledger measures begins anew
 
     # People

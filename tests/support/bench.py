@@ -44,7 +44,13 @@ class Clock:
             pipe.execute()
 
     def go(self, ms: int) -> None:
-        """Let time pass, or step the clock back."""
+        """Let time pass, while ticks look at the clock every second as in service."""
+        self.step(ms)
+        if self._client.hexists("gp:{eu}:pace", "watched"):
+            self._client.hset("gp:{eu}:pace", "watched", self.ms)
+
+    def step(self, ms: int) -> None:
+        """Set the clock forward or back, so that it shows time that did not pass."""
         self.set(self.ms + ms)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import resource
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -42,8 +43,9 @@ def _is_free(port: int) -> bool:
 class RedisServer:
     """A redis-server, with its append-only file on if nothing else is said, always on the same port."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self._env = os.environ | (env or {})
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None
@@ -60,6 +62,7 @@ class RedisServer:
         self.process = subprocess.Popen(
             argv,
             cwd=self.folder,
+            env=self._env,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             restore_signals=False,  # SIGXFSZ stays ignored: a file that may not grow is an error, not the end

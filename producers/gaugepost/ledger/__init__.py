@@ -281,7 +281,9 @@ class Ledger:
 
     def ended_leases(self, limit: int = 200) -> list[Lost]:
         """List jobs whose lease has ended; those that cannot be read are set aside."""
-        lost, broken = self._run(self._work.ended_leases(limit))
+        spared, lost, broken = self._run(self._work.ended_leases(limit))
+        while spared and not lost and not broken:
+            spared, lost, broken = self._run(self._work.ended_leases(limit))
         if broken:
             self._run(self._work.set_aside(broken, _now_ms(), rescue=True))
         return lost

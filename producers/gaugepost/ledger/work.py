@@ -266,9 +266,13 @@ class Work:
         args = ["1" if rescue else "", *(one.to_json(at) for one in broken)]
         return Call("settle", self._queues, args, lambda answer: [bool(one) for one in answer])
 
-    def ended_leases(self, limit: int) -> Call[tuple[list[Lost], tuple[Broken, ...]]]:
-        """List jobs whose lease has ended, and those of them that cannot be read."""
-        return Call("ended_leases", self._queues[:1], [limit], lambda answer: _read_lost(answer, self._seal))
+    def ended_leases(self, limit: int) -> Call[tuple[int, list[Lost], tuple[Broken, ...]]]:
+        """List jobs whose lease has ended, and those of them that cannot be read.
+
+        The first value counts the leases that were spared, because Redis' clock skipped their ends.
+        """
+        args: list[Argument] = [limit, self._lease_ms]
+        return Call("ended_leases", self._queues[:1], args, lambda answer: _read_lost(answer, self._seal))
 
     def promote(self, credentials: Mapping[str, str]) -> Call[tuple[int, bool]]:
         """Release what is due, paced by Redis' clock; returns how many, and whether more may be released now.
@@ -326,9 +330,10 @@ def _read_parcel(answer: list[bytes], seal: Seal, holder: str) -> Parcel:
     return Parcel(jobs, int(answer[0]), broken)
 
 
-def _read_lost(answer: list[bytes], seal: Seal) -> tuple[list[Lost], tuple[Broken, ...]]:
-    rows = [answer[start : start + 10] for start in range(0, len(answer), 10)]
-    return read_each(rows, lambda row: _read_one_lost(row, seal), lambda row: row[7] == b"1")
+def _read_lost(answer: list[bytes], seal: Seal) -> tuple[int, list[Lost], tuple[Broken, ...]]:
+    rows = [answer[start : start + 10] for start in range(1, len(answer), 10)]
+    lost, broken = read_each(rows, lambda row: _read_one_lost(row, seal), lambda row: row[7] == b"1")
+    return int(answer[0]), lost, broken
 
 
 def _read_one_lost(row: Sequence[bytes], seal: Seal) -> Lost:

@@ -1,17 +1,32 @@
--- List jobs whose lease has ended, for the rescuer to judge; fewer than asked for if they are large. Changes no job: the
--- rescuer settles them under the fencing token and holder given here, and the first settlement wins.
--- WITH  jobs, holds
+-- List jobs whose lease has ended, for the rescuer to judge; fewer than asked for if they are large. Changes no job's state:
+-- the rescuer settles them under the fencing token and holder given here, and the first settlement wins. Mends leases
+-- that are too short or too long because Redis' clock stepped.
+-- WITH  jobs, holds, leases
 -- KEYS  prefix
--- ARGV  how many at most
--- RETURN for each job: id, fencing token, holder ('' = claimed by a version without), stamp, JSON, history, '1' if it must
---        not go out twice, '1' if its sending mark was written, '*' .. scope if it is the probe of a hold, that hold's verdict
+-- ARGV  how many at most, lease in ms
+-- RETURN how many leases were spared; then for each job: id, fencing token, holder ('' = claimed by a version without),
+--        stamp, JSON, history, '1' if it must not go out twice, '1' if its sending mark was written, '*' .. scope if it
+--        is the probe of a hold, that hold's verdict
 
-local out = {}
+even_when_full()
+local lease = tonumber(ARGV[2])
+watch_clock(lease)
+cut_long_leases(lease)
+local spare = sparing(lease)
+local out = {0}
 
-local function list(id)
-  local found = redis.call('HMGET', F.job .. id, 'fence', 'holder', 'at', 'job', 'history', 'once', 'marked', 'probe')
+local function list(id, ends)
+  local found = redis.call('HMGET', F.job .. id, 'fence', 'holder', 'at', 'job', 'history', 'once', 'marked', 'probe', 'spared')
   local fence, scope = found[1], found[8]
   if not fence then return redis.call('ZREM', K.leases, id) end
+  if spare(id, ends, found[9]) then
+    out[1] = out[1] + 1
+    return
+  end
+  if not is_whole(fence) or not is_whole(found[3] or '') then
+    local job = load(id)
+    return set_aside(job, job.marked or job.phase)
+  end
   local json, history = found[4] or '', found[5] or ''
   spend(json)
   spend(history)
@@ -23,7 +38,9 @@ local function list(id)
   for _, value in ipairs({id, fence, holder, at, json, history, once, marked, probe, verdict}) do out[#out + 1] = value end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.leases, '-inf', whole(now), 'LIMIT', 0, ARGV[1])) do
-  if budget > 0 then list(id) end
+local ended = redis.call('ZRANGEBYSCORE', K.leases, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, ARGV[1])
+for i = 1, #ended, 2 do
+  if budget > 0 then list(ended[i], tonumber(ended[i + 1])) end
 end
+flush()
 return out

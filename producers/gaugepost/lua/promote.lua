@@ -2,7 +2,7 @@
 -- any number of beats may tick. Send each due hold its probe. Let expired jobs expire and hopeless ones give up. Release
 -- the next job of a configuration whose first one never had an answer.
 -- Ring where there is work, so that a lost bell is rung again by the next tick. One call does so little that it is short.
--- WITH  jobs, holds, credentials, slow_start
+-- WITH  jobs, holds, credentials, slow_start, leases
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  due jobs a second, released jobs a second, lease in ms, due jobs at most, holds (and new
 --       configurations) that it looks at, then need and fingerprint of each credential that the caller has
@@ -98,7 +98,8 @@ end
 local function tend_cold(configuration)
   local mark, source = cold_mark(configuration), aside(configuration)
   if not mark then return end
-  if mark.ends >= 0 and mark.ends <= now then return next_first(configuration) end
+  local late = mark.ends <= now or mark.ends > now + FIRST_MS -- the clock stepped back
+  if mark.ends >= 0 and late then return next_first(configuration) end
   if mark.ends < 0 and redis.call('EXISTS', F.urgent .. source, F.ready .. source) == 0 then
     redis.call('HDEL', K.cold, configuration)
   end
@@ -111,6 +112,7 @@ local function walk(name, hash, tend)
   if found[1] == '0' then redis.call('HDEL', K.pace, name) else redis.call('HSET', K.pace, name, found[1]) end
 end
 
+watch_clock(tonumber(ARGV[3]))
 deadlines()
 walk('holds', K.holds, tend_hold)
 if some_cold then walk('cold', K.cold, tend_cold) end

@@ -4,11 +4,30 @@ local FIELDS = {
   'state', 'at', 'fence', 'holder', 'lane', 'urgent', 'reason', 'scope', 'verdict', 'expires', 'give_up', 'marked',
   'probe', 'first', 'phase', 'history', 'about', 'revision',
 }
+
+-- Whether a text is a whole number that Redis and Lua can both count with.
+local function is_whole(text) return #text < 18 and string.find(text, '^%-?%d+$') ~= nil end
+
+-- A record that was tampered with may have anything for a number, on which a script would fail half-way, with the ids of
+-- other jobs in its hands. Such a field reads as if it were not there (`at`: as 0), and the job is `broken`: it is set aside
+-- when it is claimed, or when its lease ends.
+local NUMBERS = {'at', 'fence', 'expires', 'give_up'}
+local function mend(job)
+  for _, name in ipairs(NUMBERS) do
+    if job[name] and not is_whole(job[name]) then
+      job[name] = nil
+      job.broken = name
+    end
+  end
+  if not job.at then job.at, job.broken = '0', job.broken or 'at' end
+end
+
 local function load(id)
   local found = redis.call('HMGET', F.job .. id, unpack(FIELDS))
   if not found[1] then return nil end
   local job = {id = id, key = F.job .. id}
   for i, name in ipairs(FIELDS) do job[name] = found[i] or nil end
+  mend(job)
   return job
 end
 
@@ -76,7 +95,7 @@ local function leave(job)
     if is_file(job) then redis.call('ZREM', K.files .. ending(job.lane), job.id) end
   elseif state == 'sending' then
     redis.call('ZREM', K.leases, job.id)
-    redis.call('HDEL', job.key, 'holder', 'probe')
+    redis.call('HDEL', job.key, 'holder', 'probe', 'spared')
   elseif state == 'parked' then
     count('parked:' .. job.reason, -1)
     if job.scope then redis.call('ZREM', F.held .. job.scope, job.id) else redis.call('ZREM', K.parked, job.id) end
@@ -162,6 +181,17 @@ local function bury(job, verdict)
   set(job, 'verdict', verdict)
   count('dead:' .. verdict, 1)
   return true
+end
+
+-- Set aside a broken job that is being sent: dead, or unknown if its first byte may be out.
+local function set_aside(job, may_be_out)
+  if not may_be_out then
+    bury(job, 'unreadable')
+  elseif finish(job, 'unknown') then
+    set(job, 'reason', 'unreadable')
+  end
+  local why = 'its record cannot be read: ' .. job.broken
+  note(job, cjson.encode({event = 'set aside', at = now, why = why}))
 end
 
 -- Whether a lane's upload slot is open. (A start in the future: Redis' clock stepped back; mark.lua mends it.)

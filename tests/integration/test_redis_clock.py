@@ -1,0 +1,68 @@
+"""The clock of Redis' host is set while workers send: who lives keeps its jobs, what a dead one held comes back soon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.chaos.hosts import Clock
+from support.making import record, response
+from support.redis_server import RedisServer
+from support.stack import Stack, kill
+from support.wait import wait_until
+
+pytestmark = pytest.mark.needs("faketime")
+
+LEASE_S = 8
+SHORT = {"connect_timeout": 1, "read_timeout": 6, "lease": LEASE_S}
+SENT = 16
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Clock:
+    return Clock(tmp_path, "redis")
+
+
+@pytest.fixture
+def stack(tmp_path: Path, clock: Clock) -> Iterator[Stack]:
+    with Stack(tmp_path, redis=RedisServer(tmp_path, env=clock.env()), **SHORT) as stack:
+        yield stack
+
+
+def set_clock(stack: Stack, clock: Clock, seconds: int) -> None:
+    """Set it, and wait until Redis has seen it: libfaketime looks at its file once a second."""
+    with stack.redis.client() as client:
+        before = client.time()[0]
+        clock.set(f"{seconds:+d}")
+        wait_until(lambda: abs(client.time()[0] - before) > abs(seconds) / 2, what="Redis' clock is set")
+
+
+def test_answers_that_come_after_the_clock_was_set_forward_are_known(stack: Stack, clock: Clock) -> None:
+    stack.beat()
+    stack.worker()
+    stack.producer.enqueue(record())
+    wait_until(lambda: stack.counts().get("delivered") == 1, what="the worker works, and ticks look at the clock")
+    stack.sim.fault("slow", endpoint="response", seconds=5, times=SENT)
+    receipts = [stack.producer.enqueue(response()) for _ in range(SENT)]
+    wait_until(lambda: stack.sim.faults()[0]["hits"] == SENT, what="all are out")
+    set_clock(stack, clock, 60)
+    for receipt in receipts:
+        receipt.result(timeout=60)
+    assert not stack.counts()["unknown"]
+    assert set(stack.keys().values()) == {1}
+
+
+def test_jobs_of_killed_worker_come_back_soon_after_the_clock_was_set_back(stack: Stack, clock: Clock) -> None:
+    stack.beat()
+    killed = stack.worker()
+    stack.sim.fault("slow", endpoint="records", seconds=5, times=SENT)
+    for _ in range(SENT):
+        stack.producer.enqueue(record())
+    wait_until(lambda: stack.counts().get("sending"), what="jobs are in its hands")
+    kill(killed)
+    set_clock(stack, clock, -600)
+    stack.sim.clear_faults()
+    stack.worker()
+    wait_until(lambda: stack.counts().get("delivered") == SENT, within=60, what="all came back and were delivered")
