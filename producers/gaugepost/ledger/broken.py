@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 T = TypeVar("T")
+STAMP_DIGITS, MS_DIGITS = 17, 14
+"""Digits of the latest times that are read, in µs and in ms: the year 5138."""
 
 UNREADABLE = (InvalidJob, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """What reading a record can raise that is not as it was written."""
@@ -37,6 +39,11 @@ class Broken:
         entry = json.dumps({"event": "set aside", "at": at, "why": self.why})
         to = {"to": "unknown", "reason": "unreadable"} if self.sent else {"to": "dead", "verdict": Verdict.UNREADABLE}
         return json.dumps({"id": self.id, "fence": self.fence, "holder": self.holder, "entry": entry} | to)
+
+
+def read_number(text: bytes | str | None, digits: int = STAMP_DIGITS) -> int | None:
+    """Read a number of a job's hash; None if it is none, or has more digits: its record was tampered with."""
+    return int(text) if text and text.isdigit() and text.isascii() and len(text) <= digits else None
 
 
 def read_each(

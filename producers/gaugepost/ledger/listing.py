@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.forecast import Lane
+from gaugepost.ledger.broken import read_number
 from gaugepost.ledger.scripts import our_errors
 from gaugepost.ledger.views import Hold, iso
 from gaugepost.states import JobState
@@ -150,8 +151,8 @@ class Listing:
         heads = [job_id for found in pipe.execute() for job_id in found]
         for job_id in heads:
             pipe.hmget(self._keys.of("job:", job_id.decode()), "state", "at")
-        stamps = [int(at) // 1000 for state, at in pipe.execute() if state == b"queued"]
-        return min(stamps, default=None)
+        stamps = [read_number(at) for state, at in pipe.execute() if state == b"queued"]
+        return min((stamp // 1000 for stamp in stamps if stamp is not None), default=None)
 
 
 def _under(counts: Mapping[str, int], prefix: str) -> dict[str, int]:

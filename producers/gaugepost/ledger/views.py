@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gaugepost.errors import DataSealed
 from gaugepost.jobs import JOBS
 from gaugepost.jobs.common import JobBase
-from gaugepost.ledger.broken import UNREADABLE
+from gaugepost.ledger.broken import MS_DIGITS, STAMP_DIGITS, UNREADABLE, read_number
 from gaugepost.ledger.opening import Opening
 from gaugepost.masking import masked
 from gaugepost.sealing import NO_SEAL
@@ -273,19 +273,26 @@ def _read_view(job_id: str, region: Region, flat: Sequence[bytes], holds: Mappin
         region=region,
         state=state,
         job=job,
-        enqueued_at=int(text["at"]) // 1000,
-        stamp=int(text["at"]),
-        revision=int(text.get("revision", 0)),
+        enqueued_at=_number(text, "at") // 1000,
+        stamp=_number(text, "at"),
+        revision=_number(text, "revision") if "revision" in text else 0,
         held_by=text["scope"] if text.get("scope") in holds else None,
         reason=reason,
         until=until,
         verdict=text.get("verdict"),
-        ended_at=int(text["ended"]) if "ended" in text else None,
+        ended_at=_number(text, "ended", MS_DIGITS) if "ended" in text else None,
         result=opening.json(found["result"], None) if "result" in found else _no_result(state),
         warnings=tuple(json.loads(text.get("warnings", "[]"))),
         history=read_history(found.get("history", b""), opening),
         sealed=opening.why,
     )
+
+
+def _number(text: Mapping[str, str], name: str, digits: int = STAMP_DIGITS) -> int:
+    found = read_number(text[name], digits)
+    if found is None:
+        raise ValueError(f"{name}: expected a whole number")
+    return found
 
 
 def _no_result(state: JobState) -> dict[str, Any] | None:
@@ -319,4 +326,4 @@ def _why(
         return ("slot" if text.get("lane", "").startswith("files") else "lane"), None
     if "scope" in text:
         return _of_held(text, holds.get(text["scope"]))
-    return text.get("reason"), int(text["until"]) if "until" in text else None
+    return text.get("reason"), _number(text, "until", MS_DIGITS) if "until" in text else None

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gaugepost.ledger.broken import read_number
 from gaugepost.ledger.scripts import our_errors
 from gaugepost.states import JobState
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _ENDS = 20  # so many of each end of a list are looked at
 _SCOPES = 50  # held ones; a region with more has another worry
+_STATES = {str(state).encode(): state for state in JobState}
 _PLACES = ("waiting", "leases", "parked", "unknown")
 
 
@@ -112,9 +114,10 @@ def _oldest(client: Any, keys: Keys, now: int, *lists: list[bytes]) -> tuple[flo
     ages: dict[JobState, float] = {}
     urgent: float | None = None
     for told, at, is_urgent in pipe.execute():
-        if told is None:
+        state, stamp = _STATES.get(told), read_number(at)
+        if state is None or stamp is None:
             continue
-        state, age = JobState(told.decode()), max(0.0, now / 1000 - int(at) / 1_000_000)
+        age = max(0.0, now / 1000 - stamp / 1_000_000)
         ages[state] = max(age, ages.get(state, 0.0))
         if is_urgent and state is JobState.QUEUED:
             urgent = max(age, urgent or 0.0)

@@ -72,6 +72,7 @@ end
 -- Take it, unless it has expired, or meets a hold and is not that hold's newest probe. A held region's own probe it is
 -- where `region` is given.
 local function consider(job, region)
+  if job.broken then return move(job, 'sending') and set_aside(job, job.phase) end
   if job.expires and not job.phase and (tonumber(job.expires) or math.huge) <= now then return finish(job, 'expired') end
   if job.probe then redis.call('HDEL', job.key, 'probe') end
   local scope, hold = held_by(job)

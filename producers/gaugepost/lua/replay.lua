@@ -15,7 +15,8 @@ local function stays(job, edit)
   local other = edit and 'configuration:' .. edit.configuration
   local leads_out = other and string.sub(job.scope or '', 1, 14) == 'configuration:' and other ~= job.scope
   if hold and not leads_out then return true end
-  if edit and (redis.call('HGET', job.key, 'revision') or '0') ~= edit.revision then return true end
+  local revision = edit and redis.call('HGET', job.key, 'revision') or '0'
+  if edit and (revision ~= edit.revision or not is_whole(revision)) then return true end
   local expires = tonumber((edit or job).expires or '')
   return expires and expires <= now and not (job.phase and job.state == 'parked')
 end

@@ -12,7 +12,7 @@ local function way_of(id, configuration, at, urgent, from)
   local source = aside(configuration)
   local head = redis.call('LINDEX', (urgent and F.urgent or F.ready) .. source, 0)
   if head and from then return 'back' end
-  if head and tonumber(redis.call('HGET', F.job .. head, 'at') or '0') < tonumber(at) then return 'aside' end
+  if head and stamp_of(head) < at then return 'aside' end
   if redis.call('EXISTS', F.urgent .. source, F.ready .. source) == 0 then redis.call('HDEL', K.cold, configuration) end
   return 'go'
 end

@@ -10,10 +10,13 @@ local some_cold = redis.call('HLEN', K.cold) > 0
 
 local function aside(configuration) return '~' .. configuration end -- no source of a job has this character
 
+local function to_stamp(text) return text and is_whole(text) and tonumber(text) or 0 end
+local function stamp_of(id) return to_stamp(redis.call('HGET', F.job .. id, 'at')) end
+
 local function configuration_of(id)
   local found = redis.call('HMGET', F.job .. id, 'about', 'revision', 'at', 'urgent')
   local _, configuration = about({key = F.job .. id, about = found[1], revision = found[2]})
-  if configuration ~= '' then return configuration, found[3], found[4] end
+  if configuration ~= '' then return configuration, to_stamp(found[3]), found[4] end
 end
 
 -- Put jobs aside, in the order enqueued: gathered by put_aside, written by line_up_aside. Those older than the last one
@@ -22,14 +25,14 @@ local gathered = {}
 local function put_aside(id, configuration, at, urgent)
   local line = (urgent and F.urgent or F.ready) .. aside(configuration)
   gathered[line] = gathered[line] or {}
-  table.insert(gathered[line], {id = id, at = tonumber(at)})
+  table.insert(gathered[line], {id = id, at = at})
 end
 
 local function line_up_aside()
   for line, jobs in pairs(gathered) do
     table.sort(jobs, function(one, other) return one.at < other.at end)
     local last = redis.call('LINDEX', line, -1)
-    local newest = last and tonumber(redis.call('HGET', F.job .. last, 'at') or '0') or 0
+    local newest = last and stamp_of(last) or 0
     for i = #jobs, 1, -1 do
       if jobs[i].at < newest then redis.call('LPUSH', line, jobs[i].id) end
     end
@@ -90,7 +93,7 @@ local function wait_aside(job, configuration, first)
     return requeue(job)
   end
   if not move(job, 'queued') then return false end
-  put_aside(job.id, configuration, job.at, job.urgent)
+  put_aside(job.id, configuration, tonumber(job.at), job.urgent)
   return true
 end
 
