@@ -40,7 +40,8 @@ FIXED: dict[str, tuple[str, str]] = {
     "concurrency": ("hash", "after a throttling: how many jobs may be out at a time, until it has grown back"),
     "pace": (
         "hash",
-        "when each paced tick last released jobs, ms; where in `holds` and `cold` the next tick continues",
+        "when each paced tick last released jobs, ms; where in `holds` and `cold` the next tick continues; when "
+        + "ticks last looked at the clock, and when they last found that it had skipped",
     ),
     "slot": ("string", "when the last upload of the lane started, ms"),
     "contents": ("sorted set by time, ms", "stored contents, by since when they are needed no more"),

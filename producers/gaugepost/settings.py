@@ -238,7 +238,13 @@ class Settings(BaseSettings):
         Literal["direct", "urllib3"],
         Field(description="`urllib3`: send by requests' own transport, as always through a proxy; it costs more CPU"),
     ] = "direct"
-    lease: Annotated[Seconds, Field(description="seconds a claim lasts; must exceed the longest exchange")] = 90.0
+    lease: Annotated[
+        Seconds,
+        Field(
+            description="seconds a claim lasts; must exceed the longest exchange; "
+            "the same for all workers of a region, or changed at most fourfold at a time"
+        ),
+    ] = 90.0
     retention_delivered: Annotated[
         Seconds, Field(description="how long delivered, cancelled and expired jobs are kept")
     ] = 7 * 86_400.0

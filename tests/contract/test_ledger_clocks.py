@@ -9,6 +9,7 @@ from gaugepost.transitions import Dead, Decision, Requeued
 from gaugepost.verdict import Verdict
 from support.bench import HOUR_MS, LEASE_MS, Bench
 from support.making import record
+from support.wait import wait_until
 
 HALF_MS = LEASE_MS // 2
 
@@ -142,3 +143,9 @@ def test_configuration_whose_first_job_is_gone_waits_no_longer_after_step_back(b
     assert bench.claim_ids() == []
     bench.tick()
     assert bench.claim_ids() == [third.id]
+
+
+def test_token_lock_of_killed_worker_ends_soon_after_step_back(bench: Bench) -> None:
+    bench.client.set("gp:{eu}:token_lock", "killed", px=HOUR_MS)  # as after a step back of an hour
+    assert not bench.ledger.token("another", 20).to_fetch
+    wait_until(lambda: bench.ledger.token("another", 20).to_fetch, within=5)

@@ -36,7 +36,8 @@ def tamper(bench: Bench, job_id: str, name: str, value: Value) -> None:
 
 
 def field(bench: Bench, job_id: str, name: str) -> str:
-    return str((bench.client.hget(f"gp:{{eu}}:job:{job_id}", name) or b"").decode())
+    found: bytes | None = bench.client.hget(f"gp:{{eu}}:job:{job_id}", name)  # type: ignore[assignment]
+    return (found or b"").decode()
 
 
 def look(bench: Bench, ids: list[str]) -> None:

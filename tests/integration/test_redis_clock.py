@@ -1,4 +1,4 @@
-"""The clock of Redis' host is set while workers send: who lives keeps its jobs, what a dead one held comes back soon."""
+"""Redis' clock is set while workers send: who lives keeps its jobs, what a dead one held comes back soon."""
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@
 -- RETURN sealed token ('' = none), generation, ms until it ends, '1' if the caller is to fetch one now,
 --        failure of the last fetch, until the next may be made ('' = none)
 
+local LONGEST_LOCK_MS = 60000 -- one that lasts longer was set before Redis' clock stepped back
+
 even_when_full()
 local found = redis.call('HMGET', K.token, 'sealed', 'generation', 'expires', 'refresh', 'failure', 'failed_until',
   'credential', 'failed_credential')
@@ -17,6 +19,7 @@ local failed = found[5] and tonumber(found[6]) > now and not is_anothers(found[8
 local wanted = sealed == '' or tonumber(found[4]) <= now
 local mine = false
 if wanted and not failed then
+  if redis.call('PTTL', K.token_lock) > LONGEST_LOCK_MS then redis.call('PEXPIRE', K.token_lock, ARGV[2]) end
   mine = redis.call('GET', K.token_lock) == ARGV[1] and redis.call('PEXPIRE', K.token_lock, ARGV[2]) == 1
     or redis.call('SET', K.token_lock, ARGV[1], 'NX', 'PX', ARGV[2])
 end

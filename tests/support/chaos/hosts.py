@@ -51,8 +51,8 @@ class Clock:
         if _LIBRARY is None:
             return {}
         return {
-            # With glibc's allocator: that of Redis asks for the time while it starts, and libfaketime allocates while it
-            # starts, so that each would wait for the other.
+            # With glibc's allocator. That of Redis asks for the time while it starts, and libfaketime allocates while
+            # it starts: each would wait for the other.
             "LD_PRELOAD": f"{_LIBRARY}:libc.so.6",
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_CACHE_DURATION": "1",
