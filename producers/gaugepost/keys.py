@@ -38,11 +38,7 @@ FIXED: dict[str, tuple[str, str]] = {
     "failures": ("hash name → JSON", "failures in a row: how many, when the last was known, of which jobs and sorts"),
     "workers": ("hash", "a worker → how many it sends at a time, and until when that counts, ms"),
     "concurrency": ("hash", "after a throttling: how many jobs may be out at a time, until it has grown back"),
-    "pace": (
-        "hash",
-        "when each paced tick last released jobs, ms; where in `holds` and `cold` the next tick continues; when "
-        + "ticks last looked at the clock, and when they last found that it had skipped",
-    ),
+    "pace": ("hash", "ticks: when they last released jobs, saw the clock and saw it skip, ms; where they continue"),
     "slot": ("string", "when the last upload of the lane started, ms"),
     "contents": ("sorted set by time, ms", "stored contents, by since when they are needed no more"),
     "content_bytes": ("string", "bytes that all stored contents take"),
