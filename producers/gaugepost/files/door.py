@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from pathlib import PurePath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from gaugepost.files.csv_reader import read_csv
 from gaugepost.files.limits import MAX_FILE, missing, refusal
-from gaugepost.files.sniff import ENDINGS, is_protected, kind_of, mismatch
+from gaugepost.files.names import ENDINGS, split_name
+from gaugepost.files.sniff import is_protected, kind_of, mismatch
 from gaugepost.files.text import chunks
 from gaugepost.files.upload import Found, Upload
 from gaugepost.files.workbook_child import PASSWORD
@@ -32,7 +32,7 @@ def inspect(path: Path) -> Upload:
     Close what is returned (or use `with`). Raises InvalidJob with the field `path` (not a readable regular file, an
     unknown ending) or `content` (empty, too large, not what its name says, not well-formed, a record nobody can send).
     """
-    ending = PurePath(path).suffix.lower()
+    _, ending = split_name(path)
     if ending not in ENDINGS:
         raise refusal(f"expected a file name that ends in {', '.join(ENDINGS)}", "path")
     file = _open(path)

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from gaugepost.errors import InvalidJob
 
-ENDINGS = (".csv", ".xls", ".xlsx", ".xml")
-
 _MAGIC = (
     (b"PK\x03\x04", "zip"),
     (b"PK\x05\x06", "zip"),

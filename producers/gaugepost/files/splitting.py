@@ -6,11 +6,11 @@ import hashlib
 import os
 import re
 import unicodedata
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from gaugepost.files.door import stamp_of
 from gaugepost.files.limits import MAX_NAME, PART_BYTES, PART_ROWS, refusal
+from gaugepost.files.names import split_name
 from gaugepost.files.upload import PartPlan
 
 if TYPE_CHECKING:
@@ -77,5 +77,6 @@ def _name(upload: Upload, number: int, of: int, sha256: str) -> str:
 
 def _safe_stem(filename: str) -> str:
     """Keep letters, digits and . _ - of a name: what any system on the way takes. Accents go, letters stay."""
-    plain = unicodedata.normalize("NFKD", PurePath(filename).stem).encode("ascii", "ignore").decode()
+    stem, _ = split_name(filename)
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._-") or "file"

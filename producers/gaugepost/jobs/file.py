@@ -11,7 +11,7 @@ import base64
 import binascii
 import hashlib
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from gaugepost.errors import InvalidJob, Problem
 from gaugepost.files import PART_BYTES, PART_ROWS, content, inspect, split
+from gaugepost.files.names import ENDINGS, split_name
 from gaugepost.jobs.common import JobBase
 
-TYPES = (".csv", ".xls", ".xlsx", ".xml")
 _NAME_BYTES = 255
 _NAME = r"^[^/\\\x00-\x1f\x7f\"]+$"
 """What can stand in a header of a form: nothing that ends it, and no path."""
@@ -133,8 +133,8 @@ class File(JobBase, frozen=True):
     @field_validator("filename", "path")
     @classmethod
     def _has_a_known_type(cls, name: str | None) -> str | None:
-        if name is not None and PurePosixPath(name).suffix.lower() not in TYPES:
-            raise ValueError(f"expected a file name that ends in {', '.join(TYPES)}")
+        if name is not None and split_name(name)[1] not in ENDINGS:
+            raise ValueError(f"expected a file name that ends in {', '.join(ENDINGS)}")
         return name
 
     @field_validator("filename")
