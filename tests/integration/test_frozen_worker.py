@@ -13,8 +13,8 @@ from support.stack import Stack
 from support.wait import wait_until
 
 CASES, CHANGES = 6, 3
-SHORT = {"connect_timeout": 1, "read_timeout": 4, "lease": 6, "backoff__server_error": ",".join(["0.3s"] * 20)}
-TOKEN_TAKES_S = 3  # within the read timeout
+SHORT = {"connect_timeout": 1, "read_timeout": 8, "lease": 10, "backoff__server_error": ",".join(["0.3s"] * 20)}
+TOKEN_TAKES_S = 7  # within the read timeout
 
 
 def changes() -> list[CloseLoop]:
@@ -41,8 +41,7 @@ def deliver_one_record(stack: Stack) -> None:
 def freeze_until_another_has_delivered_all(stack: Stack, sleeper: subprocess.Popen[bytes]) -> None:
     """Freeze the worker while its jobs wait for a token; let it go on alone when another one has delivered them."""
     stack.sim.fault("slow", endpoint="token", seconds=TOKEN_TAKES_S, times=1)
-    for change in changes():
-        stack.producer.enqueue(change)
+    stack.producer.enqueue_many(changes())
     wait_until(lambda: stack.sim.faults()[0]["hits"] == 1, what="a token was asked for")
     wait_until(lambda: stack.counts()["sending"] == CASES, within=TOKEN_TAKES_S, what="all cases are in its hands")
     sleeper.send_signal(signal.SIGSTOP)
