@@ -8,6 +8,7 @@ GaugepostError
 │   ├── StoreUnreachable   Redis cannot be reached: whether an enqueue took effect is not known, so send it
 │   │                      again with the same idempotency key
 │   ├── StoreFull          Redis refuses writes (out of memory, read-only, disk full): nothing was stored
+│   ├── ClusterNotSupported  it is a Redis Cluster
 │   └── LedgerClosed       a newer gaugepost has changed it past what this one knows, or it has moved to another Redis
 ├── BacklogFull            the region already has as many jobs waiting as it may; nothing was stored
 ├── JobNotFound            no region has a job of this id
@@ -83,6 +84,16 @@ class StoreFull(StoreError):  # noqa: N818
 
 class LedgerClosed(StoreError):  # noqa: N818
     """A newer version has changed the ledger past what this process knows, or it has moved. It was left alone."""
+
+
+class ClusterNotSupported(StoreError):  # noqa: N818
+    """The Redis is a node of a Redis Cluster: a region's keys and its queues would lie on different nodes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this is a Redis Cluster, which gaugepost does not support: set GAUGEPOST_REDIS_URL to one Redis, "
+            "or to sentinels (sentinel://…)"
+        )
 
 
 class BacklogFull(GaugepostError):  # noqa: N818

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gaugepost import sealing
 from gaugepost.connection import connect
+from gaugepost.errors import ClusterNotSupported
 from gaugepost.ledger import Ledger
 from gaugepost.ledger.scripts import our_errors
 from gaugepost.mappings import Mappings
@@ -52,8 +53,8 @@ class Check:
 def checks(settings: Settings) -> Iterator[Check]:
     """Look at each region.
 
-    Raises SettingsError for a mappings.toml that is wrong, StoreUnreachable if Redis cannot be reached: nothing else
-    matters then.
+    Raises SettingsError for a mappings.toml that is wrong, StoreUnreachable if Redis cannot be reached and
+    ClusterNotSupported: nothing else matters then.
     """
     mode = exposed_dotenv()
     if mode is not None:
@@ -100,6 +101,8 @@ def _proxy(settings: Settings, region: Region) -> Iterator[Check]:
 def _redis(settings: Settings, region: Region) -> Check:
     with connect(settings, region) as client, our_errors():
         info: Any = client.info()
+    if info.get("cluster_enabled"):
+        raise ClusterNotSupported
     policy = info.get("maxmemory_policy", "noeviction")
     durable = bool(info.get("aof_enabled"))
     told = f"{info['redis_version']}, append-only file {'on' if durable else 'OFF'}, {policy}"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import redis.exceptions as redis_errors
 
 from gaugepost.bell import lua_bell
-from gaugepost.errors import BacklogFull, LedgerClosed, StoreError, StoreFull, StoreUnreachable
+from gaugepost.errors import BacklogFull, ClusterNotSupported, LedgerClosed, StoreError, StoreFull, StoreUnreachable
 from gaugepost.jobs import JOBS
 from gaugepost.keys import SCHEMA, lua_table
 from gaugepost.ledger.call_deadline import deadline
@@ -99,6 +99,9 @@ def _refusal(error: redis_errors.ResponseError) -> str | None:
             return next((why for word, why in _REFUSALS.items() if word in str(error)), None)
 
 
+_OF_A_CLUSTER = (redis_errors.ClusterCrossSlotError, redis_errors.ClusterDownError, redis_errors.AskError)
+
+
 @contextmanager
 def our_errors() -> Iterator[None]:
     """Tell Redis' errors in gaugepost's own words; none of them holds data of a job."""
@@ -106,6 +109,8 @@ def our_errors() -> Iterator[None]:
         yield
     except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
         raise StoreUnreachable(f"Redis cannot be reached: {type(error).__name__}") from error
+    except _OF_A_CLUSTER:
+        raise ClusterNotSupported from None
     except redis_errors.ResponseError as error:
         text = str(error)
         if text.startswith("BUSY "):
