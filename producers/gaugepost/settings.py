@@ -295,6 +295,9 @@ class Settings(BaseSettings):
         UrlTemplate | None,
         Field(description="where people reach Flower; the provider sends them back to `/login` there"),
     ] = None
+    retry_after_cap: Annotated[
+        Seconds, Field(description="the longest Retry-After that is waited for; a longer one is cut to it")
+    ] = 3_600.0
     backoff: Annotated[
         dict[Verdict, tuple[float, ...]],
         BeforeValidator(_backoff),

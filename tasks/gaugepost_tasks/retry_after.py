@@ -6,14 +6,11 @@ import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-LONGEST = 86_400.0
-"""A day, in seconds: a region is asked again by then, whatever it was told."""
-
 _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]+)?")
 
 
 def read_retry_after(text: str | None, now: float, date: str | None = None) -> float | None:
-    """Read seconds or an HTTP date: 0 to a day; None if it is neither.
+    """Read seconds or an HTTP date: how many seconds to wait; None if it is neither.
 
     A date is by the server's clock, so what it means is told by the answer's own `date`; only without that by `now`
     (Unix seconds). A worker's clock that is hours behind would hold a region for hours.
@@ -21,9 +18,9 @@ def read_retry_after(text: str | None, now: float, date: str | None = None) -> f
     if text is None:
         return None
     if _SECONDS.fullmatch(text.strip()):
-        return min(float(text.strip()), LONGEST)
+        return float(text.strip())
     until, then = _unix(text), _unix(date)
-    return None if until is None else min(max(until - (now if then is None else then), 0.0), LONGEST)
+    return None if until is None else max(until - (now if then is None else then), 0.0)
 
 
 def _unix(text: str | None) -> float | None:

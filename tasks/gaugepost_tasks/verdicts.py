@@ -122,6 +122,15 @@ def throttled(answer: Answer, now: float) -> Judgement:
     return Judgement(Verdict.THROTTLED, _spell_status(answer), retry_after_s=after)
 
 
+def cut_wait(judgement: Judgement, longest_s: float) -> Judgement:
+    """Cut a Retry-After that is longer than the settings allow, and say so on the job's record."""
+    told = judgement.retry_after_s
+    if told is None or told <= longest_s:
+        return judgement
+    message = f"{judgement.message}, Retry-After of {told:.0f} s cut to {longest_s:.0f} s"
+    return replace(judgement, message=message, retry_after_s=longest_s)
+
+
 def _judge_text(job: JobBase, answer: Answer, may_be_done: bool) -> Judgement:  # noqa: FBT001 - private
     match _read(job, answer):
         case Taken(result, refused_parts, warnings) if answer.ok:

@@ -203,6 +203,19 @@ def test_a_throttled_region_waits_as_long_as_it_was_told_and_then_goes_on(stack:
     assert len(times) == 20
 
 
+def test_retry_after_of_a_day_is_cut_to_the_cap_wherever_it_comes_from(tmp_path: Path) -> None:
+    day = {"Retry-After": "86400"}
+    with Stack(tmp_path, retry_after_cap="1s") as stack:
+        stack.sim.fault("status", endpoint="token", code=429, headers=day, times=1)
+        stack.sim.fault("status", endpoint="records", code=429, headers=day, times=1)
+        stack.worker()
+        stack.beat()
+        job = stack.producer.enqueue(record(1))
+        job.result(timeout=60)
+        told = [attempt.message for attempt in stack.producer.job(job.id).history.attempts()]
+        assert told[0] == "HTTP 429, Retry-After of 86400 s cut to 1 s"
+
+
 def test_refused_client_holds_what_needs_a_token_and_costs_no_try(stack: Stack) -> None:
     stack.sim.knobs(credentials={"eu": {"client_secret": "changed"}})
     worker = stack.worker()

@@ -27,7 +27,7 @@ from gaugepost_tasks.handlers import HANDLERS
 from gaugepost_tasks.messages import Answer, Endpoints, Judgement, Request, credential_header
 from gaugepost_tasks.policy import Facts, decide, missing_credentials, missing_data_key, waits_for_token
 from gaugepost_tasks.token import fetch_token
-from gaugepost_tasks.verdicts import judge, may_be_done
+from gaugepost_tasks.verdicts import cut_wait, judge, may_be_done
 from gaugepost_workers.credentials import Credentials
 from gaugepost_workers.lease import LeaseOver
 from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gaugepost.ledger import Claimed, Ledger
     from gaugepost.settings import Settings
     from gaugepost_tasks.http import HttpClient
+    from gaugepost_tasks.token import TokenAnswer
     from gaugepost_workers.lease import Lease
 
 log = structlog.get_logger("gaugepost.attempt")
@@ -73,6 +74,7 @@ class Courier:
         self._ledger = ledger
         self._http = http
         self._schedules = settings.backoff
+        self._longest_wait = settings.retry_after_cap
         self._poll = settings.upload_poll
         self._base = settings.record_number_base
         self._region = ledger.region
@@ -96,11 +98,17 @@ class Courier:
         return Tokens(
             self._ledger,
             client_secret,
-            lambda: fetch_token(self._http, self._endpoints, client_id, client_secret, now=time.time()),
+            lambda: self._fetch_token(client_id, client_secret),
             fetch_timeout_s,
             self.credentials.fingerprints["oauth"],
             lambda: self.credentials.refused("oauth"),
         )
+
+    def _fetch_token(self, client_id: str, client_secret: str) -> TokenAnswer:
+        answer = fetch_token(self._http, self._endpoints, client_id, client_secret, now=time.time())
+        if answer.judgement is None:
+            return answer
+        return replace(answer, judgement=cut_wait(answer.judgement, self._longest_wait))
 
     def deliver(self, lease: Lease) -> Settlement:
         """Send one job to its endpoint, unless its lease is over, and decide what becomes of it.
@@ -194,7 +202,7 @@ class Courier:
         answer = self._http.exchange(request, header, lambda: self._may_depart(lease))
         done = may_be_done(claimed.job, claimed.history.attempts())
         judgement = judge(claimed.job, answer, fresh_token=fresh_token, may_be_done=done, now=time.time())
-        return _Exchange(answer, judgement, at, began)
+        return _Exchange(answer, cut_wait(judgement, self._longest_wait), at, began)
 
     def _may_depart(self, lease: Lease) -> None:
         """Allow the first byte. Raises LeaseOver, NotNow, StoreError."""

@@ -9,14 +9,13 @@ import pytest
 from gaugepost.transitions import Attempt
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.handlers import HANDLERS
-from gaugepost_tasks.messages import Answer
-from gaugepost_tasks.verdicts import may_be_done
+from gaugepost_tasks.messages import Answer, Judgement
+from gaugepost_tasks.verdicts import cut_wait, may_be_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gaugepost.jobs import AnyJob
-    from gaugepost_tasks.messages import Judgement
 
     MakeJob = Callable[..., AnyJob]
     MakeAnswer = Callable[..., Answer]
@@ -195,6 +194,15 @@ def test_too_many_requests_wait_as_long_as_they_are_told(
     assert judged(job(kind), answer(503, b"", retry_after="soon")).verdict is V.THROTTLED
     dated = {"retry_after": "Thu, 01 Jan 2026 00:01:40 GMT", "date": "Thu, 01 Jan 2026 00:01:30 GMT"}
     assert judged(job(kind), answer(429, b"slow down", **dated)).retry_after_s == 10
+
+
+@pytest.mark.parametrize(("told", "waits"), [(None, None), (0.0, 0.0), (60.0, 60.0), (61.0, 60.0), (1e12, 60.0)])
+def test_longer_retry_after_than_the_cap_is_cut_and_the_record_says_so(
+    told: float | None, waits: float | None
+) -> None:
+    got = cut_wait(Judgement(V.THROTTLED, "HTTP 429", retry_after_s=told), 60)
+    assert got.retry_after_s == waits
+    assert got.message == ("HTTP 429" if told == waits else f"HTTP 429, Retry-After of {told:.0f} s cut to 60 s")
 
 
 def test_a_refused_token_is_fetched_anew_once_and_then_the_credentials_are_refused(
