@@ -64,7 +64,7 @@ class Run:
 
     def __init__(self, client: redis.Redis, sizes: Sizes) -> None:
         self.client, self.sizes = client, sizes
-        settings = Settings.given(redis_url="redis://127.0.0.1")
+        settings = Settings.given(redis_url="redis://127.0.0.1", backlog_limit=10_000_000)
         self.eu, self.us = (Ledger(client, region, settings) for region in (Region.EU, Region.US))
         self._runners = []
         for ledger in (self.eu, self.us):

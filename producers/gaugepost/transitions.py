@@ -115,8 +115,9 @@ Transition = Delivered | Parked | Held | Requeued | Resend | Dead | Unknown
 class HoldSpec:
     """A hold to open if there is none of this scope; if the job was its probe, to be moved on.
 
-    `scope`: "" is the whole region, `configuration:<reference>` one mapping, `credentials:<oauth|api_key>` the
-    kinds that need these. `probe_ms`: waits before the first, second, … probe; the last one repeats.
+    `scope`: "" is the whole region, `configuration:<reference>` one mapping, `endpoints:<family>` what goes to
+    one family of endpoints, `credentials:<oauth|api_key>` the kinds that need these. `probe_ms`: waits before the
+    first, second, … probe; the last one repeats.
     `verdict` is what it is about: a probe that ends in another verdict lifts it. A job that it has kept for
     `give_up_ms` is dead. `label`: the reason in one word, by which its parked jobs are counted, where `reason` has the
     words of an endpoint. `fingerprint`: of the credential that was refused.

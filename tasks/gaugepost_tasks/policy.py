@@ -160,7 +160,9 @@ def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911
             return Decision(Held(scope, _CREDENTIALS), counted=False, hold=hold)
         case _V.THROTTLED:
             probes = throttle_probes_ms(judgement.retry_after_s, facts.rand)
-            return Decision(Requeued(), counted=False, hold=HoldSpec(_ENTIRE_REGION, verdict.value, verdict, probes))
+            scope = f"endpoints:{facts.job.endpoints}"
+            hold = HoldSpec(scope, verdict.value, verdict, probes)
+            return Decision(Held(scope, verdict.value), counted=False, hold=hold)
         case _V.UNKNOWN_MAPPING | _V.WRONG_MAPPING_TYPE:
             return _mapping_fault(verdict, facts)
         case _V.MAPPING_DRIFT:

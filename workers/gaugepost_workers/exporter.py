@@ -40,7 +40,7 @@ PERSON = "person"
 _PATIENCE_S = 5.0
 _VERDICTS = [verdict.value for verdict in Verdict]
 _REASONS = (*_VERDICTS, Phase.PROCESSING.value, "breaker", "credentials", "sealed", "hold")
-_SCOPES = ("region", "configuration", "credentials")
+_SCOPES = ("region", "endpoints", "configuration", "credentials")
 
 Row = tuple[tuple[str, ...], float]
 
@@ -237,6 +237,8 @@ def _about(scope: str) -> tuple[str, ...]:
     match scope:
         case "region":
             return (PERSON, Verdict.REFUSED_CREDENTIALS, Verdict.THROTTLED, Verdict.SERVER_ERROR)
+        case "endpoints":
+            return (PERSON, Verdict.THROTTLED)
         case "configuration":
             return (PERSON, Verdict.UNKNOWN_MAPPING, Verdict.WRONG_MAPPING_TYPE, Verdict.MAPPING_DRIFT)
         case _:

@@ -34,6 +34,15 @@ class Credentials(StrEnum):
     API_KEY = "api_key"
 
 
+class Endpoints(StrEnum):
+    """The families of endpoints, each of which CustomerGauge may throttle by itself."""
+
+    IMPORTS = "imports"
+    CLOSE_LOOP = "close_loop"
+    RESPONSES = "responses"
+    UPLOADS = "uploads"
+
+
 OfRegion = Annotated[Region, typer.Argument(metavar="REGION", help="eu, us or au.")]
 OfConfiguration = Annotated[
     str | None, typer.Option(help="Only this inbound mapping: its reference, or its alias.", metavar="C")
@@ -42,12 +51,17 @@ OfCredentials = Annotated[
     Credentials | None, typer.Option(help="Only the kinds that need them (api_key: response, file, file_delete).")
 ]
 
+OfEndpoints = Annotated[
+    Endpoints | None, typer.Option(help="Only the kinds that go there (imports: record, personal_link).")
+]
+
 
 def hold(
     region: OfRegion,
     reason: Annotated[str, typer.Option(help="Why; every job that waits shows it.", metavar="WHY")],
     configuration: OfConfiguration = None,
     credentials: OfCredentials = None,
+    endpoints: OfEndpoints = None,
     until: Annotated[
         str | None, typer.Option(help="When it ends: 2026-11-22T18:00+01:00, or 30m, 2h, 1d from now.", metavar="T")
     ] = None,
@@ -65,7 +79,7 @@ def hold(
     ends = _until(until)
     with open_producer() as producer:
         ledger = producer.ledger(is_served(producer.settings, region))
-        scope = _scope(producer, region, configuration, credentials)
+        scope = _scope(producer, region, configuration, credentials, endpoints)
         before = ledger.holds().get(scope)
         if not ledger.hold(scope, reason, by or who(), **ends):
             raise Failure(Exit.USAGE, "--until: expected a time to come")
@@ -74,7 +88,12 @@ def hold(
         note(f"in place of the hold by {before.by}: {before.reason}")
 
 
-def resume(region: OfRegion, configuration: OfConfiguration = None, credentials: OfCredentials = None) -> int:
+def resume(
+    region: OfRegion,
+    configuration: OfConfiguration = None,
+    credentials: OfCredentials = None,
+    endpoints: OfEndpoints = None,
+) -> int:
     """Lift a hold, whoever put it up: its jobs go on in the order enqueued, parked ones at most 200 a second.
 
     Where the fault is still there, the hold stands again after a few requests. Ends with 1 if there was no such hold.
@@ -83,7 +102,7 @@ def resume(region: OfRegion, configuration: OfConfiguration = None, credentials:
     """
     with open_producer() as producer:
         ledger = producer.ledger(is_served(producer.settings, region))
-        scope = _scope(producer, region, configuration, credentials)
+        scope = _scope(producer, region, configuration, credentials, endpoints)
         before, [kept] = ledger.holds().get(scope), ledger.kept_by([scope])
         if not ledger.resume(scope):
             _tell_others(ledger, scope)
@@ -99,8 +118,8 @@ def holds(
 ) -> None:
     """List the holds that stand: why, by whom, until when, the next probe, and how many jobs wait there.
 
-    Those of a configuration or of credentials are counted once they were met: what has not come up yet is still
-    queued. Each shows how to lift it.
+    Those of a configuration, credentials or endpoints are counted once they were met: what has not come up yet is
+    still queued. Each shows how to lift it.
 
     Example: `gaugepost holds --json`
     """
@@ -129,7 +148,7 @@ def _list(ledger: Ledger, producer: Producer, *, as_json: bool) -> int:
 
 def _row(one: Hold, region: Region, waiting: int) -> dict[str, Any]:
     sort, _, name = one.scope.partition(":")
-    place = {"configuration": None, "credentials": None} | ({sort: name} if sort else {})
+    place = {"configuration": None, "credentials": None, "endpoints": None} | ({sort: name} if sort else {})
     return {"region": str(region), **place, **one.to_dict(), "waiting": waiting}
 
 
@@ -160,12 +179,20 @@ def _tell_others(ledger: Ledger, scope: str) -> None:
     note(f"{_name(ledger.region, scope)}: no hold; {told}")
 
 
-def _scope(producer: Producer, region: Region, configuration: str | None, credentials: Credentials | None) -> str:
-    if configuration is not None and credentials is not None:
-        raise Failure(Exit.USAGE, "expected --configuration or --credentials, not both")
+def _scope(
+    producer: Producer,
+    region: Region,
+    configuration: str | None,
+    credentials: Credentials | None,
+    endpoints: Endpoints | None,
+) -> str:
+    if sum(one is not None for one in (configuration, credentials, endpoints)) > 1:
+        raise Failure(Exit.USAGE, "expected one of --configuration, --credentials and --endpoints")
     if configuration is not None:
         return f"configuration:{reference(producer, configuration, region)}"
-    return f"credentials:{credentials}" if credentials else ""
+    if credentials is not None:
+        return f"credentials:{credentials}"
+    return f"endpoints:{endpoints}" if endpoints else ""
 
 
 def _until(text: str | None) -> dict[str, int]:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.jobs.file import File, Stored
-from gaugepost.ledger.views import iso
+from gaugepost.ledger.views import iso, scopes_of_kind
 from gaugepost.states import JobState
 from gaugepost.uploads import was_sent
 from gaugepost.verdict import Verdict
@@ -197,7 +197,7 @@ def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
 def _hold_of(ledger: Ledger) -> Hold | None:
     """Return what keeps all files of a region: of several holds the one that keeps them longest."""
     found = ledger.holds()
-    holds = [found[scope] for scope in ("", f"credentials:{File.needs}") if scope in found]
+    holds = [found[scope] for scope in scopes_of_kind(File) if scope in found]
     return max(holds, key=lambda hold: hold.until or hold.probe_at or float("inf"), default=None)
 
 

@@ -5,11 +5,11 @@ Source: PUT Close the Loop, `../shared/api/customergauge.md` section 7.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gaugepost.jobs.common import DateTimeText, JobBase
+from gaugepost.jobs.common import DateTimeText, Endpoints, JobBase
 
 
 class CloseLoopResult(BaseModel):
@@ -69,6 +69,8 @@ class CloseLoop(JobBase, frozen=True):
             examples=["2023-07-31 08:50:15"],
         ),
     ] = None
+
+    endpoints: ClassVar[Endpoints] = "close_loop"
 
     @property
     def lane(self) -> str:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Scalar = str | int | FiniteFloat | bool | None
 """What one cell of a record may hold; CustomerGauge knows no nested values."""
 
+Endpoints = Literal["imports", "close_loop", "responses", "uploads"]
+
 MAX_KEY = 200
 """Characters of an idempotency key."""
 
@@ -259,6 +261,9 @@ class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     needs: ClassVar[Literal["oauth", "api_key"]] = "oauth"
     """Which of the region's credentials its endpoint asks for."""
+
+    endpoints: ClassVar[Endpoints] = "imports"
+    """The family of endpoints that it goes to: what throttles one of them says nothing of the others."""
 
     @property
     def lane(self) -> str | None:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from gaugepost.errors import InvalidJob, Problem
 from gaugepost.files import PART_BYTES, PART_ROWS, content, inspect, split
 from gaugepost.files.names import ENDINGS, split_name
-from gaugepost.jobs.common import JobBase
+from gaugepost.jobs.common import Endpoints, JobBase
 
 _NAME_BYTES = 255
 _NAME = r"^[^/\\\x00-\x1f\x7f\"]+$"
@@ -108,6 +108,7 @@ class File(JobBase, frozen=True):
     stored: Annotated[Stored | None, Field(description="Set by gaugepost when the file is accepted.")] = None
 
     needs: ClassVar[Literal["oauth", "api_key"]] = "api_key"
+    endpoints: ClassVar[Endpoints] = "uploads"
 
     @property
     def lane(self) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gaugepost.jobs.common import WHOLE, JobBase
+from gaugepost.jobs.common import WHOLE, Endpoints, JobBase
 
 
 class FileDeleteResult(BaseModel):
@@ -28,6 +28,7 @@ class FileDelete(JobBase, frozen=True):
     ]
 
     needs: ClassVar[Literal["oauth", "api_key"]] = "api_key"
+    endpoints: ClassVar[Endpoints] = "uploads"
 
     @classmethod
     def read_result(cls, data: dict[str, Any]) -> FileDeleteResult:

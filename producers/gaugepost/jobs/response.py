@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gaugepost.jobs.common import WHOLE, Cells, DateTimeText, JobBase, OnUnknown, Score
+from gaugepost.jobs.common import WHOLE, Cells, DateTimeText, Endpoints, JobBase, OnUnknown, Score
 
 NAMED_FIELDS = {
     "NetPromoterScore": "net_promoter_score",
@@ -67,6 +67,7 @@ class Response(JobBase, frozen=True):
     ] = ()
 
     needs: ClassVar[Literal["oauth", "api_key"]] = "api_key"
+    endpoints: ClassVar[Endpoints] = "responses"
 
     @classmethod
     def read_result(cls, data: dict[str, Any]) -> ResponseResult:

@@ -31,7 +31,7 @@ from gaugepost.ledger.listing import Listing
 from gaugepost.ledger.scripts import Runner, our_errors
 from gaugepost.ledger.sets import SET_MS, STAGED_MS, FileSet, Undo, enqueue_set, unstage, upload_digest
 from gaugepost.ledger.upgrades import migrate
-from gaugepost.ledger.views import Hold, JobView, read_holds
+from gaugepost.ledger.views import Hold, JobView, read_holds, scopes_of_kind
 from gaugepost.ledger.vitals import Vitals, read_vitals
 from gaugepost.ledger.work import SWEPT_AT_ONCE, Claimed, Lost, Parcel, Settlement, Work, slot_ms
 
@@ -148,7 +148,7 @@ class Ledger:
     def hold(
         self, scope: str, reason: str, by: str, until_ms: int | None = None, *, lasts_ms: int | None = None
     ) -> bool:
-        """Put up a person's hold on the region (""), `configuration:<reference>` or `credentials:<oauth|api_key>`.
+        """Put up a person's hold on the region (""), `configuration:<reference>`, `endpoints:…` or `credentials:…`.
 
         It ends at `until_ms`, or after `lasts_ms`, by Redis' clock; False if that is over: nothing is held.
         """
@@ -236,7 +236,7 @@ class Ledger:
     def upload_lane(self, lane: str = "files", *, first: bool = False) -> Lane:
         """Return what a forecast of an upload lane stands on; `first`: of files that go before the others."""
         found = self.holds()
-        holds = [found[scope] for scope in ("", f"credentials:{File.needs}") if scope in found]
+        holds = [found[scope] for scope in scopes_of_kind(File) if scope in found]
         return self._listing.upload_lane(lane, holds, self._settings.upload_interval, first=first)
 
     def upload_lanes(self) -> list[str]:

@@ -51,7 +51,9 @@ def _prelude() -> str:
     # Sorted: a set has another order in each process, and Redis would keep each process' own scripts for ever.
     legal = " ".join(sorted(f"{source}>{target}" for source, targets in TRANSITIONS.items() for target in targets))
     needs = ", ".join(f"{kind} = '{model.needs}'" for kind, model in JOBS.items())
+    endpoints = ", ".join(f"{kind} = '{model.endpoints}'" for kind, model in JOBS.items())
     knows = f"local KNOWS = {{schema = {SCHEMA}}}\nlocal LEGAL = ' {legal} '\nlocal NEEDS = {{{needs}}}"
+    knows += f"\nlocal ENDPOINTS = {{{endpoints}}}"
     return f"{lua_table()}\n{knows}\n{lua_bell()}"
 
 

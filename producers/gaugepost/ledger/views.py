@@ -307,12 +307,16 @@ def _of_held(text: Mapping[str, str], hold: Hold | None) -> tuple[str | None, in
     return (text.get("reason") if hold.verdict and not hold.label else hold.reason), hold.ends
 
 
+def scopes_of_kind(model: type[JobBase]) -> tuple[str, str, str]:
+    """Return the scopes of the holds that all jobs of a kind meet."""
+    return "", f"credentials:{model.needs}", f"endpoints:{model.endpoints}"
+
+
 def _hold_over(job: Mapping[str, Any], holds: Mapping[str, Hold]) -> Hold | None:
-    """Return the hold that a job which may go would meet: on its region, its credentials or its mapping."""
+    """Return the hold that a job which may go would meet: on its region, credentials, endpoints or mapping."""
     if not holds:
         return None
-    needs = JOBS[job["kind"]].needs
-    scopes = ("", f"credentials:{needs}", f"configuration:{job.get('configuration', '')}")
+    scopes = (*scopes_of_kind(JOBS[job["kind"]]), f"configuration:{job.get('configuration', '')}")
     return next((holds[scope] for scope in scopes if scope in holds), None)
 
 

@@ -319,7 +319,8 @@ def test_who_waits_for_a_result_that_only_the_lost_answer_had_is_told_so(cli: Cl
 # hold, resume, holds
 
 HOLD_KEYS = {
-    *("region", "configuration", "credentials", "reason", "by", "since", "until", "probe_at", "waiting"),
+    *("region", "configuration", "credentials", "endpoints"),
+    *("reason", "by", "since", "until", "probe_at", "waiting"),
 }
 
 
@@ -330,22 +331,30 @@ def test_holds_are_put_up_listed_and_lifted(cli: Cli, hands: Hands) -> None:
     assert cli("hold", "eu", "--reason", "maintenance", "--until", until, "--by", "ann").code == 0
     assert cli("hold", "eu", "--configuration", "map", "--reason", "new mapping", "--until", "2h").code == 0
     assert cli("hold", "us", "--credentials", "api_key", "--reason", "new key").code == 0
+    assert cli("hold", "us", "--endpoints", "uploads", "--reason", "import by hand").code == 0
     rows = cli("holds", "--json").rows
-    assert [set(row) for row in rows] == [HOLD_KEYS] * 3
-    region, mapping, key = rows
+    assert [set(row) for row in rows] == [HOLD_KEYS] * 4
+    region, mapping, key, uploads = rows
     assert (region["region"], region["configuration"], region["by"], region["waiting"]) == ("eu", None, "ann", 2)
     assert datetime.fromisoformat(region["until"]) == datetime.fromisoformat(until)
     assert (mapping["configuration"], mapping["reason"]) == ("map", "new mapping")
     assert (datetime.fromisoformat(mapping["until"]) - datetime.fromisoformat(mapping["since"])).seconds == 7200
     assert (key["region"], key["credentials"], key["until"]) == ("us", "api_key", None)
+    assert (uploads["region"], uploads["endpoints"], uploads["credentials"]) == ("us", "uploads", None)
     told = cli("holds").out
     assert "gaugepost resume eu --configuration map" in told
+    assert "gaugepost resume us --endpoints uploads" in told
     assert "gaugepost resume us --credentials api_key" in told
-    assert [row["region"] for row in cli("holds", "--region", "us", "--json").rows] == ["us"]
+    assert [row["region"] for row in cli("holds", "--region", "us", "--json").rows] == ["us", "us"]
     shown = cli("status").out
     assert "maintenance" in shown
     assert "new mapping" in " ".join(shown.split())
-    for call in (("eu",), ("eu", "--configuration", "map"), ("us", "--credentials", "api_key")):
+    for call in (
+        ("eu",),
+        ("eu", "--configuration", "map"),
+        ("us", "--credentials", "api_key"),
+        ("us", "--endpoints", "uploads"),
+    ):
         assert cli("resume", *call).code == 0
     assert cli("holds", "--json").rows == []
     assert cli("holds").err == "no holds\n"

@@ -97,11 +97,22 @@ def test_refused_credential_holds_what_needs_it(decided: Decide) -> None:
     assert (other.scope, other.reason) == ("credentials:oauth", "refused_credentials")
 
 
-def test_a_throttled_region_is_held_for_as_long_as_it_was_told(decided: Decide) -> None:
-    decision = decided(None, told=Judgement(V.THROTTLED, retry_after_s=100), rand=0.0)
-    assert (decision.transition, decision.counted) == (Requeued(), False)
+@pytest.mark.parametrize(
+    ("kind", "scope"),
+    [
+        ("record", "endpoints:imports"),
+        ("personal_link", "endpoints:imports"),
+        ("close_loop", "endpoints:close_loop"),
+        ("response", "endpoints:responses"),
+        ("file", "endpoints:uploads"),
+        ("file_delete", "endpoints:uploads"),
+    ],
+)
+def test_throttled_endpoints_are_held_for_as_long_as_they_said(decided: Decide, kind: str, scope: str) -> None:
+    decision = decided(None, kind, told=Judgement(V.THROTTLED, retry_after_s=100), rand=0.0)
+    assert (decision.transition, decision.counted) == (Held(scope, "throttled"), False)
     assert decision.hold == HoldSpec(
-        "", "throttled", V.THROTTLED, (100 * S, 100 * S, 100 * S, 120 * S, 240 * S, 480 * S, 600 * S)
+        scope, "throttled", V.THROTTLED, (100 * S, 100 * S, 100 * S, 120 * S, 240 * S, 480 * S, 600 * S)
     )
     assert decided(V.THROTTLED).hold.probe_ms[:2] == (30 * S, 60 * S)
 

@@ -197,9 +197,7 @@ def test_too_many_requests_wait_as_long_as_they_are_told(
 
 
 @pytest.mark.parametrize(("told", "waits"), [(None, None), (0.0, 0.0), (60.0, 60.0), (61.0, 60.0), (1e12, 60.0)])
-def test_longer_retry_after_than_the_cap_is_cut_and_the_record_says_so(
-    told: float | None, waits: float | None
-) -> None:
+def test_longer_retry_after_than_the_cap_is_cut_and_the_record_says_so(told: float | None, waits: float | None) -> None:
     got = cut_wait(Judgement(V.THROTTLED, "HTTP 429", retry_after_s=told), 60)
     assert got.retry_after_s == waits
     assert got.message == ("HTTP 429" if told == waits else f"HTTP 429, Retry-After of {told:.0f} s cut to 60 s")

@@ -4,6 +4,7 @@
 --   KNOWS  the schema that this version knows (keys.py)
 --   LEGAL  all 'from>to', between blanks (states.py)
 --   NEEDS  kind -> credential it needs (jobs)
+--   ENDPOINTS  kind -> family of endpoints that it goes to (jobs)
 --   BELL   Celery's message that asks for a task, DELIVER the task that delivers (bell.py)
 -- KEYS[2] is the queue of bells, KEYS[3] the queue of urgent bells.
 -- The clock is Redis' own: no worker's clock decides anything.

@@ -55,7 +55,7 @@ end
 local function scopes_of(job)
   local kind, configuration = about(job)
   local scopes = {}
-  if NEEDS[kind] then scopes[1] = 'credentials:' .. NEEDS[kind] end
+  if NEEDS[kind] then scopes = {'credentials:' .. NEEDS[kind], 'endpoints:' .. ENDPOINTS[kind]} end
   if configuration ~= '' then scopes[#scopes + 1] = 'configuration:' .. configuration end
   return scopes
 end
