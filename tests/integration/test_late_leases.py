@@ -13,7 +13,8 @@ import redis
 from gaugepost import CloseLoop, Region, Settings
 from gaugepost.jobs import JobBase
 from gaugepost.ledger import Claimed, Entry, Ledger, Settlement
-from gaugepost.transitions import Decision, Delivered, Requeued
+from gaugepost.transitions import Dead, Decision, Delivered, Requeued
+from gaugepost.verdict import Verdict
 from gaugepost_simulator import Simulator
 from gaugepost_tasks.http import HttpClient
 from gaugepost_workers.courier import Courier
@@ -123,3 +124,39 @@ def test_slow_sending_mark_under_which_the_lease_grows_old_sends_nothing(
     lease = Lease(claimed, 1.5, lease_clock() + (1 if job.kind == "file" else 0))  # its content is read first
     assert courier(far).deliver(lease).decision.transition == Requeued()
     assert requests(sim) == 0
+
+
+class FailsOnce(Nobody):
+    """An observer with a fault, which ends the loop that claims while its first job is out."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    def claimed(self, jobs: Any) -> None:
+        if not self.failed:
+            self.failed = True
+            raise RuntimeError("a fault")
+
+
+def test_after_a_fault_no_job_waits_for_a_first_one_that_the_worker_let_go_of(redis_url: str) -> None:
+    there = ledger(redis_url)
+    first, second = (accepted.id for accepted in there.enqueue([Entry.of(record()), Entry.of(record())]))
+    out = threading.Event()
+
+    def deliver(lease: Lease) -> Settlement:
+        if lease.claimed.id == first:
+            out.wait(30)
+        return Settlement(lease.claimed, Decision(Delivered()))
+
+    worker = Executor(there, deliver, FailsOnce(), worker="w1", concurrency=2, lease_s=SETTINGS["lease"])
+    with pytest.raises(RuntimeError, match="a fault"):
+        worker.run()
+    wait_until(lambda: [lost.claimed.id for lost in there.ended_leases()] == [first], what="its lease has ended")
+    [lost] = there.ended_leases()
+    there.settle([Settlement(lost.claimed, Decision(Dead(Verdict.DUPLICATE)))], rescue=True)
+    wheel = threading.Thread(target=worker.run)
+    wheel.start()
+    wait_until(lambda: there.read([second])[0].has_ended, within=20)
+    worker.stop()
+    out.set()
+    wheel.join(30)

@@ -100,6 +100,7 @@ class Executor:
                 # A fault of ours: let go of everything, so that the rescuer takes it back when the leases end, and
                 # the next bell finds a clean wheel rather than the same fault.
                 self._in_hand.clear()
+                self._slow_start.forget_firsts()
                 self._unsettled.clear()
                 self._untold.clear()
                 raise

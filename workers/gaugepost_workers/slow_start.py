@@ -70,6 +70,10 @@ class SlowStart:
         self._remember(mapping, now)
         return True
 
+    def forget_firsts(self) -> None:
+        """Forget which jobs go first: the worker has let go of all its jobs, and nothing will become of these here."""
+        self._firsts.clear()
+
     def _remember(self, mapping: str, now: float) -> None:
         """Remember a bounded number: of what is forgotten the ledger is asked again."""
         if len(self._warm_until) >= _MOST:

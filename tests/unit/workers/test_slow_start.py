@@ -103,3 +103,10 @@ def test_the_memory_of_a_worker_is_bounded() -> None:
         start.answered(claimed, DELIVERED)
     assert len(start._warm_until) <= slow_start._MOST
     assert start._firsts == {}
+
+
+def test_first_job_that_the_worker_let_go_of_is_waited_for_no_more() -> None:
+    start = SlowStart(Warmth())
+    start.firsts([job(1)])
+    start.forget_firsts()
+    assert start.firsts([job(2), job(3)]) == {"3": "2"}
