@@ -52,12 +52,17 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One look at the upload statistics, as it stands on the job's record: not an attempt, nothing is sent by it."""
+    """One look at the upload statistics, as the job's record has it: not an attempt, nothing is sent by it.
+
+    `upload_id`: CustomerGauge's, once it was found. Without `readable` the look says nothing.
+    """
 
     at: int
     status: int | None
     found: bool
     processed: bool = False
+    upload_id: int | None = None
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import random
 import time
 import traceback
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,9 +17,8 @@ from gaugepost.errors import DataSealed, StoreError
 from gaugepost.jobs import File
 from gaugepost.jobs.common import SealedJob
 from gaugepost.ledger import Settlement
-from gaugepost.transitions import Attempt, Check, Dead, Decision, Phase, Requeued
+from gaugepost.transitions import Attempt, Check, Dead, Decision, Requeued
 from gaugepost.verdict import Verdict
-from gaugepost_tasks import upload_statistics
 from gaugepost_tasks.backoff import UPLOAD_POLL
 from gaugepost_tasks.following import Look, Rows, follow
 from gaugepost_tasks.handlers import HANDLERS
@@ -30,6 +28,7 @@ from gaugepost_tasks.token import fetch_token
 from gaugepost_tasks.verdicts import cut_wait, judge, may_be_done
 from gaugepost_workers.credentials import Credentials
 from gaugepost_workers.lease import LeaseOver
+from gaugepost_workers.looks import last_sending, looks_before, see
 from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
 
 if TYPE_CHECKING:
@@ -158,21 +157,15 @@ class Courier:
     def _look(self, lease: Lease, job: File) -> Settlement:
         """Look a sent file up in the statistics: whether it is there, and whether CustomerGauge is done with it."""
         claimed = lease.claimed
-        now, at = time.time(), _now_ms()
-        sent_s_ago = now - max((attempt.at for attempt in claimed.history.attempts()), default=at) / 1000
-        days = timedelta(seconds=sent_s_ago) + timedelta(days=2)  # no source says whose midnight their dates mean
-        today = datetime.fromtimestamp(now, UTC).date()
-        request = upload_statistics.build(
-            self._endpoints, job.family, claimed.id, since=today - days, until=today + timedelta(days=2)
-        )
-        answer = self._http.exchange(request, credential_header(request.auth, self._api_key or ""), lease.check)
-        listed = upload_statistics.read(answer)
-        found = upload_statistics.find(listed or (), job.upload_name)
-        looks = _looks(claimed)
-        look = Look(claimed.phase, listed is not None, found, looks, sent_s_ago, random.random(), self._poll)  # noqa: S311
+        at = _now_ms()
+        sent_at = last_sending(claimed) or at
+        seen = see(self._http, self._endpoints, self._api_key or "", lease, job)
+        found, looks, sent_s_ago = seen.upload, looks_before(claimed), time.time() - sent_at / 1000
+        look = Look(claimed.phase, seen.complete, found, looks, sent_s_ago, random.random(), self._poll)  # noqa: S311
         stored = job.stored
         rows = Rows(stored.first_row, stored.rows, self._base) if stored else Rows(1, 0)
-        check = Check(at, answer.status, found is not None, found is not None and found.processed)
+        processed = found is not None and found.processed
+        check = Check(at, seen.status, found is not None, processed, seen.upload_id, seen.complete)
         return Settlement(claimed, follow(look, rows), check=check)
 
     def _missing_setting(self, needs: str) -> str:
@@ -254,17 +247,6 @@ class Courier:
                 ms=attempt.ms,
             )
         return Settlement(claimed, decision, attempts, began=last.began if last else None)
-
-
-def _looks(claimed: Claimed) -> int:
-    """Count the looks since the last sending; while it is not known to be there, only those that were answered."""
-    looks = 0
-    for entry in claimed.history.entries:
-        if entry["event"] == "attempt":
-            looks = 0
-        elif entry["event"] == "check":
-            looks += claimed.phase is not Phase.LOOKUP or entry["status"] == 200  # noqa: PLR2004 - HTTP's
-    return looks
 
 
 def facts(claimed: Claimed, schedules: Mapping[Verdict, Sequence[float]], poll: Sequence[float] = UPLOAD_POLL) -> Facts:

@@ -193,6 +193,10 @@ def _answers(status: int | None) -> bool:
 
 def _check_entry(check: Check) -> str:
     line = {"event": "check", "at": check.at, "status": check.status, "found": check.found}
+    if check.upload_id is not None:
+        line["upload_id"] = check.upload_id
+    if not check.readable:
+        line["readable"] = False
     return json.dumps(line | {"processed": check.processed}, separators=(",", ":"))
 
 

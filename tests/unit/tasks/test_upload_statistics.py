@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
+
+import pytest
 
 from gaugepost_tasks import upload_statistics as statistics
 from gaugepost_tasks.messages import Answer
@@ -65,6 +68,7 @@ def test_a_file_is_found_by_its_name_and_the_newest_of_several_wins(answer: Make
         ROW | {"id": n, "source_filename": name} for n, name in ((3, "a"), (5, "b"), (9, "a"), (None, "a"), (4, "a"))
     ]
     uploads = statistics.read(answer(200, {"Data": [*rows, "junk"]}))
+    assert len(uploads) == 6, "each row counts: it has a place on a page"
     assert statistics.find(uploads, "a").id == 9
     assert statistics.find(uploads, "c") is None
 
@@ -79,3 +83,85 @@ def test_an_answer_that_is_not_a_list_of_uploads_says_nothing(answer: MakeAnswer
     said += [Answer(None, failure="unreachable"), Answer(200, body=b'{"Data":[]}', truncated=True)]
     assert [statistics.read(one) for one in said] == [None] * 6
     assert statistics.read(answer(200, {"Data": []})) == ()
+
+
+# Page by page
+
+
+MOST = 80_000
+
+
+class Listing:
+    """Statistics of so many bytes a row; an answer is cut at `MOST` bytes."""
+
+    def __init__(self, sizes: list[int]) -> None:
+        self._rows = [self._row(n, size) for n, size in enumerate(sizes)]
+        self.asked: list[tuple[int, int]] = []
+        self.fails_from: int | None = None
+
+    def _row(self, n: int, size: int) -> bytes:
+        row = ROW | {"id": str(n), "source_filename": f"file-{n}.csv", "logs": ["x" * size]}
+        return json.dumps(row).encode()
+
+    def __call__(self, start: int, rows: int) -> Answer:
+        self.asked.append((start, rows))
+        if self.fails_from is not None and start >= self.fails_from:
+            return Answer(503)
+        body = b'{"Data": [' + b",".join(self._rows[start : start + rows]) + b"]}"
+        return Answer(200, body=body[:MOST], truncated=len(body) > MOST)
+
+
+def test_upload_is_found_on_a_later_page_and_no_more_is_asked() -> None:
+    listing = Listing([10] * 350)
+    found = statistics.look_through(listing, "file-150.csv")
+    assert (found.complete, found.status, found.upload_id) == (True, 200, 150)
+    assert listing.asked == [(0, 100), (100, 100)]
+
+
+@pytest.mark.parametrize(("many", "pages"), [(0, 1), (99, 1), (100, 2), (250, 3), (2000, 10)])
+def test_upload_that_is_on_no_page_is_not_there(many: int, pages: int) -> None:
+    listing = Listing([10] * many)
+    assert statistics.look_through(listing, "other.csv") == statistics.Found(None, complete=True, status=200)
+    assert len(listing.asked) == pages
+
+
+def test_smaller_pages_are_asked_for_where_an_answer_is_too_large() -> None:
+    listing = Listing([4_000] * 60)
+    assert statistics.look_through(listing, "file-40.csv").upload_id == 40
+    assert listing.asked == [(0, 100), (0, 25), (0, 6), *((start, 6) for start in range(6, 42, 6))]
+
+
+def test_upload_too_large_alone_is_passed_over() -> None:
+    listing = Listing([10, 90_000, 10])
+    assert statistics.look_through(listing, "file-2.csv").upload_id == 2
+    assert not statistics.look_through(listing, "file-1.csv").complete
+
+
+def test_answer_that_says_nothing_ends_the_look() -> None:
+    listing = Listing([10] * 350)
+    listing.fails_from = 100
+    assert statistics.look_through(listing, "file-150.csv") == statistics.Found(None, complete=False, status=503)
+    assert statistics.look_through(listing, "file-50.csv").upload_id == 50
+
+
+def test_look_ends_where_pages_do_not() -> None:
+    listing = Listing([90_000] * 60)
+    assert not statistics.look_through(listing, "file-59.csv").complete
+    assert len(listing.asked) == 50
+
+
+def test_known_upload_is_asked_for_by_its_id(endpoints: Endpoints, answer: MakeAnswer) -> None:
+    request = statistics.build_for(endpoints, "contact", "j", 12)
+    assert urlsplit(request.url).query == "id=12"
+    told = answer(200, {"Data": [ROW]})
+    assert statistics.look_at(told, "example_file.csv").upload_id == 1
+    assert not statistics.look_at(told, "other.csv").complete
+    assert not statistics.look_at(Answer(503), "other.csv").complete
+
+
+@pytest.mark.parametrize(
+    ("hour", "first", "last"), [(0, 20, 21), (6, 20, 21), (8, 20, 21), (9, 20, 22), (12, 21, 22), (23, 21, 22)]
+)
+def test_days_are_those_of_all_time_zones(hour: int, first: int, last: int) -> None:
+    sent = dt.datetime(2026, 11, 21, hour, tzinfo=dt.UTC)
+    assert statistics.days_of(sent) == (dt.date(2026, 11, first), dt.date(2026, 11, last))
