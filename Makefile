@@ -20,8 +20,8 @@ test: .venv/dev.done ## run all tests, against a real Redis, real workers and th
 	@ops/install-programs.sh
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TEST)
 
-chaos: .venv/dev.done ## break everything at random for SECONDS=600 (SEED=…), count, add a row to docs/chaos.md
-	@SECONDS="$(SECONDS)" SEED="$(SEED)" PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m support.chaos
+chaos: .venv/dev.done ## break everything at random for SECONDS=600 (SEED=…, FAILOVER=1), count, add a row to docs/chaos.md
+	@SECONDS="$(SECONDS)" SEED="$(SEED)" FAILOVER="$(FAILOVER)" PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m support.chaos
 
 bench: .venv/demo.done .venv-bench/bench.done .venv-bench/bench-arq.done ## how fast it is, beside other queues: 25 quiet minutes (BENCH=--quick: two; BENCH=--help)
 	@$(BIN)/python -m benchmarks $(BENCH)

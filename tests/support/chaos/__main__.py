@@ -26,6 +26,7 @@ _HTTP = (
     "broken JSON",
     "short bodies",
     "504 after the effect",
+    "unclear after the effect",
     "slow answers",
 )
 
@@ -33,13 +34,17 @@ _HTTP = (
 def main() -> int:
     seconds = float(os.environ.get("SECONDS") or 600)
     seed = int(os.environ.get("SEED") or random.randrange(1, 1_000_000))
-    _tell(f"SEED={seed} SECONDS={seconds:.0f}")
+    fail_over = bool(os.environ.get("FAILOVER"))
+    _tell(f"SEED={seed} SECONDS={seconds:.0f}{' FAILOVER=1' if fail_over else ''}")
     if not Clock.can_jump():
         _tell("no clock will jump: Debian's libfaketime is not there")
     began = datetime.now(UTC)
     folder = Path(tempfile.mkdtemp(prefix="gaugepost-chaos-"))
     _tell(f"logs and Redis' files are in {folder}")
-    totals = chaos(folder, seed, seconds=seconds, rate=_RATE, drain_within=max(180, seconds), tell=_tell)
+    drain_within = max(180, seconds)
+    totals = chaos(
+        folder, seed, seconds=seconds, rate=_RATE, drain_within=drain_within, fail_over=fail_over, tell=_tell
+    )
     for name, value in _cells(totals).items():
         _tell(f"{name:28} {value}")
     row = [f"{began:%Y-%m-%d %H:%M}", _commit(), str(seed), f"{seconds:.0f}", *map(str, _cells(totals).values())]
@@ -62,8 +67,10 @@ def _cells(totals: Totals) -> dict[str, int]:
         "effects": totals.effects,
         "of them under fire": totals.effects_under_fire,
         "worker kills": done.get("worker kills", 0),
+        "worker freezes": done.get("worker freezes", 0),
         "beat kills": done.get("beat kills", 0),
         "redis kills": done.get("redis kills", 0),
+        "fail-overs": done.get("fail-overs", 0),
         "redis full": done.get("redis full", 0),
         "connections cut": done["cuts"],
         "requests cut before": done["cut before"],
@@ -76,7 +83,9 @@ def _cells(totals: Totals) -> dict[str, int]:
         "unknown": totals.unknown,
         "slowed uploads": totals.slowed_uploads,
         "lost": len(totals.lost),
+        "unknown without cause": len(totals.unknown_without_cause),
         "doubled, answer lost": totals.doubled_with_lost_answers,
+        "doubled, forgotten by a fail-over": totals.forgotten,
         "doubled, answer not lost": len(totals.doubled),
         "out of order": len(totals.out_of_order),
         "early uploads": len(totals.early_uploads),

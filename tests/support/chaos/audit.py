@@ -16,9 +16,17 @@ from support.chaos.load import Sent
 from support.ledger_truth import Truth, look
 
 _Json = dict[str, Any]
-_MAY_BE_UNKNOWN = {"record": "answer lost", "response": "answer lost", "personal_link": "link lost"}
-"""Kind → the reason that the policy has for leaving it to a person."""
-_MAY_BE_DEAD = {"personal_link": "duplicate", "close_loop": "unrecognised_400"}
+_UNREADABLE = "answered 200, not readable"
+_MAY_BE_UNKNOWN = {
+    "record": {"answer lost"},
+    "response": {"answer lost"},
+    "personal_link": {"link lost", _UNREADABLE},
+    "close_loop": {_UNREADABLE},
+}
+"""Kind → the reasons that the policy has for leaving it to a person."""
+_ONCE = frozenset({"response", "file"})
+"""Kinds that are marked on a replica before their first byte."""
+_MAY_BE_DEAD = {"personal_link": "duplicate", "close_loop": "unrecognised_400", "record": "server_error"}
 """Kind → the verdict that a doomed job of it ends with."""
 
 
@@ -34,9 +42,13 @@ class Totals:
     dead: int = 0
     unknown: int = 0
     doubled_with_lost_answers: int = 0
+    forgotten: int = 0
+    """Jobs that may go out twice and did so, since a fail-over forgot their claim or settlement: effects too many, and
+    links that died as duplicates."""
     slowed_uploads: int = 0
     """Uploads that arrived less than the interval apart, because the first one was slow on its way."""
     lost: list[str] = field(default_factory=list)
+    unknown_without_cause: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     out_of_order: list[str] = field(default_factory=list)
     early_uploads: list[str] = field(default_factory=list)
@@ -49,6 +61,7 @@ class Totals:
         """List everything that should not be."""
         named = {
             "lost": self.lost,
+            "unknown without cause": self.unknown_without_cause,
             "doubled": self.doubled,
             "out of order": self.out_of_order,
             "early upload": self.early_uploads,
@@ -62,8 +75,16 @@ class Audit:
     """Counts over one run that has ended."""
 
     def __init__(
-        self, accepted: Mapping[str, Sent], client: redis.Redis, sim: Simulator, regions: Iterable[str]
+        self,
+        accepted: Mapping[str, Sent],
+        client: redis.Redis,
+        sim: Simulator,
+        regions: Iterable[str],
+        *,
+        forgets: bool = False,
     ) -> None:
+        """`forgets`: a fail-over of Redis forgets claims and settlements, so that what may go out twice may do so."""
+        self._forgets = forgets
         self._sent = {sent.id: sent for sent in accepted.values()}
         self._truths = {region: look(client, region) for region in regions}
         self._effects = sim.effects()
@@ -94,37 +115,55 @@ class Audit:
             case "dead":
                 self.totals.dead += 1
                 refused = sent.doomed and job.get("verdict") == _MAY_BE_DEAD[sent.kind]
-                fits = refused and len(self._of[sent.id]) <= lost_answers(job)  # a fault came before its refusal
+                fits = refused and len(self._of[sent.id]) <= unclear_answers(job, sent)
             case "unknown":
                 self.totals.unknown += 1
-                fits = job.get("reason") == _MAY_BE_UNKNOWN.get(sent.kind, "") and lost_answers(job) > 0
+                fits = job.get("reason") in _MAY_BE_UNKNOWN.get(sent.kind, ())
+                if not unclear_answers(job, sent):
+                    self.totals.unknown_without_cause.append(f"{sent} with {len(self._of[sent.id])} effects")
             case _:
                 fits = False
-        if not fits:
+        if not fits and self._is_link_of_forgotten_sending(sent, job):
+            self.totals.forgotten += 1
+        elif not fits:
             told = [job.get(name) for name in ("reason", "verdict")]
             self.totals.lost.append(f"{sent} is {job['state']} {told} with {len(self._of[sent.id])} effects")
 
+    def _is_link_of_forgotten_sending(self, sent: Sent, job: Mapping[str, str]) -> bool:
+        """Tell whether a link was refused the second time, and nothing is known of the first one any more."""
+        return self._forgets and (sent.kind, job.get("verdict")) == ("personal_link", "duplicate")
+
     def _check_doubles(self, sent: Sent) -> None:
-        """Each sending too many has a lost answer before it, on the record."""
+        """Each sending too many has an unclear answer before it, on the record."""
         again = len(self._of[sent.id]) - 1
         if again <= 0:
             return
-        if again <= lost_answers(self._truths[sent.region].jobs.get(sent.id, {})):
+        if again <= unclear_answers(self._truths[sent.region].jobs.get(sent.id, {}), sent):
             self.totals.doubled_with_lost_answers += again
+        elif self._forgets and not sent.once:
+            self.totals.forgotten += again
         else:
             self.totals.doubled.append(f"{sent} has {again + 1} effects")
 
     def _check_second_jobs(self) -> None:
         ledger = {job_id for truth in self._truths.values() for job_id in truth.jobs}
         self.totals.second_jobs += [f"{job_id} in the ledger, of no producer" for job_id in ledger - self._sent.keys()]
-        self.totals.second_jobs += [
-            f"{job_id} at CustomerGauge, of no producer" for job_id in self._of.keys() - self._sent.keys()
-        ]
+        for job_id in self._of.keys() - self._sent.keys():
+            if self._forgets and {effect["kind"] for effect in self._of[job_id]}.isdisjoint(_ONCE):
+                self.totals.forgotten += len(
+                    self._of[job_id]
+                )  # the producer was told of an error, and enqueued it anew
+            else:
+                self.totals.second_jobs.append(f"{job_id} at CustomerGauge, of no producer")
 
     def _check_order(self) -> None:
-        """Changes of a case arrive in turn; one whose answer was lost arrives again before the next one does."""
+        """Changes of a case arrive in turn; one whose answer was lost arrives again before the next one does.
+
+        After a fail-over several may arrive again: then the last arrivals are in turn.
+        """
         newest: dict[tuple[str, str], int] = {}
-        for effect in self._effects:
+        last = {effect["idempotency_key"]: effect for effect in self._effects}
+        for effect in sorted(last.values(), key=lambda effect: int(effect["n"])) if self._forgets else self._effects:
             sent = self._sent.get(str(effect["idempotency_key"]))
             if sent is None or not sent.case:
                 continue
@@ -146,9 +185,13 @@ class Audit:
                     self.totals.early_uploads.append(f"{region}: {gap:.3f} s, {slow:.3f} s on its way")
 
 
-def lost_answers(job: Mapping[str, str]) -> int:
-    """Count the lost answers on a job's record."""
-    return sum(entry["verdict"] == "lost_answer" for entry in _attempts(job))
+def unclear_answers(job: Mapping[str, str], sent: Sent) -> int:
+    """Count the answers on a job's record after which it may have been done: lost ones alone if it goes out once.
+
+    What may go out twice is also sent again after a server's error, and a success that nobody can read is noted as one.
+    """
+    unclear = {"lost_answer"} if sent.once else {"lost_answer", "server_error"}
+    return sum(entry["verdict"] in unclear for entry in _attempts(job))
 
 
 def longest_exchange_s(job: Mapping[str, str]) -> float:

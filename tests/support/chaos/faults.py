@@ -10,7 +10,9 @@ from email.utils import formatdate
 from typing import Any
 
 from gaugepost_simulator import Simulator
+from support.chaos.failover import Pair
 from support.chaos.hosts import Clock, Host
+from support.chaos.load import POISON
 from support.proxy import Proxy
 from support.redis_server import RedisServer
 
@@ -18,6 +20,21 @@ _PAUSE_S = 0.6
 """Between two faults, on average."""
 _LONGEST_OUTAGE_S = 2.5
 """Of Redis, or of the way there: less than a lease, as a restart is."""
+_FAIL_OVER_S = 6.0
+"""Until the old master comes back: the sentinels have named the other one by then."""
+_FREEZE_S = (6.0, 11.0)
+"""Longer than a lease."""
+_UNCLEAR: dict[str, dict[str, Any]] = {
+    "500": {"code": 500},
+    "503": {"code": 503},
+    "408": {"code": 408},
+    "520": {"code": 520},
+    "page": {"code": 200, "body": "<html><body>Please wait</body></html>"},
+    "notice": {"code": 200, "body": 'Notice: Undefined index: id\n{"Data": true}'},
+    "null": {"code": 200, "body": "null"},
+    "empty": {"code": 200, "body": ""},
+}
+"""What is answered though the request took effect, and what no one can take for a refusal."""
 _CLOCKS = ("+3h", "-5h", "+20s", "-20s", "+0", "+6h x1.1", "-1h x0.9", "+0 x1.1")
 _SENDING = ("records", "personal_link", "close_loop", "response", "file", "statistics", "token")
 
@@ -27,6 +44,11 @@ def _is_script(message: bytes) -> bool:
     return b"EVALSHA" in message
 
 
+def fail_poison(sim: Simulator) -> None:
+    """Answer with 500 whatever the load has made to fail each time."""
+    sim.fault("status", code=500, contains=POISON)
+
+
 class Faults:
     """Breaks one thing after another; `totals` counts them."""
 
@@ -34,40 +56,52 @@ class Faults:
         self,
         seed: int,
         *,
-        redis: RedisServer,
+        redis: RedisServer | Pair,
         sim: Simulator,
         to_sim: Proxy,
-        to_redis: Proxy,
-        from_producers: Proxy,
+        to_redis: Proxy | None,
+        from_producers: Proxy | None,
         workers: Sequence[Host],
         beats: Sequence[Host],
     ) -> None:
         self.totals: Counter[str] = Counter()
         self._random = random.Random(seed)
-        self._redis, self._sim = redis, sim
+        self._sim = sim
         self._to_sim, self._to_redis, self._from_producers = to_sim, to_redis, from_producers
         self._workers, self._beats = workers, beats
         self._next = time.monotonic()
         self._later: list[tuple[float, Callable[[], object]]] = []
+        self._pair: Pair | None = None
         self._redis_is_up = True
+        self._frozen: list[Callable[[], object]] = []
+        fail_poison(sim)
         self._weights: dict[Callable[[], object], float] = {
             self._kill_a_worker: 7,
             self._kill_a_host: 3,
+            self._freeze_a_worker: 3,
             self._kill_a_beat: 2,
-            self._kill_redis: 2,
-            self._fill_redis: 1.5,
             self._lose_requests: 4,
             self._lose_answers: 4,
             self._cut_to_sim: 0.5,
-            self._cut_to_redis: 3,
-            self._close_way_to_redis: 0.5,
-            self._lose_script_calls: 4,
-            self._bother_producers: 4,
             self._throttle: 2,
             self._answer_badly: 8,
+            self._answer_unclearly: 4,
             self._answer_late: 2,
             self._revoke_tokens: 2,
         }
+        if isinstance(redis, Pair):
+            self._pair = redis
+            self._weights |= {self._fail_over: 2}
+        else:
+            self._redis = redis
+            self._weights |= {
+                self._kill_redis: 2,
+                self._fill_redis: 1.5,
+                self._cut_to_redis: 3,
+                self._close_way_to_redis: 0.5,
+                self._lose_script_calls: 4,
+                self._bother_producers: 4,
+            }
         if Clock.can_jump():
             self._weights[self._jump] = 4
 
@@ -83,12 +117,20 @@ class Faults:
 
     def end(self) -> None:
         """Break nothing more, and let everything be up again. Clocks stay wrong: they must not matter."""
+        for _, action in self._later:
+            if action in self._frozen:
+                action()
         self._later.clear()
         self._sim.clear_faults()
+        fail_poison(self._sim)
         for proxy in (self._to_sim, self._to_redis, self._from_producers):
-            proxy.calm()
-        self._start_redis()
-        self._empty_redis()
+            if proxy is not None:
+                proxy.calm()
+        if self._pair is not None:
+            self._pair.calm()
+        else:
+            self._start_redis()
+            self._empty_redis()
         for host in (*self._workers, *self._beats):
             host.start()
 
@@ -108,6 +150,12 @@ class Faults:
         killed = host.kill()
         self.totals["worker kills"] += killed - 1 if killed > 1 else killed
         self._soon(host.start, 3)
+
+    def _freeze_a_worker(self) -> None:
+        go_on = self._random.choice(self._workers).freeze(self._random.randrange(8))
+        self._frozen.append(go_on)
+        self._later.append((time.monotonic() + self._random.uniform(*_FREEZE_S), go_on))
+        self.totals["worker freezes"] += 1
 
     def _kill_a_beat(self) -> None:
         beat = self._random.choice(self._beats)
@@ -140,6 +188,23 @@ class Faults:
     def _limit_memory(self, limit: int) -> None:
         with self._redis.client() as client:
             client.config_set("maxmemory", limit)
+
+    def _fail_over(self) -> None:
+        """Lose the master while its replica lags; the replica lacks what came meanwhile, and becomes the master."""
+        pair = self._pair
+        if pair is None or not self._redis_is_up or not pair.is_whole():
+            return
+        self._redis_is_up = False
+        self.totals["fail-overs"] += 1
+        pair.lag()
+        lag = self._random.uniform(0.3, 1.5)
+        self._later.append((time.monotonic() + lag, pair.fail_over))
+        self._later.append((time.monotonic() + lag + _FAIL_OVER_S, self._mend_pair))
+
+    def _mend_pair(self) -> None:
+        if self._pair is not None:
+            self._pair.mend()
+            self._redis_is_up = True
 
     # Connections
 
@@ -199,6 +264,11 @@ class Faults:
                 self._fault("short bodies", "short_body", times)
             case _:
                 self._fault("504 after the effect", "status", times, code=504, commit=True)
+
+    def _answer_unclearly(self) -> None:
+        """Let a request take effect, and answer so that nobody knows."""
+        name = self._random.choice(list(_UNCLEAR))
+        self._fault("unclear after the effect", "status", self._random.randint(1, 3), commit=True, **_UNCLEAR[name])
 
     def _answer_late(self) -> None:
         self._fault("slow answers", self._random.choice(["slow", "trickle"]), 2, seconds=self._random.choice([1, 6]))

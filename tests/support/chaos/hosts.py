@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
@@ -104,6 +104,15 @@ class Host:
             pids = [pid for pid in pids if pid != self._process.pid]
         return _kill(pids[which % len(pids)]) if pids else 0
 
+    def freeze(self, which: int) -> Callable[[], object]:
+        """Stop one of its working processes, as a paused machine does; return what lets it go on."""
+        pids = [pid for pid in self.processes() if self._process is not None and pid != self._process.pid]
+        pids = pids or self.processes()
+        pid = pids[which % len(pids)] if pids else 0
+        if pid:
+            _signal(pid, signal.SIGSTOP)
+        return lambda: _signal(pid, signal.SIGCONT) if pid else None
+
     def processes(self) -> list[int]:
         """List all processes of this host that there are."""
         mark = self._mark.encode()
@@ -120,8 +129,12 @@ def _environments() -> list[tuple[int, list[bytes]]]:
 
 
 def _kill(pid: int) -> bool:
+    return _signal(pid, signal.SIGKILL)
+
+
+def _signal(pid: int, number: signal.Signals) -> bool:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
         return True
     return False
 

@@ -20,6 +20,10 @@ _CHANGES = 25
 """A case closes after so many changes, and another one opens."""
 _WEIGHTS = {"record": 46, "close_loop": 32, "personal_link": 14, "response": 8}
 _DOOMED = 0.01
+_COLD = 0.02
+_COLD_NAMES = 40
+POISON = "poison"
+"""In the address of a record that the simulator always answers with 500."""
 _BEGIN = datetime(2026, 1, 1)  # noqa: DTZ001 - CustomerGauge states no time zone
 
 
@@ -33,7 +37,9 @@ class Sent:
     case: str = ""
     turn: int = 0
     doomed: bool = False
-    """It asks for something that CustomerGauge refuses, and so ends dead."""
+    """It asks for something that CustomerGauge refuses or always fails at, and so ends dead."""
+    once: bool = False
+    """It must not go out twice unless an answer was lost."""
 
 
 class Load(threading.Thread):
@@ -88,7 +94,8 @@ class Load(threading.Thread):
     def _keep(self, job: JobBase, job_id: str) -> None:
         key = str(job.idempotency_key)
         case, turn = (job.number_customergauge, _turn(job)) if isinstance(job, CloseLoop) else ("", 0)
-        sent = Sent(job_id, str(job.region), job.kind, case, turn, "doomed" in job.labels)
+        once = job.on_unknown == "hold" or job.kind == "file"
+        sent = Sent(job_id, str(job.region), job.kind, case, turn, "doomed" in job.labels, once)
         if self.accepted.setdefault(key, sent) != sent:
             self.second_jobs.append(key)
 
@@ -114,12 +121,19 @@ class Load(threading.Thread):
         return self._random.random() < _DOOMED
 
     def _record(self) -> Record:
-        key, hold = self._key(), self._random.random() < 0.1
-        cells = {"Email": f"{key}@example.net", "NPS Score": "9"}
+        key, doomed = self._key(), self._random.random() < _DOOMED / 5
+        hold = self._random.random() < 0.1 and not doomed
+        cells = {"Email": f"{key}{POISON if doomed else ''}@example.net", "NPS Score": "9"}
         return Record(
-            region=self._region(), configuration=_MAPPING, record=cells, idempotency_key=key,
-            on_unknown="hold" if hold else "retry", source=self.name,
+            region=self._region(), configuration=self._configuration(), record=cells, idempotency_key=key,
+            on_unknown="hold" if hold else "retry", labels=("doomed",) if doomed else (), source=self.name,
         )  # fmt: skip
+
+    def _configuration(self) -> str:
+        """Return one that is known, or now and then one of those that begin to be used, and answer after a second."""
+        if self._random.random() >= _COLD:
+            return _MAPPING
+        return f"slow-{1 + self._random.randrange(_COLD_NAMES) / 100}s"
 
     def _link(self) -> PersonalLink:
         key, doomed = self._key(), self._is_doomed()

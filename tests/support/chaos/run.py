@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-import redis
-
 from gaugepost import Producer, Region, Settings, StoreError
 from gaugepost_simulator import Simulator
 from support.chaos.audit import Audit, Totals
+from support.chaos.failover import Pair
 from support.chaos.faults import Faults
 from support.chaos.hosts import Host
 from support.chaos.load import Load
@@ -24,8 +23,8 @@ from support.redis_server import RedisServer
 from support.wait import wait_until
 
 UPLOAD_INTERVAL_S = 2.0
-_PATIENCE = ",".join(["0.3s"] * 3 + ["1s"] * 60)
-"""Waits after a server's trouble: short ones, and so many that none of this makes a job give up."""
+_PATIENCE = ",".join(["0.3s"] * 3 + ["1s"] * 30)
+"""Waits after a server's trouble: short ones, and so many that only what always fails gives up."""
 _SETTINGS = {
     "UPLOAD_INTERVAL": str(UPLOAD_INTERVAL_S),
     "UPLOAD_POLL": "0.3s,0.5s,1s",
@@ -35,6 +34,7 @@ _SETTINGS = {
     "BACKOFF__SERVER_ERROR": _PATIENCE,
     "BACKOFF__UNRECOGNISED_400": "0.3s",
 }
+_WRITTEN_THROUGH = ("--appendfsync", "always", "--auto-aof-rewrite-min-size", "4mb")
 _PRODUCERS = 2
 Tell = Callable[[str], None]
 _OPEN = ("queued", "waiting", "sending", "parked")
@@ -46,32 +46,35 @@ class Stage:
 
     folder: Path
     regions: tuple[str, ...]
-    redis: RedisServer
+    redis: RedisServer | Pair
     sim: Simulator
     to_sim: Proxy
-    to_redis: Proxy
-    from_producers: Proxy
+    to_redis: Proxy | None
+    from_producers: Proxy | None
     workers: list[Host] = field(default_factory=list)
     beats: list[Host] = field(default_factory=list)
 
-    def settings(self, redis_port: int) -> Settings:
-        """Give the settings of somebody who reaches Redis through this port."""
-        given = self.env(redis_port).items()
+    def settings(self, way: Proxy | None = None) -> Settings:
+        """Give the settings of somebody who reaches Redis this way."""
+        given = self.env(way).items()
         return Settings.load(
             **{name.removeprefix("GAUGEPOST_").lower(): v for name, v in given if "BACKOFF" not in name}
         )
 
-    def env(self, redis_port: int) -> dict[str, str]:
+    def env(self, way: Proxy | None = None) -> dict[str, str]:
         there = {
             name: value.replace(self.sim.url, f"http://127.0.0.1:{self.to_sim.port}")
             for name, value in self._sim_env.items()
         }
-        own = {"REDIS_URL": f"redis://127.0.0.1:{redis_port}/0", "REGIONS": ",".join(self.regions), **_SETTINGS}
+        url = self.redis.url if way is None else f"redis://127.0.0.1:{way.port}/0"
+        own = {"REDIS_URL": url, "REGIONS": ",".join(self.regions), **_SETTINGS}
+        if isinstance(self.redis, Pair):
+            own["WAIT_REPLICAS"] = "1"
         return there | {f"GAUGEPOST_{name}": value for name, value in own.items()}
 
     def __post_init__(self) -> None:
         self._sim_env = self.sim.env()
-        env = self.env(self.to_redis.port)
+        env = self.env(self.to_redis)
         for region in self.regions:
             for number, processes in ((1, 2), (2, 1)):
                 options = ["--region", region, "--concurrency", "8", "--processes", str(processes)]
@@ -81,7 +84,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def _stage(folder: Path, regions: tuple[str, ...]) -> Iterator[Stage]:
+def _stage(folder: Path, regions: tuple[str, ...], *, fail_over: bool) -> Iterator[Stage]:
     """Start Redis, the simulator and the proxies; whatever happens, leave nothing behind.
 
     Redis writes through before it answers (`appendfsync always`): `everysec` may lose what it accepted last.
@@ -89,12 +92,16 @@ def _stage(folder: Path, regions: tuple[str, ...]) -> Iterator[Stage]:
     knobs: dict[str, object] = {"upload_interval": UPLOAD_INTERVAL_S, "repeat_email_is_duplicate": True}
     knobs |= {"processing_seconds": 0.5, "latency_ms": {"all": 40}}  # so that a kill meets some that are out
     with contextlib.ExitStack() as stack:
-        server = RedisServer(folder, "--appendfsync", "always", "--auto-aof-rewrite-min-size", "4mb").start()
+        server: RedisServer | Pair
+        server = Pair(folder) if fail_over else RedisServer(folder, *_WRITTEN_THROUGH)
         stack.callback(server.stop)
+        server.start()
         sim = stack.enter_context(Simulator(knobs))
         to_sim = stack.enter_context(Proxy(urlsplit(sim.url).port or 0))
-        to_redis, from_producers = (stack.enter_context(Proxy(server.port)) for _ in range(2))
-        stage = Stage(folder, regions, server, sim, to_sim, to_redis, from_producers)
+        ways: list[Proxy | None] = [None, None]
+        if isinstance(server, RedisServer):
+            ways = [stack.enter_context(Proxy(server.port)) for _ in range(2)]
+        stage = Stage(folder, regions, server, sim, to_sim, *ways)
         for host in (*stage.workers, *stage.beats):
             stack.callback(host.kill)
             host.start()
@@ -109,12 +116,16 @@ def chaos(
     rate: float,
     regions: tuple[str, ...] = ("eu", "us", "au"),
     drain_within: float = 120,
+    fail_over: bool = False,
     tell: Tell = lambda _: None,
 ) -> Totals:
-    """Run it; return what it came to. Raises AssertionError if it does not drain."""
+    """Run it; return what it came to. Raises AssertionError if it does not drain.
+
+    `fail_over`: Redis is a master and a replica under sentinels, and its faults are fail-overs.
+    """
     dice = random.Random(seed)
-    with _stage(folder, regions) as stage:
-        settings = stage.settings(stage.from_producers.port)
+    with _stage(folder, regions, fail_over=fail_over) as stage:
+        settings = stage.settings(stage.from_producers)
         loads = [
             Load(
                 f"producer-{n}",
@@ -153,7 +164,7 @@ class Operator:
     """
 
     def __init__(self, stage: Stage) -> None:
-        self._producer = Producer(stage.settings(stage.redis.port))
+        self._producer = Producer(stage.settings())
         self._ledgers = [self._producer.ledger(Region(region)) for region in stage.regions]
         self._next = 0.0
         self.lifted = 0
@@ -214,14 +225,14 @@ def _drain(operator: Operator, within: float) -> None:
 
 
 def _count(stage: Stage, loads: list[Load], faults: Faults) -> Totals:
-    client = redis.Redis.from_url(stage.redis.url, socket_timeout=120)
-    with client:
+    with stage.redis.client() as client:
+        client.connection_pool.connection_kwargs["socket_timeout"] = 120
         accepted = {key: sent for load in loads for key, sent in load.accepted.items()}
-        audit = Audit(accepted, client, stage.sim, stage.regions)
+        audit = Audit(accepted, client, stage.sim, stage.regions, forgets=isinstance(stage.redis, Pair))
         totals = audit.count(UPLOAD_INTERVAL_S)
     totals.second_jobs += [key for load in loads for key in load.second_jobs]
     proxies = {
-        "cuts": stage.to_sim.cuts + stage.to_redis.cuts + stage.from_producers.cuts,
+        "cuts": sum(way.cuts for way in (stage.to_sim, stage.to_redis, stage.from_producers) if way is not None),
         "cut before": stage.to_sim.requests_lost,
         "cut after": stage.to_sim.replies_lost,
         "errors to producers": sum(load.errors for load in loads),

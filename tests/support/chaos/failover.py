@@ -1,0 +1,79 @@
+"""A Redis that fails over: a master, a replica that lags behind, and sentinels that make it the master."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from pathlib import Path
+
+import redis
+
+from support.redis_server import MASTER, RedisServer, Watched
+from support.wait import wait_until
+
+
+class Pair:
+    """Takes the place of the one Redis of a run. Its master dies while the replica lags behind."""
+
+    def __init__(self, folder: Path) -> None:
+        self._watched = Watched(folder)
+        self._servers = [self._watched.master, self._watched.replica]
+        self.url = self._watched.url
+
+    def start(self) -> Pair:
+        self._watched.__enter__()
+        return self
+
+    def stop(self) -> None:
+        self._watched.__exit__()
+
+    def client(self) -> redis.Redis:
+        """Return a client for the master that the sentinels name."""
+        return self._master().client()
+
+    def is_whole(self) -> bool:
+        """Return whether there is a master with a replica that has all, and the sentinels name it."""
+        with contextlib.suppress(redis.RedisError, StopIteration), self.client() as client:
+            there = client.info("replication")
+            return there["role"] == "master" and there["connected_slaves"] == 1 and there["slave0"]["state"] == "online"
+        return False
+
+    def lag(self) -> None:
+        """Let the replica get nothing more."""
+        self._signal(self._replica(), signal.SIGSTOP)
+
+    def fail_over(self) -> None:
+        """Kill the master and let the replica go on: it has not what came meanwhile."""
+        master, replica = self._master(), self._replica()
+        master.kill()
+        self._signal(replica, signal.SIGCONT)
+
+    def mend(self) -> None:
+        """Start what is down: it becomes the replica of the other one."""
+        for server in self._servers:
+            self._signal(server, signal.SIGCONT)
+            server.start()
+
+    def calm(self) -> None:
+        """Let both be up, one as the replica of the other."""
+        self.mend()
+        wait_until(self.is_whole, what="a master and its replica")
+
+    def _master(self) -> RedisServer:
+        port = self._named()
+        return next(server for server in self._servers if server.port == port)
+
+    def _replica(self) -> RedisServer:
+        port = self._named()
+        return next(server for server in self._servers if server.port != port)
+
+    def _named(self) -> int:
+        for port in self._watched.ports:
+            with contextlib.suppress(redis.RedisError), redis.Redis(port=port, socket_timeout=1) as client:
+                return int(client.sentinel_master(MASTER)["port"])
+        raise redis.ConnectionError("no sentinel answers")
+
+    @staticmethod
+    def _signal(server: RedisServer, number: signal.Signals) -> None:
+        if server.process is not None and server.process.poll() is None:
+            server.process.send_signal(number)
