@@ -1,6 +1,6 @@
 # gaugepost: what one can do here. `make` alone lists it.
 PYTHON ?= python3
-JOBS ?= 2
+JOBS ?= 4
 BIN := .venv/bin
 PURE := gaugepost_tasks gaugepost.states gaugepost.durations gaugepost.transitions gaugepost.verdict
 
@@ -14,7 +14,7 @@ demo: .venv/demo.done ## show it all on this machine alone: one job of every kin
 	@$(BIN)/gaugepost demo $(DEMO)
 
 unit: .venv/dev.done ## run the tests that start no process: about a minute
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not starts_process" $(TEST)
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not starts_process" $(TEST)
 
 test: .venv/dev.done ## run all tests, against a real Redis, real workers and the simulator; root gets what they need by apt
 	@ops/install-programs.sh

@@ -72,6 +72,8 @@ class Proxy:
     """Connections reset so far, for whatever reason."""
     requests_lost: int = 0
     replies_lost: int = 0
+    on_request: Callable[[bytes], object] = bool
+    """Called with each message of a client, whatever becomes of it."""
     _delay_s: float = 0.0
     _pairs: set[_Pair] = field(default_factory=set)
     _losing_requests: list[_Rule] = field(default_factory=list)
@@ -205,6 +207,7 @@ class Proxy:
         writer.close()
 
     def _request(self, pair: _Pair, message: bytes) -> bool:
+        self.on_request(message)
         if any(rule.takes(message) for rule in self._losing_requests):
             self.requests_lost += 1
             return False

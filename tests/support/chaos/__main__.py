@@ -21,7 +21,7 @@ _RATE = 60
 _HTTP = (
     "429 with Retry-After",
     "503 with Retry-After",
-    "500",
+    "501",
     "HTML",
     "broken JSON",
     "short bodies",

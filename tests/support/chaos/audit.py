@@ -5,15 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import redis
-
-from gaugepost_simulator import Simulator
-from support.chaos.load import Sent
-from support.ledger_truth import Truth, look
+from support.chaos.load import HOLD, Sent
+from support.ledger_truth import Truth
 
 _Json = dict[str, Any]
 _UNREADABLE = "answered 200, not readable"
@@ -26,6 +23,10 @@ _MAY_BE_UNKNOWN = {
 """Kind → the reasons that the policy has for leaving it to a person."""
 _ONCE = frozenset({"response", "file"})
 """Kinds that are marked on a replica before their first byte."""
+NO_EFFECT = 501
+"""The status of failures without an effect; with one, all others."""
+WORKER_LOST = "the worker that held it was lost"
+"""What a job's record says that was in the hands of a lost worker."""
 _MAY_BE_DEAD = {"personal_link": "duplicate", "close_loop": "unrecognised_400", "record": "server_error"}
 """Kind → the verdict that a doomed job of it ends with."""
 
@@ -77,21 +78,25 @@ class Audit:
     def __init__(
         self,
         accepted: Mapping[str, Sent],
-        client: redis.Redis,
-        sim: Simulator,
-        regions: Iterable[str],
+        truths: Mapping[str, Truth],
+        effects: Sequence[_Json],
+        departed: Container[str],
         *,
         forgets: bool = False,
     ) -> None:
-        """`forgets`: a fail-over of Redis forgets claims and settlements, so that what may go out twice may do so."""
+        """`truths`: region → what Redis has. `departed`: jobs of which bytes left a worker.
+
+        `forgets`: a fail-over of Redis forgets claims and settlements, so that what may go out twice may do so.
+        """
         self._forgets = forgets
+        self._departed = departed
         self._sent = {sent.id: sent for sent in accepted.values()}
-        self._truths = {region: look(client, region) for region in regions}
-        self._effects = sim.effects()
+        self._truths = truths
+        self._effects = effects
         self._of: defaultdict[str, list[_Json]] = defaultdict(list)
-        for effect in self._effects:
+        for effect in effects:
             self._of[str(effect["idempotency_key"])].append(effect)
-        self.totals = Totals(jobs=len(accepted), effects=len(self._effects))
+        self.totals = Totals(jobs=len(accepted), effects=len(effects))
 
     def count(self, upload_interval: float) -> Totals:
         for sent in self._sent.values():
@@ -119,7 +124,7 @@ class Audit:
             case "unknown":
                 self.totals.unknown += 1
                 fits = job.get("reason") in _MAY_BE_UNKNOWN.get(sent.kind, ())
-                if not unclear_answers(job, sent):
+                if not self._may_have_gone_out(sent, job):
                     self.totals.unknown_without_cause.append(f"{sent} with {len(self._of[sent.id])} effects")
             case _:
                 fits = False
@@ -128,6 +133,11 @@ class Audit:
         elif not fits:
             told = [job.get(name) for name in ("reason", "verdict")]
             self.totals.lost.append(f"{sent} is {job['state']} {told} with {len(self._of[sent.id])} effects")
+
+    def _may_have_gone_out(self, sent: Sent, job: Mapping[str, str]) -> bool:
+        """Tell whether a worker that was lost may have sent it, or bytes of it left and the answer was unclear."""
+        lost_with_worker = any(entry.get("message") == WORKER_LOST for entry in _attempts(job))
+        return lost_with_worker or (unclear_answers(job, sent) > 0 and sent.id in self._departed)
 
     def _is_link_of_forgotten_sending(self, sent: Sent, job: Mapping[str, str]) -> bool:
         """Tell whether a link was refused the second time, and nothing is known of the first one any more."""
@@ -149,7 +159,7 @@ class Audit:
         ledger = {job_id for truth in self._truths.values() for job_id in truth.jobs}
         self.totals.second_jobs += [f"{job_id} in the ledger, of no producer" for job_id in ledger - self._sent.keys()]
         for job_id in self._of.keys() - self._sent.keys():
-            if self._forgets and {effect["kind"] for effect in self._of[job_id]}.isdisjoint(_ONCE):
+            if self._forgets and not any(_goes_out_once(effect) for effect in self._of[job_id]):
                 self.totals.forgotten += len(
                     self._of[job_id]
                 )  # the producer was told of an error, and enqueued it anew
@@ -188,10 +198,17 @@ class Audit:
 def unclear_answers(job: Mapping[str, str], sent: Sent) -> int:
     """Count the answers on a job's record after which it may have been done: lost ones alone if it goes out once.
 
-    What may go out twice is also sent again after a server's error, and a success that nobody can read is noted as one.
+    What may go out twice is also sent again after a server's error and after a success that nobody can read, which is
+    noted as one. Faults without an effect answer with a status of their own.
     """
-    unclear = {"lost_answer"} if sent.once else {"lost_answer", "server_error"}
-    return sum(entry["verdict"] in unclear for entry in _attempts(job))
+    attempts = _attempts(job)
+    lost = sum(entry["verdict"] == "lost_answer" for entry in attempts)
+    errors = sum(entry["verdict"] == "server_error" and entry.get("status") != NO_EFFECT for entry in attempts)
+    return lost if sent.once else lost + errors
+
+
+def _goes_out_once(effect: _Json) -> bool:
+    return effect["kind"] in _ONCE or HOLD in json.dumps(effect["body"])
 
 
 def longest_exchange_s(job: Mapping[str, str]) -> float:

@@ -39,8 +39,11 @@ class Pair:
         return False
 
     def lag(self) -> None:
-        """Let the replica get nothing more."""
+        """Let the replica get nothing more: its sockets are filled, or it would read all that they hold afterwards."""
         self._signal(self._replica(), signal.SIGSTOP)
+        with self.client() as client:
+            for n in range(32):
+                client.set(f"filler:{n}", bytes(1_000_000))
 
     def fail_over(self) -> None:
         """Kill the master and let the replica go on: it has not what came meanwhile."""

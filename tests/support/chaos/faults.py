@@ -10,6 +10,7 @@ from email.utils import formatdate
 from typing import Any
 
 from gaugepost_simulator import Simulator
+from support.chaos.audit import NO_EFFECT
 from support.chaos.failover import Pair
 from support.chaos.hosts import Clock, Host
 from support.chaos.load import POISON
@@ -45,8 +46,8 @@ def _is_script(message: bytes) -> bool:
 
 
 def fail_poison(sim: Simulator) -> None:
-    """Answer with 500 whatever the load has made to fail each time."""
-    sim.fault("status", code=500, contains=POISON)
+    """Let all fail that the load has made to fail each time."""
+    sim.fault("status", code=NO_EFFECT, contains=POISON)
 
 
 class Faults:
@@ -255,7 +256,7 @@ class Faults:
         times = self._random.randint(1, 3)
         match self._random.randrange(5):
             case 0:
-                self._fault("500", "status", times, code=500)
+                self._fault("501", "status", times, code=NO_EFFECT)
             case 1:
                 self._fault("HTML", "html", times)
             case 2:

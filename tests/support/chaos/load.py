@@ -22,8 +22,8 @@ _WEIGHTS = {"record": 46, "close_loop": 32, "personal_link": 14, "response": 8}
 _DOOMED = 0.01
 _COLD = 0.02
 _COLD_NAMES = 40
-POISON = "poison"
-"""In the address of a record that the simulator always answers with 500."""
+POISON, HOLD = "poison", "once"
+"""In the address of a record that always fails; of one that must not go out twice."""
 _BEGIN = datetime(2026, 1, 1)  # noqa: DTZ001 - CustomerGauge states no time zone
 
 
@@ -123,7 +123,7 @@ class Load(threading.Thread):
     def _record(self) -> Record:
         key, doomed = self._key(), self._random.random() < _DOOMED / 5
         hold = self._random.random() < 0.1 and not doomed
-        cells = {"Email": f"{key}{POISON if doomed else ''}@example.net", "NPS Score": "9"}
+        cells = {"Email": f"{key}{POISON if doomed else HOLD if hold else ''}@example.net", "NPS Score": "9"}
         return Record(
             region=self._region(), configuration=self._configuration(), record=cells, idempotency_key=key,
             on_unknown="hold" if hold else "retry", labels=("doomed",) if doomed else (), source=self.name,

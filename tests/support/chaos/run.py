@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from support.chaos.failover import Pair
 from support.chaos.faults import Faults
 from support.chaos.hosts import Host
 from support.chaos.load import Load
+from support.ledger_truth import look
 from support.proxy import Proxy
 from support.redis_server import RedisServer
 from support.wait import wait_until
@@ -35,6 +37,7 @@ _SETTINGS = {
     "BACKOFF__UNRECOGNISED_400": "0.3s",
 }
 _WRITTEN_THROUGH = ("--appendfsync", "always", "--auto-aof-rewrite-min-size", "4mb")
+_KEY = re.compile(rb"(?i)idempotency-key: ([^\r\n]+)")
 _PRODUCERS = 2
 Tell = Callable[[str], None]
 _OPEN = ("queued", "waiting", "sending", "parked")
@@ -53,6 +56,8 @@ class Stage:
     from_producers: Proxy | None
     workers: list[Host] = field(default_factory=list)
     beats: list[Host] = field(default_factory=list)
+    departed: set[str] = field(default_factory=set)
+    """Jobs of which bytes left a worker, whatever became of them."""
 
     def settings(self, way: Proxy | None = None) -> Settings:
         """Give the settings of somebody who reaches Redis this way."""
@@ -72,7 +77,11 @@ class Stage:
             own["WAIT_REPLICAS"] = "1"
         return there | {f"GAUGEPOST_{name}": value for name, value in own.items()}
 
+    def _note(self, request: bytes) -> None:
+        self.departed.update(key.decode() for key in _KEY.findall(request))
+
     def __post_init__(self) -> None:
+        self.to_sim.on_request = self._note
         self._sim_env = self.sim.env()
         env = self.env(self.to_redis)
         for region in self.regions:
@@ -228,7 +237,9 @@ def _count(stage: Stage, loads: list[Load], faults: Faults) -> Totals:
     with stage.redis.client() as client:
         client.connection_pool.connection_kwargs["socket_timeout"] = 120
         accepted = {key: sent for load in loads for key, sent in load.accepted.items()}
-        audit = Audit(accepted, client, stage.sim, stage.regions, forgets=isinstance(stage.redis, Pair))
+        truths = {region: look(client, region) for region in stage.regions}
+        forgets = isinstance(stage.redis, Pair)
+        audit = Audit(accepted, truths, stage.sim.effects(), stage.departed, forgets=forgets)
         totals = audit.count(UPLOAD_INTERVAL_S)
     totals.second_jobs += [key for load in loads for key in load.second_jobs]
     proxies = {

@@ -1,0 +1,91 @@
+"""The audit of a chaos run finds what should not be: each fault is planted here by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gaugepost_workers.rescue import _LOST
+from support.chaos.audit import NO_EFFECT, WORKER_LOST, Audit, Totals
+from support.chaos.load import Sent
+from support.ledger_truth import Truth
+
+DELIVERED = ("delivered", 200)
+RECORD = Sent("a", "eu", "record")
+RESPONSE = Sent("a", "eu", "response", once=True)
+CHANGES = [Sent(name, "eu", "close_loop", "case", turn) for turn, name in enumerate("abc")]
+
+
+def job(*attempts: tuple[str, int | None], state: str = "delivered", **more: str) -> dict[str, str]:
+    lines = [
+        json.dumps({"event": "attempt", "verdict": verdict, "status": status, "ms": 5}) for verdict, status in attempts
+    ]
+    return {"state": state, "history": "\n".join(lines)} | more
+
+
+def audit(
+    sent: list[Sent], jobs: dict[str, dict[str, str]], effects: str, *, departed: str = "abc", **how: Any
+) -> Totals:
+    kinds = {one.id: one.kind for one in sent}
+    arrived = [
+        {"idempotency_key": key, "kind": kinds.get(key, "record"), "region": "eu", "n": n, "received_at": n, "body": {}}
+        for n, key in enumerate(effects)
+    ]
+    found = Audit({one.id: one for one in sent}, {"eu": Truth(jobs)}, arrived, departed, **how)
+    return found.count(2.0)
+
+
+def test_clean_run_has_nothing_wrong() -> None:
+    totals = audit(CHANGES, dict.fromkeys("abc", job(DELIVERED)), "abc")
+    assert totals.wrong() == []
+
+
+@pytest.mark.parametrize(
+    "attempts",
+    [(DELIVERED,), (("server_error", NO_EFFECT), DELIVERED), (("throttled", 429), DELIVERED)],
+)
+def test_double_without_an_unclear_answer_is_found(attempts: tuple[tuple[str, int], ...]) -> None:
+    assert len(audit([RECORD], {"a": job(*attempts)}, "aa").doubled) == 1
+
+
+@pytest.mark.parametrize("unclear", [("lost_answer", None), ("server_error", 500), ("server_error", 200)])
+def test_double_after_an_unclear_answer_is_counted_apart(unclear: tuple[str, int | None]) -> None:
+    totals = audit([RECORD], {"a": job(unclear, DELIVERED)}, "aa")
+    assert (totals.wrong(), totals.doubled_with_lost_answers) == ([], 1)
+
+
+def test_only_a_lost_answer_excuses_what_must_not_go_out_twice() -> None:
+    assert len(audit([RESPONSE], {"a": job(("server_error", 500), DELIVERED)}, "aa").doubled) == 1
+
+
+def test_unknown_that_never_left_is_found() -> None:
+    unknown = job(("lost_answer", None), state="unknown", reason="answer lost")
+    assert audit([RESPONSE], {"a": unknown}, "").wrong() == []
+    assert len(audit([RESPONSE], {"a": unknown}, "", departed="").unknown_without_cause) == 1
+    silent = job(state="unknown", reason="answer lost")
+    assert len(audit([RESPONSE], {"a": silent}, "").unknown_without_cause) == 1
+
+
+def test_unknown_of_a_lost_worker_needs_no_bytes() -> None:
+    line = {"event": "attempt", "verdict": "lost_answer", "status": None, "ms": 0, "message": WORKER_LOST}
+    unknown = {"state": "unknown", "reason": "answer lost", "history": json.dumps(line)}
+    assert audit([RESPONSE], {"a": unknown}, "", departed="").wrong() == []
+    assert _LOST.message == WORKER_LOST
+
+
+def test_change_after_a_later_one_is_found() -> None:
+    jobs = dict.fromkeys("abc", job(("lost_answer", None), DELIVERED))
+    assert len(audit(CHANGES, jobs, "abca").out_of_order) == 1
+    assert len(audit(CHANGES, jobs, "abca", forgets=True).out_of_order) == 1
+
+
+def test_job_that_is_nowhere_or_has_no_effect_is_lost() -> None:
+    assert len(audit([RECORD], {}, "a").lost) == 1
+    assert len(audit([RECORD], {"a": job(DELIVERED)}, "").lost) == 1
+
+
+def test_effect_of_no_producer_is_found() -> None:
+    assert len(audit([], {}, "z").second_jobs) == 1
+    assert audit([], {}, "z", forgets=True).forgotten == 1
