@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
 MAX_ROWS = 1000
-"""The most the endpoint gives at once, and the most that one look reads."""
+"""The most the endpoint gives at once."""
 
 PAGE_ROWS = 100
 MAX_ANSWER_BYTES = 8_000_000
@@ -89,9 +89,9 @@ def build_for(endpoints: Endpoints, family: str, job_id: str, upload_id: int) ->
     return Request("GET", url, common_headers(job_id), b"", "api_key")
 
 
-def days_of(sent: datetime) -> tuple[date, date]:
-    """Return the first and last day that a file may have, which began to be sent at this time (UTC)."""
-    return (sent - timedelta(hours=12)).date(), (sent + timedelta(hours=15)).date()
+def days_of(first: datetime, last: datetime) -> tuple[date, date]:
+    """Return the first and last day that a file may have, whose sendings began between these times (UTC)."""
+    return (first - timedelta(hours=12)).date(), (last + timedelta(hours=15)).date()
 
 
 def look_through(ask: Callable[[int, int], Answer], upload_name: str) -> Found:
@@ -116,7 +116,7 @@ def look_through(ask: Callable[[int, int], Answer], upload_name: str) -> Found:
             break
         found = find(listed, upload_name)
         start += len(listed)
-        if found is not None or len(listed) < rows or start >= MAX_ROWS:
+        if found is not None or len(listed) < rows:
             return Found(found, complete=True, status=status)
     return Found(None, complete=False, status=status)
 

@@ -36,8 +36,7 @@ def see(http: HttpClient, endpoints: Endpoints, api_key: str, lease: Lease, job:
     known = _known_upload(lease.claimed)
     if known is not None and (seen := look_at(ask(build_for(*where, known)), job.upload_name)).complete:
         return seen
-    sent_at = last_sending(lease.claimed)
-    since, until = days_of(datetime.fromtimestamp(sent_at / 1000, UTC) if sent_at else datetime.now(UTC))
+    since, until = days_of(*_sendings(lease.claimed))
     return look_through(
         lambda start, rows: ask(build(*where, since=since, until=until, start=start, limit=rows)), job.upload_name
     )
@@ -46,6 +45,13 @@ def see(http: HttpClient, endpoints: Endpoints, api_key: str, lease: Lease, job:
 def last_sending(claimed: Claimed) -> int | None:
     """Return when it was last sent, Unix time in ms."""
     return max((attempt.at for attempt in claimed.history.attempts()), default=None)
+
+
+def _sendings(claimed: Claimed) -> tuple[datetime, datetime]:
+    """Return when it was first and last sent: one refused as already processed arrived by an earlier sending."""
+    times = [datetime.fromtimestamp(attempt.at / 1000, UTC) for attempt in claimed.history.attempts()]
+    times = times or [datetime.now(UTC)]
+    return min(times), max(times)
 
 
 def looks_before(claimed: Claimed) -> int:

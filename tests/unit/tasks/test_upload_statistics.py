@@ -118,7 +118,7 @@ def test_upload_is_found_on_a_later_page_and_no_more_is_asked() -> None:
     assert listing.asked == [(0, 100), (100, 100)]
 
 
-@pytest.mark.parametrize(("many", "pages"), [(0, 1), (99, 1), (100, 2), (250, 3), (2000, 10)])
+@pytest.mark.parametrize(("many", "pages"), [(0, 1), (99, 1), (100, 2), (250, 3), (2000, 21)])
 def test_upload_that_is_on_no_page_is_not_there(many: int, pages: int) -> None:
     listing = Listing([10] * many)
     assert statistics.look_through(listing, "other.csv") == statistics.Found(None, complete=True, status=200)
@@ -144,6 +144,16 @@ def test_answer_that_says_nothing_ends_the_look() -> None:
     assert statistics.look_through(listing, "file-50.csv").upload_id == 50
 
 
+def test_upload_beyond_a_thousand_others_is_found() -> None:
+    assert statistics.look_through(Listing([10] * 1500), "file-1400.csv").upload_id == 1400
+
+
+def test_look_that_stops_before_the_end_does_not_say_absent() -> None:
+    listing = Listing([10] * 5100)
+    assert statistics.look_through(listing, "other.csv") == statistics.Found(None, complete=False, status=200)
+    assert len(listing.asked) == 50
+
+
 def test_look_ends_where_pages_do_not() -> None:
     listing = Listing([90_000] * 60)
     assert not statistics.look_through(listing, "file-59.csv").complete
@@ -164,4 +174,9 @@ def test_known_upload_is_asked_for_by_its_id(endpoints: Endpoints, answer: MakeA
 )
 def test_days_are_those_of_all_time_zones(hour: int, first: int, last: int) -> None:
     sent = dt.datetime(2026, 11, 21, hour, tzinfo=dt.UTC)
-    assert statistics.days_of(sent) == (dt.date(2026, 11, first), dt.date(2026, 11, last))
+    assert statistics.days_of(sent, sent) == (dt.date(2026, 11, first), dt.date(2026, 11, last))
+
+
+def test_days_reach_from_the_first_sending_to_the_last() -> None:
+    first, last = dt.datetime(2026, 11, 18, 12, tzinfo=dt.UTC), dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+    assert statistics.days_of(first, last) == (dt.date(2026, 11, 18), dt.date(2026, 11, 23))
