@@ -185,18 +185,18 @@ def test_worker_delivers_through_a_proxy_that_dies_and_comes_back(behind_proxy: 
     stack.worker()
     stack.beat()
 
-    def held() -> bool:
+    def held(scope: str) -> bool:
         holds = stack.producer.ledger(Region.EU).holds()
-        return "" in holds and holds[""].reason.startswith(f"proxy: 127.0.0.1:{proxy.port}: ")
+        return scope in holds and holds[scope].reason.startswith(f"proxy: 127.0.0.1:{proxy.port}: ")
 
-    wait_until(held, what="the token cannot be fetched, and the proxy is named")
+    wait_until(lambda: held("credentials:oauth"), what="the token cannot be fetched, and the proxy is named")
     proxy.start()
     wait_until(lambda: stack.counts()["delivered"] == 100, within=90, what="the probe finds the proxy back")
     receipts += stack.producer.enqueue_many(records(100, 900))
     wait_until(lambda: stack.counts()["delivered"] == 1_000, what="1,000 are delivered")
     proxy.kill()
     receipts += stack.producer.enqueue_many(records(1_000, 100))
-    wait_until(held, what="a record cannot be sent, and the proxy is named")
+    wait_until(lambda: held(""), what="a record cannot be sent, and the proxy is named")
     wait_until(lambda: stack.counts()["queued"] == 100, what="all are back in the queue")
     proxy.start()
     wait_until(lambda: stack.counts()["delivered"] == 1_100, within=90, what="all are delivered")
