@@ -86,6 +86,7 @@ def test_a_hold_that_is_forgotten_and_a_backlog_that_grows_behind_it(watch: Watc
     watch.recovers()
 
 
+@pytest.mark.needs("curl")  # which the runbook calls
 def test_a_worker_that_freezes(watch: Watch) -> None:
     with watch.frozen_worker():
         watch.record()
@@ -201,6 +202,7 @@ def test_no_exporter(watch: Watch) -> None:
     watch.recovers()
 
 
+@pytest.mark.needs("redis-cli", "curl")  # as the tests before it
 def test_every_alert_was_seen_to_fire_and_every_query_of_the_dashboard_found_something(watch: Watch) -> None:
     named = {line.split(": ")[1] for line in ALERTS.read_text().splitlines() if "- alert: " in line}
     assert named == watch.seen == watch.followed
