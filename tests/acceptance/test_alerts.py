@@ -57,12 +57,13 @@ def test_a_server_that_fails_holds_its_region_and_goes_on_by_itself(watch: Watch
 def test_credentials_that_are_refused(watch: Watch) -> None:
     watch.stack.sim.knobs(credentials={"eu": {"client_secret": "rotated"}})
     watch.stack.sim.revoke("eu")
-    watch.record()
+    job = watch.record()
     watch.fires("GaugepostTokenFailing")
     watch.looks("GaugepostTokenFailing")
     watch.stack.sim.knobs(credentials={"eu": None})
     watch.stack.sim.knobs(credentials=None)
     watch.cli("resume", "eu", "--credentials", "oauth")
+    wait_until(lambda: str(watch.stack.producer.state(job)) == "delivered", what="the job that waited is delivered")
     watch.recovers()
 
 
