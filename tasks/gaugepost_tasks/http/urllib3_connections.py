@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 logging.getLogger("urllib3.connection").setLevel(logging.CRITICAL)
 
 _LONGEST_LINE = 65_536
+# Less than a head may have: Python 3.14's own 128 kB would take a large body, read at once, for endless framing.
+_BUFFER_BYTES = 8_192
 
 
 class Refused(BaseException):
@@ -62,7 +64,8 @@ class _BoundedResponse(http.client.HTTPResponse):
 
     def __init__(self, content: Body, deadline: Deadline, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_BoundedReader(self.fp.detach(), sock, content, deadline))
+        reader = _BoundedReader(self.fp.detach(), sock, content, deadline)
+        self.fp = io.BufferedReader(reader, _BUFFER_BYTES)
 
     def _read_status(self) -> tuple[str, int, str]:
         """Pass over interim answers: http.client knows 100 alone."""
