@@ -46,7 +46,7 @@ def yes(value: object) -> bool:
 
 
 def explicit_no(value: object) -> bool:
-    """Tell whether a value says no, and is not merely empty: an empty answer does not say what happened."""
+    """Return whether a value means no. An empty value does not: it does not say what happened."""
     if isinstance(value, str):
         return value.strip().casefold() in _EXPLICIT_NO
     return isinstance(value, bool | int | float) and not value

@@ -131,7 +131,7 @@ def _refused(scope: str, judgement: Judgement, rand: float, fingerprint: str | N
 
 
 def waits_for_token() -> Decision:
-    """Decide on a job for which there is no token now: nothing was sent, and it goes on when there is one."""
+    """Decide on a job for which there is no token now: nothing was sent, and it is sent when there is one."""
     return Decision(Held(NEEDS_TOKEN, _CREDENTIALS), counted=False)
 
 
@@ -238,7 +238,7 @@ def _server_trouble(verdict: Verdict, facts: Facts) -> Decision:
 
     They must be of several jobs and sorts, or one job that always fails would hold it. Under that hold only its probe
     goes out: a try like any other. All of these verdicts are one hold, named for `server_error`, so that a probe which
-    fails in another of these ways does not lift it. A success that nobody can read does not count for it.
+    fails in another of these ways does not lift it. A success with an unreadable body does not count for it.
     """
     if verdict is _V.UNREADABLE_SUCCESS:
         return Decision(_unreadable(facts))
@@ -267,7 +267,7 @@ def _proxy_failure(judgement: Judgement, facts: Facts) -> Decision:
 
 
 def _unreadable(facts: Facts) -> Parked | Unknown:
-    """Send again at most twice what was answered with a success that nobody can read: it may be done each time."""
+    """Send a job again at most twice after a success with an unreadable body: each sending may have taken effect."""
     verdict = _V.UNREADABLE_SUCCESS
     tries = 1 + sum(attempt.verdict is verdict for attempt in facts.attempts)
     again = _backed_off(verdict, facts)

@@ -44,7 +44,7 @@ _UNCLEAR = frozenset({Verdict.LOST_ANSWER, Verdict.UNREADABLE_SUCCESS})
 
 
 def may_be_done(job: JobBase, attempts: Iterable[Attempt]) -> bool:
-    """Tell whether an earlier sending of a job may have been carried out: only a recognised refusal says that not.
+    """Return whether an earlier sending of a job may have taken effect: only a recognised refusal rules it out.
 
     A file's name is its own: after any sending that was let in, "already processed" speaks of that sending.
     """
@@ -71,7 +71,7 @@ def judge(job: JobBase, answer: Answer, *, fresh_token: bool, may_be_done: bool,
 
 
 def _may_have_worked(job: JobBase, answer: Answer, judgement: Judgement) -> bool:
-    """Tell whether a request that must not go out twice may have been carried out, whatever the answer looks like.
+    """Return whether a request that must not go out twice may have taken effect, whatever the answer is.
 
     An error page of a 4xx says that the request was not let in; anything else that is no refusal says nothing.
     """
@@ -101,14 +101,14 @@ def _judge_status(job: JobBase, answer: Answer, *, fresh_token: bool, now: float
 
 
 def _refused(job: JobBase, fresh_token: bool) -> Judgement:  # noqa: FBT001 - private
-    """Judge a refusal of whoever sent it; a token may just have ended, and gets a second chance."""
+    """Judge a refused credential. A token may just have expired: the first refusal only asks for a new one."""
     if job.needs == "oauth" and not fresh_token:
         return Judgement(Verdict.UNAUTHENTICATED, "the token was refused")
     return Judgement(Verdict.REFUSED_CREDENTIALS, "the credentials were refused")
 
 
 def _says_unauthenticated(answer: Answer) -> bool:
-    """Tell whether a success is none: its message is "Unauthenticated."."""
+    """Return whether an answer with status 2xx refuses the credential: its message is "Unauthenticated."."""
     if _UNAUTHENTICATED.encode() not in answer.body.lower():
         return False
     said = json_document(answer.body)

@@ -1,4 +1,4 @@
-"""A Redis Cluster cannot hold a region: whoever meets one is told so at once."""
+"""gaugepost does not support Redis Cluster, and its parts say so at once."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def statistics_of(stack: Stack, **more: object) -> requests.Response:
 
 
 def upload_others(stack: Stack) -> None:
-    """Upload files as somebody does in CustomerGauge itself: the statistics list them too."""
+    """Upload other files, as a person may in CustomerGauge's own screen: the statistics list them too."""
     for n in range(OTHERS):
         file = (f"other-{n}.csv", content(f"other-{n}"))
         assert statistics_of(stack, files={"file": file}).ok

@@ -20,7 +20,7 @@ _NOTED_EVERY_S = 60.0
 
 
 def fingerprint(need: str, secret: str, client_id: str = "") -> str:
-    """Return eight hex digits that name a credential, and from which nobody can find it."""
+    """Return eight hex digits that name a credential, and from which it cannot be computed."""
     return hmac.new(secret.encode(), f"gaugepost {need} {client_id}".encode(), hashlib.sha256).hexdigest()[:8]
 
 

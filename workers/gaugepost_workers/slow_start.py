@@ -71,7 +71,7 @@ class SlowStart:
         return True
 
     def forget_firsts(self) -> None:
-        """Forget which jobs go first: the worker has let go of all its jobs, and nothing will become of these here."""
+        """Forget which jobs go first: the worker has given up all its jobs, so no answer to these will come here."""
         self._firsts.clear()
 
     def _remember(self, mapping: str, now: float) -> None:

@@ -148,7 +148,7 @@ class Tokens:
 
     @contextmanager
     def _lock_kept(self) -> Iterator[None]:
-        """Prolong the lock again and again: it is short, so that nobody waits long for a worker that was killed."""
+        """Prolong the lock again and again: it is short, so that other workers wait only briefly for a killed one."""
         done = threading.Event()
         threading.Thread(target=self._keep_lock, args=(done,), name="token-lock", daemon=True).start()
         try:

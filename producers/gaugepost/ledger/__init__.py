@@ -148,7 +148,7 @@ class Ledger:
     def hold(
         self, scope: str, reason: str, by: str, until_ms: int | None = None, *, lasts_ms: int | None = None
     ) -> bool:
-        """Put up a person's hold on the region (""), `configuration:<reference>`, `endpoints:…` or `credentials:…`.
+        """Open a person's hold on the region (""), `configuration:<reference>`, `endpoints:…` or `credentials:…`.
 
         It ends at `until_ms`, or after `lasts_ms`, by Redis' clock; False if that is over: nothing is held.
         """

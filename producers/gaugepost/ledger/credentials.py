@@ -1,7 +1,7 @@
 """Calls about the shared access token, and about the credentials that workers have. Values only.
 
 Workers of one region may have different credentials, while a key is being replaced or by mistake. Each names its own by
-a fingerprint, from which nobody can find the credential.
+a fingerprint, from which the credential cannot be computed.
 """
 
 from __future__ import annotations

@@ -6,6 +6,6 @@
 
 if redis.call('HEXISTS', K.holds, ARGV[1]) == 0 then return 0 end
 lift(ARGV[1])
-forget_token_failures() -- whoever resumes has mended something: ask anew
+forget_token_failures() -- a person resumes after a repair: fetch a token at once
 ring_for_ready()
 return 1

@@ -4,7 +4,7 @@
 -- A token that another credential brought is not the caller's to use, and neither is that one's failure.
 -- WITH  jobs, holds, credentials
 -- KEYS  prefix
--- ARGV  who asks, how long the lock lasts in ms, fingerprint of its credential
+-- ARGV  id of the caller, how long the lock lasts in ms, fingerprint of the caller's credential
 -- RETURN sealed token ('' = none), generation, ms until it ends, '1' if the caller is to fetch one now,
 --        failure of the last fetch, until the next may be made ('' = none)
 

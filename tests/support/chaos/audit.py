@@ -135,12 +135,12 @@ class Audit:
             self.totals.lost.append(f"{sent} is {job['state']} {told} with {len(self._of[sent.id])} effects")
 
     def _may_have_gone_out(self, sent: Sent, job: Mapping[str, str]) -> bool:
-        """Tell whether a worker that was lost may have sent it, or bytes of it left and the answer was unclear."""
+        """Return whether a lost worker may have sent it, or its request left a worker and the answer was unclear."""
         lost_with_worker = any(entry.get("message") == WORKER_LOST for entry in _attempts(job))
         return lost_with_worker or (unclear_answers(job, sent) > 0 and sent.id in self._departed)
 
     def _is_link_of_forgotten_sending(self, sent: Sent, job: Mapping[str, str]) -> bool:
-        """Tell whether a link was refused the second time, and nothing is known of the first one any more."""
+        """Return whether the ledger forgot a link's first sending, so that its second one was refused."""
         return self._forgets and (sent.kind, job.get("verdict")) == ("personal_link", "duplicate")
 
     def _check_doubles(self, sent: Sent) -> None:
@@ -198,8 +198,8 @@ class Audit:
 def unclear_answers(job: Mapping[str, str], sent: Sent) -> int:
     """Count the answers on a job's record after which it may have been done: lost ones alone if it goes out once.
 
-    What may go out twice is also sent again after a server's error and after a success that nobody can read, which is
-    noted as one. Faults without an effect answer with a status of their own.
+    What may go out twice is also sent again after a server's error and after a success with an unreadable body, which
+    its record calls a server error. Faults without an effect answer with a status of their own.
     """
     attempts = _attempts(job)
     lost = sum(entry["verdict"] == "lost_answer" for entry in attempts)

@@ -267,7 +267,7 @@ class Faults:
                 self._fault("504 after the effect", "status", times, code=504, commit=True)
 
     def _answer_unclearly(self) -> None:
-        """Let a request take effect, and answer so that nobody knows."""
+        """Let a request take effect, and answer with something that does not say so."""
         name = self._random.choice(list(_UNCLEAR))
         self._fault("unclear after the effect", "status", self._random.randint(1, 3), commit=True, **_UNCLEAR[name])
 

@@ -60,7 +60,7 @@ class Stage:
     """Jobs of which bytes left a worker, whatever became of them."""
 
     def settings(self, way: Proxy | None = None) -> Settings:
-        """Give the settings of somebody who reaches Redis this way."""
+        """Return settings for a process that reaches Redis through this proxy, or directly."""
         given = self.env(way).items()
         return Settings.load(
             **{name.removeprefix("GAUGEPOST_").lower(): v for name, v in given if "BACKOFF" not in name}
