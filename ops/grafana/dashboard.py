@@ -163,12 +163,18 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
     ),
     "The machinery": (
-        lines("Since the last tick's work", "s", (of("gaugepost_ticked_ago_seconds") + " < +Inf", "{{region}}")),
+        lines(
+            "Since the last tick's work, since beat ticked",
+            "s",
+            (of("gaugepost_ticked_ago_seconds") + " < +Inf", "{{region}} work"),
+            (of("gaugepost_beat_ago_seconds") + " < +Inf", "{{region}} beat"),
+        ),
         lines(
             "Ticks: sent and done, a second",
             "ops",
             (rate("gaugepost_beat_ticks_total", "region"), "{{region}} sent"),
             (rate("gaugepost_ticks_total", "region"), "{{region}} done"),
+            (rate("gaugepost_own_ticks_total", "region"), "{{region}} done without beat"),
         ),
         lines(
             "Ticks that no worker has read",

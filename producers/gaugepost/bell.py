@@ -7,6 +7,7 @@ protocol 2 in kombu's Redis form; a parity test compares it with what celery its
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 DELIVER = "gaugepost.deliver"
@@ -62,6 +63,15 @@ def bell(queue: str, task: str, message_id: str, tag: str) -> dict[str, Any]:
     info = {"exchange": "", "routing_key": queue}
     properties = {**_FORM["properties"], "correlation_id": message_id, "delivery_info": info, "delivery_tag": tag}
     return {**_FORM, "headers": headers, "properties": properties}
+
+
+_ID = re.compile(r"([0-9a-f]{8})-0000-4000-a[0-9a-f]{3}-[0-9a-f]{12}")
+
+
+def pushed_at(message_id: str) -> int | None:
+    """Return when a script pushed a message, Unix seconds by Redis' clock; None for the ids of older versions."""
+    found = _ID.fullmatch(message_id)
+    return int(found[1], 16) if found else None
 
 
 def lua_bell() -> str:

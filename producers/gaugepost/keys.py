@@ -37,8 +37,15 @@ FIXED: dict[str, tuple[str, str]] = {
     "counts": ("hash", "jobs by state, parked ones by reason, dead ones by verdict"),
     "failures": ("hash name → JSON", "failures in a row: how many, when the last was known, of which jobs and sorts"),
     "workers": ("hash", "a worker → how many it sends at a time, and until when that counts, ms"),
+    "alive": ("sorted set by time, ms", "worker processes, by when each was last seen; dropped an hour later"),
     "concurrency": ("hash", "after a throttling: how many jobs may be out at a time, until it has grown back"),
-    "pace": ("hash", "ticks: when they last released jobs, saw the clock and saw it skip, ms; where they continue"),
+    "pace": (
+        "hash",
+        (
+            "of ticks: when they released jobs, saw the clock and saw it skip, when beat sent one (`beat`) and when a "
+            "worker ran one itself (`own:…`), ms; where they continue"
+        ),
+    ),
     "slot": ("string", "when the last upload of the lane started, ms"),
     "contents": ("sorted set by time, ms", "stored contents, by since when they are needed no more"),
     "content_bytes": ("string", "bytes that all stored contents take"),

@@ -94,15 +94,18 @@ def test_a_worker_that_freezes(watch: Watch) -> None:
         watch.link()
         fire = ("GaugepostUrgentJobsLate", "GaugepostJobsLate", "GaugepostNoWorker")
         watch.fires(*fire, "GaugepostNoTicks", "GaugepostTargetDown")
-        watch.looks(*fire)
+        watch.looks(*fire, "GaugepostNoTicks")
         watch.looks("GaugepostTargetDown", HOST="127.0.0.1", PORT=str(watch.worker_port))
     watch.recovers()
 
 
 def test_no_beat(watch: Watch) -> None:
     kill(watch.beat)
-    watch.fires("GaugepostNoTicks", "GaugepostTargetDown")
-    watch.looks("GaugepostNoTicks")
+    watch.fires("GaugepostNoBeat", "GaugepostTargetDown")
+    watch.looks("GaugepostNoBeat")
+    own = "rate(gaugepost_own_ticks_total[5s]) > 0"
+    wait_until(lambda: watch.prometheus.query(own), what="the worker runs the ticks")
+    assert "GaugepostNoTicks" not in watch.prometheus.firing()
     watch.start_beat()
     watch.recovers()
 

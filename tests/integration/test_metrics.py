@@ -6,13 +6,11 @@ import contextlib
 import signal
 import socket
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from prometheus_client.parser import text_string_to_metric_families
 
 from gaugepost import CloseLoop, PersonalLink, Record, Region
 from gaugepost.ledger import Settlement
@@ -21,26 +19,10 @@ from gaugepost.transitions import Dead, Decision, Parked
 from gaugepost.verdict import Verdict
 from gaugepost_workers.metrics import WorkerMetrics
 from support.bench import Bench
+from support.metrics import text, value
 from support.redis_server import free_port
 from support.stack import Stack, kill
 from support.wait import wait_until
-
-
-def text(port: int) -> str:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            return answer.read().decode()
-    except OSError:
-        return ""
-
-
-def value(port: int, name: str, **labels: str) -> float | None:
-    """One sample; None if there is none with these labels."""
-    for family in text_string_to_metric_families(text(port)):
-        for sample in family.samples:
-            if sample.name == name and labels.items() <= sample.labels.items():
-                return sample.value
-    return None
 
 
 def link(email: str) -> PersonalLink:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,9 @@ from gaugepost import Region
 from gaugepost.errors import IdempotencyConflict, LedgerClosed
 from gaugepost.keys import FAMILIES, FIXED
 from support.making import record
+from support.metrics import value
 from support.old import PREVIOUS, VERSIONS, Old
+from support.redis_server import free_port
 from support.stack import Stack, kill
 from support.wait import wait_until
 
@@ -115,18 +120,58 @@ def test_idempotency_keys_of_both_versions_give_the_first_job(stack: Stack, vers
 @pytest.mark.parametrize("newer", ["worker", "bell"])
 @pytest.mark.parametrize("version", [version for version in VERSIONS if version not in ONE_LIST])
 def test_the_bell_of_one_version_wakes_an_idle_worker_of_the_other(stack: Stack, version: str, newer: str) -> None:
-    """Without a beat, whose ticks would ring too."""
+    """Without ticks, which would ring too."""
     old, ids = Old(version, stack), list[str]()
-    if newer == "worker":
-        stack.worker()
-    else:
-        old.run("worker", "--region", "eu")
-    for _ in range(3):  # the first one may be found by a worker that only starts
+    with no_ticks(stack):
         if newer == "worker":
-            ids += old.enqueue({"kind": "record"} | COMMON)
+            stack.worker()
         else:
-            ids.append(stack.producer.enqueue(record(**COMMON)).id)
-        delivered(stack, ids)
+            old.run("worker", "--region", "eu")
+        for _ in range(3):  # the first one may be found by a worker that only starts
+            if newer == "worker":
+                ids += old.enqueue({"kind": "record"} | COMMON)
+            else:
+                ids.append(stack.producer.enqueue(record(**COMMON)).id)
+            delivered(stack, ids)
+
+
+@contextlib.contextmanager
+def no_ticks(stack: Stack) -> Iterator[None]:
+    """Let workers believe that a beat ticks: they run no tick themselves."""
+    over = threading.Event()
+
+    def note() -> None:
+        with stack.redis.client() as client:
+            while not over.wait(0.5):
+                client.hset("gp:{eu}:pace", "beat", int(time.time() * 1000))
+
+    noting = threading.Thread(target=note)
+    noting.start()
+    try:
+        yield
+    finally:
+        over.set()
+        noting.join()
+
+
+def test_workers_leave_the_ticks_to_a_beat_of_an_older_version(stack: Stack, version: str) -> None:
+    port = free_port()
+    stack.variables["GAUGEPOST_METRICS_PORT"] = str(port)
+    stack.worker()
+    del stack.variables["GAUGEPOST_METRICS_PORT"]
+
+    def own() -> float:
+        return value(port, "gaugepost_own_ticks_total", tick="promote") or 0
+
+    def of_beat() -> float:
+        return (value(port, "gaugepost_ticks_total", tick="promote") or 0) - own()
+
+    wait_until(own, what="the worker runs the ticks")
+    Old(version, stack).run("beat")
+    wait_until(lambda: of_beat() > 2, what="the older beat is noted")
+    before = own()
+    wait_until(lambda: of_beat() > 9, what="beat ticks")
+    assert own() == before
 
 
 @pytest.mark.parametrize("version", sorted(UNTRACED - ONE_LIST))

@@ -104,7 +104,7 @@ def _should_be(job: dict[str, str]) -> set[str]:
 def _check_places(truth: Truth) -> None:
     places: defaultdict[str, list[str]] = defaultdict(list)
     for name, members in truth.sets.items():
-        apart = {"deadlines", "contents", "sets", "configurations"}
+        apart = {"deadlines", "contents", "sets", "configurations", "alive"}
         if name not in apart and not name.startswith(("lane:", "fields:")):
             for job_id in members:
                 places[job_id].append(name)

@@ -24,7 +24,8 @@ _HURRY = (
     (r"(oldest_urgent_age_seconds) > 60", r"\1 > 3"),
     (r"(oldest_job_age_seconds\{[^}]*\}) > 1800", r"\1 > 3"),
     (r"(hold_age_seconds\{[^}]*\}\)) > 86400", r"\1 > 3"),
-    (r"(ticked_ago_seconds) > 30", r"\1 > 4"),
+    (r"(ticked_ago_seconds) > 30", r"\1 > 9"),  # longer than until workers run the ticks themselves
+    (r"(beat_ago_seconds) > 60", r"\1 > 4"),
     (r"(dead_jobs\[\w+\]\)) > 20", r"\1 > 2"),
     (r"(lost_answer\"\}\[\w+\]\)\)) > 5", r"\1 > 1"),
 )

@@ -1,5 +1,7 @@
 """Beat only ticks: every second or so it puts one message a tick into each region's queue of ticks.
 
+Without it the workers run the ticks themselves (own_ticks.py).
+
 The work of a tick is one atomic script on Redis' own clock, so any number of beats may run, in one directory too (no
 state file is written). Celery's expiry would not keep ticks from piling up where no worker reads them, since the Redis
 transport looks at it only on receipt; so a tick is pushed only if its queue is short.

@@ -73,7 +73,9 @@ def worker(
 
 
 def beat() -> None:
-    """Tick. Any number of beats may run; without one, parked jobs stay parked.
+    """Tick: the schedule by which workers release what is due, rescue lost jobs and open the upload slot.
+
+    Any number of beats may run. Without one, workers run the ticks themselves after 5 seconds.
 
     Example: `gaugepost beat`
     """

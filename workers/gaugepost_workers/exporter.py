@@ -132,6 +132,7 @@ _LIFE = (
      lambda look: look.summary["concurrency_limit"] or 0),
     ("ticked_ago_seconds", "Since a worker last did the work of a tick; Inf: never",
      lambda look: look.vitals.promoted_ago),
+    ("beat_ago_seconds", "Since beat last ticked; Inf: never", lambda look: look.vitals.beat_ago),
     ("ticks_waiting", "Ticks that no worker has read", lambda look: look.vitals.ticks_waiting),
     ("parked_late_seconds", "How long ago the first parked job should have been let go",
      lambda look: look.vitals.parked_late),

@@ -106,6 +106,12 @@ class WorkerMetrics:
         self._ticks = Counter(
             "gaugepost_ticks", "Ticks whose work was done", ("region", "tick"), registry=self.registry
         )
+        self._own_ticks = Counter(
+            "gaugepost_own_ticks",
+            "Those of the ticks that this worker ran itself, because no beat ticked",
+            ("region", "tick"),
+            registry=self.registry,
+        )
         self._thrown_away = Counter(
             "gaugepost_messages_thrown_away",
             "Celery messages that were no bell, no tick and no question of Flower's",
@@ -115,6 +121,8 @@ class WorkerMetrics:
         ProcessCollector(registry=self.registry)
         self._rescued.labels(self._region)
         self._thrown_away.labels(self._region)
+        for tick in TICKS:
+            self._own_ticks.labels(self._region, _short(tick))
         for kind in JOBS:
             for verdict in Verdict:
                 self._attempts[kind, verdict.value]
@@ -140,6 +148,10 @@ class WorkerMetrics:
     def ticked(self, tick: str) -> None:
         """Count a tick."""
         self._ticks.labels(self._region, _short(tick)).inc()
+
+    def ran_tick_itself(self, tick: str) -> None:
+        """Count a tick that no beat sent."""
+        self._own_ticks.labels(self._region, _short(tick)).inc()
 
     def _count(self, settlement: Settlement, now_ms: float) -> None:
         kind = settlement.claimed.job.kind

@@ -8,7 +8,9 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from gaugepost.bell import pushed_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +29,7 @@ class Signs:
         self._read_at = time.monotonic()
         self._turned_at = self._read_at
         self._at_the_wheel = 0
+        self._tick_pushed: int | Literal["now", ""] = ""
         self._lock = threading.Lock()
 
     def read(self) -> None:
@@ -36,6 +39,16 @@ class Signs:
     def turned(self) -> None:
         """Note that the wheel turned."""
         self._turned_at = time.monotonic()
+
+    def took_tick(self, message_id: str) -> None:
+        """Note that a tick was taken, and when beat pushed it: now, where an older beat's message does not say."""
+        seconds = pushed_at(message_id)
+        self._tick_pushed = "now" if seconds is None else seconds * 1000
+
+    def newest_tick(self) -> int | Literal["now", ""]:
+        """Return when beat pushed the newest tick since the last call, ms by Redis' clock; empty if there was none."""
+        pushed, self._tick_pushed = self._tick_pushed, ""
+        return pushed
 
     @contextmanager
     def at_the_wheel(self) -> Iterator[None]:

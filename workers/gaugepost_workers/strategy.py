@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from gaugepost.bell import DELIVER
+from gaugepost_workers.signs import SIGNS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,6 +28,7 @@ the thread that does the work waits for it. A claim and a first byte take about 
 def hand_over(task: Any, _app: object, consumer: Any) -> Callable[..., None]:  # noqa: ANN401 - celery has no types
     """Return what celery calls with each message of this task: it gives the task to the pool. Celery's `Strategy`."""
     apply = consumer.pool.apply_async
+    is_tick = task.name != DELIVER
 
     def run() -> None:
         try:
@@ -32,7 +36,9 @@ def hand_over(task: Any, _app: object, consumer: Any) -> Callable[..., None]:  #
         except Exception:
             log.exception("task failed", task=task.name)
 
-    def received(*_: object) -> None:
+    def received(message: Any, *_: object) -> None:  # noqa: ANN401 - as above
+        if is_tick:
+            SIGNS.took_tick(message.headers["id"])
         apply(run, callback=_ignore)
         time.sleep(_YIELD_S)
 

@@ -29,6 +29,7 @@ from gaugepost_workers.courier import Courier
 from gaugepost_workers.events import TaskEvents
 from gaugepost_workers.executor import URGENT_THREADS, Executor
 from gaugepost_workers.guard import answer_questions_only, on_thrown_away
+from gaugepost_workers.own_ticks import OwnTicks
 from gaugepost_workers.pulsing import open_pulse, pulse_with
 from gaugepost_workers.rescue import rescue
 from gaugepost_workers.signs import SIGNS, WatchedWheel
@@ -73,11 +74,13 @@ class Worker:
         self._events = TaskEvents(self.app, self.name) if settings.events else None
         self._rescue_events = TaskEvents(self.app, self.name) if settings.events else None
         self._metrics = _metrics(settings, region)
+        worker = f"{self.name}-{uuid.uuid4().hex[:8]}"
+        self._own_ticks = OwnTicks(self.ledger, worker, self, self._metrics)
         self.executor = Executor(
             self.ledger,
             self.courier.deliver,
             WatchedWheel(self._witness()),
-            worker=f"{self.name}-{uuid.uuid4().hex[:8]}",
+            worker=worker,
             concurrency=concurrency,
             lease_s=settings.lease,
         )
@@ -120,6 +123,7 @@ class Worker:
         pulse = open_pulse(self.settings, f"worker-{self.region}")
         if pulse is not None:
             pulse_with(self.app, pulse)
+        self._own_ticks.begin(self.app)
         argv = [
             "--quiet",
             "worker",

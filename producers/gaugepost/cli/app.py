@@ -71,7 +71,12 @@ COMMANDS: dict[str, Command] = {
     "up": Command("gaugepost_workers.commands:up", "Run all parts: workers, beat and Flower.", "worker", _PARTS),
     "worker": Command("gaugepost_workers.commands:worker", "Run a worker of one region.", "worker", _PARTS),
     "exporter": Command("gaugepost_workers.commands:exporter", "Show the ledger to Prometheus.", "metrics", _PARTS),
-    "beat": Command("gaugepost_workers.commands:beat", "Run the beat that lets go what is due.", "worker", _PARTS),
+    "beat": Command(
+        "gaugepost_workers.commands:beat",
+        "Run the beat, the schedule of the workers.",
+        "worker",
+        _PARTS,
+    ),
     "flower": Command("gaugepost_workers.commands:flower", "Run Flower, the dashboard of jobs.", "worker", _PARTS),
     "simulate": Command(
         "gaugepost.cli.simulate:simulate", "Run the CustomerGauge simulator alone.", "simulator", _PARTS, passes_on=True

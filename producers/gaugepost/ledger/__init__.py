@@ -33,7 +33,7 @@ from gaugepost.ledger.sets import SET_MS, STAGED_MS, FileSet, Undo, enqueue_set,
 from gaugepost.ledger.upgrades import migrate
 from gaugepost.ledger.views import Hold, JobView, read_holds, scopes_of_kind
 from gaugepost.ledger.vitals import Vitals, read_vitals
-from gaugepost.ledger.work import SWEPT_AT_ONCE, Claimed, Lost, Parcel, Settlement, Work, slot_ms
+from gaugepost.ledger.work import SWEPT_AT_ONCE, Alive, Claimed, Lost, Parcel, Settlement, Work, slot_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Accepted",
+    "Alive",
     "Claimed",
     "Edit",
     "Entry",
@@ -328,6 +329,14 @@ class Ledger:
             some, more = self._run(self._work.promote(credentials))
             released += some
         return released
+
+    def alive(self, worker: str, up_s: float, pushed: int | str, ticks: Mapping[str, float]) -> Alive:
+        """Note that a worker lives; return since when beat is silent, and the ticks that this worker has to run itself.
+
+        `up_s`: seconds since it started. `pushed`: when beat pushed the newest tick that it took, Unix ms; `now`; or
+        empty: it took none. `ticks`: name → seconds between two.
+        """
+        return self._run(self._work.alive(worker, int(up_s * 1000), pushed, ticks))
 
     def open_slot(self) -> bool:
         """Ring for a file if the upload slot is open."""

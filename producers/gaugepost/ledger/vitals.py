@@ -33,9 +33,9 @@ class Vitals:
     `oldest`: state → since when its oldest job is enqueued. Exact for what waits; of what is being sent, parked or
     unknown, the ends of the list are looked at. `urgent`: the same of queued urgent jobs. `parked_late` and
     `leases_late`: how long ago the first of them should have been let go, or rescued. `promoted_ago`: since the last
-    tick's work was done (never: infinity). `ticks_waiting`: ticks that no worker has read yet. `workers`: processes
-    that claimed lately, `threads`: how many jobs these send at a time. `token_age`: since the shared token was fetched,
-    if there is one, and not fetched by a version that did not note it.
+    tick's work was done, `beat_ago`: since beat last ticked (never: infinity). `ticks_waiting`: ticks that no worker
+    has read yet. `workers`: processes that claimed lately, `threads`: how many jobs these send at a time. `token_age`:
+    since the shared token was fetched, if there is one, and not fetched by a version that did not note it.
     """
 
     oldest: Mapping[JobState, float]
@@ -43,6 +43,7 @@ class Vitals:
     parked_late: float
     leases_late: float
     promoted_ago: float
+    beat_ago: float
     ticks_waiting: int
     workers: int
     threads: int
@@ -64,7 +65,7 @@ def _read(client: Any, keys: Keys) -> Vitals:  # noqa: ANN401 - redis-py's repli
     pipe = client.pipeline(transaction=False)
     pipe.time()
     pipe.hgetall(keys["workers"])
-    pipe.hget(keys["pace"], "due")
+    pipe.hmget(keys["pace"], "due", "beat")
     pipe.llen(keys.tick_queue)
     pipe.get(keys["content_bytes"])
     pipe.hmget(keys["token"], "generation", "expires", "fetched")
@@ -74,7 +75,7 @@ def _read(client: Any, keys: Keys) -> Vitals:  # noqa: ANN401 - redis-py's repli
     pipe.lrange(keys["urgent_turns"], 0, _ENDS - 1)
     pipe.lrange(keys["turns"], 0, _ENDS - 1)
     pipe.hkeys(keys["holds"])
-    (seconds, micros), workers, due, ticks, contents, token, parked, leases, memory, *lines = pipe.execute()
+    (seconds, micros), workers, (due, beat), ticks, contents, token, parked, leases, memory, *lines = pipe.execute()
     now = seconds * 1000 + micros // 1000
     urgent, oldest = _oldest(client, keys, now, *lines)
     alive = [int(told.partition(b":")[0]) for told in workers.values() if int(told.partition(b":")[2]) > now]
@@ -83,7 +84,8 @@ def _read(client: Any, keys: Keys) -> Vitals:  # noqa: ANN401 - redis-py's repli
         urgent=urgent,
         parked_late=_late(parked, now),
         leases_late=_late(leases, now),
-        promoted_ago=max(0.0, (now - int(due)) / 1000) if due else math.inf,
+        promoted_ago=_ago(due, now),
+        beat_ago=_ago(beat, now),
         ticks_waiting=int(ticks),
         workers=len(alive),
         threads=sum(alive),
@@ -100,6 +102,10 @@ def _token_age(now: int, generation: bytes | None, expires: bytes | None, fetche
     whose, _, at = (fetched or b"").partition(b":")
     there_is = int(expires or 0) > now and whose == generation
     return max(0.0, (now - int(at)) / 1000) if there_is else None
+
+
+def _ago(at: bytes | None, now: int) -> float:
+    return max(0.0, (now - int(at)) / 1000) if at else math.inf
 
 
 def _late(first: list[tuple[bytes, float]], now: int) -> float:

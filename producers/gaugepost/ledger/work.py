@@ -45,6 +45,8 @@ RELEASED_A_SECOND = 200
 HOLDS_AT_ONCE = 250
 SWEPT_AT_ONCE = 500
 SLOT_SLACK_MS = 1_000
+NO_BEAT_MS = 5_000
+"""After so long without a beat workers run the ticks."""
 
 _NO_ANSWER = frozenset({Verdict.UNREACHABLE, Verdict.LOST_ANSWER, Verdict.UNREADABLE_SUCCESS})
 _OLDER_WORD = {Verdict.UNREADABLE_SUCCESS: Verdict.SERVER_ERROR}
@@ -97,6 +99,17 @@ class Lost:
     claimed: Claimed
     once: bool
     marked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """What a worker learns when it says that it lives.
+
+    `beat_ago`: seconds since beat ticked (None: never). `ticks`: those that this worker has to run itself.
+    """
+
+    beat_ago: float | None
+    ticks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +300,16 @@ class Work:
         args += [part for credential in credentials.items() for part in credential]
         return Call("promote", self._queues, args, lambda answer: (int(answer[0]), bool(answer[1])))
 
+    def alive(self, worker: str, up_ms: int, pushed: Argument, ticks: Mapping[str, float]) -> Call[Alive]:
+        """Note that a worker lives; get the ticks (name → seconds between two) that it has to run itself.
+
+        `up_ms`: since it started. `pushed`: when beat pushed the newest tick that it took, ms; `now`; or empty.
+        """
+        args: list[Argument] = [worker, up_ms, pushed, NO_BEAT_MS]
+        for tick, every_s in ticks.items():
+            args += (tick, int(every_s * 1000))
+        return Call("alive", self._queues[:1], args, _read_alive)
+
     def open_slot(self) -> Call[bool]:
         """Ring for a file if the upload slot is open."""
         return Call("open_slot", self._queues, [self._slot_ms, *self._lanes], bool)
@@ -297,6 +320,11 @@ class Work:
         for state, retention in retention_ms.items():
             args += (state, retention)
         return Call("sweep", self._queues[:1], args, int)
+
+
+def _read_alive(answer: Sequence[Any]) -> Alive:
+    beat_ms, *ticks = answer
+    return Alive(None if beat_ms < 0 else beat_ms / 1000, tuple(tick.decode() for tick in ticks))
 
 
 def _read_job(text: bytes, seal: Seal, *, once: bool) -> AnyJob | SealedJob:

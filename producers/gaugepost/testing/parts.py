@@ -66,7 +66,7 @@ class Parts:
         return self.run("-m", "gaugepost_workers", "worker", *options)
 
     def beat(self) -> subprocess.Popen[bytes]:
-        """Start a beat: without one parked jobs stay parked."""
+        """Start a beat: parked jobs go on at their time. Without one workers begin to see to that after 5 s."""
         return self.run("-m", "gaugepost_workers", "beat")
 
     def cli(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:

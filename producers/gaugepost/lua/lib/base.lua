@@ -52,7 +52,8 @@ local function is_file(job) return job.lane and string.sub(job.lane, 1, 5) == 'f
 local function ending(lane) return string.sub(lane, 6) end
 local function turn(job) return job.first and whole(job.at - 1e16) or job.at end
 
--- Made here, not by who calls: few calls ring. Ids are of the moment, and Redis does one thing at a time.
+-- Made here, not by who calls: few calls ring. Ids are of the moment (bell.py reads it), and Redis does one thing at a
+-- time.
 local rung = 0
 local function new_id()
   rung = rung + 1
