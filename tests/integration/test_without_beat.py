@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,8 @@ from support.redis_server import RedisServer, free_port
 from support.stack import Stack, kill
 from support.wait import wait_until
 
-SHORT = {"connect_timeout": 1, "read_timeout": 2, "lease": 4, "retention_delivered": "1s"}
-QUICK = {"backoff__server_error": "1s,1s", "backoff__lost_answer": "1s,1s"}
+SHORT: dict[str, Any] = {"connect_timeout": 1, "read_timeout": 2, "lease": 4, "retention_delivered": "1s"}
+QUICK: dict[str, Any] = {"backoff__server_error": "1s,1s", "backoff__lost_answer": "1s,1s"}
 RUNS = 9
 
 
