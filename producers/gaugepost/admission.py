@@ -27,8 +27,8 @@ BATCH_BYTES = 4_000_000
 
 def admitted(job: object, settings: Settings, idempotency_key: str | None = None) -> JobBase:
     """Return the job that is to be enqueued: read from a mapping, under the key of the call. Raises InvalidJob."""
-    found = parse_job(job) if isinstance(job, Mapping) else job
-    if not isinstance(found, JobBase):
+    found = job if isinstance(job, JobBase) else parse_job(job) if isinstance(job, Mapping) else None
+    if found is None:
         expected = f"expected a job such as Record(…), or a mapping with its kind, not {type(job).__name__}"
         raise InvalidJob([Problem("", expected)])
     check_region(found.region, settings.regions)

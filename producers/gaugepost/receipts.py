@@ -104,6 +104,7 @@ class AsyncReceipt(Generic[R]):
 
 _PACKED = struct.Struct("16sBBB")
 _REGIONS, _STATES = tuple(Region), tuple(JobState)
+_PLACES = {value: place for values in (_REGIONS, _STATES) for place, value in enumerate(values)}
 _DUPLICATE, _CONFLICT = 1, 2
 
 
@@ -120,7 +121,7 @@ class Receipts(Sequence[T]):
         if warnings:
             self._warnings[len(self)] = warnings
         flags = _DUPLICATE * accepted.duplicate | _CONFLICT * accepted.conflict
-        numbers = _REGIONS.index(region), _STATES.index(accepted.state), flags
+        numbers = _PLACES[region], _PLACES[accepted.state], flags
         self._packed += _PACKED.pack(bytes.fromhex(accepted.id), *numbers)
 
     def __len__(self) -> int:

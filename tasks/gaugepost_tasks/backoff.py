@@ -67,7 +67,7 @@ def family_of(verdict: Verdict) -> frozenset[Verdict]:
     return next((family for family in FAMILIES if verdict in family), frozenset({verdict}))
 
 
-def schedule_of(verdict: Verdict, overrides: Mapping[str, Sequence[float]]) -> Sequence[float]:
+def schedule_of(verdict: Verdict, overrides: Mapping[Verdict, Sequence[float]]) -> Sequence[float]:
     """Return a verdict's waits in seconds; `server_error`'s override holds for its whole family, if no nearer one."""
     if verdict in overrides:
         return overrides[verdict]

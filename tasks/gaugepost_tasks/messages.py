@@ -6,7 +6,6 @@ Personal data and secrets stand in bodies and headers, so none of these shows it
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +19,8 @@ Failure = Literal["unreachable", "lost_answer"]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 """The empty mapping, shared."""
+
+_SUCCESS = range(200, 300)
 
 _SCHEMES: dict[Auth, str] = {"bearer": "Bearer", "api_key": "api_key"}
 
@@ -67,7 +68,7 @@ class Answer:
     @property
     def ok(self) -> bool:
         """Whether its status is one of success."""
-        return self.status is not None and HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+        return self.status in _SUCCESS
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,13 +32,13 @@ from gaugepost_tasks.backoff import (
     schedule_of,
     throttle_probes_ms,
 )
-from gaugepost_tasks.messages import NOTHING, Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gaugepost.jobs import JobBase
     from gaugepost.transitions import Attempt
+    from gaugepost_tasks.messages import Judgement
 
 _V = Verdict
 _ENTIRE_REGION = ""
@@ -80,7 +80,7 @@ class Facts:
     probe: str | None = None
     probe_about: Verdict | None = None
     rand: float = 0.5
-    schedules: Mapping[str, Sequence[float]] = field(default_factory=lambda: NOTHING)
+    schedules: Mapping[Verdict, Sequence[float]] = field(default_factory=dict)
     poll: Sequence[float] = UPLOAD_POLL
     fingerprint: str | None = None
 
@@ -96,7 +96,9 @@ class Facts:
 
 def decide(judgement: Judgement, facts: Facts) -> Decision:
     """Decide what becomes of a job. Total: there is a decision for each verdict, kind and `on_unknown`."""
-    return replace(_row(judgement, facts), ends_streaks=_ended_streaks(judgement.verdict, facts.job))
+    row = _row(judgement, facts)
+    ended = _ended_streaks(judgement.verdict, facts.job)
+    return Decision(row.transition, row.counted, row.hold, row.streak, ended)  # `replace` costs three times as much
 
 
 def missing_credentials(needs: Literal["oauth", "api_key"], setting_name: str) -> Decision:

@@ -85,6 +85,8 @@ def _may_have_worked(job: JobBase, answer: Answer, judgement: Judgement) -> bool
 
 def _judge_status(job: JobBase, answer: Answer, *, fresh_token: bool, now: float) -> Judgement | None:
     """Judge by the status alone; None where the text has the word."""
+    if answer.ok:
+        return _refused(job, fresh_token) if _says_unauthenticated(answer) else None
     match answer.status:
         case HTTPStatus.TOO_MANY_REQUESTS:
             return throttled(answer, now)
@@ -92,9 +94,7 @@ def _judge_status(job: JobBase, answer: Answer, *, fresh_token: bool, now: float
             return throttled(answer, now)
         case HTTPStatus.UNAUTHORIZED:
             return _refused(job, fresh_token)
-        case _ if answer.ok and _says_unauthenticated(answer):
-            return _refused(job, fresh_token)
-        case int() as status if answer.ok or (status in _CLIENT_ERRORS and status not in _RETRIED_4XX):
+        case int() as status if status in _CLIENT_ERRORS and status not in _RETRIED_4XX:
             return None
         case _:
             return Judgement(Verdict.SERVER_ERROR, _spell_status(answer))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gaugepost.ledger import Settlement
+from gaugepost.ledger.intake import READ_WHOLE
 from gaugepost.ledger.work import DUE_AT_ONCE, HOLDS_AT_ONCE
 from gaugepost.transitions import Dead, Decision, Held, Parked, Requeued
 from gaugepost.verdict import Verdict
@@ -115,28 +116,42 @@ def test_of_very_many_lifted_holds_each_releases_its_jobs(bench: Bench) -> None:
     assert set(bench.states(ids)) == {"queued"}
 
 
-# Jobs of older versions know less of themselves
+# A short job's kind and configuration are read from its JSON, a long job's from a field beside it
+
+LONG = {"Email": "a@b.example", "Comment": "x" * READ_WHOLE}
+
+
+def has_field(bench: Bench, job_id: str) -> bool:
+    return bool(bench.client.hexists(f"gp:{{eu}}:job:{job_id}", "about"))
 
 
 def forget(bench: Bench, job_id: str) -> None:
-    """Leave a job as a version enqueues it that does not keep its kind and configuration beside its JSON."""
+    """Leave a long job as a version enqueues it that does not keep its kind and configuration beside its JSON."""
     assert bench.client.hdel(f"gp:{{eu}}:job:{job_id}", "about")
 
 
-@pytest.mark.parametrize("job", [record(), link()], ids=["record", "link"])
-def test_a_job_of_an_older_version_meets_the_hold_of_its_configuration(bench: Bench, job: JobBase) -> None:
+@pytest.mark.parametrize(
+    ("job", "is_long"),
+    [(record(), False), (link(), False), (record(record=LONG), True), (link(record=LONG), True)],
+    ids=["record", "link", "long record", "long link"],
+)
+@pytest.mark.parametrize("scope", [SCOPE, "credentials:oauth"])
+def test_job_meets_the_hold_of_its_configuration_and_credentials(
+    bench: Bench, job: JobBase, is_long: bool, scope: str
+) -> None:
     [job_id] = bench.put(job)
-    forget(bench, job_id)
-    bench.ledger.hold(SCOPE, "closed", "ops")
+    assert has_field(bench, job_id) == is_long
+    bench.ledger.hold(scope, "closed", "ops")
     assert bench.view(job_id).reason == "hold: closed"
     assert bench.claim() == []
     assert bench.state(job_id) == "parked"
 
 
-def test_a_job_of_an_older_version_meets_the_hold_of_its_credentials(bench: Bench) -> None:
-    [job_id] = bench.put(record())
+@pytest.mark.parametrize("scope", [SCOPE, "credentials:oauth"])
+def test_long_job_of_an_older_version_meets_the_same_holds(bench: Bench, scope: str) -> None:
+    [job_id] = bench.put(record(record=LONG))
     forget(bench, job_id)
-    bench.ledger.hold("credentials:oauth", "closed", "ops")
+    bench.ledger.hold(scope, "closed", "ops")
     assert bench.claim() == []
     assert bench.state(job_id) == "parked"
 

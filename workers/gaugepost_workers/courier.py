@@ -218,8 +218,8 @@ class Courier:
             self.credentials.accepted(needs)
         elif judgement.verdict is Verdict.REFUSED_CREDENTIALS and self.credentials.refused(needs):
             return _GIVEN_BACK
-        known = facts(claimed, self._schedules, self._poll)
-        return decide(judgement, replace(known, fingerprint=self.credentials.fingerprints.get(needs)))
+        known = facts(claimed, self._schedules, self._poll, self.credentials.fingerprints.get(needs))
+        return decide(judgement, known)
 
     def _settlement(
         self, claimed: Claimed, exchanges: Sequence[_Exchange], decision: Decision | None = None
@@ -249,7 +249,12 @@ class Courier:
         return Settlement(claimed, decision, attempts, began=last.began if last else None)
 
 
-def facts(claimed: Claimed, schedules: Mapping[Verdict, Sequence[float]], poll: Sequence[float] = UPLOAD_POLL) -> Facts:
+def facts(
+    claimed: Claimed,
+    schedules: Mapping[Verdict, Sequence[float]],
+    poll: Sequence[float] = UPLOAD_POLL,
+    fingerprint: str | None = None,
+) -> Facts:
     """Gather what the policy looks at, beside the answer itself."""
     return Facts(
         job=claimed.job,
@@ -258,8 +263,9 @@ def facts(claimed: Claimed, schedules: Mapping[Verdict, Sequence[float]], poll: 
         probe=claimed.probe,
         probe_about=claimed.probe_verdict,
         rand=random.random(),  # noqa: S311 - jitter
-        schedules={str(verdict): waits for verdict, waits in schedules.items()},
+        schedules=schedules,
         poll=poll,
+        fingerprint=fingerprint,
     )
 
 

@@ -48,14 +48,19 @@ class Credentials:
 
     def accepted(self, need: str) -> None:
         """Note that CustomerGauge took a job under this credential; now and then is enough."""
+        if self._was_noted(need):  # without the lock, which each delivery would wait for
+            return
         with self._lock:
-            if need not in self._noted_at or time.monotonic() - self._noted_at[need] < _NOTED_EVERY_S:
+            if self._was_noted(need):
                 return
             self._noted_at[need] = time.monotonic()
         try:
             self._ledger.note_credential(need, self.fingerprints[need], "accepted")
         except StoreError:
             self._noted_at[need] = 0.0
+
+    def _was_noted(self, need: str) -> bool:
+        return need not in self._noted_at or time.monotonic() - self._noted_at[need] < _NOTED_EVERY_S
 
     def refused(self, need: str) -> bool:
         """Note a refusal; return whether only this worker's credential is refused, which ends this worker."""

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 IDEMPOTENCY_MS = 7 * 86_400_000
 
+READ_WHOLE = 1_000
+"""Characters of a job's JSON below which scripts decode it, where they need its kind and configuration. A longer job
+has these in a field of their own, which takes 80 bytes.
+"""
 
 _STATES = {state.encode(): state for state in JobState}
 
@@ -83,7 +87,7 @@ class Entry:
             facts |= {"idem": idempotency_digest(job.idempotency_key), "same": " ".join(seal.hashes(job.sent()))}
         if job.source:
             facts["source"] = job.source
-        about = f"{job.kind} {job.mapping}" if job.mapping else job.kind
+        about = "" if len(self.text) < READ_WHOLE else f"{job.kind} {job.mapping}" if job.mapping else job.kind
         content = seal.content(zlib.compress(self.content)) if self.content else ""
         return self.id, seal.job(job, self.text), about, json.dumps(facts) if facts else "", content
 

@@ -3,9 +3,9 @@
 -- WITH  entering
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms; then for each job
---       id, JSON, its kind and configuration, what it has of urgent ('1'), once ('1'), lane, idem (digest of its
---       idempotency key), same (hashes of what it sends, between blanks: sealing.py), expires (ms) and source, as JSON of
---       texts ('' = nothing of it), content ('' = none)
+--       id, JSON, its kind and configuration ('' = its JSON is short: intake.py), what it has of urgent ('1'), once ('1'),
+--       lane, idem (digest of its idempotency key), same (hashes of what it sends, between blanks: sealing.py), expires
+--       (ms) and source, as JSON of texts ('' = nothing of it), content ('' = none)
 -- RETURN for each job its state, the id of the job that has its idempotency key already ('' = none), and '1' if that
 --        one sends something else; or an error BACKLOGFULL or CONTENTFULL, and nothing stored
 
@@ -59,7 +59,8 @@ local function accept(id, json, about, has, content)
   local at = next_stamp()
   local state = place(id, at, has.lane, has.urgent, has.source)
   local key = F.job .. id
-  redis.call('HSET', key, 'job', json, 'about', about, 'state', state, 'at', at)
+  redis.call('HSET', key, 'job', json, 'state', state, 'at', at)
+  if about ~= '' then redis.call('HSET', key, 'about', about) end
   if has ~= NOTHING then
     for _, name in ipairs({'urgent', 'once', 'lane', 'idem', 'expires'}) do
       if has[name] then redis.call('HSET', key, name, has[name]) end

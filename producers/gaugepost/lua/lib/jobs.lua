@@ -38,9 +38,9 @@ local function set(job, ...) redis.call('HSET', job.key, ...) end
 local budget = 4000000
 local function spend(text, times) budget = budget - #text * (times or 1) end
 
--- A job's kind and its configuration ('' = none, or not known). `about` holds both; a job that an older version enqueued
--- has none, and what a person has edited may be about another configuration by now: their JSON is decoded, if the budget
--- allows it.
+-- A job's kind and its configuration ('' = none, or not known). `about` of a long job holds both. A short job has none, nor
+-- has a job that an older version enqueued, and what a person has edited may be about another configuration by now: their
+-- JSON is decoded, if the budget allows it.
 local function about(job)
   if job.kind then return job.kind, job.configuration end
   if job.about and not job.revision then
