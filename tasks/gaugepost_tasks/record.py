@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
+
+from pydantic_core import to_json
 
 from gaugepost_tasks.dialects import UNREADABLE, json_document, read_laravel_refusal
 from gaugepost_tasks.messages import Answer, Endpoints, Request, common_headers
@@ -56,5 +57,4 @@ def mapped_request(job: Record | PersonalLink, url: str, job_id: str) -> Request
 
 def json_request(method: str, url: str, job_id: str, data: object) -> Request:
     """Write a JSON request that goes out with a Bearer token."""
-    body = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    return Request(method, url, common_headers(job_id, "application/json"), body, "bearer")
+    return Request(method, url, common_headers(job_id, "application/json"), to_json(data), "bearer")

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import to_json
+
 from gaugepost.errors import DataSealed
 from gaugepost.jobs import AnyJob, CloseLoop, parse_job_json
 from gaugepost.jobs.common import SealedJob
@@ -128,7 +130,7 @@ class Settlement:
     warms: bool = False
     began: float | None = None
 
-    def to_json(self, seal: Seal = NO_SEAL) -> str:
+    def to_json(self, seal: Seal = NO_SEAL) -> bytes:
         """Write it as settle.lua takes it."""
         ask: dict[str, Any] = {"id": self.claimed.id, "fence": self.claimed.fence, "holder": self.claimed.holder}
         ask |= _transition(self.decision, self.claimed.job.mapping, seal)
@@ -151,7 +153,7 @@ class Settlement:
             ask["warm"] = self.claimed.job.mapping
         if self.claimed.probe is not None:
             ask["probe"] = self.claimed.probe
-        return json.dumps(ask, separators=(",", ":"))
+        return to_json(ask)
 
     def _streak(self, streak: Streak) -> dict[str, Any]:
         job = self.claimed.job
@@ -210,7 +212,7 @@ def _check_entry(check: Check) -> str:
         line["upload_id"] = check.upload_id
     if not check.readable:
         line["readable"] = False
-    return json.dumps(line | {"processed": check.processed}, separators=(",", ":"))
+    return to_json(line | {"processed": check.processed}).decode()
 
 
 def _entry(attempt: Attempt, seal: Seal) -> str:
@@ -225,7 +227,7 @@ def _entry(attempt: Attempt, seal: Seal) -> str:
         line |= {"sealed": seal.text(json.dumps(told))} if seal.seals else told
     if not attempt.counted:
         line["counted"] = False
-    return json.dumps(line, separators=(",", ":"))
+    return to_json(line).decode()
 
 
 def _told(attempt: Attempt) -> dict[str, Any]:
