@@ -75,6 +75,13 @@ def test_unknown_of_a_lost_worker_needs_no_bytes() -> None:
     assert _LOST.message == WORKER_LOST
 
 
+@pytest.mark.parametrize(("verdict", "lost"), [("server_error", 0), ("lost_answer", 0), ("invalid_value", 1)])
+def test_poison_record_dies_of_its_last_failure_only(verdict: str, lost: int) -> None:
+    poison = Sent("a", "eu", "record", doomed=True)
+    dead = job(("server_error", NO_EFFECT), (verdict, None), state="dead", verdict=verdict)
+    assert len(audit([poison], {"a": dead}, "").lost) == lost
+
+
 def test_change_after_a_later_one_is_found() -> None:
     jobs = dict.fromkeys("abc", job(("lost_answer", None), DELIVERED))
     assert len(audit(CHANGES, jobs, "abca").out_of_order) == 1

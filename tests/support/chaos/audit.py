@@ -27,8 +27,12 @@ NO_EFFECT = 501
 """The status of failures without an effect; with one, all others."""
 WORKER_LOST = "the worker that held it was lost"
 """What a job's record says that was in the hands of a lost worker."""
-_MAY_BE_DEAD = {"personal_link": "duplicate", "close_loop": "unrecognised_400", "record": "server_error"}
-"""Kind → the verdict that a doomed job of it ends with."""
+_MAY_BE_DEAD = {
+    "personal_link": {"duplicate"},
+    "close_loop": {"unrecognised_400"},
+    "record": {"server_error", "lost_answer"},
+}
+"""Kind → the verdicts that a doomed job of it may end with. The last answer to a poison record may have been cut."""
 
 
 @dataclass
@@ -119,7 +123,7 @@ class Audit:
                 fits = bool(self._of[sent.id])
             case "dead":
                 self.totals.dead += 1
-                refused = sent.doomed and job.get("verdict") == _MAY_BE_DEAD[sent.kind]
+                refused = sent.doomed and job.get("verdict") in _MAY_BE_DEAD[sent.kind]
                 fits = refused and len(self._of[sent.id]) <= unclear_answers(job, sent)
             case "unknown":
                 self.totals.unknown += 1
