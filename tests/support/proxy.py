@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import struct
@@ -48,10 +49,20 @@ class _Pair:
     server: asyncio.StreamWriter
     lose_reply: bool = False
 
+    def unread(self) -> bytes:
+        """Return what the client's socket has received and nobody has read: a reset throws it away."""
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._socket(self.client).fileno())) as again:
+            return again.recv(_CHUNK, socket.MSG_DONTWAIT)
+        return b""
+
+    def _socket(self, writer: asyncio.StreamWriter) -> socket.socket:
+        found: socket.socket = writer.get_extra_info("socket")
+        return found
+
     def reset(self) -> None:
         for writer in (self.client, self.server):
             with contextlib.suppress(OSError):
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                self._socket(writer).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             writer.transport.abort()
 
 
@@ -73,7 +84,7 @@ class Proxy:
     requests_lost: int = 0
     replies_lost: int = 0
     on_request: Callable[[bytes], object] = bool
-    """Called with each message of a client, whatever becomes of it."""
+    """Called with each message that left a client, whatever becomes of it."""
     _delay_s: float = 0.0
     _pairs: set[_Pair] = field(default_factory=set)
     _losing_requests: list[_Rule] = field(default_factory=list)
@@ -169,6 +180,8 @@ class Proxy:
         if pair in self._pairs:
             self._pairs.remove(pair)
             self.cuts += 1
+            if message := pair.unread():
+                self.on_request(message)
             pair.reset()
 
     async def _serve(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import threading
 import urllib.request
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -120,3 +123,24 @@ def test_http_requests_are_lost_before_or_after_their_effect() -> None:
             assert sim.state()["tokens_issued"]["eu"] == issued
         assert (proxy.requests_lost, proxy.replies_lost) == (1, 1)
         assert fetch() == 3
+
+
+def test_what_a_cut_throws_away_unread_is_still_seen(proxy: Proxy) -> None:
+    seen: list[bytes] = []
+    proxy.on_request = seen.append
+    busy, sent = threading.Event(), threading.Event()
+    with socket.create_connection(("127.0.0.1", proxy.port)) as sock:
+        sock.sendall(b"PING\r\n")
+        assert sock.recv(100) == b"+PONG\r\n"
+
+        async def cut_when_sent() -> int:
+            busy.set()
+            sent.wait(10)  # the loop does not look at its sockets meanwhile
+            return await proxy._cut()
+
+        cut = asyncio.run_coroutine_threadsafe(cut_when_sent(), proxy._loop)
+        assert busy.wait(10)
+        sock.sendall(b"INCR unread\r\n")
+        sent.set()
+        assert cut.result(10) == 1
+    assert seen == [b"PING\r\n", b"INCR unread\r\n"]
