@@ -19,7 +19,7 @@ from gaugepost_tasks.http.exchange import Headers
 
 if TYPE_CHECKING:
     from gaugepost_tasks.http.body import Body
-    from gaugepost_tasks.http.exchange import Deadline, Origin
+    from gaugepost_tasks.http.exchange import Deadline, Exchange, Origin
 
 BLOCK = 65_536
 """How many bytes are sent or read at a time."""
@@ -133,12 +133,12 @@ class Connection:
         """Return whether nothing has come unasked, the end of the connection above all."""
         return not self._poll.poll(0) or holds_tickets_only(self._sock)
 
-    def send(self, data: bytes, deadline: Deadline) -> None:
+    def send(self, data: bytes, exchange: Exchange) -> None:
         """Send it all."""
-        view = memoryview(data)
-        for start in range(0, len(view), BLOCK):
-            deadline.guard(self._sock)
-            self._sock.sendall(view[start : start + BLOCK])
+        left = memoryview(data)
+        while left:
+            exchange.deadline.guard(self._sock)
+            left = left[exchange.hand_over(self._sock, left[:BLOCK]) :]
 
     def receive(self, content: Body, deadline: Deadline) -> Reading:
         """Read one answer to its end, or as much of it as an answer may have."""

@@ -79,7 +79,7 @@ class DirectAdapter(BaseAdapter):
                 connection.close()  # the server closed it meanwhile, and nothing has gone out on it
                 connection = Connection(target.origin, connect, self._tls)
             exchange.leave()
-            connection.send(data, exchange.deadline)
+            connection.send(data, exchange)
             reading = connection.receive(exchange.content, exchange.deadline)
         except BaseException:
             connection.close()

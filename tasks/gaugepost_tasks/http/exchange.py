@@ -56,15 +56,16 @@ class Exchange(PreparedRequest):
     """A prepared request, and the state of its one exchange.
 
     `before_first_byte` is called once, connected and with nothing sent yet. What it raises leaves the adapter's `send`
-    unchanged, and nothing is sent. `departed` is true as soon as the first byte may have left.
+    unchanged, and nothing is sent. `departed` is true as soon as the operating system has taken a byte of the request.
 
     An adapter calls `begin`, connects, calls `ask`, replaces the connection if it is not quiet any more, calls `leave`,
-    sends, and receives into `content`.
+    sends with `hand_over`, and receives into `content`.
     """
 
     headers: Headers  # pyright: ignore[reportIncompatibleVariableOverride] - requests allows any mapping of its kind
     before_first_byte: Callable[[], None] | None = None
     max_answer_bytes: int = MAX_ANSWER_BYTES
+    leaving: bool = False
     departed: bool = False
     refusal: BaseException | None = None
 
@@ -98,9 +99,19 @@ class Exchange(PreparedRequest):
             raise
 
     def leave(self) -> None:
-        """Note that the first byte leaves now. Raises TimeoutError if it is too late."""
+        """Note that what is sent from now on is the request. Raises TimeoutError if it is too late."""
         self.deadline.time_left()
-        self.departed = True
+        self.leaving = True
+
+    def hand_over(self, sock: socket.socket, data: memoryview) -> int:
+        """Give bytes to the operating system; return how many it took.
+
+        It raises before it takes any where the connection broke after the last look at it. Over TLS it takes whole
+        records: with a part of one a receiver can do nothing.
+        """
+        taken = sock.send(data)
+        self.departed = self.leaving
+        return taken
 
     def head(self, target: Target) -> bytes:
         """Return the head of the request. Raises ValueError for what no header can hold."""

@@ -1,6 +1,6 @@
 """What can go wrong in an exchange, as requests' exceptions and in words.
 
-An adapter raises requests' own exceptions. `Exchange.departed` says whether the first byte had left.
+An adapter raises requests' own exceptions. `Exchange.departed` says whether a byte of the request had left.
 """
 
 from __future__ import annotations

@@ -117,10 +117,15 @@ class _Connection(HTTPConnection):
 
     def send(self, data: Any) -> None:
         """Send it all, within the deadline."""
-        view = memoryview(data)
-        for start in range(0, len(view), BLOCK):
+        left = memoryview(data)
+        while left:
             self.sock.settimeout(self._deadline.time_left())
-            super().send(view[start : start + BLOCK])
+            try:
+                left = left[self._exchange.hand_over(self.sock, left[:BLOCK]) :]
+            except BrokenPipeError as error:
+                if self._exchange.departed:
+                    raise
+                raise ConnectionError from error  # urllib3 would look for an answer all the same
 
 
 class _PlainConnection(_Connection):

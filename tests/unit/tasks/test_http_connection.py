@@ -7,9 +7,11 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
+from gaugepost_tasks.http import DirectAdapter, Urllib3Adapter
 from gaugepost_tasks.http.connection import holds_tickets_only, poll_of
-from gaugepost_tasks.http.exchange import target_of
+from gaugepost_tasks.http.exchange import Exchange, Headers, target_of
 from gaugepost_tasks.http.tls import tls_context
 from support.faulty_server import Server, authority, ok
 from support.wait import wait_until
@@ -27,13 +29,39 @@ def test_bytes_or_the_end_are_no_ticket(unasked: bytes) -> None:
         assert not holds_tickets_only(near)
 
 
+def accept_and_reset(listener: socket.socket) -> None:
+    far, _ = listener.accept()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    far.close()
+
+
 def test_a_reset_is_no_ticket() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as near:
-        far, _ = listener.accept()
-        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        far.close()
+        accept_and_reset(listener)
         wait_until(lambda: poll_of(near).poll(0))
         assert not holds_tickets_only(near)
+
+
+class ResetAtTheLastMoment(Exchange):
+    """An exchange whose connection breaks between the last look at it and the first byte."""
+
+    listener: socket.socket
+
+    def leave(self) -> None:
+        super().leave()
+        accept_and_reset(self.listener)
+
+
+@pytest.mark.parametrize("adapter", [DirectAdapter(), Urllib3Adapter()], ids=["direct", "urllib3"])
+def test_request_that_meets_a_reset_has_not_departed(adapter: DirectAdapter | Urllib3Adapter) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        exchange = ResetAtTheLastMoment()
+        exchange.listener = listener
+        exchange.method, exchange.url, exchange.body = "PUT", f"http://127.0.0.1:{listener.getsockname()[1]}/", b"body"
+        exchange.headers = Headers({"Content-Length": "4"})
+        with pytest.raises(requests.ConnectionError):
+            adapter.send(exchange, timeout=(2, 2))
+    assert not exchange.departed
 
 
 def test_a_ticket_after_the_handshake_is_recognised(tmp_path: Path) -> None:
