@@ -210,6 +210,7 @@ def test_queued_jobs_tell_of_the_hold_they_are_going_to_meet(bench: Bench) -> No
     mapped, other, needs_key, file_id = bench.put(record(), record(configuration="other"), response(), upload())
     bench.ledger.hold(SCOPE, "mapping is being changed", "ann", NOON + HOUR_MS)
     bench.ledger.hold("credentials:api_key", "new key", "ann")
+    bench.ledger.alive("w1", 0, "", {})
     told = {job_id: (bench.view(job_id).reason, bench.view(job_id).until) for job_id in (mapped, other, needs_key)}
     assert told == {
         mapped: ("hold: mapping is being changed", NOON + HOUR_MS),

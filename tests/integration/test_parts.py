@@ -138,13 +138,55 @@ def test_check_tells_what_is_wrong_with_the_credentials(stack: Stack, monkeypatc
     good = stack.cli("check", "--json")
     assert good.returncode == 0, good.stdout + good.stderr
     rows = [*map(json.loads, good.stdout.splitlines())]
-    assert {row["what"] for row in rows} == {"redis", "token", "data_key", "api_key"}
+    assert {row["what"] for row in rows} == {"redis", "token", "data_key", "api_key", "worker", "beat"}
     stack.sim.knobs(credentials={"us": {"client_secret": "changed"}})
     bad = stack.cli("check", "--json")
     assert bad.returncode == 1
     wrong = [row for row in map(json.loads, bad.stdout.splitlines()) if not row["ok"]]
     assert [(row["region"], row["what"]) for row in wrong] == [("us", "token")]
     assert "us-secret" not in bad.stdout + bad.stderr
+
+
+def test_check_names_the_parts_that_are_absent_and_does_not_fail(stack: Stack) -> None:
+    done = stack.cli("check")
+    assert done.returncode == 0
+    told = "no worker of eu has been seen (never); start one: gaugepost worker --region eu"
+    assert f"absent  eu  worker: {told}\n" in done.stdout
+    assert "absent  eu  beat: no beat has ticked (never); start one: gaugepost beat\n" in done.stdout
+    stack.worker()
+    stack.beat()
+
+    def parts() -> dict[tuple[str, str], bool]:
+        rows = map(json.loads, stack.cli("check", "--json").stdout.splitlines())
+        return {(row["region"], row["what"]): row["absent"] for row in rows if row["what"] in {"worker", "beat"}}
+
+    wait_until(lambda: parts() == {
+        ("eu", "worker"): False, ("us", "worker"): True, ("au", "worker"): True,
+        ("eu", "beat"): False, ("us", "beat"): False, ("au", "beat"): False,
+    }, what="the worker of eu and beat are there")  # fmt: skip
+    assert "ok      eu  worker: 1 alive\n" in stack.cli("check").stdout
+
+
+def test_worker_and_beat_that_were_killed_are_missed(stack: Stack) -> None:
+    worker, beat = stack.worker(), stack.beat()
+    stack.producer.enqueue(record(0)).result(timeout=60)
+
+    def missing() -> set[str]:
+        [row] = [
+            row for row in map(json.loads, stack.cli("status", "--json").stdout.splitlines()) if row["region"] == "eu"
+        ]
+        return {one["part"] for one in row["missing"]}
+
+    wait_until(lambda: missing() == set(), what="both are there")
+    kill(beat)
+    kill(worker)
+    job = stack.producer.enqueue(record(1))
+    wait_until(lambda: missing() == {"worker", "beat"}, what="both are missed")
+    reason = json.loads(stack.cli("job", job.id, "--json").stdout)["reason"]
+    assert reason.startswith("no worker of eu has been seen since ")
+    stack.worker()
+    job.result(timeout=60)
+    wait_until(lambda: missing() == {"beat"}, what="the new worker is there")
 
 
 def test_check_reports_the_proxy_and_ignores_that_of_the_environment(

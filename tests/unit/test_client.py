@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -193,9 +194,16 @@ def test_result_waits_until_the_job_has_ended(blocking: Producer) -> None:
 
 def test_result_tells_that_it_goes_on_when_the_time_is_over(producer: Any) -> None:
     job = producer.enqueue(record())
-    with pytest.raises(ResultTimeout, match=f"job {job.id} is still queued; it goes on"):
+    with pytest.raises(ResultTimeout, match=f"job {job.id} is still queued.*; it goes on"):
         job.result(timeout=0.01)
     assert issubclass(ResultTimeout, TimeoutError)
+
+
+def test_result_says_that_no_worker_is_there(producer: Any, blocking: Producer) -> None:
+    job = producer.enqueue(record())
+    why = "" if hasattr(blocking, "memory") else " (no worker of eu has been seen (never))"
+    with pytest.raises(ResultTimeout, match=re.escape(f"job {job.id} is still queued{why}; it goes on")):
+        job.result(timeout=0)
 
 
 def test_result_tells_why_a_job_still_waits(producer: Any, blocking: Producer) -> None:

@@ -40,10 +40,13 @@ class Check:
     what: str
     ok: bool
     detail: str
+    absent: bool = False
+    """A part that is not there: no failure, since one checks before one starts them."""
 
     def __str__(self) -> str:
         """Read as `ok    eu  token: 0.2 s`."""
-        return f"{'ok    ' if self.ok else 'FAILED'}  {self.region}  {self.what}: {self.detail}"
+        how = "absent" if self.absent else "ok    " if self.ok else "FAILED"
+        return f"{how}  {self.region}  {self.what}: {self.detail}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as `check --json` shows it."""
@@ -78,6 +81,17 @@ def checks(settings: Settings) -> Iterator[Check]:
             else f"{PREFIX}{region.upper()}_API_KEY not set: responses and files wait for it"
         )
         yield Check(region, "api_key", api_key is not None, told)
+        yield from _parts(settings, region)
+
+
+def _parts(settings: Settings, region: Region) -> Iterator[Check]:
+    """Say which parts are there, and how to start those that are not."""
+    with connect(settings, region) as client:
+        presence = Ledger(client, region, settings).presence()
+    missing = {one["part"]: f"{one['reason']}; start one: {one['command']}" for one in presence.missing()}
+    there = {"worker": f"{presence.workers} alive", "beat": f"ticked {presence.beat_age_s} s ago"}
+    for part, told in there.items():
+        yield Check(region, part, ok=True, detail=missing.get(part, told), absent=part in missing)
 
 
 def _ignored_proxies() -> Iterator[Check]:

@@ -152,7 +152,9 @@ def _flowers(settings: Settings, port: int) -> list[list[str]]:
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="one object a line")] = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Check settings, Redis and credentials; sends no record.
+    """Check settings, Redis and credentials, and say which parts are not there; sends no record.
+
+    A worker or a beat that is not there is `absent`, which is no failure: one checks before one starts them.
 
     Example: `gaugepost check`
     """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gaugepost.errors import StoreError
-from gaugepost.ledger.work import NO_BEAT_MS
+from gaugepost.ledger.presence import NO_BEAT_MS
 from gaugepost_workers.app import TICKS, run_tick
 from gaugepost_workers.repeating import repeat
 from gaugepost_workers.signs import SIGNS

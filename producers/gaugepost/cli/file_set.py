@@ -97,7 +97,7 @@ def _part(view: SetView, number: int, dues: Dues) -> dict[str, Any]:
         "rows": content.rows,
         "due": iso(dues.of(part)),
         "ended_at": iso(part.ended_at),
-        "reason": part.reason,
+        "reason": part.why_waits,
         "until": iso(part.until),
         "verdict": part.last_verdict,
     }
@@ -176,7 +176,7 @@ def _remarkable(view: SetView) -> Iterator[tuple[str, str, str]]:
 
     for part in view.parts:
         if part and str(part.state) not in _UNREMARKABLE:
-            told = why(part.state, part.reason, part.verdict, clock(part.until))
+            told = why(part.state, part.why_waits, part.verdict, clock(part.until))
             yield f"part {stored(part).part}", printable(told), part.id
 
 

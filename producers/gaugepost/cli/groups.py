@@ -14,6 +14,7 @@ from gaugepost.cli.aliases import alias, aliased
 from gaugepost.cli.choice import faulty_fields
 from gaugepost.cli.common import clock, console, note, printable, write_rows
 from gaugepost.cli.folding import fold_command, hang, terminal_width
+from gaugepost.ledger.presence import start_worker
 from gaugepost.ledger.views import iso
 from gaugepost.states import JobState
 
@@ -44,12 +45,14 @@ class Fault:
     scope: str | None
     configuration: str | None
     fields: tuple[str, ...]
+    no_worker: bool = False
 
     @classmethod
     def of(cls, view: JobView) -> Fault:
         """Return a job's fault; where a hold keeps it, that is the hold's, whether the job itself was tried or not."""
         verdict, fields = (None, ()) if view.held_by else (view.last_verdict, faulty_fields(view))
-        told = (view.reason, view.held_by, view.job.get("configuration"), fields)
+        reason = "; ".join(dict.fromkeys(filter(None, (view.reason, view.no_worker)))) or None
+        told = (reason, view.held_by, view.job.get("configuration"), fields, view.no_worker is not None)
         return cls(view.region, view.state, view.kind, verdict, *told)
 
     def look(self, example: str) -> str | None:
@@ -58,6 +61,8 @@ class Fault:
 
     def command(self) -> str | None:
         """Write the command that helps these jobs on once the fault is mended, or a person has looked."""
+        if self.no_worker:
+            return start_worker(self.region)
         match self.state:
             case JobState.PARKED if self.scope is not None:
                 parts = ["resume", self.region, *scope_options(self.scope)]

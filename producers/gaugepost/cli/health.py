@@ -20,6 +20,7 @@ from gaugepost.connection import connect_briefly
 from gaugepost.errors import StoreError
 from gaugepost.keys import Keys
 from gaugepost.ledger import Ledger
+from gaugepost.ledger.presence import start_worker
 from gaugepost.ledger.scripts import our_errors
 from gaugepost.pulse import feel
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
@@ -214,14 +215,16 @@ def _waiting(settings: Settings, of: Region, max_age: float) -> Finding:
     try:
         with _redis(settings, of) as client:
             ledger = Ledger(client, of, settings)
-            waits = ledger.oldest_urgent_age()
+            waits, no_worker = ledger.oldest_urgent_age(), ledger.presence().no_worker()
             held = ledger.holds().get("") if waits is not None and waits > max_age else None
     except StoreError as error:
         return Finding("region", of, Exit.NO_REDIS, str(error))
+    absent = f"; {no_worker}; start one: {start_worker(of)}" if no_worker else ""
     if waits is None:
-        return Finding("region", of, Exit.DONE, "no urgent job waits")
+        return Finding("region", of, Exit.DONE, f"no urgent job waits{absent}")
     told = f"the oldest urgent job waits for {age(waits)}, allowed {age(max_age)}"
     if waits <= max_age:
-        return Finding("region", of, Exit.DONE, told)
-    then = f"held: {held.reason}" if held else f"see gaugepost status, and gaugepost jobs --region {of} --state queued"
-    return Finding("region", of, Exit.FAILED, f"{told}; {then}")
+        return Finding("region", of, Exit.DONE, told + absent)
+    look = "" if absent else f"; see gaugepost status, and gaugepost jobs --region {of} --state queued"
+    then = f"; held: {held.reason}" if held else look
+    return Finding("region", of, Exit.FAILED, told + then + absent)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gaugepost.cli.absence import Absent
 from gaugepost.cli.aliases import aliased, reference
 from gaugepost.cli.cancel import who
 from gaugepost.cli.common import AsJson, Cells, Exit, Failure, clock, console, note, open_producer, printable, write_row
@@ -123,23 +124,26 @@ def holds(
 
     Example: `gaugepost holds --json`
     """
-    found = 0
+    found, absent = 0, Absent()
     with open_producer() as producer:
         cells = Cells(producer, region)
         for ledger in cells.ledgers():
             with cells.asking(ledger.region):
-                found += _list(ledger, producer, as_json=as_json)
+                found += _list(ledger, producer, absent, as_json=as_json)
+        absent.note()
         cells.check()
     if not found and not as_json:
         note("no holds")
 
 
-def _list(ledger: Ledger, producer: Producer, *, as_json: bool) -> int:
-    standing = sorted(ledger.holds().items())
+def _list(ledger: Ledger, producer: Producer, absent: Absent, *, as_json: bool) -> int:
+    standing, presence = sorted(ledger.holds().items()), ledger.presence()
+    absent.add(ledger.region, presence.no_worker())
     kept = ledger.kept_by([scope for scope, _ in standing]) if standing else []
     for (_, one), waiting in zip(standing, kept, strict=True):
         if as_json:
-            write_row(aliased(_row(one, ledger.region, waiting), producer))
+            row = _row(one, ledger.region, waiting) | {"workers": presence.workers}
+            write_row(aliased(row, producer))
         else:
             _print(one, ledger.region, waiting)
     sys.stdout.flush()

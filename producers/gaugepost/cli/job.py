@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gaugepost.cli.absence import Absent
 from gaugepost.cli.aliases import aliased
 from gaugepost.cli.common import (
     WHERE_JOBS,
@@ -69,6 +70,9 @@ def job(
         write_row(row)
     else:
         _print(row)
+        absent = Absent()
+        absent.add(view.region, view.no_worker)
+        absent.note()
     if view.sealed:
         raise Failure(Exit.FAILED, view.sealed)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gaugepost.cli.absence import Absent
 from gaugepost.cli.aliases import alias, aliased, of_configuration
 from gaugepost.cli.choice import Choice, OfConfiguration, OfFields, OfKind, OfSource, OfVerdict, unseen, walk
 from gaugepost.cli.common import (
@@ -68,25 +69,41 @@ def jobs(  # noqa: PLR0913 - an option each
 
     With --group, dead, unknown and parked jobs (or those of --state) are counted by region, kind, verdict or reason,
     configuration and the fields that the last answer found fault with; each group has the command that helps it on.
+    Queued jobs are among them where no worker is there.
 
     Example: `gaugepost jobs --state dead --group`
     """
-    states = (state,) if state else STUCK if group else OPEN_FIRST
     with open_producer() as producer:
         cells = Cells(producer, region)
+        stuck = group and state is None
+        states = (state,) if state else _stuck(cells) if group else OPEN_FIRST
         choice = Choice(of_configuration(producer, configuration, region), kind, verdict, source, tuple(field or ()))
         sealed: Counter[str] = Counter()
-        found = (view for view in _noting(unseen(walk(cells, states)), sealed) if choice.fits(view))
+        absent = Absent()
+        views = (view for view in _noting(unseen(walk(cells, states)), sealed) if choice.fits(view))
+        found = absent.watch(view for view in views if not stuck or view.state in STUCK or view.no_worker)
         writer = _json_writer if as_json else _line_writer
         if group:
             number = show_groups(found, limit, producer, as_json=as_json)
         else:
             number = _show(found, limit, writer(producer, show_data=show_data))
         cells.check()
-    if not number and not as_json:
-        note("no jobs")
+    if not as_json:
+        if not number:
+            note("no jobs")
+        if not group:  # a group has its command
+            absent.note()
     if sealed:
         raise Failure(Exit.FAILED, f"{sealed['jobs']:,} jobs are not shown whole: their data {_WHY_SEALED}")
+
+
+def _stuck(cells: Cells) -> tuple[JobState, ...]:
+    """Return the states in which a person may help; where no worker is there, queued jobs are stuck too."""
+    for ledger in cells.ledgers():
+        with cells.asking(ledger.region):
+            if not ledger.presence().has_worker:
+                return (*STUCK, JobState.QUEUED)
+    return STUCK
 
 
 def _noting(views: Iterator[JobView], sealed: Counter[str]) -> Iterator[JobView]:
@@ -133,7 +150,7 @@ def _line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], 
         if not headed:
             _write_line(out, _HEADING, "STATE", "", "dim")
             headed = True
-        told = printable(why(view.state, view.reason, view.verdict, clock(view.until)))
+        told = printable(why(view.state, view.why_waits, view.verdict, clock(view.until)))
         if name := alias(producer, view.job.get("configuration"), view.region):
             told += f" ({printable(name)})"
         if show_data and not view.sealed:

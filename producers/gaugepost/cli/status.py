@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
     from rich.console import Console, Group
     from rich.table import Table
+    from rich.text import Text
 
     from gaugepost.client import Producer
     from gaugepost.regions import Region
 
 _EVERY_S = 1.0
+_MISSING = {"worker": "red", "beat": "yellow"}
+"""Parts that may be missing, and the colour of what is said of it: without beat the workers go on."""
 _SHOWN_IF_ANY = (JobState.CANCELLED, JobState.EXPIRED)
 Summaries = dict["Region", "Mapping[str, Any] | None"]
 """What each region answered; None: it could not be reached."""
@@ -38,7 +41,8 @@ def status(
 ) -> None:
     """Show each region: jobs by state, why they are parked or dead, holds, token, next upload, oldest queued job.
 
-    Costs Redis the same whatever the backlog.
+    Shows too how many workers are there and since when beat has not ticked, with the command that starts what is
+    missing. Costs Redis the same whatever the backlog.
 
     Example: `gaugepost status --watch`
     """
@@ -137,7 +141,23 @@ def picture(found: Summaries, width: int | None) -> Group:
     holds = [(region, printable(hold)) for region, one in found.items() for hold in (one or {}).get("holds", ())]
     lines = [line for region, hold in holds for line in _hanging(f"  {region}  ", hold, width)]
     told = [Text("  holds", "bold"), *(Text(line, STYLES["parked"]) for line in lines), Text()] if holds else []
-    return Group(*_tables(found, width), *told)
+    return Group(*_tables(found, width), *told, *_missing(found, width))
+
+
+def _missing(found: Summaries, width: int | None) -> list[Text]:
+    """Name the parts that are not there, each once for the regions that miss it, with the command that starts it."""
+    from rich.text import Text  # noqa: PLC0415
+
+    regions: dict[tuple[str, str], list[str]] = {}
+    for region, one in found.items():
+        for part in (one or {}).get("missing", ()):
+            regions.setdefault((part["part"], f"{part['reason']}: {part['command']}"), []).append(region)
+    lines = [
+        Text(line, _MISSING[part])
+        for (part, text), of in regions.items()
+        for line in _hanging(f"  {', '.join(of)}  ", printable(text), width)
+    ]
+    return [Text("  missing", "bold"), *lines, Text()] if lines else []
 
 
 def _hanging(head: str, text: str, width: int | None) -> Iterator[str]:
@@ -197,7 +217,18 @@ def _rows(regions: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
     yield "holds", [str(len(one["holds"])) if one.get("holds") else "-" if one else "" for one in regions], ""
     yield "token until", [clock_of(one["token_expires"]) or "-" if one else "" for one in regions], ""
     yield "next upload", [_slot(one["next_slot"]) if one else "" for one in regions], ""
-    yield "oldest queued", [age(one["oldest_age"]) or "-" if one else "" for one in regions], ""
+    yield "oldest queued", [age(one["oldest_queued_s"]) or "-" if one else "" for one in regions], ""
+    yield "workers", [str(one["workers"] or "none") if one else "" for one in regions], _style("worker", regions)
+    yield "beat ticked", [_ago(one["beat_age_s"]) if one else "" for one in regions], _style("beat", regions)
+
+
+def _style(part: str, regions: Sequence[Mapping[str, Any]]) -> str:
+    is_missing = any(found["part"] == part for one in regions for found in one.get("missing", ()))
+    return _MISSING[part] if is_missing else ""
+
+
+def _ago(seconds: float | None) -> str:
+    return "never" if seconds is None else f"{age(seconds)} ago"
 
 
 def _counted(state: str, regions: Sequence[Mapping[str, Any]]) -> Line:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import redis
 
     from gaugepost.forecast import Lane
+    from gaugepost.ledger.presence import Presence
     from gaugepost.ledger.scripts import Call
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
@@ -180,6 +181,10 @@ class Ledger:
     def vitals(self) -> Vitals:
         """Return what a watcher wants to know beside that: ages, lateness, who is alive; as cheap, for scrapers."""
         return read_vitals(self._client, self.keys)
+
+    def presence(self) -> Presence:
+        """Return which parts of the region are there: workers, beat, since when they are not."""
+        return self._listing.presence()
 
     def oldest_urgent_age(self) -> float | None:
         """Return for how many seconds the oldest queued urgent job has been here; None if none waits."""

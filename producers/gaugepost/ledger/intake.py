@@ -12,6 +12,7 @@ from gaugepost.jobs import File
 from gaugepost.keys import Keys, idempotency_digest
 from gaugepost.ledger.chunks import AT_ONCE, chunks
 from gaugepost.ledger.fields import FieldReports
+from gaugepost.ledger.presence import Presence
 from gaugepost.ledger.scripts import Argument, Call
 from gaugepost.ledger.views import JobView, read_holds, read_view
 from gaugepost.states import JobState
@@ -163,10 +164,11 @@ class Intake:
         """Read the first of these jobs whole, as many as one call may; None for an id that it does not know."""
         region = self.keys.region
 
-        def read(answer: list[list[bytes]]) -> list[JobView | None]:
-            holds = read_holds(answer[0])
-            rows = zip(ids, answer[1:], strict=False)
-            return [read_view(job_id, region, found, holds, self.seal) for job_id, found in rows]
+        def read(answer: list[list[Any]]) -> list[JobView | None]:
+            holds, (now, seen) = read_holds(answer[0]), answer[1]
+            presence = Presence(region, now, None if seen < 0 else seen)
+            rows = zip(ids, answer[2:], strict=False)
+            return [read_view(job_id, region, found, holds, presence, self.seal) for job_id, found in rows]
 
         return Call("read", self.queues[:1], ids[:AT_ONCE], read)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gaugepost.forecast import Lane
 from gaugepost.ledger.broken import read_number
+from gaugepost.ledger.presence import Presence, answered, ask
 from gaugepost.ledger.scripts import our_errors
 from gaugepost.ledger.views import Hold, iso
 from gaugepost.states import JobState
@@ -113,11 +114,13 @@ class Listing:
             pipe.get(self._keys["slot"])
             pipe.hget(self._keys["token"], "expires")
             pipe.hget(self._keys["concurrency"], "limit")
-            pipe.time()
-            raw_counts, slot, token, limit, (seconds, micros) = pipe.execute()
+            ask(pipe, self._keys)
+            raw_counts, slot, token, limit, *answers = pipe.execute()
             oldest = self._oldest()
         counts = {name.decode(): int(number) for name, number in raw_counts.items()}
-        now = seconds * 1000 + micros // 1000
+        presence = answered(self._keys.region, answers)
+        now = presence.now
+        oldest_s = None if oldest is None else round((now - oldest) / 1000, 1)
         return {
             "region": str(self._keys.region),
             **{str(state): counts.get(str(state), 0) for state in JobState},
@@ -128,8 +131,19 @@ class Listing:
             "concurrency_limit": int(limit) if limit else None,
             "token_expires": iso(int(token)) if token else None,
             "next_slot": iso(max(now, int(slot) + interval_s * 1000)) if slot else None,
-            "oldest_age": None if oldest is None else round((now - oldest) / 1000, 1),
+            "oldest_age": oldest_s,  # its name before `oldest_queued_s`
+            "oldest_queued_s": oldest_s,
+            "workers": presence.workers,
+            "beat_age_s": presence.beat_age_s,
+            "missing": presence.missing(),
         }
+
+    def presence(self) -> Presence:
+        """Return which parts of the region are there."""
+        with our_errors():
+            pipe = self._client.pipeline(transaction=False)
+            ask(pipe, self._keys)
+            return answered(self._keys.region, pipe.execute())
 
     def oldest_urgent_age(self) -> float | None:
         """Return for how many seconds the oldest queued urgent job has been here; None if none waits."""

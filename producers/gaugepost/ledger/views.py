@@ -16,7 +16,6 @@ from gaugepost.jobs.common import JobBase
 from gaugepost.ledger.broken import MS_DIGITS, STAMP_DIGITS, UNREADABLE, read_number
 from gaugepost.ledger.opening import Opening
 from gaugepost.masking import masked
-from gaugepost.sealing import NO_SEAL
 from gaugepost.states import ENDED, JobState
 from gaugepost.transitions import Attempt
 from gaugepost.verdict import Verdict
@@ -24,10 +23,12 @@ from gaugepost.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gaugepost.ledger.presence import Presence
     from gaugepost.regions import Region
     from gaugepost.sealing import Seal
 
 _VERDICTS = frozenset(map(str, Verdict))
+_READY = frozenset({JobState.QUEUED, JobState.WAITING})
 _NO_DATA = frozenset({*JobBase.model_fields, "configuration", "stored"})
 """Fields that have a column of their own, or are the ledger's."""
 
@@ -168,6 +169,15 @@ class JobView:
     warnings: tuple[str, ...] = field(default=(), repr=False)
     history: History = field(default_factory=History)
     sealed: str | None = None
+    no_worker: str | None = None
+    """Since when no worker of its region has been seen, if it waits for one."""
+    late: str | None = None
+    """Since when it should have gone on, and why it has not."""
+
+    @property
+    def why_waits(self) -> str | None:
+        """Return its reason in words; with why it is late, if it is."""
+        return "; ".join(filter(None, (self.reason, self.late))) or None
 
     @property
     def kind(self) -> str:
@@ -205,7 +215,7 @@ class JobView:
             "kind": self.kind,
             "region": str(self.region),
             "state": str(self.state),
-            "reason": self.reason,
+            "reason": self.why_waits,
             "until": iso(self.until),
             "verdict": self.last_verdict,
             "attempts": [_shown(attempt) for attempt in self.history.attempts()],
@@ -243,13 +253,13 @@ def _shown(attempt: Attempt) -> dict[str, Any]:
 
 
 def read_view(
-    job_id: str, region: Region, flat: Sequence[bytes], holds: Mapping[str, Hold], seal: Seal = NO_SEAL
+    job_id: str, region: Region, flat: Sequence[bytes], holds: Mapping[str, Hold], presence: Presence, seal: Seal
 ) -> JobView | None:
     """Read a job from its hash as Redis' flat list; None if it is empty. One that cannot be read hides no other."""
     if not flat:
         return None
     try:
-        return _read_view(job_id, region, flat, holds, seal)
+        return _read_view(job_id, region, flat, holds, presence, seal)
     except UNREADABLE:
         told = "its record cannot be read"
         return JobView(job_id, region, _state_in(flat), {"kind": "unreadable"}, enqueued_at=0, reason=told)
@@ -260,14 +270,18 @@ def _state_in(flat: Sequence[bytes]) -> JobState:
     return JobState(found) if found in set(JobState) else JobState.UNKNOWN
 
 
-def _read_view(job_id: str, region: Region, flat: Sequence[bytes], holds: Mapping[str, Hold], seal: Seal) -> JobView:
+def _read_view(
+    job_id: str, region: Region, flat: Sequence[bytes], holds: Mapping[str, Hold], presence: Presence, seal: Seal
+) -> JobView:
     found = dict(zip((name.decode() for name in flat[::2]), flat[1::2], strict=True))
     text = {name: value.decode() for name, value in found.items() if name not in {"history", "job"}}
     opening = Opening(job_id, seal)
     state = JobState(text["state"])
     job = opening.job(found["job"])
     _ = job["kind"]  # a job has one, whatever else it has
-    reason, until = _why(state, text, _hold_over(job, holds), holds)
+    over = _hold_over(job, holds)
+    reason, until = _why(state, text, over, holds)
+    no_worker, late = presence.unattended(state, until, under_hold=_is_under_hold(state, text, over, holds))
     return JobView(
         id=job_id,
         region=region,
@@ -277,14 +291,16 @@ def _read_view(job_id: str, region: Region, flat: Sequence[bytes], holds: Mappin
         stamp=_number(text, "at"),
         revision=_number(text, "revision") if "revision" in text else 0,
         held_by=text["scope"] if text.get("scope") in holds else None,
-        reason=reason,
-        until=until,
+        reason=no_worker if state is JobState.QUEUED and reason is None else reason,
+        until=None if late else until,
         verdict=text.get("verdict"),
         ended_at=_number(text, "ended", MS_DIGITS) if "ended" in text else None,
         result=opening.json(found["result"], None) if "result" in found else _no_result(state),
         warnings=tuple(json.loads(text.get("warnings", "[]"))),
         history=read_history(found.get("history", b""), opening),
         sealed=opening.why,
+        no_worker=no_worker,
+        late=late,
     )
 
 
@@ -320,11 +336,20 @@ def _hold_over(job: Mapping[str, Any], holds: Mapping[str, Hold]) -> Hold | None
     return next((holds[scope] for scope in scopes if scope in holds), None)
 
 
+def _meets(state: JobState, text: Mapping[str, str], over: Hold) -> bool:
+    """Tell whether a job that may go would meet this hold: it is not its probe."""
+    return state in _READY and text.get("probe") != over.scope
+
+
+def _is_under_hold(state: JobState, text: Mapping[str, str], over: Hold | None, holds: Mapping[str, Hold]) -> bool:
+    return text.get("scope") in holds or bool(over and _meets(state, text, over))
+
+
 def _why(
     state: JobState, text: Mapping[str, str], over: Hold | None, holds: Mapping[str, Hold]
 ) -> tuple[str | None, int | None]:
     """Tell why a job waits, and until when: its own reason, or that of the hold that keeps it."""
-    if state in {JobState.QUEUED, JobState.WAITING} and over and text.get("probe") != over.scope:
+    if over and _meets(state, text, over):
         return f"hold: {over.reason}", over.ends
     if state is JobState.WAITING:
         return ("slot" if text.get("lane", "").startswith("files") else "lane"), None

@@ -16,6 +16,7 @@ from gaugepost.jobs.common import SealedJob
 from gaugepost.keys import Keys
 from gaugepost.ledger.broken import Broken, read_each
 from gaugepost.ledger.chunks import chunks
+from gaugepost.ledger.presence import NO_BEAT_MS
 from gaugepost.ledger.scripts import Argument, Call
 from gaugepost.ledger.views import History, read_history
 from gaugepost.sealing import CLEAR, NO_SEAL, Seal
@@ -47,8 +48,6 @@ RELEASED_A_SECOND = 200
 HOLDS_AT_ONCE = 250
 SWEPT_AT_ONCE = 500
 SLOT_SLACK_MS = 1_000
-NO_BEAT_MS = 5_000
-"""After so long without a beat workers run the ticks."""
 
 _NO_ANSWER = frozenset({Verdict.UNREACHABLE, Verdict.LOST_ANSWER, Verdict.UNREADABLE_SUCCESS})
 _OLDER_WORD = {Verdict.UNREADABLE_SUCCESS: Verdict.SERVER_ERROR}

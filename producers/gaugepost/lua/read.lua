@@ -1,9 +1,10 @@
 -- Read jobs whole, with those of the region's holds that tell why and until when they wait; fewer than asked for if they
--- are large, but one at least.
--- WITH  jobs, holds
+-- are large, but one at least. Beside them the time, and when a worker was last seen: a job may wait for one.
+-- WITH  jobs, holds, presence
 -- KEYS  prefix
 -- ARGV  ids
--- RETURN these holds as a flat list, then for each id, from the first on, its hash as a flat list (empty: unknown id)
+-- RETURN these holds as a flat list; Redis' time and when a worker was last seen, ms (-1: never); then for each id, from
+--        the first on, its hash as a flat list (empty: unknown id)
 
 local some_hold = redis.call('HLEN', K.holds) > 0
 local wanted = {[''] = true}
@@ -14,7 +15,7 @@ local function want_holds(job)
   for _, scope in ipairs(scopes_of(job)) do wanted[scope] = true end
 end
 
-local out = {{}}
+local out = {{}, {now, worker_seen()}}
 for _, id in ipairs(ARGV) do
   if budget <= 0 then break end
   local job = some_hold and load(id)

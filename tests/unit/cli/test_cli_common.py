@@ -132,7 +132,13 @@ SUMMARY: dict[str, Any] = {
     "holds": ["region", "configuration:5350a6b2-ff1c-4f2f-9f1d-2f1b0c9b7a11"],
     "token_expires": "2030-01-01T00:00:00+00:00",
     "next_slot": "2030-01-01T00:00:00+00:00",
-    "oldest_age": 5_000.0,
+    "oldest_queued_s": 5_000.0,
+    "workers": 0,
+    "beat_age_s": None,
+    "missing": [
+        {"part": "worker", "reason": "no worker of eu has been seen since 29 Nov 14:05", "command": "gaugepost worker"},
+        {"part": "beat", "reason": "no beat has ticked since 29 Nov 14:05", "command": "gaugepost beat"},
+    ],
 }
 
 
