@@ -41,6 +41,10 @@ class OwnTicks:
         self._started = time.monotonic()
         self._beat_is_missed = False
 
+    def note_start(self) -> None:
+        """Note that this worker is alive, before it claims. Raises StoreError."""
+        self._ledger.alive(self._worker, 0.0, "", {})
+
     def begin(self, app: Celery) -> None:
         """Look each second while a worker of this app runs."""
         repeat(app, "own_ticks", EVERY_S, self.look)

@@ -176,6 +176,7 @@ class Worker:
     def _begin(self, **_: Any) -> None:  # noqa: ANN401 - a Celery signal
         """Let go what waits for credentials that this worker has, and look for work that nobody rang for."""
         try:
+            self._own_ticks.note_start()
             self.courier.credentials.stop_if_refused()
             self.ledger.promote(self.courier.credentials.fingerprints)
         except StoreError as error:

@@ -130,10 +130,10 @@ def holds(
         for ledger in cells.ledgers():
             with cells.asking(ledger.region):
                 found += _list(ledger, producer, absent, as_json=as_json)
-        absent.note()
         cells.check()
     if not found and not as_json:
         note("no holds")
+    absent.note()
 
 
 def _list(ledger: Ledger, producer: Producer, absent: Absent, *, as_json: bool) -> int:

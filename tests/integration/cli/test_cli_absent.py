@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -154,8 +154,7 @@ def test_held_job_is_late_only_if_no_worker_is_there_to_send_the_probe(
     [claimed] = hands.ledger.claim("w1", "turn", 1).jobs
     hands.ledger.settle([Settlement(claimed, Decision(Held(spec.scope, "unknown_mapping"), hold=spec))])
     store.delete(KEYS["workers"])
-    hold = store.hget(KEYS["holds"], spec.scope)
-    assert hold is not None
+    hold: Any = store.hget(KEYS["holds"], spec.scope)
     store.hset(KEYS["holds"], spec.scope, hold.replace(b'"probe_at":', b'"probe_at":1,"was":'))
     [row] = cli("job", claimed.id, "--json").rows
     assert row["reason"].endswith(f", and {NEVER}")
