@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+import docs_acl
 import docs_jobs
 
 from gaugepost.durations import spell
@@ -17,7 +18,7 @@ from gaugepost.settings import PREFIX, Settings
 from gaugepost.states import mermaid
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/jobs.md", "ops/runbooks/keys.md")
+PAGES = ("README.md", "docs/jobs.md", "docs/redis-acl.md", "ops/runbooks/keys.md")
 DURATIONS = ("retention",)
 
 
@@ -85,7 +86,14 @@ def keys() -> str:
     return "\n".join(rows)
 
 
-PARTS = {"states": states, "settings": settings, "keys": keys, "job fields": docs_jobs.common, "jobs": docs_jobs.kinds}
+PARTS = {
+    "states": states,
+    "settings": settings,
+    "keys": keys,
+    "job fields": docs_jobs.common,
+    "jobs": docs_jobs.kinds,
+    "acl": docs_acl.users,
+}
 FILES = {".env.example": env_example}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import redis
-import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
@@ -15,9 +14,12 @@ from redis.sentinel import Sentinel
 from gaugepost import sentinel
 from gaugepost.errors import SettingsError
 from gaugepost.ledger.call_deadline import RETRIES, DeadlineRetry
+from gaugepost.ledger.refusals import NamingAsyncClient, NamingClient
 from gaugepost.sentinel import SentinelUrl
 
 if TYPE_CHECKING:
+    import redis.asyncio
+
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
 
@@ -80,12 +82,13 @@ def _master(
     retry: object,
     never: object,
     limits: dict[str, Any],
+    client: Any,  # noqa: ANN401 - either class
 ) -> Any:  # noqa: ANN401 - either class
     """Return a client for the master that the sentinels name, asked for anew at each connection."""
     ask = {**SENTINEL_OPTIONS, **watched.sentinel_options(), "retry": never}
     tls: dict[str, Any] = {"ssl": True, **watched.ssl()} if watched.tls else {}
     options = {"db": watched.db, "retry": retry, "socket_keepalive": True, **_OPTIONS, **limits, **watched.login, **tls}
-    return sentinels(list(watched.hosts), sentinel_kwargs=ask, **options).master_for(watched.master)
+    return sentinels(list(watched.hosts), sentinel_kwargs=ask, **options).master_for(watched.master, client)
 
 
 def connect_briefly(settings: Settings, region: Region) -> redis.Redis:
@@ -109,9 +112,9 @@ def connect(settings: Settings, region: Region, *, patience: float | None = None
     limits = _limits(patience)
     watched = sentinel_url(url)
     if watched is not None:
-        return cast("redis.Redis", _master(Sentinel, watched, retry, Retry(NoBackoff(), 0), limits))
+        return cast("redis.Redis", _master(Sentinel, watched, retry, Retry(NoBackoff(), 0), limits, NamingClient))
     try:
-        return redis.Redis.from_url(url, retry=retry, **_options(url) | limits)
+        return NamingClient.from_url(url, retry=retry, **_options(url) | limits)
     except ValueError:
         raise _unusable() from None
 
@@ -123,9 +126,10 @@ def connect_async(settings: Settings, region: Region, *, patience: float | None 
     limits = _limits(patience)
     watched = sentinel_url(url)
     if watched is not None:
-        return cast("redis.asyncio.Redis", _master(AsyncSentinel, watched, retry, AsyncRetry(NoBackoff(), 0), limits))
+        never = AsyncRetry(NoBackoff(), 0)
+        return cast("redis.asyncio.Redis", _master(AsyncSentinel, watched, retry, never, limits, NamingAsyncClient))
     try:
-        return redis.asyncio.Redis.from_url(url, retry=retry, **_options(url) | limits)
+        return NamingAsyncClient.from_url(url, retry=retry, **_options(url) | limits)
     except ValueError:
         raise _unusable() from None
 

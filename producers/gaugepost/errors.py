@@ -8,6 +8,7 @@ GaugepostError
 │   ├── StoreUnreachable   Redis cannot be reached: whether an enqueue took effect is not known, so send it
 │   │                      again with the same idempotency key
 │   ├── StoreFull          Redis refuses writes (out of memory, read-only, disk full): nothing was stored
+│   ├── NotPermitted       Redis' ACL does not let its user do this; names the user, the command and the keys
 │   ├── ClusterNotSupported  it is a Redis Cluster
 │   └── LedgerClosed       a newer gaugepost has changed it past what this one knows, or it has moved to another Redis
 ├── BacklogFull            the region already has as many jobs waiting as it may; nothing was stored
@@ -84,6 +85,40 @@ class StoreFull(StoreError):  # noqa: N818
 
 class LedgerClosed(StoreError):  # noqa: N818
     """A newer version has changed the ledger past what this process knows, or it has moved. It was left alone."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What Redis' ACL refuses: a command, with its keys or channels where they are known; or any use of keys."""
+
+    command: str
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Read as `run HGETALL on gp:{eu}:holds`, or `use gp:{eu}:holds`."""
+        shown = ", ".join(self.names[:_SHOWN]) + _and_more(self.names)
+        if not self.command:
+            return f"use {shown}"
+        return f"run {self.command}{f' on {shown}' if shown else ''}"
+
+
+_SHOWN = 6
+
+
+def _and_more(what: Sequence[object]) -> str:
+    return f" and {len(what) - _SHOWN} more" if len(what) > _SHOWN else ""
+
+
+class NotPermitted(StoreError):  # noqa: N818
+    """Redis' ACL does not permit its user what a part needs. Names commands, keys and channels; holds no values."""
+
+    def __init__(self, user: str, *refusals: Refusal) -> None:
+        what = "; ".join(map(str, refusals[:_SHOWN])) + _and_more(refusals)
+        super().__init__(
+            f"Redis does not permit its user {user} to {what}: change the user's rules in Redis, see docs/redis-acl.md"
+        )
+        self.user = user
+        self.refusals = refusals
 
 
 class ClusterNotSupported(StoreError):  # noqa: N818

@@ -12,6 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from gaugepost.cli.common import Exit
 from gaugepost_workers import exporter
 from support.deployment import COMPOSE, K8S, ROOT, SYSTEMD, deployments, graceful, manifests, parses, unit, unknown
 
@@ -197,5 +198,6 @@ def test_a_unit_starts_one_of_our_commands_and_ends_it_as_it_wants_to_be_ended(p
     assert unknown([one.partition("=")[0] for one in told["Environment"]]) == []
     assert told["KillMode"] == ["mixed"], "a second signal to those that the first process has told would not be warm"
     assert told["User"] == ["gaugepost"]
+    assert told["RestartPreventExitStatus"] == [str(int(Exit.NOT_PERMITTED))], "a start anew gives no right in Redis"
     if "worker" in path.name:
         assert graceful(float(told["TimeoutStopSec"][0]))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from gaugepost import sealing
 from gaugepost.connection import connect
-from gaugepost.errors import ClusterNotSupported
+from gaugepost.errors import ClusterNotSupported, NotPermitted
 from gaugepost.ledger import Ledger
+from gaugepost.ledger.permissions import lacking
+from gaugepost.ledger.refusals import user_of
+from gaugepost.ledger.rights import Part
 from gaugepost.ledger.scripts import our_errors
 from gaugepost.mappings import Mappings
 from gaugepost.settings import PREFIX, exposed_dotenv
@@ -21,7 +25,7 @@ from gaugepost_tasks.messages import Endpoints
 from gaugepost_tasks.token import fetch_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
@@ -53,7 +57,7 @@ class Check:
         return asdict(self)
 
 
-def checks(settings: Settings) -> Iterator[Check]:
+def checks(settings: Settings, part: Part = Part.OPERATOR) -> Iterator[Check]:
     """Look at each region.
 
     Raises SettingsError for a mappings.toml that is wrong, StoreUnreachable if Redis cannot be reached and
@@ -67,10 +71,11 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield from _ignored_proxies()
     mappings = Mappings.of(settings)
     for region in settings.regions:
-        yield _redis(settings, region)
+        yield _permitted(region, "redis", partial(_redis, settings, region))
+        yield _rights(settings, region, part)
         yield from _proxy(settings, region)
         yield _token(settings, region, HttpClient.of(settings, region, pool_size=1))
-        yield _data_key(settings, region)
+        yield _permitted(region, "data_key", partial(_data_key, settings, region))
         if mappings is not None:
             named = sum(known.region is region for known in mappings)
             yield Check(region, "mappings", ok=True, detail=f"{named} named in {settings.mappings}")
@@ -110,6 +115,22 @@ def _proxy(settings: Settings, region: Region) -> Iterator[Check]:
         yield Check(
             region, "proxy", ok=True, detail=f"requests to CustomerGauge go through {host_of(proxy.get_secret_value())}"
         )
+
+
+def _permitted(region: Region, what: str, look: Callable[[], Check]) -> Check:
+    """Return what a look found, or that Redis does not permit it."""
+    try:
+        return look()
+    except NotPermitted as error:
+        return Check(region, what, ok=False, detail=str(error))
+
+
+def _rights(settings: Settings, region: Region, part: Part) -> Check:
+    """Look whether the user may do in Redis what the part needs."""
+    with connect(settings, region) as client:
+        lacks = lacking(client, region, part)
+        user = user_of(client)
+    return Check(region, "rights", lacks is None, str(lacks or f"user {user} has the rights that a part needs: {part}"))
 
 
 def _redis(settings: Settings, region: Region) -> Check:

@@ -14,9 +14,11 @@ import typer
 from gaugepost import embedded
 from gaugepost.cli.common import operator_settings, printable
 from gaugepost.connection import redis_url
+from gaugepost.ledger.rights import Part
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.settings import PREFIX, Settings
 from gaugepost_workers.logs import set_up_logs
+from gaugepost_workers.permissions import require_rights
 
 
 def _settings() -> Settings:
@@ -65,6 +67,7 @@ def worker(
     from gaugepost_workers.worker import Worker  # noqa: PLC0415 - celery takes a while to import
 
     settings = _settings()
+    require_rights(settings, Part.WORKER, [region])
     if processes > 1:
         _check_files(settings)
         arguments = ["worker", "--region", region, "--concurrency", str(concurrency)]
@@ -81,7 +84,8 @@ def beat() -> None:
     """
     from gaugepost_workers.beat import run_beat  # noqa: PLC0415
 
-    _settings()
+    settings = _settings()
+    require_rights(settings, Part.BEAT, settings.regions)
     run_beat()
 
 
@@ -100,7 +104,9 @@ def flower(
     from gaugepost_workers.dashboard import serve  # noqa: PLC0415 - flower takes a while to import
 
     settings = _settings()
-    serve(settings, region or settings.regions[0], address, port, conf)
+    watched = region or settings.regions[0]
+    require_rights(settings, Part.FLOWER, [watched])
+    serve(settings, watched, address, port, conf)
 
 
 def exporter(
@@ -112,7 +118,9 @@ def exporter(
     """
     from gaugepost_workers.exporter import run  # noqa: PLC0415
 
-    raise typer.Exit(run(_settings(), port))
+    settings = _settings()
+    require_rights(settings, Part.EXPORTER, settings.regions)
+    raise typer.Exit(run(settings, port))
 
 
 def up(
@@ -129,6 +137,7 @@ def up(
 
     settings = _settings_of_all_parts()
     _check_files(settings)
+    require_rights(settings, Part.WORKER, settings.regions)
     for _, _, watched, _, its_port in _flowers(settings, port):
         sys.stderr.write(f"Flower opens at http://127.0.0.1:{its_port}/ ({watched})\n")
     raise typer.Exit(Supervisor(parts(settings, concurrency, port), settings.metrics_port).run())
@@ -151,17 +160,18 @@ def _flowers(settings: Settings, port: int) -> list[list[str]]:
 
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="one object a line")] = False,  # noqa: FBT002 - a flag
+    part: Annotated[Part, typer.Option(help="whose rights in Redis to look for")] = Part.OPERATOR,
 ) -> None:
-    """Check settings, Redis and credentials, and say which parts are not there; sends no record.
+    """Check settings, Redis, the rights of its user and credentials, and say which parts are absent; sends no record.
 
     A worker or a beat that is not there is `absent`, which is no failure: one checks before one starts them.
 
-    Example: `gaugepost check`
+    Example: `gaugepost check --part worker`
     """
     from gaugepost_workers.check import checks  # noqa: PLC0415
 
     failed = False
-    for found in checks(operator_settings()):
+    for found in checks(operator_settings(), part):
         failed = failed or not found.ok
         line = json.dumps(found.to_dict()) if as_json else printable(str(found))
         sys.stdout.write(line + os.linesep)

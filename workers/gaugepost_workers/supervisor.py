@@ -15,6 +15,7 @@ import time
 
 import structlog
 
+from gaugepost.cli.common import Exit
 from gaugepost.settings import PREFIX
 
 log = structlog.get_logger("gaugepost.worker")
@@ -37,6 +38,7 @@ class Supervisor:
         self._metrics_port = metrics_port
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._stopping = False
+        self._code = 0
 
     def run(self) -> int:
         """Start all of them, keep them running, and on SIGTERM or SIGINT end them warmly."""
@@ -47,7 +49,7 @@ class Supervisor:
         while self._children:
             self._look_after()
             time.sleep(0.1)
-        return 0
+        return self._code
 
     def _start(self, slot: int) -> None:
         # A group of its own: Ctrl-C reaches this process alone, which then ends the others warmly, once.
@@ -69,6 +71,10 @@ class Supervisor:
                 continue
             del self._children[slot]
             if self._stopping:
+                continue
+            if child.returncode == Exit.NOT_PERMITTED:  # it said why, and a start anew would not help
+                self._code = child.returncode
+                self._stop()
                 continue
             log.warning("process ended; starting it anew", command=self._commands[slot][2:], code=child.returncode)
             time.sleep(_RESTART_PAUSE_S)

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import redis.exceptions
+import structlog
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel as KombuChannel
 from kombu.transport.redis import QoS
@@ -22,8 +23,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from gaugepost.connection import SENTINEL_OPTIONS, sentinel_url
+from gaugepost.ledger.refusals import refused, user_of
 from gaugepost_workers.guard import GuardedChannel, GuardedTransport
 from gaugepost_workers.signs import SIGNS
+
+log = structlog.get_logger("gaugepost.transport")
 
 
 class _NothingUnacknowledged(QoS):
@@ -54,6 +58,11 @@ class _Ours:
             found = super()._brpop_read(**options)  # type: ignore[misc] # a mixin
         except Empty:
             SIGNS.read()
+            raise
+        except redis.exceptions.NoPermissionError as error:
+            # Celery says only that the connection was lost, and tries again.
+            command = ["BRPOP", *self.active_queues, "1"]  # type: ignore[attr-defined] # a mixin
+            log.warning("no bells are read", error=str(refused(error, user_of(self.client), command)))  # type: ignore[attr-defined]
             raise
         SIGNS.read()
         return found

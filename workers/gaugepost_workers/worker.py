@@ -19,7 +19,7 @@ import structlog
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from gaugepost.connection import connect, redis_url
-from gaugepost.errors import ClusterNotSupported, LedgerClosed, StoreError
+from gaugepost.errors import ClusterNotSupported, LedgerClosed, NotPermitted, StoreError
 from gaugepost.ledger import Ledger
 from gaugepost.settings import PREFIX
 from gaugepost_tasks.handlers import check_handlers
@@ -147,11 +147,11 @@ class Worker:
     def _look_at_ledger(self) -> None:
         """Bring the ledger to what this version reads.
 
-        Raises LedgerClosed (a newer version has been at it), ClusterNotSupported.
+        Raises LedgerClosed (a newer version has been at it), ClusterNotSupported, NotPermitted.
         """
         try:
             self.ledger.migrate()
-        except (LedgerClosed, ClusterNotSupported):
+        except (LedgerClosed, ClusterNotSupported, NotPermitted):
             raise
         except StoreError as error:
             log.warning("Redis is away; waiting for it", error=str(error))

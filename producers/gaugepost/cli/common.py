@@ -20,7 +20,15 @@ import typer
 from gaugepost import embedded
 from gaugepost.client import Producer
 from gaugepost.connection import NOT_SET
-from gaugepost.errors import GaugepostError, InvalidJob, SettingsError, StoreFull, StoreUnreachable
+from gaugepost.errors import (
+    ClusterNotSupported,
+    GaugepostError,
+    InvalidJob,
+    NotPermitted,
+    SettingsError,
+    StoreFull,
+    StoreUnreachable,
+)
 from gaugepost.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +58,9 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     NO_REDIS = 3
+    NOT_PERMITTED = 4
+    """Redis answers, and gaugepost cannot work there: its user lacks a right, or it is a cluster. Nothing heals that by
+    a start anew: the units of systemd do without one."""
     INTERRUPTED = 130
 
 
@@ -111,6 +122,8 @@ def exit_code(error: BaseException) -> Exit:
             return Exit.NO_REDIS
         case SettingsError() | InvalidJob():
             return Exit.USAGE
+        case NotPermitted() | ClusterNotSupported():
+            return Exit.NOT_PERMITTED
         case _:
             return Exit.FAILED
 

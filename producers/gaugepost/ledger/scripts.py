@@ -19,11 +19,21 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import redis.exceptions as redis_errors
 
 from gaugepost.bell import lua_bell
-from gaugepost.errors import BacklogFull, ClusterNotSupported, LedgerClosed, StoreError, StoreFull, StoreUnreachable
+from gaugepost.errors import (
+    BacklogFull,
+    ClusterNotSupported,
+    GaugepostError,
+    LedgerClosed,
+    NotPermitted,
+    StoreError,
+    StoreFull,
+    StoreUnreachable,
+)
 from gaugepost.jobs import JOBS
 from gaugepost.keys import SCHEMA, lua_table
 from gaugepost.ledger.call_deadline import deadline
 from gaugepost.ledger.lines import Lines
+from gaugepost.ledger.refusals import refused, refused_in_script, user_of
 from gaugepost.states import TRANSITIONS
 
 if TYPE_CHECKING:
@@ -101,12 +111,24 @@ def _refusal(error: redis_errors.ResponseError) -> str | None:
             return next((why for word, why in _REFUSALS.items() if word in str(error)), None)
 
 
+def _not_permitted(error: redis_errors.ResponseError, call: Call[Any] | None, client: Any) -> NotPermitted | None:  # noqa: ANN401
+    """Return what Redis' ACL refused; None for another error. Other commands than scripts: see NamingClient."""
+    if call is None:
+        return None
+    if isinstance(error, redis_errors.NoPermissionError):
+        return refused(error, user_of(client), ["EVALSHA", "", str(len(call.keys)), *call.keys])
+    return refused_in_script(error, user_of(client), load_scripts()[call.script], call.keys)
+
+
 _OF_A_CLUSTER = (redis_errors.ClusterCrossSlotError, redis_errors.ClusterDownError, redis_errors.AskError)
 
 
 @contextmanager
-def our_errors() -> Iterator[None]:
-    """Tell Redis' errors in gaugepost's own words; none of them holds data of a job."""
+def our_errors(call: Call[Any] | None = None, client: Any = None) -> Iterator[None]:  # noqa: ANN401 - either client
+    """Raise Redis' errors as gaugepost's own; none of them holds data of a job.
+
+    `call`, `client`: the script that runs, and on what, to name what Redis refuses.
+    """
     try:
         yield
     except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
@@ -114,20 +136,25 @@ def our_errors() -> Iterator[None]:
     except _OF_A_CLUSTER:
         raise ClusterNotSupported from None
     except redis_errors.ResponseError as error:
-        text = str(error)
-        if text.startswith("BUSY "):
-            raise StoreUnreachable("Redis is busy: a script runs for too long in it, and it refuses all else") from None
-        for word in ("BACKLOGFULL ", "CONTENTFULL "):
-            if word in text:
-                raise BacklogFull(text.partition(word)[2].partition(" script:")[0]) from None
-        if "LEDGERCLOSED " in text:
-            raise LedgerClosed(text.partition("LEDGERCLOSED ")[2].partition(" script:")[0]) from None
-        if "CONTENTGONE " in text:
-            raise StoreError("the contents of this upload lay staged for too long: upload it again") from None
-        why = _refusal(error)
-        if why is not None:
-            raise StoreFull(f"Redis refuses writes: {why}") from error
-        raise StoreError(f"Redis refused a call: {text[:200]}") from error
+        raise (_not_permitted(error, call, client) or _answered(error)) from None
+
+
+def _answered(error: redis_errors.ResponseError) -> GaugepostError:
+    """Return the error that a refusal of Redis, or of a script, means."""
+    text = str(error)
+    if text.startswith("BUSY "):
+        return StoreUnreachable("Redis is busy: a script runs for too long in it, and it refuses all else")
+    for word in ("BACKLOGFULL ", "CONTENTFULL "):
+        if word in text:
+            return BacklogFull(text.partition(word)[2].partition(" script:")[0])
+    if "LEDGERCLOSED " in text:
+        return LedgerClosed(text.partition("LEDGERCLOSED ")[2].partition(" script:")[0])
+    if "CONTENTGONE " in text:
+        return StoreError("the contents of this upload lay staged for too long: upload it again")
+    why = _refusal(error)
+    if why is not None:
+        return StoreFull(f"Redis refuses writes: {why}")
+    return StoreError(f"Redis refused a call: {text[:200]}")
 
 
 _LASTING = frozenset({"enqueue", "enqueue_set", "mark"})
@@ -182,7 +209,7 @@ class Runner(_Scripts):
 
     def __call__(self, call: Call[T]) -> T:
         """Run one call. Raises StoreUnreachable, StoreFull, BacklogFull, StoreError."""
-        with our_errors(), deadline(self._patience):
+        with our_errors(call, self.client), deadline(self._patience):
             try:
                 return call.read(self._send(call, self.known(call)))
             except redis_errors.NoScriptError:
@@ -206,7 +233,7 @@ class AsyncRunner(_Scripts):
 
     async def __call__(self, call: Call[T]) -> T:
         """Run one call. Raises as `Runner` does."""
-        with our_errors():
+        with our_errors(call, self.client):
             try:
                 async with asyncio.timeout(self._patience), self._turns:
                     return await self._run(call)

@@ -1,0 +1,51 @@
+"""Writes the users of `docs/redis-acl.md`, from what each part needs of Redis (`gaugepost.ledger.rights`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gaugepost.keys import FAMILIES, FIXED
+from gaugepost.ledger.rights import A_LANE_EACH, RIGHTS, Rights
+from gaugepost.regions import Region
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gaugepost.ledger.rights import Part
+
+_ALL_KEYS = frozenset({*FIXED, *FAMILIES})
+
+
+def users() -> str:
+    """Write a line of an ACL file for the user of each part, with the rights for all regions."""
+    lines = [_line(part, rights()) for part, rights in RIGHTS.items()]
+    return "\n".join(["```acl", "user default on >password-of-default ~* &* +@all", *lines, "```"])
+
+
+def _line(part: Part, rights: Rights) -> str:
+    keys = ["gp:{*}:*"] if rights.keys >= _ALL_KEYS else [*_patterns(rights.keys)]
+    queues = [queue for pattern in rights.queues for queue in _of_regions(pattern)]
+    channels = [f"&{channel.format(db=0)}" for channel in rights.channels]
+    commands = [f"+{command.lower()}" for command in sorted(rights.commands)]
+    # The commands of a connection are not the same in all versions of Redis, so they are named by their category.
+    may = [
+        *(f"~{name}" for name in (*keys, *queues)),
+        "resetchannels",
+        *channels,
+        "-@all",
+        "+@connection",
+        "-@dangerous",
+    ]
+    return " ".join([f"user gaugepost-{part} on >password-of-{part}", *may, *commands])
+
+
+def _patterns(names: frozenset[str]) -> Iterator[str]:
+    """Return patterns for keys of every region; `gp:{eu}:` itself too, which all scripts name."""
+    if names:
+        yield "gp:{*}:"
+    for name in sorted(names):
+        yield "gp:{*}:" + name + ("*" if name.endswith(":") or name in A_LANE_EACH else "")
+
+
+def _of_regions(pattern: str) -> list[str]:
+    return [pattern.format(region=region) for region in Region] if "{region}" in pattern else [pattern]

@@ -1,0 +1,158 @@
+"""Looks which of the rights that a part needs a user lacks in Redis' ACL. It changes nothing in Redis."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import NoPermissionError, ResponseError
+
+from gaugepost.errors import NotPermitted, Refusal
+from gaugepost.keys import Keys
+from gaugepost.ledger.refusals import refused, user_of
+from gaugepost.ledger.rights import A_LANE_EACH, RIGHTS, Part
+from gaugepost.ledger.scripts import our_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import redis
+
+    from gaugepost.regions import Region
+
+_SAMPLE = "gaugepost-check"
+"""What is tried in place of `*`, where a part may use many keys."""
+
+_PROBE = """
+local answers = {}
+for i, text in ipairs(ARGV) do
+  local command, answer = cjson.decode(text)
+  repeat
+    answer = redis.pcall(unpack(command))
+    answer = type(answer) == 'table' and answer.err or ''
+    command[#command + 1] = #command == 1 and KEYS[1] or '0'
+  until #command > 5 or not string.find(answer, 'Wrong number of arg')
+  answers[i] = answer
+end
+return answers
+"""
+"""Tries each command of a list, read-only: Redis checks the rights of one that writes, then refuses it as that. Adds
+arguments to a command until they are enough."""
+
+_COMMAND_REFUSED = re.compile(r"can't run this command|no permissions to run")
+_KEY_REFUSED = re.compile(r"can't access at least one of the keys|No permissions to access a key")
+_NOT_IN_SCRIPTS = frozenset(
+    {
+        *("EVAL", "EVALSHA", "EVAL_RO", "SCRIPT|LOAD", "SCRIPT|EXISTS"),
+        *("WAIT", "MULTI", "EXEC", "BRPOP", "PSUBSCRIBE", "PUNSUBSCRIBE"),
+    }
+)
+_ANSWER_S = 5.0
+
+
+def lacking(client: redis.Redis, region: Region, part: Part) -> NotPermitted | None:
+    """Return what the client's user lacks of the rights of a part; None if it has all.
+
+    A Redis before 7.0 cannot be asked for all of them. Raises StoreError.
+    """
+    look = _Look(client, region, part)
+    with our_errors():
+        refusals = [*look.outside_scripts(), *look.inside_scripts()]
+    return NotPermitted(user_of(client), *refusals) if refusals else None
+
+
+def require(client: redis.Redis, region: Region, part: Part) -> None:
+    """Raise NotPermitted if the client's user lacks rights of a part. Raises StoreError."""
+    error = lacking(client, region, part)
+    if error is not None:
+        raise error
+
+
+class _Look:
+    """One look at the rights of a client's user in a region."""
+
+    def __init__(self, client: Any, region: Region, part: Part) -> None:  # noqa: ANN401 - redis-py's commands
+        self._client = client
+        self._keys = Keys(region)
+        self._rights = RIGHTS[part]()
+        db = client.connection_pool.connection_kwargs.get("db") or 0
+        self._channels = [channel.format(db=db) for channel in self._rights.channels]
+
+    def outside_scripts(self) -> Iterator[Refusal]:
+        """Try the commands that scripts may not run, so that they do nothing."""
+        queues = [pattern.format(region=self._keys.region) for pattern in self._rights.queues if pattern[0] == "{"]
+        tries: dict[str, Sequence[Any]] = {
+            "WAIT": (0, 0),
+            "EVALSHA": ("0" * 40, *self._named()),
+            "EVAL": ("return 0", *self._named()),
+            "SCRIPT|LOAD": ("return 0",),
+            "SCRIPT|EXISTS": ("0" * 40,),
+            "BRPOP": (*queues, "not a number"),
+        }
+        for command, arguments in tries.items():
+            if command in self._rights.commands:
+                yield from self._tried(command.replace("|", " "), *arguments)
+        if "MULTI" in self._rights.commands:
+            yield from self._tried_transaction()
+        for channel in self._channels:
+            yield from self._tried_channel(channel)
+
+    def _named(self) -> tuple[int, *tuple[str, ...]]:
+        """Return the keys that every script of the ledger names; kombu's have none of them."""
+        return (1, self._keys.prefix) if self._rights.keys else (0,)
+
+    def _tried(self, *command: Any) -> Iterator[Refusal]:  # noqa: ANN401 - what redis-py takes
+        try:
+            self._client.execute_command(*command)
+        except NotPermitted as error:
+            yield from error.refusals
+        except ResponseError:
+            pass  # permitted, and refused for its arguments
+
+    def _tried_transaction(self) -> Iterator[Refusal]:
+        with self._client.pipeline(transaction=True) as pipe:
+            try:
+                pipe.ping().execute()
+            except NotPermitted as error:
+                yield from error.refusals
+            except ResponseError:
+                yield Refusal("MULTI")
+
+    def _tried_channel(self, channel: str) -> Iterator[Refusal]:
+        with self._client.pubsub() as listening:
+            try:
+                listening.psubscribe(channel)
+                listening.get_message(timeout=_ANSWER_S)
+            except NoPermissionError as error:
+                yield from refused(error, user_of(self._client), ["PSUBSCRIBE", channel]).refusals
+
+    def inside_scripts(self) -> Iterator[Refusal]:
+        """Try the commands and the keys of scripts, and of calls that a script can do as well."""
+        names = sorted(self._samples())
+        read = "GET" if "GET" in self._rights.commands else "LLEN"
+        first = self._keys.prefix if self._rights.keys else names[0]
+        whole = {"LMOVE": [first, first, "LEFT", "RIGHT"], "PUBLISH": [*self._channels[:1], ""]}
+        commands = [[command, *whole.get(command, [])] for command in sorted(self._rights.commands - _NOT_IN_SCRIPTS)]
+        keys = [[read, name] for name in names]
+        try:
+            found = self._client.execute_command("EVAL_RO", _PROBE, 1, first, *map(json.dumps, [*commands, *keys]))
+        except (NotPermitted, ResponseError):
+            return  # Redis before 7.0 has no EVAL_RO; whoever may not run it learns of other rights when they are used
+        answers = [answer.decode() for answer in found]
+        for (command, *_), answer in zip(commands, answers, strict=False):
+            if _COMMAND_REFUSED.search(answer):
+                yield Refusal(command)
+        of_keys = zip(names, answers[len(commands) :], strict=True)
+        lacks = [name for name, answer in of_keys if _KEY_REFUSED.search(answer)]
+        if lacks:
+            yield Refusal("", tuple(name.replace(_SAMPLE, "*") for name in lacks))
+
+    def _samples(self) -> Iterator[str]:
+        """Return the names of keys to try: all fixed ones, one of each family."""
+        for name in self._rights.keys:
+            yield self._keys.prefix + name + (_SAMPLE if name.endswith(":") else "")
+            if name in A_LANE_EACH:
+                yield f"{self._keys.prefix}{name}:{_SAMPLE}"
+        for pattern in self._rights.queues:
+            yield pattern.format(region=self._keys.region).replace("*", _SAMPLE)

@@ -1,0 +1,143 @@
+"""A Redis user that lacks a right: what says so, and which command and key it names."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gaugepost import AsyncProducer, Record, Region
+from gaugepost.errors import NotPermitted
+from support.acl import PROGRAMS, GuardedRedis
+from support.stack import Stack
+from support.wait import wait_until
+
+USER = "limited"
+
+
+@pytest.fixture(params=PROGRAMS, ids=lambda path: Path(path).name)
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> GuardedRedis:
+    """Give a server on which the user `limited` may do all but what a test takes away."""
+    server = GuardedRedis(tmp_path, program=request.param)
+    server.start()
+    server.set_user(USER, "on", f">{USER}", "~*", "&*", "+@all")
+    return server
+
+
+@pytest.fixture
+def stack(server: GuardedRedis, tmp_path: Path) -> Iterator[Stack]:
+    """Give a stack whose parts are that user."""
+    url = f"redis://{USER}:{USER}@127.0.0.1:{server.port}/0"
+    with Stack(tmp_path, redis=server, redis_url=url, regions="eu") as stack:
+        yield stack
+
+
+def job() -> Record:
+    return Record(region=Region.EU, configuration="multi-object", record={"Email": "very-personal@example.net"})
+
+
+PARTS = {
+    "worker": ("worker", "--region", "eu"),
+    "processes": ("worker", "--region", "eu", "--processes", "2"),
+    "beat": ("beat",),
+    "exporter": ("exporter",),
+    "flower": ("flower",),
+    "up": ("up",),
+}
+LACKING = [
+    ("worker", "-brpop", "run BRPOP on eu, eu.urgent, eu.ticks"),
+    ("worker", "-publish", "run PUBLISH"),
+    ("worker", "-zpopmin", "run ZPOPMIN"),
+    ("processes", "-evalsha", "run EVALSHA on gp:{eu}:"),
+    ("up", "-sadd", "run SADD"),
+    ("beat", "-lpush", "run LPUSH"),
+    ("exporter", "-info", "run INFO"),
+    ("flower", "-psubscribe", "run PSUBSCRIBE on /0.celery.pidbox"),
+]
+
+
+@pytest.mark.parametrize(("part", "rule", "named"), LACKING)
+def test_part_ends_at_its_start_and_names_what_it_lacks(
+    stack: Stack, server: GuardedRedis, part: str, rule: str, named: str
+) -> None:
+    server.set_user(USER, rule)
+    process = stack.run("-m", "gaugepost_workers", *PARTS[part])
+    assert process.wait(60) == 4
+    told = f"Redis does not permit its user {USER} to {named}"
+    assert told in stack.logs()
+
+
+def test_part_names_keys_and_channels_it_may_not_use(stack: Stack, server: GuardedRedis) -> None:
+    server.set_user(
+        USER, "resetkeys", "~gp:{eu}:", "~gp:{eu}:[a-s]*", "~gp:{eu}:[u-z]*", "~eu*", "~*celery*", "~_kombu*"
+    )
+    server.set_user(USER, "resetchannels", "&/0.celery.pidbox")
+    assert stack.worker().wait(60) == 4
+    assert "use gp:{eu}:token, gp:{eu}:token_lock, gp:{eu}:turns:" in stack.logs()
+    assert "run PSUBSCRIBE on /0.celeryev/*" in stack.logs()
+
+
+@pytest.mark.parametrize("rule", ["-zadd", "-info", "-evalsha"])
+def test_check_has_a_row_for_missing_rights(stack: Stack, server: GuardedRedis, rule: str) -> None:
+    server.set_user(USER, rule)
+    done = stack.cli("check", "--json")
+    rows = {row["what"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert (done.returncode, rows["rights"]["ok"]) == (1, False)
+    assert f"its user {USER} to run {rule[1:].upper()}" in rows["rights"]["detail"]
+    assert rows["token"]["ok"]
+
+
+def test_check_looks_for_the_rights_of_a_part(stack: Stack, server: GuardedRedis) -> None:
+    server.set_user(USER, "-brpop")
+    assert stack.cli("check").returncode == 0
+    done = stack.cli("check", "--part", "worker")
+    assert done.returncode == 1
+    assert "run BRPOP" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("rules", "named"),
+    [
+        (["-evalsha"], "run EVALSHA"),
+        (["-hset"], "run HSET"),
+        (["resetkeys", "~gp:*"], "run EVALSHA on gp:{eu}:, eu, eu.urgent"),
+        (["resetkeys", "~gp:{eu}:", "~eu*", "~gp:{eu}:[a-r]*"], "on gp:{eu}:schema"),
+    ],
+)
+def test_service_gets_an_error_that_names_command_and_key(
+    stack: Stack, server: GuardedRedis, rules: list[str], named: str
+) -> None:
+    server.set_user(USER, *rules)
+    with pytest.raises(NotPermitted) as refused:
+        stack.producer.enqueue(job())
+    assert str(refused.value).startswith(f"Redis does not permit its user {USER} to run ")
+    assert named in str(refused.value)
+    assert "very-personal" not in str(refused.value)
+
+    async def enqueue() -> None:
+        async with AsyncProducer(stack.settings) as producer:
+            await producer.enqueue(job())
+
+    with pytest.raises(NotPermitted) as refused_too:
+        asyncio.run(enqueue())
+    assert str(refused_too.value) == str(refused.value)
+
+
+def test_command_ends_and_names_the_key(stack: Stack, server: GuardedRedis) -> None:
+    server.set_user(USER, "resetkeys", "~gp:{eu}:[a-g]*")
+    done = stack.cli("holds")
+    assert done.returncode == 4
+    assert "run HGETALL on gp:{eu}:holds" in done.stderr
+
+
+def test_running_worker_goes_on_once_the_right_is_back(stack: Stack, server: GuardedRedis) -> None:
+    worker = stack.worker()
+    stack.producer.enqueue(job()).result(timeout=60)
+    server.set_user(USER, "-brpop")
+    wait_until(lambda: f"does not permit its user {USER} to run BRPOP on" in stack.logs(), what="its log says so")
+    server.set_user(USER, "+brpop")
+    stack.producer.enqueue(job()).result(timeout=60)
+    assert worker.poll() is None
