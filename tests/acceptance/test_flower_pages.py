@@ -151,6 +151,32 @@ def test_each_job_is_there_with_its_kind_its_state_and_why(shown: Shown, page: P
     picture(page, "flower-parked")
 
 
+def test_broker_page_lists_queues_of_all_regions_and_says_they_hold_no_jobs(page: Page) -> None:
+    page.goto("/broker")
+    rows = page.locator("#queue-table tbody tr")
+    names = [f"{region}{ending}" for region in ("eu", "us", "au") for ending in (".urgent", "", ".ticks")]
+    expect(rows).to_have_count(len(names))
+    for name in names:
+        cells = page.locator(f"tr[id='{name}'] td")
+        assert cells.nth(0).inner_text() == name[:2]
+        assert cells.nth(1).inner_text() == name
+        assert ("ticks of beat" if name.endswith("ticks") else "bells") in cells.nth(2).inner_text()
+        assert cells.nth(3).inner_text().isdigit()
+    expect(page.locator("#no-jobs")).to_contain_text("Celery's messages, not jobs")
+    page.set_viewport_size({"width": 1440, "height": 830})
+    expect(rows.last).to_be_in_viewport(ratio=1)
+    picture(page, "flower-broker")
+    page.locator("#no-jobs a").click()
+    expect(page).to_have_url(re.compile("/tasks$"))
+
+
+def test_worker_page_shows_how_many_jobs_it_sends_at_a_time(shown: Shown, page: Page) -> None:
+    for name in shown.names():
+        page.goto(f"/worker/{name}")
+        row = page.locator("#tab-pool tr", has_text=re.compile("max.concurrency", re.IGNORECASE))
+        expect(row.locator("td").nth(1)).to_have_text("2")
+
+
 def test_no_page_shows_personal_data_or_a_secret(shown: Shown, page: Page) -> None:
     secrets = [value for name, value in shown.stack.env.items() if name.startswith("GAUGEPOST_") and "_URL" not in name]
     secrets = [secret for secret in secrets if len(secret) > 5]

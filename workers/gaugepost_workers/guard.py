@@ -278,8 +278,11 @@ class GuardedChannel:
         return False
 
 
-def answer_questions_only() -> None:
-    """Take from this process' remote control all that does more than look, or shows how to get into Redis."""
+def answer_questions_only(concurrency: int) -> None:
+    """Take from this process' remote control all that does more than look, or shows how to get into Redis.
+
+    `concurrency`: exchanges at a time, for `stats`: Celery knows only of the few threads that take bells and ticks.
+    """
     for command in set(Panel.data) - QUESTIONS:
         del Panel.data[command]
     theirs = Panel.data["stats"]
@@ -288,6 +291,8 @@ def answer_questions_only() -> None:
     @functools.wraps(theirs)
     def stats(state: Any, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - Celery's signature
         told: dict[str, Any] = theirs(state, **more)
-        return told | {"broker": {name: told["broker"][name] for name in _PLACE}}
+        place = {name: told["broker"][name] for name in _PLACE}
+        pool = {"implementation": told["pool"]["implementation"], "max-concurrency": concurrency}
+        return told | {"broker": place, "pool": pool}
 
     Panel.data["stats"] = stats

@@ -58,6 +58,7 @@ class Worker:
         check_handlers()
         self.settings = settings
         self.region = region
+        self._concurrency = concurrency
         self.name = f"{region}-{os.getpid()}@{socket.gethostname()}"
         self.ledger = Ledger(connect(settings, region), region, settings)
         self.app = make_app(region, redis_url(settings, region), self)
@@ -116,7 +117,7 @@ class Worker:
         worker_init.connect(self._begin, weak=False)
         worker_ready.connect(_quit_warmly, weak=False)
         worker_shutting_down.connect(self._end, weak=False)
-        answer_questions_only()
+        answer_questions_only(self._concurrency)
         if self._metrics is not None:
             on_thrown_away.append(self._metrics.threw_away)
         celery.apps.worker.safe_say = _say  # type: ignore[attr-defined]  # not in its stubs

@@ -128,7 +128,7 @@ def test_each_queue_of_a_region_has_its_own_tasks() -> None:
 def test_a_worker_answers_questions_and_obeys_nobody() -> None:
     code = (
         "from celery.worker.control import Panel; from gaugepost_workers.guard import answer_questions_only;"
-        "answer_questions_only(); print(*Panel.data)"
+        "answer_questions_only(16); print(*Panel.data)"
     )
     left = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert set(left) == QUESTIONS

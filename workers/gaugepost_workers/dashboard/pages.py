@@ -20,8 +20,8 @@ from flower.views.workers import WorkersView, WorkerView
 from tornado.routing import URLSpec
 from tornado.web import HTTPError, StaticFileHandler, authenticated
 
-from gaugepost.connection import connect_async
 from gaugepost_workers.dashboard.openid import OpenIdLogin
+from gaugepost_workers.dashboard.queues import Lengths, QueuesView, queues_of, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +54,7 @@ def _ours(route: URLSpec, settings: Settings, region: Region) -> URLSpec | None:
     elif handler in _PAGES | _QUESTIONS:
         given = {"settings": settings, "region": region}
         guard = _GuardedProbe if handler is Healthcheck else _Guarded
+        handler = QueuesView if handler is BrokerView else handler
         handler = type(handler.__name__, (guard, handler), {})
     elif handler not in _OPEN:
         return None
@@ -71,6 +72,7 @@ class _Guarded:
         """Take what the route gives."""
         self._ours = settings
         self._region = region
+        self.watched_regions = watched(settings, region)
 
     @authenticated
     def prepare(self) -> None:
@@ -93,9 +95,13 @@ class _Guarded:
         except TypeError:
             raise HTTPError(401) from None
 
-    def get_broker(self) -> _Lengths:
+    def get_active_queue_names(self) -> list[str]:
+        """Return the queues of all regions, also where no worker has said which it reads."""
+        return [name for region in self.watched_regions for name in queues_of(region)]
+
+    def get_broker(self) -> Lengths:
         """Return what Flower asks for the lengths of queues."""
-        return _Lengths(self._ours, self._region)
+        return Lengths(self._ours, self._region)
 
 
 class _GuardedProbe(_Guarded):
@@ -105,16 +111,3 @@ class _GuardedProbe(_Guarded):
         """Let pass who may."""
         if not ipaddress.ip_address(self.request.remote_ip).is_loopback:
             super().prepare()
-
-
-class _Lengths:
-    """Queue lengths, asked for as gaugepost itself reaches Redis: over TLS, sockets and sentinels, too."""
-
-    def __init__(self, settings: Settings, region: Region) -> None:
-        self._settings = settings
-        self._region = region
-
-    async def queues(self, names: Iterable[str]) -> list[dict[str, object]]:
-        """Return a row a queue, as Flower's page wants it."""
-        async with connect_async(self._settings, self._region) as client:
-            return [{"name": name, "messages": await client.llen(name)} for name in names]

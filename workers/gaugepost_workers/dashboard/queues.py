@@ -1,0 +1,76 @@
+"""The page *Broker*: what lies in Celery's queues, and that it is no jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from flower.views.broker import BrokerView
+from redis.exceptions import RedisError
+
+from gaugepost.connection import connect_async
+from gaugepost.errors import GaugepostError
+from gaugepost.keys import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gaugepost.regions import Region
+    from gaugepost.settings import Settings
+
+log = structlog.get_logger("gaugepost.flower")
+
+_PAGE = Path(__file__).with_name("broker.html").resolve()
+
+
+def watched(settings: Settings, region: Region) -> tuple[Region, ...]:
+    """Return the regions whose queues lie in the Redis of this one."""
+    url = settings.redis_url.get_secret_value() if settings.redis_url else ""
+    return (region,) if "{region}" in url else settings.regions
+
+
+def queues_of(region: Region) -> dict[str, str]:
+    """Return the queues of a region, with what their messages are."""
+    keys = Keys(region)
+    return {
+        keys.urgent_queue: "bells: wake a worker for urgent jobs",
+        keys.queue: "bells: wake a worker for all other jobs",
+        keys.tick_queue: "ticks of beat: work every second or so, such as releasing parked jobs",
+    }
+
+
+class Lengths:
+    """Queue lengths, asked for as gaugepost itself reaches Redis: over TLS, sockets and sentinels, too."""
+
+    def __init__(self, settings: Settings, region: Region) -> None:
+        self._settings = settings
+        self._region = region
+
+    async def queues(self, names: Iterable[str]) -> list[dict[str, object]]:
+        """Return a row a queue, as Flower's page wants it."""
+        async with connect_async(self._settings, self._region) as client:
+            return [{"name": name, "messages": await client.llen(name)} for name in names]
+
+
+class QueuesView(BrokerView):  # type: ignore[misc] # Flower has no types
+    """Lists the queues of all regions, also of those that have no worker."""
+
+    watched_regions: tuple[Region, ...]
+    get_broker: Callable[[], Any]
+    application: Any
+
+    async def get(self) -> None:
+        """Show the page."""
+        rows = [
+            {"region": region, "name": name, "about": about}
+            for region in self.watched_regions
+            for name, about in queues_of(region).items()
+        ]
+        try:
+            lengths = await self.get_broker().queues([row["name"] for row in rows])
+        except (RedisError, GaugepostError) as error:
+            log.warning("queues cannot be read", error=str(error))
+            rows = lengths = []
+        shown = [row | length for row, length in zip(rows, lengths, strict=True)]
+        self.render(str(_PAGE), broker_url=self.application.broker_uri, queues=shown)
