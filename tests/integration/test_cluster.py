@@ -9,7 +9,7 @@ import pytest
 
 from gaugepost import Record, Region
 from gaugepost.errors import ClusterNotSupported
-from support.redis_server import RedisServer
+from support.redis_server import RedisServer, free_port
 from support.stack import Stack
 from support.wait import wait_until
 
@@ -19,7 +19,9 @@ TOLD = "this is a Redis Cluster, which gaugepost does not support"
 @pytest.fixture(params=["whole", "down"])
 def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     """Give a stack on a cluster of one node; `down`: it has no slots."""
-    server = RedisServer(tmp_path, "--cluster-enabled", "yes", "--cluster-config-file", str(tmp_path / "nodes.conf"))
+    options = ("--cluster-enabled", "yes", "--cluster-config-file", str(tmp_path / "nodes.conf"))
+    # Its own choice, the port + 10,000, may be one that Linux has lent to an outgoing connection.
+    server = RedisServer(tmp_path, *options, "--cluster-port", str(free_port()))
     with Stack(tmp_path, redis=server) as stack:
         if request.param == "whole":
             with server.client() as client:
