@@ -20,6 +20,7 @@ from gaugepost import Settings
 from gaugepost.settings import PREFIX, setting_names
 from support.deployment import ROOT, compose, dockerfile, graceful, parses, unknown
 
+HEALTHZ = "/opt/gaugepost/bin/healthz.sh"
 SIMULATED = ("docker-compose.yml", "ops/compose.simulator.yml")
 FILES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "plain": ((), ()),
@@ -85,8 +86,9 @@ def test_the_image_starts_our_command_line_and_its_check_is_one_of_ours() -> Non
     steps = dict(dockerfile())
     assert json.loads(steps["ENTRYPOINT"]) == ["gaugepost"]
     check = json.loads(steps["HEALTHCHECK"].partition("CMD ")[2])
-    assert check[0] == "gaugepost"
-    assert parses(check[1:])
+    assert check == [HEALTHZ, "worker"]
+    assert ("COPY", "ops/healthz.sh /opt/gaugepost/bin/healthz.sh") in dockerfile()
+    assert (ROOT / "ops/healthz.sh").stat().st_mode & 0o111
 
 
 # docker-compose.yml
@@ -182,7 +184,7 @@ def test_each_service_is_shut_in_restarted_and_checked(services: dict[str, Any])
             assert port["host_ip"] == "127.0.0.1", f"{name} shows itself to the network"
     for name, one in ours(services).items():
         test = one["healthcheck"]["test"]
-        assert (test[:2] == ["CMD", "gaugepost"] and parses(test[2:])) or test[:3] == ["CMD", "python", "-c"], name
+        assert test[:2] in (["CMD", HEALTHZ], ["CMD", "bash"]), f"{name}: starts Python at each check"
 
 
 @pytest.mark.starts_process

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,3 +46,11 @@ def test_all_that_the_promises_name_is_there() -> None:
     ]
     assert gone == []
     assert len(attacks) > 40, "the page is not read any more as it is written"
+
+
+def test_changelog_and_upgrades_are_by_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(rf"^## {re.escape(version)} \S \d{{4}}-\d\d-\d\d$", changes, re.MULTILINE)
+    upgrades = (ROOT / "docs/upgrades.md").read_text(encoding="utf-8")
+    assert f" → {version} |" in upgrades

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import runpy
 import signal
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ import redis
 
 from support.deployment import ROOT, compose, deployments, dockerfile
 from support.redis_server import free_port
-from support.stack import Stack
+from support.stack import Stack, kill
 from support.wait import wait_until
 
 
@@ -28,45 +30,60 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         yield stack
 
 
-def checks() -> dict[str, list[list[str]]]:
-    """Return the arguments of every health command that the files have, by what it asks about."""
-    boxes = [pod["containers"][0] for pod in deployments().values()]
-    probes = [
-        box[name]["exec"]["command"] for box in boxes for name in box if name.endswith("Probe") and "exec" in box[name]
-    ]
-    services = compose()["services"]
-    probes += [
-        one["healthcheck"]["test"][1:] for one in services.values() if one["healthcheck"]["test"][1] == "gaugepost"
-    ]
-    probes.append(json.loads(dict(dockerfile())["HEALTHCHECK"].partition("CMD ")[2]))
-    unique = {tuple(probe[1:]) for probe in probes}
-    return {part: sorted([*one] for one in unique if one[1] == part) for part in ("worker", "beat")}
+SCRIPT = "/opt/gaugepost/bin/healthz.sh"
 
 
-def test_the_health_commands_tell_a_part_that_runs_from_one_that_does_not(stack: Stack) -> None:
-    asked = checks()
-    assert len(asked["worker"]) == 4, "one of the image and compose, one of each region's manifest"
-    assert len(asked["beat"]) == 1
-    for one in (*asked["worker"], *asked["beat"]):
-        assert stack.cli(*one).returncode == 1, one
-    running = [stack.worker(region) for region in ("eu", "us", "au")] + [stack.beat()]
-    for one in (*asked["worker"], *asked["beat"]):
-        wait_until(lambda one=one: stack.cli(*one).returncode == 0, what=" ".join(one))
-    for process in running:
-        process.send_signal(signal.SIGSTOP)  # what has stopped working without ending: in time it is not well
-    for one in (*asked["worker"], *asked["beat"]):
-        wait_until(lambda one=one: stack.cli(*one, "--max-age", "3s").returncode == 1, what=" ".join(one))
+def probe(command: list[str], stack: Stack, port: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a check of a container here; `port`: of the part's metrics."""
+    here = [part.replace(SCRIPT, str(ROOT / "ops/healthz.sh")) for part in command]
+    more = {} if port is None else {"GAUGEPOST_METRICS_PORT": str(port)}
+    return subprocess.run(here, env=stack.env | more, capture_output=True, text=True, check=False, timeout=30)
 
 
-@pytest.mark.parametrize(("service", "port"), [("exporter", 9464), ("flower", 5555)])
-def test_the_check_of_a_part_with_pages_asks_whether_it_listens(stack: Stack, service: str, port: int) -> None:
-    told = compose(profiles=("monitoring",))["services"][service]
+@pytest.mark.parametrize("part", ["worker", "beat", "exporter"])
+def test_check_of_a_container_tells_a_part_that_works_from_one_that_does_not(stack: Stack, part: str) -> None:
+    services = compose(profiles=("monitoring",))["services"]
+    command = services["worker-eu" if part == "worker" else part]["healthcheck"]["test"][1:]
+    assert command == [SCRIPT, part]
+    port = free_port()
+    stack.variables["GAUGEPOST_METRICS_PORT"] = str(port)
+    assert probe(command, stack).returncode != 0
+    process = stack.run("-m", "gaugepost_workers", part, *(("--region", "eu") if part == "worker" else ()))
+    wait_until(lambda: probe(command, stack).returncode == 0, what="it is well")
+    process.send_signal(signal.SIGSTOP)
+    assert probe(command, stack).returncode != 0
+
+
+def test_check_of_the_image_reads_pulses_where_there_are_no_metrics(stack: Stack, tmp_path: Path) -> None:
+    command = json.loads(dict(dockerfile())["HEALTHCHECK"].partition("CMD ")[2])
+    assert command == [SCRIPT, "worker"]
+    stack.variables["GAUGEPOST_RUN_DIR"] = str(tmp_path / "run")
+    assert probe(command, stack).returncode != 0
+    stack.worker()
+    wait_until(lambda: probe(command, stack).returncode == 0, what="it is well")
+    kill(stack.processes[0])
+    [pulse] = (tmp_path / "run").iterdir()
+    os.utime(pulse, (time.time() - 61, time.time() - 61))
+    assert probe(command, stack).returncode != 0
+
+
+def test_probes_of_the_manifests_ask_the_parts_themselves() -> None:
+    for name, pod in deployments().items():
+        [box] = pod["containers"]
+        asked = [box[one]["httpGet"] for one in box if one.endswith("Probe") and "httpGet" in box[one]]
+        if name != "gaugepost-flower":
+            assert asked, name
+        assert all(one == {"path": "/healthz", "port": "metrics"} for one in asked), name
+        assert not any("exec" in box[one] for one in box if one.endswith("Probe")), name
+
+
+def test_check_of_flower_asks_whether_it_listens(stack: Stack) -> None:
+    told = compose()["services"]["flower"]
     free = free_port()
-    _, *check = [part.replace(str(port), str(free)) for part in told["healthcheck"]["test"]]
-    check[0] = str(Path(subprocess.sys.executable))
-    assert subprocess.run(check, capture_output=True, check=False).returncode != 0
-    stack.run("-m", "gaugepost_workers", *here(told, {str(port): str(free)}))
-    wait_until(lambda: subprocess.run(check, capture_output=True, check=False).returncode == 0)
+    check = [part.replace("5555", str(free)) for part in told["healthcheck"]["test"][1:]]
+    assert probe(check, stack).returncode != 0
+    stack.run("-m", "gaugepost_workers", *here(told, {"5555": str(free)}))
+    wait_until(lambda: probe(check, stack).returncode == 0)
 
 
 def here(told: dict[str, Any], other: dict[str, str]) -> list[str]:

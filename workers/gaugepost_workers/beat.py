@@ -24,6 +24,7 @@ from gaugepost.keys import Keys
 from gaugepost.ledger.scripts import Call, Runner
 from gaugepost.settings import Settings
 from gaugepost_workers.app import TICKS
+from gaugepost_workers.liveness import Liveness
 from gaugepost_workers.pulsing import open_pulse
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class TickScheduler(Scheduler):
         settings = Settings.load()
         self._regions = {str(region): _Region(settings, region) for region in settings.regions}
         self._pulse = open_pulse(settings, "beat")
-        self._metrics = _metrics(settings)
+        self._liveness = Liveness("tick")
+        self._metrics = _metrics(settings, self._liveness)
         super().__init__(app, *args, **kwargs)
 
     def setup_schedule(self) -> None:
@@ -70,6 +72,7 @@ class TickScheduler(Scheduler):
         """Push one tick. A region whose Redis is away misses it; the next one is never far."""
         if advance:
             entry = self.reserve(entry)
+        self._liveness.renew()
         if self._pulse is not None:
             self._pulse.beat()
         try:
@@ -90,14 +93,14 @@ class TickScheduler(Scheduler):
         return None
 
 
-def _metrics(settings: Settings) -> BeatMetrics | None:
+def _metrics(settings: Settings, liveness: Liveness) -> BeatMetrics | None:
     """Show metrics if that is wanted."""
     if settings.metrics_port is None:
         return None
     from gaugepost_workers.metrics import BeatMetrics, serve  # noqa: PLC0415 - only where they are wanted
 
     metrics = BeatMetrics(map(str, settings.regions))
-    serve(metrics.registry, settings.metrics_address, settings.metrics_port)
+    serve(metrics.registry, settings.metrics_address, settings.metrics_port, liveness.look)
     return metrics
 
 

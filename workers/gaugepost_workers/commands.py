@@ -21,10 +21,13 @@ from gaugepost_workers.logs import set_up_logs
 from gaugepost_workers.permissions import require_rights
 
 
-def _settings() -> Settings:
-    """Read the settings of a part. Raises SettingsError if they name no Redis: a part never starts one."""
+def _settings(region: Region | None = None) -> Settings:
+    """Read the settings of a part. Raises SettingsError if they name no Redis: a part never starts one.
+
+    `region`: of a part that serves one, for its log.
+    """
     settings = Settings.load()
-    set_up_logs(settings)  # first of all: where the log is JSON, a refusal is JSON too
+    set_up_logs(settings, region)  # first of all: where the log is JSON, a refusal is JSON too
     if embedded.keep_alive(redis_url(settings, settings.regions[0])):
         # Until the part has a handler of its own: an outright death would leave Redis running without a user.
         signal.signal(signal.SIGTERM, _end_at_once)
@@ -66,7 +69,7 @@ def worker(
     from gaugepost_workers.supervisor import run_processes  # noqa: PLC0415
     from gaugepost_workers.worker import Worker  # noqa: PLC0415 - celery takes a while to import
 
-    settings = _settings()
+    settings = _settings(region)
     require_rights(settings, Part.WORKER, [region])
     if processes > 1:
         _check_files(settings)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -25,6 +25,8 @@ from gaugepost.ledger import Hold, Ledger, Vitals
 from gaugepost.states import JobState
 from gaugepost.transitions import Phase
 from gaugepost.verdict import Verdict
+from gaugepost_workers.http_pages import serve_pages
+from gaugepost_workers.liveness import Health
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -276,7 +278,7 @@ def run(settings: Settings, port: int | None) -> int:
         signal.signal(number, lambda *_: ended.set())
     address, port = settings.metrics_address, port or settings.metrics_port or DEFAULT_PORT
     try:
-        server, _ = start_http_server(port, address, registry)
+        server = serve_pages(registry, address, port, lambda: Health(well=True, why="answers"))
     except OSError as error:
         log.error("metrics cannot be shown", address=address, port=port, error=error.strerror)  # noqa: TRY400
         return 1

@@ -20,6 +20,7 @@ import threading
 import time
 import traceback
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -30,6 +31,7 @@ from gaugepost.errors import GaugepostError
 if TYPE_CHECKING:
     from structlog.typing import ExcInfo
 
+    from gaugepost.regions import Region
     from gaugepost.settings import Settings
 
 _STDERR = 2  # not sys.stderr: celery puts something else there
@@ -163,12 +165,12 @@ class _Output:
         return False
 
 
-def set_up_logs(settings: Settings) -> None:
-    """Set up the logs of this process, as LOG_LEVEL and LOG_FORMAT say."""
+def set_up_logs(settings: Settings, region: Region | None = None) -> None:
+    """Set up the logs of this process, as LOG_LEVEL and LOG_FORMAT say. `region`: of a part that serves one."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     for_people = sys.stderr.isatty() if settings.log_format == "auto" else settings.log_format == "text"
     structlog.configure(
-        processors=_for_people() if for_people else [json_line],
+        processors=[*_in_region(region), *(_for_people() if for_people else [json_line])],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_Stderr,
         cache_logger_on_first_use=True,
@@ -183,19 +185,51 @@ def set_up_logs(settings: Settings) -> None:
         sys.stdout, sys.stderr = _Output("stdout"), _Output("stderr")
 
 
+def _in_region(region: Region | None) -> list[structlog.typing.Processor]:
+    """Give each line the region of a part that serves one."""
+    if region is None:
+        return []
+
+    def name_region(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event.setdefault("region", str(region))
+        return event
+
+    return [name_region]
+
+
 def _crashed(fault: tuple[Any, ...]) -> None:
     if not issubclass(fault[0], (KeyboardInterrupt, SystemExit)):
         structlog.get_logger().critical("crashed", exc_info=fault)
 
 
 def _for_people() -> list[structlog.typing.Processor]:
-    return [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-        _with_traceback,
-        scrub,
-        structlog.dev.ConsoleRenderer(colors=_in_colours()),
-    ]
+    return [_with_traceback, scrub, partial(people_line, _in_colours())]
+
+
+_WIDTHS = {"event": 18, "region": 3, "verdict": 19}
+"""The columns that each line begins with, behind its time and its level."""
+
+_COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+
+
+def people_line(colours: bool, _logger: object, method: str, event: structlog.typing.EventDict) -> str:  # noqa: FBT001 - a partial
+    """Write an event as a line for people: time, level, event, region and verdict in columns, then the rest."""
+    fault = event.pop("exception", "")
+    level = {"exception": "error"}.get(method, method)
+    columns = [f"{event.pop(name, '') or '':<{width}}" for name, width in _WIDTHS.items()]
+    rest = " ".join(f"{name}={_shown(value)}" for name, value in event.items())
+    words = [f"{level:<8}", *columns, rest]
+    if colours:
+        words = [_COLOURS.get(level, "") + words[0] + _PLAIN, _BOLD + words[1] + _PLAIN, *words[2:]]
+    line = " ".join([time.strftime("%H:%M:%S"), *words]).rstrip()
+    return f"{line}\n{fault}" if fault else line
+
+
+def _shown(value: object) -> str:
+    """Write a value so that a person sees where it ends."""
+    text = str(value)
+    return repr(text) if not text or " " in text else text
 
 
 def _in_colours() -> bool:

@@ -18,20 +18,21 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
 )
 
 from gaugepost.jobs import JOBS
 from gaugepost.transitions import Dead, Delivered, Held, Parked, Requeued, Resend, Unknown
 from gaugepost.verdict import Verdict
 from gaugepost_workers.app import TICKS
+from gaugepost_workers.http_pages import serve_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gaugepost.ledger import Claimed, Settlement
     from gaugepost.regions import Region
     from gaugepost.transitions import Transition
+    from gaugepost_workers.liveness import Health
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, which no query of ours asks for
 
@@ -197,20 +198,20 @@ def _short(tick: str) -> str:
     return tick.rpartition(".")[2]
 
 
-def serve(registry: CollectorRegistry, address: str, port: int) -> None:
-    """Show metrics at `http://address:port/metrics`, from a thread of its own.
+def serve(registry: CollectorRegistry, address: str, port: int, look: Callable[[], Health]) -> None:
+    """Serve `http://address:port/metrics` and, with what `look` returns, `/healthz`, from a thread of its own.
 
     A port that is taken is tried again and again: a worker that ends warmly may still have it, and the deliveries of
     the one that takes its place must not wait for that.
     """
-    threading.Thread(target=_serve, args=(registry, address, port), name="metrics", daemon=True).start()
+    threading.Thread(target=_serve, args=(registry, address, port, look), name="metrics", daemon=True).start()
 
 
-def _serve(registry: CollectorRegistry, address: str, port: int) -> None:
+def _serve(registry: CollectorRegistry, address: str, port: int, look: Callable[[], Health]) -> None:
     told = False
     while True:
         try:
-            start_http_server(port, address, registry)
+            serve_pages(registry, address, port, look)
         except OSError as error:
             if not told:
                 log.warning("metrics wait for their port", address=address, port=port, error=error.strerror)

@@ -18,6 +18,8 @@ from gaugepost_workers.repeating import repeat
 from gaugepost_workers.signs import SIGNS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from celery import Celery
 
     from gaugepost.settings import Settings
@@ -36,11 +38,11 @@ def open_pulse(settings: Settings, name: str) -> Pulse | None:
         return None
 
 
-def pulse_with(app: Celery, pulse: Pulse) -> None:
-    """Renew this pulse while a worker of this app takes work."""
+def pulse_with(app: Celery, renew: Callable[[], None]) -> None:
+    """Call `renew` now and then, while a worker of this app takes work."""
 
     def beat() -> None:
         if SIGNS.good():
-            pulse.beat()
+            renew()
 
     repeat(app, "pulse", EVERY_S, beat)

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import celery.apps.worker
@@ -18,6 +19,7 @@ import celery.worker.state
 import structlog
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
+from gaugepost.cli.health import redis_trouble
 from gaugepost.connection import connect, redis_url
 from gaugepost.errors import ClusterNotSupported, LedgerClosed, NotPermitted, StoreError
 from gaugepost.ledger import Ledger
@@ -29,6 +31,7 @@ from gaugepost_workers.courier import Courier
 from gaugepost_workers.events import TaskEvents
 from gaugepost_workers.executor import URGENT_THREADS, Executor
 from gaugepost_workers.guard import answer_questions_only, on_thrown_away
+from gaugepost_workers.liveness import Liveness
 from gaugepost_workers.own_ticks import OwnTicks
 from gaugepost_workers.pulsing import open_pulse, pulse_with
 from gaugepost_workers.rescue import rescue
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gaugepost.ledger import Settlement
+    from gaugepost.pulse import Pulse
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
     from gaugepost_workers.executor import Witness
@@ -74,7 +78,8 @@ class Worker:
         # Each is for one thread: the wheel's, and the rescue's.
         self._events = TaskEvents(self.app, self.name) if settings.events else None
         self._rescue_events = TaskEvents(self.app, self.name) if settings.events else None
-        self._metrics = _metrics(settings, region)
+        self._liveness = Liveness("take work", partial(redis_trouble, settings, region))
+        self._metrics = _metrics(settings, region, self._liveness)
         worker = f"{self.name}-{uuid.uuid4().hex[:8]}"
         self._own_ticks = OwnTicks(self.ledger, worker, self, self._metrics)
         self.executor = Executor(
@@ -122,8 +127,7 @@ class Worker:
             on_thrown_away.append(self._metrics.threw_away)
         celery.apps.worker.safe_say = _say  # type: ignore[attr-defined]  # not in its stubs
         pulse = open_pulse(self.settings, f"worker-{self.region}")
-        if pulse is not None:
-            pulse_with(self.app, pulse)
+        pulse_with(self.app, partial(_renew, self._liveness, pulse))
         self._own_ticks.begin(self.app)
         argv = [
             "--quiet",
@@ -188,14 +192,20 @@ class Worker:
         self.executor.stop()
 
 
-def _metrics(settings: Settings, region: Region) -> WorkerMetrics | None:
+def _renew(liveness: Liveness, pulse: Pulse | None) -> None:
+    liveness.renew()
+    if pulse is not None:
+        pulse.beat()
+
+
+def _metrics(settings: Settings, region: Region, liveness: Liveness) -> WorkerMetrics | None:
     """Show metrics if that is wanted; without METRICS_PORT nothing of it is loaded, and it costs nothing."""
     if settings.metrics_port is None:
         return None
     from gaugepost_workers.metrics import WorkerMetrics, serve  # noqa: PLC0415
 
     metrics = WorkerMetrics(region)
-    serve(metrics.registry, settings.metrics_address, settings.metrics_port)
+    serve(metrics.registry, settings.metrics_address, settings.metrics_port, liveness.look)
     return metrics
 
 

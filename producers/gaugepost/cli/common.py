@@ -18,6 +18,7 @@ import redis
 import typer
 
 from gaugepost import embedded
+from gaugepost.cli import host_settings
 from gaugepost.client import Producer
 from gaugepost.connection import NOT_SET
 from gaugepost.errors import (
@@ -181,16 +182,19 @@ def operator_settings() -> Settings:
     """Read the settings of a command. Raises SettingsError.
 
     Without GAUGEPOST_REDIS_URL they name the embedded Redis that `up` or `demo` runs in this folder; without that one
-    too they are refused.
+    they are those of this machine's units; without these too they are refused.
     """
     settings = Settings.load()
     if settings.redis_url is not None:
         return settings
-    if (running := embedded.join_running()) is None:
-        raise SettingsError(NOT_SET)
-    url, folder = running
-    note(f"using the embedded Redis of {folder}")
-    return Settings.load(redis_url=url)
+    if (running := embedded.join_running()) is not None:
+        url, folder = running
+        note(f"using the embedded Redis of {folder}")
+        return Settings.load(redis_url=url)
+    if (of_units := host_settings.read_host_settings()) is not None:
+        note(f"using the settings of {host_settings.HOST_FILE}")
+        return of_units
+    raise SettingsError(NOT_SET)
 
 
 def open_producer(settings: Settings | None = None) -> Producer:

@@ -174,7 +174,7 @@ def _beating(
     if not pulses:
         command = f"gaugepost {what}" + (f" --region {of or '…'}" if what == "worker" else "")
         return Finding(what, of, Exit.FAILED, f"none runs on this machine; start it: {command}")
-    away = _redis_trouble(settings, of)
+    away = redis_trouble(settings, of)
     stuck = [felt for felt in pulses if felt.age_s > max_age]
     if away and not ignore_redis:
         return Finding(what, of, Exit.NO_REDIS, away)
@@ -189,7 +189,7 @@ def _beating(
 _DOES = {"worker": "take work", "beat": "tick"}
 
 
-def _redis_trouble(settings: Settings, of: Region | None) -> str | None:
+def redis_trouble(settings: Settings, of: Region | None) -> str | None:
     """Ask Redis whether it takes a write that changes nothing; return what is wrong, if it is with all of several."""
     regions = (of,) if of else settings.regions if _has_one_each(settings) else settings.regions[:1]
     troubles: list[str] = []

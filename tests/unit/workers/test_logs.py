@@ -96,7 +96,31 @@ def test_the_level_is_a_setting(level: str, told: list[str]) -> None:
 @pytest.mark.starts_process
 def test_people_get_words_without_colours_where_there_is_no_terminal() -> None:
     (line,) = run("log.info('attempt', job='j1', url='redis://:hunter2@h\\x1b')", log_format="text")
-    assert re.match(r"\d\d:\d\d:\d\d \[info +\] attempt +job=j1 url=redis://:\*\*\*@h\?$", line)
+    assert re.match(r"\d\d:\d\d:\d\d info +attempt +job=j1 url=redis://:\*\*\*@h\?$", line)
+
+
+@pytest.mark.starts_process
+def test_lines_for_people_lead_with_event_region_and_verdict_in_columns() -> None:
+    lines = run(
+        "log.info('attempt', job='j1', region='eu', n=1, verdict='refused_credentials')\n"
+        "log.warning('tick not sent', error='Redis is away')\n"
+        "log.info('attempt', verdict='delivered', region='us', status=200)",
+        log_format="text",
+    )
+    assert [line[9:] for line in lines] == [
+        "info     attempt            eu  refused_credentials job=j1 n=1",
+        "warning  tick not sent                              error='Redis is away'",
+        "info     attempt            us  delivered           status=200",
+    ]
+
+
+@pytest.mark.starts_process
+def test_lines_of_a_part_that_serves_a_region_name_it() -> None:
+    again = "from gaugepost.regions import Region; set_up_logs(Settings.load(), Region.AU)\n"
+    (line,) = run(f"{again}log.warning('claim failed')", log_format="json")
+    assert json.loads(line)["region"] == "au"
+    (line,) = run(f"{again}log.warning('claim failed')", log_format="text")
+    assert line[9:] == "warning  claim failed       au"
 
 
 @pytest.mark.starts_process

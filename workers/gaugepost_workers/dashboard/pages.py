@@ -71,8 +71,8 @@ class _Guarded:
     def initialize(self, settings: Settings, region: Region) -> None:
         """Take what the route gives."""
         self._ours = settings
-        self._region = region
         self.watched_regions = watched(settings, region)
+        self.lengths = Lengths(settings, region)
 
     @authenticated
     def prepare(self) -> None:
@@ -101,7 +101,7 @@ class _Guarded:
 
     def get_broker(self) -> Lengths:
         """Return what Flower asks for the lengths of queues."""
-        return Lengths(self._ours, self._region)
+        return self.lengths
 
 
 class _GuardedProbe(_Guarded):

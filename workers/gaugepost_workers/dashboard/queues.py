@@ -14,7 +14,7 @@ from gaugepost.errors import GaugepostError
 from gaugepost.keys import Keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
@@ -57,7 +57,7 @@ class QueuesView(BrokerView):  # type: ignore[misc] # Flower has no types
     """Lists the queues of all regions, also of those that have no worker."""
 
     watched_regions: tuple[Region, ...]
-    get_broker: Callable[[], Any]
+    lengths: Lengths
     application: Any
 
     async def get(self) -> None:
@@ -68,7 +68,7 @@ class QueuesView(BrokerView):  # type: ignore[misc] # Flower has no types
             for name, about in queues_of(region).items()
         ]
         try:
-            lengths = await self.get_broker().queues([row["name"] for row in rows])
+            lengths = await self.lengths.queues([row["name"] for row in rows])
         except (RedisError, GaugepostError) as error:
             log.warning("queues cannot be read", error=str(error))
             rows = lengths = []
