@@ -62,7 +62,7 @@ class QueuesView(BrokerView):  # type: ignore[misc] # Flower has no types
 
     async def get(self) -> None:
         """Show the page."""
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"region": region, "name": name, "about": about}
             for region in self.watched_regions
             for name, about in queues_of(region).items()
@@ -71,6 +71,6 @@ class QueuesView(BrokerView):  # type: ignore[misc] # Flower has no types
             lengths = await self.lengths.queues([row["name"] for row in rows])
         except (RedisError, GaugepostError) as error:
             log.warning("queues cannot be read", error=str(error))
-            rows = lengths = []
+            rows, lengths = [], []
         shown = [row | length for row, length in zip(rows, lengths, strict=True)]
         self.render(str(_PAGE), broker_url=self.application.broker_uri, queues=shown)
