@@ -33,6 +33,10 @@ FIXED: dict[str, tuple[str, str]] = {
     "deadlines": ("sorted set by time, ms", "jobs that expire, or give up waiting for a mapping"),
     "holds": ("hash scope → JSON", "stop signs; scope '' is the whole region"),
     "releasing": ("set of scopes", "lifted holds whose jobs are still being let go, paced"),
+    "notices": (
+        "list of JSON",
+        "what the next tick's worker logs: holds that opened, moved on or ended, jobs that gave up",
+    ),
     "cold": ("hash", "configurations whose first job has no answer yet: the others wait aside, as of source `~…`"),
     "counts": ("hash", "jobs by state, parked ones by reason, dead ones by verdict"),
     "failures": ("hash name → JSON", "failures in a row: how many, when the last was known, of which jobs and sorts"),

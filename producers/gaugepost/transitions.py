@@ -76,11 +76,15 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Until the hold of this scope lets it go (see `holds.py`); the job gives up after `give_up_ms` of it, if set."""
+    """Until the hold of this scope is lifted; the job gives up after `give_up_ms` of it, if set.
+
+    `words`: what an endpoint said, where `reason` is one word. For people; the hold keeps it, and not the job.
+    """
 
     scope: str
     reason: str
     give_up_ms: int | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

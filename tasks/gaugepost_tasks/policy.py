@@ -132,9 +132,9 @@ def _refused(scope: str, judgement: Judgement, rand: float, fingerprint: str | N
     )  # fmt: skip
 
 
-def waits_for_token() -> Decision:
-    """Decide on a job for which there is no token now: nothing was sent, and it is sent when there is one."""
-    return Decision(Held(NEEDS_TOKEN, _CREDENTIALS), counted=False)
+def waits_for_token(judgement: Judgement) -> Decision:
+    """Decide on a job for which there is no token now, and why: nothing was sent, and it is sent when there is one."""
+    return Decision(Held(NEEDS_TOKEN, _CREDENTIALS, words=judgement.message), counted=False)
 
 
 def missing_data_key(waited_ms: float) -> Decision:
@@ -159,7 +159,7 @@ def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911
         case _V.REFUSED_CREDENTIALS:
             scope = f"{_CREDENTIALS}:{facts.job.needs}"
             hold = _refused(scope, judgement, facts.rand, facts.fingerprint)
-            return Decision(Held(scope, _CREDENTIALS), counted=False, hold=hold)
+            return Decision(Held(scope, _CREDENTIALS, words=hold.reason), counted=False, hold=hold)
         case _V.THROTTLED:
             probes = throttle_probes_ms(judgement.retry_after_s, facts.rand)
             scope = f"endpoints:{facts.job.endpoints}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode
@@ -89,9 +89,9 @@ def _judge(answer: Answer, message: str, now: float) -> Judgement:
         case HTTPStatus.BAD_REQUEST | HTTPStatus.UNAUTHORIZED:
             return Judgement(Verdict.REFUSED_CREDENTIALS, told)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return throttled(answer, now)
+            return replace(throttled(answer, now), message=told)
         case HTTPStatus.SERVICE_UNAVAILABLE if "retry-after" in answer.headers:
-            return throttled(answer, now)
+            return replace(throttled(answer, now), message=told)
         case _:
             return Judgement(Verdict.SERVER_ERROR, told)
 

@@ -21,7 +21,7 @@ from gaugepost_tasks.redact import Redactor
 from gaugepost_tasks.retry_after import read_retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from gaugepost.jobs import JobBase
     from gaugepost.transitions import Attempt
@@ -56,17 +56,22 @@ def may_be_done(job: JobBase, attempts: Iterable[Attempt]) -> bool:
     )
 
 
-def judge(job: JobBase, answer: Answer, *, fresh_token: bool, may_be_done: bool, now: float) -> Judgement:
+def judge(
+    job: JobBase, answer: Answer, *, fresh_token: bool, may_be_done: bool, now: float, secrets: Sequence[str] = ()
+) -> Judgement:
     """Name an answer to a job's request.
 
     `fresh_token`: the token was fetched after this job had met a 401. `may_be_done`: an earlier sending of this job
-    may have been carried out. `now`: Unix seconds, to read a Retry-After that is a date. Never raises, whatever came.
+    may have been carried out. `now`: Unix seconds, to read a Retry-After that is a date. `secrets`: taken out of what
+    a refusal of the credential says. Never raises, whatever came.
     """
     if answer.failure == "unreachable":
         return Judgement(Verdict.UNREACHABLE, answer.detail, at_proxy=answer.at_proxy)  # words of our own
     if answer.failure == "lost_answer" or answer.status is None or answer.status in _GATEWAYS:
         return Judgement(Verdict.LOST_ANSWER, Redactor().clean(answer.detail or _spell_status(answer)))
     judgement = _judge_status(job, answer, fresh_token=fresh_token, now=now) or _judge_text(job, answer, may_be_done)
+    if judgement.verdict is Verdict.REFUSED_CREDENTIALS:
+        judgement = replace(judgement, message=_refusing_words(job, answer, secrets))
     return replace(judgement, verdict=Verdict.LOST_ANSWER) if _may_have_worked(job, answer, judgement) else judgement
 
 
@@ -104,7 +109,15 @@ def _refused(job: JobBase, fresh_token: bool) -> Judgement:  # noqa: FBT001 - pr
     """Judge a refused credential. A token may just have expired: the first refusal only asks for a new one."""
     if job.needs == "oauth" and not fresh_token:
         return Judgement(Verdict.UNAUTHENTICATED, "the token was refused")
-    return Judgement(Verdict.REFUSED_CREDENTIALS, "the credentials were refused")
+    return Judgement(Verdict.REFUSED_CREDENTIALS)
+
+
+def _refusing_words(job: JobBase, answer: Answer, secrets: Sequence[str]) -> str:
+    """Write which endpoints refuse a credential and in which words: `responses: HTTP 401, Invalid API key`."""
+    said = _read(job, answer)
+    cells = HANDLERS[job.kind].cells(job)
+    words = Redactor([*secrets, *cells.values()]).clean(said.message) if isinstance(said, Refusal) else ""
+    return f"{job.endpoints}: {_spell_status(answer)}" + (f", {words}" if words else "")
 
 
 def _says_unauthenticated(answer: Answer) -> bool:

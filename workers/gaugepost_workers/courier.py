@@ -148,7 +148,7 @@ class Courier:
         try:
             self._exchange_all(lease, request, done)
         except TokenUnavailable as error:
-            return self._settlement(claimed, done, _GIVEN_BACK if error.alone else waits_for_token())
+            return self._settlement(claimed, done, _GIVEN_BACK if error.alone else waits_for_token(error.judgement))
         except LeaseOver:
             if not done:
                 raise
@@ -194,7 +194,9 @@ class Courier:
         header = credential_header(request.auth, credential)
         answer = self._http.exchange(request, header, lambda: self._may_depart(lease))
         done = may_be_done(claimed.job, claimed.history.attempts())
-        judgement = judge(claimed.job, answer, fresh_token=fresh_token, may_be_done=done, now=time.time())
+        judgement = judge(
+            claimed.job, answer, fresh_token=fresh_token, may_be_done=done, now=time.time(), secrets=(credential,)
+        )
         return _Exchange(answer, cut_wait(judgement, self._longest_wait), at, began)
 
     def _may_depart(self, lease: Lease) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from gaugepost.ledger.explanations import meaning_of_reason
 from gaugepost.transitions import Dead, Delivered, Held, Parked, Requeued, Resend, Unknown
 
 if TYPE_CHECKING:
@@ -90,8 +91,9 @@ def ended(settlement: Settlement, now: float) -> tuple[str, dict[str, Any]]:
         case Parked(delay_ms, reason):
             until = datetime.fromtimestamp(now + delay_ms / 1000, UTC)
             return _retried(uuid, f"parked: {reason} until {until:%Y-%m-%d %H:%M:%S} UTC")
-        case Held(_, reason):
-            return _retried(uuid, f"parked: {reason}, until its hold is lifted")
+        case Held(_, reason, _, words):
+            told = words or meaning_of_reason(reason)
+            return _retried(uuid, f"parked: {reason}{told and f' ({told})'}, until its hold is lifted")
         case Requeued() | Resend():
             return _retried(uuid, f"queued again{why}")
         case Unknown(reason):

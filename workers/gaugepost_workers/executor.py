@@ -22,6 +22,7 @@ from gaugepost.errors import StoreError
 from gaugepost.ledger import Settlement
 from gaugepost.transitions import Decision, Requeued
 from gaugepost_workers.lease import Lease, lease_clock
+from gaugepost_workers.ledger_log import log_deaths
 from gaugepost_workers.senders import Senders
 from gaugepost_workers.slow_start import SlowStart
 
@@ -258,6 +259,7 @@ class Executor:
                 log.warning("lease lost", job=settlement.claimed.id)
             elif not _waits_aside(settlement):  # the worker never began it, and the observers never saw it
                 observed.append(settlement)
+        log_deaths(observed)
         self._witness.settled(observed)
 
     def _let_go(self, claimed: Claimed) -> None:

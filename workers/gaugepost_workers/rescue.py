@@ -19,6 +19,7 @@ from gaugepost.verdict import Verdict
 from gaugepost_tasks.messages import Judgement
 from gaugepost_tasks.policy import decide
 from gaugepost_workers.courier import facts
+from gaugepost_workers.ledger_log import log_deaths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,10 +64,11 @@ def rescue(
     for _ in range(_STEPS):
         settlements = [judge_lost(lost, schedules) for lost in ledger.ended_leases()]
         done = ledger.settle(settlements, rescue=True) if settlements else []
-        taken = sum(done)
-        rescued += taken
+        taken = [settlement for settlement, ours in zip(settlements, done, strict=True) if ours]
+        rescued += len(taken)
+        log_deaths(taken)
         if tell is not None and taken:
-            tell([settlement for settlement, ours in zip(settlements, done, strict=True) if ours])
+            tell(taken)
         if not taken:
             break
     if rescued:

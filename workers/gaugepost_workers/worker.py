@@ -31,6 +31,7 @@ from gaugepost_workers.courier import Courier
 from gaugepost_workers.events import TaskEvents
 from gaugepost_workers.executor import URGENT_THREADS, Executor
 from gaugepost_workers.guard import answer_questions_only, on_thrown_away
+from gaugepost_workers.ledger_log import log_notice
 from gaugepost_workers.liveness import Liveness
 from gaugepost_workers.own_ticks import OwnTicks
 from gaugepost_workers.pulsing import open_pulse, pulse_with
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gaugepost.ledger import Settlement
+    from gaugepost.ledger.notices import Notice
     from gaugepost.pulse import Pulse
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
@@ -163,7 +165,10 @@ class Worker:
 
     def _promote(self) -> None:
         self.ledger.migrate()  # services of an older version may still enqueue
-        self.ledger.promote(self.courier.credentials.fingerprints)
+        self.ledger.promote(self.courier.credentials.fingerprints, self._log_notice)
+
+    def _log_notice(self, notice: Notice) -> None:
+        log_notice(self.region, notice)
 
     def _refused_alone(self, need: str) -> None:
         """End warmly, with exit code 1: others deliver, and this worker only takes jobs from them."""
@@ -183,7 +188,7 @@ class Worker:
         try:
             self._own_ticks.note_start()
             self.courier.credentials.stop_if_refused()
-            self.ledger.promote(self.courier.credentials.fingerprints)
+            self.ledger.promote(self.courier.credentials.fingerprints, self._log_notice)
         except StoreError as error:
             log.warning("Redis is away; waiting for it", error=str(error))
         log.info("worker starts", region=str(self.region), name=self.name)

@@ -9,8 +9,8 @@ from gaugepost.cli.columns import columns
 from gaugepost.cli.common import clock, clock_of, console, note, printable, wait
 from gaugepost.cli.folding import hang, terminal_width
 from gaugepost.cli.lanes import lane_of, stored
+from gaugepost.ledger.holds import iso
 from gaugepost.ledger.sets import SET_PREFIX
-from gaugepost.ledger.views import iso
 from gaugepost.masking import MARK, masked, masked_messages
 from gaugepost.states import ENDED, JobState
 from gaugepost.uploads import known_headings
@@ -176,7 +176,7 @@ def _remarkable(view: SetView) -> Iterator[tuple[str, str, str]]:
 
     for part in view.parts:
         if part and str(part.state) not in _UNREMARKABLE:
-            told = why(part.state, part.why_waits, part.verdict, clock(part.until))
+            told = why(part.state, part.why_waits, part.verdict, clock(part.until), part.meaning)
             yield f"part {stored(part).part}", printable(told), part.id
 
 

@@ -14,8 +14,8 @@ from gaugepost.cli.aliases import alias, aliased
 from gaugepost.cli.choice import faulty_fields
 from gaugepost.cli.common import clock, console, note, printable, write_rows
 from gaugepost.cli.folding import fold_command, hang, terminal_width
+from gaugepost.ledger.holds import iso
 from gaugepost.ledger.presence import start_worker
-from gaugepost.ledger.views import iso
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Fault:
     configuration: str | None
     fields: tuple[str, ...]
     no_worker: bool = False
+    meaning: str = field(compare=False, default="")
+    to_do: str = field(compare=False, default="")
 
     @classmethod
     def of(cls, view: JobView) -> Fault:
@@ -53,7 +55,7 @@ class Fault:
         verdict, fields = (None, ()) if view.held_by else (view.last_verdict, faulty_fields(view))
         reason = "; ".join(dict.fromkeys(filter(None, (view.reason, view.no_worker)))) or None
         told = (reason, view.held_by, view.job.get("configuration"), fields, view.no_worker is not None)
-        return cls(view.region, view.state, view.kind, verdict, *told)
+        return cls(view.region, view.state, view.kind, verdict, *told, view.meaning, view.to_do)
 
     def look(self, example: str) -> str | None:
         """Write what to look at before the command: what CustomerGauge did with a job is not known here."""
@@ -135,12 +137,14 @@ def to_dict(fault: Fault, group: Group) -> dict[str, Any]:
         "kind": fault.kind,
         "verdict": fault.verdict,
         "reason": fault.reason,
+        "meaning": fault.meaning or None,
         "configuration": fault.configuration,
         "fields": list(fault.fields),
         "count": group.count,
         "newest": iso(group.newest),
         "example": group.example,
         "look": fault.look(group.example),
+        "to_do": fault.to_do or None,
         "command": fault.command(),
     }
 
@@ -154,6 +158,7 @@ def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer) -> N
     indent = _INDENT if width is None or width >= _NARROW else _NARROW_INDENT
     for fault, group in groups:
         cause = f": {fault.reason or fault.verdict}" if fault.reason or fault.verdict else ""
+        cause += f" ({fault.meaning})" if fault.meaning else ""
         of_fields = f" ({', '.join(fault.fields)})" if fault.fields else ""
         number = f"{group.count:,}".rjust(indent - 2)
         said = f"{fault.region}  {fault.kind}  {fault.state}{cause}{of_fields}"
@@ -161,6 +166,8 @@ def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer) -> N
         mapping = alias(producer, fault.configuration, fault.region) or fault.configuration
         of_mapping = f"configuration {mapping}, " if mapping else ""
         hang(out, Text(), printable(f"{of_mapping}newest {clock(group.newest)}: {group.example}"), at=indent)
+        if fault.to_do:
+            hang(out, Text(), printable(fault.to_do), at=indent, style="dim")
         if look := fault.look(group.example):
             hang(out, Text(), _LOOK_FIRST, at=indent, style="dim")
             out.print(fold_command(printable(look), width, indent=indent), style="dim", soft_wrap=True)

@@ -20,6 +20,7 @@ from gaugepost.connection import connect_briefly
 from gaugepost.errors import StoreError
 from gaugepost.keys import Keys
 from gaugepost.ledger import Ledger
+from gaugepost.ledger.explanations import meaning
 from gaugepost.ledger.presence import start_worker
 from gaugepost.ledger.scripts import our_errors
 from gaugepost.pulse import feel
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     import redis
 
+    from gaugepost.ledger import Hold
     from gaugepost.pulse import Felt
     from gaugepost.settings import Settings
 
@@ -211,6 +213,10 @@ def _redis(settings: Settings, of: Region) -> closing[redis.Redis]:
     return closing(connect_briefly(settings, of))
 
 
+def _held(hold: Hold) -> str:
+    return f"held: {hold.reason}" + (f" ({meaning(hold)})" if meaning(hold) else "")
+
+
 def _waiting(settings: Settings, of: Region, max_age: float) -> Finding:
     try:
         with _redis(settings, of) as client:
@@ -226,5 +232,5 @@ def _waiting(settings: Settings, of: Region, max_age: float) -> Finding:
     if waits <= max_age:
         return Finding("region", of, Exit.DONE, told + absent)
     look = "" if absent else f"; see gaugepost status, and gaugepost jobs --region {of} --state queued"
-    then = f"; held: {held.reason}" if held else look
+    then = f"; {_held(held)}" if held else look
     return Finding("region", of, Exit.FAILED, told + then + absent)

@@ -18,9 +18,12 @@ from gaugepost.cli.common import served as is_served
 from gaugepost.cli.folding import fold_command, hang, terminal_width
 from gaugepost.cli.groups import scope_options
 from gaugepost.durations import seconds
+from gaugepost.ledger.explanations import action, explained, failed_probes, meaning, opened_by
 from gaugepost.regions import Region
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gaugepost.client import Producer
     from gaugepost.ledger import Hold, Ledger
 
@@ -105,7 +108,7 @@ def resume(
         ledger = producer.ledger(is_served(producer.settings, region))
         scope = _scope(producer, region, configuration, credentials, endpoints)
         before, [kept] = ledger.holds().get(scope), ledger.kept_by([scope])
-        if not ledger.resume(scope):
+        if not ledger.resume(scope, who()):
             _tell_others(ledger, scope)
             return Exit.FAILED
     sys.stdout.write(f"{_name(region, scope)}: resumed, {kept:,} go on\n")
@@ -153,7 +156,7 @@ def _list(ledger: Ledger, producer: Producer, absent: Absent, *, as_json: bool) 
 def _row(one: Hold, region: Region, waiting: int) -> dict[str, Any]:
     sort, _, name = one.scope.partition(":")
     place = {"configuration": None, "credentials": None, "endpoints": None} | ({sort: name} if sort else {})
-    return {"region": str(region), **place, **one.to_dict(), "waiting": waiting}
+    return {"region": str(region), **place, **explained(one, region), "waiting": waiting}
 
 
 def _print(one: Hold | None, region: Region, waiting: int | None = None) -> None:
@@ -162,14 +165,23 @@ def _print(one: Hold | None, region: Region, waiting: int | None = None) -> None
         return
     ends = f"until {clock(one.until)}" if one.until else f"next probe {clock(one.probe_at)}" if one.probe_at else ""
     facts = [f"by {one.by} since {clock(one.since)}", ends, "" if waiting is None else f"{waiting:,} wait"]
+    said = f"{one.reason} ({meaning(one)})" if meaning(one) else one.reason
     from rich.text import Text  # noqa: PLC0415 - --json does without rich
 
     out = console()
     name = printable(_name(region, one.scope))
-    hang(out, Text(f"{name}:", "yellow"), printable(one.reason), at=len(name) + 2, style="yellow")
-    hang(out, Text(), printable(", ".join(filter(None, facts))), at=_INDENT)
+    hang(out, Text(f"{name}:", "yellow"), printable(said), at=len(name) + 2, style="yellow")
+    for line in (", ".join(filter(None, facts)), *_why(one), action(one, region)):
+        if line:
+            hang(out, Text(), printable(line), at=_INDENT)
     command = printable(shlex.join(["gaugepost", "resume", region, *scope_options(one.scope)]))
     out.print(fold_command(command, terminal_width(out), indent=_INDENT), style="dim", soft_wrap=True)
+
+
+def _why(one: Hold) -> Iterator[str]:
+    if one.cause:
+        yield f"opened by {opened_by(one, clock)}"
+    yield failed_probes(one, clock)
 
 
 def _name(region: Region, scope: str) -> str:

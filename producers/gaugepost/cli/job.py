@@ -118,7 +118,10 @@ def _print(row: Mapping[str, Any]) -> None:
 
 def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "id", row["id"]
-    yield "state", why(row["state"], row["reason"], row["verdict"], clock_of(row["until"]))
+    yield "state", why(row["state"], row["reason"], row["verdict"], clock_of(row["until"]), row["meaning"])
+    if hold := row["hold"]:
+        yield "held since", f"{clock_of(hold['since'])}, by {hold['by']}"
+        yield from [("to do", hold["to_do"])] if hold["to_do"] else []
     if row.get("alias"):
         yield "alias", row["alias"]
     for name in ("configuration", "source", "idempotency_key"):
@@ -156,10 +159,11 @@ def _file_facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "part", f"{row['part']} of {row['of']} of {row['set']}"
 
 
-def why(state: str, reason: str | None, verdict: str | None, until: str) -> str:
+def why(state: str, reason: str | None, verdict: str | None, until: str, meaning: str | None = None) -> str:
     """Write a state with what it needs to be understood: `parked: server_error until 14:05:00`, `dead: no_campaign`."""
     cause = reason or (verdict if state == "dead" else None)
-    return state + (f": {cause}" if cause else "") + (f" until {until}" if until else "")
+    told = f": {cause}" + (f" ({meaning})" if meaning else "") if cause else ""
+    return state + told + (f" until {until}" if until else "")
 
 
 def _details(entry: Mapping[str, Any]) -> str:

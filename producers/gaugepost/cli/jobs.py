@@ -150,7 +150,7 @@ def _line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], 
         if not headed:
             _write_line(out, _HEADING, "STATE", "", "dim")
             headed = True
-        told = printable(why(view.state, view.why_waits, view.verdict, clock(view.until)))
+        told = printable(why(view.state, view.why_waits, view.verdict, clock(view.until), view.meaning))
         if name := alias(producer, view.job.get("configuration"), view.region):
             told += f" ({printable(name)})"
         if show_data and not view.sealed:

@@ -10,6 +10,7 @@ from gaugepost.cli.columns import columns, shorten
 from gaugepost.cli.common import clock, printable, span, wait
 from gaugepost.cli.folding import fold
 from gaugepost.cli.lanes import how, place, stored
+from gaugepost.ledger.explanations import meaning
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -68,7 +69,8 @@ def _held(lane: LaneView) -> str:
     if lane.hold is None:
         return ""
     until = f"until {clock(lane.held_until)}" if lane.held_until else "until somebody resumes it"
-    return f"held: {printable(lane.hold.reason)}, {until}"
+    told = meaning(lane.hold)
+    return f"held: {printable(lane.hold.reason)}{told and f' ({told})'}, {until}"
 
 
 def _step(lane: LaneView, one: Waiting) -> str:

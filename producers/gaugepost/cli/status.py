@@ -14,6 +14,7 @@ from gaugepost.cli.common import AsJson, Cells, age, clock, clock_of, console, o
 from gaugepost.cli.folding import fold, terminal_width
 from gaugepost.cli.job import STYLES
 from gaugepost.errors import StoreUnreachable
+from gaugepost.ledger.explanations import failed_probes, meaning, opened_by
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from gaugepost.client import Producer
+    from gaugepost.ledger import Hold
     from gaugepost.regions import Region
 
 _EVERY_S = 1.0
 _MISSING = {"worker": "red", "beat": "yellow"}
 """Parts that may be missing, and the colour of what is said of it: without beat the workers go on."""
 _SHOWN_IF_ANY = (JobState.CANCELLED, JobState.EXPIRED)
+_HELD = "held"
+"""Where a summary has its holds as they are, for people."""
 Summaries = dict["Region", "Mapping[str, Any] | None"]
 """What each region answered; None: it could not be reached."""
 
@@ -60,13 +64,15 @@ def _ask(cells: Cells) -> Summaries:
     found: Summaries = dict.fromkeys(cells.regions)
     for ledger in cells.ledgers():
         with cells.asking(ledger.region):
-            found[ledger.region] = ledger.summary()
+            holds = ledger.holds()
+            found[ledger.region] = {**ledger.summary(holds), _HELD: holds}
     return found
 
 
 def _print(producer: Producer, found: Summaries, *, as_json: bool) -> None:
     if as_json:
-        write_rows(summary for summary in found.values() if summary is not None)
+        shown = [summary for summary in found.values() if summary is not None]
+        write_rows({name: value for name, value in summary.items() if name != _HELD} for summary in shown)
     else:
         out = console()
         out.print(picture(_with_holds_told(producer, found), terminal_width(out)))
@@ -121,16 +127,19 @@ def _watched(producer: Producer, found: Summaries, out: Console) -> Group:
 def _with_holds_told(producer: Producer, found: Summaries) -> Summaries:
     """Name the holds as people know them, with their reasons and until when."""
     return {
-        region: one and {**one, "holds": [_told(producer, region, *pair) for pair in one["holds_by_scope"].items()]}
+        region: one and {**one, "holds": [_told(producer, region, hold) for hold in one[_HELD].values()]}
         for region, one in found.items()
     }
 
 
-def _told(producer: Producer, region: Region, scope: str, hold: Mapping[str, Any]) -> str:
-    ends = clock_of(hold["until"])
-    probe = "" if ends else clock_of(hold["probe_at"])
-    what = f"{scope_name(producer, scope, region)}: {hold['reason']}"
-    return what + (f" until {ends}" if ends else "") + (f" (probe {probe})" if probe else "")
+def _told(producer: Producer, region: Region, hold: Hold) -> str:
+    what = f"{scope_name(producer, hold.scope or 'region', region)}: {hold.reason}"
+    what += f" ({meaning(hold)})" if meaning(hold) else ""
+    since = f"since {clock(hold.since)} by {hold.by}"
+    since += f" until {clock(hold.until)}" if hold.until else ""
+    since += f", next probe {clock(hold.probe_at)}" if hold.probe_at and not hold.until else ""
+    cause = f"opened by {opened_by(hold, clock)}" if hold.cause else ""
+    return "; ".join(filter(None, (what, since, cause, failed_probes(hold, clock))))
 
 
 def picture(found: Summaries, width: int | None) -> Group:

@@ -31,7 +31,7 @@ from gaugepost.cli.progress import bar
 from gaugepost.errors import BacklogFull, InvalidJob
 from gaugepost.files import inspect, split
 from gaugepost.jobs.file import unique_name
-from gaugepost.ledger.views import iso
+from gaugepost.ledger.holds import iso
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.settings import Settings
 from gaugepost.uploads import PlannedPart, uploaded_before

@@ -26,21 +26,23 @@ from gaugepost.ledger.credentials import (
     token,
 )
 from gaugepost.ledger.fields import Seen, read_fields
+from gaugepost.ledger.holds import Hold, read_holds
 from gaugepost.ledger.intake import Accepted, Edit, Entry, Intake
 from gaugepost.ledger.listing import Listing
 from gaugepost.ledger.scripts import Runner, our_errors
 from gaugepost.ledger.sets import SET_MS, STAGED_MS, FileSet, Undo, enqueue_set, unstage, upload_digest
 from gaugepost.ledger.upgrades import migrate
-from gaugepost.ledger.views import Hold, JobView, read_holds, scopes_of_kind
+from gaugepost.ledger.views import JobView, scopes_of_kind
 from gaugepost.ledger.vitals import Vitals, read_vitals
 from gaugepost.ledger.work import SWEPT_AT_ONCE, Alive, Claimed, Lost, Parcel, Settlement, Work, slot_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import redis
 
     from gaugepost.forecast import Lane
+    from gaugepost.ledger.notices import Notice
     from gaugepost.ledger.presence import Presence
     from gaugepost.ledger.scripts import Call
     from gaugepost.regions import Region
@@ -156,9 +158,9 @@ class Ledger:
         """
         return self._run(self.intake.hold(scope, reason, by, until_ms, lasts_ms))
 
-    def resume(self, scope: str) -> bool:
-        """Lift a hold, whoever put it up; False if there was none."""
-        return self._run(self.intake.resume(scope))
+    def resume(self, scope: str, by: str = "") -> bool:
+        """Lift a hold, whoever put it up; False if there was none. `by` is for the workers' log."""
+        return self._run(self.intake.resume(scope, by))
 
     def holds(self) -> dict[str, Hold]:
         """Return the holds that stand, by scope."""
@@ -174,9 +176,12 @@ class Ledger:
         """Walk the ids of all jobs in a state, in steps; what moves meanwhile may be missed or seen twice."""
         return self._listing.ids(state)
 
-    def summary(self) -> dict[str, Any]:
-        """Return the figures of `status` for this region; costs the same whatever the backlog."""
-        return self._listing.summary(self.holds(), self._settings.upload_interval)
+    def summary(self, holds: Mapping[str, Hold] | None = None) -> dict[str, Any]:
+        """Return the figures of `status` for this region; costs the same whatever the backlog.
+
+        `holds`: those that were read a moment ago.
+        """
+        return self._listing.summary(self.holds() if holds is None else holds, self._settings.upload_interval)
 
     def vitals(self) -> Vitals:
         """Return what a watcher wants to know beside that: ages, lateness, who is alive; as cheap, for scrapers."""
@@ -324,15 +329,22 @@ class Ledger:
             moved += step
         return moved
 
-    def promote(self, credentials: Mapping[str, str] = MappingProxyType({})) -> int:
+    def promote(
+        self,
+        credentials: Mapping[str, str] = MappingProxyType({}),
+        log: Callable[[Notice], object] = lambda _: None,
+    ) -> int:
         """Release what is due, paced by Redis' clock, in short scripts; return how many.
 
-        `credentials` (need → fingerprint) are the caller's: a hold about another one is lifted.
+        `credentials` (need → fingerprint) are the caller's: a hold about another one is lifted. `log` gets what
+        happened to holds since the last call, and which jobs died of one.
         """
-        released, more = self._run(self._work.promote(credentials))
+        released, more = 0, True
         while more:
-            some, more = self._run(self._work.promote(credentials))
+            some, more, notices = self._run(self._work.promote(credentials))
             released += some
+            for notice in notices:
+                log(notice)
         return released
 
     def alive(self, worker: str, up_s: float, pushed: int | str, ticks: Mapping[str, float]) -> Alive:

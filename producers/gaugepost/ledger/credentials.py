@@ -43,7 +43,8 @@ def put_token(keys: Keys, who: str, sealed: bytes, life_ms: int, refresh_ms: int
 
 def put_token_failure(keys: Keys, who: str, failure: str, hold: HoldSpec, fingerprint: str) -> Call[int]:
     """Share that a token could not be had, and open its hold, or move it on."""
-    return Call("token_failed", [keys.prefix], [who, failure, json.dumps(hold_row(hold)), fingerprint], int)
+    row = hold_row(hold) | {"request": {"endpoint": "token", "verdict": hold.verdict}}
+    return Call("token_failed", [keys.prefix], [who, failure, json.dumps(row), fingerprint], int)
 
 
 def drop_token(keys: Keys, generation: int) -> Call[bool]:

@@ -12,9 +12,10 @@ from gaugepost.jobs import File
 from gaugepost.keys import Keys, idempotency_digest
 from gaugepost.ledger.chunks import AT_ONCE, chunks
 from gaugepost.ledger.fields import FieldReports
+from gaugepost.ledger.holds import read_holds
 from gaugepost.ledger.presence import Presence
 from gaugepost.ledger.scripts import Argument, Call
-from gaugepost.ledger.views import JobView, read_holds, read_view
+from gaugepost.ledger.views import JobView, read_view
 from gaugepost.states import JobState
 from gaugepost.tracing import traced
 from gaugepost.verdict import Verdict
@@ -212,9 +213,9 @@ class Intake:
         ends = ["" if ms is None else ms for ms in (until_ms, lasts_ms)]
         return Call("hold", self.queues[:1], [scope, reason, by, *ends], bool)
 
-    def resume(self, scope: str) -> Call[bool]:
+    def resume(self, scope: str, by: str) -> Call[bool]:
         """Lift a hold, whoever put it up; False if there was none."""
-        return Call("resume", self.queues, [scope], bool)
+        return Call("resume", self.queues, [scope, by], bool)
 
 
 def _read_accepted(entries: Sequence[Entry], answer: list[bytes]) -> list[Accepted]:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from gaugepost.forecast import Lane
 from gaugepost.ledger.broken import read_number
+from gaugepost.ledger.explanations import explained
+from gaugepost.ledger.holds import Hold, iso
 from gaugepost.ledger.presence import Presence, answered, ask
 from gaugepost.ledger.scripts import our_errors
-from gaugepost.ledger.views import Hold, iso
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Listing:
             "parked_by_reason": _under(counts, "parked:"),
             "dead_by_verdict": _under(counts, "dead:"),
             "holds": [hold.scope or "region" for hold in holds.values()],
-            "holds_by_scope": {hold.scope or "region": hold.to_dict() for hold in holds.values()},
+            "holds_by_scope": {hold.scope or "region": explained(hold, self._keys.region) for hold in holds.values()},
             "concurrency_limit": int(limit) if limit else None,
             "token_expires": iso(int(token)) if token else None,
             "next_slot": iso(max(now, int(slot) + interval_s * 1000)) if slot else None,

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.errors import DataSealed
 from gaugepost.jobs import JOBS
 from gaugepost.jobs.common import JobBase
 from gaugepost.ledger.broken import MS_DIGITS, STAMP_DIGITS, UNREADABLE, read_number
+from gaugepost.ledger.explanations import action, explained, meaning, meaning_of_reason
+from gaugepost.ledger.holds import Hold, iso
 from gaugepost.ledger.opening import Opening
 from gaugepost.masking import masked
 from gaugepost.states import ENDED, JobState
@@ -31,11 +32,6 @@ _VERDICTS = frozenset(map(str, Verdict))
 _READY = frozenset({JobState.QUEUED, JobState.WAITING})
 _NO_DATA = frozenset({*JobBase.model_fields, "configuration", "stored"})
 """Fields that have a column of their own, or are the ledger's."""
-
-
-def iso(ms: float | None) -> str | None:
-    """Write Unix time in ms as ISO 8601 with offset."""
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,52 +94,6 @@ def _attempt(entry: Mapping[str, Any]) -> Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """A stop sign on a region (`scope` ""), a mapping or a credential. Times are Unix ms."""
-
-    scope: str
-    reason: str
-    by: str
-    since: int
-    until: int | None = None
-    probe_at: int | None = None
-    verdict: str | None = None
-    label: str | None = None
-
-    @property
-    def ends(self) -> int | None:
-        """Return when something happens to it by itself: its end, or its next probe."""
-        return self.until or self.probe_at
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as `holds --json` and `status --json` show it."""
-        times = {"since": iso(self.since), "until": iso(self.until), "probe_at": iso(self.probe_at)}
-        return {"reason": self.reason, "by": self.by, **times}
-
-
-def read_holds(flat: Sequence[bytes]) -> dict[str, Hold]:
-    """Read the holds of a region from Redis' flat list."""
-    holds: dict[str, Hold] = {}
-    for scope, text in zip(flat[::2], flat[1::2], strict=True):
-        found = json.loads(text)
-        holds[scope.decode()] = Hold(
-            scope=scope.decode(),
-            reason=found["reason"],
-            by=found["by"],
-            since=int(found["since"]),
-            until=_whole(found.get("until")),
-            probe_at=_whole(found.get("probe_at")),
-            verdict=found.get("verdict"),
-            label=found.get("label"),
-        )
-    return holds
-
-
-def _whole(number: float | None) -> int | None:
-    return None if number is None else int(number)
-
-
-@dataclass(frozen=True, slots=True)
 class JobView:
     """One job as it stands on its record. Times are Unix ms; `job` is the job itself, as it was accepted.
 
@@ -162,6 +112,10 @@ class JobView:
     held_by: str | None = None
     """Scope of the hold under which it is parked."""
     reason: str | None = None
+    meaning: str = ""
+    """Half a sentence about the reason, where it is one of a hold."""
+    hold: Hold | None = None
+    """The hold that keeps it, parked or not."""
     until: int | None = None
     verdict: str | None = None
     ended_at: int | None = None
@@ -190,6 +144,11 @@ class JobView:
         return self.state in ENDED
 
     @property
+    def to_do(self) -> str:
+        """Return what to do about the hold that keeps it."""
+        return action(self.hold, self.region) if self.hold else ""
+
+    @property
     def last_verdict(self) -> str | None:
         """Return the verdict it ended with, or that of its last attempt."""
         attempts = self.history.attempts()
@@ -216,7 +175,9 @@ class JobView:
             "region": str(self.region),
             "state": str(self.state),
             "reason": self.why_waits,
+            "meaning": self.meaning or None,
             "until": iso(self.until),
+            "hold": self.hold and {"scope": self.hold.scope or "region", **explained(self.hold, self.region)},
             "verdict": self.last_verdict,
             "attempts": [_shown(attempt) for attempt in self.history.attempts()],
             "checks": [{**entry, "at": iso(entry["at"])} for entry in self.history.checks()],
@@ -281,7 +242,8 @@ def _read_view(
     _ = job["kind"]  # a job has one, whatever else it has
     over = _hold_over(job, holds)
     reason, until = _why(state, text, over, holds)
-    no_worker, late = presence.unattended(state, until, under_hold=_is_under_hold(state, text, over, holds))
+    hold = _keeping(state, text, over, holds)
+    no_worker, late = presence.unattended(state, until, under_hold=hold is not None)
     return JobView(
         id=job_id,
         region=region,
@@ -292,6 +254,8 @@ def _read_view(
         revision=_number(text, "revision") if "revision" in text else 0,
         held_by=text["scope"] if text.get("scope") in holds else None,
         reason=no_worker if state is JobState.QUEUED and reason is None else reason,
+        meaning=meaning(hold) if hold else meaning_of_reason(reason, lifted=bool(text.get("scope"))),
+        hold=hold,
         until=None if late else until,
         verdict=text.get("verdict"),
         ended_at=_number(text, "ended", MS_DIGITS) if "ended" in text else None,
@@ -336,20 +300,18 @@ def _hold_over(job: Mapping[str, Any], holds: Mapping[str, Hold]) -> Hold | None
     return next((holds[scope] for scope in scopes if scope in holds), None)
 
 
-def _meets(state: JobState, text: Mapping[str, str], over: Hold) -> bool:
-    """Tell whether a job that may go would meet this hold: it is not its probe."""
-    return state in _READY and text.get("probe") != over.scope
-
-
-def _is_under_hold(state: JobState, text: Mapping[str, str], over: Hold | None, holds: Mapping[str, Hold]) -> bool:
-    return text.get("scope") in holds or bool(over and _meets(state, text, over))
+def _keeping(state: JobState, text: Mapping[str, str], over: Hold | None, holds: Mapping[str, Hold]) -> Hold | None:
+    """Return the hold that keeps a job from being sent: that it waits for, or that it would meet."""
+    if state in _READY:
+        return over if over and text.get("probe") != over.scope else None
+    return holds.get(text["scope"]) if "scope" in text else None
 
 
 def _why(
     state: JobState, text: Mapping[str, str], over: Hold | None, holds: Mapping[str, Hold]
 ) -> tuple[str | None, int | None]:
     """Tell why a job waits, and until when: its own reason, or that of the hold that keeps it."""
-    if over and _meets(state, text, over):
+    if over and _keeping(state, text, over, holds) is over and state is not JobState.PARKED:
         return f"hold: {over.reason}", over.ends
     if state is JobState.WAITING:
         return ("slot" if text.get("lane", "").startswith("files") else "lane"), None

@@ -16,6 +16,7 @@ from gaugepost.jobs.common import SealedJob
 from gaugepost.keys import Keys
 from gaugepost.ledger.broken import Broken, read_each
 from gaugepost.ledger.chunks import chunks
+from gaugepost.ledger.notices import Notice, read_notices
 from gaugepost.ledger.presence import NO_BEAT_MS
 from gaugepost.ledger.scripts import Argument, Call
 from gaugepost.ledger.views import History, read_history
@@ -135,6 +136,7 @@ class Settlement:
         ask |= _transition(self.decision, self.claimed.job.mapping, seal)
         if isinstance(self.claimed.job, CloseLoop) and self.claimed.job.happened_at and ask["to"] == "delivered":
             ask["happened"] = self.claimed.job.happened_at
+        ask |= self._for_holds()
         if self.attempts:
             ask["entry"] = "\n".join(_entry(attempt, seal) for attempt in self.attempts)
             if self.attempts[-1].verdict not in _NO_ANSWER or self._passed_proxy():
@@ -142,17 +144,27 @@ class Settlement:
         if self.check is not None:
             ask["entry"] = _check_entry(self.check)
             ask["answered"] = _answers(self.check.status)
-        if self.decision.hold is not None:
-            ask["hold"] = hold_row(self.decision.hold)
-        if self.decision.streak is not None:
-            ask |= self._streak(self.decision.streak)
         if self.decision.ends_streaks:
             ask["ends"] = self.decision.ends_streaks
         if self.warms:
             ask["warm"] = self.claimed.job.mapping
+        return to_json(ask)
+
+    def _for_holds(self) -> dict[str, Any]:
+        ask: dict[str, Any] = {}
+        if self.decision.hold is not None:
+            ask["hold"] = hold_row(self.decision.hold)
+        if self.decision.streak is not None:
+            ask |= self._streak(self.decision.streak)
         if self.claimed.probe is not None:
             ask["probe"] = self.claimed.probe
-        return to_json(ask)
+        return ask | {"request": self._request(self.attempts[-1])} if ask and self.attempts else ask
+
+    def _request(self, attempt: Attempt) -> dict[str, Any]:
+        """Write what failed, as a hold keeps it (causes.lua), should it open one or be a hold's probe."""
+        job = self.claimed.job
+        row = {"verdict": attempt.verdict, "status": attempt.status, "kind": job.kind, "configuration": job.mapping}
+        return {name: value for name, value in row.items() if value is not None}
 
     def _streak(self, streak: Streak) -> dict[str, Any]:
         job = self.claimed.job
@@ -187,7 +199,7 @@ def _transition(decision: Decision, mapping: str | None, seal: Seal) -> dict[str
         case Parked(delay_ms, reason, phase):
             ask = {"to": "parked", "delay_ms": delay_ms, "reason": reason}
             return ask | {"phase": phase} if phase else ask
-        case Held(scope, reason, give_up_ms):
+        case Held(scope, reason, give_up_ms, _):
             ask = {"to": "parked", "scope": scope, "reason": reason}
             return ask if give_up_ms is None else ask | {"give_up_ms": give_up_ms}
         case Requeued(behind):
@@ -292,14 +304,16 @@ class Work:
         args: list[Argument] = [limit, self._lease_ms]
         return Call("ended_leases", self._queues[:1], args, lambda answer: _read_lost(answer, self._seal))
 
-    def promote(self, credentials: Mapping[str, str]) -> Call[tuple[int, bool]]:
-        """Release what is due, paced by Redis' clock; returns how many, and whether more may be released now.
+    def promote(self, credentials: Mapping[str, str]) -> Call[tuple[int, bool, tuple[Notice, ...]]]:
+        """Release what is due, paced by Redis' clock.
+
+        Returns how many, whether more may be released now, and what the caller is to log.
 
         `credentials` (need → fingerprint) are the caller's: a hold about another one is lifted.
         """
         args: list[Argument] = [DUE_A_SECOND, RELEASED_A_SECOND, self._lease_ms, DUE_AT_ONCE, HOLDS_AT_ONCE]
         args += [part for credential in credentials.items() for part in credential]
-        return Call("promote", self._queues, args, lambda answer: (int(answer[0]), bool(answer[1])))
+        return Call("promote", self._queues, args, _read_promoted)
 
     def alive(self, worker: str, up_ms: int, pushed: Argument, ticks: Mapping[str, float]) -> Call[Alive]:
         """Note that a worker lives; get the ticks (name → seconds between two) that it has to run itself.
@@ -326,6 +340,11 @@ class Work:
 def _read_alive(answer: Sequence[Any]) -> Alive:
     beat_ms, *ticks = answer
     return Alive(None if beat_ms < 0 else beat_ms / 1000, tuple(tick.decode() for tick in ticks))
+
+
+def _read_promoted(answer: Sequence[Any]) -> tuple[int, bool, tuple[Notice, ...]]:
+    released, more, notices = answer
+    return int(released), bool(more), read_notices(notices)
 
 
 def _read_job(text: bytes, seal: Seal, *, once: bool) -> AnyJob | SealedJob:

@@ -190,7 +190,7 @@ end
 
 local region = get_hold('')
 if region and region['until'] and region['until'] <= now then
-  lift('')
+  lift('', 'its end has come')
   region = nil
 end
 if region then

@@ -9,4 +9,5 @@ if ARGV[5] ~= '' then ends = now + ARGV[5] end
 if ends and ends <= now then return 0 end
 redis.call('SREM', K.releasing, ARGV[1])
 put_hold(ARGV[1], {reason = ARGV[2], by = ARGV[3], since = now, ['until'] = ends})
+notify_hold('opened', ARGV[1])
 return 1

@@ -6,7 +6,8 @@
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  due jobs a second, released jobs a second, lease in ms, due jobs at most, holds (and new
 --       configurations) that it looks at, then need and fingerprint of each credential that the caller has
--- RETURN how many jobs were released, and 1 if more may be released now
+-- RETURN how many jobs were released, 1 if more may be released now, and notices for the log; those of a call whose answer
+--        is lost are lost
 
 even_when_full()
 
@@ -63,12 +64,14 @@ end
 local function tend_hold(scope)
   local hold = get_hold(scope)
   if not hold then return end
-  if hold['until'] and hold['until'] <= now then return lift(scope) end
-  if is_about_another(scope, hold) then return lift(scope), forget_token_failures() end
+  if hold['until'] and hold['until'] <= now then return lift(scope, 'its end has come') end
+  if is_about_another(scope, hold) then
+    return lift(scope, 'a worker has another credential'), forget_token_failures()
+  end
   if not may_probe(hold) or redis.call('HEXISTS', K.holds, '') == 1 then return end
   local id = redis.call('ZRANGE', F.held .. scope, 0, 0)[1]
   local job = id and load(id)
-  if not id then return lift(scope) end -- no job waits under it: the next job tests it
+  if not id then return lift(scope, 'no job waits under it') end -- the next job tests it
   if not job or not requeue(job) then return redis.call('ZREM', F.held .. scope, id) end
   set(job, 'probe', scope)
   hold.probe_until, hold.probe_job = now + 2 * tonumber(ARGV[3]), id
@@ -82,7 +85,10 @@ local function end_one(job)
   if job.phase then expires = nil end -- it was sent; should it go back to its lane, settle.lua puts it here again
   if expires and expires <= now and finish(job, 'expired') then return end
   local hold = give_up and give_up <= now and job.scope and get_hold(job.scope)
-  if hold and hold.verdict then return bury(job, hold.verdict) end
+  if hold and hold.verdict then
+    notify({event = 'dead', job = job.id, verdict = hold.verdict, scope = job.scope})
+    return bury(job, hold.verdict)
+  end
   if expires then redis.call('ZADD', K.deadlines, whole(expires > now and expires or now + 60000), job.id) end
 end
 
@@ -122,4 +128,4 @@ flush()
 
 local region = get_hold('')
 if not region or may_probe(region) then ring_for_ready() end
-return {gone, more and 1 or 0}
+return {gone, more and 1 or 0, redis.call('LPOP', K.notices, 100) or {}}

@@ -1,11 +1,11 @@
 -- Lift a hold, whoever put it up; what it kept is let go by the next ticks, paced.
 -- WITH  jobs, holds, credentials
 -- KEYS  prefix, queue, urgent queue
--- ARGV  scope
+-- ARGV  scope, who resumes
 -- RETURN 1, or 0 if there was none
 
 if redis.call('HEXISTS', K.holds, ARGV[1]) == 0 then return 0 end
-lift(ARGV[1])
+lift(ARGV[1], 'resumed' .. (ARGV[2] ~= '' and ' by ' .. ARGV[2] or ''))
 forget_token_failures() -- a person resumes after a repair: fetch a token at once
 ring_for_ready()
 return 1

@@ -1,13 +1,13 @@
 -- Carry out what became of claimed jobs: one transition each, many at a time. Refused for a job that is no longer
 -- held under this fencing token by this holder, so that a worker that lost its lease changes nothing.
--- WITH  jobs, holds, sorts, streaks, slow_start
+-- WITH  jobs, holds, causes, sorts, streaks, slow_start
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  '1' if called by the rescuer (then only jobs whose lease has ended); then for each job
 --       JSON: id, fence, holder, to, entry (line for its record), and as `to` needs them: result, warnings, delay_ms, reason,
 --       phase, resend, scope, give_up_ms, verdict, happened (when a case's change came about), aside (its configuration)
 --       and first (the job of it that goes first); then hold, streak, ends (streaks), age_ms (how long ago the request
---       began), sort (kind and configuration), probe (scope), answered (an answer came), warm (the configuration, which
---       has delivered)
+--       began), sort (kind and configuration), request (what failed: causes.lua), probe (scope), answered (an answer
+--       came), warm (the configuration, which has delivered)
 -- RETURN for each job 1, or 0 if it was refused
 
 even_when_full()
@@ -50,6 +50,7 @@ local function carry_out(job, ask)
     end
     return requeue(job)
   elseif ask.to == 'dead' then
+    if ask.verdict == 'unreadable' then notify({event = 'dead', job = job.id, verdict = ask.verdict}) end -- no worker logs it
     return bury(job, ask.verdict)
   elseif ask.to == 'unknown' then
     if not finish(job, 'unknown') then return false end
@@ -67,7 +68,8 @@ local function end_probe(ask, job)
   local hold = get_hold(scope)
   if not hold or hold.probe_job ~= job.id then return end
   local spec = ask.hold or ask.streak and ask.streak.hold
-  if spec and spec.scope == scope and spec.verdict == hold.verdict then
+  local failed = spec and spec.scope == scope and spec.verdict == hold.verdict
+  if failed then
     hold.step = math.min(hold.step + 1, #hold.probe_ms)
     hold.probe_at = now + math.max(hold.probe_ms[hold.step], spec.probe_ms[1])
     hold.fingerprint = spec.fingerprint
@@ -75,11 +77,14 @@ local function end_probe(ask, job)
   elseif not ask.answered then
     hold.probe_at = now + hold.probe_ms[hold.step]
   else
-    return lift(scope)
+    return lift(scope, 'the probe, job ' .. job.id .. ', was answered')
   end
   if hold.verdict == 'server_error' and ask.entry then note_probe(hold, job, ask.sort or sort_of(job)) end
   hold.probe_until, hold.probe_job = nil, nil
+  failed = failed or ask.entry
+  if failed then note_failure(hold, ask.request) end
   put_hold(scope, hold)
+  if failed then notify_hold('moved', scope) end
 end
 
 -- Failures under an open hold count no more: their requests were under way when it opened, or are its probes.
@@ -89,7 +94,9 @@ local function count_streaks(ask, job)
   local streak = ask.streak
   if not streak or redis.call('HEXISTS', K.holds, streak.hold.scope) == 1 then return end
   some_streak = true
-  if completes(streak, ask.age_ms or 0, job, ask.sort) then open_hold(streak.hold, job) end
+  if completes(streak, ask.age_ms or 0, job, ask.sort, ask.request) then
+    open_hold(streak.hold, job, streak.hold.opened)
+  end
 end
 
 -- A repeated call, whose answer was lost: this very entry ends the record.
@@ -108,9 +115,10 @@ for i = 2, #ARGV do
   -- CustomerGauge counts from arrival: an upload that was long on its way moves the slot on to its answer.
   if applied and uploaded then redis.call('SET', K.slot .. ending(job.lane), whole(now)) end
   if applied then
+    ask.request = ask.request and failed_request(ask.request, job)
     if ask.entry then note(job, ask.entry) end
     if ask.probe then end_probe(ask, job) end
-    if ask.hold then open_hold(ask.hold, job) end
+    if ask.hold then open_hold(ask.hold, job, ask.request and add_request({}, ask.request)) end
     if ask.scope and not get_hold(ask.scope) then lift(ask.scope) end -- parked, and nobody to let it go
     count_streaks(ask, job)
     if ask.warm then redis.call('SET', F.warm .. ask.warm, '', 'PX', WARM_MS) end

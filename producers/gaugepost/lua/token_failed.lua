@@ -1,10 +1,10 @@
 -- Note that a request for a token failed, once for all who waited for it: it opens the hold of what needs a token, or moves
 -- it on. While the old token still lasts (this was its early refresh), nothing is held. Only by the one who holds the lock.
 -- Each failure in a row, of one sort, makes the next request wait for longer.
--- WITH  jobs, holds
+-- WITH  jobs, holds, causes
 -- KEYS  prefix
 -- ARGV  who fetched, failure (JSON, for those who wait), hold (JSON: scope, reason, label, verdict, probe_ms, fingerprint if
---       the credential was refused), fingerprint of the credential
+--       the credential was refused, request), fingerprint of the credential
 -- RETURN 1, or 0 if the lock was another's by now
 
 if redis.call('GET', K.token_lock) ~= ARGV[1] then return 0 end
@@ -22,8 +22,17 @@ if tonumber(before[4] or '0') > now then return 1 end
 local hold = get_hold(spec.scope)
 if hold and hold.by ~= 'gaugepost' then return 1 end
 redis.call('SREM', K.releasing, spec.scope)
-put_hold(spec.scope, {
-  reason = spec.reason, label = spec.label, verdict = spec.verdict, by = 'gaugepost', since = hold and hold.since or now,
+local request = failed_request(spec.request or {})
+local moved = {
+  reason = spec.reason, label = spec.label, verdict = spec.verdict, by = 'gaugepost', since = now,
   probe_ms = spec.probe_ms, step = step, probe_at = next_try, token = true, fingerprint = spec.fingerprint,
-})
+}
+if hold then
+  moved.since, moved.opened, moved.failed = hold.since, hold.opened, hold.failed
+  note_failure(moved, request)
+else
+  moved.opened = add_request({}, request)
+end
+put_hold(spec.scope, moved)
+notify_hold(hold and 'moved' or 'opened', spec.scope)
 return 1

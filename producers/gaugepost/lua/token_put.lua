@@ -10,7 +10,7 @@ if redis.call('GET', K.token_lock) ~= ARGV[1] then return '0' end
 redis.call('DEL', K.token_lock)
 forget_token_failures()
 local hold = get_hold(NEEDS_TOKEN)
-if hold and hold.token then lift(NEEDS_TOKEN) end
+if hold and hold.token then lift(NEEDS_TOKEN, 'a token came') end
 if token_is_anothers(ARGV[5]) then return '0' end
 local generation = redis.call('HINCRBY', K.token, 'generation', 1)
 -- Whose age `fetched` tells stands in it: an older version leaves that of the last token behind.

@@ -196,7 +196,7 @@ def test_status_is_a_table_with_the_reasons(cli: Cli, hands: Hands) -> None:
     assert re.search(r"dead +1 +0 +0", told)
     assert re.search(r"missing_field +1", told)
     assert re.search(r"holds +1 +- +-", told)
-    assert "\n  eu  region: maintenance\n" in told
+    assert re.search(r"\n  eu  region: maintenance; since [\d:]+ by joe\n", told)
 
 
 @pytest.fixture

@@ -321,6 +321,7 @@ def test_who_waits_for_a_result_that_only_the_lost_answer_had_is_told_so(cli: Cl
 HOLD_KEYS = {
     *("region", "configuration", "credentials", "endpoints"),
     *("reason", "by", "since", "until", "probe_at", "waiting", "workers"),
+    *("verdict", "meaning", "to_do", "cause", "failed_probes", "last_failed_probe"),
 }
 
 

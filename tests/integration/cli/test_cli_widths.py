@@ -117,7 +117,7 @@ def test_a_pipe_gets_a_line_a_record(cli: Cli, busy: dict[str, str]) -> None:
     assert f"eu: {REASON}" in cli("holds").out.splitlines()
     assert f"    gaugepost resume us --configuration {MAPPING}" in cli("holds").out.splitlines()
     assert f"  state                 queued: hold: {REASON}" in cli("job", busy["held"]).out.splitlines()
-    assert f"  eu  region: {REASON}" in cli("status").out.splitlines()
+    assert [line for line in cli("status").out.splitlines() if line.startswith(f"  eu  region: {REASON}; since ")]
     assert f"    held: {REASON}, until somebody resumes it" in cli("uploads").out.splitlines()
 
 

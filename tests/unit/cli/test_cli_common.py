@@ -82,6 +82,8 @@ def test_a_time_has_its_day_unless_it_is_today() -> None:
 
 def test_a_state_is_told_with_its_cause() -> None:
     assert why("parked", "no_campaign", "no_campaign", "12:00:00") == "parked: no_campaign until 12:00:00"
+    throttled = why("parked", "throttled", None, "12:00:00", "CustomerGauge asks to send more slowly")
+    assert throttled == "parked: throttled (CustomerGauge asks to send more slowly) until 12:00:00"
     assert why("dead", None, "missing_field", "") == "dead: missing_field"
     assert why("delivered", None, "delivered", "") == "delivered"
 

@@ -42,8 +42,10 @@ def make_answer(status: int, said: object = b"", **headers: str) -> Answer:
     return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
 
 
-def verdict_on(job: AnyJob, answer: Answer, *, fresh_token: bool = False, may_be_done: bool = False) -> Judgement:
-    return judge(job, answer, fresh_token=fresh_token, may_be_done=may_be_done, now=NOW)
+def verdict_on(
+    job: AnyJob, answer: Answer, *, fresh_token: bool = False, may_be_done: bool = False, secrets: tuple[str, ...] = ()
+) -> Judgement:
+    return judge(job, answer, fresh_token=fresh_token, may_be_done=may_be_done, now=NOW, secrets=secrets)
 
 
 @pytest.fixture(scope="session")

@@ -87,7 +87,8 @@ def test_a_refused_token_costs_nothing(decided: Decide) -> None:
 def test_refused_credential_holds_what_needs_it(decided: Decide) -> None:
     told = Judgement(V.REFUSED_CREDENTIALS, "HTTP 401")
     decision = decided(None, "response", told=told, fingerprint="1a2b3c4d")
-    assert (decision.transition, decision.counted) == (Held("credentials:api_key", "credentials"), False)
+    words = "HTTP 401 (credential 1a2b3c4d)"
+    assert (decision.transition, decision.counted) == (Held("credentials:api_key", "credentials", words=words), False)
     assert decision.hold == HoldSpec(
         "credentials:api_key", "HTTP 401 (credential 1a2b3c4d)", V.REFUSED_CREDENTIALS, (M, 5 * M, 15 * M),
         label="credentials", fingerprint="1a2b3c4d",
@@ -296,8 +297,8 @@ def test_failed_token_request_holds_only_what_needs_a_token(
 
 
 def test_job_that_waits_for_a_token_makes_no_try_and_opens_nothing() -> None:
-    decision = waits_for_token()
-    assert decision.transition == Held("credentials:oauth", "credentials")
+    decision = waits_for_token(Judgement(V.REFUSED_CREDENTIALS, "token endpoint: HTTP 401"))
+    assert decision.transition == Held("credentials:oauth", "credentials", words="token endpoint: HTTP 401")
     assert (decision.counted, decision.hold, decision.streak, decision.ends_streaks) == (False, None, None, ())
 
 

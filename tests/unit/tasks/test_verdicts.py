@@ -218,6 +218,19 @@ def test_a_refused_key_has_no_second_chance(job: MakeJob, answer: MakeAnswer, ju
     assert judged(job(kind), answer(400, v41(2000, "Invalid API key"))).verdict is V.REFUSED_CREDENTIALS
 
 
+@pytest.mark.parametrize("kind", V41)
+def test_refused_key_is_told_in_the_words_of_its_endpoint_without_the_key(
+    job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str
+) -> None:
+    refused = answer(401, v41(200000, "Invalid API key k3y-of-joe"))
+    told = judged(job(kind), refused, secrets=("k3y-of-joe",)).message
+    assert told == f"{job(kind).endpoints}: HTTP 401, Invalid API key […]"
+
+
+def test_refused_token_without_words_is_told_with_its_status(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
+    assert judged(job("record"), answer(401, b""), fresh_token=True).message == "imports: HTTP 401"
+
+
 @pytest.mark.parametrize("kind", HANDLERS)
 @pytest.mark.parametrize(
     ("status", "verdict"),

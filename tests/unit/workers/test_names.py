@@ -54,6 +54,16 @@ def test_nothing_but_json_is_accepted() -> None:
             "task-retried",
             "parked: unknown_mapping, until its hold is lifted",
         ),
+        (
+            Held("endpoints:imports", "throttled"),
+            "task-retried",
+            "parked: throttled (CustomerGauge asks to send more slowly), until its hold is lifted",
+        ),
+        (
+            Held("credentials:oauth", "credentials", words="token endpoint: HTTP 401, Client authentication failed"),
+            "task-retried",
+            "parked: credentials (token endpoint: HTTP 401, Client authentication failed), until its hold is lifted",
+        ),
         (Requeued(), "task-retried", "queued again (no_campaign)"),
         (Dead(Verdict.DUPLICATE), "task-failed", "dead: duplicate"),
         (Unknown("link lost"), "task-failed", "unknown: link lost"),

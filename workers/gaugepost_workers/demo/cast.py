@@ -195,7 +195,7 @@ THROTTLED = (
 )  # fmt: skip
 """The neighbour is enqueued while the region is held: it costs no attempt."""
 
-HELD_REASON = {"throttled": "throttled", "refused_credentials": "the credentials were refused"}
+HELD_REASON = {"throttled": "throttled", "refused_credentials": "responses: HTTP 401"}
 """Verdict → how the reason begins for which a job of the region waits from then on."""
 
 REFUSED_CREDENTIALS = Case(

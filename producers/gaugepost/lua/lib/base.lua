@@ -46,6 +46,14 @@ end
 -- it begins with a write that takes none.
 local function even_when_full() redis.call('ZREM', K.leases, '') end
 
+-- Give a worker something to log; the next tick hands it over (promote.lua). Bounded, since no worker may tick.
+local NOTICES = 1000
+local function notify(notice)
+  notice.at = now
+  redis.call('RPUSH', K.notices, cjson.encode(notice))
+  redis.call('LTRIM', K.notices, -NOTICES, -1)
+end
+
 -- Files: the lane of a region is 'files'; where each family has a slot of its own, 'files:<family>'. A lane's own keys
 -- (files, slot, filing) end as its name does. A file with a phase was sent: it is looked up, which needs no slot.
 local function is_file(job) return job.lane and string.sub(job.lane, 1, 5) == 'files' end

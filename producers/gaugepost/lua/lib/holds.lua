@@ -33,7 +33,7 @@ end
 -- give_up_ms, job (which opened it), probe_job (the one it let go), probe_until (when another may go in its stead); of a
 -- breaker also tried and sorts (jobs that failed, and their sorts: streaks.lua, probes.lua); token, if requests for a token
 -- opened it; label, the reason in one word, by which its parked jobs are counted; fingerprint, of the credential that was
--- refused.
+-- refused. For people: opened, failed and last (causes.lua), which holds that older versions opened lack.
 local NEEDS_TOKEN = 'credentials:oauth'
 local holds = {} -- those that this script has read, so that none is decoded twice
 local function get_hold(scope)
@@ -60,22 +60,29 @@ local function scopes_of(job)
   return scopes
 end
 
-local function lift(scope)
+-- Tell the log what became of a hold: `opened`, `moved` (its probe failed) or `lifted`, and why.
+local function notify_hold(event, scope, why)
+  notify({event = event, scope = scope, hold = get_hold(scope), why = why})
+end
+
+local function lift(scope, why)
+  if get_hold(scope) then notify_hold('lifted', scope, why) end
   holds[scope] = false
   redis.call('HDEL', K.holds, scope)
   if redis.call('EXISTS', F.held .. scope) == 1 then redis.call('SADD', K.releasing, scope) end
 end
 
 -- Open a hold where there is none; a hold that stands, a person's above all, stays as it is.
-local function open_hold(spec, job)
+local function open_hold(spec, job, opened)
   if redis.call('HEXISTS', K.holds, spec.scope) == 1 then return end
   redis.call('SREM', K.releasing, spec.scope)
   if spec.verdict == 'throttled' then halve_concurrency() end
   put_hold(spec.scope, {
     reason = spec.reason, verdict = spec.verdict, by = 'gaugepost', since = now, probe_ms = spec.probe_ms, step = 1,
     probe_at = now + spec.probe_ms[1], give_up_ms = spec.give_up_ms, job = job.id, tried = spec.tried, sorts = spec.sorts,
-    label = spec.label, fingerprint = spec.fingerprint,
+    label = spec.label, fingerprint = spec.fingerprint, opened = opened,
   })
+  notify_hold('opened', spec.scope)
 end
 
 -- Park under a hold, until it lets the job go. The time to give up runs from the first parking, through all its probes.

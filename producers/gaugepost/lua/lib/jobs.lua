@@ -187,6 +187,7 @@ end
 local function set_aside(job, may_be_out)
   if not may_be_out then
     bury(job, 'unreadable')
+    notify({event = 'dead', job = job.id, verdict = 'unreadable'})
   elseif finish(job, 'unknown') then
     set(job, 'reason', 'unreadable')
   end

@@ -1,4 +1,4 @@
--- WITH jobs, holds, sorts: failures in a row, and when they open a hold.
+-- WITH jobs, holds, causes, sorts: failures in a row, and when they open a hold.
 -- One job that always fails, or one event that fails many requests at once, says nothing about the region. So a streak
 -- counts a request only if it began after the failure before it was known, and opens its hold only when enough jobs
 -- failed, of enough sorts.
@@ -34,13 +34,20 @@ local function forget_old_streaks()
 end
 
 -- Count a failure of a request that began `age_ms` ago; true when the streak is complete, and then it is over. `streak`
--- has name, limit, jobs, sorts, apart (count only requests that began after the failure before was known), and hold.
-local function completes(streak, age_ms, job, sort)
+-- has name, limit, jobs, sorts, apart (count only requests that began after the failure before was known), and hold, which
+-- gets what opened it. The row in Redis is {n, known, jobs, sorts, opened}; older versions write it without `opened`.
+local function completes(streak, age_ms, job, sort, request)
   local text = redis.call('HGET', K.failures, streak.name)
   if not text and redis.call('HLEN', K.failures) >= STREAKS then forget_old_streaks() end
   local row = text and cjson.decode(text) or {n = 0, known = 0, jobs = {}, sorts = {}}
-  if streak.apart and row.known <= now and now - age_ms <= row.known then return false end
+  row.opened = row.opened or {failures = row.n}
+  if streak.apart and row.known <= now and now - age_ms <= row.known then
+    row.opened.beside = (row.opened.beside or 0) + 1
+    redis.call('HSET', K.failures, streak.name, cjson.encode(row))
+    return false
+  end
   row.n, row.known = row.n + 1, now
+  add_request(row.opened, request)
   remember(row.jobs, job.id, streak.jobs)
   remember(row.sorts, sort, streak.sorts)
   local complete = row.n >= streak.limit and #row.jobs >= streak.jobs
@@ -50,7 +57,7 @@ local function completes(streak, age_ms, job, sort)
     return false
   end
   redis.call('HDEL', K.failures, streak.name)
-  streak.hold.tried, streak.hold.sorts = row.jobs, row.sorts
+  streak.hold.tried, streak.hold.sorts, streak.hold.opened = row.jobs, row.sorts, row.opened
   return true
 end
 

@@ -1,0 +1,59 @@
+"""What the scripts leave for a worker's log: changes of holds, and jobs that died without a worker's decision."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from gaugepost.ledger.broken import UNREADABLE
+from gaugepost.ledger.holds import Hold, read_hold
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class HoldChange:
+    """A hold was opened, moved on since its probe failed, or lifted; `why` it was lifted. `at` is Unix ms."""
+
+    event: Literal["opened", "moved", "lifted"]
+    at: int
+    hold: Hold
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A job that died of a hold that lasted too long (`scope`), or that cannot be read. `at` is Unix ms."""
+
+    job: str
+    verdict: str
+    at: int
+    scope: str | None = None
+
+
+Notice = HoldChange | Death
+
+
+def read_notices(texts: Sequence[bytes]) -> tuple[Notice, ...]:
+    """Read notices. Those that this version does not know, or cannot read, are left out: they are for the log alone."""
+    return tuple(notice for text in texts if (notice := _read(text)) is not None)
+
+
+def _read(text: bytes) -> Notice | None:
+    try:
+        return _notice(json.loads(text))
+    except UNREADABLE:
+        return None
+
+
+def _notice(found: Mapping[str, Any]) -> Notice | None:
+    match found["event"]:
+        case "opened" | "moved" | "lifted" as event:
+            hold = read_hold(found["scope"], found["hold"])
+            return HoldChange(event, int(found["at"]), hold, found.get("why", ""))
+        case "dead":
+            return Death(found["job"], found["verdict"], int(found["at"]), found.get("scope"))
+        case _:
+            return None

@@ -1,0 +1,62 @@
+"""Holds in plain words: each that gaugepost opens says what it is about and what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from gaugepost.ledger.explanations import action, meaning, meaning_of_reason
+from gaugepost.ledger.holds import Hold
+
+OAUTH = "credentials:oauth"
+PROXY = "proxy: h:1: timed out"
+PERSON = Hold("", "EU_API_KEY is not set", "ann", 0)
+
+
+def hold(scope: str, verdict: str, reason: str = "x") -> Hold:
+    return Hold(scope, reason, "gaugepost", 0, probe_at=1, verdict=verdict)
+
+
+@pytest.mark.parametrize(
+    ("one", "about", "to_do"),
+    [
+        (hold("endpoints:imports", "throttled"), "asks to send more slowly", "Nothing to do"),
+        (hold("", "server_error"), "failed in a row", "Nothing to do"),
+        (hold("", "unreachable", PROXY), "the egress proxy fails", "Repair the proxy"),
+        (
+            hold(OAUTH, "unreachable", PROXY),
+            "the egress proxy fails",
+            "Repair the proxy",
+        ),
+        (hold(OAUTH, "unreachable"), "no access token", "a worker asks again"),
+        (hold(OAUTH, "server_error"), "no access token", "a worker asks again"),
+        (hold(OAUTH, "throttled"), "no access token", "a worker asks again"),
+        (
+            hold(OAUTH, "refused_credentials"),
+            "refuses",
+            "_US_CLIENT_ID and GAUGEPOST_US_CLIENT_SECRET",
+        ),
+        (hold("credentials:api_key", "refused_credentials"), "refuses", "Correct GAUGEPOST_US_API_KEY"),
+        (
+            hold("credentials:api_key", "refused_credentials", "US_API_KEY is not set"),
+            "lack a credential",
+            "Set GAUGEPOST_US_API_KEY",
+        ),
+        (hold("configuration:x", "unknown_mapping"), "does not know", "Correct the mapping"),
+        (hold("configuration:x", "wrong_mapping_type"), "data type", "Correct the mapping"),
+        (hold("configuration:x", "mapping_drift"), "the mapping was changed", "Correct the mapping"),
+    ],
+)
+def test_hold_says_what_it_is_about_and_what_to_do(one: Hold, about: str, to_do: str) -> None:
+    assert about in meaning(one)
+    assert to_do in action(one, "us")
+
+
+def test_hold_of_a_person_is_left_to_its_own_words() -> None:
+    assert (meaning(PERSON), action(PERSON, "eu")) == ("", "")
+
+
+def test_reason_of_a_job_without_its_hold_is_explained_where_it_is_one_word() -> None:
+    assert meaning_of_reason("throttled") == "CustomerGauge asks to send more slowly"
+    assert meaning_of_reason("credentials")
+    assert meaning_of_reason("credentials", lifted=True) == "the hold is lifted, the job goes on in its turn"
+    assert (meaning_of_reason("server_error"), meaning_of_reason(None)) == ("", "")
