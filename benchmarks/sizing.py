@@ -1,0 +1,163 @@
+"""How much of Redis' memory a job takes, by kind and state: `python -m benchmarks.sizing` (docs/sizing.md has a run).
+
+Each figure is what `used_memory` grows by, divided by the jobs: the job's hash, its places in lists and sorted sets,
+and its share of the hash table of keys. The ledger is worked through by its own calls; nothing is sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import sys
+import tempfile
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import redis
+
+from benchmarks import job
+from gaugepost import CloseLoop, File, PersonalLink, Record, Region, Response, Settings
+from gaugepost.ledger import Entry, Ledger, Settlement
+from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Parked
+from gaugepost.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gaugepost.jobs import JobBase
+    from gaugepost.transitions import Transition
+
+JOBS = 4_000
+FILES = 200
+ROWS = 2_000
+_AT_ONCE = 200
+_MESSAGE = "The given data was invalid. The selected segment is not known to this account."
+_LINK = "https://eu.survey.example/s/0123456789abcdef0123456789abcdef"
+
+
+def _attempt(n: int, verdict: Verdict, status: int, message: str = "") -> Attempt:
+    return Attempt(n=n, at=1_795_305_600_000, ms=180, status=status, verdict=verdict, message=message)
+
+
+_FAILED = tuple(_attempt(n, Verdict.SERVER_ERROR, 500, "HTTP 500") for n in range(1, 6))
+_TAKEN = (_attempt(1, Verdict.DELIVERED, 200),)
+STATES: Mapping[str, tuple[Transition, tuple[Attempt, ...]]] = {
+    "parked": (Parked(3_600_000, Verdict.SERVER_ERROR.value), _FAILED[:1]),
+    "delivered": (Delivered(), _TAKEN),
+    "delivered after 5 failures": (Delivered(), (*_FAILED, *_TAKEN)),
+    "dead": (Dead(Verdict.INVALID_VALUE), (_attempt(1, Verdict.INVALID_VALUE, 422, _MESSAGE),)),
+}
+"""State → how jobs get there from the first claim. Queued and being sent they are before."""
+
+
+def _record(number: int) -> Record:
+    return Record(region=Region.EU, **job.payload(number))
+
+
+def _keyed(number: int) -> Record:
+    return _record(number).model_copy(update={"idempotency_key": f"order-{number}", "source": "crm"})
+
+
+def _link(number: int) -> PersonalLink:
+    return PersonalLink(region=Region.EU, configuration="invitations", record={"Email": f"p{number:09}@example.net"})
+
+
+def _change(number: int) -> CloseLoop:
+    return CloseLoop(region=Region.EU, number_customergauge=str(10**8 + number), status="progress", note="x" * 100)
+
+
+def _response(number: int) -> Response:
+    cells = {"CustomerNumber": str(number), "Email": f"p{number:09}@example.net"}
+    return Response(region=Region.EU, fields=cells, net_promoter_score=9, comment="x" * 200)
+
+
+def _file(number: int) -> File:
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(("Email", "Account Name", "NPS Score", "Order"))
+    rows.writerows(
+        (f"p{number}.{row}@example.net", f"Account {row % 97}", row % 11, uuid.uuid4().hex) for row in range(ROWS)
+    )
+    content = base64.b64encode(text.getvalue().encode()).decode()
+    return File(region=Region.EU, family="transactional", filename=f"{number}.csv", content_base64=content)
+
+
+KINDS: Mapping[str, tuple[Callable[[int], JobBase], int]] = {
+    "record, 500 bytes": (_record, JOBS),
+    "the same with idempotency key and source": (_keyed, JOBS),
+    "personal link": (_link, JOBS),
+    "case status, note of 100": (_change, JOBS),
+    "response, comment of 200": (_response, JOBS),
+    f"file, {ROWS:,} rows": (_file, FILES),
+}
+"""Name → how such a job is made, and how many."""
+
+
+class Sizing:
+    """Measures one kind after another in a Redis of its own."""
+
+    def __init__(self, client: redis.Redis, settings: Settings) -> None:
+        self._client = client
+        self.ledger = Ledger(client, Region.EU, settings)
+
+    def bytes_of(self, make: Callable[[int], JobBase], number: int) -> dict[str, float]:
+        """Return state → bytes a job."""
+        found: dict[str, float] = {}
+        for state, (transition, attempts) in STATES.items():
+            self._client.flushall()
+            self._enqueue(make, range(1))  # what is there once, whatever the number: scripts, counts
+            before = self._used()
+            self._enqueue(make, range(1, number + 1))
+            found.setdefault("queued", (self._used() - before) / number)
+            self._settle(transition, attempts)
+            found[state] = (self._used() - before) / number
+        return found
+
+    def _used(self) -> int:
+        self._client.execute_command("MEMORY", "PURGE")
+        return int(self._client.info("memory")["used_memory"])
+
+    def _enqueue(self, make: Callable[[int], JobBase], numbers: range) -> None:
+        for start in range(0, len(numbers), _AT_ONCE):
+            self.ledger.enqueue([Entry.of(make(number)) for number in numbers[start : start + _AT_ONCE]])
+
+    def _settle(self, transition: Transition, attempts: tuple[Attempt, ...]) -> None:
+        while jobs := self.ledger.claim("sizing", uuid.uuid4().hex, _AT_ONCE, _AT_ONCE).jobs:
+            decision = Decision(self._transition(jobs[0].job, transition))
+            self.ledger.settle([Settlement(one, decision, attempts) for one in jobs])
+
+    def _transition(self, sent: JobBase, transition: Transition) -> Transition:
+        if isinstance(transition, Delivered) and isinstance(sent, PersonalLink):
+            return replace(transition, result={"link": _LINK, "number": "1234567"})
+        return transition
+
+
+def table(found: Mapping[str, Mapping[str, float]]) -> str:
+    """Write kinds down, states across."""
+    states = ["queued", *STATES]
+    lines = [f"| bytes a job | {' | '.join(states)} |", f"| --- |{' --- |' * len(states)}"]
+    lines += [f"| {kind} | {' | '.join(f'{sizes[state]:,.0f}' for state in states)} |" for kind, sizes in found.items()]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    from support.redis_server import RedisServer  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        server = RedisServer(Path(folder), "--appendonly", "no").start()
+        try:
+            # Files go out one a slot: here the slot is always open.
+            settings = Settings.load(redis_url=server.url, upload_interval=0.001, api_url="http://127.0.0.1:1")
+            with redis.Redis.from_url(server.url, socket_timeout=60) as client:
+                sizing = Sizing(client, settings)
+                print(table({kind: sizing.bytes_of(*made) for kind, made in KINDS.items()}))
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    main()
