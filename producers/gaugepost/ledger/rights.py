@@ -82,8 +82,8 @@ def _beat() -> Rights:
 
 
 def _exporter() -> Rights:
-    commands = "EVAL_RO GET HGET HGETALL HKEYS HMGET INFO LLEN LRANGE TIME ZCOUNT ZRANGE ZRANGEBYSCORE"
-    places = "again cold files leases parked turns unknown urgent_turns waiting"
+    commands = "EVAL_RO GET HGET HGETALL HKEYS HMGET INFO LLEN LRANGE TIME ZCOUNT ZRANGE ZRANGEBYSCORE ZREVRANGE"
+    places = "again alive cold files leases parked turns unknown urgent_turns waiting"
     figures = "concurrency content_bytes counts holds pace slot token workers"
     return Rights(_words(commands), _words(f"{places} {figures} job: urgent: ready: held:"), (_TICKS,))
 
