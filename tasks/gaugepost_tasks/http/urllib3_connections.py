@@ -120,12 +120,7 @@ class _Connection(HTTPConnection):
         left = memoryview(data)
         while left:
             self.sock.settimeout(self._deadline.time_left())
-            try:
-                left = left[self._exchange.hand_over(self.sock, left[:BLOCK]) :]
-            except BrokenPipeError as error:
-                if self._exchange.departed:
-                    raise
-                raise ConnectionError from error  # urllib3 would look for an answer all the same
+            left = left[self._exchange.hand_over(self.sock, left[:BLOCK]) :]
 
 
 class _PlainConnection(_Connection):
