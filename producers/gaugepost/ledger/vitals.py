@@ -84,8 +84,9 @@ def _read(client: Any, keys: Keys) -> Vitals:  # noqa: ANN401 - redis-py's repli
         urgent=urgent,
         parked_late=_late(parked, now),
         leases_late=_late(leases, now),
-        promoted_ago=_ago(due, now),
-        beat_ago=_ago(beat, now),
+        promoted_ago=max(0.0, (now - int(due)) / 1000) if due else math.inf,
+        # A later time is from before the clock was set back: a beat that ticks notes a new one within a second.
+        beat_ago=(now - int(beat)) / 1000 if beat and int(beat) <= now else math.inf,
         ticks_waiting=int(ticks),
         workers=len(alive),
         threads=sum(alive),
@@ -102,10 +103,6 @@ def _token_age(now: int, generation: bytes | None, expires: bytes | None, fetche
     whose, _, at = (fetched or b"").partition(b":")
     there_is = int(expires or 0) > now and whose == generation
     return max(0.0, (now - int(at)) / 1000) if there_is else None
-
-
-def _ago(at: bytes | None, now: int) -> float:
-    return max(0.0, (now - int(at)) / 1000) if at else math.inf
 
 
 def _late(first: list[tuple[bytes, float]], now: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -183,6 +184,12 @@ def test_status_shows_who_is_there(cli: Cli, hands: Hands, store: redis.Redis) -
     assert (rows["eu"]["workers"], rows["eu"]["missing"]) == (2, [])
     assert rows["eu"]["beat_age_s"] < 5
     assert "missing" not in cli("status").out
+
+
+def test_beat_of_before_the_clock_was_set_back_is_no_beat(cli: Cli, hands: Hands, store: redis.Redis) -> None:
+    store.hset(KEYS["pace"], "beat", now_ms() + 3_600_000)
+    assert cli("status", "--json").rows[0]["beat_age_s"] is None
+    assert hands.ledger.vitals().beat_ago == math.inf
 
 
 def test_status_says_that_workers_go_on_without_beat(cli: Cli, store: redis.Redis) -> None:
