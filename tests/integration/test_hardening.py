@@ -113,7 +113,7 @@ def test_workers_answer_questions_and_obey_no_order(tmp_path: Path) -> None:
         asked = control.inspect([name], timeout=10)
         queues, stats = wait_until(asked.active_queues), wait_until(asked.stats)
         assert {queue["name"] for queue in queues[name]} == {"eu", "eu.urgent", "eu.ticks"}
-        assert stats[name]["pool"]["max-concurrency"] == 4
+        assert stats[name]["pool"]["max-concurrency"] == 16
         assert worker.poll() is None
         assert "\x1b" not in stack.logs()
 

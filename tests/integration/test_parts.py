@@ -138,7 +138,7 @@ def test_check_tells_what_is_wrong_with_the_credentials(stack: Stack, monkeypatc
     good = stack.cli("check", "--json")
     assert good.returncode == 0, good.stdout + good.stderr
     rows = [*map(json.loads, good.stdout.splitlines())]
-    assert {row["what"] for row in rows} == {"redis", "token", "data_key", "api_key", "worker", "beat"}
+    assert {row["what"] for row in rows} == {"redis", "rights", "token", "data_key", "api_key", "worker", "beat"}
     stack.sim.knobs(credentials={"us": {"client_secret": "changed"}})
     bad = stack.cli("check", "--json")
     assert bad.returncode == 1

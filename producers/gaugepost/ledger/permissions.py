@@ -116,8 +116,9 @@ class _Look:
                 pipe.ping().execute()
             except NotPermitted as error:
                 yield from error.refusals
-            except ResponseError:
-                yield Refusal("MULTI")
+            except ResponseError as error:  # a Redis short of memory refuses what is queued, whoever asks
+                if "without MULTI" in str(error):
+                    yield Refusal("MULTI")
 
     def _tried_channel(self, channel: str) -> Iterator[Refusal]:
         with self._client.pubsub() as listening:
