@@ -108,7 +108,7 @@ class Sizing:
         found: dict[str, float] = {}
         for state, (transition, attempts) in STATES.items():
             self._client.flushall()
-            self._enqueue(make, range(1))  # what is there once, whatever the number: scripts, counts
+            self._enqueue(make, range(1))  # what is stored once for any number of jobs: scripts, counts
             before = self._used()
             self._enqueue(make, range(1, number + 1))
             found.setdefault("queued", (self._used() - before) / number)

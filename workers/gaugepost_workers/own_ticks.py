@@ -1,4 +1,4 @@
-"""Runs the ticks in the workers while no beat ticks, so that delivery goes on without it.
+"""Runs the ticks in the workers while no beat ticks, so that jobs are delivered without a beat too.
 
 Each worker calls one script a second. The script notes that the worker is alive, and returns the ticks that this worker
 has to run: none while beat ticks. Without a beat for 5 seconds each tick goes to one worker an interval, however many

@@ -159,7 +159,7 @@ class Ledger:
         return self._run(self.intake.hold(scope, reason, by, until_ms, lasts_ms))
 
     def resume(self, scope: str, by: str = "") -> bool:
-        """Lift a hold, whoever put it up; False if there was none. `by` is for the workers' log."""
+        """Lift a hold, a person's or an automatic one; False if there was none. `by` is for the workers' log."""
         return self._run(self.intake.resume(scope, by))
 
     def holds(self) -> dict[str, Hold]:

@@ -116,7 +116,7 @@ class _Look:
                 pipe.ping().execute()
             except NotPermitted as error:
                 yield from error.refusals
-            except ResponseError as error:  # a Redis short of memory refuses what is queued, whoever asks
+            except ResponseError as error:  # a Redis short of memory refuses every user's transactions
                 if "without MULTI" in str(error):
                     yield Refusal("MULTI")
 
@@ -139,7 +139,7 @@ class _Look:
         try:
             found = self._client.execute_command("EVAL_RO", _PROBE, 1, first, *map(json.dumps, [*commands, *keys]))
         except (NotPermitted, ResponseError):
-            return  # Redis before 7.0 has no EVAL_RO; whoever may not run it learns of other rights when they are used
+            return  # Redis before 7.0 has no EVAL_RO; without that right the other refusals come when a right is used
         answers = [answer.decode() for answer in found]
         for (command, *_), answer in zip(commands, answers, strict=False):
             if _COMMAND_REFUSED.search(answer):

@@ -42,7 +42,7 @@ class Presence:
 
     @property
     def has_worker(self) -> bool:
-        """Tell whether a worker was seen lately."""
+        """Return whether a worker was seen in the last 30 seconds."""
         return self.worker_seen is not None and self.now - self.worker_seen < ABSENT_MS
 
     @property
@@ -52,7 +52,7 @@ class Presence:
 
     @property
     def has_beat(self) -> bool:
-        """Tell whether beat ticks."""
+        """Return whether beat has ticked in the last 5 seconds."""
         return self.beat_seen is not None and self.now - self.beat_seen < NO_BEAT_MS
 
     def no_worker(self) -> str | None:

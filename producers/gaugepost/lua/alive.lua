@@ -1,6 +1,6 @@
--- Note that a worker is alive, and give it the ticks that it has to run itself because no beat ticks. Each tick goes to
--- one worker an interval, whoever asks and how often. A repeated call gives none of those that its first call gave: they
--- come again an interval later.
+-- Note that a worker is alive, and give it the ticks that it has to run itself because no beat ticks. Each tick is given
+-- once an interval, to one worker, however many workers call and however often. A repeated call does not give the same
+-- ticks again: they are given again an interval later.
 -- KEYS  prefix
 -- ARGV  worker, ms since it started, when beat pushed the newest tick that it has taken since its last call (ms, 'now' or
 --       ''), ms without a beat after which workers run the ticks; then pairs: tick, its interval in ms

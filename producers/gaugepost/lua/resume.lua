@@ -1,7 +1,7 @@
 -- Lift a hold, whoever put it up; what it kept is let go by the next ticks, paced.
 -- WITH  jobs, holds, credentials
 -- KEYS  prefix, queue, urgent queue
--- ARGV  scope, who resumes
+-- ARGV  scope, name of the person who lifts it ('' = not known)
 -- RETURN 1, or 0 if there was none
 
 if redis.call('HEXISTS', K.holds, ARGV[1]) == 0 then return 0 end

@@ -60,7 +60,7 @@ local function scopes_of(job)
   return scopes
 end
 
--- Tell the log what became of a hold: `opened`, `moved` (its probe failed) or `lifted`, and why.
+-- Leave a notice for the log, that a hold was `opened`, `moved` (its probe failed) or `lifted`, and why.
 local function notify_hold(event, scope, why)
   notify({event = event, scope = scope, hold = get_hold(scope), why = why})
 end
