@@ -37,7 +37,7 @@ def enqueue(producer: Producer, first: int, last: int) -> list[str]:
 
 
 def all_delivered_once(stack: Stack, ids: list[str]) -> None:
-    wait_until(lambda: stack.counts().get("delivered") == len(ids))
+    wait_until(lambda: stack.counts().get("delivered") == len(ids), what=stack.undelivered)
     assert stack.keys() == dict.fromkeys(ids, 1)
 
 
@@ -253,6 +253,21 @@ def test_a_connection_cut_in_the_middle_of_any_call_changes_nothing(tmp_path: Pa
             assert len(stack.producer.job(job_id).history.attempts()) == 1
 
 
+def test_jobs_of_a_claim_without_an_answer_wait_for_no_lease(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path).start()
+    with (
+        Proxy(server.port) as proxy,
+        Stack(tmp_path, redis=server, redis_url=f"redis://127.0.0.1:{proxy.port}/0", lease=600) as stack,
+    ):
+        stack.worker()
+        first = stack.producer.enqueue(record(0)).id
+        all_delivered_once(stack, [first])  # it knows the scripts now, and rests
+        proxy.lose_replies(10, calls("claim"))  # more than the client repeats a call
+        ids = [stack.producer.enqueue(record(i)).id for i in range(1, 4)]
+        all_delivered_once(stack, [first, *ids])
+        assert proxy.replies_lost == 10
+
+
 def response(i: int) -> Response:
     return Response(region=Region.EU, fields={"Email": f"person{i}@example.net"})
 
@@ -290,7 +305,15 @@ def test_scripts_flushed_all_the_time_are_no_trouble(stack: Stack) -> None:
     assert nuisance.times > 50
 
 
-def test_all_connections_killed_again_and_again_lose_and_double_nothing(stack: Stack) -> None:
+@pytest.fixture
+def patient_stack(tmp_path: Path) -> Iterator[Stack]:
+    """Give a stack in which nothing waits for a lease to end, and no answer comes too late on a host that stalls."""
+    with Stack(tmp_path, lease=600) as stack:
+        yield stack
+
+
+def test_all_connections_killed_again_and_again_lose_and_double_nothing(patient_stack: Stack) -> None:
+    stack = patient_stack
     stack.sim.knobs(latency_ms={"all": 20})
     worker = stack.worker()
     beat = stack.beat()

@@ -56,6 +56,11 @@ class Stack(Parts):
     def counts(self, region: str = "eu") -> dict[str, Any]:
         return self.producer.ledger(Region(region)).summary()
 
+    def undelivered(self) -> str:
+        """What to read when jobs that should be delivered are not: screens, the first such jobs, the logs' ends."""
+        listed = self.cli("jobs", "--limit", "5").stdout
+        return "\n".join((self.cli("status").stdout, listed, *self.logs().splitlines()[-40:]))
+
     def keys(self, region: str = "eu") -> dict[str, int]:
         """Idempotency key (= job id) → how often its effect reached the simulator."""
         seen: dict[str, int] = {}

@@ -9,13 +9,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], within: float = 60.0, what: str = "") -> T:
-    """Return the condition's first true value; fail when `within` seconds are over."""
+def wait_until(condition: Callable[[], T], within: float = 60.0, what: str | Callable[[], object] = "") -> T:
+    """Return the condition's first true value; when `within` seconds are over, fail with `what`, or what it returns."""
     deadline = time.monotonic() + within
     while True:
         found = condition()
         if found:
             return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within} s: {what or condition}")
+            raise AssertionError(f"not within {within} s: {what() if callable(what) else what or condition}")
         time.sleep(0.02)

@@ -82,6 +82,7 @@ class Executor:
         self._pace_s = 0.05  # how long one exchange takes, a running mean
         self._claimed_at = 0.0
         self._asked_at = 0.0  # the same by the lease's clock
+        self._unanswered_since: float | None = None  # by time.monotonic; None: the last claim had its answer
         self._rung = threading.Event()
         self._rung_for_urgent = threading.Event()
         self._turn = threading.Lock()
@@ -159,8 +160,9 @@ class Executor:
             )
         except StoreError as error:
             log.warning("claim failed", error=str(error))
-            time.sleep(_PAUSE_S)  # the same token again: what a lost answer claimed is given again
-            return bool(self._in_hand or self._unsettled)
+            time.sleep(_PAUSE_S)
+            return self._may_have_claimed()
+        self._unanswered_since = None
         self._claim_token = uuid.uuid4().hex
         behind = self._begin_all(parcel.jobs)
         if behind:
@@ -169,6 +171,12 @@ class Executor:
         elif parcel.left and not self._in_hand:
             time.sleep(_GATHER_S)  # it passed over jobs, and looks further
         return parcel.left > 0
+
+    def _may_have_claimed(self) -> bool:
+        """Tell whether a claim without an answer may hold jobs still: the same token gets them, and no bell rings."""
+        if self._unanswered_since is None:
+            self._unanswered_since = self._claimed_at
+        return time.monotonic() - self._unanswered_since < self._lease_s
 
     def _begin_all(self, jobs: Sequence[Claimed]) -> list[Settlement]:
         """Begin what was claimed; return what goes back since another job of its configuration goes first."""
