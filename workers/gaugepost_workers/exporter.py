@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -273,9 +274,9 @@ def run(settings: Settings, port: int | None) -> int:
     registry = CollectorRegistry()
     registry.register(LedgerCollector(settings))
     ProcessCollector(registry=registry)
-    ended = threading.Event()
+    ended: SimpleQueue[None] = SimpleQueue()  # not an Event, whose lock a signal's handler may not take
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: ended.put(None))
     address, port = settings.metrics_address, port or settings.metrics_port or DEFAULT_PORT
     try:
         server = serve_pages(registry, address, port, lambda: Health(well=True, why="answers"))
@@ -283,6 +284,6 @@ def run(settings: Settings, port: int | None) -> int:
         log.error("metrics cannot be shown", address=address, port=port, error=error.strerror)  # noqa: TRY400
         return 1
     log.info("metrics", address=address, port=port, regions=[str(region) for region in settings.regions])
-    ended.wait()
+    ended.get()
     server.shutdown()
     return 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
+from contextlib import suppress
 from math import ceil
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ class Pace:
 
     def __init__(self, rate: int | None) -> None:
         self._rate = rate
-        self._stop = threading.Event()
+        self.interrupted = False
+        """Whether Ctrl-C was pressed."""
+        # Not an Event: its lock stops a signal's handler for ever that comes while `wait` has it.
+        self._stop: SimpleQueue[None] = SimpleQueue()
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -32,13 +36,9 @@ class Pace:
         signal.signal(signal.SIGINT, self._before)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        self._stop.set()
+        self.interrupted = True
+        self._stop.put(None)
         signal.signal(signal.SIGINT, self._before)
-
-    @property
-    def interrupted(self) -> bool:
-        """Tell whether Ctrl-C was pressed."""
-        return self._stop.is_set()
 
     def step(self, most: int) -> int:
         """Return how many jobs to take at a time."""
@@ -46,5 +46,7 @@ class Pace:
 
     def keep(self, done: int) -> None:
         """Wait until it is time for more than `done` jobs."""
-        if self._rate is not None:
-            self._stop.wait(max(0.0, self._started + done / self._rate - time.monotonic()))
+        if self._rate is None or self.interrupted:
+            return
+        with suppress(Empty):
+            self._stop.get(timeout=max(0.0, self._started + done / self._rate - time.monotonic()))
