@@ -140,8 +140,9 @@ def _signal(pid: int, number: signal.Signals) -> bool:
 
 
 def _remove_shared_memory() -> None:
-    """Remove what libfaketime leaves of processes that were killed."""
+    """Remove what libfaketime leaves of processes that were killed, unless they were another user's."""
     for path in Path("/dev/shm").glob("*faketime_s*"):
         pid = path.name.rpartition("_")[2]
         if pid.isdigit() and not Path("/proc", pid).exists():
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(PermissionError):
+                path.unlink(missing_ok=True)
