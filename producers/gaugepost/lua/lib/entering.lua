@@ -14,22 +14,25 @@ local function no_room(jobs, limit, bytes, content_limit)
 end
 
 -- Ready jobs lie in a list for each source, and sources take turns: nobody's bulk load stands before the jobs of others.
--- Pushed all together by line_up(), at the end of the script.
+-- Pushed all together by line_up(), at the end of the script, sources in the order in which their first jobs came.
 local lines = {}
 local function ready(id, urgent, source)
   local line = (urgent and F.urgent or F.ready) .. source
-  if not lines[line] then lines[line] = {turns = urgent and K.urgent_turns or K.turns, source = source} end
+  if not lines[line] then
+    lines[line] = {line = line, turns = urgent and K.urgent_turns or K.turns, source = source}
+    lines[#lines + 1] = lines[line]
+  end
   table.insert(lines[line], id)
 end
 
 -- Gives how many are ready now, at least: not urgent ones, and urgent ones.
 local function line_up()
   local most, urgent = 0, 0
-  for line, ids in pairs(lines) do
+  for _, ids in ipairs(lines) do
     local length
     for i = 1, #ids, 1000 do
       local last = math.min(i + 999, #ids)
-      length = redis.call('RPUSH', line, unpack(ids, i, last))
+      length = redis.call('RPUSH', ids.line, unpack(ids, i, last))
       if length == last - i + 1 then redis.call('RPUSH', ids.turns, ids.source) end -- it was empty
     end
     if ids.turns == K.turns then most = math.max(most, length) else urgent = math.max(urgent, length) end
