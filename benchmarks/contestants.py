@@ -31,7 +31,7 @@ Settled = Callable[[Any, Callable[[], int]], int]
 
 def delivered(client: Any, _: object) -> int:
     """Read gaugepost's own count."""
-    return int(client.hget("gp:{eu}:counts", "delivered") or 0)
+    return int(client.hget("gaugepost:{eu}:counts", "delivered") or 0)
 
 
 def statuses(client: Any, _: object) -> int:

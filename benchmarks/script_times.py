@@ -190,7 +190,7 @@ class Run:
             self.eu.promote()
             self.us.promote()
         old = [f"{n:032d}" for n in range(5_000)]
-        self.client.rpush(self.eu.keys.retired()[1], *old)
+        self.client.rpush(f"{self.eu.keys.prefix}ready", *old)
         self.eu.migrate()
 
     def _sweeps(self) -> None:

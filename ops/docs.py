@@ -81,8 +81,8 @@ def _plain(name: str, value: object) -> str:
 def keys() -> str:
     """List every Redis key with its type."""
     rows = ["| key | type | what it holds |", "| --- | --- | --- |"]
-    rows += [f"| `gp:{{region}}:{name}` | {kind} | {what} |" for name, (kind, what) in FIXED.items()]
-    rows += [f"| `gp:{{region}}:{name}…` | {kind} | {what} |" for name, (kind, what) in FAMILIES.items()]
+    rows += [f"| `gaugepost:{{region}}:{name}` | {kind} | {what} |" for name, (kind, what) in FIXED.items()]
+    rows += [f"| `gaugepost:{{region}}:{name}…` | {kind} | {what} |" for name, (kind, what) in FAMILIES.items()]
     return "\n".join(rows)
 
 

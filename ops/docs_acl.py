@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gaugepost.keys import FAMILIES, FIXED
-from gaugepost.ledger.rights import A_LANE_EACH, RIGHTS, Rights
+from gaugepost.keys import FAMILIES, FIXED, NAMESPACE, Keys, older
+from gaugepost.ledger.rights import A_LANE_EACH, OF_OLDER, RIGHTS, Rights
 from gaugepost.regions import Region
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gaugepost.ledger.rights import Part
 
 _ALL_KEYS = frozenset({*FIXED, *FAMILIES})
+_PREFIX = NAMESPACE + ":{*}:"
 
 
 def users() -> str:
@@ -23,7 +24,8 @@ def users() -> str:
 
 
 def _line(part: Part, rights: Rights) -> str:
-    keys = ["gp:{*}:*"] if rights.keys >= _ALL_KEYS else [*_patterns(rights.keys)]
+    keys = [f"{_PREFIX}*"] if rights.keys >= _ALL_KEYS else [*_patterns(rights.keys)]
+    keys += [older(_PREFIX) + name for name in OF_OLDER if rights.keys]
     queues = [queue for pattern in rights.queues for queue in _of_regions(pattern)]
     channels = [f"&{channel.format(db=0)}" for channel in rights.channels]
     commands = [f"+{command.lower()}" for command in sorted(rights.commands)]
@@ -40,12 +42,12 @@ def _line(part: Part, rights: Rights) -> str:
 
 
 def _patterns(names: frozenset[str]) -> Iterator[str]:
-    """Return patterns for keys of every region; `gp:{eu}:` itself too, which all scripts name."""
+    """Return patterns for keys of every region; `gaugepost:{eu}:` itself too, which all scripts name."""
     if names:
-        yield "gp:{*}:"
+        yield _PREFIX
     for name in sorted(names):
-        yield "gp:{*}:" + name + ("*" if name.endswith(":") or name in A_LANE_EACH else "")
+        yield _PREFIX + name + ("*" if name.endswith(":") or name in A_LANE_EACH else "")
 
 
 def _of_regions(pattern: str) -> list[str]:
-    return [pattern.format(region=region) for region in Region] if "{region}" in pattern else [pattern]
+    return [pattern.format(queue=Keys(region).queue) for region in Region] if "{queue}" in pattern else [pattern]

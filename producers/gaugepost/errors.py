@@ -95,7 +95,7 @@ class Refusal:
     names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Read as `run HGETALL on gp:{eu}:holds`, or `use gp:{eu}:holds`."""
+        """Read as `run HGETALL on gaugepost:{eu}:holds`, or `use gaugepost:{eu}:holds`."""
         shown = ", ".join(self.names[:_SHOWN]) + _and_more(self.names)
         if not self.command:
             return f"use {shown}"

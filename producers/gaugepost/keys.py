@@ -1,16 +1,20 @@
 """Every Redis key of gaugepost, with its type: the only place that spells one.
 
-All keys of a region share the hash tag `{region}`. The Lua scripts get their names from here (`lua_table`), and
-the runbook's key table is made from `FIXED` and `FAMILIES`.
+All keys of a region begin with the namespace and the hash tag `{region}`. The Lua scripts get their names from here
+(`lua_table`), and the runbook's key table is made from `FIXED` and `FAMILIES`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gaugepost.regions import Region
+
+NAMESPACE = "gaugepost"
+"""The default. Its ledgers may lie under the names that versions without namespaces gave them: `Keys.older`."""
 
 SCHEMA = 1
 """What this version makes of a ledger. Raised only where older processes would do harm in it: `docs/upgrades.md`."""
@@ -46,8 +50,8 @@ FIXED: dict[str, tuple[str, str]] = {
     "pace": (
         "hash",
         (
-            "of ticks: when they released jobs, saw the clock and saw it skip, when beat sent one (`beat`) and when a "
-            "worker ran one itself (`own:…`), ms; where they continue"
+            "of ticks: when they released jobs, saw the clock and saw it skip, when beat sent one (`beat_sent`) and "
+            "when a worker ran one itself (`own:…`), ms; where they continue"
         ),
     ),
     "slot": ("string", "when the last upload of the lane started, ms"),
@@ -89,16 +93,34 @@ FAMILIES: dict[str, tuple[str, str]] = {
 }
 
 
-class Keys:
-    """The keys of one region."""
+_OLDER = "gp"
 
-    def __init__(self, region: Region) -> None:
+
+class Keys:
+    """The keys and queues of one region in one namespace."""
+
+    def __init__(self, region: Region, namespace: str = NAMESPACE) -> None:
         self.region = region
-        self.prefix = f"gp:{{{region}}}:"
-        self.queue = str(region)
+        self.namespace = namespace
+        self.prefix = f"{namespace}:{{{region}}}:"
+        self.queue = f"{namespace}.{region}"
         """Celery queue of the bells."""
-        self.urgent_queue = f"{region}.urgent"
-        self.tick_queue = f"{region}.ticks"
+        self.urgent_queue = f"{self.queue}.urgent"
+        self.tick_queue = f"{self.queue}.ticks"
+
+    @property
+    def queues(self) -> tuple[str, str, str]:
+        """The Celery queues of the region."""
+        return self.urgent_queue, self.queue, self.tick_queue
+
+    def older(self) -> Keys | None:
+        """Return the keys as versions without namespaces named them; None for all namespaces but the default."""
+        return Keys(self.region, _OLDER) if self.namespace == NAMESPACE else None
+
+    @property
+    def older_queues(self) -> tuple[str, str, str]:
+        """The Celery queues of the region in versions without namespaces."""
+        return f"{self.region}.urgent", str(self.region), f"{self.region}.ticks"
 
     def __getitem__(self, name: str) -> str:
         """Return the key of this name, e.g. `keys["ready"]`. Raises KeyError for a name not listed above."""
@@ -110,9 +132,10 @@ class Keys:
         FAMILIES[family]
         return self.prefix + family + member
 
-    def retired(self) -> tuple[str, str, str]:
-        """Return keys that older versions write (migrate.lua): lists of urgent and of other queued jobs, streaks."""
-        return self.prefix + "urgent", self.prefix + "ready", self.prefix + "streaks"
+
+def older(prefix: str) -> str:
+    """Return a prefix as versions without namespaces have it."""
+    return re.sub(f"^{NAMESPACE}:", f"{_OLDER}:", prefix)
 
 
 def idempotency_digest(key: str) -> str:
@@ -121,14 +144,16 @@ def idempotency_digest(key: str) -> str:
 
 
 def lua_table() -> str:
-    """Write the names for the scripts, on the prefix that each script gets as KEYS[1]: `K.turns`, `F.job .. id`.
+    """Write the names for the scripts: `K.turns`, `F.job .. id`, and `PREFIX` that all of them begin with.
 
-    A key is put together when it is asked for: a script needs few of them, and all of this runs at each call. That each
-    name is one of the above is for a test to see (`tests/architecture/test_lua.py`).
+    PREFIX is KEYS[1], unless the ledger has `older()`, its name without a namespace (lib/base.lua). A key is put
+    together when it is asked for: a script needs few of them, and all of this runs at each call. That each name is one
+    of the above is for a test to see (`tests/architecture/test_lua.py`).
     """
-    return f"{_names('K', '')}\n{_names('F', ':')}"
+    older_prefix = f"local function older() return (string.gsub(KEYS[1], '^{NAMESPACE}:', '{_OLDER}:')) end"
+    return f"local PREFIX = KEYS[1]\n{older_prefix}\n{_names('K', '')}\n{_names('F', ':')}"
 
 
 def _names(table: str, end: str) -> str:
-    index = f"function(known, name) local key = KEYS[1] .. name .. '{end}' rawset(known, name, key) return key end"
+    index = f"function(known, name) local key = PREFIX .. name .. '{end}' rawset(known, name, key) return key end"
     return f"local {table} = setmetatable({{}}, {{__index = {index}}})"

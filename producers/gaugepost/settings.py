@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gaugepost import durations, sealing
 from gaugepost.errors import SettingsError
+from gaugepost.keys import NAMESPACE
 from gaugepost.regions import Region
 from gaugepost.verdict import Verdict  # noqa: TC001 - pydantic reads it at run time
 
@@ -143,6 +144,13 @@ class Settings(BaseSettings):
             "Required, except by `gaugepost demo` and `gaugepost up`"
         ),
     ] = None
+    namespace: Annotated[
+        str,
+        Field(
+            pattern="^[a-z][a-z0-9_-]{2,31}$",
+            description="what the names of all keys and queues begin with: each deployment in one Redis needs its own",
+        ),
+    ] = NAMESPACE
     wait_replicas: Annotated[
         int,
         Field(ge=0, description="replicas of Redis that must have a job before it is accepted: see [Redis](#redis)"),

@@ -55,10 +55,10 @@ def test_a_beat_whose_hosts_clock_is_set_goes_on_ticking(lone_beat: tuple[Host, 
     beat, client = lone_beat
 
     def ticked() -> bool:
-        return client.lpop("eu.ticks") is not None
+        return client.lpop("gaugepost.eu.ticks") is not None
 
     wait_until(ticked)
     beat.clock.set(offset)
     for _ in range(5):  # libfaketime looks at its file once a second
-        client.delete("eu.ticks")
+        client.delete("gaugepost.eu.ticks")
         wait_until(ticked, what=f"a tick after the clock was set {offset}")

@@ -59,7 +59,7 @@ class World:
 
     def work(self) -> None:
         """Let every worker answer a bell for as long as there are bells; each works until nothing is left to claim."""
-        while self.bench.client.delete("eu", "eu.urgent"):
+        while self.bench.client.delete("gaugepost.eu", "gaugepost.eu.urgent"):
             list(self._threads.map(Executor.run, self._executors))
 
     def pass_seconds(self, seconds: int) -> None:

@@ -148,7 +148,7 @@ def test_each_part_works_as_its_documented_user(deployment: Deployment) -> None:
     wait_until(lambda: "gaugepost_redis_up" in get(deployment.exporter_port, "/metrics"), what="the exporter answers")
     assert 'gaugepost_redis_up{region="eu"} 1.0' in get(deployment.exporter_port, "/metrics")
     wait_until(lambda: flower_knows_workers(deployment.flower_port), what="Flower has asked three workers")
-    assert "eu.urgent" in get(deployment.flower_port, "/broker")
+    assert "gaugepost.eu.urgent" in get(deployment.flower_port, "/broker")
     with deployment.being("worker") as stack:
         assert stack.cli("health", "worker", "--region", "eu").returncode == 0
         assert stack.cli("check").returncode == 0

@@ -72,9 +72,9 @@ def test_a_bell_popped_by_a_worker_that_dies_before_it_reads_it_is_rung_again(st
     os.killpg(worker.pid, signal.SIGSTOP)
     first = stack.producer.enqueue(record(0)).id
     with stack.redis.client() as client:
-        wait_until(lambda: client.llen("eu") == 0, what="its bell is popped into the worker's socket")
+        wait_until(lambda: client.llen("gaugepost.eu") == 0, what="its bell is popped into the worker's socket")
         kill(worker)
-        assert client.llen("eu") == 0, "there is a bell still: nothing was proved"
+        assert client.llen("gaugepost.eu") == 0, "there is a bell still: nothing was proved"
     stack.worker()
     stack.beat()
     wait_until(lambda: stack.counts().get("delivered") == 2)
@@ -90,7 +90,7 @@ def test_bells_that_vanish_all_the_time_stall_no_region(stack: Stack) -> None:
     def steal() -> None:
         with stack.redis.client() as client:
             while not over.wait(0.3):
-                client.delete("eu", "eu.urgent")
+                client.delete("gaugepost.eu", "gaugepost.eu.urgent")
 
     thief = threading.Thread(target=steal)
     thief.start()
@@ -185,11 +185,11 @@ def test_a_message_of_an_unknown_task_costs_no_job_and_ticks_do_not_pile_up(stac
     stack.beat()
     ids = enqueue(stack, 10)
     with stack.redis.client() as client:
-        client.delete("eu")  # its bell, in place of which come messages that Celery throws away
-        client.lpush("eu", bell("eu", "gaugepost.of_a_later_version"), "no message at all")
-        wait_until(lambda: client.llen("eu.ticks") == 8, what="as many ticks as may lie there")
-        wait_until(lambda: client.llen("us.ticks") == 8)
-        assert client.llen("eu.ticks") == 8
+        client.delete("gaugepost.eu")  # its bell, in place of which come messages that Celery throws away
+        client.lpush("gaugepost.eu", bell("gaugepost.eu", "gaugepost.of_a_later_version"), "no message at all")
+        wait_until(lambda: client.llen("gaugepost.eu.ticks") == 8, what="as many ticks as may lie there")
+        wait_until(lambda: client.llen("gaugepost.us.ticks") == 8)
+        assert client.llen("gaugepost.eu.ticks") == 8
     worker = stack.worker()
     assert all_delivered(stack, ids) == dict.fromkeys(ids, 1)
     assert worker.poll() is None
@@ -208,7 +208,7 @@ def test_an_enqueue_whose_answer_was_lost_is_one_job(tmp_path: Path) -> None:
                 producer.enqueue(record(1))
                 assert proxy.replies_lost == 2
                 assert producer.ledger(Region.EU).summary()["queued"] == 2
-            assert client.llen("eu") == 1
+            assert client.llen("gaugepost.eu") == 1
     finally:
         server.stop()
 
@@ -237,7 +237,7 @@ def test_a_response_is_never_sent_twice_by_any_of_it(stack: Stack) -> None:
     stack.beat()
     job = stack.producer.enqueue(Response(region=Region.EU, fields={"Email": "lee@example.net"}))
     with stack.redis.client() as client:
-        wait_until(lambda: client.hget(f"gp:{{eu}}:job:{job.id}", "marked"))
+        wait_until(lambda: client.hget(f"gaugepost:{{eu}}:job:{job.id}", "marked"))
     kill(worker)
     stack.worker()
     wait_until(lambda: job.state() is JobState.UNKNOWN)

@@ -129,8 +129,8 @@ def test_what_a_job_says_of_itself_leads_to_no_other_key(bench: Bench, evil: str
     ours = {*FIXED, "test-clock"}
     odd = [
         name for name in names
-        if name not in {"eu", "eu.urgent"} and name.removeprefix("gp:{eu}:") not in ours
-        and not name.removeprefix("gp:{eu}:").startswith(tuple(FAMILIES))
+        if name not in {"gaugepost.eu", "gaugepost.eu.urgent"} and name.removeprefix("gaugepost:{eu}:") not in ours
+        and not name.removeprefix("gaugepost:{eu}:").startswith(tuple(FAMILIES))
     ]  # fmt: skip
     assert odd == []
 

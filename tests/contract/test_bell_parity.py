@@ -32,7 +32,7 @@ MAY_DIFFER = {
     ("headers", "argsrepr"): "only for logs; a bell has no arguments",
     ("headers", "kwargsrepr"): "only for logs; a bell has no arguments",
 }
-QUEUES = ["eu", "eu.urgent", "eu.ticks"]
+QUEUES = ["gaugepost.eu", "gaugepost.eu.urgent", "gaugepost.eu.ticks"]
 
 
 @pytest.fixture
@@ -47,10 +47,10 @@ def app(redis_url: str) -> Iterator[Celery]:
 def rung(redis_url: str, queue: str) -> dict[str, Any]:
     """Have a script ring in this queue, and take its message out."""
     with redis.Redis.from_url(redis_url) as client:
-        if queue == "eu.ticks":
-            Runner(client)(Call("tick", ("gp:{eu}:", queue), [1, DELIVER], bool))
+        if queue == "gaugepost.eu.ticks":
+            Runner(client)(Call("tick", ("gaugepost:{eu}:", queue), [1, DELIVER], bool))
         else:
-            Ledger(client, Region.EU, Settings()).enqueue([Entry.of(record(urgent=queue == "eu.urgent"))])
+            Ledger(client, Region.EU, Settings()).enqueue([Entry.of(record(urgent=queue == "gaugepost.eu.urgent"))])
         found = client.rpop(queue)
     assert isinstance(found, bytes)
     return dict(json.loads(found))
@@ -86,7 +86,7 @@ def test_a_bell_has_every_field_that_celery_sends_and_no_other(app: Celery, redi
 
 
 def test_what_may_differ_has_the_same_type(app: Celery, redis_url: str) -> None:
-    ours, theirs = rung(redis_url, "eu"), sent_by_celery(app, redis_url, "eu")
+    ours, theirs = rung(redis_url, "gaugepost.eu"), sent_by_celery(app, redis_url, "eu")
     for part, name in MAY_DIFFER:
         assert type(ours[part][name]) is type(theirs[part][name]), f"{part}.{name}"
     for part, name in (("headers", "id"), ("properties", "delivery_tag")):
@@ -103,15 +103,19 @@ def test_each_bell_has_one_id_and_one_tag_of_its_own(redis_url: str) -> None:
 
 def test_the_task_has_the_name_that_messages_under_way_have(redis_url: str) -> None:
     assert DELIVER == "gaugepost.deliver"
-    assert rung(redis_url, "eu")["headers"]["task"] == "gaugepost.deliver"
+    assert rung(redis_url, "gaugepost.eu")["headers"]["task"] == "gaugepost.deliver"
 
 
 def test_bells_go_to_the_queues_that_the_workers_of_a_region_read() -> None:
     keys = Keys(Region.AU)
-    assert (keys.queue, keys.urgent_queue, keys.tick_queue) == ("au", "au.urgent", "au.ticks")
+    assert (keys.queue, keys.urgent_queue, keys.tick_queue) == (
+        "gaugepost.au",
+        "gaugepost.au.urgent",
+        "gaugepost.au.ticks",
+    )
 
 
-@pytest.mark.parametrize("queue", ["eu"])
+@pytest.mark.parametrize("queue", ["gaugepost.eu"])
 def test_kombu_itself_reads_a_bell(app: Celery, redis_url: str, queue: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         client.lpush(queue, json.dumps(rung(redis_url, queue)))

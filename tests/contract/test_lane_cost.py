@@ -53,7 +53,7 @@ def commands(client: redis.Redis, act: Callable[[], object]) -> list[list[str]]:
 
 
 def sort_of(key: str) -> str:
-    return re.sub(r"^gp:\{eu\}:", "", key).split(":")[0]
+    return re.sub(r"^gaugepost:\{eu\}:", "", key).split(":")[0]
 
 
 def cost(seen: list[list[str]]) -> Counter[tuple[str, str]]:
@@ -61,7 +61,9 @@ def cost(seen: list[list[str]]) -> Counter[tuple[str, str]]:
 
     Not the bells, of which there is one for every hundred ready jobs.
     """
-    return Counter((words[0].upper(), sort_of(words[1])) for words in seen if len(words) > 1 and "gp:{eu}:" in words[1])
+    return Counter(
+        (words[0].upper(), sort_of(words[1])) for words in seen if len(words) > 1 and "gaugepost:{eu}:" in words[1]
+    )
 
 
 def walks(seen: list[list[str]]) -> list[str]:
@@ -91,7 +93,7 @@ class Standing:
         self.seen: dict[str, list[list[str]]] = {}
 
     def watch(self, name: str, act: Callable[[], object]) -> None:
-        self.client.delete("eu", "eu.urgent")  # the same bells are to be rung
+        self.client.delete("gaugepost.eu", "gaugepost.eu.urgent")  # the same bells are to be rung
         self.seen[name] = commands(self.client, act)
 
     def live(self) -> dict[str, list[list[str]]]:
@@ -122,7 +124,9 @@ def test_no_call_costs_more_with_10000_lanes_than_with_10_and_none_walks_them(cl
     assert all(cost(seen) for seen in many.values()), "nothing was seen: nothing was proved"
 
 
-@pytest.mark.parametrize("walk", ["KEYS *", "SMEMBERS gp:{eu}:lanes", "ZRANGE gp:{eu}:waiting 0 -1", "SCAN 0"])
+@pytest.mark.parametrize(
+    "walk", ["KEYS *", "SMEMBERS gaugepost:{eu}:lanes", "ZRANGE gaugepost:{eu}:waiting 0 -1", "SCAN 0"]
+)
 def test_the_check_itself_finds_a_walk(client: redis.Redis, walk: str) -> None:
-    client.zadd("gp:{eu}:waiting", {"x": 1})
+    client.zadd("gaugepost:{eu}:waiting", {"x": 1})
     assert walks(commands(client, lambda: client.execute_command(*walk.split(" "))))

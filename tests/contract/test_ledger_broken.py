@@ -34,7 +34,7 @@ def bench(client: redis.Redis) -> Bench:
 
 
 def tamper(bench: Bench, job_id: str, fields: dict[str, str | bytes]) -> None:
-    bench.client.hset(f"gp:{{eu}}:job:{job_id}", mapping=fields)
+    bench.client.hset(f"gaugepost:{{eu}}:job:{job_id}", mapping=fields)
 
 
 @pytest.mark.parametrize("fields", BROKEN.values(), ids=BROKEN)
@@ -44,7 +44,7 @@ def test_a_broken_job_is_buried_alone_and_the_others_of_its_parcel_go_out(bench:
     token = "the same call again"
     assert [one.id for one in bench.claim(token=token)] == [first, last]
     assert [one.id for one in bench.claim(token=token)] == [first, last]
-    assert bench.client.hget(f"gp:{{eu}}:job:{broken}", "verdict") == b"unreadable"
+    assert bench.client.hget(f"gaugepost:{{eu}}:job:{broken}", "verdict") == b"unreadable"
     assert bench.states([first, broken, last]) == ["sending", "dead", "sending"]
     assert bench.ledger.summary()["dead_by_verdict"] == {"unreadable": 1}
 
@@ -84,7 +84,7 @@ def test_what_a_lost_worker_held_and_nobody_can_read_is_unknown_if_it_may_be_out
     bench.clock.go(LEASE_MS)
     assert [lost.claimed.id for lost in bench.ledger.ended_leases()] == [fine]
     assert bench.state(fine) == "sending"
-    assert bench.client.hget(f"gp:{{eu}}:job:{broken}", "state").decode() == state
+    assert bench.client.hget(f"gaugepost:{{eu}}:job:{broken}", "state").decode() == state
     assert bench.ledger.ended_leases()[0].claimed.id == fine
 
 

@@ -54,7 +54,7 @@ def test_no_two_workers_get_one_job(bench: Bench) -> None:
 
 def test_what_a_claim_leaves_behind_is_told_and_rung_for(bench: Bench) -> None:
     bench.put(*(record() for _ in range(5)))
-    bench.client.delete("eu")
+    bench.client.delete("gaugepost.eu")
     assert bench.ledger.claim("w1", "t", 2).left == 3
     assert bench.bells() == 1
 

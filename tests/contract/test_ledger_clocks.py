@@ -146,6 +146,6 @@ def test_configuration_whose_first_job_is_gone_waits_no_longer_after_step_back(b
 
 
 def test_token_lock_of_killed_worker_ends_soon_after_step_back(bench: Bench) -> None:
-    bench.client.set("gp:{eu}:token_lock", "killed", px=HOUR_MS)  # as after a step back of an hour
+    bench.client.set("gaugepost:{eu}:token_lock", "killed", px=HOUR_MS)  # as after a step back of an hour
     assert not bench.ledger.token("another", 20).to_fetch
     wait_until(lambda: bench.ledger.token("another", 20).to_fetch, within=5)

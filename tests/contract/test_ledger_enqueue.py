@@ -129,9 +129,9 @@ def test_a_file_waits_for_its_slot_with_its_content_compressed_beside_it(bench: 
 
 def test_urgent_jobs_ring_the_urgent_queue_and_others_the_regions_own(bench: Bench) -> None:
     bench.put(record())
-    assert (bench.bells(), bench.bells("eu.urgent")) == (1, 0)
+    assert (bench.bells(), bench.bells("gaugepost.eu.urgent")) == (1, 0)
     bench.put(link())
-    assert (bench.bells(), bench.bells("eu.urgent")) == (1, 1)
+    assert (bench.bells(), bench.bells("gaugepost.eu.urgent")) == (1, 1)
 
 
 def test_a_bell_is_rung_for_every_hundred_jobs_and_no_more(bench: Bench) -> None:

@@ -122,7 +122,7 @@ def test_nobody_turns_in_circles_while_all_that_may_be_out_is_out(bench: Bench) 
     throttle(bench, bench.claim(1, concurrency=4)[0])
     held = bench.claim(100, concurrency=4)
     assert len(held) == 2
-    bench.client.delete("eu")
+    bench.client.delete("gaugepost.eu")
     parcel = bench.ledger.claim("w2", "other", 100, 4)
     assert (parcel.jobs, parcel.left, bench.bells()) == ([], 0, 0)
     bench.clock.go(300)  # nobody is known to be awake

@@ -86,7 +86,7 @@ def test_a_repeated_claim_does_not_return_a_job_of_another_holder(bench: Bench) 
     bench.put(record())
     [claimed] = bench.claim(token="t")
     assert bench.claim(token="t") == [claimed]
-    bench.client.hset(f"gp:{{eu}}:job:{claimed.id}", "holder", "another")
+    bench.client.hset(f"gaugepost:{{eu}}:job:{claimed.id}", "holder", "another")
     assert bench.claim(token="t") == []
 
 
@@ -94,7 +94,7 @@ def claimed_by_an_older_worker(bench: Bench) -> Claimed:
     """Claim a job as a version does that writes no holder."""
     bench.put(record())
     [claimed] = bench.claim()
-    bench.client.hdel(f"gp:{{eu}}:job:{claimed.id}", "holder")
+    bench.client.hdel(f"gaugepost:{{eu}}:job:{claimed.id}", "holder")
     return claimed
 
 

@@ -32,11 +32,11 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def tamper(bench: Bench, job_id: str, name: str, value: Value) -> None:
-    bench.client.hset(f"gp:{{eu}}:job:{job_id}", name, value)
+    bench.client.hset(f"gaugepost:{{eu}}:job:{job_id}", name, value)
 
 
 def field(bench: Bench, job_id: str, name: str) -> str:
-    found: bytes | None = bench.client.hget(f"gp:{{eu}}:job:{job_id}", name)  # type: ignore[assignment]
+    found: bytes | None = bench.client.hget(f"gaugepost:{{eu}}:job:{job_id}", name)  # type: ignore[assignment]
     return (found or b"").decode()
 
 

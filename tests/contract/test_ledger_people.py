@@ -50,7 +50,7 @@ def test_the_follower_of_a_cancelled_job_goes_on_and_a_cancelled_follower_lets_n
     first, second, third, fourth = bench.put(case(), case(), case(), case())
     bench.ledger.cancel([second])
     assert bench.states([third, fourth]) == ["waiting", "waiting"]
-    bench.client.delete("eu")
+    bench.client.delete("gaugepost.eu")
     bench.ledger.cancel([first])
     assert bench.bells() == 1
     assert bench.claim_ids() == [third]
@@ -136,7 +136,7 @@ def test_a_dead_job_that_has_an_end_still_expires_after_a_replay(bench: Bench) -
 def test_a_person_settles_an_unknown_job_and_its_lane_goes_on(bench: Bench, end: JobState) -> None:
     first, second = bench.put(case(), case())
     bench.settle(bench.claim()[0], Unknown("answer lost"))
-    bench.client.delete("eu")
+    bench.client.delete("gaugepost.eu")
     assert bench.ledger.resolve([first, second, "nobody"], end, "ann") == [
         (end, True),
         (JobState.QUEUED, False),
@@ -182,7 +182,7 @@ def test_a_probe_that_is_out_does_not_lift_the_hold_a_person_put_up_meanwhile(be
 def test_resume_lifts_an_automatic_hold_and_rings(bench: Bench) -> None:
     ids = bench.put(record())
     bench.settle(bench.claim()[0], Requeued(), hold=breaker())
-    bench.client.delete("eu")
+    bench.client.delete("gaugepost.eu")
     assert bench.ledger.resume("")
     assert bench.bells() == 1
     assert bench.claim_ids() == ids

@@ -282,8 +282,8 @@ def test_a_file_set_and_its_staged_contents_are_sealed(bench: Bench, keyed: Keye
 
 def test_the_limit_of_contents_counts_what_is_stored(bench: Bench, keyed: Keyed) -> None:
     [job_id] = keyed(NEW).put(upload(content=b"Email\n" + os.urandom(2000).hex().encode() + b"\n"))
-    stored = bench.client.strlen(f"gp:{{eu}}:content:{job_id}")
-    assert int(bench.client.get("gp:{eu}:content_bytes")) == stored
+    stored = bench.client.strlen(f"gaugepost:{{eu}}:content:{job_id}")
+    assert int(bench.client.get("gaugepost:{eu}:content_bytes")) == stored
 
 
 def test_the_same_key_of_idempotency_is_known_whatever_seals(bench: Bench, keyed: Keyed) -> None:

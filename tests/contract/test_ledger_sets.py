@@ -17,7 +17,7 @@ from gaugepost.verdict import Verdict
 from support.bench import HOUR_MS, LEASE_MS, NOON, SLOT_MS, Bench, attempt, breaker
 from support.making import file_delete, file_set, record, upload
 
-PREFIX = "gp:{eu}:"
+PREFIX = "gaugepost:{eu}:"
 CONTENT = b"Email\na@b.example\n" * 100
 SOON = 1000
 PROCESSING = Parked(SOON, "processing", Phase.PROCESSING)
@@ -139,7 +139,7 @@ def test_a_set_over_the_limit_of_contents_is_refused_whole(client: redis.Redis) 
 def test_a_set_over_the_limit_of_jobs_is_refused_whole(client: redis.Redis) -> None:
     bench = Bench(client, backlog_limit=3)
     bench.put(record())
-    client.delete("eu")
+    client.delete("gaugepost.eu")
     files, entries = file_set(3)
     stage(bench, entries)
     with pytest.raises(BacklogFull, match="1 jobs are waiting"):
@@ -242,7 +242,7 @@ def test_families_have_lanes_with_slots_of_their_own_where_the_setting_says_so(c
         bench.settle(claimed)
     bench.clock.go(SLOT_MS - 1)
     assert bench.claim() == []
-    bench.client.delete("eu")
+    bench.client.delete("gaugepost.eu")
     assert not bench.ledger.open_slot()
     bench.clock.go(1)
     assert bench.ledger.open_slot()

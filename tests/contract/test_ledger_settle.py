@@ -447,7 +447,7 @@ def test_a_repeated_mark_moves_its_slot_on_since_only_now_the_first_byte_goes_ou
     claimed = marked_file(bench)
     bench.clock.go(5000)
     assert bench.ledger.mark(claimed) == (1, 0)
-    assert int(bench.client.get("gp:{eu}:slot")) == NOON + 5000
+    assert int(bench.client.get("gaugepost:{eu}:slot")) == NOON + 5000
 
 
 def test_a_repeated_mark_that_comes_when_another_file_has_the_slot_is_refused(client: redis.Redis) -> None:
@@ -466,7 +466,7 @@ def test_a_file_sent_again_waits_for_another_slot(bench: Bench) -> None:
     bench.settle(claimed, Requeued(), verdict=Verdict.LOST_ANSWER)
     bench.clock.go(SLOT_MS)
     [again] = bench.claim()
-    bench.client.set("gp:{eu}:slot", bench.clock.ms - 1)
+    bench.client.set("gaugepost:{eu}:slot", bench.clock.ms - 1)
     assert bench.ledger.mark(again) == (0, SLOT_MS - 1)
 
 
@@ -478,7 +478,7 @@ def test_a_lost_lease_takes_no_slot(bench: Bench) -> None:
     bench.settle(claimed, Requeued(), rescue=True)
     bench.claim()
     assert bench.ledger.mark(claimed) == (-1, 0)
-    assert bench.client.get("gp:{eu}:slot") is None
+    assert bench.client.get("gaugepost:{eu}:slot") is None
 
 
 def test_when_the_clock_steps_back_a_whole_interval_passes_from_there(bench: Bench) -> None:
@@ -515,7 +515,7 @@ def test_a_sent_content_is_kept_for_its_retention_and_counts_until_then(bench: B
     bench.put(upload())
     [claimed] = bench.claim()
     bench.settle(claimed)
-    stored = int(bench.client.get("gp:{eu}:content_bytes"))
+    stored = int(bench.client.get("gaugepost:{eu}:content_bytes"))
     assert stored > 0
     bench.clock.go(24 * HOUR_MS - 1)
     bench.ledger.sweep()
@@ -523,7 +523,7 @@ def test_a_sent_content_is_kept_for_its_retention_and_counts_until_then(bench: B
     bench.clock.go(1)
     bench.ledger.sweep()
     assert bench.ledger.content(claimed.id) is None
-    assert int(bench.client.get("gp:{eu}:content_bytes")) == 0
+    assert int(bench.client.get("gaugepost:{eu}:content_bytes")) == 0
 
 
 def test_a_file_that_was_sent_is_looked_up_without_a_slot_and_goes_back_to_its_lane_if_it_is_not_there(

@@ -62,7 +62,7 @@ def test_one_claim_passes_over_a_bounded_number(bench: Bench) -> None:
     give_back_all_but_the_first(bench, bench.claim(10))
     parcel = bench.ledger.claim("w1", "one", 10)
     assert (parcel.jobs, parcel.left > 0) == ([], True)
-    assert bench.client.llen("gp:{eu}:ready:~new") <= 9 + 10 * 10
+    assert bench.client.llen("gaugepost:{eu}:ready:~new") <= 9 + 10 * 10
 
 
 def test_when_the_first_job_is_delivered_all_go_in_the_order_enqueued(bench: Bench) -> None:

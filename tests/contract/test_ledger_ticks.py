@@ -38,7 +38,7 @@ def hold_mapping(bench: Bench, jobs: int) -> list[str]:
 def test_a_parked_job_goes_when_its_time_has_come_and_not_before(bench: Bench) -> None:
     [job_id] = bench.put(record())
     bench.settle(bench.claim()[0], Parked(5000, "x"))
-    bench.client.delete("eu")
+    bench.client.delete("gaugepost.eu")
     assert bench.tick(4999) == 0
     assert bench.tick(1) == 1
     view = bench.view(job_id)
@@ -212,15 +212,15 @@ def test_a_job_that_would_give_up_before_it_expires_expires_on_time_all_the_same
 
 def test_a_lost_bell_is_rung_again_by_the_next_tick(bench: Bench) -> None:
     bench.put(record(), link())
-    bench.client.delete("eu", "eu.urgent")
+    bench.client.delete("gaugepost.eu", "gaugepost.eu.urgent")
     bench.tick()
-    assert (bench.bells(), bench.bells("eu.urgent")) == (1, 1)
+    assert (bench.bells(), bench.bells("gaugepost.eu.urgent")) == (1, 1)
 
 
 def test_a_held_region_is_rung_for_when_its_probe_is_due(bench: Bench) -> None:
     bench.put(record())
     bench.settle(bench.claim()[0], Requeued(), hold=breaker())
-    bench.client.delete("eu")
+    bench.client.delete("gaugepost.eu")
     bench.tick(14_999)
     assert bench.bells() == 0
     bench.tick(1)
@@ -230,13 +230,13 @@ def test_a_held_region_is_rung_for_when_its_probe_is_due(bench: Bench) -> None:
 def test_the_slot_rings_only_when_a_file_may_go(bench: Bench) -> None:
     assert not bench.ledger.open_slot()
     bench.put(upload("a.csv"), upload("b.csv"))
-    bench.client.delete("eu")
+    bench.client.delete("gaugepost.eu")
     assert bench.ledger.open_slot()
     assert bench.bells() == 1
     [claimed] = bench.claim()
     bench.ledger.mark(claimed)
     bench.settle(claimed)
-    bench.client.delete("eu")
+    bench.client.delete("gaugepost.eu")
     assert not bench.ledger.open_slot()
     bench.clock.go(SLOT_MS)
     bench.ledger.hold("", "x", "ops")

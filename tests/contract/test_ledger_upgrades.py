@@ -12,9 +12,9 @@ from support.making import link, record
 def as_before(bench: Bench, *, urgent: bool = False) -> None:
     """Move queued jobs from their source's list to the one list of all that 26f2acf had."""
     line, turns = ("urgent", "urgent_turns") if urgent else ("ready", "turns")
-    while (source := bench.client.lpop(f"gp:{{eu}}:{turns}")) is not None:
-        while job_id := bench.client.lpop(f"gp:{{eu}}:{line}:{source.decode()}"):
-            bench.client.rpush(f"gp:{{eu}}:{line}", job_id)
+    while (source := bench.client.lpop(f"gaugepost:{{eu}}:{turns}")) is not None:
+        while job_id := bench.client.lpop(f"gaugepost:{{eu}}:{line}:{source.decode()}"):
+            bench.client.rpush(f"gaugepost:{{eu}}:{line}", job_id)
 
 
 def test_jobs_of_the_one_list_are_claimed_in_the_order_enqueued_urgent_ones_first(bench: Bench) -> None:
@@ -48,33 +48,33 @@ def test_more_than_one_step_moves_are_moved_in_several_and_repeating_it_changes_
     as_before(bench)
     assert bench.ledger.migrate() == 2500
     assert bench.ledger.migrate() == 0
-    assert bench.client.zcard("gp:{eu}:again") == len(ids)
+    assert bench.client.zcard("gaugepost:{eu}:again") == len(ids)
 
 
 def test_moving_rings_so_that_a_worker_comes(bench: Bench) -> None:
     bench.put(record())
     as_before(bench)
-    bench.client.delete("eu")
+    bench.client.delete("gaugepost.eu")
     bench.ledger.migrate()
     assert bench.bells() == 1
 
 
 def test_the_schema_is_put_on_the_ledger_once_and_never_lowered(bench: Bench) -> None:
-    assert bench.client.get("gp:{eu}:schema") is None
+    assert bench.client.get("gaugepost:{eu}:schema") is None
     bench.ledger.migrate()
-    assert bench.client.get("gp:{eu}:schema") == b"1"
-    bench.client.set("gp:{eu}:schema", 2)
+    assert bench.client.get("gaugepost:{eu}:schema") == b"1"
+    bench.client.set("gaugepost:{eu}:schema", 2)
     with pytest.raises(LedgerClosed):
         bench.ledger.migrate()
-    assert bench.client.get("gp:{eu}:schema") == b"2"
-    bench.client.delete("gp:{eu}:schema")
+    assert bench.client.get("gaugepost:{eu}:schema") == b"2"
+    bench.client.delete("gaugepost:{eu}:schema")
 
 
 def test_every_script_leaves_a_newer_ledger_alone(bench: Bench) -> None:
     bench.put(record())
-    bench.client.set("gp:{eu}:schema", 2)
+    bench.client.set("gaugepost:{eu}:schema", 2)
     for call in (lambda: bench.put(record()), bench.claim, bench.ledger.promote, bench.ledger.sweep):
         with pytest.raises(LedgerClosed):
             call()
-    bench.client.delete("gp:{eu}:schema")
+    bench.client.delete("gaugepost:{eu}:schema")
     assert len(bench.claim()) == 1

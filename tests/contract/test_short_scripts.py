@@ -122,12 +122,12 @@ LONG = {"Email": "a@b.example", "Comment": "x" * READ_WHOLE}
 
 
 def has_field(bench: Bench, job_id: str) -> bool:
-    return bool(bench.client.hexists(f"gp:{{eu}}:job:{job_id}", "about"))
+    return bool(bench.client.hexists(f"gaugepost:{{eu}}:job:{job_id}", "about"))
 
 
 def forget(bench: Bench, job_id: str) -> None:
     """Leave a long job as a version enqueues it that does not keep its kind and configuration beside its JSON."""
-    assert bench.client.hdel(f"gp:{{eu}}:job:{job_id}", "about")
+    assert bench.client.hdel(f"gaugepost:{{eu}}:job:{job_id}", "about")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_an_edited_job_meets_the_hold_of_its_new_configuration(bench: Bench) -> 
     [job_id] = bench.put(record())
     [claimed] = bench.claim()
     bench.settle(claimed, Dead(Verdict.INVALID_VALUE))
-    key, other = f"gp:{{eu}}:job:{job_id}", record(configuration="another")
+    key, other = f"gaugepost:{{eu}}:job:{job_id}", record(configuration="another")
     bench.client.hset(key, mapping={"job": other.to_json(), "revision": 1})
     bench.ledger.replay([job_id])
     bench.ledger.hold("configuration:another", "closed", "ops")

@@ -439,10 +439,10 @@ def test_no_history_breaks_the_ledger(client: redis.Redis) -> None:
 
 def test_the_check_itself_finds_a_job_in_two_places(bench: Bench) -> None:
     [job_id] = bench.put(record())
-    bench.client.zadd("gp:{eu}:parked", {job_id: 1})
+    bench.client.zadd("gaugepost:{eu}:parked", {job_id: 1})
     assert bench.truth().faults == [f"{job_id} is queued and lies in ['parked', 'ready:']"]
-    bench.client.zrem("gp:{eu}:parked", job_id)
-    bench.client.hincrby("gp:{eu}:counts", "queued", 1)
+    bench.client.zrem("gaugepost:{eu}:parked", job_id)
+    bench.client.hincrby("gaugepost:{eu}:counts", "queued", 1)
     with pytest.raises(AssertionError):
         assert bench.truth().faults == []
-    bench.client.hincrby("gp:{eu}:counts", "queued", -1)
+    bench.client.hincrby("gaugepost:{eu}:counts", "queued", -1)

@@ -144,7 +144,7 @@ def test_a_warm_shutdown_finishes_or_gives_back_what_it_holds(stack: Stack) -> N
 def test_a_lost_bell_is_rung_again_by_the_next_tick(stack: Stack) -> None:
     job = stack.producer.enqueue(record(1))
     with stack.redis.client() as client:
-        assert client.delete("eu") == 1
+        assert client.delete("gaugepost.eu") == 1
     stack.worker()
     stack.beat()
     job.result(timeout=60)

@@ -98,7 +98,7 @@ def test_with_sentinels_too_flower_shows_workers_and_queues_and_no_password(tmp_
         [told] = wait_until(stats, what="the worker tells its statistics")
         assert told["broker"].keys() == {"transport", "hostname", "port", "virtual_host"}
         lengths = flower_says(port, "/api/queues/length")["active_queues"]
-        queues = {f"{region}{which}" for region in ("eu", "us", "au") for which in ("", ".urgent", ".ticks")}
+        queues = {f"gaugepost.{region}{which}" for region in ("eu", "us", "au") for which in ("", ".urgent", ".ticks")}
         assert {row["name"]: row["messages"] for row in lengths} == dict.fromkeys(queues, 0)
         broker = flower_says(port, "/broker")
         assert "sentinel://:**@" in broker
@@ -166,7 +166,7 @@ def test_what_a_lost_worker_held_is_shown_as_what_became_of_it(tmp_path: Path) -
         stack.sim.knobs(latency_ms={"response": 6000})
         job = stack.producer.enqueue(Response(region=Region.EU, fields={"Email": "lee@example.net"}))
         with stack.redis.client() as client:
-            wait_until(lambda: client.hget(f"gp:{{eu}}:job:{job.id}", "marked"))
+            wait_until(lambda: client.hget(f"gaugepost:{{eu}}:job:{job.id}", "marked"))
         wait_until(lambda: state_of(port, job.id) == ("STARTED", None))
         kill(lost)
         stack.worker()

@@ -45,7 +45,7 @@ class Evil:
 
 def hostile(mark: Path) -> list[str | bytes]:
     """Return list entries that stock Celery runs, keeps, prints, or dies of."""
-    fine = json.loads(bell("eu"))
+    fine = json.loads(bell("gaugepost.eu"))
     evil = base64.b64encode(pickle.dumps(Evil(mark))).decode()
     told = base64.b64encode(json.dumps([["jane@example.net"], {}, {}]).encode()).decode()
     messages = [
@@ -75,9 +75,12 @@ def test_no_message_ends_a_worker_or_is_obeyed_or_shown(tmp_path: Path) -> None:
         stack.beat()
         stack.producer.enqueue(record()).result(timeout=60)
         with stack.redis.client() as client:
-            for queue in ("eu", "eu.urgent", "eu.ticks"):
+            for queue in ("gaugepost.eu", "gaugepost.eu.urgent", "gaugepost.eu.ticks"):
                 client.lpush(queue, *hostile(tmp_path / "ran"))
-            wait_until(lambda: not client.llen("eu") and not client.llen("eu.urgent"), what="all were taken")
+            wait_until(
+                lambda: not client.llen("gaugepost.eu") and not client.llen("gaugepost.eu.urgent"),
+                what="all were taken",
+            )
             assert client.hlen("unacked") == 0
         for number in range(3):
             stack.producer.enqueue(record(number)).result(timeout=60)
@@ -99,7 +102,7 @@ def test_workers_answer_questions_and_obey_no_order(tmp_path: Path) -> None:
             "pool_shrink": {"n": 4},
             "pool_restart": {"modules": ["os"], "reload": True},
             "rate_limit": {"task_name": "gaugepost.deliver", "rate_limit": "1/h"},
-            "cancel_consumer": {"queue": "eu"},
+            "cancel_consumer": {"queue": "gaugepost.eu"},
             "add_consumer": {"queue": "elsewhere"},
             "autoscale": {"max": 1, "min": 0},
             "disable_events": {},
@@ -112,7 +115,11 @@ def test_workers_answer_questions_and_obey_no_order(tmp_path: Path) -> None:
         stack.producer.enqueue(record(1)).result(timeout=60)
         asked = control.inspect([name], timeout=10)
         queues, stats = wait_until(asked.active_queues), wait_until(asked.stats)
-        assert {queue["name"] for queue in queues[name]} == {"eu", "eu.urgent", "eu.ticks"}
+        assert {queue["name"] for queue in queues[name]} == {
+            "gaugepost.eu",
+            "gaugepost.eu.urgent",
+            "gaugepost.eu.ticks",
+        }
         assert stats[name]["pool"]["max-concurrency"] == 16
         assert worker.poll() is None
         assert "\x1b" not in stack.logs()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from subprocess import Popen
 
-QUEUES = ("eu", "eu.urgent", "eu.ticks")
+QUEUES = ("gaugepost.eu", "gaugepost.eu.urgent", "gaugepost.eu.ticks")
 MAILBOX = "/0.celery.pidbox"
 TYPES = ("bytes", "base64", "datetime", "date", "time", "decimal", "uuid", "nonsense")
 
@@ -47,7 +47,7 @@ def question(**parts: Any) -> dict[str, Any]:
 @st.composite
 def mutilated(draw: st.DrawFn) -> dict[str, Any]:
     """A bell or a question of which some part is something else."""
-    message = draw(st.sampled_from([json.loads(bell("eu")), question()]))
+    message = draw(st.sampled_from([json.loads(bell("gaugepost.eu")), question()]))
     place = draw(st.sampled_from(["", "headers", "properties"]))
     inside = message[place] if place else message
     inside[draw(st.sampled_from(sorted(inside)) | st.text(max_size=6))] = draw(part)

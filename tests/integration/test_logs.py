@@ -73,7 +73,7 @@ def test_every_line_of_every_part_is_json_also_while_redis_is_away_and_at_the_en
 def test_a_part_that_cannot_go_on_says_so_in_json(tmp_path: Path, part: str) -> None:
     """A worker under a ledger that a newer version has been at; an exporter whose port is taken."""
     with Stack(tmp_path, log_format="json") as stack, stack.redis.client() as client:
-        client.set("gp:{eu}:schema", 99)
+        client.set("gaugepost:{eu}:schema", 99)
         taken = stack.sim.url.rpartition(":")[2]
         options = {"worker": ("--region", "eu"), "exporter": ("--port", taken)}[part]
         ended = stack.run("-m", "gaugepost_workers", part, *options)

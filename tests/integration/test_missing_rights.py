@@ -48,10 +48,10 @@ PARTS = {
     "up": ("up",),
 }
 LACKING = [
-    ("worker", "-brpop", "run BRPOP on eu, eu.urgent, eu.ticks"),
+    ("worker", "-brpop", "run BRPOP on gaugepost.eu, gaugepost.eu.urgent, gaugepost.eu.ticks"),
     ("worker", "-publish", "run PUBLISH"),
     ("worker", "-zpopmin", "run ZPOPMIN"),
-    ("processes", "-evalsha", "run EVALSHA on gp:{eu}:"),
+    ("processes", "-evalsha", "run EVALSHA on gaugepost:{eu}:"),
     ("up", "-sadd", "run SADD"),
     ("beat", "-lpush", "run LPUSH"),
     ("exporter", "-info", "run INFO"),
@@ -72,11 +72,19 @@ def test_part_ends_at_its_start_and_names_what_it_lacks(
 
 def test_part_names_keys_and_channels_it_may_not_use(stack: Stack, server: GuardedRedis) -> None:
     server.set_user(
-        USER, "resetkeys", "~gp:{eu}:", "~gp:{eu}:[a-s]*", "~gp:{eu}:[u-z]*", "~eu*", "~*celery*", "~_kombu*"
+        USER,
+        "resetkeys",
+        "~gaugepost:{eu}:",
+        "~gaugepost:{eu}:[a-s]*",
+        "~gaugepost:{eu}:[u-z]*",
+        "~gp:{eu}:*",
+        "~gaugepost.eu*",
+        "~*celery*",
+        "~_kombu*",
     )
     server.set_user(USER, "resetchannels", "&/0.celery.pidbox")
     assert stack.worker().wait(60) == 4
-    assert "use gp:{eu}:token, gp:{eu}:token_lock, gp:{eu}:turns:" in stack.logs()
+    assert "use gaugepost:{eu}:token, gaugepost:{eu}:token_lock, gaugepost:{eu}:turns:" in stack.logs()
     assert "run PSUBSCRIBE on /0.celeryev/*" in stack.logs()
 
 
@@ -103,8 +111,8 @@ def test_check_looks_for_the_rights_of_a_part(stack: Stack, server: GuardedRedis
     [
         (["-evalsha"], "run EVALSHA"),
         (["-hset"], "run HSET"),
-        (["resetkeys", "~gp:*"], "run EVALSHA on gp:{eu}:, eu, eu.urgent"),
-        (["resetkeys", "~gp:{eu}:", "~eu*", "~gp:{eu}:[a-r]*"], "on gp:{eu}:schema"),
+        (["resetkeys", "~other:*"], "run EVALSHA on gaugepost:{eu}:, gaugepost.eu, gaugepost.eu.urgent"),
+        (["resetkeys", "~gaugepost:{eu}:", "~gaugepost.eu*", "~gaugepost:{eu}:[a-r]*"], "on gaugepost:{eu}:schema"),
     ],
 )
 def test_service_gets_an_error_that_names_command_and_key(
@@ -127,10 +135,10 @@ def test_service_gets_an_error_that_names_command_and_key(
 
 
 def test_command_ends_and_names_the_key(stack: Stack, server: GuardedRedis) -> None:
-    server.set_user(USER, "resetkeys", "~gp:{eu}:[a-g]*")
+    server.set_user(USER, "resetkeys", "~gaugepost:{eu}:[a-g]*", "~*:schema", "~*:stamp")
     done = stack.cli("holds")
     assert done.returncode == 4
-    assert "run HGETALL on gp:{eu}:holds" in done.stderr
+    assert "run HGETALL on gaugepost:{eu}:holds" in done.stderr
 
 
 def test_running_worker_goes_on_once_the_right_is_back(stack: Stack, server: GuardedRedis) -> None:

@@ -55,7 +55,7 @@ READ: dict[bytes, Callable[[redis.Redis, bytes], Any]] = {
 
 def content(client: redis.Redis) -> dict[bytes, Any]:
     """Return each key of the region: its value, and whether it ends by itself."""
-    names = [name for name in client.keys("gp:{eu}:*") if name != b"gp:{eu}:schema"]
+    names = [name for name in client.keys("gaugepost:{eu}:*") if name != b"gaugepost:{eu}:schema"]
     return {name: (READ[client.type(name)](client, name), client.pttl(name) > 0) for name in names}
 
 
@@ -88,7 +88,7 @@ def test_a_region_moves_with_all_that_it_has_and_goes_on_where_it_is_now(stack: 
         done = stack.cli("move", "eu", "--to-file", url_file(stack, other))
         assert done.returncode == 0, done.stderr
         assert content(new) == before
-        assert new.get("gp:{eu}:schema") == b"1"
+        assert new.get("gaugepost:{eu}:schema") == b"1"
     with pytest.raises(LedgerClosed, match="this region has moved: set GAUGEPOST_REDIS_URL"):
         stack.producer.enqueue(record())
     assert stack.cli("move", "eu", "--to-file", url_file(stack, other)).returncode == 1, "there is one already"
@@ -121,13 +121,13 @@ def test_a_move_that_was_cut_is_taken_up_by_the_same_call(stack: Stack, other: R
     other.start()
     jobs = [stack.producer.enqueue(record(**FINE)) for _ in range(300)]
     with stack.redis.client() as old, other.client() as new:
-        old.set("gp:{eu}:schema", "moved 1")  # as far as a call came that was cut: closed, and some of it copied
-        some = f"gp:{{eu}}:job:{jobs[0].id}"
+        old.set("gaugepost:{eu}:schema", "moved 1")  # as far as a call came that was cut: closed, and some of it copied
+        some = f"gaugepost:{{eu}}:job:{jobs[0].id}"
         new.restore(some, 0, old.dump(some))
         done = stack.cli("move", "eu", "--to-file", url_file(stack, other))
         assert done.returncode == 0, done.stderr
         assert content(new) == content(old)
-        assert new.get("gp:{eu}:schema") == b"1"
+        assert new.get("gaugepost:{eu}:schema") == b"1"
 
 
 def test_a_move_shows_how_far_it_is(stack: Stack, other: RedisServer) -> None:

@@ -90,7 +90,7 @@ def test_the_shared_token_lies_encrypted_in_redis_and_another_secret_cannot_read
     herd = Herd(stack, 1)
     herd.get()
     with stack.redis.client() as client:
-        assert b"token-1" not in b"".join(value for _, value in client.hgetall("gp:{eu}:token").items())
+        assert b"token-1" not in b"".join(value for _, value in client.hgetall("gaugepost:{eu}:token").items())
     other = Tokens(stack.producer.ledger(Region.EU), "another secret", lambda: TokenAnswer("token-x", None), 2.0)
     assert other.get().value == "token-x"
 
@@ -99,10 +99,10 @@ def test_two_beats_tick_no_more_than_is_read_and_leave_no_file(stack: Stack) -> 
     stack.beat()
     stack.beat()
     with stack.redis.client() as client:
-        wait_until(lambda: client.llen("eu.ticks") >= 8)
-        before = client.llen("eu.ticks")
-        wait_until(lambda: client.llen("us.ticks") >= 8)
-        assert client.llen("eu.ticks") <= before + 1  # two beats may look at the same moment
+        wait_until(lambda: client.llen("gaugepost.eu.ticks") >= 8)
+        before = client.llen("gaugepost.eu.ticks")
+        wait_until(lambda: client.llen("gaugepost.us.ticks") >= 8)
+        assert client.llen("gaugepost.eu.ticks") <= before + 1  # two beats may look at the same moment
     assert {path.suffix for path in stack.folder.iterdir() if path.is_file()} <= {".log"}
 
 

@@ -85,7 +85,7 @@ def test_worker_with_a_wrong_credential_beside_a_right_one_stops_itself(stack: S
     assert "worker stops: CustomerGauge refuses its credential" in stack.logs()
     wait_until(lambda: all_delivered(jobs), what="all are delivered")
     with stack.redis.client() as client:
-        assert client.hget("gp:{eu}:token", "generation") in {b"1", None if need == "api_key" else b"1"}
+        assert client.hget("gaugepost:{eu}:token", "generation") in {b"1", None if need == "api_key" else b"1"}
     assert stack.producer.ledger(Region.EU).holds() == {}
 
 

@@ -48,9 +48,13 @@ def cell(redis_url: str) -> Iterator[Cell]:
 
 def test_task_that_fails_is_logged_and_the_next_one_runs(redis_url: str, cell: Cell) -> None:
     with redis.Redis.from_url(redis_url) as client, structlog.testing.capture_logs() as logged:
-        for pushed, task in (("eu", DELIVER), ("eu.urgent", DELIVER), ("eu.ticks", SWEEP)):
+        for pushed, task in (
+            ("gaugepost.eu", DELIVER),
+            ("gaugepost.eu.urgent", DELIVER),
+            ("gaugepost.eu.ticks", SWEEP),
+        ):
             client.lpush(pushed, bell(pushed, task))
             assert cell.called.get(timeout=10) == task
         wait_until(lambda: logged, what="the fault is logged")
-        assert client.exists("eu", "eu.urgent", "eu.ticks", "unacked") == 0
+        assert client.exists("gaugepost.eu", "gaugepost.eu.urgent", "gaugepost.eu.ticks", "unacked") == 0
     assert [(line["event"], line["task"], line["exc_info"]) for line in logged] == [("task failed", DELIVER, True)]

@@ -46,7 +46,7 @@ class Crowd:
     def wait_until_the_token_has_ended(self) -> None:
         def ended() -> bool:
             seconds, micros = self._redis.time()
-            return int(self._redis.hget("gp:{eu}:token", "expires")) < seconds * 1000 + micros // 1000
+            return int(self._redis.hget("gaugepost:{eu}:token", "expires")) < seconds * 1000 + micros // 1000
 
         wait_until(ended, what="the token has ended")
 

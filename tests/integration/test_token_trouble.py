@@ -126,7 +126,7 @@ def test_worker_killed_while_it_fetches_a_token_does_not_stop_the_others(tmp_pat
         stack.sim.knobs(latency_ms={"token": 60_000})
         stack.producer.enqueue(record(0))
         first = stack.worker()
-        wait_until(lambda: stack.redis.client().exists("gp:{eu}:token_lock"), what="a worker fetches a token")
+        wait_until(lambda: stack.redis.client().exists("gaugepost:{eu}:token_lock"), what="a worker fetches a token")
         kill(first)
         stack.sim.knobs(latency_ms={"token": 0})
         stack.worker()

@@ -17,11 +17,11 @@ def test_a_bell_may_be_settled_after_its_connection_was_lost_and_that_costs_noth
     """In stock kombu 5.7 an acknowledgement that comes then is an AttributeError, which ends the worker."""
     app, messages = make_app(Region.EU, redis_url), []
     with redis.Redis.from_url(redis_url) as client, app.connection_for_read() as connection:
-        client.lpush("eu", bell("eu", DELIVER))
-        with Consumer(connection, [app.amqp.queues["eu"]], on_message=messages.append):
+        client.lpush("gaugepost.eu", bell("gaugepost.eu", DELIVER))
+        with Consumer(connection, [app.amqp.queues["gaugepost.eu"]], on_message=messages.append):
             connection.drain_events(timeout=10)
         client.config_resetstat()
         connection.close()
         getattr(messages[0], how)()
-        assert client.llen("eu") == 0
+        assert client.llen("gaugepost.eu") == 0
         assert set(client.info("commandstats")) <= {"cmdstat_config|resetstat", "cmdstat_llen"}

@@ -6,7 +6,6 @@ import contextlib
 import json
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from typing import Any
 import pytest
 
 from gaugepost import Region
-from gaugepost.errors import IdempotencyConflict, LedgerClosed
-from gaugepost.keys import FAMILIES, FIXED
+from gaugepost.errors import IdempotencyConflict, LedgerClosed, StoreError
+from gaugepost.keys import FAMILIES, FIXED, Keys
+from gaugepost.ledger.moving import Move
 from support.making import record
 from support.metrics import value
 from support.old import PREVIOUS, VERSIONS, Old
@@ -26,6 +26,7 @@ from support.wait import wait_until
 SHORT = {"connect_timeout": 1, "read_timeout": 3, "lease": 6, "backoff__lost_answer": "1s,1s,1s,1s"}
 ONE_LIST = {"26f2acf"}  # the workers of these know no list of a source: what is enqueued since waits for newer ones
 UNTRACED = {"26f2acf", "10ddf18"}  # these know no `traceparent`
+OLDER_NAMES = sorted(set(VERSIONS) - {PREVIOUS})  # the keys and queues of these have no namespace
 UNHASHED = {*UNTRACED, "8e1f5aa"}  # these keep no hash of what a job sends beside its idempotency key
 
 COMMON = {"configuration": "multi-object", "record": {"Email": "joe.doe@example.com"}, "region": "eu"}
@@ -81,24 +82,26 @@ def test_what_an_older_version_enqueued_is_delivered_by_this_one(stack: Stack, v
 def test_what_services_of_an_older_version_enqueue_after_the_upgrade_is_delivered_too(
     stack: Stack, version: str
 ) -> None:
+    old = Old(version, stack)
+    ids = old.enqueue(KINDS[0])
     stack.worker()
     stack.beat()
-    stack.producer.enqueue(record(configuration="multi-object")).result(timeout=60)
-    ids = Old(version, stack).enqueue(*kinds(version))
-    wait_until(lambda: stack.counts()["delivered"] == 1 + len(ids))
-    assert set(stack.keys().values()) == {1}
+    delivered(stack, ids)
+    delivered(stack, ids + old.enqueue(*kinds(version)))
 
 
 def test_what_this_version_enqueues_is_delivered_by_an_older_one_or_waits_for_a_newer(
     stack: Stack, version: str
 ) -> None:
     old = Old(version, stack)
+    before = old.enqueue(KINDS[0])
     old.run("worker", "--region", "eu")
     old.run("beat")
+    delivered(stack, before)
     done = stack.cli("enqueue", "-", stdin="\n".join(map(json.dumps, kinds(version))))
-    ids = [json.loads(line)["id"] for line in done.stdout.splitlines()]
+    ids = before + [json.loads(line)["id"] for line in done.stdout.splitlines()]
     if version in ONE_LIST:
-        wait_until(stack.keys, what="the file, which lies in no list of a source")
+        wait_until(lambda: len(stack.keys()) > 1, what="the file, which lies in no list of a source")
         stack.worker()
     delivered(stack, ids)
 
@@ -117,78 +120,33 @@ def test_idempotency_keys_of_both_versions_give_the_first_job(stack: Stack, vers
     assert old.enqueue(key | {"idempotency_key": "new"}) == [ours.id]
 
 
-@pytest.mark.parametrize("newer", ["worker", "bell"])
-@pytest.mark.parametrize("version", [version for version in VERSIONS if version not in ONE_LIST])
-def test_the_bell_of_one_version_wakes_an_idle_worker_of_the_other(stack: Stack, version: str, newer: str) -> None:
-    """Without ticks, which would ring too."""
-    old, ids = Old(version, stack), list[str]()
-    with no_ticks(stack):
-        if newer == "worker":
-            stack.worker()
-        else:
-            old.run("worker", "--region", "eu")
-        for _ in range(3):  # the first one may be found by a worker that only starts
-            if newer == "worker":
-                ids += old.enqueue({"kind": "record"} | COMMON)
-            else:
-                ids.append(stack.producer.enqueue(record(**COMMON)).id)
-            delivered(stack, ids)
-
-
-@contextlib.contextmanager
-def no_ticks(stack: Stack) -> Iterator[None]:
-    """Let workers believe that a beat ticks: they run no tick themselves."""
-    over = threading.Event()
-
-    def note() -> None:
-        with stack.redis.client() as client:
-            while not over.wait(0.5):
-                client.hset("gp:{eu}:pace", "beat", int(time.time() * 1000))
-
-    noting = threading.Thread(target=note)
-    noting.start()
-    try:
-        yield
-    finally:
-        over.set()
-        noting.join()
-
-
-def test_workers_leave_the_ticks_to_a_beat_of_an_older_version(stack: Stack, version: str) -> None:
+@pytest.mark.parametrize("version", OLDER_NAMES)
+def test_workers_run_the_ticks_beside_a_beat_that_ticks_into_older_queues(stack: Stack, version: str) -> None:
     port = free_port()
+    Old(version, stack).run("beat")
+    Old(version, stack).enqueue(KINDS[0])
     stack.variables["GAUGEPOST_METRICS_PORT"] = str(port)
     stack.worker()
-    del stack.variables["GAUGEPOST_METRICS_PORT"]
-
-    def own() -> float:
-        return value(port, "gaugepost_own_ticks_total", tick="promote") or 0
-
-    def of_beat() -> float:
-        return (value(port, "gaugepost_ticks_total", tick="promote") or 0) - own()
-
-    wait_until(own, what="the worker runs the ticks")
-    Old(version, stack).run("beat")
-    wait_until(lambda: of_beat() > 2, what="the older beat is noted")
-    before = own()
-    wait_until(lambda: of_beat() > 9, what="beat ticks")
-    assert own() == before
+    wait_until(lambda: (value(port, "gaugepost_own_ticks_total", tick="promote") or 0) > 2)
 
 
 @pytest.mark.parametrize("version", sorted(UNTRACED - ONE_LIST))
 def test_a_traced_job_is_set_aside_by_a_worker_that_knows_no_traces_and_goes_out_once_it_is_replayed(
     stack: Stack, version: str
 ) -> None:
-    worker = Old(version, stack).run("worker", "--region", "eu")
+    old = Old(version, stack)
+    worker = old.run("worker", "--region", "eu")
+    delivered(stack, first := old.enqueue(KINDS[0]))
+    old.run("beat")
     done = stack.cli("enqueue", "-", stdin="\n".join(map(json.dumps, [TRACED, KINDS[0]])))
     traced, plain = (json.loads(line)["id"] for line in done.stdout.splitlines())
     wait_until(lambda: [stack.producer.job(one).state for one in (traced, plain)] == ["dead", "delivered"])
     assert [attempt.verdict for attempt in stack.producer.job(traced).history.attempts()] == []
-    assert stack.keys() == {plain: 1}, "it was not sent"
+    assert stack.keys() == dict.fromkeys([*first, plain], 1), "it was not sent"
     kill(worker)
     stack.worker()
     assert stack.cli("replay", "--state", "dead", "--region", "eu", "--verdict", "unreadable").returncode == 0
-    wait_until(lambda: stack.counts()["delivered"] == 2)
-    assert stack.keys() == {plain: 1, traced: 1}
+    delivered(stack, [*first, plain, traced])
 
 
 def test_workers_are_rolled_while_jobs_are_in_their_hands(stack: Stack, version: str) -> None:
@@ -247,9 +205,91 @@ def test_no_key_of_a_version_that_may_run_has_another_type_now(stack: Stack, ver
     assert changed == []
 
 
+def test_region_that_begins_under_a_namespace_is_closed_to_versions_without(stack: Stack) -> None:
+    """What they enqueue would lie where no worker of this version looks."""
+    stack.worker()
+    with stack.redis.client() as client:
+        wait_until(lambda: client.get("gaugepost:{eu}:schema") == b"1")
+    for version in set(OLDER_NAMES) - UNTRACED:
+        with pytest.raises(AssertionError, match="this region has moved"):
+            Old(version, stack).enqueue(KINDS[0])
+
+
+@pytest.mark.parametrize("version", OLDER_NAMES)
+def test_ledger_of_an_older_version_gets_the_names_of_the_namespace_under_load(stack: Stack, version: str) -> None:
+    old = Old(version, stack)
+    worker, beat = old.run("worker", "--region", "eu"), old.run("beat")
+    ids = old.enqueue(*records(20), {"kind": "record", "idempotency_key": "k"} | COMMON)
+    parked = old.enqueue({"kind": "record"} | COMMON | {"configuration": "unknown-mapping"})
+    delivered(stack, ids)
+    wait_until(lambda: stack.producer.job(parked[0]).state == "parked")
+    for process in (worker, beat):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    if version in ONE_LIST:
+        stack.producer.ledger(Region.EU).migrate()  # a worker of this version does so as it starts
+    ids += old.enqueue(*records(2_000))
+    with stack.redis.client() as client, enqueuing(stack) as more:
+        client.lpush("eu", "a task of another application")
+        wait_until(lambda: len(more) > 20)
+        done = stack.cli("move", "eu")
+        assert (done.returncode, done.stderr) == (0, "")
+        so_far = len(more)
+        wait_until(lambda: len(more) > so_far + 20, what="services go on")
+        assert {name.split(b":")[0] for name in client.keys("*{eu}*") if name != b"gp:{eu}:schema"} == {b"gaugepost"}
+        assert client.lrange("eu", 0, -1) == [b"a task of another application"], "none of our bells, and all of others"
+        assert client.llen("eu.ticks") == client.llen("eu.urgent") == 0
+    assert stack.producer.enqueue(record(**COMMON), idempotency_key="k").id == ids[20]
+    assert stack.producer.job(parked[0]).reason == "unknown_mapping"
+    again = stack.cli("move", "eu")
+    assert (again.returncode, again.stderr) == (
+        1,
+        "the keys of this region have the names of the namespace already: gaugepost:{eu}:…\n",
+    )
+    stack.worker()
+    delivered(stack, ids + more)
+
+
+def test_renaming_that_was_cut_is_taken_up_by_the_same_call(stack: Stack) -> None:
+    old = Old(OLDER_NAMES[-1], stack)
+    ids = old.enqueue(*records(300))
+    with stack.redis.client() as client:
+        keys = Keys(Region.EU)
+        cut = Move(client, client, keys)
+        cut.check()
+        cut.close()
+        next(cut.copy(cut.names()))
+        with pytest.raises(LedgerClosed, match="is renaming the keys of this region: try again"):
+            stack.producer.enqueue(record())
+        assert stack.cli("move", "eu").returncode == 0
+        assert client.keys("gp:*") == [b"gp:{eu}:schema"]
+    stack.worker()
+    delivered(stack, ids)
+
+
+@contextlib.contextmanager
+def enqueuing(stack: Stack) -> Iterator[list[str]]:
+    """Enqueue all the time, as a service that tries again after an error; gives the ids of what was accepted."""
+    ids: list[str] = []
+    over = threading.Event()
+
+    def enqueue() -> None:
+        while not over.wait(0.005):
+            with contextlib.suppress(StoreError):
+                ids.append(stack.producer.enqueue(record(**COMMON)).id)
+
+    service = threading.Thread(target=enqueue)
+    service.start()
+    try:
+        yield ids
+    finally:
+        over.set()
+        service.join()
+
+
 def test_a_ledger_newer_than_the_process_is_left_alone_and_each_process_says_so(stack: Stack) -> None:
     with stack.redis.client() as client:
-        client.set("gp:{eu}:schema", 2)
+        client.set("gaugepost:{eu}:schema", 2)
         before = sorted(client.keys())
         with pytest.raises(LedgerClosed, match="the ledger has schema 2, this gaugepost knows 1: upgrade it"):
             stack.producer.enqueue(record())
@@ -265,4 +305,4 @@ def test_a_ledger_newer_than_the_process_is_left_alone_and_each_process_says_so(
 def test_a_worker_puts_the_schema_on_the_ledger_that_it_works(stack: Stack) -> None:
     stack.worker()
     with stack.redis.client() as client:
-        wait_until(lambda: client.get("gp:{eu}:schema") == b"1")
+        wait_until(lambda: client.get("gaugepost:{eu}:schema") == b"1")

@@ -39,15 +39,15 @@ class Clock:
     def set(self, ms: int) -> None:
         self.ms = ms
         with self._client.pipeline() as pipe:
-            pipe.delete("gp:{eu}:test-clock")
-            pipe.rpush("gp:{eu}:test-clock", ms // 1000, ms % 1000 * 1000)
+            pipe.delete("gaugepost:{eu}:test-clock")
+            pipe.rpush("gaugepost:{eu}:test-clock", ms // 1000, ms % 1000 * 1000)
             pipe.execute()
 
     def go(self, ms: int) -> None:
         """Let time pass, while ticks look at the clock every second as in service."""
         self.step(ms)
-        if self._client.hexists("gp:{eu}:pace", "watched"):
-            self._client.hset("gp:{eu}:pace", "watched", self.ms)
+        if self._client.hexists("gaugepost:{eu}:pace", "watched"):
+            self._client.hset("gaugepost:{eu}:pace", "watched", self.ms)
 
     def step(self, ms: int) -> None:
         """Set the clock forward or back, so that it shows time that did not pass."""
@@ -113,7 +113,7 @@ class Bench:
     def view(self, job_id: str) -> Any:
         return self.ledger.read([job_id])[0]
 
-    def bells(self, queue: str = "eu") -> int:
+    def bells(self, queue: str = "gaugepost.eu") -> int:
         return int(self.client.llen(queue))
 
     def truth(self) -> Truth:

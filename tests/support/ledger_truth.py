@@ -55,10 +55,11 @@ class Truth:
 
 def look(client: redis.Redis, region: str = "eu") -> Truth:
     """Read everything in one moment and check it."""
-    truth, prefix = Truth(), f"gp:{{{region}}}:"
+    truth, prefix = Truth(), f"gaugepost:{{{region}}}:"
     for key, kind, value in json.loads(client.eval(_DUMP, 0)):
         if not key.startswith(prefix):
-            if key.split(".")[0] != region and not key.startswith("_kombu"):
+            of_queues = key.startswith(("_kombu", f"gaugepost.{region}"))
+            if not of_queues and key != f"gp:{{{region}}}:schema":  # the sign that older versions are refused by
                 truth.faults.append(f"a key without the region's hash tag: {key}")
             continue
         name = key.removeprefix(prefix)

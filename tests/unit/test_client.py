@@ -479,8 +479,8 @@ def test_each_region_may_have_a_redis_of_its_own(redis_url: str, tmp_path: Path)
             with Producer(Settings.load(redis_url=names[region])) as producer:
                 producer.enqueue(record(region=region))
         with redis.Redis.from_url(other) as client:
-            assert client.exists("us")
-            assert not client.exists("eu")
+            assert client.exists("gaugepost.us")
+            assert not client.exists("gaugepost.eu")
 
 
 def test_one_producer_serves_many_threads(blocking: Producer) -> None:

@@ -12,7 +12,7 @@ from gaugepost.regions import Region
 def test_all_keys_of_a_region_share_its_hash_tag() -> None:
     keys = Keys(Region.US)
     names = [keys[name] for name in FIXED] + [keys.of(family, "x") for family in FAMILIES]
-    assert all(name.startswith("gp:{us}:") for name in names)
+    assert all(name.startswith("gaugepost:{us}:") for name in names)
     assert len(set(names)) == len(names)
 
 

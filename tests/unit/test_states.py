@@ -31,8 +31,8 @@ def move(redis_url: str) -> Callable[[JobState, JobState], tuple[int, str]]:
         def ask(source: JobState, target: JobState) -> tuple[int, str]:
             client.flushall()
             fields = {"state": str(source), "at": 1, "reason": "x", "verdict": "duplicate"}
-            client.hset("gp:{eu}:job:a", mapping=fields)
-            done, state = script(keys=["gp:{eu}:"], args=["a", str(target)])
+            client.hset("gaugepost:{eu}:job:a", mapping=fields)
+            done, state = script(keys=["gaugepost:{eu}:"], args=["a", str(target)])
             return done, state.decode()
 
         return ask

@@ -16,7 +16,7 @@ from kombu import Queue
 
 from gaugepost.bell import DELIVER
 from gaugepost.errors import StoreError
-from gaugepost.keys import Keys
+from gaugepost.keys import NAMESPACE, Keys
 from gaugepost_workers.strategy import hand_over
 from gaugepost_workers.transport import broker
 
@@ -84,18 +84,18 @@ class Cell(Protocol):
         """Do the work of one tick."""
 
 
-def make_app(region: Region, broker_url: str, cell: Cell | None = None) -> Celery:
+def make_app(region: Region, broker_url: str, cell: Cell | None = None, *, namespace: str = NAMESPACE) -> Celery:
     """Build the app of one region; without a cell (Flower, beat) its tasks are only names."""
     for name in _OVERRIDES:  # celery would listen to these rather than to the settings: to another Redis
         os.environ.pop(name, None)
-    keys = Keys(region)
+    keys = Keys(region, namespace)
     app = Celery(f"gaugepost-{region}", set_as_current=False)
     there, options = broker(broker_url)
     bells = {keys.urgent_queue: [DELIVER], keys.queue: [DELIVER], keys.tick_queue: [*TICKS]}
     options = SETTINGS["broker_transport_options"] | options | {"bells": bells}
     # Acknowledged as they are popped: no message is ever unacknowledged, so there is none to write (which a full Redis
     # refuses), none to restore at a lost connection, and no visibility timeout (see transport.py).
-    queues = [Queue(name, no_ack=True) for name in (keys.urgent_queue, keys.queue, keys.tick_queue)]
+    queues = [Queue(name, no_ack=True) for name in keys.queues]
     app.conf.update(SETTINGS | there, broker_transport_options=options)
     app.conf.update(task_queues=queues, task_default_queue=keys.queue)
 

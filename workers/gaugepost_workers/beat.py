@@ -107,7 +107,7 @@ def _metrics(settings: Settings, liveness: Liveness) -> BeatMetrics | None:
 class _Region:
     def __init__(self, settings: Settings, region: Region) -> None:
         self._run = Runner(connect(settings, region))
-        keys = Keys(region)
+        keys = Keys(region, settings.namespace)
         self._keys = (keys.prefix, keys.tick_queue)
 
     def push(self, tick: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gaugepost import sealing
 from gaugepost.connection import connect
 from gaugepost.errors import ClusterNotSupported, NotPermitted
+from gaugepost.keys import Keys
 from gaugepost.ledger import Ledger
 from gaugepost.ledger.permissions import lacking
 from gaugepost.ledger.refusals import user_of
@@ -128,7 +129,7 @@ def _permitted(region: Region, what: str, look: Callable[[], Check]) -> Check:
 def _rights(settings: Settings, region: Region, part: Part) -> Check:
     """Look whether the user may do in Redis what the part needs."""
     with connect(settings, region) as client:
-        lacks = lacking(client, region, part)
+        lacks = lacking(client, Keys(region, settings.namespace), part)
         user = user_of(client)
     return Check(region, "rights", lacks is None, str(lacks or f"user {user} has the rights that a part needs: {part}"))
 

@@ -9,6 +9,7 @@ import structlog
 
 from gaugepost.connection import connect_briefly
 from gaugepost.errors import NotPermitted, StoreError
+from gaugepost.keys import Keys
 from gaugepost.ledger.permissions import require
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def require_rights(settings: Settings, part: Part, regions: Iterable[Region]) ->
     for region in regions:
         try:
             with closing(connect_briefly(settings, region)) as client:
-                require(client, region, part)
+                require(client, Keys(region, settings.namespace), part)
         except NotPermitted:
             raise
         except StoreError as error:

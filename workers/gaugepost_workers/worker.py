@@ -67,7 +67,7 @@ class Worker:
         self._concurrency = concurrency
         self.name = f"{region}-{os.getpid()}@{socket.gethostname()}"
         self.ledger = Ledger(connect(settings, region), region, settings)
-        self.app = make_app(region, redis_url(settings, region), self)
+        self.app = make_app(region, redis_url(settings, region), self, namespace=settings.namespace)
         http = HttpClient.of(settings, region, concurrency + URGENT_THREADS)
         self._ticks: dict[str, Callable[[], object]] = {
             PROMOTE: self._promote,

@@ -198,7 +198,7 @@ def redis_trouble(settings: Settings, of: Region | None) -> str | None:
     for one in regions:
         try:
             with _redis(settings, one) as client, our_errors():
-                client.zrem(Keys(one)["leases"], "")
+                client.zrem(Keys(one, settings.namespace)["leases"], "")
         except StoreError as error:
             troubles.append(str(error))
     return "; ".join(dict.fromkeys(troubles)) if len(troubles) == len(regions) else None

@@ -1,4 +1,4 @@
-"""`gaugepost move`: take a region to another Redis."""
+"""`gaugepost move`: take a region to another Redis, or to the names of its namespace."""
 
 from __future__ import annotations
 
@@ -30,23 +30,27 @@ _AS_BEFORE = "nothing was moved, and the region goes on where it is: does the ot
 def move(
     region: Annotated[Region, typer.Argument(help="The region to move.")],
     to_file: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            "--to-file", metavar="FILE", help="A file with the URL of the other Redis: no secret is said here."
+            "--to-file",
+            metavar="FILE",
+            help="A file with the URL of the other Redis: no secret is said here. Left out, the region stays in its "
+            "Redis, and its keys get the names of the namespace.",
         ),
-    ],
+    ] = None,
 ) -> int:
-    """Move a region from the configured Redis to another one: all its jobs, holds, uploads and results.
+    """Move a region to another Redis, or to the names of its namespace: all its jobs, holds, uploads and results.
 
     End the region's workers first. From then on everything with the old URL is refused, and told why, until it is
-    started anew with the new one. A move that was cut is taken up by the same call.
+    started anew with the new one; without --to-file, everything of a version before 0.1.0. A move that was cut is taken
+    up by the same call.
 
     Example: `gaugepost move eu --to-file /run/secrets/new_redis_url`
     """
     settings = Settings.load()
     served(settings, region)
-    with closing(connect(settings, region)) as old, closing(_there(to_file, region)) as new:
-        step = Move(old, new, Keys(region))
+    with closing(connect(settings, region)) as old, closing(_there(to_file, region) if to_file else old) as new:
+        step = Move(old, new, Keys(region, settings.namespace))
         step.check()
         step.close()
         names = step.names()
@@ -54,8 +58,11 @@ def move(
             for moved in step.copy(names):
                 advance(moved)
         step.open()
+        if to_file is None:
+            step.take_bells_away()
     sys.stdout.write(f"{region}: {len(names)} keys moved\n")
-    note("now set GAUGEPOST_REDIS_URL to the new place in services, workers, beat and Flower, and start them anew")
+    if to_file is not None:
+        note("now set GAUGEPOST_REDIS_URL to the new place in services, workers, beat and Flower, and start them anew")
     return Exit.DONE
 
 

@@ -29,6 +29,7 @@ from gaugepost.ledger.fields import Seen, read_fields
 from gaugepost.ledger.holds import Hold, read_holds
 from gaugepost.ledger.intake import Accepted, Edit, Entry, Intake
 from gaugepost.ledger.listing import Listing
+from gaugepost.ledger.place import Place
 from gaugepost.ledger.scripts import Runner, our_errors
 from gaugepost.ledger.sets import SET_MS, STAGED_MS, FileSet, Undo, enqueue_set, unstage, upload_digest
 from gaugepost.ledger.upgrades import migrate
@@ -84,7 +85,7 @@ class Ledger:
         self, client: redis.Redis, region: Region, settings: Settings, *, patience: float | None = None
     ) -> None:
         self.region = region
-        self.keys = Keys(region)
+        keys = Keys(region, settings.namespace)
         self._run = Runner(client, settings.wait_replicas, patience)
         self._patience = patience
         self._client = client
@@ -92,8 +93,17 @@ class Ledger:
         self.intake = Intake(region, settings)
         self._seal = self.intake.seal
         lanes = settings.upload_lanes()
-        self._work = Work(region, int(settings.lease * 1000), slot_ms(settings.upload_interval), lanes, self._seal)
-        self._listing = Listing(client, self.keys)
+        self._work = Work(keys, int(settings.lease * 1000), slot_ms(settings.upload_interval), lanes, self._seal)
+        self._place = Place(client, keys)
+
+    @property
+    def keys(self) -> Keys:
+        """The region's keys, as they are named in this Redis."""
+        return self._place.keys()
+
+    @property
+    def _listing(self) -> Listing:
+        return Listing(self._client, self.keys)
 
     def close(self) -> None:
         """Close the connections."""
@@ -304,28 +314,28 @@ class Ledger:
 
         `fingerprint` names the caller's credential: another one's token is not given to it.
         """
-        return self._run(token(self.keys, who, lock_ms, fingerprint))
+        return self._run(token(self.intake.keys, who, lock_ms, fingerprint))
 
     def put_token(self, who: str, sealed: bytes, life_ms: int, refresh_ms: int, fingerprint: str = "") -> int:
         """Share a fetched token; return its generation, 0 if it came too late or another credential's still lasts."""
-        return self._run(put_token(self.keys, who, sealed, life_ms, refresh_ms, fingerprint))
+        return self._run(put_token(self.intake.keys, who, sealed, life_ms, refresh_ms, fingerprint))
 
     def put_token_failure(self, who: str, failure: str, hold: HoldSpec, fingerprint: str = "") -> None:
         """Share that a token could not be had, and open its hold, or move it on."""
-        self._run(put_token_failure(self.keys, who, failure, hold, fingerprint))
+        self._run(put_token_failure(self.intake.keys, who, failure, hold, fingerprint))
 
     def drop_token(self, generation: int) -> bool:
         """Drop the shared token that was refused, unless a newer one has come meanwhile."""
-        return self._run(drop_token(self.keys, generation))
+        return self._run(drop_token(self.intake.keys, generation))
 
     def note_credential(self, need: str, fingerprint: str, answer: Literal["accepted", "refused", ""]) -> bool:
         """Note the last answer about a credential; return whether it is refused while that of another is accepted."""
-        return self._run(note_credential(self.keys, need, fingerprint, answer))
+        return self._run(note_credential(self.intake.keys, need, fingerprint, answer))
 
     def migrate(self) -> int:
         """Bring what older versions wrote to what this one reads; return how many jobs. Raises LedgerClosed."""
         moved = 0
-        while step := self._run(migrate(self.keys)):
+        while step := self._run(migrate(self.intake.keys)):
             moved += step
         return moved
 

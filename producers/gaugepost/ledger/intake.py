@@ -133,7 +133,7 @@ class Intake:
     """Makes the calls for one region."""
 
     def __init__(self, region: Region, settings: Settings) -> None:
-        self.keys = Keys(region)
+        self.keys = Keys(region, settings.namespace)
         self._settings = settings
         self.seal = settings.seal()
         self.limits = (settings.backlog_limit, settings.content_limit)

@@ -1,14 +1,16 @@
-"""Moves a region to another Redis: closes its ledger where it is, copies every key, opens it where it is now.
+"""Moves a region to another Redis, or to the names of its namespace: closes its ledger, moves every key, opens it.
 
-Closed, the old ledger refuses every script, so no process with the old URL can accept a job that is left behind. All
-steps may be repeated, so a move that was cut is taken up by another call.
+Closed, the ledger refuses every script, so no process with the old URL, or of a version that knows the old names, can
+accept a job that is left behind. All steps may be repeated, so a move that was cut is taken up by another call.
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.errors import StoreError
+from gaugepost.ledger.place import find
 from gaugepost.ledger.scripts import our_errors
 
 if TYPE_CHECKING:
@@ -19,27 +21,42 @@ if TYPE_CHECKING:
     from gaugepost.keys import Keys
 
 _MOVED = b"moved "
+_RENAMING = b"renaming "  # lib/base.lua knows both
 _AT_ONCE = 100
+_OURS = "gaugepost."  # our tasks' names begin so
+_BELLS = 200  # no queue holds more messages of ours
 
 
 class Move:
     """The move of one region's keys. All calls raise StoreError."""
 
     def __init__(self, old: redis.Redis, new: redis.Redis, keys: Keys) -> None:
-        self._old = old
-        self._new = new
-        self._keys = keys
-        self._schema = keys["schema"]
+        """Prepare a move of the region to `new`; to `old` itself: to the names that `keys` gives."""
+        self._old: Any = old
+        self._new: Any = new
+        self._renames = new is old
+        self._target = keys
+        self._source = self._found(keys)
+
+    def _found(self, keys: Keys) -> Keys:
+        older = keys.older()
+        if older is not None and self._renames:
+            with our_errors():
+                if (self._old.get(keys["schema"]) or b"").startswith(_RENAMING):
+                    return older
+        return find(self._old, keys)[0]
 
     def check(self) -> None:
         """Refuse a move that would double a job, or mix two ledgers. Raises StoreError."""
+        if self._renames and self._source is self._target:
+            raise StoreError(f"the keys of this region have the names of the namespace already: {self._target.prefix}…")
         with our_errors():
-            held: Any = self._old.zcard(self._keys["leases"])
-            there: Any = self._new.get(self._schema)
+            held = self._old.zcard(self._source["leases"])
+            there = (self._new.get(self._target["schema"]) or b"").removeprefix(_RENAMING if self._renames else b"")
             begun = (self._value() or b"").startswith(_MOVED)
         if held:
             raise StoreError(f"{held} jobs are in workers' hands: end the region's workers first (SIGTERM), then move")
-        if there is not None or (not begun and any(self._all(self._new))):
+        if (there and not (self._renames and begun)) or (not begun and any(self._all(self._new, self._target))):
             raise StoreError("there is a ledger of this region already where it is to go")
 
     def close(self) -> None:
@@ -47,11 +64,13 @@ class Move:
         with our_errors():
             value = self._value() or b"0"
             if not value.startswith(_MOVED):
-                self._old.set(self._schema, _MOVED + value)
+                if self._renames:
+                    self._old.set(self._target["schema"], _RENAMING + value)
+                self._old.set(self._source["schema"], _MOVED + value)
 
     def names(self) -> list[bytes]:
         """Return the keys there are to copy, once the old ledger is closed."""
-        return [name for name in self._all(self._old) if name != self._schema.encode()]
+        return [name for name in self._all(self._old, self._source) if name != self._source["schema"].encode()]
 
     def copy(self, names: Sequence[bytes]) -> Iterator[int]:
         """Copy these keys with the time they have left; yields how many, step by step."""
@@ -65,19 +84,30 @@ class Move:
         """Open the new ledger, once it has all."""
         with our_errors():
             value = (self._value() or b"0").removeprefix(_MOVED)
-            self._new.set(self._schema, value)
+            self._new.set(self._target["schema"], value)
+
+    def take_bells_away(self) -> None:
+        """Take our messages out of the queues that versions without namespaces used, and nobody else's."""
+        with our_errors():
+            for queue in self._target.older_queues:
+                for message in self._old.lrange(queue, 0, _BELLS - 1):
+                    if _is_ours(message):
+                        self._old.lrem(queue, 1, message)
 
     def _value(self) -> bytes | None:
-        found: Any = self._old.get(self._schema)
+        found: Any = self._old.get(self._source["schema"])
         return None if found is None else bytes(found)
 
-    def _all(self, client: redis.Redis) -> Iterator[bytes]:
+    def _all(self, client: Any, keys: Keys) -> Iterator[bytes]:  # noqa: ANN401 - redis-py's commands
         # Bells and ticks stay: workers and beat ring anew.
-        pattern = self._keys.prefix.replace("[", "\\[") + "*"
+        pattern = keys.prefix.replace("[", "\\[") + "*"
         with our_errors():
             yield from dict.fromkeys(client.scan_iter(match=pattern, count=1000))
 
     def _put(self, names: Sequence[bytes]) -> None:
+        if self._renames:
+            self._rename(names)
+            return
         with self._old.pipeline(transaction=False) as reading:
             for name in names:
                 reading.dump(name)
@@ -86,5 +116,23 @@ class Move:
         with self._new.pipeline(transaction=False) as writing:
             for name, text, left in zip(names, answers[::2], answers[1::2], strict=True):
                 if text is not None:  # else its time was over meanwhile
-                    writing.restore(name, max(0, left), text, replace=True)
+                    writing.restore(self._renamed(name), max(0, left), text, replace=True)
             writing.execute()
+
+    def _rename(self, names: Sequence[bytes]) -> None:
+        with self._old.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.rename(name, self._renamed(name))
+            for answer in pipe.execute(raise_on_error=False):
+                if isinstance(answer, Exception) and "no such key" not in str(answer):  # its time was over meanwhile
+                    raise answer
+
+    def _renamed(self, name: bytes) -> bytes:
+        return self._target.prefix.encode() + name.removeprefix(self._source.prefix.encode())
+
+
+def _is_ours(message: bytes) -> bool:
+    try:
+        return bool(json.loads(message)["headers"]["task"].startswith(_OURS))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoPermissionError, ResponseError
 
 from gaugepost.errors import NotPermitted, Refusal
-from gaugepost.keys import Keys
+from gaugepost.ledger.place import find
 from gaugepost.ledger.refusals import refused, user_of
-from gaugepost.ledger.rights import A_LANE_EACH, RIGHTS, Part
+from gaugepost.ledger.rights import A_LANE_EACH, OF_OLDER, RIGHTS, Part
 from gaugepost.ledger.scripts import our_errors
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from gaugepost.regions import Region
+    from gaugepost.keys import Keys
 
 _SAMPLE = "gaugepost-check"
 """What is tried in place of `*`, where a part may use many keys."""
@@ -51,20 +52,20 @@ _NOT_IN_SCRIPTS = frozenset(
 _ANSWER_S = 5.0
 
 
-def lacking(client: redis.Redis, region: Region, part: Part) -> NotPermitted | None:
+def lacking(client: redis.Redis, keys: Keys, part: Part) -> NotPermitted | None:
     """Return what the client's user lacks of the rights of a part; None if it has all.
 
     A Redis before 7.0 cannot be asked for all of them. Raises StoreError.
     """
-    look = _Look(client, region, part)
+    look = _Look(client, keys, part)
     with our_errors():
         refusals = [*look.outside_scripts(), *look.inside_scripts()]
     return NotPermitted(user_of(client), *refusals) if refusals else None
 
 
-def require(client: redis.Redis, region: Region, part: Part) -> None:
+def require(client: redis.Redis, keys: Keys, part: Part) -> None:
     """Raise NotPermitted if the client's user lacks rights of a part. Raises StoreError."""
-    error = lacking(client, region, part)
+    error = lacking(client, keys, part)
     if error is not None:
         raise error
 
@@ -72,16 +73,16 @@ def require(client: redis.Redis, region: Region, part: Part) -> None:
 class _Look:
     """One look at the rights of a client's user in a region."""
 
-    def __init__(self, client: Any, region: Region, part: Part) -> None:  # noqa: ANN401 - redis-py's commands
+    def __init__(self, client: Any, keys: Keys, part: Part) -> None:  # noqa: ANN401 - redis-py's commands
         self._client = client
-        self._keys = Keys(region)
+        self._keys = keys
         self._rights = RIGHTS[part]()
         db = client.connection_pool.connection_kwargs.get("db") or 0
         self._channels = [channel.format(db=db) for channel in self._rights.channels]
 
     def outside_scripts(self) -> Iterator[Refusal]:
         """Try the commands that scripts may not run, so that they do nothing."""
-        queues = [pattern.format(region=self._keys.region) for pattern in self._rights.queues if pattern[0] == "{"]
+        queues = [pattern.format(queue=self._keys.queue) for pattern in self._rights.queues if pattern[0] == "{"]
         tries: dict[str, Sequence[Any]] = {
             "WAIT": (0, 0),
             "EVALSHA": ("0" * 40, *self._named()),
@@ -149,11 +150,22 @@ class _Look:
         if lacks:
             yield Refusal("", tuple(name.replace(_SAMPLE, "*") for name in lacks))
 
+    def _prefix(self) -> str:
+        """Return what the keys begin with where they are now; who may read none need not look."""
+        if self._rights.keys:
+            with suppress(NotPermitted):
+                return find(self._client, self._keys)[0].prefix
+        return self._keys.prefix
+
     def _samples(self) -> Iterator[str]:
         """Return the names of keys to try: all fixed ones, one of each family."""
+        prefix = self._prefix()
         for name in self._rights.keys:
-            yield self._keys.prefix + name + (_SAMPLE if name.endswith(":") else "")
+            yield prefix + name + (_SAMPLE if name.endswith(":") else "")
             if name in A_LANE_EACH:
-                yield f"{self._keys.prefix}{name}:{_SAMPLE}"
+                yield f"{prefix}{name}:{_SAMPLE}"
+        older = self._keys.older()
+        if older is not None and self._rights.keys:
+            yield from (older[name] for name in OF_OLDER)
         for pattern in self._rights.queues:
-            yield pattern.format(region=self._keys.region).replace("*", _SAMPLE)
+            yield pattern.format(queue=self._keys.queue).replace("*", _SAMPLE)

@@ -118,7 +118,7 @@ def ask(pipe: Any, keys: Keys) -> None:  # noqa: ANN401 - redis-py's replies hav
     pipe.time()
     pipe.hgetall(keys["workers"])
     pipe.zrange(keys["alive"], 0, _MOST - 1, desc=True, withscores=True)
-    pipe.hget(keys["pace"], "beat")
+    pipe.hget(keys["pace"], "beat_sent")
 
 
 def answered(region: Region, answers: Sequence[Any]) -> Presence:

@@ -15,6 +15,7 @@ import redis.client
 from redis.exceptions import NoPermissionError, ResponseError
 
 from gaugepost.errors import NotPermitted, Refusal
+from gaugepost.keys import older
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ _COMMAND = re.compile(r"run the '([\w|]+)' command")
 _PIPELINED = re.compile(r"Command # \d+ \((.*?)\) of pipeline caused error: ", re.DOTALL)
 _IN_A_SCRIPT = re.compile(r"ACL failure in script|The user executing the script can't")
 _LINE = re.compile(r"@user_script:(\d+)")
-_CALL = re.compile(r"redis\.p?call\('(\w+)'(?:, ([KF]\.\w+|KEYS\[\d\]))?")
+_CALL = re.compile(r"redis\.p?call\('(\w+)'(?:, ([KF]\.\w+|KEYS\[\d\]|(?:PREFIX|older\(\)) \.\. '\w+'))?")
 _MANY = frozenset({"PSUBSCRIBE", "EXISTS", "MGET", "DEL", "UNLINK"})
 _NO_KEYS = frozenset({"INFO", "TIME", "PING", "WAIT", "AUTH", "HELLO", "CLIENT", "SELECT", "SCAN", "EVAL_RO"})
 
@@ -82,9 +83,12 @@ def refused_in_script(error: ResponseError, user: str, script: str, keys: Sequen
 
 
 def _key(text: str, keys: Sequence[str]) -> str:
-    """Return the key that a script writes as `K.name`, `F.family` (of which it has many) or `KEYS[2]`."""
+    """Return the key that a script writes as `K.name`, `F.family` (it has many), `KEYS[2]` or `older() .. 'x'`."""
     if text.startswith("KEYS"):
         return keys[int(text[5]) - 1]
+    if text.startswith(("PREFIX", "older")):
+        prefix, _, name = text.partition(" .. ")
+        return (older(keys[0]) if prefix == "older()" else keys[0]) + name.strip("'")
     table, _, name = text.partition(".")
     return f"{keys[0]}{name}{':*' if table == 'F' else ''}"
 

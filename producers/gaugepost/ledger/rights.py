@@ -18,6 +18,9 @@ from gaugepost.states import JobState
 A_LANE_EACH = frozenset({"files", "slot", "filing"})
 """Keys that end in `:<family of files>`, where each family has an upload lane of its own."""
 
+OF_OLDER = ("schema", "stamp")
+"""Keys of a version without namespaces that show where its ledger is (`place.py`)."""
+
 _STATES = frozenset(map(str, JobState)) & FIXED.keys()
 
 
@@ -45,8 +48,8 @@ def _of_scripts(*names: str) -> Rights:
     return Rights(commands, states | families | frozenset(re.findall(r"\bK\.(\w+)", text)))
 
 
-_BELLS = ("{region}", "{region}.urgent")
-_TICKS = "{region}.ticks"
+_BELLS = ("{queue}", "{queue}.urgent")
+_TICKS = "{queue}.ticks"
 _MAILBOXES = ("*.celery.pidbox", "_kombu.binding*")
 _BROADCASTS = ("/{db}.celery.pidbox", "/{db}.celeryev/*")
 _SERVICE = ("enqueue", "enqueue_set", "unstage", "read", "cancel", "note_fields")
@@ -83,7 +86,7 @@ def _beat() -> Rights:
 
 def _exporter() -> Rights:
     commands = "EVAL_RO GET HGET HGETALL HKEYS HMGET INFO LLEN LRANGE TIME ZCOUNT ZRANGE ZRANGEBYSCORE ZREVRANGE"
-    places = "again alive cold files leases parked turns unknown urgent_turns waiting"
+    places = "again alive cold files leases parked schema stamp turns unknown urgent_turns waiting"
     figures = "concurrency content_bytes counts holds pace slot token workers"
     return Rights(_words(commands), _words(f"{places} {figures} job: urgent: ready: held:"), (_TICKS,))
 

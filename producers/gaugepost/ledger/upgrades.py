@@ -17,5 +17,4 @@ _MOVED_AT_ONCE = 1_000
 
 def migrate(keys: Keys) -> Call[int]:
     """Move some of what older versions wrote; gives how many jobs, 0 when all is done."""
-    names = (keys.prefix, keys.queue, keys.urgent_queue, *keys.retired())
-    return Call("migrate", names, [_MOVED_AT_ONCE], int)
+    return Call("migrate", (keys.prefix, keys.queue, keys.urgent_queue), [_MOVED_AT_ONCE], int)

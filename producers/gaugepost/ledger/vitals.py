@@ -65,7 +65,7 @@ def _read(client: Any, keys: Keys) -> Vitals:  # noqa: ANN401 - redis-py's repli
     pipe = client.pipeline(transaction=False)
     pipe.time()
     pipe.hgetall(keys["workers"])
-    pipe.hmget(keys["pace"], "due", "beat")
+    pipe.hmget(keys["pace"], "due", "beat_sent")
     pipe.llen(keys.tick_queue)
     pipe.get(keys["content_bytes"])
     pipe.hmget(keys["token"], "generation", "expires", "fetched")

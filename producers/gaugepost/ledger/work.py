@@ -13,7 +13,6 @@ from pydantic_core import to_json
 from gaugepost.errors import DataSealed
 from gaugepost.jobs import AnyJob, CloseLoop, parse_job_json
 from gaugepost.jobs.common import SealedJob
-from gaugepost.keys import Keys
 from gaugepost.ledger.broken import Broken, read_each
 from gaugepost.ledger.chunks import chunks
 from gaugepost.ledger.notices import Notice, read_notices
@@ -41,7 +40,7 @@ from gaugepost.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from gaugepost.regions import Region
+    from gaugepost.keys import Keys
 
 DUE_A_SECOND = 2_000
 DUE_AT_ONCE = 250
@@ -252,8 +251,8 @@ def _told(attempt: Attempt) -> dict[str, Any]:
 class Work:
     """Makes the calls for one region."""
 
-    def __init__(self, region: Region, lease_ms: int, slot_ms: int, lanes: Sequence[str], seal: Seal) -> None:
-        self.keys = Keys(region)
+    def __init__(self, keys: Keys, lease_ms: int, slot_ms: int, lanes: Sequence[str], seal: Seal) -> None:
+        self.keys = keys
         self._lease_ms = lease_ms
         self._slot_ms = slot_ms
         self._lanes = lanes

@@ -19,10 +19,10 @@ redis.call('ZREMRANGEBYSCORE', K.alive, '-inf', whole(now - KEPT_MS))
 redis.call('ZREMRANGEBYSCORE', K.alive, '(' .. whole(now), '+inf')
 redis.call('ZADD', K.alive, whole(now), ARGV[1])
 
-local beat = time_of('beat')
+local beat = time_of('beat_sent')
 local pushed = ARGV[3] == 'now' and now or tonumber(ARGV[3]) -- beats of older versions do not note it themselves
 if pushed and pushed <= now and pushed > (beat or -1) then
-  redis.call('HSET', K.pace, 'beat', whole(pushed))
+  redis.call('HSET', K.pace, 'beat_sent', whole(pushed))
   beat = pushed
 end
 local out = {beat and now - beat or -1}

@@ -2,7 +2,9 @@
 -- Its queued jobs lay in one list, not in one for each source: they come again, in the order enqueued. Its streaks of
 -- failures opened holds by another rule: they are forgotten.
 -- WITH  jobs
--- KEYS  prefix, queue, urgent queue, then what older versions write: lists of urgent and of other queued jobs, streaks
+-- Older versions write `urgent` and `ready`, lists of queued jobs, and `streaks`. What is new under the default namespace
+-- is closed to versions that do not know namespaces: they would begin a ledger of their own, which no worker sees.
+-- KEYS  prefix, queue, urgent queue
 -- ARGV  how many of each list a call may move
 -- RETURN how many it moved; more may be there until it is 0. Repeated, it goes on where it was
 
@@ -17,11 +19,12 @@ local function take_over(line)
   return #ids
 end
 
-redis.call('DEL', KEYS[6])
-local moved = take_over(KEYS[4]) + take_over(KEYS[5])
+redis.call('DEL', PREFIX .. 'streaks')
+local moved = take_over(PREFIX .. 'urgent') + take_over(PREFIX .. 'ready')
 if moved > 0 then
   ring_for_ready()
 elseif schema < KNOWS.schema then
   redis.call('SET', K.schema, KNOWS.schema)
+  if PREFIX ~= older() then redis.call('SET', older() .. 'schema', 'moved ' .. KNOWS.schema) end
 end
 return moved

@@ -6,7 +6,7 @@
 -- RETURN 1 if it was pushed, else 0
 
 even_when_full()
-redis.call('HSET', K.pace, 'beat', whole(now)) -- for alive.lua
+redis.call('HSET', K.pace, 'beat_sent', whole(now)) -- for alive.lua
 if redis.call('LLEN', KEYS[2]) >= tonumber(ARGV[1]) then return 0 end
 push_bell(KEYS[2], ARGV[2])
 return 1

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gaugepost.jobs import JobBase
     from gaugepost.testing.endings import Ending
 
-from gaugepost.keys import Keys
+from gaugepost.keys import NAMESPACE, Keys
 from gaugepost.regions import Region
 
 try:
@@ -55,7 +55,8 @@ class _AsyncClient(fakeredis.FakeAsyncRedis):
 class Memory:
     """What producers in memory share: the store, its clock, and what the test said of jobs to come."""
 
-    def __init__(self) -> None:
+    def __init__(self, namespace: str = NAMESPACE) -> None:
+        self._keys = {region: Keys(region, namespace) for region in Region}
         self._server = fakeredis.FakeServer()
         self._ahead = 0
         self.client: redis.Redis = _Client(server=self._server, retry=Retry(NoBackoff(), 0))
@@ -92,7 +93,7 @@ class Memory:
     def ids(self) -> dict[Region, list[str]]:
         """Return the ids of all jobs, by region."""
         found: dict[Region, list[str]] = {}
-        names = {region: Keys(region).of("job:", "") for region in Region}
+        names = {region: keys.of("job:", "") for region, keys in self._keys.items()}
         for key in map(bytes.decode, self.client.scan_iter(match="*:job:*", count=1000)):
             region = next(region for region, prefix in names.items() if key.startswith(prefix))
             found.setdefault(region, []).append(key.removeprefix(names[region]))
@@ -100,14 +101,14 @@ class Memory:
 
     def show_workers(self) -> None:
         """Let each region have a worker for ever: the test does its work, so no job may say that it waits for one."""
-        for region in Region:
-            self.client.hset(Keys(region)["workers"], "gaugepost.testing", "0:99999999999999")
+        for keys in self._keys.values():
+            self.client.hset(keys["workers"], "gaugepost.testing", "0:99999999999999")
 
     def has_work(self, region: Region) -> bool:
         """Tell whether a job of this region is queued or waits, and can be seen to."""
         if not self._server.connected:
             return False
-        found: list[bytes | None] = self.client.hmget(Keys(region)["counts"], "queued", "waiting")  # type: ignore[assignment]
+        found: list[bytes | None] = self.client.hmget(self._keys[region]["counts"], "queued", "waiting")  # type: ignore[assignment]
         return any(map(int, filter(None, found)))
 
     def reachable(self, *, yes: bool) -> None:

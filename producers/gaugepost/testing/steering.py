@@ -46,7 +46,7 @@ class Steering:
 
     def _begin(self, beside: Steering | None) -> None:
         self.settings = self.settings.model_copy(update={"wait_replicas": 0})  # it has none
-        self.memory = beside.memory if beside else Memory()
+        self.memory = beside.memory if beside else Memory(self.settings.namespace)
         self.memory.show_workers()
         self._hands: dict[Region, Ledger] = {}
         self._turns = 0

@@ -278,7 +278,7 @@ def test_a_thousand_jobs_are_waited_for_though_the_oldest_are_parked(cli: Cli, h
 def test_a_redis_that_dies_while_we_wait_ends_with_3_and_no_id_is_lost(cli: Cli, server: RedisServer) -> None:
     with cli.start("enqueue", cli.write("jobs.jsonl", RECORD), "--wait") as process:
         with server.client() as client:
-            wait_until(lambda: client.llen("gp:{eu}:ready:") == 1)
+            wait_until(lambda: client.llen("gaugepost:{eu}:ready:") == 1)
         server.kill()
         out, err = process.communicate(timeout=30)
     assert process.returncode == 3

@@ -121,7 +121,11 @@ def test_question_as_celery_asks_it_has_no_fault(asked: dict[str, Any]) -> None:
 
 def test_each_queue_of_a_region_has_its_own_tasks() -> None:
     options = make_app(Region.EU, "redis://127.0.0.1:1/0").conf.broker_transport_options
-    assert options["bells"] == {"eu.urgent": [DELIVER], "eu": [DELIVER], "eu.ticks": list(TICKS)}
+    assert options["bells"] == {
+        "gaugepost.eu.urgent": [DELIVER],
+        "gaugepost.eu": [DELIVER],
+        "gaugepost.eu.ticks": list(TICKS),
+    }
 
 
 @pytest.mark.starts_process

@@ -27,7 +27,9 @@ def test_task_names_are_frozen() -> None:
 def test_queue_names_are_frozen_with_the_urgent_one_first() -> None:
     for region in Region:
         app = make_app(region, "redis://127.0.0.1:1/0")
-        assert [queue.name for queue in app.conf.task_queues] == [f"{region}.urgent", str(region), f"{region}.ticks"]
+        assert [queue.name for queue in app.conf.task_queues] == [
+            f"gaugepost.{region}{which}" for which in (".urgent", "", ".ticks")
+        ]
 
 
 def test_no_task_of_ours_sends_events_of_its_own() -> None:

@@ -45,7 +45,7 @@ def serve(settings: Settings, region: Region, address: str, port: int, conf: Pat
         del os.environ[name]
     flower.urls.handlers[:] = routes(flower.urls.handlers, settings, region)
     options = _OURS | {"conf": str(conf or flowerconfig.__file__), "address": address, "port": str(port)} | login
-    app = make_app(region, redis_url(settings, region))
+    app = make_app(region, redis_url(settings, region), namespace=settings.namespace)
     try:
         # Secrets too: this list is handed over within the process, and no other user of the machine sees it.
         app.start(["flower", *(f"--{name}={value}" for name, value in options.items())])

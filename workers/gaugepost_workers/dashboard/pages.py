@@ -21,7 +21,7 @@ from tornado.routing import URLSpec
 from tornado.web import HTTPError, StaticFileHandler, authenticated
 
 from gaugepost_workers.dashboard.openid import OpenIdLogin
-from gaugepost_workers.dashboard.queues import Lengths, QueuesView, queues_of, watched
+from gaugepost_workers.dashboard.queues import Lengths, QueuesView, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +71,7 @@ class _Guarded:
     def initialize(self, settings: Settings, region: Region) -> None:
         """Take what the route gives."""
         self._ours = settings
-        self.watched_regions = watched(settings, region)
+        self.watched_queues = watched(settings, region)
         self.lengths = Lengths(settings, region)
 
     @authenticated
@@ -97,7 +97,7 @@ class _Guarded:
 
     def get_active_queue_names(self) -> list[str]:
         """Return the queues of all regions, also where no worker has said which it reads."""
-        return [name for region in self.watched_regions for name in queues_of(region)]
+        return [row["name"] for row in self.watched_queues]
 
     def get_broker(self) -> Lengths:
         """Return what Flower asks for the lengths of queues."""

@@ -24,20 +24,20 @@ log = structlog.get_logger("gaugepost.flower")
 _PAGE = Path(__file__).with_name("broker.html").resolve()
 
 
-def watched(settings: Settings, region: Region) -> tuple[Region, ...]:
-    """Return the regions whose queues lie in the Redis of this one."""
+def watched(settings: Settings, region: Region) -> list[dict[str, Any]]:
+    """Return a row for each queue in the Redis of this region, with what its messages are."""
     url = settings.redis_url.get_secret_value() if settings.redis_url else ""
-    return (region,) if "{region}" in url else settings.regions
+    regions = (region,) if "{region}" in url else settings.regions
+    all_keys = (Keys(one, settings.namespace) for one in regions)
+    return [{"region": keys.region, "name": name, "about": about} for keys in all_keys for name, about in _about(keys)]
 
 
-def queues_of(region: Region) -> dict[str, str]:
-    """Return the queues of a region, with what their messages are."""
-    keys = Keys(region)
+def _about(keys: Keys) -> Iterable[tuple[str, str]]:
     return {
         keys.urgent_queue: "bells: wake a worker for urgent jobs",
         keys.queue: "bells: wake a worker for all other jobs",
         keys.tick_queue: "ticks of beat: work every second or so, such as releasing parked jobs",
-    }
+    }.items()
 
 
 class Lengths:
@@ -56,17 +56,13 @@ class Lengths:
 class QueuesView(BrokerView):  # type: ignore[misc] # Flower has no types
     """Lists the queues of all regions, also of those that have no worker."""
 
-    watched_regions: tuple[Region, ...]
+    watched_queues: list[dict[str, Any]]
     lengths: Lengths
     application: Any
 
     async def get(self) -> None:
         """Show the page."""
-        rows: list[dict[str, Any]] = [
-            {"region": region, "name": name, "about": about}
-            for region in self.watched_regions
-            for name, about in queues_of(region).items()
-        ]
+        rows = self.watched_queues
         try:
             lengths = await self.lengths.queues([row["name"] for row in rows])
         except (RedisError, GaugepostError) as error:

@@ -1,6 +1,7 @@
 -- In front of each script; `ledger/scripts.py` puts it there, with what a script's header asks for as WITH, and writes
 -- before it all
---   K, F   key names and those of families (keys.py), on the region's prefix KEYS[1]
+--   K, F   key names and those of families (keys.py), on PREFIX, which KEYS[1] names
+--   older()  the prefix that versions without namespaces use; KEYS[1] itself for other namespaces than the default
 --   KNOWS  the schema that this version knows (keys.py)
 --   LEGAL  all 'from>to', between blanks (states.py)
 --   NEEDS  kind -> credential it needs (jobs)
@@ -9,9 +10,20 @@
 -- KEYS[2] is the queue of bells, KEYS[3] the queue of urgent bells.
 -- The clock is Redis' own: no worker's clock decides anything.
 
+-- A ledger of a version without namespaces stays under its names, which processes of that version use, until
+-- `gaugepost move` gives it the new ones.
+local schema = redis.call('GET', PREFIX .. 'schema')
+if not schema and redis.call('EXISTS', PREFIX .. 'stamp') == 0 then
+  local known = redis.call('EXISTS', older() .. 'schema')
+  if known + redis.call('EXISTS', older() .. 'stamp') > 0 then PREFIX = older() end
+  schema = redis.call('GET', K.schema)
+end
+
 -- A ledger that a newer version has changed past what this one knows is left alone; so is one that has moved (moving.py).
-local schema = redis.call('GET', K.schema) or '0'
-if not tonumber(schema) then
+schema = schema or '0'
+if string.find(schema, '^renaming') then
+  return redis.error_reply('LEDGERCLOSED `gaugepost move` is renaming the keys of this region: try again')
+elseif not tonumber(schema) then
   return redis.error_reply('LEDGERCLOSED this region has moved: set GAUGEPOST_REDIS_URL to where it is now')
 end
 schema = tonumber(schema)

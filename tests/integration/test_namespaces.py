@@ -1,0 +1,49 @@
+"""Who shares a Redis with gaugepost: another Celery application, or a second deployment in its own namespace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from celery import Celery
+
+from gaugepost import Producer, Region
+from gaugepost.settings import Settings
+from support.making import record
+from support.stack import Stack
+from support.wait import wait_until
+
+TASKS = 20
+
+
+def test_tasks_of_another_application_stay_in_its_queues(tmp_path: Path) -> None:
+    with Stack(tmp_path) as stack, stack.redis.client() as client:
+        other = Celery("other", broker=stack.redis.url, set_as_current=False)
+        for _ in range(TASKS):
+            for queue in ("eu", "eu.urgent", "eu.ticks", "celery"):
+                other.send_task("reports.make", queue=queue)
+        stack.worker()
+        stack.beat()
+        stack.producer.enqueue(record(configuration="multi-object")).result(timeout=60)
+        left = {queue: client.lrange(queue, 0, -1) for queue in ("eu", "eu.urgent", "eu.ticks", "celery")}
+        assert {queue: len(tasks) for queue, tasks in left.items()} == dict.fromkeys(left, TASKS)
+        assert {json.loads(task)["headers"]["task"] for tasks in left.values() for task in tasks} == {"reports.make"}
+
+
+def test_two_deployments_in_one_redis_deliver_their_own_jobs(tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    with (
+        Stack(tmp_path) as first,
+        Stack(tmp_path / "second", redis_url=first.redis.url, namespace="second-account") as second,
+    ):
+        ids = [stack.producer.enqueue(record(configuration="multi-object")).id for stack in (first, second)]
+        second.worker()
+        wait_until(lambda: second.counts()["delivered"] == 1)
+        assert (second.keys(), first.keys()) == ({ids[1]: 1}, {})
+        assert first.counts()["queued"] == 1
+        first.worker()
+        wait_until(lambda: first.counts()["delivered"] == 1)
+        assert (second.keys(), first.keys()) == ({ids[1]: 1}, {ids[0]: 1})
+        with Producer(Settings.given(redis_url=first.redis.url)) as producer:
+            assert [view.state for view in producer.ledger(Region.EU).read([ids[0]]) if view] == ["delivered"]
+            assert producer.ledger(Region.EU).read([ids[1]]) == [None]
