@@ -89,6 +89,7 @@ def test_a_region_moves_with_all_that_it_has_and_goes_on_where_it_is_now(stack: 
         assert done.returncode == 0, done.stderr
         assert content(new) == before
         assert new.get("gaugepost:{eu}:schema") == b"1"
+        assert new.get("gp:{eu}:schema") == b"moved 1", "older versions are refused there too"
     with pytest.raises(LedgerClosed, match="this region has moved: set GAUGEPOST_REDIS_URL"):
         stack.producer.enqueue(record())
     assert stack.cli("move", "eu", "--to-file", url_file(stack, other)).returncode == 1, "there is one already"
@@ -101,6 +102,21 @@ def test_a_region_moves_with_all_that_it_has_and_goes_on_where_it_is_now(stack: 
         wait_until(lambda: producer.ledger(Region.EU).summary()["delivered"] == 5)
         assert [str(producer.job(one).state) for one in ids[1:3]] == ["parked", "parked"]
     assert set(stack.keys().values()) == {1}
+
+
+@pytest.mark.parametrize("key", ["gp:{eu}:stamp", "gaugepost:{eu}:stamp"])
+def test_region_is_not_moved_into_another_ledger(stack: Stack, other: RedisServer, key: str) -> None:
+    other.start()
+    stack.producer.enqueue(record(**FINE))
+    with other.client() as new:
+        new.set(key, 1)
+        done = stack.cli("move", "eu", "--to-file", url_file(stack, other))
+        assert (done.returncode, done.stderr) == (
+            1,
+            "there is a ledger of this region already where it is to go\n",
+        )
+        assert new.keys() == [key.encode()]
+    stack.producer.enqueue(record(**FINE))
 
 
 def test_a_region_is_not_moved_from_under_its_workers(stack: Stack, other: RedisServer) -> None:

@@ -52,12 +52,20 @@ class Move:
             raise StoreError(f"the keys of this region have the names of the namespace already: {self._target.prefix}…")
         with our_errors():
             held = self._old.zcard(self._source["leases"])
-            there = (self._new.get(self._target["schema"]) or b"").removeprefix(_RENAMING if self._renames else b"")
-            begun = (self._value() or b"").startswith(_MOVED)
+            is_taken = self._is_taken()
         if held:
             raise StoreError(f"{held} jobs are in workers' hands: end the region's workers first (SIGTERM), then move")
-        if (there and not (self._renames and begun)) or (not begun and any(self._all(self._new, self._target))):
+        if is_taken:
             raise StoreError("there is a ledger of this region already where it is to go")
+
+    def _is_taken(self) -> bool:
+        """Return whether another ledger is where this one goes. A move that was cut has left some of its own keys."""
+        begun = (self._value() or b"").startswith(_MOVED)
+        if self._renames:
+            return not begun and any(self._all(self._new, self._target))
+        if find(self._new, self._target)[0] is not self._target or self._new.exists(self._target["schema"]):
+            return True
+        return not begun and any(self._all(self._new, self._target))
 
     def close(self) -> None:
         """Close the old ledger; what was in the middle of a call has been, or is refused."""
@@ -85,6 +93,9 @@ class Move:
         with our_errors():
             value = (self._value() or b"0").removeprefix(_MOVED)
             self._new.set(self._target["schema"], value)
+            older = self._target.older()
+            if older is not None:  # versions that know these names alone would begin another ledger there
+                self._new.set(older["schema"], _MOVED + value)
 
     def take_bells_away(self) -> None:
         """Take our messages out of the queues that versions without namespaces used, and nobody else's."""
