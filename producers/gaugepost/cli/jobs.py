@@ -27,7 +27,7 @@ from gaugepost.cli.common import (
     write_row,
 )
 from gaugepost.cli.folding import hang
-from gaugepost.cli.groups import STUCK, show_groups
+from gaugepost.cli.groups import STUCK, is_stuck, show_groups
 from gaugepost.cli.job import STYLES, why
 from gaugepost.cli.lanes import Dues, shown
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
@@ -69,7 +69,7 @@ def jobs(  # noqa: PLR0913 - an option each
 
     With --group, dead, unknown and parked jobs (or those of --state) are counted by region, kind, verdict or reason,
     configuration and the fields that the last answer found fault with; each group has the command that helps it on.
-    Queued jobs are among them where no worker is there.
+    Queued jobs are among them where no worker is there, or a hold keeps the region.
 
     Example: `gaugepost jobs --state dead --group`
     """
@@ -81,7 +81,7 @@ def jobs(  # noqa: PLR0913 - an option each
         sealed: Counter[str] = Counter()
         absent = Absent()
         views = (view for view in _noting(unseen(walk(cells, states)), sealed) if choice.fits(view))
-        found = absent.watch(view for view in views if not stuck or view.state in STUCK or view.no_worker)
+        found = absent.watch(view for view in views if not stuck or is_stuck(view))
         writer = _json_writer if as_json else _line_writer
         if group:
             number = show_groups(found, limit, producer, as_json=as_json)
@@ -98,10 +98,10 @@ def jobs(  # noqa: PLR0913 - an option each
 
 
 def _stuck(cells: Cells) -> tuple[JobState, ...]:
-    """Return the states in which a person may help; where no worker is there, queued jobs are stuck too."""
+    """Return the states in which a person may help; without a worker, or under a hold, queued jobs are stuck too."""
     for ledger in cells.ledgers():
         with cells.asking(ledger.region):
-            if not ledger.presence().has_worker:
+            if not ledger.presence().has_worker or "" in ledger.holds():
                 return (*STUCK, JobState.QUEUED)
     return STUCK
 

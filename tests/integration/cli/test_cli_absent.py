@@ -124,6 +124,16 @@ def test_groups_have_queued_jobs_that_no_worker_takes(cli: Cli, hands: Hands, st
     assert cli("jobs", "--group", "--json").rows == [], "no worker of us and au is no fault of jobs of eu"
 
 
+def test_groups_have_queued_jobs_of_a_region_that_is_held(cli: Cli, hands: Hands, store: redis.Redis) -> None:
+    see_worker(store, 1)
+    for _ in range(3):
+        hands.put()
+    assert cli("hold", "eu", "--reason", "upgrade").code == 0
+    [row] = cli("jobs", "--group", "--json").rows
+    assert (row["state"], row["count"], row["command"]) == ("queued", 3, "gaugepost resume eu")
+    assert "upgrade" in row["reason"]
+
+
 def test_parked_job_that_is_late_says_why_and_shows_no_time_that_is_past(
     cli: Cli, hands: Hands, store: redis.Redis
 ) -> None:
@@ -179,7 +189,7 @@ def test_status_shows_who_is_there(cli: Cli, hands: Hands, store: redis.Redis) -
     for region in Region:
         for worker in ("w1", "w2"):
             store.zadd(Keys(region)["alive"], {worker: now_ms()})
-        store.hset(Keys(region)["pace"], "beat", now_ms())
+        store.hset(Keys(region)["pace"], "beat_sent", now_ms())
     rows = {row["region"]: row for row in cli("status", "--json").rows}
     assert (rows["eu"]["workers"], rows["eu"]["missing"]) == (2, [])
     assert rows["eu"]["beat_age_s"] < 5
@@ -187,14 +197,14 @@ def test_status_shows_who_is_there(cli: Cli, hands: Hands, store: redis.Redis) -
 
 
 def test_beat_of_before_the_clock_was_set_back_is_no_beat(cli: Cli, hands: Hands, store: redis.Redis) -> None:
-    store.hset(KEYS["pace"], "beat", now_ms() + 3_600_000)
+    store.hset(KEYS["pace"], "beat_sent", now_ms() + 3_600_000)
     assert cli("status", "--json").rows[0]["beat_age_s"] is None
     assert hands.ledger.vitals().beat_ago == math.inf
 
 
 def test_status_says_that_workers_go_on_without_beat(cli: Cli, store: redis.Redis) -> None:
     ticked = now_ms() - 60_000
-    store.hset(KEYS["pace"], "beat", ticked)
+    store.hset(KEYS["pace"], "beat_sent", ticked)
     see_worker(store, 1)
     row = cli("status", "--json").rows[0]
     assert 59 < row["beat_age_s"] < 90
