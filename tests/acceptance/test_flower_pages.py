@@ -154,11 +154,11 @@ def test_each_job_is_there_with_its_kind_its_state_and_why(shown: Shown, page: P
 def test_broker_page_lists_queues_of_all_regions_and_says_they_hold_no_jobs(page: Page) -> None:
     page.goto("/broker")
     rows = page.locator("#queue-table tbody tr")
-    names = [f"{region}{ending}" for region in ("eu", "us", "au") for ending in (".urgent", "", ".ticks")]
+    names = [f"gaugepost.{region}{ending}" for region in ("eu", "us", "au") for ending in (".urgent", "", ".ticks")]
     expect(rows).to_have_count(len(names))
     for name in names:
         cells = page.locator(f"tr[id='{name}'] td")
-        assert cells.nth(0).inner_text() == name[:2]
+        assert cells.nth(0).inner_text() == name.split(".")[1]
         assert cells.nth(1).inner_text() == name
         assert ("ticks of beat" if name.endswith("ticks") else "bells") in cells.nth(2).inner_text()
         assert cells.nth(3).inner_text().isdigit()
