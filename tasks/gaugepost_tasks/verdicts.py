@@ -115,8 +115,7 @@ def _refused(job: JobBase, fresh_token: bool) -> Judgement:  # noqa: FBT001 - pr
 def _refusing_words(job: JobBase, answer: Answer, secrets: Sequence[str]) -> str:
     """Write which endpoints refuse a credential and in which words: `responses: HTTP 401, Invalid API key`."""
     said = _read(job, answer)
-    cells = HANDLERS[job.kind].cells(job)
-    words = Redactor([*secrets, *cells.values()]).clean(said.message) if isinstance(said, Refusal) else ""
+    words = Redactor([*secrets, *_values(job)]).clean(said.message) if isinstance(said, Refusal) else ""
     return f"{job.endpoints}: {_spell_status(answer)}" + (f", {words}" if words else "")
 
 
@@ -170,9 +169,15 @@ def _judge_refusal(job: JobBase, status: int | None, refusal: Refusal, may_be_do
     done_before = (job.kind, verdict) == ("file", Verdict.DUPLICATE) or _is_gone(job, refusal)
     if may_be_done and done_before:
         return Judgement(Verdict.DELIVERED, warnings=(HAD_IT,))
+    redactor = Redactor(_values(job))
     cells = HANDLERS[job.kind].cells(job)
-    redactor = Redactor(cells.values())
     return Judgement(verdict, redactor.clean(refusal.message), redactor.clean_fields(refusal.field_errors, cells))
+
+
+def _values(job: JobBase) -> list[object]:
+    """Return what the request carries of a person: not its configuration, be it called `account`, as headings are."""
+    configuration = getattr(job, "configuration", None)
+    return [value for value in HANDLERS[job.kind].cells(job).values() if value != configuration]
 
 
 def _name(job: JobBase, status: int | None, refusal: Refusal) -> Verdict:  # noqa: PLR0911 - a row a verdict

@@ -139,6 +139,15 @@ def test_what_is_kept_of_a_refusal_shows_no_personal_data(job: MakeJob, answer: 
     assert got.field_errors == {"Email": ("[…] is bad: […]",)}
 
 
+def test_configuration_that_is_named_as_a_heading_masks_no_heading(
+    job: MakeJob, answer: MakeAnswer, judged: Judge
+) -> None:
+    text = "The Account Name field is required."
+    body = said(text, **{"Account Name": [text]})
+    got = judged(job("record", configuration="account", record={"Email": "a@b.cd"}), answer(422, body))
+    assert (got.message, got.field_errors) == (text, {"Account Name": (text,)})
+
+
 # Close the loop.
 
 
