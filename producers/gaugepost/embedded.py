@@ -62,6 +62,11 @@ def url(folder: Path | None = None) -> str:
     return str(_join(folder, start=True))
 
 
+def url_file(folder: Path | None = None) -> Path:
+    """Return the file that has the server's URL while it runs: a service reads it by GAUGEPOST_REDIS_URL_FILE."""
+    return (folder or home()) / "redis.url"
+
+
 def join_running() -> tuple[str, Path] | None:
     """Return URL and folder of the server that `up` or else `demo` runs here; start none, and make no folder.
 
@@ -197,6 +202,7 @@ def _try_start(program: str, folder: Path, deadline: float, again: _Noted | None
     while child.poll() is None and time.monotonic() < deadline:
         if _is_up(made):
             _write(folder / "redis.json", json.dumps(asdict(made)))
+            _write(url_file(folder), made.url)
             _started[folder] = child
             return made.url
         time.sleep(0.01)
@@ -240,6 +246,7 @@ def _client(address: str) -> redis.Redis:
 
 def _stop(address: str, folder: Path) -> None:
     (folder / "redis.json").unlink(missing_ok=True)
+    url_file(folder).unlink(missing_ok=True)
     try:
         with _client(address) as client:
             client.shutdown()

@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from gaugepost import StoreUnreachable, embedded
+from gaugepost.settings import Settings
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -113,6 +114,19 @@ def test_it_starts_on_loopback_behind_a_password_in_a_folder_that_is_private(fol
     [pid] = servers(folder)
     password = url.split(":")[2].split("@")[0]
     assert password not in Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def test_service_finds_its_url_in_a_private_file_while_it_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = embedded.url(folder)
+    noted = embedded.url_file(folder)
+    assert stat.S_IMODE(noted.stat().st_mode) == 0o600
+    monkeypatch.delenv("GAUGEPOST_REDIS_URL", raising=False)
+    monkeypatch.setenv("GAUGEPOST_REDIS_URL_FILE", str(noted))
+    found = Settings.load().redis_url
+    assert found is not None
+    assert found.get_secret_value() == url
+    embedded.leave(folder)
+    assert not noted.exists()
 
 
 def test_a_folder_that_was_open_to_all_is_made_private(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads it at run time
@@ -54,6 +55,7 @@ def _settings_of_all_parts() -> Settings:
         return settings
     sys.stderr.write(f"using the embedded Redis of {embedded.home()}\n")
     os.environ[f"{PREFIX}REDIS_URL"] = embedded.url()
+    sys.stderr.write(f"for services: export {PREFIX}REDIS_URL_FILE={shlex.quote(str(embedded.url_file()))}\n")
     return Settings.load()
 
 
