@@ -27,12 +27,15 @@ from gaugepost.cli.common import (
 from gaugepost.cli.file_set import find_set, is_set, print_set, to_dict
 from gaugepost.cli.folding import hang
 from gaugepost.cli.lanes import Dues, shown
+from gaugepost.states import JobState
 from gaugepost.uploads import read_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gaugepost.ledger import JobView
+
+_LOOK = "Look whether CustomerGauge has it"
 
 STYLES = {
     "delivered": "green",
@@ -122,6 +125,8 @@ def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if hold := row["hold"]:
         yield "held since", f"{clock_of(hold['since'])}, by {hold['by']}"
         yield from [("to do", hold["to_do"])] if hold["to_do"] else []
+    if row["state"] == JobState.UNKNOWN:
+        yield "to do", f"{_LOOK}, then: gaugepost settle {row['id']} --as delivered (or --as dead)"
     if row.get("alias"):
         yield "alias", row["alias"]
     for name in ("configuration", "source", "idempotency_key"):

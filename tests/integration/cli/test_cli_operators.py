@@ -89,6 +89,7 @@ def test_stuck_jobs_are_grouped_by_what_they_have_in_common_with_the_command_tha
     assert by_state["dead", 1]["example"] == newest
     assert by_state["parked", 2]["command"] == "gaugepost resume eu --configuration gone"
     assert by_state["unknown", 1]["look"] == f"gaugepost job {lost}"
+    assert f"Look whether CustomerGauge has it, then: gaugepost settle {lost} --as delivered" in cli("job", lost).out
     assert mapped["look"] is None
     assert by_state["unknown", 1]["command"] == (
         "gaugepost settle --state unknown --region eu --kind close_loop --verdict lost_answer --as DELIVERED-OR-DEAD"
