@@ -149,7 +149,7 @@ def test_the_credentials_of_an_env_file_reach_the_workers_alone(tmp_path: Path) 
     set_here = {"REDIS_URL_FILE", "METRICS_PORT", "METRICS_ADDRESS"}
     everything = {name.removeprefix(PREFIX) for name in setting_names()} - set_here
     assert given["worker-eu"] == given["worker-us"] == given["worker-au"] == everything
-    assert given["beat"] == {"REGIONS", "LOG_LEVEL", "LOG_FORMAT"}
+    assert given["beat"] == {"NAMESPACE", "REGIONS", "LOG_LEVEL", "LOG_FORMAT"}
     assert given["exporter"] == given["beat"] | {"BACKLOG_LIMIT", "CONTENT_LIMIT", "UPLOAD_INTERVAL", "UPLOAD_SCOPE"}
     login = {f"FLOWER_OIDC_{name}" for name in ("ISSUER", "CLIENT_ID", "CLIENT_SECRET", "USERS")}
     assert given["flower"] == given["beat"] | login | {"FLOWER_URL"}

@@ -35,15 +35,8 @@ _INDENT, _NARROW, _NARROW_INDENT = 11, 60, 2
 
 
 def is_stuck(view: JobView) -> bool:
-    """Return whether a person may help a job: also a queued one that no worker takes, or whose region is held."""
-    return view.state in STUCK or view.no_worker is not None or _hold_of(view) is not None
-
-
-def _hold_of(view: JobView) -> str | None:
-    """Return the scope of the hold that keeps a parked job, or a queued one."""
-    if view.state is JobState.QUEUED and view.hold is not None:
-        return view.hold.scope
-    return view.held_by
+    """Return whether a person may help a job: also a queued one that no worker takes, or that a hold keeps."""
+    return view.state in STUCK or view.no_worker is not None or view.hold is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +58,7 @@ class Fault:
     @classmethod
     def of(cls, view: JobView) -> Fault:
         """Return a job's fault; where a hold keeps it, that is the hold's, whether the job itself was tried or not."""
-        scope = _hold_of(view)
+        scope = view.hold.scope if view.hold else None
         verdict, fields = (None, ()) if scope is not None else (view.last_verdict, faulty_fields(view))
         reason = "; ".join(dict.fromkeys(filter(None, (view.reason, view.no_worker)))) or None
         told = (reason, scope, view.job.get("configuration"), fields, view.no_worker is not None)
@@ -80,7 +73,7 @@ class Fault:
         if self.no_worker:
             return start_worker(self.region)
         match self.state:
-            case JobState.PARKED | JobState.QUEUED if self.scope is not None:
+            case _ if self.scope is not None:
                 parts = ["resume", self.region, *scope_options(self.scope)]
             case JobState.DEAD | JobState.PARKED:
                 parts = ["replay", "--state", self.state, "--region", self.region, *self._options()]

@@ -69,7 +69,7 @@ def jobs(  # noqa: PLR0913 - an option each
 
     With --group, dead, unknown and parked jobs (or those of --state) are counted by region, kind, verdict or reason,
     configuration and the fields that the last answer found fault with; each group has the command that helps it on.
-    Queued jobs are among them where no worker is there, or a hold keeps the region.
+    Queued and waiting jobs are among them where a hold keeps their region, or no worker is there.
 
     Example: `gaugepost jobs --state dead --group`
     """
@@ -98,11 +98,11 @@ def jobs(  # noqa: PLR0913 - an option each
 
 
 def _stuck(cells: Cells) -> tuple[JobState, ...]:
-    """Return the states in which a person may help; without a worker, or under a hold, queued jobs are stuck too."""
+    """Return the states in which a person may help; where a region is held, or has no worker, its ready jobs too."""
     for ledger in cells.ledgers():
         with cells.asking(ledger.region):
-            if not ledger.presence().has_worker or "" in ledger.holds():
-                return (*STUCK, JobState.QUEUED)
+            if "" in ledger.holds() or not ledger.presence().has_worker:
+                return (*STUCK, JobState.QUEUED, JobState.WAITING)
     return STUCK
 
 

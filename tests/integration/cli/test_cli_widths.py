@@ -105,7 +105,7 @@ def test_the_command_of_a_group_can_be_copied_at_any_width(cli: Cli, busy: dict[
     assert MAPPING in words
     text = "\n".join(lines).replace("\\\n", " ")  # as a shell reads it
     rows = cli("jobs", "--group", "--json").rows
-    assert len(rows) == 3
+    assert len(rows) == 4
     for row in rows:
         assert row["command"] in [" ".join(line.split()) for line in text.splitlines()]
 
