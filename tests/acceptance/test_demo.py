@@ -109,8 +109,9 @@ def test_kept_it_can_be_looked_at_with_the_command_line_until_ctrl_c(
     place: Path, environment: dict[str, str], start: Callable[..., subprocess.Popen[str]]
 ) -> None:
     demo = start("--keep")
+    last_line = re.compile(r"command line +(.+)\n")
     wait_until(
-        lambda: "Ctrl-C ends it" in output_of(place) or demo.poll() is not None, DEADLINE_S, "it did not get so far"
+        lambda: last_line.search(output_of(place)) or demo.poll() is not None, DEADLINE_S, "it did not get so far"
     )
     told = output_of(place)
     address = re.search(r"Flower +(http://127\.0\.0\.1:\d+/tasks)", told)
@@ -121,7 +122,7 @@ def test_kept_it_can_be_looked_at_with_the_command_line_until_ctrl_c(
     assert password is not None
     assert not [command for command in parts_of(place) if password[1] in command]
     (place / ".env").write_text("")
-    command = re.search(r"command line +(.+)", told)
+    command = last_line.search(told)
     assert command is not None, told
     theirs = environment | {"PATH": "/usr/bin:/bin"}  # nobody has put the checkout's own environment on it
     looked = subprocess.run(
