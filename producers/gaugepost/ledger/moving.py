@@ -61,11 +61,10 @@ class Move:
     def _is_taken(self) -> bool:
         """Return whether another ledger is where this one goes. A move that was cut has left some of its own keys."""
         begun = (self._value() or b"").startswith(_MOVED)
-        if self._renames:
-            return not begun and any(self._all(self._new, self._target))
-        if find(self._new, self._target)[0] is not self._target or self._new.exists(self._target["schema"]):
-            return True
-        return not begun and any(self._all(self._new, self._target))
+        has_keys = not begun and any(self._all(self._new, self._target))
+        if has_keys or self._renames:
+            return has_keys
+        return find(self._new, self._target)[0] is not self._target or bool(self._new.exists(self._target["schema"]))
 
     def close(self) -> None:
         """Close the old ledger; what was in the middle of a call has been, or is refused."""
