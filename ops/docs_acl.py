@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gaugepost.keys import FAMILIES, FIXED, NAMESPACE, Keys, older
-from gaugepost.ledger.rights import A_LANE_EACH, OF_OLDER, RIGHTS, Rights
+from gaugepost.ledger.rights import A_LANE_EACH, OF_OLDER, RIGHTS, Rights, named
 from gaugepost.regions import Region
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def _line(part: Part, rights: Rights) -> str:
     keys = [f"{_PREFIX}*"] if rights.keys >= _ALL_KEYS else [*_patterns(rights.keys)]
     keys += [older(_PREFIX) + name for name in OF_OLDER if rights.keys]
     queues = [queue for pattern in rights.queues for queue in _of_regions(pattern)]
-    channels = [f"&{channel.format(db=0)}" for channel in rights.channels]
+    channels = [f"&{named(channel, Keys(Region.EU))}" for channel in rights.channels]
     commands = [f"+{command.lower()}" for command in sorted(rights.commands)]
     # The commands of a connection are not the same in all versions of Redis, so they are named by their category.
     may = [
@@ -50,4 +50,4 @@ def _patterns(names: frozenset[str]) -> Iterator[str]:
 
 
 def _of_regions(pattern: str) -> list[str]:
-    return [pattern.format(queue=Keys(region).queue) for region in Region] if "{queue}" in pattern else [pattern]
+    return list(dict.fromkeys(named(pattern, Keys(region)) for region in Region))

@@ -107,6 +107,9 @@ class Keys:
         """Celery queue of the bells."""
         self.urgent_queue = f"{self.queue}.urgent"
         self.tick_queue = f"{self.queue}.ticks"
+        self.control_exchange = namespace
+        """Celery's exchange of Flower's questions to workers, `<this>.pidbox`: of all regions of the namespace."""
+        self.event_exchange = f"{namespace}.events"
 
     @property
     def queues(self) -> tuple[str, str, str]:

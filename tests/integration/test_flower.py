@@ -183,7 +183,7 @@ def state_of(port: int, job: str) -> tuple[str, str | None]:
 @pytest.mark.parametrize("events", ["on", "off"])
 def test_events_of_jobs_can_be_turned_off(tmp_path: Path, events: str) -> None:
     with Stack(tmp_path, events=events) as stack, stack.redis.client() as client, client.pubsub() as heard:
-        heard.psubscribe("*celeryev*")
+        heard.psubscribe("*gaugepost.events*")
         worker = stack.worker()
         job = stack.producer.enqueue(
             Record(region=Region.EU, configuration="contact", record={"Email": "x@example.net"})

@@ -29,9 +29,11 @@ def record(number: int = 0) -> Record:
 
 
 def outsider(url: str) -> Celery:
-    """Make an app that knows the broker and nothing else."""
+    """Make an app that knows the broker and the names of its exchanges."""
     app = Celery("outsider", broker=url, set_as_current=False)
-    app.conf.update(worker_enable_remote_control=True)
+    app.conf.update(
+        worker_enable_remote_control=True, control_exchange="gaugepost", event_exchange="gaugepost.events"
+    )
     return app
 
 
@@ -111,7 +113,7 @@ def test_workers_answer_questions_and_obey_no_order(tmp_path: Path) -> None:
             control.broadcast(command, arguments=arguments)
         with stack.redis.client() as client:
             for garbage in ("5", "{}", "[]", '{"body": 5}', "no JSON"):
-                client.publish("/0.celery.pidbox", garbage)
+                client.publish("/0.gaugepost.pidbox", garbage)
         stack.producer.enqueue(record(1)).result(timeout=60)
         asked = control.inspect([name], timeout=10)
         queues, stats = wait_until(asked.active_queues), wait_until(asked.stats)
@@ -161,7 +163,7 @@ def test_the_redis_password_is_nowhere_to_be_seen_and_flower_takes_no_orders(tmp
         wait_until(lambda: page(port, "/healthcheck") == "OK", what="Flower answers")
         [name] = wait_until(lambda: app.control.inspect(timeout=1).ping())
         with stack.redis.client() as client:
-            client.publish("/0.celeryev/task.failed", "5")
+            client.publish("/0.gaugepost.events/task.failed", "5")
 
         def shown_of_a_forged_one() -> str | None:  # again each time: Flower may not listen yet
             with app.connection() as connection, app.events.Dispatcher(connection, hostname=SCRIPT) as events:

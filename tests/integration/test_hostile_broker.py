@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 QUEUES = ("gaugepost.eu", "gaugepost.eu.urgent", "gaugepost.eu.ticks")
-MAILBOX = "/0.celery.pidbox"
+MAILBOX = "/0.gaugepost.pidbox"
 TYPES = ("bytes", "base64", "datetime", "date", "time", "decimal", "uuid", "nonsense")
 
 plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
@@ -136,5 +136,6 @@ def test_logs_show_nothing_of_the_messages(target: Target) -> None:
 
 
 def test_worker_still_answers_questions(target: Target) -> None:
-    control = Celery("outsider", broker=target.stack.redis.url, set_as_current=False).control
-    assert wait_until(lambda: control.inspect(timeout=1).ping())
+    outsider = Celery("outsider", broker=target.stack.redis.url, set_as_current=False)
+    outsider.conf.control_exchange = "gaugepost"
+    assert wait_until(lambda: outsider.control.inspect(timeout=1).ping())

@@ -55,7 +55,7 @@ LACKING = [
     ("up", "-sadd", "run SADD"),
     ("beat", "-lpush", "run LPUSH"),
     ("exporter", "-info", "run INFO"),
-    ("flower", "-psubscribe", "run PSUBSCRIBE on /0.celery.pidbox"),
+    ("flower", "-psubscribe", "run PSUBSCRIBE on /0.gaugepost.pidbox"),
 ]
 
 
@@ -79,13 +79,13 @@ def test_part_names_keys_and_channels_it_may_not_use(stack: Stack, server: Guard
         "~gaugepost:{eu}:[u-z]*",
         "~gp:{eu}:*",
         "~gaugepost.eu*",
-        "~*celery*",
+        "~*gaugepost.pidbox",
         "~_kombu*",
     )
-    server.set_user(USER, "resetchannels", "&/0.celery.pidbox")
+    server.set_user(USER, "resetchannels", "&/0.gaugepost.pidbox")
     assert stack.worker().wait(60) == 4
     assert "use gaugepost:{eu}:token, gaugepost:{eu}:token_lock, gaugepost:{eu}:turns:" in stack.logs()
-    assert "run PSUBSCRIBE on /0.celeryev/*" in stack.logs()
+    assert "run PSUBSCRIBE on /0.gaugepost.events/*" in stack.logs()
 
 
 @pytest.mark.parametrize("rule", ["-zadd", "-info", "-evalsha"])

@@ -9,6 +9,7 @@ from celery import Celery
 
 from gaugepost import Producer, Region
 from gaugepost.settings import Settings
+from gaugepost_workers.app import make_app
 from support.making import record
 from support.stack import Stack
 from support.wait import wait_until
@@ -28,6 +29,20 @@ def test_tasks_of_another_application_stay_in_its_queues(tmp_path: Path) -> None
         left = {queue: client.lrange(queue, 0, -1) for queue in ("eu", "eu.urgent", "eu.ticks", "celery")}
         assert {queue: len(tasks) for queue, tasks in left.items()} == dict.fromkeys(left, TASKS)
         assert {json.loads(task)["headers"]["task"] for tasks in left.values() for task in tasks} == {"reports.make"}
+
+
+def test_control_and_events_reach_workers_of_their_namespace_only(tmp_path: Path) -> None:
+    with Stack(tmp_path) as stack, stack.redis.client() as client, client.pubsub() as heard:
+        heard.psubscribe("/0.celery*")
+        stack.worker()
+        ours, second = (make_app(Region.EU, stack.redis.url, namespace=name) for name in ("gaugepost", "second"))
+        other = Celery("other", broker=stack.redis.url, set_as_current=False)
+        [name] = wait_until(lambda: ours.control.inspect(timeout=1).ping(), what="the worker answers")
+        assert name.startswith("eu-")
+        assert (second.control.inspect(timeout=1).ping(), other.control.inspect(timeout=1).ping()) == (None, None)
+        stack.producer.enqueue(record(configuration="multi-object")).result(timeout=60)
+        heard_on = {m["channel"].decode() for m in iter(heard.get_message, None) if m["type"] == "pmessage"}
+        assert heard_on == {"/0.celery.pidbox"}, "what the other application asked"
 
 
 def test_two_deployments_in_one_redis_deliver_their_own_jobs(tmp_path: Path) -> None:

@@ -98,6 +98,12 @@ def make_app(region: Region, broker_url: str, cell: Cell | None = None, *, names
     queues = [Queue(name, no_ack=True) for name in keys.queues]
     app.conf.update(SETTINGS | there, broker_transport_options=options)
     app.conf.update(task_queues=queues, task_default_queue=keys.queue)
+    # By default all Celery applications of a Redis share these: another one's `control shutdown` would end our workers.
+    app.conf.update(
+        control_exchange=keys.control_exchange,
+        event_exchange=keys.event_exchange,
+        event_queue_prefix=keys.event_exchange,
+    )
 
     # Not shared: celery would give them to every other app of this process too, with this one's cell.
     task = functools.partial(app.task, send_events=False, shared=False, Strategy=f"{hand_over.__module__}:hand_over")

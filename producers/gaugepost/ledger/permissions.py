@@ -12,7 +12,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from gaugepost.errors import NotPermitted, Refusal
 from gaugepost.ledger.place import find
 from gaugepost.ledger.refusals import refused, user_of
-from gaugepost.ledger.rights import A_LANE_EACH, OF_OLDER, RIGHTS, Part
+from gaugepost.ledger.rights import A_LANE_EACH, OF_OLDER, RIGHTS, Part, named
 from gaugepost.ledger.scripts import our_errors
 
 if TYPE_CHECKING:
@@ -78,11 +78,11 @@ class _Look:
         self._keys = keys
         self._rights = RIGHTS[part]()
         db = client.connection_pool.connection_kwargs.get("db") or 0
-        self._channels = [channel.format(db=db) for channel in self._rights.channels]
+        self._channels = [named(channel, keys, db) for channel in self._rights.channels]
 
     def outside_scripts(self) -> Iterator[Refusal]:
         """Try the commands that scripts may not run, so that they do nothing."""
-        queues = [pattern.format(queue=self._keys.queue) for pattern in self._rights.queues if pattern[0] == "{"]
+        queues = [named(pattern, self._keys) for pattern in self._rights.queues if "{queue}" in pattern]
         tries: dict[str, Sequence[Any]] = {
             "WAIT": (0, 0),
             "EVALSHA": ("0" * 40, *self._named()),
@@ -168,4 +168,4 @@ class _Look:
         if older is not None and self._rights.keys:
             yield from (older[name] for name in OF_OLDER)
         for pattern in self._rights.queues:
-            yield pattern.format(queue=self._keys.queue).replace("*", _SAMPLE)
+            yield named(pattern, self._keys).replace("*", _SAMPLE)

@@ -10,10 +10,14 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from typing import TYPE_CHECKING
 
 from gaugepost.keys import FAMILIES, FIXED
 from gaugepost.ledger.scripts import load_scripts
 from gaugepost.states import JobState
+
+if TYPE_CHECKING:
+    from gaugepost.keys import Keys
 
 A_LANE_EACH = frozenset({"files", "slot", "filing"})
 """Keys that end in `:<family of files>`, where each family has an upload lane of its own."""
@@ -34,6 +38,11 @@ class Rights:
     channels: tuple[str, ...] = ()
 
 
+def named(pattern: str, keys: Keys, db: object = 0) -> str:
+    """Put the names of a region and a database into a pattern of `Rights.queues` or `Rights.channels`."""
+    return pattern.format(queue=keys.queue, control=keys.control_exchange, events=keys.event_exchange, db=db)
+
+
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
@@ -50,8 +59,8 @@ def _of_scripts(*names: str) -> Rights:
 
 _BELLS = ("{queue}", "{queue}.urgent")
 _TICKS = "{queue}.ticks"
-_MAILBOXES = ("*.celery.pidbox", "_kombu.binding*")
-_BROADCASTS = ("/{db}.celery.pidbox", "/{db}.celeryev/*")
+_MAILBOXES = ("*.{control}.pidbox", "_kombu.binding*")
+_BROADCASTS = ("/{db}.{control}.pidbox", "/{db}.{events}/*")
 _SERVICE = ("enqueue", "enqueue_set", "unstage", "read", "cancel", "note_fields")
 _SCRIPTED = "EVAL EVALSHA EVAL_RO"
 _CELERY = "PUBLISH PSUBSCRIBE PUNSUBSCRIBE BRPOP LPUSH LLEN SADD SREM SMEMBERS DEL MULTI EXEC"
@@ -92,7 +101,7 @@ def _exporter() -> Rights:
 
 
 def _flower() -> Rights:
-    queues = (*_BELLS, _TICKS, *_MAILBOXES, "celeryev.*")
+    queues = (*_BELLS, _TICKS, *_MAILBOXES, "{events}.*")
     return Rights(_words(f"EVAL_RO {_CELERY} {_EXPIRING}"), frozenset(), queues, _BROADCASTS)
 
 

@@ -112,7 +112,7 @@ def test_command_that_is_no_question_has_a_fault_without_its_text(message: objec
         {"method": "registered", "arguments": {"taskinfoitems": []}},
         {"method": "conf", "arguments": {"with_defaults": False}},
         {"method": "active", "arguments": {"safe": None}, "destination": ["eu-1@host"]},
-        {"ticket": "a-b", "reply_to": {"exchange": "reply.celery.pidbox", "routing_key": "a-b"}},
+        {"ticket": "a-b", "reply_to": {"exchange": "reply.gaugepost.pidbox", "routing_key": "a-b"}},
     ],
 )
 def test_question_as_celery_asks_it_has_no_fault(asked: dict[str, Any]) -> None:
