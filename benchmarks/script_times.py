@@ -116,6 +116,7 @@ class Run:
         ledger.note_credential("oauth", "1a2b3c4d", "accepted")
         ledger.open_slot()
         ledger.alive(WORKER, 60, "", {"bench": 1.0})
+        ledger.leave(WORKER)
         ledger.enqueue([Entry.of(record(ledger.region, source=f"new{n}")) for n in range(_BATCH)])
         told = {"region": ledger.region, "status": "open"}
         cases = [CloseLoop.model_validate(told | {"number_customergauge": 10_000_000 + n}) for n in range(_BATCH)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
+from gaugepost.ledger.presence import ABSENT_MS
 from gaugepost.ledger.scripts import Call
 from support.redis_server import running_redis
 
@@ -59,6 +60,19 @@ def test_worker_that_asks_a_little_late_runs_each_tick_every_interval(bench: Ben
         bench.clock.set(1_795_305_600_000 + late)
         runs += ask(bench)
     assert runs.count("a") == 5
+
+
+def test_worker_that_has_left_is_absent_at_once(bench: Bench) -> None:
+    ask(bench, worker="w1")
+    ask(bench, worker="w2")
+    assert bench.ledger.presence().workers == 2
+    bench.ledger.leave("w1")
+    assert bench.ledger.presence().workers == 1
+    bench.ledger.leave("w2")
+    bench.ledger.leave("never there")
+    left = bench.ledger.presence()
+    assert (left.workers, left.has_worker) == (0, False)
+    assert left.worker_seen == left.now - ABSENT_MS
 
 
 def test_workers_leave_the_ticks_to_a_beat_that_is_back(bench: Bench) -> None:

@@ -66,6 +66,21 @@ def test_a_worker_that_was_stopped_leaves_no_pulse(stack: Stack) -> None:
     assert not list((stack.folder / "run").iterdir())
 
 
+def test_status_stops_counting_a_worker_as_soon_as_it_has_ended(stack: Stack) -> None:
+    first, second = stack.worker(), stack.worker()
+    wait_until(lambda: workers_of(stack) == 2)
+    for count, worker in ((1, first), (0, second)):
+        worker.terminate()
+        assert worker.wait(timeout=60) == 0
+        assert workers_of(stack) == count
+    assert "no worker of eu has been seen since" in stack.cli("status").stdout
+
+
+def workers_of(stack: Stack) -> int:
+    rows = map(json.loads, stack.cli("status", "--region", "eu", "--json").stdout.splitlines())
+    return next(int(row["workers"]) for row in rows)
+
+
 def test_a_worker_of_another_region_does_not_stand_in(stack: Stack) -> None:
     stack.worker("us")
     wait_until(lambda: is_well(stack, "worker", "--region", "us"))

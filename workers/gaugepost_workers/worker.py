@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import uuid
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ import structlog
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from gaugepost.cli.health import redis_trouble
-from gaugepost.connection import connect, redis_url
+from gaugepost.connection import connect, connect_briefly, redis_url
 from gaugepost.errors import ClusterNotSupported, LedgerClosed, NotPermitted, StoreError
 from gaugepost.ledger import Ledger
 from gaugepost.settings import PREFIX
@@ -82,13 +83,13 @@ class Worker:
         self._rescue_events = TaskEvents(self.app, self.name) if settings.events else None
         self._liveness = Liveness("take work", partial(redis_trouble, settings, region))
         self._metrics = _metrics(settings, region, self._liveness)
-        worker = f"{self.name}-{uuid.uuid4().hex[:8]}"
-        self._own_ticks = OwnTicks(self.ledger, worker, self, self._metrics)
+        self._id = f"{self.name}-{uuid.uuid4().hex[:8]}"
+        self._own_ticks = OwnTicks(self.ledger, self._id, self, self._metrics)
         self.executor = Executor(
             self.ledger,
             self.courier.deliver,
             WatchedWheel(self._witness()),
-            worker=worker,
+            worker=self._id,
             concurrency=concurrency,
             lease_s=settings.lease,
         )
@@ -149,6 +150,7 @@ class Worker:
         finally:
             if pulse is not None:
                 pulse.end()
+            self._leave()
         return int(self._failed)
 
     def _look_at_ledger(self) -> None:
@@ -162,6 +164,11 @@ class Worker:
             raise
         except StoreError as error:
             log.warning("Redis is away; waiting for it", error=str(error))
+
+    def _leave(self) -> None:
+        """Note in Redis that this worker has ended. A Redis that is away is not waited for."""
+        with suppress(StoreError), closing(connect_briefly(self.settings, self.region)) as client:
+            Ledger(client, self.region, self.settings).leave(self._id)
 
     def _promote(self) -> None:
         self.ledger.migrate()  # services of an older version may still enqueue

@@ -365,6 +365,10 @@ class Ledger:
         """
         return self._run(self._work.alive(worker, int(up_s * 1000), pushed, ticks))
 
+    def leave(self, worker: str) -> None:
+        """Note that a worker has ended, so that it counts as absent at once."""
+        self._run(self._work.leave(worker))
+
     def open_slot(self) -> bool:
         """Ring for a file if the upload slot is open."""
         return self._run(self._work.open_slot())

@@ -324,6 +324,10 @@ class Work:
             args += (tick, int(every_s * 1000))
         return Call("alive", self._queues[:1], args, _read_alive)
 
+    def leave(self, worker: str) -> Call[bool]:
+        """Note that a worker has ended."""
+        return Call("leave", self._queues[:1], [worker], bool)
+
     def open_slot(self) -> Call[bool]:
         """Ring for a file if the upload slot is open."""
         return Call("open_slot", self._queues, [self._slot_ms, *self._lanes], bool)

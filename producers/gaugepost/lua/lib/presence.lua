@@ -1,10 +1,12 @@
 -- WITH presence: when a worker of this region was last seen (ledger/presence.py reads the same for all that `status` shows).
 
+local ABSENT_MS = 30000 -- a worker that was not seen for so long is not there; the same in ledger/presence.py
+
 -- Unix ms, -1: never. A worker of an older version only claims: it counts as seen now while its last claim does.
 local function worker_seen()
   local newest = redis.call('ZREVRANGEBYSCORE', K.alive, whole(now), '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
   local seen = tonumber(newest[2] or '-1')
-  if seen >= 0 and now - seen < 30000 then return seen end
+  if seen >= 0 and now - seen < ABSENT_MS then return seen end
   local claimed = redis.call('HGETALL', K.workers)
   for i = 1, #claimed, 2 do
     local ends = tonumber(string.match(claimed[i + 1], ':(%d+)$') or '-1')
