@@ -12,7 +12,7 @@ from gaugepost.jobs.refusal import NOT_UTF8
 from gaugepost.ledger import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
@@ -33,6 +33,13 @@ def admitted(job: object, settings: Settings, idempotency_key: str | None = None
         raise InvalidJob([Problem("", expected)])
     check_region(found.region, settings.regions)
     return found if idempotency_key is None else _with_key(found, idempotency_key)
+
+
+def each(jobs: Iterable[T]) -> Iterator[T]:
+    """Iterate over jobs. Raises InvalidJob for one job alone, which could be iterated over too: over its fields."""
+    if isinstance(jobs, JobBase | Mapping):
+        raise InvalidJob([Problem("", "expected many jobs, such as a list, not one: `enqueue` takes one")])
+    return iter(jobs)
 
 
 def check_region(region: Region, served: Collection[Region]) -> None:
@@ -99,7 +106,9 @@ def by_region(entries: Sequence[Entry]) -> dict[Region, list[Entry]]:
 
 
 def noted(error: Exception, accepted: Sequence[Any]) -> None:
-    """Say on an error what `enqueue_many` had accepted before it."""
+    """Say on an error what `enqueue_many` had accepted before it, and which job is wrong."""
+    if isinstance(error, InvalidJob):
+        error.number = len(accepted) + 1
     error.add_note(f"enqueue_many: {len(accepted):,} jobs were accepted before this")
     if isinstance(error, GaugepostError):
         error.accepted = accepted

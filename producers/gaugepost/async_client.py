@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from gaugepost.admission import Batch, admitted, by_region, noted
+from gaugepost.admission import Batch, admitted, by_region, each, noted
 from gaugepost.async_uploads import AsyncUploads
 from gaugepost.client import Producer
 from gaugepost.connection import connect_async, redis_url
@@ -107,7 +107,8 @@ class AsyncProducer:
         `async for receipt in producer.enqueue_many(jobs)` does what `enqueue_stream` does. Without either nothing is
         stored, and a ResourceWarning says so.
         """
-        return Enqueuing(self._each(iter(jobs)), lambda: self._all(iter(jobs)))
+        found = each(jobs)
+        return Enqueuing(self._each(found), lambda: self._all(found))
 
     def enqueue_stream(self, jobs: Iterable[JobBase | Mapping[str, Any]]) -> AsyncIterator[AsyncReceipt[Any]]:
         """Accept any number of jobs while their receipts are taken; see `Producer.enqueue_stream`."""

@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from gaugepost.admission import admitted, batches, by_region, noted
+from gaugepost.admission import admitted, batches, by_region, each, noted
 from gaugepost.connection import connect, redis_url
 from gaugepost.errors import IdempotencyConflict, StoreUnreachable
 from gaugepost.lazy import Stream
@@ -105,9 +105,9 @@ class Producer:
         but for a conflict, which its receipt says. Where it raises, `accepted` of the error has the receipts of what is
         stored: after an InvalidJob, or an error of `jobs` itself, all jobs before the wrong one, and none after it.
         """
-        receipts = Receipts(self._receipt)
+        receipts, found = Receipts(self._receipt), each(jobs)
         try:
-            for batch in batches(iter(jobs), self._entry):
+            for batch in batches(found, self._entry):
                 self._accept(batch, receipts)
         except Exception as error:
             noted(error, receipts)
@@ -119,7 +119,7 @@ class Producer:
 
         What was yielded is accepted. An iterator that is never used stores nothing, and a ResourceWarning says so.
         """
-        return Stream(self._each(iter(jobs)))
+        return Stream(self._each(each(jobs)))
 
     def _each(self, jobs: Iterator[object]) -> Iterator[Receipt[Any]]:
         for batch in batches(jobs, self._entry):

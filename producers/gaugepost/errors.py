@@ -57,9 +57,16 @@ class Problem:
 class InvalidJob(GaugepostError, ValueError):  # noqa: N818 - named for what it is about, as all of this tree
     """A job was refused at the door; nothing of it is stored. Holds no value of the job, only field names."""
 
+    number: int | None = None
+    """Where `enqueue_many` raised it: which of its jobs this one is, from 1."""
+
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(map(str, problems)))
         self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        """Read as `net_promoter_score: expected …`; of many jobs as `job 501: net_promoter_score: expected …`."""
+        return super().__str__() if self.number is None else f"job {self.number:,}: {super().__str__()}"
 
 
 class IdempotencyConflict(InvalidJob):

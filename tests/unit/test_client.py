@@ -318,6 +318,14 @@ def test_all_jobs_before_a_wrong_one_are_stored_and_none_after_it(
     assert sources == [f"s{number}" for number in range(BATCH + 7)]
     assert blocking.ledger(Region.EU).summary()["queued"] == BATCH + 7
     assert "enqueue_many: 207 jobs were accepted before this" in refused.value.__notes__
+    assert refused.value.number == 208
+    assert str(refused.value).startswith("job 208: ")
+
+
+@pytest.mark.parametrize("one", [{"kind": "record"}, record()])
+def test_one_job_alone_is_not_taken_for_many(producer: Any, one: Any) -> None:
+    with pytest.raises(InvalidJob, match="`enqueue` takes one"):
+        producer.enqueue_many(one)
 
 
 def test_error_of_the_jobs_own_source_comes_through(producer: Any, blocking: Producer) -> None:
