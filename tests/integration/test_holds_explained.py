@@ -106,7 +106,7 @@ def test_throttling_is_explained_and_its_hold_is_logged_from_opening_to_lifting(
     lifted = first_logged(stack, "hold lifted")
     assert (lifted["level"], lifted["verdict"], lifted["hold"]) == ("info", "throttled", "endpoints:imports")
     assert [line["level"] for line in logged(stack, "hold opened")] == ["warning"]
-    [moved] = logged(stack, "hold moved on: its probe failed")
+    [moved] = logged(stack, "hold probe failed")
     assert (moved["level"], moved["probes"].split(",")[0]) == ("warning", "1 probe failed")
     assert "HTTP 429 (throttled)" in lifted["cause"]
 

@@ -50,7 +50,7 @@ def log_notice(region: Region, notice: Notice) -> None:
         case "opened":
             log.warning("hold opened", **facts, **_outlook(region, notice.hold))
         case "moved":
-            log.warning("hold moved on: its probe failed", **facts, **_outlook(region, notice.hold))
+            log.warning("hold probe failed", **facts, **_outlook(region, notice.hold))
         case "lifted":
             log.info("hold lifted", **facts, why=notice.why)
 

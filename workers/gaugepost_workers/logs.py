@@ -218,7 +218,7 @@ def people_line(colours: bool, _logger: object, method: str, event: structlog.ty
     fault = event.pop("exception", "")
     level = {"exception": "error"}.get(method, method)
     columns = [f"{event.pop(name, '') or '':<{width}}" for name, width in _WIDTHS.items()]
-    rest = " ".join(f"{name}={_shown(value)}" for name, value in event.items())
+    rest = " ".join(f"{name}={_shown(value)}" for name, value in event.items() if value is not None)
     words = [f"{level:<8}", *columns, rest]
     if colours:
         words = [_COLOURS.get(level, "") + words[0] + _PLAIN, _BOLD + words[1] + _PLAIN, *words[2:]]

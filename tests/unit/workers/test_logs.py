@@ -104,7 +104,7 @@ def test_lines_for_people_lead_with_event_region_and_verdict_in_columns() -> Non
     lines = run(
         "log.info('attempt', job='j1', region='eu', n=1, verdict='refused_credentials')\n"
         "log.warning('tick not sent', error='Redis is away')\n"
-        "log.info('attempt', verdict='delivered', region='us', status=200)",
+        "log.info('attempt', verdict='delivered', region='us', status=200, configuration=None)",
         log_format="text",
     )
     assert [line[9:] for line in lines] == [
