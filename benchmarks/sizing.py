@@ -86,12 +86,12 @@ def _file(number: int) -> File:
 
 
 KINDS: Mapping[str, tuple[Callable[[int], JobBase], int]] = {
-    "record, 500 bytes": (_record, JOBS),
-    "the same with idempotency key and source": (_keyed, JOBS),
+    "record, 500 bytes of JSON": (_record, JOBS),
+    "the same, with an idempotency key and a source": (_keyed, JOBS),
     "personal link": (_link, JOBS),
-    "case status, note of 100": (_change, JOBS),
-    "response, comment of 200": (_response, JOBS),
-    f"file, {ROWS:,} rows": (_file, FILES),
+    "case status, note of 100 characters": (_change, JOBS),
+    "response, comment of 200 characters": (_response, JOBS),
+    f"file, {ROWS:,} rows of 70 bytes": (_file, FILES),
 }
 """Name → how such a job is made, and how many."""
 
@@ -138,7 +138,7 @@ class Sizing:
 def table(found: Mapping[str, Mapping[str, float]]) -> str:
     """Write kinds down, states across."""
     states = ["queued", *STATES]
-    lines = [f"| bytes a job | {' | '.join(states)} |", f"| --- |{' --- |' * len(states)}"]
+    lines = [f"| job | {' | '.join(states)} |", f"| --- |{' --- |' * len(states)}"]
     lines += [f"| {kind} | {' | '.join(f'{sizes[state]:,.0f}' for state in states)} |" for kind, sizes in found.items()]
     return "\n".join(lines)
 
