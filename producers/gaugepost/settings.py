@@ -275,7 +275,8 @@ class Settings(BaseSettings):
         Field(description="what parts log at least; an attempt of a job is a line of `info`"),
     ] = "info"
     log_format: Annotated[
-        Literal["auto", "json", "text"], Field(description="`text` for people, `json`, or `auto`: `text` on a terminal, `json` elsewhere")
+        Literal["auto", "json", "text"],
+        Field(description="`text` for people, `json`, or `auto`: `text` on a terminal, `json` elsewhere"),
     ] = "auto"
     run_dir: Annotated[
         Path | None,

@@ -31,9 +31,7 @@ def record(number: int = 0) -> Record:
 def outsider(url: str) -> Celery:
     """Make an app that knows the broker and the names of its exchanges."""
     app = Celery("outsider", broker=url, set_as_current=False)
-    app.conf.update(
-        worker_enable_remote_control=True, control_exchange="gaugepost", event_exchange="gaugepost.events"
-    )
+    app.conf.update(worker_enable_remote_control=True, control_exchange="gaugepost", event_exchange="gaugepost.events")
     return app
 
 
