@@ -40,7 +40,7 @@ cover: .venv/dev.done ## the pure parts must be covered whole, every branch
 
 check: lint types cover test ## all that CI runs
 
-docs: .venv/dev.done ## make the generated parts of the README anew: states, settings, keys
+docs: .venv/dev.done ## make the generated parts of the docs anew: states, settings, keys, jobs, Redis users
 	@$(BIN)/python ops/docs.py
 
 secrets: ## make the passwords of docker-compose.yml, once, in ./secrets: of Redis, Flower and Grafana

@@ -1,7 +1,7 @@
 """The states of a job and who moves it out of them.
 
 `TRANSITIONS` is the only place that says which change is legal: the Lua scripts get it from here (see
-`ledger/scripts.py`), the README's diagram is made from it, and a test walks every illegal pair.
+`ledger/scripts.py`), the diagram in `docs/states.md` is made from it, and a test walks every illegal pair.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ OPEN = frozenset(JobState) - ENDED
 
 
 def mermaid() -> str:
-    """Draw `TRANSITIONS` as a Mermaid state diagram: the README's picture."""
+    """Draw `TRANSITIONS` as a Mermaid state diagram: the picture in `docs/states.md`."""
     lines = ["stateDiagram-v2", "    [*] --> queued", "    [*] --> waiting"]
     for source, targets in TRANSITIONS.items():
         lines += [f"    {source} --> {target}" for target in JobState if target in targets]

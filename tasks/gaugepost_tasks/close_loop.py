@@ -1,4 +1,4 @@
-"""`close_loop`: PUT Close the Loop. Source: PUT Close the Loop, `../shared/api/customergauge.md` section 7."""
+"""`close_loop`: PUT Close the Loop. Source: `docs/customergauge.md`, "PUT Close the Loop"."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 v7 and imports: `{"message", "errors": {field: [text]}}`. v4.1: `{"Data": …}` or `{"Error": {"Message", "Code"}}`,
 in JSON or XML, and once in its own documentation without the `Error` around it.
-Source: `../shared/api/customergauge.md` sections 0 and 1.
+Source: `docs/customergauge.md`, "Two answer formats".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`file`: v4.1 POST File. Source: File APIs, `../shared/api/customergauge.md` sections 2.1 to 2.5.
+"""`file`: v4.1 POST File. Source: File APIs, `docs/customergauge.md`, "Files".
 
 The multipart body is written here and not by requests, so that the same job always gives the same bytes.
 """

@@ -1,4 +1,4 @@
-"""`file_delete`: v4.1 DELETE File. Source: DELETE File, `../shared/api/customergauge.md` section 2.8."""
+"""`file_delete`: v4.1 DELETE File. Source: `docs/customergauge.md`, "Files"."""
 
 from __future__ import annotations
 

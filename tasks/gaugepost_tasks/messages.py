@@ -112,7 +112,7 @@ class Endpoints:
     ) -> Endpoints:
         """Fill a region into the three templates, which may carry a path and a slash at their end.
 
-        Source: `../shared/api/customergauge.md` section 0; the slash after `records` and `personal-link` is theirs.
+        Source: `docs/customergauge.md`, "Endpoints"; the slash after `records` and `personal-link` is theirs.
         """
         auth, imports, api = (
             template.replace("{region}", region).rstrip("/") for template in (auth_url, imports_url, api_url)

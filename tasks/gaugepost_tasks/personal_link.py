@@ -1,4 +1,4 @@
-"""`personal_link`: PUT Personal Link. Source: PUT Personal Link, `../shared/api/customergauge.md` section 6."""
+"""`personal_link`: PUT Personal Link. Source: `docs/customergauge.md`, "PUT Personal Link"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens after each verdict: the other half of policy.md's table. Pure: only the ledger carries it out.
+"""What happens after each verdict: the second table of `docs/policy.md`. Pure: only the ledger carries it out.
 
 A job meets one of these ends at each attempt: delivered, parked on its schedule, kept by a hold, put back because
 its region is throttled, dead, or unknown.

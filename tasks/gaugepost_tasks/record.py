@@ -1,4 +1,4 @@
-"""`record`: PUT Records. Source: PUT Records, `../shared/api/customergauge.md` section 5."""
+"""`record`: PUT Records. Source: `docs/customergauge.md`, "PUT Records"."""
 
 from __future__ import annotations
 

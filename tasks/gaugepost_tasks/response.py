@@ -1,4 +1,4 @@
-"""`response`: v4.1 Transactions POST Response. Source: POST Response, `../shared/api/customergauge.md` section 3."""
+"""`response`: v4.1 Transactions POST Response. Source: `docs/customergauge.md`, "POST Response"."""
 
 from __future__ import annotations
 

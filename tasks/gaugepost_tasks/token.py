@@ -1,6 +1,6 @@
 """OAuth2 client credentials: how a region's Bearer token is asked for, and what may come back.
 
-Source: OAuth2 token, `../shared/api/customergauge.md` section 4. `expires_in` is in no source, so nothing here
+Source: `docs/customergauge.md`, "Token". `expires_in` is in no source, so nothing here
 depends on it. Of a failed token call nothing of any job was sent: an answer lost here is `unreachable` for the job.
 """
 

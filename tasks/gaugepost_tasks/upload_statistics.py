@@ -1,6 +1,6 @@
 """The upload statistics of v4.1: whether an uploaded file arrived, and what became of its rows.
 
-Source: GET statistics, `../shared/api/customergauge.md` section 2.7. Ids and counts come as text; `Processed` is
+Source: `docs/customergauge.md`, "Statistics of files". Ids and counts come as text; `Processed` is
 the only state a source shows.
 """
 

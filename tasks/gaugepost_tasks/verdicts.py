@@ -1,4 +1,4 @@
-"""What each answer means: the table of policy.md, as one pure `match` after another. Nothing else decides it.
+"""What each answer means: the table of `docs/policy.md`, as one pure `match` after another. Nothing else decides it.
 
 Three questions in turn. Did a whole answer come? Does its status alone say it? What does its text say? A text that
 no row knows gets the verdict `unrecognised_…`, so that a new message of CustomerGauge is seen the same day.
@@ -181,7 +181,7 @@ def _values(job: JobBase) -> list[object]:
 
 
 def _name(job: JobBase, status: int | None, refusal: Refusal) -> Verdict:  # noqa: PLR0911 - a row a verdict
-    """Name a refusal by kind, status, v4.1's code and text: the rows of policy.md, the most special ones first."""
+    """Name a refusal by kind, status, v4.1's code and text: the most special rows of `docs/policy.md` first."""
     text = _all_texts(refusal)
     match job.kind, status, refusal.code:
         case "personal_link", 400, _ if "could not match any campaign filter" in text:
@@ -203,7 +203,7 @@ def _name(job: JobBase, status: int | None, refusal: Refusal) -> Verdict:  # noq
 def _name_v41(job: JobBase, status: int | None, code: int | None, text: str) -> Verdict:
     """Name a v4.1 refusal by its code, and by its text where one code has several meanings.
 
-    Source: error codes, `../shared/api/customergauge.md` section 1.1. 2000 is how its sample spells 200000.
+    Source: `docs/customergauge.md`, "Error codes of v4.1". 2000 is how its sample spells 200000.
     """
     match code:
         case 200000 | 2000:

@@ -60,7 +60,7 @@ def default_credentials() -> dict[Region, Credentials]:
 
 @dataclass(frozen=True, slots=True)
 class Knobs:
-    """All switches; times in seconds unless the name says otherwise. The README's table tells what each does."""
+    """All switches, as `ops/simulator/README.md` lists them; times in seconds unless the name says otherwise."""
 
     credentials: dict[Region, Credentials] = field(default_factory=default_credentials)
     token_lifetime: float = field(default=3600.0, metadata=_SECONDS)

@@ -53,7 +53,7 @@ WHERE_UPLOADS = "`gaugepost jobs --kind file` lists the parts that are known; `g
 
 
 class Exit(IntEnum):
-    """Exit codes: a contract (interface.md, section 5). 130 is the shell's own for Ctrl-C."""
+    """Exit codes: a contract (`docs/commands.md`). 130 is the shell's own for Ctrl-C."""
 
     DONE = 0
     FAILED = 1

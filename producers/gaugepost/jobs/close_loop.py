@@ -1,6 +1,6 @@
 """`close_loop`: set the status of one case (PUT Close the Loop).
 
-Source: PUT Close the Loop, `../shared/api/customergauge.md` section 7.
+Source: `docs/customergauge.md`, "PUT Close the Loop".
 """
 
 from __future__ import annotations

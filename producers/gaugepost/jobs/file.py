@@ -1,6 +1,6 @@
 """`file`: upload one file of many rows (v4.1 File family), one a slot.
 
-Source: File APIs, `../shared/api/customergauge.md` section 2. Limits: 2 MB (taken as 2,000,000 bytes, since the
+Source: `docs/customergauge.md`, "Files". Limits: 2 MB (taken as 2,000,000 bytes, since the
 source does not say which), 2,000 records, CSV, XLS, XLSX or XML. The content is read and checked by whoever
 enqueues (`load`), lies compressed in the ledger, and never travels in a message.
 """

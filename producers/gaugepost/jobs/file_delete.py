@@ -1,6 +1,6 @@
 """`file_delete`: undo one upload, with all records made from it (v4.1 DELETE File).
 
-Source: DELETE File, `../shared/api/customergauge.md` section 2.8. It destroys real responses, so it is a job of
+Source: `docs/customergauge.md`, "Files". It destroys real responses, so it is a job of
 its own and never a side effect.
 """
 

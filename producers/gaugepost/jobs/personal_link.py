@@ -1,6 +1,6 @@
 """`personal_link`: make one personal survey link (PUT Personal Link).
 
-Source: PUT Personal Link, `../shared/api/customergauge.md` section 6.
+Source: `docs/customergauge.md`, "PUT Personal Link".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`record`: create or update one record through an inbound mapping (PUT Records).
 
-Source: PUT Records (external response), `../shared/api/customergauge.md` section 5.
+Source: `docs/customergauge.md`, "PUT Records".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`response`: store one survey response (v4.1 Transactions POST Response).
 
-Source: POST Response, `../shared/api/customergauge.md` section 3. CustomerGauge gives no id and states no
+Source: `docs/customergauge.md`, "POST Response". CustomerGauge gives no id and states no
 duplicate rule, so a lost answer is left to a person by default.
 """
 

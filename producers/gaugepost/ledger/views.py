@@ -1,6 +1,6 @@
 """What a job's record looks like to people: read from its hash, with the holds that tell why it waits.
 
-The keys of `JobView.to_dict` are those of `job --json` in interface.md, section 5.
+The keys of `JobView.to_dict` are those of `job --json`, which users rely on: add some, change none.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The demo's jobs, as a service would write them, and what each must come to by policy.md.
+"""The demo's jobs, as a service would write them, and what each must come to by `docs/policy.md`.
 
 Most failures are scenario words of the simulator, so that each can be asked for again by hand: an `Email` such as
 `no-campaign@example.com`, a note such as `simulate: partial` (`ops/simulator/README.md`). In no region do five

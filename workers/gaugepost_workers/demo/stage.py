@@ -187,7 +187,7 @@ def _wipe(folder: Path) -> None:
 
 
 def credentials(region: str) -> dict[str, str]:
-    """Return the simulator's credentials of a region, as its README has them."""
+    """Return the simulator's credentials of a region, as `ops/simulator/README.md` has them."""
     words = {"client_id": "client", "client_secret": "secret", "api_key": "key"}
     return {name: f"{region}-{word}" for name, word in words.items()}
 
