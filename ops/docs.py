@@ -18,7 +18,7 @@ from gaugepost.settings import PREFIX, Settings
 from gaugepost.states import mermaid
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/jobs.md", "docs/redis-acl.md", "ops/runbooks/keys.md")
+PAGES = ("docs/jobs.md", "docs/redis-acl.md", "docs/settings.md", "docs/states.md", "ops/runbooks/keys.md")
 DURATIONS = ("retention",)
 
 
@@ -28,13 +28,18 @@ def states() -> str:
 
 
 def settings() -> str:
-    """List every setting with its default."""
+    """List every setting with its default, for docs/settings.md."""
     rows = ["| name | default | what it is |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         secret = "SecretStr" in str(field.annotation)
-        about = f"{field.description}{' (or `…_FILE`)' if secret else ''}"
+        about = f"{_from_docs(str(field.description))}{' (or `…_FILE`)' if secret else ''}"
         rows.append(f"| `{PREFIX}{name.upper()}` | {_default(name, field.default)} | {about} |")
     return "\n".join(rows)
+
+
+def _from_docs(text: str) -> str:
+    """Return a description with its links, which are relative to the repository, as links from a page in docs/."""
+    return text.replace("](docs/", "](").replace("](#redis)", "](redis.md)")
 
 
 def _default(name: str, value: object) -> str:

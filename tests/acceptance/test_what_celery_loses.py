@@ -66,7 +66,7 @@ def idle(stack: Stack) -> None:
 
 
 def test_a_bell_popped_by_a_worker_that_dies_before_it_reads_it_is_rung_again(stack: Stack) -> None:
-    """1.1: SIGSTOP, publish, kill -9: stock Celery lost 1 message of 3 for ever."""
+    """SIGSTOP, publish, kill -9: stock Celery lost 1 message of 3 for ever."""
     worker = stack.worker()
     idle(stack)  # there is no beat as yet, whose tick the frozen worker could pop in place of the bell
     os.killpg(worker.pid, signal.SIGSTOP)
@@ -82,7 +82,7 @@ def test_a_bell_popped_by_a_worker_that_dies_before_it_reads_it_is_rung_again(st
 
 
 def test_bells_that_vanish_all_the_time_stall_no_region(stack: Stack) -> None:
-    """1.1: a region goes on while it has ready jobs and a live worker, whatever becomes of its bells."""
+    """A region goes on while it has ready jobs and a live worker, whatever becomes of its bells."""
     stack.worker()
     stack.beat()
     over = threading.Event()
@@ -103,7 +103,7 @@ def test_bells_that_vanish_all_the_time_stall_no_region(stack: Stack) -> None:
 
 
 def test_a_dropped_consumer_socket_sends_nothing_again(stack: Stack) -> None:
-    """1.2: CLIENT KILL of the consumer's socket with three jobs running: six runs in stock Celery."""
+    """CLIENT KILL of the consumer's socket with three jobs running: six runs in stock Celery."""
     stack.sim.knobs(latency_ms={"all": 1500})
     worker = stack.worker()
     stack.beat()
@@ -118,7 +118,7 @@ def test_a_dropped_consumer_socket_sends_nothing_again(stack: Stack) -> None:
 
 
 def test_a_redis_restart_with_jobs_running_ends_no_worker_and_sends_nothing_again(stack: Stack) -> None:
-    """1.3: celery 5.7.0's process ends at a Redis restart if it holds any unacknowledged message."""
+    """Celery 5.7.0's process ends at a Redis restart if it holds any unacknowledged message."""
     stack.sim.knobs(latency_ms={"all": 1500})
     worker = stack.worker()
     stack.beat()
@@ -131,7 +131,7 @@ def test_a_redis_restart_with_jobs_running_ends_no_worker_and_sends_nothing_agai
 
 
 def test_there_is_no_unacknowledged_message_to_be_delivered_again(stack: Stack) -> None:
-    """1.4: a task longer than the visibility timeout ran four times; the shortest one on a Redis wins."""
+    """A task longer than the visibility timeout ran four times; the shortest one on a Redis wins."""
     stack.sim.knobs(latency_ms={"all": 1000})
     with stack.redis.client() as client:
         theirs = [json.loads(bell("theirs", "another.application")), "", "theirs"]
@@ -147,7 +147,7 @@ def test_there_is_no_unacknowledged_message_to_be_delivered_again(stack: Stack) 
 
 
 def test_a_job_that_waits_lies_in_redis_and_outlives_its_worker(tmp_path: Path) -> None:
-    """1.5: a countdown lies in a worker's memory, and one longer than the visibility timeout ran five times."""
+    """A countdown lies in a worker's memory, and one longer than the visibility timeout ran five times."""
     with Stack(tmp_path, **SHORT, backoff__server_error="8s") as stack:
         stack.sim.fault("status", endpoint="records", code=503, times=1)
         workers = [stack.worker(), stack.worker()]
@@ -166,7 +166,7 @@ def test_a_job_that_waits_lies_in_redis_and_outlives_its_worker(tmp_path: Path) 
 
 
 def test_a_job_that_its_worker_does_not_outlive_is_tried_a_lease_later_and_says_so(stack: Stack) -> None:
-    """1.6: with reject_on_worker_lost a job that kills its worker ran 99 times in 10 s; without, it was dropped."""
+    """With reject_on_worker_lost a job that kills its worker ran 99 times in 10 s; without, it was dropped."""
     stack.sim.knobs(latency_ms={"all": 1500})
     worker = stack.worker()
     stack.beat()
@@ -181,7 +181,7 @@ def test_a_job_that_its_worker_does_not_outlive_is_tried_a_lease_later_and_says_
 
 
 def test_a_message_of_an_unknown_task_costs_no_job_and_ticks_do_not_pile_up(stack: Stack) -> None:
-    """1.7: an unknown task or a broken message is thrown away with its work; expired ones pile up without a worker."""
+    """An unknown task or a broken message is thrown away with its work; expired ones pile up without a worker."""
     stack.beat()
     ids = enqueue(stack, 10)
     with stack.redis.client() as client:
@@ -196,7 +196,7 @@ def test_a_message_of_an_unknown_task_costs_no_job_and_ticks_do_not_pile_up(stac
 
 
 def test_an_enqueue_whose_answer_was_lost_is_one_job(tmp_path: Path) -> None:
-    """1.8: publishing again after a lost reply puts two messages with one id on the broker."""
+    """Publishing again after a lost reply puts two messages with one id on the broker."""
     sha = hashlib.sha1(load_scripts()["enqueue"].encode()).hexdigest().encode()
     server = RedisServer(tmp_path).start()
     try:
@@ -215,7 +215,7 @@ def test_an_enqueue_whose_answer_was_lost_is_one_job(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
 def test_a_worker_that_is_told_to_stop_ends_soon_and_loses_nothing(stack: Stack, number: signal.Signals) -> None:
-    """1.10: a cold shutdown acknowledged unfinished tasks on gevent; prefork hung at a warm one in 3 of 37 rounds."""
+    """A cold shutdown acknowledged unfinished tasks on gevent; prefork hung at a warm one in 3 of 37 rounds."""
     stack.sim.knobs(latency_ms={"all": 300})
     worker = stack.worker()
     stack.beat()
@@ -231,7 +231,7 @@ def test_a_worker_that_is_told_to_stop_ends_soon_and_loses_nothing(stack: Stack,
 
 
 def test_a_response_is_never_sent_twice_by_any_of_it(stack: Stack) -> None:
-    """1.2, 1.6: what must not go out twice is unknown after a lost worker, and waits for a person."""
+    """What must not go out twice is unknown after a lost worker, and waits for a person."""
     stack.sim.knobs(latency_ms={"all": 1500})
     worker = stack.worker()
     stack.beat()

@@ -1,17 +1,53 @@
-"""What the pages say of the code is made from it."""
+"""The pages are true: generated parts, links, what they name of the code, their commands and their Python."""
 
 from __future__ import annotations
 
+import ast
+import functools
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gaugepost.cli.app import COMMANDS, load
+
 ROOT = Path(__file__).parents[2]
+FOLDERS = ("producers", "tasks", "workers", "ops", "tests", "benchmarks")
+PAGES = sorted({*ROOT.glob("*.md"), *(page for folder in ("docs", *FOLDERS) for page in (ROOT / folder).rglob("*.md"))})
+INDEX = ROOT / "docs/README.md"
+
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`([^`\n]+)`")
+LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
+HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
+MENTION = re.compile(r"(?<![\w./-])(?:\.\./)*\w[\w./-]*\.md\b")
+DEFINITION = r"^\s*(async def|def|class|local function) {}\b"
+
+
+@functools.cache
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def prose(text: str) -> str:
+    return FENCE.sub("", text)
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@functools.cache
+def sources(*folders: str) -> tuple[Path, ...]:
+    found = (path for folder in folders for ending in ("py", "lua") for path in (ROOT / folder).rglob(f"*.{ending}"))
+    return tuple(found)
 
 
 @pytest.mark.starts_process
@@ -21,36 +57,169 @@ def test_the_generated_parts_of_the_pages_are_true() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def sources(*folders: str) -> Iterator[Path]:
-    for folder in folders:
-        yield from (path for ending in ("py", "lua") for path in (ROOT / folder).rglob(f"*.{ending}"))
+# Links
 
 
-def have(name: str, paths: list[Path], definition: str) -> bool:
+def anchors(page: Path) -> set[str]:
+    """List the anchors of a page's headings, as GitHub makes them."""
+    titles = (LINK.sub("", heading).strip().lower() for heading in HEADING.findall(prose(read(page))))
+    return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
+
+
+def leads_nowhere(target: str, page: Path) -> bool:
+    path, _, anchor = target.partition("#")
+    file = (page.parent / path).resolve() if path else page
+    if not file.is_relative_to(ROOT) or not file.exists():
+        return True
+    return bool(anchor) and anchor not in anchors(file)
+
+
+def relative_links(page: Path) -> list[str]:
+    found = LINK.findall(CODE.sub("", prose(read(page))))
+    return [target for target in found if not re.match(r"[a-z]+:", target)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_relative_link_leads_to_a_page_and_its_anchor(page: Path) -> None:
+    assert [target for target in relative_links(page) if leads_nowhere(target, page)] == []
+
+
+def test_every_page_of_the_docs_has_links() -> None:
+    assert {name(page) for page in ROOT.glob("docs/*.md") if not relative_links(page)} == set()
+
+
+@pytest.mark.parametrize("target", ["absent.md", "../../outside.md", "policy.md#absent", "#absent", "../absent/"])
+def test_link_that_leads_nowhere_is_found(target: str) -> None:
+    assert leads_nowhere(target, INDEX)
+
+
+@pytest.mark.parametrize("target", ["policy.md", "policy.md#holds", "../README.md#try-it", "#words", "../ops/decisions"])
+def test_link_that_leads_somewhere_is_not_reported(target: str) -> None:
+    assert not leads_nowhere(target, INDEX)
+
+
+def test_every_page_of_the_docs_is_in_the_index() -> None:
+    listed = {(INDEX.parent / target.partition("#")[0]).resolve() for target in relative_links(INDEX)}
+    assert {name(page) for page in ROOT.glob("docs/*.md")} - {name(page) for page in (INDEX, *listed) if page.is_file()} == set()
+
+
+# What code and pages name
+
+
+def texts() -> Iterator[Path]:
+    """Give each file that may name a page: code, configuration, pages; but not this test, which makes some up."""
+    endings = {".py", ".lua", ".md", ".toml", ".yml", ".yaml", ".sh", ".service", ".target", ".txt", ".in"}
+    inside = (path for folder in ("docs", *FOLDERS) for path in (ROOT / folder).rglob("*"))
+    outside = (path for path in ROOT.iterdir() if path.suffix in endings or path.name == "Makefile")
+    for path in (*outside, *inside):
+        if path.is_file() and path != Path(__file__) and (path.suffix in endings or path.name in {"Makefile", "Dockerfile"}):
+            yield path
+
+
+def is_page(mention: str, file: Path) -> bool:
+    """Return whether a mention is a page: by a path from its file's folder, or by the end of some page's path."""
+    place = (file.parent / mention).resolve()
+    return (place.is_file() and place.is_relative_to(ROOT)) or any(f"/{name(page)}".endswith(f"/{mention}") for page in PAGES)
+
+
+def test_every_page_that_a_file_names_is_in_the_repository() -> None:
+    named = [(file, mention) for file in texts() for mention in MENTION.findall(read(file))]
+    assert [f"{name(file)}: {mention}" for file, mention in named if not is_page(mention, file)] == []
+    assert len(named) > 200, "the files are not read any more as they are written"
+
+
+@pytest.mark.parametrize("mention", ["interface.md", "../shared/api/customergauge.md", "docs/absent.md"])
+def test_page_that_is_outside_the_repository_is_found(mention: str) -> None:
+    assert MENTION.findall(f'"""Source: `{mention}`, section 5."""') == [mention]
+    assert not is_page(mention, ROOT / "tasks/gaugepost_tasks/record.py")
+
+
+def have(path: str, files: tuple[Path, ...], definition: str) -> bool:
     """Tell whether a file of this name, or of this end of a path, has such a definition."""
-    found = [path for path in paths if str(path).endswith("/" + name)]
-    return any(re.search(definition, path.read_text(encoding="utf-8"), re.MULTILINE) for path in found)
+    found = [file for file in files if f"/{name(file)}".endswith(f"/{path}")]
+    return any(re.search(definition, read(file), re.MULTILINE) for file in found)
 
 
-def test_all_that_the_promises_name_is_there() -> None:
-    page = (ROOT / "docs/promises.md").read_text(encoding="utf-8")
-    tests, code = list(sources("tests")), list(sources("producers", "tasks", "workers"))
-    attacks = re.findall(r"`(\w+\.py)::(\w+)`", page)
-    places = re.findall(r"`([\w/]+\.(?:py|lua))(?::(\w+))?`", page.replace("`lua/", "`gaugepost/lua/"))
-    gone = [f"{name}::{test}" for name, test in attacks if not have(name, tests, rf"^(async )?def {test}\(")]
-    gone += [
-        f"{name}:{what}"
-        for name, what in places
-        if not have(name, code, rf"^\s*(async def|def|class|local function) {what}\b" if what else "")
-        and not (ROOT / name).is_file()
+def absent(text: str) -> list[str]:
+    """List what a text names as `file`, `file:function` or `file::test` and the repository does not have."""
+    code, text = sources(*FOLDERS), prose(text)
+    tests = re.findall(r"`([\w/]+\.py)::(\w+)`", text)
+    places = re.findall(r"`([\w/]+\.(?:py|lua))(?::(\w+))?`", text)
+    gone = [f"{file}::{test}" for file, test in tests if not have(file, code, rf"^(async )?def {test}\(")]
+    return gone + [
+        f"{file}:{what}" for file, what in places if not have(file, code, DEFINITION.format(what) if what else "")
     ]
-    assert gone == []
-    assert len(attacks) > 40, "the page is not read any more as it is written"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_function_and_test_that_a_page_names_is_there(page: Path) -> None:
+    assert absent(read(page)) == []
+
+
+def test_promises_name_their_code_and_their_tests() -> None:
+    page = read(ROOT / "docs/promises.md")
+    assert len(re.findall(r"`\w+\.py::\w+`", page)) > 40, "the page is not read any more as it is written"
+    assert len(re.findall(r"`[\w/]+\.(?:py|lua):\w+`", page)) > 40
+
+
+@pytest.mark.parametrize("reference", ["absent.py", "policy.py:absent", "test_docs.py::test_absent", "lua/absent.lua"])
+def test_reference_to_code_that_is_not_there_is_found(reference: str) -> None:
+    assert absent(f"kept by `{reference}`") != []
+    assert absent("kept by `policy.py:decide`, `lua/claim.lua:take`, `test_docs.py::test_changelog_and_upgrades_are_by_version`") == []
+
+
+# Commands and Python
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Give each call of `gaugepost` in a page's blocks and code spans, as arguments, without what a shell does with it."""
+    shown = [line for _, block in FENCE.findall(text) for line in re.findall(r"^\$ (gaugepost .*)$", block, re.MULTILINE)]
+    for line in (*shown, *(code for code in CODE.findall(prose(text)) if code.startswith("gaugepost "))):
+        words = shlex.split(line.replace("\\|", "|"), comments=True)
+        end = next((at for at, word in enumerate(words) if re.match(r"[|>;&]", word)), len(words))
+        yield words[1:end]
+
+
+def fault(words: list[str]) -> str | None:
+    """Say what a call of `gaugepost` has that its command does not know."""
+    if not words or not re.match(r"[a-z]", words[0]):
+        return None
+    called = words[0].partition("|")[0]
+    if called not in COMMANDS:
+        return f"no command {called}"
+    command: Any = load(called)
+    rest = words[1:]
+    if hasattr(command, "commands"):
+        known = [word for word in rest if word.partition("|")[0] in command.commands]
+        command = command.commands[known[0].partition("|")[0]] if known else command
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    wrong = [word for word in rest if word.startswith("--") and word.partition("=")[0] not in options | {"--help"}]
+    return f"{called} has no {', '.join(wrong)}" if wrong else None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_command_that_a_page_shows_exists_with_its_options(page: Path) -> None:
+    if page.name == "CHANGELOG.md":  # it also names what is gone
+        return
+    assert [found for words in commands(read(page)) if (found := fault(words))] == []
+
+
+def test_command_or_option_that_does_not_exist_is_found() -> None:
+    page = "`gaugepost absent`\n```console\n$ gaugepost status --absent | head\n$ gaugepost uploads undo SET --yes\n```\n"
+    assert [fault(words) for words in commands(page)] == ["status has no --absent", None, "no command absent"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_python_of_a_page_can_be_read_and_imports_what_exists(page: Path) -> None:
+    for language, block in FENCE.findall(read(page)):
+        tree = ast.parse(block) if language == "python" else ast.Module([], [])
+        for statement in ast.walk(tree):
+            if isinstance(statement, ast.ImportFrom) and str(statement.module).startswith("gaugepost"):
+                module = import_module(str(statement.module))
+                assert [one.name for one in statement.names if not hasattr(module, one.name)] == []
 
 
 def test_changelog_and_upgrades_are_by_version() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.search(rf"^## {re.escape(version)} \S \d{{4}}-\d\d-\d\d$", changes, re.MULTILINE)
-    upgrades = (ROOT / "docs/upgrades.md").read_text(encoding="utf-8")
-    assert f" → {version} |" in upgrades
+    version = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]["version"]
+    assert re.search(rf"^## {re.escape(version)} \S \d{{4}}-\d\d-\d\d$", read(ROOT / "CHANGELOG.md"), re.MULTILINE)
+    assert f" → {version} |" in read(ROOT / "docs/upgrades.md")
