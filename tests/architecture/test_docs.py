@@ -194,9 +194,11 @@ def fault(words: list[str]) -> str | None:
         return None
     command: Any = load(called)
     rest = words[1:]
-    if hasattr(command, "commands"):
-        known = [word for word in rest if word.partition("|")[0] in command.commands]
-        command = command.commands[known[0].partition("|")[0]] if known else command
+    if hasattr(command, "commands") and rest and not rest[0].startswith("-"):
+        part = rest[0].partition("|")[0]
+        if part not in command.commands:
+            return f"no command {called} {part}"
+        command = command.commands[part]
     options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     wrong = [word for word in rest if word.startswith("--") and word.partition("=")[0] not in options | {"--help"}]
     return f"{called} has no {', '.join(wrong)}" if wrong else None
@@ -210,8 +212,10 @@ def test_every_command_that_a_page_shows_exists_with_its_options(page: Path) -> 
 
 
 def test_command_or_option_that_does_not_exist_is_found() -> None:
-    page = "`gaugepost absent`\n```console\n$ gaugepost status --absent | wc\n$ gaugepost uploads undo SET --yes\n```\n"
-    assert [fault(words) for words in commands(page)] == ["status has no --absent", None, "no command absent"]
+    page = "`gaugepost health absent`\n```console\n$ gaugepost status --absent | wc\n$ gaugepost absent\n```\n"
+    found = [fault(words) for words in commands(page)]
+    assert found == ["status has no --absent", "no command absent", "no command health absent"]
+    assert fault(["uploads", "undo", "SET", "--yes"]) is None
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
