@@ -143,14 +143,16 @@ def have(path: str, files: tuple[Path, ...], definition: str) -> bool:
 
 
 def absent(text: str) -> list[str]:
-    """List what a text names as `file`, `file:function` or `file::test` and the repository does not have."""
+    """List what a text names as `file`, `file:function`, `file::test` or a path, and the repository does not have."""
     code, text = sources(*FOLDERS), prose(text)
     tests = re.findall(r"`([\w/]+\.py)::(\w+)`", text)
     places = re.findall(r"`([\w/]+\.(?:py|lua))(?::(\w+))?`", text)
     gone = [f"{file}::{test}" for file, test in tests if not have(file, code, rf"^(async )?def {test}\(")]
-    return gone + [
-        f"{file}:{what}" for file, what in places if not have(file, code, DEFINITION.format(what) if what else "")
+    gone += [f"{file}:{what}" for file, what in places if not have(file, code, DEFINITION.format(what) if what else "")]
+    paths = [
+        path for path in re.findall(r"`([\w.-]+/[\w./@-]*)`", text) if path.partition("/")[0] in {"docs", *FOLDERS}
     ]
+    return gone + [path for path in paths if not (ROOT / path).exists()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -164,7 +166,7 @@ def test_promises_name_their_code_and_their_tests() -> None:
     assert len(re.findall(r"`[\w/]+\.(?:py|lua):\w+`", page)) > 40
 
 
-@pytest.mark.parametrize("reference", ["absent.py", "policy.py:absent", "test_docs.py::test_absent", "lua/absent.lua"])
+@pytest.mark.parametrize("reference", ["absent.py", "policy.py:absent", "test_docs.py::test_absent", "ops/absent/"])
 def test_reference_to_code_that_is_not_there_is_found(reference: str) -> None:
     assert absent(f"kept by `{reference}`") != []
     assert absent("kept by `policy.py:decide`, `lua/claim.lua:take`, `test_docs.py::test_page_outside_is_found`") == []
