@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 from gaugepost.cli.app import COMMANDS, load
+from gaugepost.verdict import Verdict
+from gaugepost_tasks.backoff import SCHEDULES
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("producers", "tasks", "workers", "ops", "tests", "benchmarks")
@@ -234,3 +236,31 @@ def test_changelog_and_upgrades_are_by_version() -> None:
     version = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]["version"]
     assert re.search(rf"^## {re.escape(version)} \S \d{{4}}-\d\d-\d\d$", read(ROOT / "CHANGELOG.md"), re.MULTILINE)
     assert f" → {version} |" in read(ROOT / "docs/upgrades.md")
+
+
+# Tables that are written by hand
+
+
+def waits(schedule: tuple[float, ...]) -> str:
+    """Write waits as the policy's page does: `2 s, 10 s, 1 min, 6 h`."""
+    units = ((3600, "h"), (60, "min"), (1, "s"))
+    spelled = (next(f"{wait / size:g} {unit}" for size, unit in units if wait >= size) for wait in schedule)
+    return ", ".join(spelled)
+
+
+def row(page: str, verdict: str) -> str:
+    return next(line for line in page.splitlines() if line.startswith(f"| `{verdict}` |"))
+
+
+def test_policy_page_has_every_verdict_and_its_waits() -> None:
+    page = read(ROOT / "docs/policy.md")
+    assert [verdict for verdict in Verdict if f"`{verdict}`" not in page] == []
+    for verdict in (Verdict.NO_CAMPAIGN, Verdict.MAPPING_DRIFT, Verdict.SERVER_ERROR):
+        assert f"sent again after {waits(SCHEDULES[verdict])}; then dead" in row(page, verdict)
+    assert f"sent again after {waits(SCHEDULES[Verdict.UNRECOGNISED_404])}; then dead" in row(page, "unrecognised_…")
+
+
+def test_every_error_code_that_the_code_reads_is_in_the_page_about_the_apis() -> None:
+    codes = set(re.findall(r"\b\d{6}\b", read(ROOT / "tasks/gaugepost_tasks/verdicts.py")))
+    assert len(codes) > 8, "the codes are elsewhere now"
+    assert codes - set(re.findall(r"\b\d{6}\b", read(ROOT / "docs/customergauge.md"))) == set()
