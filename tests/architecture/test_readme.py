@@ -28,6 +28,15 @@ GAUGEPOST = str(Path(sys.executable).with_name("gaugepost"))
 pytestmark = pytest.mark.starts_process
 
 
+def test_ratios_are_those_of_the_last_measurement() -> None:
+    results = (ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8")
+    measured = {f"{float(ratio):.2g}" for ratio in re.findall(r"\| ([\d.]+) \S \[", results)}
+    shown = re.findall(r"\*\*([\d.]+) \S\*\*", README)
+    assert len(shown) > 3
+    assert set(shown) <= measured
+    assert [rate for rate in re.findall(r"([\d,]+) jobs a second", README) if f" {rate}/s " not in results] == []
+
+
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with Stack(tmp_path) as stack:
