@@ -79,8 +79,6 @@ class Figure:
     against: str = ""
     less: bool = False
     """Whether less is better."""
-    short: bool = False
-    """Whether the README shows it."""
     plain: bool = False
     """Whether our value is asked for, rather than a ratio."""
 
@@ -123,7 +121,7 @@ def _drains(rows: Rows) -> Iterator[Figure]:
 
     def against(title: str, other: str, asked: float | None, *, ours: str = US, part: str = "drain") -> Figure:
         theirs = rows.rounds(part, other, "rate")
-        return Figure(title, "/s", rows.rounds(part, ours, "rate"), theirs, asked, other, short=True)
+        return Figure(title, "/s", rows.rounds(part, ours, "rate"), theirs, asked, other)
 
     for client, ours, stock, asked in (
         ("same client (gaugepost's adapter)", US, False, (2.5, 7)),
@@ -147,7 +145,7 @@ def _enqueues(rows: Rows) -> Iterator[Figure]:
         return Figure(title, unit, ours, theirs, asked, other, **more)
 
     celery = "celery prefork"
-    yield against("enqueue single", celery, "enqueue one by one, against `apply_async`", "rate", 4, short=True)
+    yield against("enqueue single", celery, "enqueue one by one, against `apply_async`", "rate", 4)
     yield against("enqueue bulk", "raw LPUSH", "enqueue in bulk, against raw pipelined LPUSH", "rate", 0.6)
     yield against("enqueue bulk", celery, "Redis' memory for a queued job, against Celery", "bytes", 0.45, less=True)
     trips = rows.rounds("trips", US, "from_clients")
@@ -170,7 +168,7 @@ def _scale(rows: Rows) -> Iterator[Figure]:
     jobs = f"{longest['jobs']:,} queued jobs"
     if "last" in longest:
         title = f"{jobs}: drain in the last tenth, against the first"
-        yield Figure(title, "/s", {1: longest["last"]}, {1: longest["first"]}, 0.95, short=True)
+        yield Figure(title, "/s", {1: longest["last"]}, {1: longest["first"]}, 0.95)
     title = f"{jobs}: peak memory of a worker process"
     yield Figure(title, " MB", {1: longest["worker_peak_mb"]}, {}, 150, less=True, plain=True)
     title = f"{jobs}: that peak, against its memory after a tenth"

@@ -126,17 +126,38 @@ def ratios(rows: Sequence[Row]) -> str:
     return "\n".join(lines + [_line(figure) for figure in figures(Rows(rows))]) + "\n"
 
 
-README = """*Same client*: both sides send on one adapter of requests, gaugepost's or stock (taskiq and arq on aiohttp).
-*As each comes* mixes two things, the queue and the HTTP client: gaugepost's adapter against stock requests.
-"""
+_DRAIN = "bulk drain, {client}, against {other}"
+_SAME, _EACH = "same client (gaugepost's adapter)", "as each comes"
+_QUEUE, _CELERY = "the best other queue", "Celery at its best"
 
 
 def speed(rows: Sequence[Row]) -> str:
-    """Return the README's part."""
-    lines = [f"![Bulk drain, same client: jobs a second](benchmarks/{PLOT})", "", README, "| against | ratio |"]
-    lines += ["| --- | --- |"]
-    lines += [f"| {one.title} | **{one.result:.2g} ×** |" for one in figures(Rows(rows)) if one.short]
-    return "\n".join(lines)
+    """Return the README's three lines, from the rows of a whole run."""
+    found = {one.title: one for one in figures(Rows(rows))}
+
+    def times(title: str) -> str:
+        return f"**{found[title].result:.2g} ×**"
+
+    def drain(client: str, other: str) -> str:
+        return times(_DRAIN.format(client=client, other=other))
+
+    rate = median(found[_DRAIN.format(client=_SAME, other=_QUEUE)].ours.values())
+    cores = Rows(rows).of("about")[0]["machine"].partition(",")[0]
+    idle = median(found["idle, from enqueue to arrival, p50, against taskiq"].ours.values())
+    [scale] = [title for title in found if title.endswith("in the last tenth, against the first")]
+    lines = [
+        (
+            f"Bulk drain, both sides on the same HTTP client: {drain(_SAME, _QUEUE)} {_QUEUE}, "
+            f"{drain(_SAME, _CELERY)} {_CELERY}; {rate:,.0f} jobs a second on {cores}. "
+            f"As each comes, which also compares HTTP clients: {drain(_EACH, _QUEUE)} and {drain(_EACH, _CELERY)}."
+        ),
+        (
+            f"One enqueue is {times('enqueue one by one, against `apply_async`')} as fast as Celery's `apply_async`. "
+            f"An idle system has a job at its receiver after {idle:.2g} ms (p50)."
+        ),
+        f"With {scale.partition(':')[0]}, the last tenth is drained at {times(scale)} the rate of the first.",
+    ]
+    return "\n".join(f"* {line}" for line in lines)
 
 
 def _line(figure: Figure) -> str:

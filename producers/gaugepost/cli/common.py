@@ -159,7 +159,7 @@ def _what_to_do(error: BaseException) -> str:
         case StoreUnreachable() if error.__cause__ is not None:
             return "nothing answers there: does it run, and is the address right? `gaugepost check` looks at each one"
         case StoreFull():
-            return "nothing was stored; workers go on, and what they deliver makes room: README, Redis"
+            return "nothing was stored; workers go on, and what they deliver makes room: see docs/redis.md"
         case _:
             return ""
 
