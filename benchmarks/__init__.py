@@ -8,7 +8,7 @@
 Everybody does the same job: 500 bytes of JSON go from a producer process over Redis to a worker, which PUTs them to
 one stub with a Bearer token and then stores that they were sent. Contestants take turns (A B C A B C …), each turn on
 a Redis of its own, so that whatever else the machine does meets all alike. Ratios count; absolutes are context. Queues
-are compared on the same HTTP client (`contestants.py`).
+are compared on the same HTTP client (`targets.py`).
 
 What runs in a contestant's environment (`queues/`, `produce.py`, `stub.py`, `job.py`) imports only what is installed
 there; what measures needs only gaugepost's own. Linux only: it reads CPU times and memory from /proc.

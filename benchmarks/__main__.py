@@ -19,11 +19,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import contestants, measures, report, scale, trace
-from benchmarks.contestants import Contestant
-from benchmarks.figures import LATENCIES_ASKED, US
+from benchmarks import measures, report, scale, targets, trace
+from benchmarks.harness import Failed, Stub, Turn
 from benchmarks.measures import Row
-from benchmarks.rig import Failed, Stub, Turn
+from benchmarks.summary import LATENCIES_ASKED, US
+from benchmarks.targets import Contestant
 
 PARTS = {
     "drain": "jobs enqueued in bulk and done at once",
@@ -88,15 +88,15 @@ class Session:
         parts = self.plan.parts
         at_work = [part for part in AT_WORK if part in parts]
         if at_work:
-            self._in_turns(contestants.everybody(self.plan.concurrency), lambda one, n: self._work(one, n, at_work))
-        if "trace" in parts and self.plan.takes(contestants.gaugepost()):
+            self._in_turns(targets.everybody(self.plan.concurrency), lambda one, n: self._work(one, n, at_work))
+        if "trace" in parts and self.plan.takes(targets.gaugepost()):
             self.turn(trace.contestant(), 1, self._trace)
         if "slow" in parts:
-            self._in_turns(contestants.at_limit(), self._slow)
+            self._in_turns(targets.at_limit(), self._slow)
         if "enqueue" in parts:
             more = MORE_ENQUEUES if self.plan.runs > 1 else 0
-            self._in_turns(list(producers(contestants.everybody())), self._enqueue, more)
-        if "scale" in parts and self.plan.takes(contestants.gaugepost()):
+            self._in_turns(list(producers(targets.everybody())), self._enqueue, more)
+        if "scale" in parts and self.plan.takes(targets.gaugepost()):
             self._scale()
 
     def tell(self, text: str) -> None:
@@ -174,7 +174,7 @@ class Session:
         self.turn(contestant, run, steps)
 
     def _scale(self) -> None:
-        product = contestants.gaugepost(self.plan.concurrency)
+        product = targets.gaugepost(self.plan.concurrency)
 
         def one(part: str, measure: Callable[[Turn, int, Callable[[str], None]], Row], jobs: int) -> None:
             self.turn(product, 1, lambda turn: iter([{"part": part} | measure(turn, jobs, self.tell)]))
@@ -195,7 +195,7 @@ def producers(all_of_them: Iterable[Contestant]) -> Iterator[Contestant]:
 
 def read_options(arguments: list[str]) -> argparse.Namespace:
     parts = "\n".join(f"  {name:9} {what}" for name, what in PARTS.items())
-    names = ", ".join(one.name for one in contestants.everybody())
+    names = ", ".join(one.name for one in targets.everybody())
     parser = argparse.ArgumentParser(
         prog="make bench", formatter_class=argparse.RawDescriptionHelpFormatter, description="How fast gaugepost is.",
         epilog=f"parts (all, if none is named):\n{parts}\n  report    measure nothing; write the report anew from "
@@ -216,7 +216,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
-    names = {one.name for one in contestants.everybody()}
+    names = {one.name for one in targets.everybody()}
     asked = [name.strip() for name in options.only.split(",") if name.strip()]
     only = frozenset(name for name in names for word in asked if word == name or word == name.split()[0] == "celery")
     unknown = [word for word in asked if word not in names | {"celery"}]

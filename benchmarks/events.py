@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from benchmarks import machine, measures
-from benchmarks.contestants import gaugepost
-from benchmarks.rig import Stub, Turn
+from benchmarks.harness import Stub, Turn
+from benchmarks.targets import gaugepost
 
 ROUNDS, JOBS, LATENCIES = 3, 20_000, 200
 LARGE = 1000

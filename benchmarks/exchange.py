@@ -23,7 +23,7 @@ from gaugepost_tasks.http import DirectAdapter, HttpClient, Urllib3Adapter
 from gaugepost_tasks.http.connection import Connection
 from gaugepost_tasks.http.exchange import Exchange, Headers, target_of
 from gaugepost_tasks.http.tls import tls_context
-from gaugepost_tasks.messages import Request, common_headers
+from gaugepost_tasks.http_messages import Request, common_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from benchmarks.contestants import SLOTS_AT_LIMIT
-from benchmarks.rig import Failed, Meter, Monitor, Turn
+from benchmarks.harness import Failed, Meter, Monitor, Turn
+from benchmarks.targets import SLOTS_AT_LIMIT
 
 Row = dict[str, Any]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import machine, plot, tables
-from benchmarks.contestants import ROOT, everybody
-from benchmarks.figures import US, Figure, Rows, figures, median, percentile
-from gaugepost.embedded import server_program
+from benchmarks.summary import US, Figure, Rows, figures, median, percentile
+from benchmarks.targets import ROOT, everybody
+from gaugepost_ops.embedded_redis import server_program
 
 if TYPE_CHECKING:
     from benchmarks.measures import Row

@@ -14,8 +14,8 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import machine
+from benchmarks.harness import Failed, Turn
 from benchmarks.measures import Row, check
-from benchmarks.rig import Failed, Turn
 from gaugepost import Region, Settings
 from gaugepost.connection import connect
 from gaugepost.ledger import Ledger, Settlement

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks import trace
-from benchmarks.figures import FIELD, US, US_REQUESTS, Rows, median
+from benchmarks.summary import FIELD, US, US_REQUESTS, Rows, median
 
 Column = tuple[str, Callable[[Rows, str, str], str]]
 

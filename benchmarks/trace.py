@@ -11,24 +11,26 @@ from bisect import bisect_left
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmarks.contestants import gaugepost
-from benchmarks.figures import percentile
+from benchmarks.summary import percentile
+from benchmarks.targets import gaugepost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from benchmarks.contestants import Contestant
+    from benchmarks.harness import Turn
     from benchmarks.measures import Row
-    from benchmarks.rig import Turn
+    from benchmarks.targets import Contestant
 
 STEPS = {
-    "enqueued, and the bell has woken Celery's consumer": "gaugepost_workers.transport:Channel._brpop_read",
-    "kombu has read the bell": "gaugepost_workers.transport:Transport._deliver",
+    "enqueued, and the bell has woken Celery's consumer": (
+        "gaugepost_workers.celery_app.kombu_transport:Channel._brpop_read"
+    ),
+    "kombu has read the bell": "gaugepost_workers.celery_app.kombu_transport:Transport._deliver",
     "bell checked, given to Celery's pool": "celery.concurrency.thread:TaskPool.on_apply",
-    "a thread of the pool has begun": "gaugepost_workers.executor:Executor.run",
+    "a thread of the pool has begun": "gaugepost_workers.dispatcher:Executor.run",
     "claim asked for": "gaugepost.ledger:Ledger.claim",
     "claim returned": "gaugepost.ledger:Ledger.claim:end",
-    "a sender has begun": "gaugepost_workers.executor:Executor._send",
+    "a sender has begun": "gaugepost_workers.dispatcher:Executor._send",
     "token found, request built": "gaugepost_tasks.http:HttpClient.exchange",
     "first byte": "gaugepost_tasks.http.connection:Connection.send",
 }

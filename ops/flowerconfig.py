@@ -8,4 +8,4 @@ url_prefix = "flower"  # behind a proxy that serves it below a path; then FLOWER
 natural_time = True  # "2 minutes ago"
 """
 
-from gaugepost_workers.dashboard.flowerconfig import *  # noqa: F403
+from gaugepost_ops.flower.flowerconfig import *  # noqa: F403

@@ -15,7 +15,7 @@ from gaugepost.connection import connect_async, redis_url
 from gaugepost.errors import IdempotencyConflict, StoreError, StoreUnreachable
 from gaugepost.lazy import Enqueuing
 from gaugepost.ledger import Accepted, Entry
-from gaugepost.ledger.intake import Intake
+from gaugepost.ledger.producer_calls import Intake
 from gaugepost.ledger.scripts import AsyncRunner
 from gaugepost.lookup import Lookup
 from gaugepost.mappings import Mappings

@@ -20,7 +20,7 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from gaugepost import durations, sealing
+from gaugepost import durations, encryption
 from gaugepost.errors import SettingsError
 from gaugepost.keys import NAMESPACE
 from gaugepost.regions import Region
@@ -67,7 +67,7 @@ def _schedule(value: object) -> object:
 
 
 def _data_key(secret: SecretStr) -> SecretStr:
-    sealing.read_keys(secret.get_secret_value())
+    encryption.read_keys(secret.get_secret_value())
     return secret
 
 
@@ -349,9 +349,9 @@ class Settings(BaseSettings):
             raise _unknown(f"{PREFIX}{name.upper()}", setting_names())
         return _made(_Given, {"_env_file": None} | values)
 
-    def seal(self) -> sealing.Seal:
+    def seal(self) -> encryption.Seal:
         """Return what seals personal data: nothing is sealed without DATA_KEY."""
-        return sealing.Seal(sealing.read_keys(self.data_key.get_secret_value()) if self.data_key else ())
+        return encryption.Seal(encryption.read_keys(self.data_key.get_secret_value()) if self.data_key else ())
 
     def upload_lanes(self) -> list[str]:
         """Return the names of a region's upload lanes."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from gaugepost.jobs import JobBase
     from gaugepost.transitions import Attempt
-    from gaugepost_tasks.messages import Judgement
+    from gaugepost_tasks.http_messages import Judgement
 
 _V = Verdict
 _ENTIRE_REGION = ""

@@ -12,13 +12,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, assert_never
 
 from gaugepost.verdict import Verdict
-from gaugepost_tasks.dialects import json_document
-from gaugepost_tasks.fields import verdict_on_fields
-from gaugepost_tasks.handlers import HANDLERS
-from gaugepost_tasks.messages import Answer, Judgement
-from gaugepost_tasks.readings import Garbled, NotTaken, Reading, Refusal, Taken
-from gaugepost_tasks.redact import Redactor
-from gaugepost_tasks.retry_after import read_retry_after
+from gaugepost_tasks.answers.answer_formats import json_document
+from gaugepost_tasks.answers.field_errors import verdict_on_fields
+from gaugepost_tasks.answers.parsed_answer import Garbled, NotTaken, Reading, Refusal, Taken
+from gaugepost_tasks.answers.redaction import Redactor
+from gaugepost_tasks.answers.retry_after import read_retry_after
+from gaugepost_tasks.endpoints.handlers import HANDLERS
+from gaugepost_tasks.http_messages import Answer, Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -43,7 +43,7 @@ def test_nothing_is_lost_doubled_or_out_of_order_while_everything_breaks(
 def lone_beat(tmp_path: Path) -> Iterator[tuple[Host, redis.Redis]]:
     """One beat on a host with a clock, and the Redis it ticks into."""
     with running_redis(tmp_path) as url, redis.Redis.from_url(url) as client:
-        beat = Host(tmp_path, "beat", {"GAUGEPOST_REDIS_URL": url}, "-m", "gaugepost_workers", "beat")
+        beat = Host(tmp_path, "beat", {"GAUGEPOST_REDIS_URL": url}, "-m", "gaugepost_ops", "beat")
         beat.start()
         yield beat, client
         beat.kill()

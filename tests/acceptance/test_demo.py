@@ -16,18 +16,25 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from gaugepost_workers.demo import cast, report
-from gaugepost_workers.demo.outcome import Outcome
-from gaugepost_workers.demo.stage import port_for_flower
+from gaugepost_ops.demo import report, scenarios
+from gaugepost_ops.demo.environment import port_for_flower
+from gaugepost_ops.demo.outcome import Outcome
 from support.browser import chromium
 from support.wait import wait_until
 
-DEMO = [sys.executable, "-m", "gaugepost_workers", "demo"]
+DEMO = [sys.executable, "-m", "gaugepost_ops", "demo"]
 DEADLINE_S = 180
 TITLES = [
     case.title
-    for case in (*cast.KINDS, cast.DELETE, *cast.FAILURES, cast.UNREACHABLE, cast.UNAUTHENTICATED, *cast.THROTTLED)
-] + [cast.REFUSED_CREDENTIALS.title]
+    for case in (
+        *scenarios.KINDS,
+        scenarios.DELETE,
+        *scenarios.FAILURES,
+        scenarios.UNREACHABLE,
+        scenarios.UNAUTHENTICATED,
+        *scenarios.THROTTLED,
+    )
+] + [scenarios.REFUSED_CREDENTIALS.title]
 
 
 def parts_of(folder: Path) -> list[str]:
@@ -192,7 +199,7 @@ def test_demos_that_start_at_the_same_moment_have_a_port_each_for_flower() -> No
                 assert third.getsockname()[1] != flower.getsockname()[1]
 
 
-AS_IT_MUST = Outcome(cast.KINDS[0], "id", "delivered", ("delivered",), tries=1, has="1 record")
+AS_IT_MUST = Outcome(scenarios.KINDS[0], "id", "delivered", ("delivered",), tries=1, has="1 record")
 
 
 @pytest.mark.parametrize(
@@ -213,7 +220,7 @@ def test_a_job_that_is_not_as_it_must_be_is_told(
 
 
 def test_waits_and_reasons_are_part_of_it() -> None:
-    case = next(case for case in cast.FAILURES if case.title == "no campaign fits")
+    case = next(case for case in scenarios.FAILURES if case.title == "no campaign fits")
     parked = Outcome(case, "id", "parked", ("no_campaign",), tries=1, reason="no_campaign", waits=290.0)
     assert report.all_differences(parked) == []
     assert len(report.all_differences(replace(parked, waits=20.0))) == 1

@@ -40,7 +40,7 @@ def url(tmp_path_factory: pytest.TempPathFactory, provider: OpenIdProvider, brow
         "flower_url": url,
     }
     with Stack(tmp_path_factory.mktemp("openid"), **login) as stack:
-        stack.run("-m", "gaugepost_workers", "flower", "--address", "0.0.0.0", "--port", str(port))
+        stack.run("-m", "gaugepost_ops", "flower", "--address", "0.0.0.0", "--port", str(port))
         page = browser.new_page()
         wait_until(lambda: listens(page, url), what="Flower listens")
         yield url

@@ -43,7 +43,7 @@ class Shown:
         self.url = url
         self.workers = [stack.worker(region, concurrency=2) for region in ("eu", "us", "au")]
         stack.beat()
-        stack.run("-m", "gaugepost_workers", "flower", "--address", "0.0.0.0", "--port", url.rpartition(":")[2])
+        stack.run("-m", "gaugepost_ops", "flower", "--address", "0.0.0.0", "--port", url.rpartition(":")[2])
 
     def logged_in(self) -> BrowserContext:
         return self.browser.new_context(

@@ -19,12 +19,12 @@ import redis
 
 from gaugepost import Record, Region
 from gaugepost.ledger import Claimed, Settlement
-from gaugepost.ledger.work import RELEASED_A_SECOND
+from gaugepost.ledger.worker_calls import RELEASED_A_SECOND
 from gaugepost_simulator import Simulator
 from gaugepost_tasks.http import HttpClient
-from gaugepost_workers.courier import Courier
-from gaugepost_workers.executor import Executor
-from support.bench import Bench
+from gaugepost_workers.delivery import Courier
+from gaugepost_workers.dispatcher import Executor
+from support.ledger_harness import Bench
 from support.stack import Stack
 from support.wait import wait_until
 

@@ -62,9 +62,9 @@ class Deployment:
         with self.being("beat") as stack:
             stack.beat()
         with self.being("exporter") as stack:
-            stack.run("-m", "gaugepost_workers", "exporter", "--port", str(self.exporter_port))
+            stack.run("-m", "gaugepost_ops", "exporter", "--port", str(self.exporter_port))
         with self.being("flower") as stack:
-            stack.run("-m", "gaugepost_workers", "flower", "--port", str(self.flower_port))
+            stack.run("-m", "gaugepost_ops", "flower", "--port", str(self.flower_port))
 
     def service(self) -> Producer:
         return Producer(self.settings("service"))

@@ -15,8 +15,8 @@ from prometheus_client import generate_latest
 from gaugepost import Region
 from gaugepost.jobs import JOBS
 from gaugepost.verdict import Verdict
-from gaugepost_workers import exporter
-from gaugepost_workers.metrics import BeatMetrics, WorkerMetrics
+from gaugepost_ops import exporter
+from gaugepost_workers.observers.metrics import BeatMetrics, WorkerMetrics
 from support.prometheus import hurried
 from support.runbooks import looks
 
@@ -128,7 +128,7 @@ def test_every_runbook_of_an_alert_has_its_alert() -> None:
 
 
 def test_runbooks_name_commands_that_exist() -> None:
-    from gaugepost.cli.app import COMMANDS  # noqa: PLC0415
+    from gaugepost_ops.cli.app import COMMANDS  # noqa: PLC0415
 
     for path in (OPS / "runbooks").glob("Gaugepost*.md"):
         for command in re.findall(r"(?:^\$ |`)gaugepost ([a-z]+)\b", path.read_text(), re.MULTILINE):

@@ -12,8 +12,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from gaugepost.cli.common import Exit
-from gaugepost_workers import exporter
+from gaugepost_ops import exporter
+from gaugepost_ops.cli.common import Exit
 from support.deployment import COMPOSE, K8S, ROOT, SYSTEMD, deployments, graceful, manifests, parses, unit, unknown
 
 # ops/k8s

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from gaugepost.cli.app import COMMANDS, load
 from gaugepost.verdict import Verdict
+from gaugepost_ops.cli.app import COMMANDS, load
 from gaugepost_tasks.backoff import SCHEDULES
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +135,7 @@ def test_every_page_that_a_file_names_is_in_the_repository() -> None:
 @pytest.mark.parametrize("mention", ["interface.md", "../shared/api/customergauge.md", "docs/absent.md"])
 def test_page_outside_is_found(mention: str) -> None:
     assert MENTION.findall(f'"""Source: `{mention}`, section 5."""') == [mention]
-    assert not is_page(mention, ROOT / "tasks/gaugepost_tasks/record.py")
+    assert not is_page(mention, ROOT / "tasks/gaugepost_tasks/endpoints/record.py")
 
 
 def have(path: str, files: tuple[Path, ...], definition: str) -> bool:

@@ -17,11 +17,11 @@ import redis
 from gaugepost import InvalidJob
 from gaugepost.jobs import parse_job
 from gaugepost.keys import FAMILIES, FIXED, lua_table
-from gaugepost.ledger.intake import new_job_id
+from gaugepost.ledger.file_sets import new_set_id
+from gaugepost.ledger.producer_calls import new_job_id
 from gaugepost.ledger.scripts import load_scripts
-from gaugepost.ledger.sets import new_set_id
-from support.bench import Bench
-from support.making import case, record
+from support.factories import case, record
+from support.ledger_harness import Bench
 
 ROOT = Path(__file__).parents[2]
 LUA = ROOT / "producers/gaugepost/lua"
@@ -31,7 +31,7 @@ LANES = ("transactional", "contact", "historical", "activity")
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
-    for folder in ("producers", "tasks", "workers"):
+    for folder in ("producers", "tasks", "workers", "ops/gaugepost_ops"):
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in RUNS_LUA:

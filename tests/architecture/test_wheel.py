@@ -84,8 +84,8 @@ def test_what_is_for_tests_says_without_its_extra_how_to_install_it(python: Path
     assert "pip install 'gaugepost[testing]'" in done.stderr
 
 
-def test_the_wheel_holds_four_packages_and_their_type_marks(wheel: Path) -> None:
+def test_the_wheel_holds_five_packages_and_their_type_marks(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    packages = ["gaugepost", "gaugepost_simulator", "gaugepost_tasks", "gaugepost_workers"]
+    packages = ["gaugepost", "gaugepost_ops", "gaugepost_simulator", "gaugepost_tasks", "gaugepost_workers"]
     assert sorted({name.split("/")[0] for name in names if "dist-info" not in name}) == packages
     assert all(f"{package}/py.typed" in names for package in packages)

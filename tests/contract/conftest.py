@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from gaugepost.testing import Memory
-from support.bench import Bench
+from support.ledger_harness import Bench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from gaugepost.bell import DELIVER
 from gaugepost.keys import Keys
 from gaugepost.ledger import Entry, Ledger
 from gaugepost.ledger.scripts import Call, Runner
-from support.making import record
+from support.factories import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ import pytest
 from gaugepost import CloseLoop, PersonalLink, Record, Region
 from gaugepost.keys import Keys
 from gaugepost.ledger import Entry
-from gaugepost.ledger.fields import KEPT_DAYS, LONGEST_NAME, MOST_CONFIGURATIONS, MOST_FIELDS, FieldReports
-from support.bench import NOON, Bench
+from gaugepost.ledger.field_statistics import KEPT_DAYS, LONGEST_NAME, MOST_CONFIGURATIONS, MOST_FIELDS, FieldReports
+from support.ledger_harness import NOON, Bench
 
 if TYPE_CHECKING:
     import redis

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gaugepost import IdempotencyConflict, InvalidJob, Settings
+from gaugepost.encryption import NO_SEAL
 from gaugepost.ledger import Entry
-from gaugepost.sealing import NO_SEAL
 from gaugepost.testing import AsyncMemoryProducer, MemoryProducer
-from support.bench import HOUR_MS, Bench
-from support.making import case, file_delete, link, record, response, upload
+from support.factories import case, file_delete, link, record, response, upload
+from support.ledger_harness import HOUR_MS, Bench
 
 if TYPE_CHECKING:
     import redis

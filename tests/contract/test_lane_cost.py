@@ -16,8 +16,8 @@ import redis
 from gaugepost import JobState
 from gaugepost.transitions import Dead, Parked
 from gaugepost.verdict import Verdict
-from support.bench import Bench
-from support.making import case
+from support.factories import case
+from support.ledger_harness import Bench
 
 JOBS = 6
 FEW, MANY = 30, 10_000

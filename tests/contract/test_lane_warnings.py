@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gaugepost.transitions import Dead, Delivered
 from gaugepost.verdict import Verdict
-from support.bench import Bench
-from support.making import case
+from support.factories import case
+from support.ledger_harness import Bench
 
 
 def at(hour: int) -> str:

@@ -9,8 +9,8 @@ import pytest
 from gaugepost.states import JobState
 from gaugepost.transitions import Parked, Requeued, Streak
 from gaugepost.verdict import Verdict
-from support.bench import HOUR_MS, Bench, breaker
-from support.making import case, link, record, response, upload
+from support.factories import case, link, record, response, upload
+from support.ledger_harness import HOUR_MS, Bench, breaker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,8 @@ import pytest
 from gaugepost.ledger.notices import Death, HoldChange
 from gaugepost.transitions import Dead, Held, HoldSpec, Parked, Requeued, Streak
 from gaugepost.verdict import Verdict
-from support.bench import HOUR_MS, NOON, Bench, breaker, mapping_hold
-from support.making import MAPPING, link, record
+from support.factories import MAPPING, link, record
+from support.ledger_harness import HOUR_MS, NOON, Bench, breaker, mapping_hold
 
 if TYPE_CHECKING:
     from gaugepost.ledger import Claimed, Hold

@@ -8,8 +8,8 @@ import pytest
 from gaugepost.ledger import Ledger
 from gaugepost.transitions import Held, HoldSpec, Parked, Phase, Requeued
 from gaugepost.verdict import Verdict
-from support.bench import HOUR_MS, LEASE_MS, NOON, SLOT_MS, Bench, breaker, mapping_hold
-from support.making import MAPPING, case, file_delete, link, record, upload
+from support.factories import MAPPING, case, file_delete, link, record, upload
+from support.ledger_harness import HOUR_MS, LEASE_MS, NOON, SLOT_MS, Bench, breaker, mapping_hold
 
 if TYPE_CHECKING:
     import redis

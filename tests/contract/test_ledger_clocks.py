@@ -7,8 +7,8 @@ import pytest
 from gaugepost.ledger import Claimed, Settlement
 from gaugepost.transitions import Dead, Decision, Requeued
 from gaugepost.verdict import Verdict
-from support.bench import HOUR_MS, LEASE_MS, Bench
-from support.making import record
+from support.factories import record
+from support.ledger_harness import HOUR_MS, LEASE_MS, Bench
 from support.wait import wait_until
 
 HALF_MS = LEASE_MS // 2

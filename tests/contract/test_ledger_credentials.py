@@ -10,7 +10,7 @@ from gaugepost.transitions import HoldSpec
 from gaugepost.verdict import Verdict
 
 if TYPE_CHECKING:
-    from support.bench import Bench
+    from support.ledger_harness import Bench
 
 OAUTH = "credentials:oauth"
 MINUTE_MS = 60_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from gaugepost.ledger import Claimed
 from gaugepost.transitions import Held, HoldSpec
 from gaugepost.verdict import Verdict
-from support.bench import Bench
-from support.making import case, file_delete, link, record, response, upload
+from support.factories import case, file_delete, link, record, response, upload
+from support.ledger_harness import Bench
 
 IMPORTS = "endpoints:imports"
 PROBES = (30_000, 60_000)

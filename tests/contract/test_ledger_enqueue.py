@@ -8,8 +8,8 @@ import pytest
 
 from gaugepost.errors import BacklogFull
 from gaugepost.ledger import Entry
-from support.bench import HOUR_MS, NOON, Bench
-from support.making import case, file_delete, link, record, response, upload
+from support.factories import case, file_delete, link, record, response, upload
+from support.ledger_harness import HOUR_MS, NOON, Bench
 
 if TYPE_CHECKING:
     import redis

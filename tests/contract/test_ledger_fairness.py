@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from gaugepost.transitions import HoldSpec, Parked, Requeued
 from gaugepost.verdict import Verdict
-from support.bench import LEASE_MS
-from support.making import link, record
+from support.factories import link, record
+from support.ledger_harness import LEASE_MS
 
 if TYPE_CHECKING:
     from gaugepost.ledger import Claimed
-    from support.bench import Bench
+    from support.ledger_harness import Bench
 
 THROTTLED = {
     "verdict": Verdict.THROTTLED,

@@ -8,8 +8,8 @@ import pytest
 
 from gaugepost.transitions import Dead, Delivered, Parked, Requeued, Unknown
 from gaugepost.verdict import Verdict
-from support.bench import LEASE_MS, Bench, breaker
-from support.making import link, record, upload
+from support.factories import link, record, upload
+from support.ledger_harness import LEASE_MS, Bench, breaker
 
 if TYPE_CHECKING:
     import redis

@@ -12,8 +12,8 @@ from gaugepost.jobs import JobBase
 from gaugepost.ledger import Claimed, Settlement
 from gaugepost.transitions import Dead, Decision, Held, Parked, Requeued
 from gaugepost.verdict import Verdict
-from support.bench import LEASE_MS, Bench, mapping_hold
-from support.making import case, record, response, upload
+from support.factories import case, record, response, upload
+from support.ledger_harness import LEASE_MS, Bench, mapping_hold
 
 NUMBERS = ("at", "fence", "expires", "give_up", "until", "ended", "revision", "spared", "marked")
 VALUES = ("", "x", "1.5", "-1", "1e3", "0x10", "nan", " 7", "9" * 17, "9" * 19, "9" * 400, b"\xff\xfe")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-from support.bench import Bench
+from support.ledger_harness import Bench
 
 TICKS = {"a": 1.0, "b": 2.0}
 NO_BEAT_MS = 5_000

@@ -7,8 +7,8 @@ import pytest
 from gaugepost.states import JobState
 from gaugepost.transitions import Dead, Held, Parked, Requeued, Unknown
 from gaugepost.verdict import Verdict
-from support.bench import HOUR_MS, NOON, Bench, breaker, mapping_hold
-from support.making import MAPPING, case, link, record, upload
+from support.factories import MAPPING, case, link, record, upload
+from support.ledger_harness import HOUR_MS, NOON, Bench, breaker, mapping_hold
 
 SCOPE = f"configuration:{MAPPING}"
 DEAD = Dead(Verdict.INVALID_VALUE)

@@ -13,8 +13,8 @@ from gaugepost.ledger.scripts import Call
 from gaugepost.states import JobState
 from gaugepost.transitions import Dead, Held, Parked, Phase, Unknown
 from gaugepost.verdict import Verdict
-from support.bench import HOUR_MS, NOON, Bench, breaker, mapping_hold
-from support.making import MAPPING, case, link, record, response, upload
+from support.factories import MAPPING, case, link, record, response, upload
+from support.ledger_harness import HOUR_MS, NOON, Bench, breaker, mapping_hold
 
 SCOPE = f"configuration:{MAPPING}"
 DEAD = Dead(Verdict.MISSING_FIELD)

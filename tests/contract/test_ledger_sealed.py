@@ -15,14 +15,14 @@ from gaugepost import DataSealed, JobDead, Producer, Settings
 from gaugepost.jobs import JobBase
 from gaugepost.jobs.common import SealedJob
 from gaugepost.ledger import FileSet, Settlement
-from gaugepost.ledger.intake import Edit
+from gaugepost.ledger.producer_calls import Edit
 from gaugepost.results import read_result
 from gaugepost.transitions import Dead, Decision, Delivered, Parked
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.policy import SEALED, missing_data_key
-from gaugepost_workers.rescue import judge_lost
-from support.bench import LEASE_MS, SLOT_MS, Bench, attempt, mapping_hold
-from support.making import MAPPING, case, file_delete, file_set, link, record, response, upload
+from gaugepost_workers.rescuer import judge_lost
+from support.factories import MAPPING, case, file_delete, file_set, link, record, response, upload
+from support.ledger_harness import LEASE_MS, SLOT_MS, Bench, attempt, mapping_hold
 
 NAME, MAIL, NOTE, LINK = "Desdemona Quill", "desdemona@quill.example", "call her on Friday", "https://s.example/hJk3"
 PERSONAL = (NAME, MAIL, NOTE, LINK, "quill-contacts", "Desdemona", "her-ticket")

@@ -23,8 +23,8 @@ from gaugepost.transitions import (
     Unknown,
 )
 from gaugepost.verdict import Verdict
-from support.bench import HOUR_MS, LEASE_MS, NOON, SLOT_MS, Bench, attempt, breaker, mapping_hold
-from support.making import MAPPING, case, link, record, upload
+from support.factories import MAPPING, case, link, record, upload
+from support.ledger_harness import HOUR_MS, LEASE_MS, NOON, SLOT_MS, Bench, attempt, breaker, mapping_hold
 
 if TYPE_CHECKING:
     import redis

@@ -10,12 +10,12 @@ from gaugepost import JobState
 from gaugepost.ledger import Settlement
 from gaugepost.transitions import Dead, Decision, Delivered, Held, Parked, Requeued, Transition
 from gaugepost.verdict import Verdict
-from support.bench import LEASE_MS, mapping_hold
-from support.making import record
+from support.factories import record
+from support.ledger_harness import LEASE_MS, mapping_hold
 
 if TYPE_CHECKING:
     from gaugepost.ledger import Claimed
-    from support.bench import Bench
+    from support.ledger_harness import Bench
 
 NEW, OTHER = "new", "other"
 FIRST_MS = 120_000  # how long a first job may go without being claimed

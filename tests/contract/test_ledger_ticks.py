@@ -10,8 +10,8 @@ import redis
 from gaugepost.errors import StoreFull
 from gaugepost.transitions import Dead, Held, Parked, Requeued, Unknown
 from gaugepost.verdict import Verdict
-from support.bench import HOUR_MS, LEASE_MS, NOON, SLOT_MS, Bench, breaker, mapping_hold
-from support.making import MAPPING, case, link, record, upload
+from support.factories import MAPPING, case, link, record, upload
+from support.ledger_harness import HOUR_MS, LEASE_MS, NOON, SLOT_MS, Bench, breaker, mapping_hold
 from support.redis_server import running_redis
 
 if TYPE_CHECKING:

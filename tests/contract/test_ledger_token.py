@@ -9,8 +9,8 @@ import pytest
 
 from gaugepost.transitions import Held, HoldSpec
 from gaugepost.verdict import Verdict
-from support.bench import HOUR_MS, Bench
-from support.making import MAPPING, record, response
+from support.factories import MAPPING, record, response
+from support.ledger_harness import HOUR_MS, Bench
 from support.wait import wait_until
 
 if TYPE_CHECKING:

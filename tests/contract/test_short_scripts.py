@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gaugepost.ledger import Settlement
-from gaugepost.ledger.intake import READ_WHOLE
-from gaugepost.ledger.work import DUE_AT_ONCE, HOLDS_AT_ONCE
+from gaugepost.ledger.producer_calls import READ_WHOLE
+from gaugepost.ledger.worker_calls import DUE_AT_ONCE, HOLDS_AT_ONCE
 from gaugepost.transitions import Dead, Decision, Held, Parked, Requeued
 from gaugepost.verdict import Verdict
-from support.bench import LEASE_MS, Bench, mapping_hold
-from support.making import MAPPING, link, record
+from support.factories import MAPPING, link, record
+from support.ledger_harness import LEASE_MS, Bench, mapping_hold
 
 if TYPE_CHECKING:
     from gaugepost.jobs import JobBase

@@ -38,8 +38,8 @@ from gaugepost.transitions import (
     Unknown,
 )
 from gaugepost.verdict import Verdict
-from support.bench import LEASE_MS, SLOT_MS, Bench, attempt, breaker, mapping_hold
-from support.making import case, file_delete, file_set, link, record, upload
+from support.factories import case, file_delete, file_set, link, record, upload
+from support.ledger_harness import LEASE_MS, SLOT_MS, Bench, attempt, breaker, mapping_hold
 
 if TYPE_CHECKING:
     from gaugepost.ledger import Claimed

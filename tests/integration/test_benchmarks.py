@@ -17,9 +17,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from benchmarks import events, job
 from benchmarks.__main__ import Plan, Session
-from benchmarks.contestants import gaugepost
+from benchmarks.harness import Failed, Stub, Turn
 from benchmarks.measures import check
-from benchmarks.rig import Failed, Stub, Turn
+from benchmarks.targets import gaugepost
 
 ROOT = Path(__file__).parents[2]
 

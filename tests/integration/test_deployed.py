@@ -48,7 +48,7 @@ def test_check_of_a_container_tells_a_part_that_works_from_one_that_does_not(sta
     port = free_port()
     stack.variables["GAUGEPOST_METRICS_PORT"] = str(port)
     assert probe(command, stack).returncode != 0
-    process = stack.run("-m", "gaugepost_workers", part, *(("--region", "eu") if part == "worker" else ()))
+    process = stack.run("-m", "gaugepost_ops", part, *(("--region", "eu") if part == "worker" else ()))
     wait_until(lambda: probe(command, stack).returncode == 0, what="it is well")
     process.send_signal(signal.SIGSTOP)
     assert probe(command, stack).returncode != 0
@@ -82,7 +82,7 @@ def test_check_of_flower_asks_whether_it_listens(stack: Stack) -> None:
     free = free_port()
     check = [part.replace("5555", str(free)) for part in told["healthcheck"]["test"][1:]]
     assert probe(check, stack).returncode != 0
-    stack.run("-m", "gaugepost_workers", *here(told, {"5555": str(free)}))
+    stack.run("-m", "gaugepost_ops", *here(told, {"5555": str(free)}))
     wait_until(lambda: probe(check, stack).returncode == 0)
 
 
@@ -103,7 +103,7 @@ def test_flower_shows_itself_as_the_file_says_that_compose_mounts(stack: Stack, 
         conf = tmp_path / "changed.py"
         conf.write_text(Path(mount["source"]).read_text(encoding="utf-8") + added)
     free = str(free_port())
-    stack.run("-m", "gaugepost_workers", *here(told, {"5555": free, mount["target"]: str(conf)}))
+    stack.run("-m", "gaugepost_ops", *here(told, {"5555": free, mount["target"]: str(conf)}))
 
     page = wait_until(lambda: answers(f"http://127.0.0.1:{free}/tasks"))
     said = runpy.run_path(str(conf))["tasks_columns"].split(",")
@@ -122,7 +122,7 @@ def recording(self, name):
         print(name, file=open("read", "a"))
     return plain(self, name)
 Settings.__getattribute__ = recording
-from gaugepost.cli import main
+from gaugepost_ops.cli import main
 main()
 """
 

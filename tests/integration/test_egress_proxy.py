@@ -12,7 +12,7 @@ import pytest
 
 from gaugepost import Record, Region
 from gaugepost_tasks.http import HttpClient
-from gaugepost_tasks.messages import Request
+from gaugepost_tasks.http_messages import Request
 from support.connect_proxy import ConnectProxy
 from support.faulty_server import Server, Step, authority, ok, resets, says, stalls
 from support.proxy import Proxy

@@ -37,7 +37,7 @@ def flower_says(port: int, path: str, host: str | None = None, login: str | None
 
 def start_flower(stack: Stack, *options: str) -> tuple[Any, int]:
     port = free_port()
-    flower = stack.run("-m", "gaugepost_workers", "flower", "--port", str(port), *options)
+    flower = stack.run("-m", "gaugepost_ops", "flower", "--port", str(port), *options)
     wait_until(lambda: flower_says(port, "/healthcheck") == "OK", what="Flower answers")
     return flower, port
 
@@ -140,7 +140,7 @@ def test_without_a_login_only_this_machines_own_browser_sees_it(tmp_path: Path, 
 def test_its_options_can_be_given_in_a_file_but_not_those_that_open_it(tmp_path: Path) -> None:
     conf = tmp_path / "mine.py"
     conf.write_text(
-        "from gaugepost_workers.dashboard.flowerconfig import *\n"
+        "from gaugepost_ops.flower.flowerconfig import *\n"
         "tasks_columns = 'uuid'\nread_only = False\nbasic_auth = ['a:b']\ndebug = True\n"
     )
     with Stack(tmp_path, flower_basic_auth=LOGIN) as stack:

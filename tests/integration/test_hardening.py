@@ -154,7 +154,7 @@ def test_the_redis_password_is_nowhere_to_be_seen_and_flower_takes_no_orders(tmp
     with Stack(tmp_path, redis=redis) as stack:
         worker = stack.worker()
         stack.beat()
-        stack.run("-m", "gaugepost_workers", "flower", "--port", str(port))
+        stack.run("-m", "gaugepost_ops", "flower", "--port", str(port))
         job = stack.producer.enqueue(record())
         job.result(timeout=60)
         app = outsider(redis.url)

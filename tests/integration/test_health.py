@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from gaugepost import PersonalLink, Record, Region
-from gaugepost.pulse import Pulse, feel
-from gaugepost_workers.signs import Signs, WatchedWheel
+from gaugepost_workers.heartbeat import Pulse, feel
+from gaugepost_workers.watchdog import Signs, WatchedWheel
 from support.stack import Stack, kill
 from support.wait import wait_until
 
@@ -160,7 +160,7 @@ def test_a_wrong_call_is_exit_code_2(stack: Stack, call: tuple[str, ...]) -> Non
 def test_a_probe_imports_neither_celery_nor_tables(stack: Stack) -> None:
     look = (
         "import sys; sys.argv[1:] = ['health', 'worker'];\n"
-        "from gaugepost.cli import main\n"
+        "from gaugepost_ops.cli import main\n"
         "try: main()\n"
         "finally: print({m.split('.')[0] for m in sys.modules} & {'celery', 'kombu', 'structlog', 'gaugepost_workers'})"
     )
@@ -191,7 +191,7 @@ def test_the_signs_are_good_while_messages_are_read_and_the_wheel_turns_or_rests
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("gaugepost_workers.signs.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("gaugepost_workers.watchdog.time.monotonic", lambda: now[0])
     signs = Signs()
     wheel = WatchedWheel(Silent(), signs)
     with signs.at_the_wheel():

@@ -17,10 +17,10 @@ from gaugepost.transitions import Dead, Decision, Delivered, Requeued
 from gaugepost.verdict import Verdict
 from gaugepost_simulator import Simulator
 from gaugepost_tasks.http import HttpClient
-from gaugepost_workers.courier import Courier
-from gaugepost_workers.executor import Executor
+from gaugepost_workers.delivery import Courier
+from gaugepost_workers.dispatcher import Executor
 from gaugepost_workers.lease import Lease, lease_clock
-from support.making import case, file_delete, link, record, response, upload
+from support.factories import case, file_delete, link, record, response, upload
 from support.proxy import Proxy
 from support.wait import wait_until
 

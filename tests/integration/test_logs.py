@@ -43,8 +43,8 @@ def test_every_line_of_every_part_is_json_also_while_redis_is_away_and_at_the_en
         flower_port, exporter_port = free_port(), free_port()
         stack.worker()
         stack.beat()
-        stack.run("-m", "gaugepost_workers", "exporter", "--port", str(exporter_port))
-        stack.run("-m", "gaugepost_workers", "flower", "--port", str(flower_port))
+        stack.run("-m", "gaugepost_ops", "exporter", "--port", str(exporter_port))
+        stack.run("-m", "gaugepost_ops", "flower", "--port", str(flower_port))
         job = Record(region=Region.EU, configuration="multi-object", record={"Email": "lee@example.net"})
         stack.producer.enqueue(job).result(timeout=60)
         pages = (f"http://127.0.0.1:{exporter_port}/metrics", f"http://127.0.0.1:{flower_port}/workers")
@@ -76,7 +76,7 @@ def test_a_part_that_cannot_go_on_says_so_in_json(tmp_path: Path, part: str) -> 
         client.set("gaugepost:{eu}:schema", 99)
         taken = stack.sim.url.rpartition(":")[2]
         options = {"worker": ("--region", "eu"), "exporter": ("--port", taken)}[part]
-        ended = stack.run("-m", "gaugepost_workers", part, *options)
+        ended = stack.run("-m", "gaugepost_ops", part, *options)
         assert ended.wait(timeout=60) != 0
         [event] = told(stack)
         assert {"worker": "the ledger has schema 99", "exporter": "metrics cannot be shown"}[part] in event["event"]
@@ -85,6 +85,6 @@ def test_a_part_that_cannot_go_on_says_so_in_json(tmp_path: Path, part: str) -> 
 def test_part_without_redis_url_is_refused_in_json_too(tmp_path: Path) -> None:
     with Stack(tmp_path, log_format="json") as stack:
         del stack.variables["GAUGEPOST_REDIS_URL"]
-        refused = stack.run("-m", "gaugepost_workers", "exporter", "--port", str(free_port()))
+        refused = stack.run("-m", "gaugepost_ops", "exporter", "--port", str(free_port()))
         assert refused.wait(timeout=60) == 2
         assert [event["event"] for event in told(stack)] == [NOT_SET]

@@ -17,8 +17,8 @@ from gaugepost.ledger import Settlement
 from gaugepost.states import JobState
 from gaugepost.transitions import Dead, Decision, Parked
 from gaugepost.verdict import Verdict
-from gaugepost_workers.metrics import WorkerMetrics
-from support.bench import Bench
+from gaugepost_workers.observers.metrics import WorkerMetrics
+from support.ledger_harness import Bench
 from support.metrics import text, value
 from support.redis_server import free_port
 from support.stack import Stack, kill
@@ -35,7 +35,7 @@ def test_workers_beat_and_exporter_tell_what_became_of_jobs_and_nothing_personal
         worker = stack.worker(processes=2)  # a port each
         stack.variables["GAUGEPOST_METRICS_PORT"] = str(port + 2)
         beat = stack.beat()
-        exporter = stack.run("-m", "gaugepost_workers", "exporter", "--port", str(exporter_port))
+        exporter = stack.run("-m", "gaugepost_ops", "exporter", "--port", str(exporter_port))
         producer = stack.producer
         jobs = [producer.enqueue(link(f"jane.{i}@example.net")) for i in range(20)]
         for job in jobs:
@@ -117,7 +117,7 @@ def test_without_a_port_a_worker_has_no_metrics_and_listens_nowhere(tmp_path: Pa
 def test_the_exporter_tells_of_a_redis_that_is_away_or_frozen_and_comes_back_with_it(tmp_path: Path) -> None:
     port = free_port()
     with Stack(tmp_path, regions="eu") as stack:
-        exporter = stack.run("-m", "gaugepost_workers", "exporter", "--port", str(port))
+        exporter = stack.run("-m", "gaugepost_ops", "exporter", "--port", str(port))
         wait_until(lambda: value(port, "gaugepost_redis_up", region="eu") == 1)
         with stack.redis.frozen():
             assert value(port, "gaugepost_redis_up", region="eu") == 0, "it is told in time, though nothing answers"

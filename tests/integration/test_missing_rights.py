@@ -64,7 +64,7 @@ def test_part_ends_at_its_start_and_names_what_it_lacks(
     stack: Stack, server: GuardedRedis, part: str, rule: str, named: str
 ) -> None:
     server.set_user(USER, rule)
-    process = stack.run("-m", "gaugepost_workers", *PARTS[part])
+    process = stack.run("-m", "gaugepost_ops", *PARTS[part])
     assert process.wait(60) == 4
     told = f"Redis does not permit its user {USER} to {named}"
     assert told in stack.logs()

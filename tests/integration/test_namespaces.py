@@ -9,8 +9,8 @@ from celery import Celery
 
 from gaugepost import Producer, Region
 from gaugepost.settings import Settings
-from gaugepost_workers.app import make_app
-from support.making import record
+from gaugepost_workers.celery_app.app import make_app
+from support.factories import record
 from support.stack import Stack
 from support.wait import wait_until
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gaugepost import JobState, PersonalLink, Record, Region, Response, Verdict
-from gaugepost_tasks.messages import Judgement
-from gaugepost_tasks.token import TokenAnswer
+from gaugepost_tasks.endpoints.token import TokenAnswer
+from gaugepost_tasks.http_messages import Judgement
 from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
 from support.stack import Stack, children, kill
 from support.wait import wait_until

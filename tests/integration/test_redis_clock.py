@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.chaos.hosts import Clock
-from support.making import record, response
+from support.factories import record, response
 from support.redis_server import RedisServer
 from support.stack import Stack, kill
 from support.wait import wait_until

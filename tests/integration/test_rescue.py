@@ -9,9 +9,9 @@ import pytest
 import redis
 
 from gaugepost.ledger import Entry
-from gaugepost_workers.rescue import rescue
-from support.bench import LEASE_MS, Bench
-from support.making import record
+from gaugepost_workers.rescuer import rescue
+from support.factories import record
+from support.ledger_harness import LEASE_MS, Bench
 
 TICK_TAKES = 5_000
 

@@ -22,7 +22,7 @@ from gaugepost.connection import connect
 from gaugepost.errors import StoreError, StoreUnreachable
 from gaugepost.ledger import Claimed, Entry, Ledger, Settlement
 from gaugepost.transitions import Decision, Delivered, Requeued
-from support.making import response
+from support.factories import response
 from support.redis_server import Watched
 from support.stack import Stack
 from support.wait import wait_until

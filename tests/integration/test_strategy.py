@@ -12,7 +12,7 @@ from celery.contrib.testing.worker import start_worker
 
 from gaugepost import Region
 from gaugepost.bell import DELIVER
-from gaugepost_workers.app import SWEEP, make_app
+from gaugepost_workers.celery_app.app import SWEEP, make_app
 from support.bells import bell
 from support.wait import wait_until
 

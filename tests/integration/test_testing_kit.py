@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-import gaugepost.testing.steering
+import gaugepost.testing.controls
 from gaugepost import (
     BacklogFull,
     CloseLoop,
@@ -43,9 +43,9 @@ from gaugepost import (
 from gaugepost.jobs import JOBS, JobBase
 from gaugepost.testing import AsyncMemoryProducer, MemoryProducer, Parts
 from gaugepost_simulator import Simulator
-from support.making import case, file_delete, link, record, response, upload
+from support.factories import case, file_delete, link, record, response, upload
 
-pytest_plugins = ["gaugepost.pytest_plugin"]
+pytest_plugins = ["gaugepost_ops.pytest_plugin"]
 
 PAGE = Path(__file__).parents[2] / "docs/testing.md"
 LINK = PersonalLinkResult(number_customergauge=5, survey_link="https://long", survey_link_short="https://s")
@@ -115,7 +115,7 @@ def test_a_real_worker_that_fails_a_test_shows_its_log(tmp_path: Path) -> None:
 
 
 def test_the_examples_in_the_docstrings_are_true() -> None:
-    found = doctest.testmod(gaugepost.testing.steering)
+    found = doctest.testmod(gaugepost.testing.controls)
     assert (found.failed, found.attempted > 5) == (0, True)
 
 

@@ -23,7 +23,7 @@ from gaugepost.ledger import Claimed, Settlement
 from gaugepost.ledger.views import History
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Parked, Requeued
 from gaugepost.verdict import Verdict
-from gaugepost_workers.traces import Traces, open_traces, wanted
+from gaugepost_workers.observers.traces import Traces, open_traces, wanted
 from support.stack import Stack
 from support.wait import wait_until
 

@@ -15,10 +15,10 @@ import pytest
 from gaugepost import Region
 from gaugepost.errors import IdempotencyConflict, LedgerClosed, StoreError
 from gaugepost.keys import FAMILIES, FIXED, Keys
-from gaugepost.ledger.moving import Move
-from support.making import record
+from gaugepost_ops.relocation import Move
+from support.factories import record
 from support.metrics import value
-from support.old import PREVIOUS, VERSIONS, Old
+from support.old_versions import PREVIOUS, VERSIONS, Old
 from support.redis_server import free_port
 from support.stack import Stack, kill
 from support.wait import wait_until

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from gaugepost import File, JobState, Region
-from gaugepost_tasks.messages import credential_header
+from gaugepost_tasks.http_messages import credential_header
 from support.stack import Stack
 from support.wait import wait_until
 

@@ -11,7 +11,7 @@ import pytest
 
 from gaugepost import Region
 from support.chaos.hosts import Clock
-from support.making import record, response, upload
+from support.factories import record, response, upload
 from support.metrics import value
 from support.redis_server import RedisServer, free_port
 from support.stack import Stack, kill

@@ -10,7 +10,7 @@ from gaugepost_simulator import REGIONS, Simulator, SimulatorError
 from gaugepost_simulator.control import Control
 from gaugepost_simulator.knobs import Knobs
 from gaugepost_simulator.messages import Request
-from gaugepost_simulator.world import World
+from gaugepost_simulator.state import World
 
 Call = Callable[..., requests.Response]
 CLIENTS = 50

@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from gaugepost.embedded import server_program, wheel_program
+from gaugepost_ops.embedded_redis import server_program, wheel_program
 from support.redis_server import RedisServer
 
 PAGE = Path(__file__).parents[2] / "docs/redis-acl.md"

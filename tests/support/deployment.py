@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gaugepost.cli.app import load
 from gaugepost.settings import PREFIX, Settings, setting_names
+from gaugepost_ops.cli.app import load
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "ops/k8s"

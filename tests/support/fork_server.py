@@ -36,7 +36,7 @@ def call(
 ) -> subprocess.CompletedProcess[str]:
     """Run `gaugepost` with these arguments to its end; anew if its environment could change how it starts."""
     if not forks(env):
-        command = [sys.executable, "-m", "gaugepost", *arguments]
+        command = [sys.executable, "-m", "gaugepost_ops", *arguments]
         streams = {"input": given, "capture_output": True, "text": True}
         return subprocess.run(command, env=env, cwd=folder, timeout=timeout, check=False, **streams)
     request = json.dumps({"arguments": arguments, "env": dict(env), "folder": str(folder)}).encode()
@@ -125,8 +125,8 @@ def _keep(request: dict[str, Any], stdin: int, out: int, err: int, told: int) ->
 
 
 def main(requests: socket.socket) -> None:
-    """Import the commands and serve; in a forked process, go on as `python -m gaugepost`."""
-    from gaugepost.cli.app import COMMANDS  # noqa: PLC0415 - slow, and for the server alone
+    """Import the commands and serve; in a forked process, go on as `python -m gaugepost_ops`."""
+    from gaugepost_ops.cli.app import COMMANDS  # noqa: PLC0415 - slow, and for the server alone
 
     for command in COMMANDS.values():
         import_module(command.target.partition(":")[0])
@@ -137,7 +137,7 @@ def main(requests: socket.socket) -> None:
     os.environ.update(request["env"])
     sys.path.insert(0, request["folder"])
     sys.argv[1:] = request["arguments"]
-    runpy.run_module("gaugepost", run_name="__main__", alter_sys=True)
+    runpy.run_module("gaugepost_ops", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from typing import Any
 from gaugepost import Region, Settings
 from gaugepost.connection import connect
 from gaugepost.ledger import Ledger
+from gaugepost_tasks.endpoints.token import fetch_token
 from gaugepost_tasks.http import HttpClient
-from gaugepost_tasks.messages import Endpoints
-from gaugepost_tasks.token import fetch_token
+from gaugepost_tasks.http_messages import Endpoints
 from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
 
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import redis
 
-from gaugepost.embedded import server_program, wheel_program
+from gaugepost_ops.embedded_redis import server_program, wheel_program
 from support.wait import wait_until
 
 MASTER = "mymaster"

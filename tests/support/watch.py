@@ -36,7 +36,7 @@ class Watch:
 
     def _run(self, port: int, *command: str) -> subprocess.Popen[bytes]:
         self.stack.variables["GAUGEPOST_METRICS_PORT"] = str(port)
-        return self.stack.run("-m", "gaugepost_workers", *command)
+        return self.stack.run("-m", "gaugepost_ops", *command)
 
     @property
     def worker_port(self) -> int:

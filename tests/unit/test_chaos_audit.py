@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gaugepost_workers.rescue import _LOST
+from gaugepost_workers.rescuer import _LOST
 from support.chaos.audit import NO_EFFECT, WORKER_LOST, Audit, Totals
 from support.chaos.load import Sent
 from support.ledger_truth import Truth

@@ -34,10 +34,10 @@ from gaugepost import (
 from gaugepost.admission import BATCH
 from gaugepost.ledger import Settlement
 from gaugepost.testing import AsyncMemoryProducer, MemoryProducer
-from gaugepost.testing.steering import Steering
+from gaugepost.testing.controls import Steering
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered
 from gaugepost.verdict import Verdict
-from support.making import case, link, record, response, upload
+from support.factories import case, link, record, response, upload
 from support.redis_server import free_port, running_redis
 
 if TYPE_CHECKING:

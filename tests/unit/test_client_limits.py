@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from gaugepost import AsyncProducer, JobNotFound, JobState, Producer, Region, Settings, StoreUnreachable
-from support.making import record
+from support.factories import record
 from support.redis_server import RedisServer
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gaugepost import pulse
 from gaugepost.errors import SettingsError
 from gaugepost.regions import Region
 from gaugepost.settings import Settings, exposed_dotenv, setting_names
 from gaugepost.verdict import Verdict
+from gaugepost_workers import heartbeat
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -315,6 +315,6 @@ def test_another_level_or_format_is_refused_with_those_there_are(
 
 
 def test_pulses_lie_where_run_dir_says(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert pulse.folder(Settings.load()).name == f"gaugepost-{os.geteuid()}"
+    assert heartbeat.folder(Settings.load()).name == f"gaugepost-{os.geteuid()}"
     env.setenv("GAUGEPOST_RUN_DIR", str(tmp_path / "run"))
-    assert pulse.folder(Settings.load()) == tmp_path / "run"
+    assert heartbeat.folder(Settings.load()) == tmp_path / "run"

@@ -6,8 +6,8 @@ import pytest
 
 from gaugepost.errors import SettingsError
 from gaugepost.settings import Settings
-from gaugepost_workers.commands import parts
-from gaugepost_workers.dashboard import is_loopback
+from gaugepost_ops.cli.processes.commands import parts
+from gaugepost_ops.flower import is_loopback
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 

@@ -23,13 +23,13 @@ from gaugepost.errors import StoreError
 from gaugepost.keys import Keys
 from gaugepost.ledger.scripts import Call, Runner
 from gaugepost.settings import Settings
-from gaugepost_workers.app import TICKS
+from gaugepost_workers.celery_app.app import TICKS
+from gaugepost_workers.heartbeat_renewal import open_pulse
 from gaugepost_workers.liveness import Liveness
-from gaugepost_workers.pulsing import open_pulse
 
 if TYPE_CHECKING:
     from gaugepost.regions import Region
-    from gaugepost_workers.metrics import BeatMetrics
+    from gaugepost_workers.observers.metrics import BeatMetrics
 
 log = structlog.get_logger("gaugepost.beat")
 
@@ -97,7 +97,7 @@ def _metrics(settings: Settings, liveness: Liveness) -> BeatMetrics | None:
     """Show metrics if that is wanted."""
     if settings.metrics_port is None:
         return None
-    from gaugepost_workers.metrics import BeatMetrics, serve  # noqa: PLC0415 - only where they are wanted
+    from gaugepost_workers.observers.metrics import BeatMetrics, serve  # noqa: PLC0415 - only where they are wanted
 
     metrics = BeatMetrics(map(str, settings.regions))
     serve(metrics.registry, settings.metrics_address, settings.metrics_port, liveness.look)

@@ -14,16 +14,16 @@ import structlog
 
 from gaugepost.errors import StoreError
 from gaugepost.ledger.presence import NO_BEAT_MS
-from gaugepost_workers.app import TICKS, run_tick
-from gaugepost_workers.repeating import repeat
-from gaugepost_workers.signs import SIGNS
+from gaugepost_workers.celery_app.app import TICKS, run_tick
+from gaugepost_workers.celery_app.consumer_timer import repeat
+from gaugepost_workers.watchdog import SIGNS
 
 if TYPE_CHECKING:
     from celery import Celery
 
     from gaugepost.ledger import Ledger
-    from gaugepost_workers.app import Cell
-    from gaugepost_workers.metrics import WorkerMetrics
+    from gaugepost_workers.celery_app.app import Cell
+    from gaugepost_workers.observers.metrics import WorkerMetrics
 
 log = structlog.get_logger("gaugepost.ticks")
 

@@ -23,14 +23,14 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gaugepost.errors import StoreError
 from gaugepost.verdict import Verdict
-from gaugepost_tasks.messages import Judgement
+from gaugepost_tasks.http_messages import Judgement
 from gaugepost_tasks.policy import no_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gaugepost.ledger import Ledger, SharedToken
-    from gaugepost_tasks.token import TokenAnswer
+    from gaugepost_tasks.endpoints.token import TokenAnswer
 
 _LOCK_S = 3.0  # how long others wait for a worker that was killed while it fetched
 _LONGEST_LIFE_S = 3_600.0  # "only valid for up to 1 hour" (PUT Close the Loop), whatever the answer promises

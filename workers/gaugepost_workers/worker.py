@@ -20,37 +20,37 @@ import celery.worker.state
 import structlog
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
-from gaugepost.cli.health import redis_trouble
 from gaugepost.connection import connect, connect_briefly, redis_url
 from gaugepost.errors import ClusterNotSupported, LedgerClosed, NotPermitted, StoreError
 from gaugepost.ledger import Ledger
 from gaugepost.settings import PREFIX
-from gaugepost_tasks.handlers import check_handlers
+from gaugepost_ops.cli.operations.health import redis_trouble
+from gaugepost_tasks.endpoints.handlers import check_handlers
 from gaugepost_tasks.http import HttpClient
-from gaugepost_workers.app import OPEN_SLOT, PROMOTE, RESCUE, SWEEP, make_app
-from gaugepost_workers.courier import Courier
-from gaugepost_workers.events import TaskEvents
-from gaugepost_workers.executor import URGENT_THREADS, Executor
-from gaugepost_workers.guard import answer_questions_only, on_thrown_away
-from gaugepost_workers.ledger_log import log_notice
+from gaugepost_workers.celery_app.app import OPEN_SLOT, PROMOTE, RESCUE, SWEEP, make_app
+from gaugepost_workers.celery_app.message_filter import answer_questions_only, on_thrown_away
+from gaugepost_workers.delivery import Courier
+from gaugepost_workers.dispatcher import URGENT_THREADS, Executor
+from gaugepost_workers.heartbeat_renewal import open_pulse, pulse_with
 from gaugepost_workers.liveness import Liveness
+from gaugepost_workers.observers.fan_out import Witnesses
+from gaugepost_workers.observers.flower_events import TaskEvents
+from gaugepost_workers.observers.ledger_log import log_notice
+from gaugepost_workers.observers.traces import open_traces
 from gaugepost_workers.own_ticks import OwnTicks
-from gaugepost_workers.pulsing import open_pulse, pulse_with
-from gaugepost_workers.rescue import rescue
-from gaugepost_workers.signs import SIGNS, WatchedWheel
-from gaugepost_workers.traces import open_traces
-from gaugepost_workers.witnesses import Witnesses
+from gaugepost_workers.rescuer import rescue
+from gaugepost_workers.watchdog import SIGNS, WatchedWheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gaugepost.ledger import Settlement
     from gaugepost.ledger.notices import Notice
-    from gaugepost.pulse import Pulse
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
-    from gaugepost_workers.executor import Witness
-    from gaugepost_workers.metrics import WorkerMetrics
+    from gaugepost_workers.dispatcher import Witness
+    from gaugepost_workers.heartbeat import Pulse
+    from gaugepost_workers.observers.metrics import WorkerMetrics
 
 log = structlog.get_logger("gaugepost.worker")
 
@@ -214,7 +214,7 @@ def _metrics(settings: Settings, region: Region, liveness: Liveness) -> WorkerMe
     """Show metrics if that is wanted; without METRICS_PORT nothing of it is loaded, and it costs nothing."""
     if settings.metrics_port is None:
         return None
-    from gaugepost_workers.metrics import WorkerMetrics, serve  # noqa: PLC0415
+    from gaugepost_workers.observers.metrics import WorkerMetrics, serve  # noqa: PLC0415
 
     metrics = WorkerMetrics(region)
     serve(metrics.registry, settings.metrics_address, settings.metrics_port, liveness.look)

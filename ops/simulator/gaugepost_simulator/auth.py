@@ -1,9 +1,9 @@
 """Who may call: credentials and tokens belong to one region, and are refused in the dialect of the endpoint."""
 
-from gaugepost_simulator import texts
+from gaugepost_simulator import message_texts
 from gaugepost_simulator.forms import read_pairs
 from gaugepost_simulator.messages import Reply, error_reply, json_reply, refusal
-from gaugepost_simulator.world import Answer, Call, World
+from gaugepost_simulator.state import Answer, Call, World
 
 
 def post_token(world: World, call: Call) -> Answer:
@@ -31,8 +31,8 @@ def refuse(world: World, call: Call) -> Reply | None:
     if scheme.lower() == "bearer" and world.tokens.valid(call.route.region, value):
         return None
     if call.route.dialect == "laravel":
-        return refusal(401, texts.UNAUTHENTICATED)
+        return refusal(401, message_texts.UNAUTHENTICATED)
     known = world.knobs.credentials.get(call.route.region)
     if scheme == "api_key" and known is not None and value and value == known.api_key:
         return None
-    return error_reply(401, world.knobs.invalid_key_code, texts.INVALID_KEY, xml=call.route.xml)
+    return error_reply(401, world.knobs.invalid_key_code, message_texts.INVALID_KEY, xml=call.route.xml)

@@ -7,10 +7,10 @@ then. A bad assignee does not stop the call: CustomerGauge writes a note about t
 import re
 from datetime import UTC, datetime, timedelta
 
-from gaugepost_simulator import texts
+from gaugepost_simulator import message_texts
 from gaugepost_simulator.knobs import CloseLoopKnobs
 from gaugepost_simulator.messages import Errors, invalid, json_reply, refusal
-from gaugepost_simulator.world import Answer, Call, World
+from gaugepost_simulator.state import Answer, Call, World
 
 _STATUSES = ("open", "progress", "closed")
 _FIELDS = ("number_customergauge", "status", "note", "happened_at", "assignee")
@@ -30,7 +30,7 @@ def put_status(world: World, call: Call) -> Answer:
         return Answer(invalid(errors))
     case = (call.route.region, str(fields["number_customergauge"]))
     if case[1] in rules.unknown_cases:
-        return Answer(refusal(404, texts.UNKNOWN_CASE))
+        return Answer(refusal(404, message_texts.UNKNOWN_CASE))
     before, after = world.cases.get(case), str(fields["status"])
     if rules.progressive_only and after not in _PROGRESSIVE[before]:
         text = f"The status can not be changed from {before or 'none'} to {after}."

@@ -16,7 +16,7 @@ from gaugepost_simulator.forms import read_pairs
 from gaugepost_simulator.knobs import REGIONS
 from gaugepost_simulator.messages import Reply, Request, json_reply
 from gaugepost_simulator.page import page
-from gaugepost_simulator.world import Kept, World
+from gaugepost_simulator.state import Kept, World
 
 PREFIX = "/_simulator/"
 DEFAULT_LIMIT = 1000

@@ -2,12 +2,12 @@
 
 import hashlib
 
-from gaugepost_simulator import texts
+from gaugepost_simulator import message_texts
 from gaugepost_simulator.forms import read_pairs
 from gaugepost_simulator.messages import Reply, data_reply, error_reply
-from gaugepost_simulator.rows import Rows, UnknownTypeError, UnreadableError, read_rows
+from gaugepost_simulator.row_counter import Rows, UnknownTypeError, UnreadableError, read_rows
+from gaugepost_simulator.state import Answer, Call, World
 from gaugepost_simulator.uploads import Upload, failures
-from gaugepost_simulator.world import Answer, Call, World
 
 MAX_PAGE = 1000
 
@@ -16,12 +16,12 @@ def post_file(world: World, call: Call) -> Answer:
     """POST /v4.1/file/FAMILY: takes the multipart field ``file``; the rows are processed afterwards."""
     name, content = call.form.files.get("file", ("", b""))
     if not name:
-        return _error(call, 300004, texts.EMPTY_FIELD.format("file"))
+        return _error(call, 300004, message_texts.EMPTY_FIELD.format("file"))
     if world.knobs.upload_interval and _interval_refuses(world, call):
         return _error(call, 400101, "Please do not upload files more than once every 10 minutes.")
     digest = hashlib.sha256(content).hexdigest()
     if world.uploads.already_processed(call.route.region, name, digest, world.knobs):
-        return _error(call, 400103, texts.ALREADY_PROCESSED)
+        return _error(call, 400103, message_texts.ALREADY_PROCESSED)
     try:
         rows, unreadable = read_rows(name, content, world.knobs.csv_delimiter), ""
     except UnreadableError as error:
@@ -49,7 +49,7 @@ def delete_file(world: World, call: Call) -> Answer:
     """DELETE /v4.1/file?id=12: the upload and all records made from it are gone."""
     text = dict(read_pairs(call.request.query)).get("id", "")
     if not text:
-        return _error(call, 400010, texts.EMPTY_FIELD.format("id"))
+        return _error(call, 400010, message_texts.EMPTY_FIELD.format("id"))
     if not text.isdecimal():
         return _error(call, 400004, "Wrong id provided")
     upload = world.uploads.remove(call.route.region, int(text))

@@ -8,10 +8,10 @@ CustomerGauge does after a field was renamed.
 import re
 import secrets
 
-from gaugepost_simulator import texts
+from gaugepost_simulator import message_texts
 from gaugepost_simulator.knobs import Knobs, MappingKnobs, Region
 from gaugepost_simulator.messages import Errors, Reply, invalid, json_reply, refusal
-from gaugepost_simulator.world import Answer, Call, World
+from gaugepost_simulator.state import Answer, Call, World
 
 # Short names that older accounts have; with any_mapping they are there without being listed.
 BUILT_IN = {
@@ -61,9 +61,9 @@ def _checked_record(world: World, call: Call, *, link: bool) -> dict[str, object
         return invalid(errors, "The given data was invalid.")
     mapping = _mapping(world.knobs, configuration, call.route.region)
     if mapping is None:
-        return refusal(404, texts.UNKNOWN_MAPPING.format(configuration))
+        return refusal(404, message_texts.UNKNOWN_MAPPING.format(configuration))
     if link and mapping.type not in _LINK_TYPES:
-        return invalid({"configuration": [texts.WRONG_TYPE.format(configuration)]})
+        return invalid({"configuration": [message_texts.WRONG_TYPE.format(configuration)]})
     record = {k: v for k, v in call.record.items() if mapping.fields is None or k in mapping.fields}
     errors = _missing(record, mapping) or _bad_values(record)
     return invalid(errors) if errors else record
@@ -104,12 +104,12 @@ def _empty(record: dict[str, object], name: str) -> bool:
 def _campaign_refusal(world: World, region: Region, email: str) -> str | None:
     knobs = world.knobs
     if email in knobs.no_campaign_emails:
-        return texts.NO_CAMPAIGN
+        return message_texts.NO_CAMPAIGN
     if email in knobs.duplicate_rule_emails:
-        return texts.DUPLICATE_RULE
+        return message_texts.DUPLICATE_RULE
     invited = (region, email) in world.invited
     if email in knobs.duplicate_emails or (knobs.repeat_email_is_duplicate and email and invited):
-        return texts.DUPLICATE
+        return message_texts.DUPLICATE
     world.invited.add((region, email))
     return None
 

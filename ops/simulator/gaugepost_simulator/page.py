@@ -4,7 +4,7 @@ from html import escape
 
 from gaugepost_simulator.knobs import REGIONS
 from gaugepost_simulator.routes import ROUTES
-from gaugepost_simulator.world import World
+from gaugepost_simulator.state import World
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"

@@ -6,9 +6,9 @@ There is no id in the answer and no duplicate rule, so the same response sent tw
 import re
 from datetime import datetime
 
-from gaugepost_simulator import texts
+from gaugepost_simulator import message_texts
 from gaugepost_simulator.messages import data_reply, error_reply
-from gaugepost_simulator.world import Answer, Call, World
+from gaugepost_simulator.state import Answer, Call, World
 
 _STATUSES = ("OPEN", "IN-PROGRESS", "PROGRESS", "CLOSED", "CLOSE")
 _SCORE = re.compile(r"[0-9]|10")
@@ -29,7 +29,7 @@ def post_response(world: World, call: Call) -> Answer:
 def _error(fields: dict[str, str], world: World) -> tuple[int, str] | None:
     for name in world.knobs.response_required:
         if not fields.get(name, "").strip():
-            return 400003, texts.EMPTY_FIELD.format(name.lower())
+            return 400003, message_texts.EMPTY_FIELD.format(name.lower())
     if not _workflow_status_known(fields.get("WorkflowStatus", ""), extended=world.knobs.extended_workflow_status):
         return 400011, "Workflow status does not exist"
     if not _values_fit(fields):

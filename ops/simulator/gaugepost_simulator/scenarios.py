@@ -33,10 +33,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from gaugepost_simulator import texts
+from gaugepost_simulator import message_texts
 from gaugepost_simulator.faults import Fault
 from gaugepost_simulator.knobs import Endpoint
-from gaugepost_simulator.world import Call, World
+from gaugepost_simulator.state import Call, World
 
 _IMPORTS: tuple[Endpoint, ...] = ("records", "personal_link")
 _NEW_TEXT = "The request could not be handled at this moment."
@@ -59,20 +59,20 @@ _MEANINGS: dict[str, tuple[tuple[Endpoint, ...], Fault]] = {
     "cut-before": ((), Fault("cut_before_commit")),
     "cut-after": ((), Fault("cut_after_commit")),
     "short-body": ((), Fault("short_body")),
-    "unknown-mapping": (_IMPORTS, _status(404, {"message": texts.UNKNOWN_MAPPING})),
-    "wrong-type": (_IMPORTS, _field_error("configuration", texts.WRONG_TYPE)),
+    "unknown-mapping": (_IMPORTS, _status(404, {"message": message_texts.UNKNOWN_MAPPING})),
+    "wrong-type": (_IMPORTS, _field_error("configuration", message_texts.WRONG_TYPE)),
     "drifted": (_IMPORTS, _field_error("Email", "The Email field is required.")),
-    "no-campaign": (("personal_link",), _status(400, {"message": texts.NO_CAMPAIGN})),
-    "duplicate": (("personal_link",), _status(400, {"message": texts.DUPLICATE})),
-    "duplicate-rule": (("personal_link",), _status(400, {"message": texts.DUPLICATE_RULE})),
-    "unknown-case": (("close_loop",), _status(404, {"message": texts.UNKNOWN_CASE})),
+    "no-campaign": (("personal_link",), _status(400, {"message": message_texts.NO_CAMPAIGN})),
+    "duplicate": (("personal_link",), _status(400, {"message": message_texts.DUPLICATE})),
+    "duplicate-rule": (("personal_link",), _status(400, {"message": message_texts.DUPLICATE_RULE})),
+    "unknown-case": (("close_loop",), _status(404, {"message": message_texts.UNKNOWN_CASE})),
     "partial": (
         ("close_loop",),
         Fault("status", code=200, body={"data": {"status": True, "note": True, "assignee": False}}, commit=True),
     ),
     "already-processed": (
         ("file",),
-        _status(400, {"Error": {"Message": texts.ALREADY_PROCESSED, "Code": 400103}}),
+        _status(400, {"Error": {"Message": message_texts.ALREADY_PROCESSED, "Code": 400103}}),
     ),
 }
 _GRAMMAR = (

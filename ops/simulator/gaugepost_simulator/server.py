@@ -12,8 +12,8 @@ from tornado.netutil import bind_sockets
 from gaugepost_simulator.control import Control
 from gaugepost_simulator.knobs import Knobs
 from gaugepost_simulator.service import Service
+from gaugepost_simulator.state import World
 from gaugepost_simulator.wire import Reception
-from gaugepost_simulator.world import World
 
 _MAX_BODY = 64 * 1024 * 1024
 _BACKLOG = 1024

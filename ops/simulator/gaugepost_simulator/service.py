@@ -9,14 +9,14 @@ import logging
 from collections.abc import Callable, Coroutine
 
 from gaugepost_simulator import auth, close_loop, files, imports_api, responses, scenarios
+from gaugepost_simulator.canned_responses import stand_in
 from gaugepost_simulator.control import Control
 from gaugepost_simulator.faults import CUTTING, Fault
 from gaugepost_simulator.knobs import Endpoint
 from gaugepost_simulator.messages import Reply, Request
 from gaugepost_simulator.routes import find, region_of
-from gaugepost_simulator.stand_ins import stand_in
+from gaugepost_simulator.state import Answer, Call, World
 from gaugepost_simulator.wire import Wire
-from gaugepost_simulator.world import Answer, Call, World
 
 log = logging.getLogger("gaugepost_simulator")
 _ERRORS_FROM = 300

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from gaugepost_simulator.effects import Effect
 from gaugepost_simulator.knobs import Knobs
-from gaugepost_simulator.rows import Rows
+from gaugepost_simulator.row_counter import Rows
 
 # What the file API asks of its callers; broken limits are counted, since no refusal is documented.
 MAX_BYTES = 2_000_000

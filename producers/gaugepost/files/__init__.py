@@ -5,11 +5,11 @@ It knows files only: no Redis, no jobs, no command line. Workbooks and XML need 
 
 from __future__ import annotations
 
-from gaugepost.files.door import inspect
 from gaugepost.files.limits import MAX_FILE, MAX_RECORDS, PART_BYTES, PART_ROWS
 from gaugepost.files.rejected import RECORD_NUMBER_BASE, RowMessage, headings, read_messages, reasons, rejects
 from gaugepost.files.splitting import content, split
 from gaugepost.files.upload import FileType, Part, PartPlan, Upload
+from gaugepost.files.validation import inspect
 
 __all__ = [
     "MAX_FILE",

@@ -10,9 +10,9 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gaugepost.files.door import reader_for
 from gaugepost.files.limits import refusal
 from gaugepost.files.upload import Found
+from gaugepost.files.validation import reader_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

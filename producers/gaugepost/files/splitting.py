@@ -8,10 +8,10 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from gaugepost.files.door import stamp_of
 from gaugepost.files.limits import MAX_NAME, PART_BYTES, PART_ROWS, refusal
 from gaugepost.files.names import split_name
 from gaugepost.files.upload import PartPlan
+from gaugepost.files.validation import stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

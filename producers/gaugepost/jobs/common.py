@@ -24,7 +24,7 @@ from pydantic_core import PydanticSerializationError
 from gaugepost.errors import InvalidJob, Problem
 from gaugepost.jobs.refusal import MAX_DIGITS, NOT_UTF8, TOO_LONG, refusal, refused
 from gaugepost.regions import Region  # noqa: TC001 - pydantic reads it at run time
-from gaugepost.tracing import checked
+from gaugepost.trace_context import checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

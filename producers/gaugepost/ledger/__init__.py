@@ -25,17 +25,17 @@ from gaugepost.ledger.credentials import (
     put_token_failure,
     token,
 )
-from gaugepost.ledger.fields import Seen, read_fields
+from gaugepost.ledger.field_statistics import Seen, read_fields
+from gaugepost.ledger.file_sets import SET_MS, STAGED_MS, FileSet, Undo, enqueue_set, unstage, upload_digest
 from gaugepost.ledger.holds import Hold, read_holds
-from gaugepost.ledger.intake import Accepted, Edit, Entry, Intake
+from gaugepost.ledger.key_prefix import Place
 from gaugepost.ledger.listing import Listing
-from gaugepost.ledger.place import Place
+from gaugepost.ledger.migrations import migrate
+from gaugepost.ledger.producer_calls import Accepted, Edit, Entry, Intake
 from gaugepost.ledger.scripts import Runner, our_errors
-from gaugepost.ledger.sets import SET_MS, STAGED_MS, FileSet, Undo, enqueue_set, unstage, upload_digest
-from gaugepost.ledger.upgrades import migrate
+from gaugepost.ledger.statistics import Vitals, read_vitals
 from gaugepost.ledger.views import JobView, scopes_of_kind
-from gaugepost.ledger.vitals import Vitals, read_vitals
-from gaugepost.ledger.work import SWEPT_AT_ONCE, Alive, Claimed, Lost, Parcel, Settlement, Work, slot_ms
+from gaugepost.ledger.worker_calls import SWEPT_AT_ONCE, Alive, Claimed, Lost, Parcel, Settlement, Work, slot_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

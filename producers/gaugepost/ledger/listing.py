@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.forecast import Lane
-from gaugepost.ledger.broken import read_number
 from gaugepost.ledger.explanations import explained
 from gaugepost.ledger.holds import Hold, iso
 from gaugepost.ledger.presence import Presence, answered, ask
 from gaugepost.ledger.scripts import our_errors
+from gaugepost.ledger.unreadable import read_number
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:

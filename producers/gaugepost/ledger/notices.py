@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from gaugepost.ledger.broken import UNREADABLE
 from gaugepost.ledger.holds import Hold, read_hold
+from gaugepost.ledger.unreadable import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import NoPermissionError, ResponseError
 
 from gaugepost.errors import NotPermitted, Refusal
-from gaugepost.ledger.place import find
+from gaugepost.ledger.key_prefix import find
 from gaugepost.ledger.refusals import refused, user_of
 from gaugepost.ledger.rights import A_LANE_EACH, OF_OLDER, RIGHTS, Part, named
 from gaugepost.ledger.scripts import our_errors

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from gaugepost.ledger.broken import MS_DIGITS, read_number
+from gaugepost.ledger.unreadable import MS_DIGITS, read_number
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ A_LANE_EACH = frozenset({"files", "slot", "filing"})
 """Keys that end in `:<family of files>`, where each family has an upload lane of its own."""
 
 OF_OLDER = ("schema", "stamp")
-"""Keys of a version without namespaces that show where its ledger is (`place.py`)."""
+"""Keys of a version without namespaces that show where its ledger is (`key_prefix.py`)."""
 
 _STATES = frozenset(map(str, JobState)) & FIXED.keys()
 

@@ -32,7 +32,7 @@ from gaugepost.errors import (
 from gaugepost.jobs import JOBS
 from gaugepost.keys import SCHEMA, lua_table
 from gaugepost.ledger.call_deadline import deadline
-from gaugepost.ledger.lines import Lines
+from gaugepost.ledger.connection_pool import Lines
 from gaugepost.ledger.refusals import refused, refused_in_script, user_of
 from gaugepost.states import TRANSITIONS
 

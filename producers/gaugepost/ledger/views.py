@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from gaugepost.errors import DataSealed
 from gaugepost.jobs import JOBS
 from gaugepost.jobs.common import JobBase
-from gaugepost.ledger.broken import MS_DIGITS, STAMP_DIGITS, UNREADABLE, read_number
+from gaugepost.ledger.decryption import Opening
 from gaugepost.ledger.explanations import action, explained, meaning, meaning_of_reason
 from gaugepost.ledger.holds import Hold, iso
-from gaugepost.ledger.opening import Opening
-from gaugepost.masking import masked
+from gaugepost.ledger.unreadable import MS_DIGITS, STAMP_DIGITS, UNREADABLE, read_number
+from gaugepost.redaction import masked
 from gaugepost.states import ENDED, JobState
 from gaugepost.transitions import Attempt
 from gaugepost.verdict import Verdict
@@ -24,9 +24,9 @@ from gaugepost.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gaugepost.encryption import Seal
     from gaugepost.ledger.presence import Presence
     from gaugepost.regions import Region
-    from gaugepost.sealing import Seal
 
 _VERDICTS = frozenset(map(str, Verdict))
 _READY = frozenset({JobState.QUEUED, JobState.WAITING})

@@ -3,8 +3,8 @@
 -- WITH  entering
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms; then for each job
---       id, JSON, its kind and configuration ('' = its JSON is short: intake.py), what it has of urgent ('1'), once ('1'),
---       lane, idem (digest of its idempotency key), same (hashes of what it sends, between blanks: sealing.py), expires
+--       id, JSON, its kind and configuration ('' = its JSON is short: producer_calls.py), what it has of urgent ('1'), once ('1'),
+--       lane, idem (digest of its idempotency key), same (hashes of what it sends, between blanks: encryption.py), expires
 --       (ms) and source, as JSON of texts ('' = nothing of it), content ('' = none)
 -- RETURN for each job its state, the id of the job that has its idempotency key already ('' = none), and '1' if that
 --        one sends something else; or an error BACKLOGFULL or CONTENTFULL, and nothing stored

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import redis.asyncio
 
     from gaugepost.jobs import JobBase
-    from gaugepost.testing.endings import Ending
+    from gaugepost.testing.outcomes import Ending
 
 from gaugepost.keys import NAMESPACE, Keys
 from gaugepost.regions import Region

@@ -13,13 +13,13 @@ from gaugepost.client import Producer
 from gaugepost.errors import ResultTimeout
 from gaugepost.jobs import JOBS
 from gaugepost.settings import Settings
-from gaugepost.testing.steering import Steering
+from gaugepost.testing.controls import Steering
 
 if TYPE_CHECKING:
     import redis.asyncio
 
     from gaugepost.ledger import JobView, Ledger
-    from gaugepost.ledger.intake import Intake
+    from gaugepost.ledger.producer_calls import Intake
     from gaugepost.ledger.scripts import AsyncRunner
     from gaugepost.regions import Region
 

@@ -19,7 +19,7 @@ from gaugepost_tasks.http.exchange import MAX_ANSWER_BYTES, Exchange, Headers
 from gaugepost_tasks.http.failures import AnswerTooLarge, words
 from gaugepost_tasks.http.tls import tls_context
 from gaugepost_tasks.http.urllib3_adapter import Urllib3Adapter
-from gaugepost_tasks.messages import Answer
+from gaugepost_tasks.http_messages import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
-    from gaugepost_tasks.messages import Failure, Request
+    from gaugepost_tasks.http_messages import Failure, Request
 
 
 class HttpClient:

@@ -59,7 +59,7 @@ class Cli:
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         return subprocess.Popen(
-            [sys.executable, "-m", "gaugepost", *arguments],
+            [sys.executable, "-m", "gaugepost_ops", *arguments],
             cwd=self.folder,
             env=self.env,
             text=True,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gaugepost import File, JobState, Producer, Record, Region, Settings
-from gaugepost.cli.waiting import _outcome
 from gaugepost.ledger import JobView
 from gaugepost.transitions import Parked, Phase
 from gaugepost.verdict import Verdict
+from gaugepost_ops.cli.jobs.result_poll import _outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

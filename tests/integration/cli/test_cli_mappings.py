@@ -14,8 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from gaugepost import AsyncProducer, InvalidJob, Producer, Record, Region, Settings
-from gaugepost.cli.mappings import Row, skeleton
 from gaugepost.mappings import Mappings, read_tables
+from gaugepost_ops.cli.operations.mappings import Row, skeleton
 from support.stack import Stack
 
 if TYPE_CHECKING:

@@ -74,7 +74,7 @@ def test_help_lists_every_command(cli: Cli) -> None:
 
 def test_help_needs_only_the_client_and_imports_none_of_the_rest(cli: Cli) -> None:
     look = (
-        "import sys; from gaugepost.cli.app import build; build()(['--help'], standalone_mode=False);"
+        "import sys; from gaugepost_ops.cli.app import build; build()(['--help'], standalone_mode=False);"
         "print([m for m in sys.modules if m.split('.')[0] in"
         " {'celery', 'kombu', 'requests', 'flower', 'gaugepost_workers', 'gaugepost_tasks', 'gaugepost_simulator'}])"
     )
@@ -136,7 +136,7 @@ def test_completion_of_a_command_without_its_extra_is_silent(cli: Cli) -> None:
 def asked_of_bash(cli: Cli, *typed: str) -> list[str]:
     """Ask a real bash what it would complete."""
     program = cli.folder / "gaugepost"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m gaugepost "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m gaugepost_ops "$@"\n')
     program.chmod(0o755)
     done = subprocess.run(
         ["bash", "--norc", "-c", COMPLETE, "bash", "gaugepost", *typed],

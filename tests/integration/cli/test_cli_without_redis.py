@@ -24,7 +24,7 @@ JOB = {"kind": "record", "region": "eu", "configuration": "map", "record": {"Ema
 HOLD_OPEN = """
 import sys
 from pathlib import Path
-from gaugepost import embedded
+from gaugepost_ops import embedded_redis as embedded
 print(embedded.url(Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """

@@ -87,9 +87,9 @@ class Stage:
         for region in self.regions:
             for number, processes in ((1, 2), (2, 1)):
                 options = ["--region", region, "--concurrency", "8", "--processes", str(processes)]
-                command = ["-m", "gaugepost_workers", "worker", *options]
+                command = ["-m", "gaugepost_ops", "worker", *options]
                 self.workers.append(Host(self.folder, f"{region}-{number}", env, *command))
-        self.beats += [Host(self.folder, f"beat-{number}", env, "-m", "gaugepost_workers", "beat") for number in (1, 2)]
+        self.beats += [Host(self.folder, f"beat-{number}", env, "-m", "gaugepost_ops", "beat") for number in (1, 2)]
 
 
 @contextlib.contextmanager

@@ -9,13 +9,13 @@ import pytest
 
 from gaugepost.jobs import AnyJob, parse_job
 from gaugepost_tasks.http import HttpClient
-from gaugepost_tasks.messages import Answer, Endpoints
+from gaugepost_tasks.http_messages import Answer, Endpoints
 from gaugepost_tasks.verdicts import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gaugepost_tasks.messages import Judgement
+    from gaugepost_tasks.http_messages import Judgement
 
 MAPPING = "53505294-0b20-2509-b15d-c8e377701d66"
 NOW = 1_795_305_600.0  # 2026-11-22 00:00 UTC

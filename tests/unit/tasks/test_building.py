@@ -8,14 +8,14 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from gaugepost_tasks.file import boundary_for
-from gaugepost_tasks.handlers import HANDLERS
+from gaugepost_tasks.endpoints.file import boundary_for
+from gaugepost_tasks.endpoints.handlers import HANDLERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gaugepost.jobs import AnyJob
-    from gaugepost_tasks.messages import Endpoints, Request
+    from gaugepost_tasks.http_messages import Endpoints, Request
 
     MakeJob = Callable[..., AnyJob]
     Build = Callable[..., Request]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gaugepost.jobs import JOBS
-from gaugepost_tasks.handlers import HANDLERS, check_handlers
+from gaugepost_tasks.endpoints.handlers import HANDLERS, check_handlers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,13 +17,13 @@ from gaugepost_tasks.http import HttpClient, session
 from gaugepost_tasks.http import exchange as exchanges
 from gaugepost_tasks.http.body import Body
 from gaugepost_tasks.http.exchange import Deadline
-from gaugepost_tasks.messages import Request
+from gaugepost_tasks.http_messages import Request
 from support.faulty_server import Server, Step, ok, resets, says, stalls, trickles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gaugepost_tasks.messages import Answer
+    from gaugepost_tasks.http_messages import Answer
 
 
 SECRET = "Bearer s3cr3t"

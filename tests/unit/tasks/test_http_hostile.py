@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gaugepost.verdict import Verdict
-from gaugepost_tasks import token, upload_statistics
+from gaugepost_tasks.endpoints import token, upload_statistics
 from gaugepost_tasks.http import HttpClient
-from gaugepost_tasks.messages import Answer, Request
+from gaugepost_tasks.http_messages import Answer, Request
 from support.faulty_server import Server, ok, says
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from gaugepost import Region, Settings
 from gaugepost_tasks.http import HttpClient
-from gaugepost_tasks.messages import Answer, Request
+from gaugepost_tasks.http_messages import Answer, Request
 from support.faulty_server import Server, Step, authority, ok, resets, says, tunnels
 
 SECRET = "Bearer s3cr3t"

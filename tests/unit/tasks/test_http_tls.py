@@ -13,7 +13,7 @@ from gaugepost.errors import SettingsError
 from gaugepost_tasks.http import HttpClient
 from gaugepost_tasks.http import exchange as exchanges
 from gaugepost_tasks.http.tls import tls_context
-from gaugepost_tasks.messages import Request
+from gaugepost_tasks.http_messages import Request
 from support.faulty_server import Server, authority, ok, resets, says, stalls
 
 if TYPE_CHECKING:

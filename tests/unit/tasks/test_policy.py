@@ -7,8 +7,8 @@ import pytest
 
 from gaugepost.transitions import Attempt, Dead, Delivered, Held, HoldSpec, Parked, Phase, Requeued, Streak, Unknown
 from gaugepost.verdict import Verdict
-from gaugepost_tasks.handlers import HANDLERS
-from gaugepost_tasks.messages import Judgement
+from gaugepost_tasks.endpoints.handlers import HANDLERS
+from gaugepost_tasks.http_messages import Judgement
 from gaugepost_tasks.policy import (
     GIVE_UP_MS,
     SEALED,

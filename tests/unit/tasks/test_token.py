@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaugepost.verdict import Verdict
-from gaugepost_tasks import token
-from gaugepost_tasks.messages import Answer, Judgement
+from gaugepost_tasks.endpoints import token
+from gaugepost_tasks.http_messages import Answer, Judgement
 
 NOW = 0.0
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gaugepost_tasks.messages import Endpoints, Request
+    from gaugepost_tasks.http_messages import Endpoints, Request
 
     MakeAnswer = Callable[..., Answer]
 

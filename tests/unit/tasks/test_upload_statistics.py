@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gaugepost_tasks import upload_statistics as statistics
-from gaugepost_tasks.messages import Answer
+from gaugepost_tasks.endpoints import upload_statistics as statistics
+from gaugepost_tasks.http_messages import Answer
 
 ROW = {
     "id": "1",
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gaugepost.jobs import AnyJob
-    from gaugepost_tasks.messages import Endpoints
+    from gaugepost_tasks.http_messages import Endpoints
 
     MakeJob = Callable[..., AnyJob]
     MakeAnswer = Callable[..., Answer]

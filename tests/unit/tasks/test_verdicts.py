@@ -8,8 +8,8 @@ import pytest
 
 from gaugepost.transitions import Attempt
 from gaugepost.verdict import Verdict
-from gaugepost_tasks.handlers import HANDLERS
-from gaugepost_tasks.messages import Answer, Judgement
+from gaugepost_tasks.endpoints.handlers import HANDLERS
+from gaugepost_tasks.http_messages import Answer, Judgement
 from gaugepost_tasks.verdicts import cut_wait, may_be_done
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaugepost.verdict import Verdict
-from gaugepost_tasks.handlers import HANDLERS
-from gaugepost_tasks.messages import Answer
-from gaugepost_tasks.retry_after import read_retry_after
+from gaugepost_tasks.answers.retry_after import read_retry_after
+from gaugepost_tasks.endpoints.handlers import HANDLERS
+from gaugepost_tasks.http_messages import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gaugepost.jobs import AnyJob
-    from gaugepost_tasks.messages import Judgement
+    from gaugepost_tasks.http_messages import Judgement
 
     MakeJob = Callable[..., AnyJob]
     MakeAnswer = Callable[..., Answer]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gaugepost.jobs import AnyJob
-    from gaugepost_tasks.messages import Answer, Judgement
+    from gaugepost_tasks.http_messages import Answer, Judgement
 
     MakeJob = Callable[..., AnyJob]
     MakeAnswer = Callable[..., Answer]

@@ -18,7 +18,7 @@ from redis import RedisError
 from structlog.typing import EventDict
 
 from gaugepost.errors import StoreFull
-from gaugepost_workers.logs import format_fault, scrub
+from gaugepost_workers.observers.logs import format_fault, scrub
 
 
 def scrubbed(**event: object) -> EventDict:
@@ -50,7 +50,7 @@ def run(code: str, *, ends_with: int = 0, **environment: str) -> list[str]:
     """Run code in a process that has set up its logs; return the lines it logged."""
     start = (
         "import logging, structlog; from gaugepost.settings import Settings\n"
-        "from gaugepost_workers.logs import set_up_logs\n"
+        "from gaugepost_workers.observers.logs import set_up_logs\n"
         "set_up_logs(Settings.load()); log = structlog.get_logger()\n"
     )
     settings = {f"GAUGEPOST_{name.upper()}": value for name, value in environment.items()}
@@ -212,7 +212,7 @@ def test_traceback_of_exceptions_that_led_to_each_other_ends() -> None:
 def test_a_log_that_cannot_be_written_is_no_fault() -> None:
     code = (
         "import sys, structlog; from gaugepost.settings import Settings\n"
-        "from gaugepost_workers.logs import set_up_logs\n"
+        "from gaugepost_workers.observers.logs import set_up_logs\n"
         "set_up_logs(Settings.load()); structlog.get_logger().info('attempt'); print('goes on', file=sys.__stdout__)"
     )
     with Path("/dev/full").open("wb") as full:

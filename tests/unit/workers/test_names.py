@@ -10,9 +10,9 @@ from gaugepost.ledger import Claimed, Settlement
 from gaugepost.ledger.views import History
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Held, Parked, Requeued, Transition, Unknown
 from gaugepost.verdict import Verdict
-from gaugepost_tasks.handlers import HANDLERS
-from gaugepost_workers.app import SETTINGS, TICKS, make_app
-from gaugepost_workers.events import ended
+from gaugepost_tasks.endpoints.handlers import HANDLERS
+from gaugepost_workers.celery_app.app import SETTINGS, TICKS, make_app
+from gaugepost_workers.observers.flower_events import ended
 
 
 def test_task_names_are_frozen() -> None:

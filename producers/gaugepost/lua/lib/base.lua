@@ -19,7 +19,7 @@ if not schema and redis.call('EXISTS', PREFIX .. 'stamp') == 0 then
   schema = redis.call('GET', K.schema)
 end
 
--- A ledger that a newer version has changed past what this one knows is left alone; so is one that has moved (moving.py).
+-- A ledger that a newer version has changed past what this one knows is left alone; so is one that has moved (relocation.py).
 schema = schema or '0'
 if string.find(schema, '^renaming') then
   return redis.error_reply('LEDGERCLOSED `gaugepost move` is renaming the keys of this region: try again')

@@ -1,0 +1,217 @@
+"""The group of all commands: a table of names, each loaded only when it is called.
+
+gaugepost knows neither its workers nor celery: commands that live there stand here as text, so that `--help` lists
+them all within half a second on a machine that has only the client.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from gaugepost_ops.cli.common import Exit, Failure, told_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_OURS = frozenset({"gaugepost", "gaugepost_tasks", "gaugepost_workers", "gaugepost_simulator"})
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Where a command's function is (`module:name`), its line in `--help`, and the extra that it needs."""
+
+    target: str
+    line: str
+    extra: str = "cli"
+    panel: str = "Jobs"
+    passes_on: bool = False
+    """Whether options it does not know are for somebody behind it."""
+
+
+_PARTS = "The parts"
+
+COMMANDS: dict[str, Command] = {
+    "enqueue": Command(
+        "gaugepost_ops.cli.jobs.enqueue:enqueue", "Queue jobs from a file of JSON lines, or from stdin."
+    ),
+    "upload": Command("gaugepost_ops.cli.uploads.upload:upload", "Queue a file of any length, in legal parts."),
+    "uploads": Command(
+        "gaugepost_ops.cli.uploads.uploads:app", "Show the upload lanes; rejects and undo of one upload."
+    ),
+    "job": Command("gaugepost_ops.cli.jobs.job:job", "Show everything about one job, or one upload."),
+    "jobs": Command("gaugepost_ops.cli.jobs.jobs:jobs", "List jobs, by state and more."),
+    "cancel": Command(
+        "gaugepost_ops.cli.jobs.cancel:cancel", "Cancel jobs, or the rest of an upload, before they are sent."
+    ),
+    "replay": Command("gaugepost_ops.cli.jobs.replay:replay", "Send dead or parked jobs back to work."),
+    "settle": Command("gaugepost_ops.cli.jobs.settle:settle", "Settle jobs whose answer was lost, after a look."),
+    "schema": Command("gaugepost_ops.cli.jobs.schema:schema", "Print the JSON Schema of every job."),
+    "mappings": Command(
+        "gaugepost_ops.cli.operations.mappings:mappings",
+        "Compare mappings.toml with the fields that jobs had.",
+        panel="Operation",
+    ),
+    "status": Command(
+        "gaugepost_ops.cli.operations.status:status",
+        "Show each region: what waits, why, and for how long.",
+        panel="Operation",
+    ),
+    "hold": Command(
+        "gaugepost_ops.cli.operations.holds:hold", "Stop sending to a region or a configuration.", panel="Operation"
+    ),
+    "resume": Command("gaugepost_ops.cli.operations.holds:resume", "Lift a hold.", panel="Operation"),
+    "holds": Command("gaugepost_ops.cli.operations.holds:holds", "List the holds that stand.", panel="Operation"),
+    "move": Command("gaugepost_ops.cli.operations.move:move", "Take a region to another Redis.", panel="Operation"),
+    "health": Command(
+        "gaugepost_ops.cli.operations.health:app", "Tell whether a part is well, for probes.", panel="Operation"
+    ),
+    "check": Command(
+        "gaugepost_ops.cli.processes.commands:check", "Check settings, Redis and credentials.", "worker", "Operation"
+    ),
+    "demo": Command(
+        "gaugepost_ops.cli.processes.commands:demo",
+        "Run everything on this machine, with one job of every kind.",
+        "worker,simulator,embedded",
+        _PARTS,
+    ),
+    "up": Command(
+        "gaugepost_ops.cli.processes.commands:up", "Run all parts: workers, beat and Flower.", "worker", _PARTS
+    ),
+    "worker": Command("gaugepost_ops.cli.processes.commands:worker", "Run a worker of one region.", "worker", _PARTS),
+    "exporter": Command(
+        "gaugepost_ops.cli.processes.commands:exporter", "Show the ledger to Prometheus.", "metrics", _PARTS
+    ),
+    "beat": Command(
+        "gaugepost_ops.cli.processes.commands:beat",
+        "Run the beat, the schedule of the workers.",
+        "worker",
+        _PARTS,
+    ),
+    "flower": Command(
+        "gaugepost_ops.cli.processes.commands:flower", "Run Flower, the dashboard of jobs.", "worker", _PARTS
+    ),
+    "simulate": Command(
+        "gaugepost_ops.cli.processes.simulate:simulate",
+        "Run the CustomerGauge simulator alone.",
+        "simulator",
+        _PARTS,
+        passes_on=True,
+    ),
+}
+
+
+def _missing(error: ModuleNotFoundError, name: str) -> Failure:
+    """Tell an import that failed for want of an extra; a module of our own that is missing is a bug and stays one."""
+    if (error.name or "").partition(".")[0] in _OURS:
+        raise error
+    return Failure(Exit.USAGE, f"gaugepost {name} needs more: pip install 'gaugepost[{COMMANDS[name].extra}]'")
+
+
+def load(name: str) -> TyperCommand | TyperGroup:
+    """Import one command's function, or its group, and make a command of it.
+
+    Raises Failure if its extra is not installed.
+    """
+    command = COMMANDS[name]
+    module, _, attribute = command.target.partition(":")
+    try:
+        function: Callable[..., Any] | typer.Typer = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise _missing(error, name) from None
+    if isinstance(function, typer.Typer):
+        group = cast("TyperGroup", typer.main.get_command(function))
+        group.name = name
+        return group
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True} if command.passes_on else None
+    alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+    alone.command(name, context_settings=settings)(function)
+    return cast("TyperCommand", typer.main.get_command(alone))
+
+
+class Gaugepost(TyperGroup):
+    """All commands by name. Each is a line of help until it is called."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - typer's own
+        super().__init__(**attributes)
+        for name, command in COMMANDS.items():
+            self.add_command(
+                TyperCommand(name, help=command.line, rich_help_panel=command.panel, rich_markup_mode="markdown")
+            )
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - typer's own
+        """List them in the order of the table: those used most first."""
+        return list(COMMANDS)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - typer's own
+        """Load the command that is called, and no other."""
+        if args and args[0] in COMMANDS:
+            # A shell that asks for completions is not told what to install: it gets the options of the stub.
+            with suppress(Failure) if ctx.resilient_parsing else nullcontext():
+                self.add_command(load(args[0]), args[0])
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> None:  # noqa: ANN401 - typer's own
+        """Run the command; a number it returns is the exit code."""
+        with told_errors():
+            try:
+                code = super().invoke(ctx)
+            except ModuleNotFoundError as error:  # imported as late as in the command itself
+                raise _missing(error, ctx.invoked_subcommand) from None
+            except typer.BadParameter as error:
+                error.message = error.message.removeprefix("Value error, ")  # pydantic's
+                raise
+        if isinstance(code, int) and code:
+            raise typer.Exit(code)
+
+
+def _version() -> str:
+    try:
+        return version("gaugepost")
+    except PackageNotFoundError:
+        return "(not installed: run from its sources)"
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it
+    if value:
+        sys.stdout.write(f"gaugepost {_version()}\n")
+        raise typer.Exit
+
+
+def _root(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Deliver jobs to CustomerGauge.
+
+    Settings come from the environment (GAUGEPOST_REDIS_URL and others) and from a .env file. Every listing has
+    --json. Exit codes: 0 done, 1 it ran and something failed, 2 the call or the input is wrong, 3 Redis cannot be
+    reached.
+
+    To begin with:
+
+    - `gaugepost demo` runs everything on this machine, against a simulator
+    - `gaugepost enqueue jobs.jsonl > receipts.jsonl` queues jobs from a file
+    - `gaugepost status --watch` shows what becomes of them
+    """
+
+
+def build() -> Gaugepost:
+    """Make the group."""
+    app = typer.Typer(cls=Gaugepost, no_args_is_help=True, rich_markup_mode="markdown")
+    app.callback()(_root)
+    return cast("Gaugepost", typer.main.get_command(app))
+
+
+def run() -> None:
+    """Run the command line on this process' arguments."""
+    build()(prog_name="gaugepost")

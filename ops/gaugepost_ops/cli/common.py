@@ -1,0 +1,329 @@
+"""What all commands share: exit codes, the telling of errors, notes on stderr, rows on stdout, the regions.
+
+What `--configuration` means, and how a configuration is shown, is in aliases.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import unicodedata
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import redis
+import typer
+
+from gaugepost.client import Producer
+from gaugepost.connection import NOT_SET
+from gaugepost.errors import (
+    ClusterNotSupported,
+    GaugepostError,
+    InvalidJob,
+    NotPermitted,
+    SettingsError,
+    StoreFull,
+    StoreUnreachable,
+)
+from gaugepost.settings import Settings
+from gaugepost_ops import embedded_redis
+from gaugepost_ops.cli import host_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from rich.console import Console
+
+    from gaugepost.ledger import Ledger
+    from gaugepost.regions import Region
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+ShowData = Annotated[
+    bool, typer.Option("--show-data", help="Also what is about persons: the data to be delivered, whole row messages.")
+]
+
+
+NO_SUCH_JOB = "no such job"
+WHERE_JOBS = "`gaugepost jobs` lists what is there; ended jobs are forgotten after GAUGEPOST_RETENTION_…"
+WHERE_UPLOADS = "`gaugepost jobs --kind file` lists the parts that are known; `gaugepost job ID` tells a part's upload"
+"""What to do about an id that no region knows."""
+
+
+class Exit(IntEnum):
+    """Exit codes: a contract (`docs/commands.md`). 130 is the shell's own for Ctrl-C."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NO_REDIS = 3
+    NOT_PERMITTED = 4
+    """Redis answers, and gaugepost cannot work there: its user lacks a right, or it is a cluster. Nothing heals that by
+    a start anew: the units of systemd do without one."""
+    INTERRUPTED = 130
+
+
+class Kind(StrEnum):
+    """The kinds of job, as choices of an option."""
+
+    RECORD = "record"
+    PERSONAL_LINK = "personal_link"
+    CLOSE_LOOP = "close_loop"
+    RESPONSE = "response"
+    FILE = "file"
+    FILE_DELETE = "file_delete"
+
+
+class FamilyName(StrEnum):
+    """The families of files, as choices of an option."""
+
+    TRANSACTIONAL = "transactional"
+    CONTACT = "contact"
+    HISTORICAL = "historical"
+    ACTIVITY = "activity"
+
+
+class Failure(Exception):  # noqa: N818 - it is how a command ends, not what went wrong
+    """Ends a command with a message on stderr and an exit code; `then`: what to do about it."""
+
+    def __init__(self, code: Exit, message: str, then: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.then = then
+
+
+def printable(text: str) -> str:
+    r"""Escape what a terminal would obey in text that came from outside: `\x1b`, `\x07`, `\u202e`."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or _is_space(letter) else _escaped(letter) for letter in text)
+
+
+def _is_space(letter: str) -> bool:
+    return unicodedata.category(letter) == "Zs"
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
+
+
+def note(message: str) -> None:
+    """Tell something beside the output: one line on stderr."""
+    sys.stderr.write(printable(message) + "\n")
+
+
+def exit_code(error: BaseException) -> Exit:
+    """Return the exit code of an error."""
+    match error:
+        case Failure():
+            return error.code
+        case StoreUnreachable():
+            return Exit.NO_REDIS
+        case SettingsError() | InvalidJob():
+            return Exit.USAGE
+        case NotPermitted() | ClusterNotSupported():
+            return Exit.NOT_PERMITTED
+        case _:
+            return Exit.FAILED
+
+
+@contextmanager
+def told_errors() -> Iterator[None]:
+    """Turn what may go wrong into a line on stderr and an exit code. Bugs keep their traceback."""
+    try:
+        yield
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except BrokenPipeError:  # `gaugepost jobs | head`: the reader had enough, which is no failure
+        _drop_stdout()
+        raise typer.Exit(Exit.DONE) from None
+    except (Failure, GaugepostError) as error:
+        note(f"{error}{_where() if isinstance(error, StoreUnreachable) else ''}")
+        if then := _what_to_do(error):
+            note(f"  {then}")
+        raise typer.Exit(exit_code(error)) from None
+
+
+def _what_to_do(error: BaseException) -> str:
+    """Tell what helps; nothing where the message says so itself."""
+    match error:
+        case Failure():
+            return error.then
+        case StoreUnreachable() if isinstance(error.__cause__, redis.AuthenticationError):
+            return "user or password in GAUGEPOST_REDIS_URL are not those of this Redis"
+        case StoreUnreachable() if isinstance(error.__cause__, redis.TimeoutError):
+            return "it does not answer: a firewall between, a Redis that is stopped or loading? Try again in a moment"
+        case StoreUnreachable() if error.__cause__ is not None:
+            return "nothing answers there: does it run, and is the address right? `gaugepost check` looks at each one"
+        case StoreFull():
+            return "nothing was stored; workers go on, and what they deliver makes room: see docs/redis.md"
+        case _:
+            return ""
+
+
+def _where() -> str:
+    """Name the Redis that could not be reached, without its password."""
+    url = Settings.load().redis_url
+    if url is None:
+        return ""
+    _, _, place = url.get_secret_value().rpartition("@")
+    return f" (GAUGEPOST_REDIS_URL: {place.rpartition('://')[2].partition('?')[0]})"
+
+
+def _drop_stdout() -> None:
+    """Keep the interpreter from flushing into the closed pipe when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def operator_settings() -> Settings:
+    """Read the settings of a command. Raises SettingsError.
+
+    Without GAUGEPOST_REDIS_URL they name the embedded Redis that `up` or `demo` runs in this folder; without that one
+    they are those of this machine's units; without these too they are refused.
+    """
+    settings = Settings.load()
+    if settings.redis_url is not None:
+        return settings
+    if (running := embedded_redis.join_running()) is not None:
+        url, folder = running
+        note(f"using the embedded Redis of {folder}")
+        return Settings.load(redis_url=url)
+    if (of_units := host_settings.read_host_settings()) is not None:
+        note(f"using the settings of {host_settings.HOST_FILE}")
+        return of_units
+    raise SettingsError(NOT_SET)
+
+
+def open_producer(settings: Settings | None = None) -> Producer:
+    """Open the ledger that the settings name. Raises SettingsError."""
+    return Producer(settings or operator_settings())
+
+
+def served(settings: Settings, region: Region) -> Region:
+    """Return a region that is served. Raises Failure for another."""
+    if region not in settings.regions:
+        raise Failure(Exit.USAGE, f"--region: {region} is not one of GAUGEPOST_REGIONS ({', '.join(settings.regions)})")
+    return region
+
+
+class Cells:
+    """The regions that a command asks, one after another.
+
+    Where each region has its own Redis, one that is down does not keep the others from being asked: it is named on
+    stderr, left out from then on, and `check` makes the command end with exit code 3.
+    """
+
+    def __init__(self, producer: Producer, only: Region | None = None, *, told: bool = True) -> None:
+        regions = producer.settings.regions
+        self.regions = (served(producer.settings, only),) if only else regions
+        self._told = told
+        self.down: dict[Region, StoreUnreachable] = {}
+        self._producer = producer
+        url = producer.settings.redis_url
+        self._apart = url is not None and "{region}" in url.get_secret_value()
+
+    def ledgers(self) -> Iterator[Ledger]:
+        """Walk those that answered so far; ask each of them under `asking`."""
+        for region in self.regions:
+            if region not in self.down:
+                yield self._producer.ledger(region)
+
+    @contextmanager
+    def asking(self, region: Region) -> Iterator[None]:
+        """Set a region aside if it cannot be reached. Raises StoreUnreachable where all regions share one Redis."""
+        try:
+            yield
+        except StoreUnreachable as error:
+            if not self._apart:
+                raise
+            if self._told:
+                note(f"{region}: {error}")
+            self.down[region] = error
+
+    def check(self) -> None:
+        """Raise Failure if a region could not be reached."""
+        if self.down:
+            raise Failure(Exit.NO_REDIS, f"not reached: {', '.join(self.down)}")
+
+
+def write_row(row: Mapping[str, Any]) -> None:
+    """Write one object on a line of stdout. ASCII only: it can be read whatever the locale."""
+    sys.stdout.write(json.dumps(row, separators=(", ", ": ")) + "\n")
+
+
+def write_rows(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write these objects, and let whoever reads have them now."""
+    for row in rows:
+        write_row(row)
+    sys.stdout.flush()
+
+
+def console() -> Console:
+    """Return the console of tables on stdout; NO_COLOR is rich's business. A pipe gets whole lines, however long."""
+    from gaugepost_ops.cli.output.safe_console import SafeConsole  # noqa: PLC0415 - --json and errors do without rich
+
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    return SafeConsole(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+
+
+def clock(ms: float | None, *, now: datetime | None = None, seconds: bool = True) -> str:
+    """Write a time for people: local, with the day unless it is today."""
+    if ms is None:
+        return ""
+    moment, today = datetime.fromtimestamp(ms / 1000, UTC).astimezone(), now or datetime.now(UTC)
+    same_day = moment.date() == today.astimezone().date()
+    today_form = "%H:%M:%S" if seconds else "%H:%M"
+    return moment.strftime(today_form if same_day else "%d %b %H:%M")
+
+
+def clock_of(text: str | None) -> str:
+    """Write a time that comes as ISO 8601 for people."""
+    return clock(datetime.fromisoformat(text).timestamp() * 1000) if text else ""
+
+
+def age(seconds: float | None) -> str:
+    """Write a length of time for people, in its two largest units."""
+    if seconds is None:
+        return ""
+    parts: list[str] = []
+    rest = int(seconds)
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        number, rest = divmod(rest, length)
+        if number or parts or unit == "s":
+            parts.append(f"{number}{unit}")
+    return " ".join(parts[:2])
+
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def span(seconds: float) -> str:
+    """Write a length of time for people, in its two largest units that are not nothing: `1 h 20 min`."""
+    rest, parts = round(seconds), []
+    for unit, length in _UNITS:
+        number, rest = divmod(rest, length)
+        parts.append(f"{number} {unit}" if number else "")
+    first = next((place for place, part in enumerate(parts) if part), len(parts) - 1)
+    return " ".join(filter(None, parts[first : first + 2])) or "0 s"
+
+
+_ROUGH_S = 120.0
+
+
+def wait(due: float, now: float) -> str:
+    """Write how long it is to a later time (both Unix ms): `in 1 h 20 min`, seconds only in the last two minutes."""
+    seconds = (due - now) / 1000
+    if seconds < 1:
+        return "now"
+    return f"in {span(seconds if seconds < _ROUGH_S else round(seconds / 60) * 60)}"
+
+
+def size(number: int) -> str:
+    """Write a number of bytes for people, as CustomerGauge's limit of 2,000,000 is meant: 1 MB is 1,000,000."""
+    for unit, length in (("MB", 1_000_000), ("kB", 1_000)):
+        if number >= length:
+            return f"{number / length:,.1f} {unit}"
+    return f"{number} B"

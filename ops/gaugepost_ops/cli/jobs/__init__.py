@@ -1,0 +1,1 @@
+"""Commands that enqueue, show, cancel, replay and settle jobs."""

@@ -1,0 +1,136 @@
+"""`gaugepost cancel`: stop jobs, or what is left of an upload, before they are sent."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gaugepost.states import JobState
+from gaugepost.uploads import read_set
+from gaugepost_ops.cli.common import (
+    NO_SUCH_JOB,
+    WHERE_JOBS,
+    WHERE_UPLOADS,
+    AsJson,
+    Cells,
+    Exit,
+    note,
+    open_producer,
+    printable,
+    write_row,
+)
+from gaugepost_ops.cli.output.progress import bar_beside_rows
+from gaugepost_ops.cli.uploads.file_set import find_set, in_words, is_set
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from gaugepost.ledger import Ledger
+
+_BATCH = 200
+_WORTH_A_BAR = 1_000
+Outcome = tuple[JobState | None, bool]
+"""A job's state afterwards (None: no region knows it), and whether this call cancelled it."""
+
+
+def cancel(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Jobs to cancel, or uploads (set-…).")],
+    *,
+    as_json: AsJson = False,
+) -> int:
+    """Cancel jobs that have not been sent; one line each.
+
+    Of an upload (set-…), the parts that have not been sent. Ends with 1 if one was too late, or is not known. A job
+    that was cancelled before is fine.
+
+    Example: `gaugepost cancel 0f8fad5bd9cb469fa16570867728950e`
+    """
+    jobs = [job_id for job_id in dict.fromkeys(ids) if not is_set(job_id)]
+    done, unknown = True, False
+    with open_producer() as producer:
+        cells = Cells(producer)
+        for set_id in filter(is_set, dict.fromkeys(ids)):
+            done &= _cancel_set(cells, set_id, as_json=as_json)
+        by = who()
+        for job_id, outcome in ask_all(cells, jobs, "cancelling", lambda ledger, batch: ledger.cancel(batch, by=by)):
+            done &= _tell(job_id, outcome, as_json=as_json)
+            unknown |= outcome[0] is None
+        cells.check()
+    if unknown:
+        note(WHERE_JOBS)
+    return Exit.DONE if done else Exit.FAILED
+
+
+def ask_all(
+    cells: Cells, ids: Sequence[str], title: str, ask: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
+) -> Iterator[tuple[str, Outcome]]:
+    """Ask, in batches and under a bar, whichever region knows each job."""
+    with bar_beside_rows(title, len(ids), worth=_WORTH_A_BAR) as advance:
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
+            yield from _ask(cells, batch, ask).items()
+            sys.stdout.flush()
+            advance(len(batch))
+
+
+def _ask(
+    cells: Cells, ids: Sequence[str], ask: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
+) -> dict[str, Outcome]:
+    outcomes: dict[str, Outcome] = dict.fromkeys(ids, (None, False))
+    for ledger in cells.ledgers():
+        missing = [job_id for job_id, (state, _) in outcomes.items() if state is None]
+        if not missing:
+            break
+        with cells.asking(ledger.region):
+            outcomes |= zip(missing, ask(ledger, missing), strict=True)
+    return outcomes
+
+
+def _cancel_set(cells: Cells, set_id: str, *, as_json: bool) -> bool:
+    """Cancel the parts of an upload that have not been sent; False if there was none, and there are others."""
+    found = find_set(cells, set_id)
+    if found is None:
+        note(WHERE_UPLOADS)
+        return _tell(set_id, (None, False), as_json=as_json)
+    ledger, files = found
+    unsent = [part.id for part in read_set(ledger, files).unsent()]
+    cancelled = sum(by_us for _, by_us in ledger.cancel(unsent, by=who())) if unsent else 0
+    after = read_set(ledger, files)
+    states = after.counts()
+    all_cancelled = set(states) == {"cancelled"}
+    if as_json:
+        state = "cancelled" if all_cancelled else None
+        write_row({"id": set_id, "state": state, "cancelled": cancelled > 0, "parts": cancelled, "states": states})
+    else:
+        sys.stdout.write(f"{printable(set_id)}  {in_words(after, cancelled)}\n")
+    return cancelled > 0 or all_cancelled
+
+
+def who() -> str:
+    """Name the person at the keyboard, for the record: user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = "command line"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _tell(job_id: str, outcome: Outcome, *, as_json: bool) -> bool:
+    state, by_us = outcome
+    if as_json:
+        write_row({"id": job_id, "state": state and str(state), "cancelled": by_us})
+    else:
+        sys.stdout.write(f"{printable(job_id)}  {_in_words(state, by_us=by_us)}\n")
+    return by_us or state is JobState.CANCELLED
+
+
+def _in_words(state: JobState | None, *, by_us: bool) -> str:
+    if state is None:
+        return NO_SUCH_JOB
+    if by_us:
+        return "cancelled"
+    return "was cancelled before" if state is JobState.CANCELLED else f"too late: it is {state}"

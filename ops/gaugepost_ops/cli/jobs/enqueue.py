@@ -1,0 +1,117 @@
+"""`gaugepost enqueue`: check all lines, then send them in batches; with `--wait`, wait until every job has ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path  # noqa: TC003 - typer reads it at run time
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from gaugepost.errors import GaugepostError
+from gaugepost.mappings import Mappings
+from gaugepost_ops.cli.common import Exit, Failure, note, open_producer, operator_settings
+from gaugepost_ops.cli.jobs.batch_enqueue import Sender
+from gaugepost_ops.cli.jobs.json_lines import Checked, Line, batches, check, fit_jobs, opened
+from gaugepost_ops.cli.jobs.result_poll import Watch
+from gaugepost_ops.cli.output.progress import bar, bar_beside_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gaugepost.client import Producer
+    from gaugepost.errors import InvalidJob
+    from gaugepost.settings import Settings
+
+_THEN = "--skip-invalid REJECTS enqueues the others; `gaugepost schema` tells what a job looks like"
+_LONG_BYTES, _LONG_LINES = 2_000_000, 2_000
+
+
+def enqueue(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON lines, one job each; - is stdin.")],
+    skip_invalid: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REJECTS",
+            help="Enqueue the others, and write the lines that are refused to this file, as they are.",
+        ),
+    ] = None,
+    *,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Print each job's line when it has ended, with verdict and result.")
+    ] = False,
+) -> int:
+    """Queue jobs from JSON lines; prints one line a job.
+
+    All lines are checked first: if one is refused, it is named on stderr and nothing is enqueued, unless
+    --skip-invalid is given. Sending a file again is safe where its jobs have an idempotency_key.
+
+    Example: `gaugepost enqueue jobs.jsonl --skip-invalid rejects.jsonl > receipts.jsonl`
+    """
+    settings = operator_settings()
+    with opened(file) as stream, rejects_to(skip_invalid, stream) as rejects:
+        checked = _check(stream, rejects, settings)
+        if checked.bad and rejects is None:
+            raise Failure(Exit.USAGE, f"{_lines(checked.bad)} refused; nothing was enqueued", _THEN)
+        if not checked.good:
+            note(f"no job to enqueue in {file}")
+            return Exit.FAILED if checked.bad else Exit.DONE
+        with open_producer(settings) as producer:
+            all_well = _send(producer, stream, checked, wait=wait)
+    return Exit.DONE if all_well and not checked.bad else Exit.FAILED
+
+
+def _lines(number: int) -> str:
+    return "1 line was" if number == 1 else f"{number:,} lines were"
+
+
+@contextmanager
+def rejects_to(path: Path | None, stream: IO[bytes]) -> Iterator[IO[bytes] | None]:
+    """Open the file of refused lines, empty. Raises Failure, before anything is done."""
+    with ExitStack() as stack:
+        try:
+            if path is not None and path.exists() and os.path.samestat(path.stat(), os.fstat(stream.fileno())):
+                raise Failure(Exit.USAGE, f"{path}: is the input itself")
+            rejects = stack.enter_context(path.open("wb")) if path is not None else None
+        except OSError as error:
+            raise Failure(Exit.USAGE, f"{path}: cannot be written: {error.strerror}") from None
+        yield rejects
+
+
+def _check(stream: IO[bytes], rejects: IO[bytes] | None, settings: Settings) -> Checked:
+    def keep(data: bytes) -> None:
+        if rejects is not None:
+            rejects.write(data)
+
+    def refuse(line: Line, problem: InvalidJob) -> None:
+        note(f"line {line.number}: {problem}")
+        keep(line.data)
+
+    size = os.fstat(stream.fileno()).st_size
+    with bar("checking", size, worth=_LONG_BYTES) as advance:
+        checked = check(stream, settings.regions, refuse, keep, advance, Mappings.of(settings))
+    if rejects is not None:
+        rejects.flush()  # it is on disk before the others are sent
+    return checked
+
+
+def _send(producer: Producer, stream: IO[bytes], checked: Checked, *, wait: bool) -> bool:
+    """Send all that is fit; False if a key belongs to another job, or a job that was waited for was not delivered."""
+    jobs = batches(fit_jobs(stream, checked, producer.settings.regions))
+    watch = Watch(producer) if wait else None
+    try:
+        with bar_beside_rows("enqueuing", checked.good, worth=_LONG_LINES) as advance:
+            sender = Sender(producer, watch)
+            sender.send(jobs, advance)
+        if watch is None:
+            return not sender.conflicts
+        if sys.stdout.isatty():
+            note("waiting until they have ended; Ctrl-C leaves them to it")
+        with bar_beside_rows("waiting", checked.good, worth=_LONG_LINES) as advance:
+            return watch.run(advance) and not sender.conflicts
+    except (GaugepostError, Failure, KeyboardInterrupt):
+        if watch is not None:
+            watch.abandon()
+        raise

@@ -1,0 +1,82 @@
+"""Which jobs a command is about: the options that `jobs` and `replay` share, and the walk over those that fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gaugepost.verdict import Verdict
+from gaugepost_ops.cli.common import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gaugepost.ledger import JobView
+    from gaugepost.states import JobState
+    from gaugepost_ops.cli.common import Cells
+
+_BATCH = 200
+_REMEMBERED = 50_000
+
+OfKind = Annotated[Kind | None, typer.Option(help="Only this kind.")]
+OfVerdict = Annotated[
+    Verdict | None, typer.Option(help="Only those that ended, or whose last attempt ended, with it.", metavar="V")
+]
+OfConfiguration = Annotated[
+    str | None, typer.Option(help="Only those of this inbound mapping: its reference, or its alias.", metavar="C")
+]
+OfSource = Annotated[str | None, typer.Option(help="Only those that this service enqueued.", metavar="X")]
+OfFields = Annotated[
+    list[str] | None, typer.Option("--field", help="Only those whose last answer found fault with it.", metavar="F")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a job must be to be meant; None: it may be any."""
+
+    of_configuration: Callable[[JobView], bool]
+    kind: Kind | None = None
+    verdict: Verdict | None = None
+    source: str | None = None
+    fields: tuple[str, ...] = ()
+
+    def fits(self, view: JobView) -> bool:
+        """Tell whether a job is meant."""
+        return (
+            (self.kind is None or view.kind == self.kind)
+            and self.of_configuration(view)
+            and (self.source is None or view.job.get("source") == self.source)
+            and (self.verdict is None or view.last_verdict == self.verdict)
+            and (not self.fields or set(self.fields) <= set(faulty_fields(view)))
+        )
+
+
+def faulty_fields(view: JobView) -> tuple[str, ...]:
+    """Name the fields that the last answer found fault with."""
+    attempts = view.history.attempts()
+    return tuple(sorted(attempts[-1].field_errors)) if attempts else ()
+
+
+def walk(cells: Cells, states: tuple[JobState, ...]) -> Iterator[JobView]:
+    """Walk the jobs in these states, read in batches; one that moved on meanwhile is left out."""
+    for state in states:
+        for ledger in cells.ledgers():
+            with cells.asking(ledger.region):
+                ids = ledger.ids(state)
+                while batch := list(islice(ids, _BATCH)):
+                    yield from (view for view in ledger.read(batch) if view is not None and view.state is state)
+
+
+def unseen(views: Iterator[JobView]) -> Iterator[JobView]:
+    """Leave out what was given before: jobs move while they are listed. Remembers a bounded number."""
+    seen: dict[str, None] = {}
+    for view in views:
+        if view.id not in seen:
+            seen[view.id] = None
+            yield view
+        if len(seen) > _REMEMBERED:
+            del seen[next(iter(seen))]

@@ -1,0 +1,210 @@
+"""Jobs that are stuck for the same reason, as one line with the command that fits: 10,000 dead jobs are few faults.
+
+Counted as they are walked: memory grows with the faults and not with the jobs.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.ledger.holds import iso
+from gaugepost.ledger.presence import start_worker
+from gaugepost.states import JobState
+from gaugepost_ops.cli.aliases import alias, aliased
+from gaugepost_ops.cli.common import clock, console, note, printable, write_rows
+from gaugepost_ops.cli.jobs.filters import faulty_fields
+from gaugepost_ops.cli.output.text_layout import fold_command, hang, terminal_width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from gaugepost.client import Producer
+    from gaugepost.ledger import JobView
+    from gaugepost.regions import Region
+
+STUCK = (JobState.DEAD, JobState.UNKNOWN, JobState.PARKED)
+"""States out of which, or out of whose wait, a person may help a job."""
+
+
+_MOST = 1_000
+_LOOK_FIRST = "look first: is it at CustomerGauge? Then settle them as what you found:"
+_INDENT, _NARROW, _NARROW_INDENT = 11, 60, 2
+
+
+def is_stuck(view: JobView) -> bool:
+    """Return whether a person may help a job: also a queued one that no worker takes, or that a hold keeps."""
+    return view.state in STUCK or view.no_worker is not None or view.hold is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What the jobs of one group have in common."""
+
+    region: Region
+    state: JobState
+    kind: str
+    verdict: str | None
+    reason: str | None
+    scope: str | None
+    configuration: str | None
+    fields: tuple[str, ...]
+    no_worker: bool = False
+    meaning: str = field(compare=False, default="")
+    to_do: str = field(compare=False, default="")
+
+    @classmethod
+    def of(cls, view: JobView) -> Fault:
+        """Return a job's fault; where a hold keeps it, that is the hold's, whether the job itself was tried or not."""
+        scope = view.hold.scope if view.hold else None
+        verdict, fields = (None, ()) if scope is not None else (view.last_verdict, faulty_fields(view))
+        reason = "; ".join(dict.fromkeys(filter(None, (view.reason, view.no_worker)))) or None
+        told = (reason, scope, view.job.get("configuration"), fields, view.no_worker is not None)
+        return cls(view.region, view.state, view.kind, verdict, *told, view.meaning, view.to_do)
+
+    def look(self, example: str) -> str | None:
+        """Write what to look at before the command: what CustomerGauge did with a job is not known here."""
+        return shlex.join(["gaugepost", "job", example]) if self.state is JobState.UNKNOWN else None
+
+    def command(self) -> str | None:
+        """Write the command that helps these jobs on once the fault is mended, or a person has looked."""
+        if self.no_worker:
+            return start_worker(self.region)
+        match self.state:
+            case _ if self.scope is not None:
+                parts = ["resume", self.region, *scope_options(self.scope)]
+            case JobState.DEAD | JobState.PARKED:
+                parts = ["replay", "--state", self.state, "--region", self.region, *self._options()]
+            case JobState.UNKNOWN:
+                # Refused: a person must first look which of the two outcomes is true.
+                end = ["--as", "DELIVERED-OR-DEAD"]
+                parts = ["settle", "--state", self.state, "--region", self.region, *self._options(), *end]
+            case _:
+                return None
+        return shlex.join(["gaugepost", *parts])
+
+    def _options(self) -> list[str]:
+        given = {"--kind": self.kind, "--verdict": self.verdict, "--configuration": self.configuration}
+        options = [part for name, value in given.items() if value for part in (name, value)]
+        return options + [part for name in self.fields for part in ("--field", name)]
+
+
+def scope_options(scope: str) -> list[str]:
+    """Write a hold's scope as `hold` and `resume` take it, beside the region."""
+    sort, _, name = scope.partition(":")
+    return [f"--{sort}", name] if scope else []
+
+
+@dataclass(slots=True)
+class Group:
+    """How many jobs have a fault, when the newest came to it (Unix ms), and the id of that one."""
+
+    count: int = 0
+    newest: int = 0
+    example: str = ""
+
+    def add(self, view: JobView) -> None:
+        """Count a job."""
+        self.count += 1
+        at = view.ended_at or view.enqueued_at
+        if at >= self.newest:
+            self.newest, self.example = at, view.id
+
+
+@dataclass(slots=True)
+class Groups:
+    """All faults met so far."""
+
+    found: dict[Fault, Group] = field(default_factory=dict)
+
+    def add(self, view: JobView) -> None:
+        """Count a job under its fault; where there are too many of them, without its configuration and fields."""
+        fault = Fault.of(view)
+        if fault not in self.found and len(self.found) >= _MOST:
+            fault = replace(fault, configuration=None, fields=(), scope=None)
+        self.found.setdefault(fault, Group()).add(view)
+
+    @property
+    def total(self) -> int:
+        """Return how many jobs were counted."""
+        return sum(group.count for group in self.found.values())
+
+    def largest_first(self) -> list[tuple[Fault, Group]]:
+        """Return them in the order of how many jobs they have."""
+        return sorted(self.found.items(), key=lambda pair: (-pair[1].count, -pair[1].newest))
+
+
+def to_dict(fault: Fault, group: Group) -> dict[str, Any]:
+    """Return a group as `jobs --group --json` and `replay --dry-run --json` show it."""
+    return {
+        "region": str(fault.region),
+        "state": str(fault.state),
+        "kind": fault.kind,
+        "verdict": fault.verdict,
+        "reason": fault.reason,
+        "meaning": fault.meaning or None,
+        "configuration": fault.configuration,
+        "fields": list(fault.fields),
+        "count": group.count,
+        "newest": iso(group.newest),
+        "example": group.example,
+        "look": fault.look(group.example),
+        "to_do": fault.to_do or None,
+        "command": fault.command(),
+    }
+
+
+def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer) -> None:
+    """Print each group: how many, where and why; of what; the command. Commands are there to be copied."""
+    from rich.text import Text  # noqa: PLC0415 - --json does without rich
+
+    out = console()
+    width = terminal_width(out)
+    indent = _INDENT if width is None or width >= _NARROW else _NARROW_INDENT
+    for fault, group in groups:
+        cause = f": {fault.reason or fault.verdict}" if fault.reason or fault.verdict else ""
+        cause += f" ({fault.meaning})" if fault.meaning else ""
+        of_fields = f" ({', '.join(fault.fields)})" if fault.fields else ""
+        number = f"{group.count:,}".rjust(indent - 2)
+        said = f"{fault.region}  {fault.kind}  {fault.state}{cause}{of_fields}"
+        hang(out, Text(number, "bold"), printable(said), at=max(indent, len(number) + 2), style="bold")
+        mapping = alias(producer, fault.configuration, fault.region) or fault.configuration
+        of_mapping = f"configuration {mapping}, " if mapping else ""
+        hang(out, Text(), printable(f"{of_mapping}newest {clock(group.newest)}: {group.example}"), at=indent)
+        if fault.to_do:
+            hang(out, Text(), printable(fault.to_do), at=indent, style="dim")
+        if look := fault.look(group.example):
+            hang(out, Text(), _LOOK_FIRST, at=indent, style="dim")
+            out.print(fold_command(printable(look), width, indent=indent), style="dim", soft_wrap=True)
+        if command := fault.command():
+            out.print(fold_command(printable(command), width, indent=indent), style="dim", soft_wrap=True)
+
+
+def show_planned(views: Iterable[JobView], producer: Producer, what: str, *, as_json: bool) -> None:
+    """Show what a command would do, by groups, and count it on stderr: `12 would be replayed`."""
+    groups = Groups()
+    for view in views:
+        groups.add(view)
+    if as_json:
+        write_rows(aliased(to_dict(*pair), producer) for pair in groups.largest_first())
+    else:
+        print_groups(groups.largest_first(), producer)
+        sys.stdout.flush()
+    note(f"{groups.total:,} would be {what}")
+
+
+def show_groups(found: Iterator[JobView], limit: int, producer: Producer, *, as_json: bool) -> int:
+    """Group these jobs and show the largest groups; return how many jobs there are."""
+    groups = Groups()
+    for view in found:
+        groups.add(view)
+    shown = groups.largest_first()[:limit]
+    if as_json:
+        write_rows(aliased(to_dict(*pair), producer) for pair in shown)
+    else:
+        print_groups(shown, producer)
+    if len(groups.found) > limit:
+        note(f"the {limit:,} largest groups of {len(groups.found):,} (--limit)")
+    return groups.total

@@ -1,0 +1,194 @@
+"""`gaugepost job`: everything about one job, or about one upload."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gaugepost.states import JobState
+from gaugepost.uploads import read_set
+from gaugepost_ops.cli.aliases import aliased
+from gaugepost_ops.cli.common import (
+    WHERE_JOBS,
+    WHERE_UPLOADS,
+    AsJson,
+    Cells,
+    Exit,
+    Failure,
+    ShowData,
+    clock_of,
+    console,
+    open_producer,
+    printable,
+    write_row,
+)
+from gaugepost_ops.cli.missing_workers import Absent
+from gaugepost_ops.cli.output.text_layout import hang
+from gaugepost_ops.cli.uploads.file_set import find_set, is_set, print_set, to_dict
+from gaugepost_ops.cli.uploads.lanes import Dues, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gaugepost.ledger import JobView
+
+_LOOK = "Look whether CustomerGauge has it"
+
+STYLES = {
+    "delivered": "green",
+    "dead": "red",
+    "unknown": "magenta",
+    "parked": "yellow",
+    "sending": "cyan",
+    "cancelled": "dim",
+    "expired": "dim",
+}
+"""Colour of each state; the others have none."""
+
+
+def job(
+    job_id: Annotated[str, typer.Argument(metavar="ID|SET", help="The id that enqueue or upload printed.")],
+    *,
+    show_data: ShowData = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a job: its state, why it waits and until when, each attempt and its verdict, the result.
+
+    With the id of an upload (set-…), show how far it is, its result, its next part and its last.
+    What is about persons is shown with --show-data only. Times are local; --json gives them with their offset.
+
+    Example: `gaugepost job 0f8fad5bd9cb469fa16570867728950e --json`
+    """
+    with open_producer() as producer:
+        cells = Cells(producer)
+        if is_set(job_id):
+            _show_set(cells, job_id, Dues(producer), show_data=show_data, as_json=as_json)
+            return
+        view = _find(cells, job_id)
+        row = aliased(shown(view, Dues(producer), show_data=show_data), producer)
+    if as_json:
+        write_row(row)
+    else:
+        _print(row)
+        absent = Absent()
+        absent.add(view.region, view.no_worker)
+        absent.note()
+    if view.sealed:
+        raise Failure(Exit.FAILED, view.sealed)
+
+
+def _show_set(cells: Cells, set_id: str, dues: Dues, *, show_data: bool, as_json: bool) -> None:
+    found = find_set(cells, set_id)
+    if found is None:
+        cells.check()
+        raise Failure(Exit.FAILED, f"no upload {set_id}", WHERE_UPLOADS)
+    ledger, files = found
+    view = read_set(ledger, files)
+    if as_json:
+        write_row(to_dict(view, ledger, dues, show_data=show_data))
+    else:
+        print_set(view, ledger, dues, show_data=show_data)
+
+
+def _find(cells: Cells, job_id: str) -> JobView:
+    for ledger in cells.ledgers():
+        with cells.asking(ledger.region):
+            view = ledger.read([job_id])[0]
+            if view is not None:
+                return view
+    cells.check()
+    raise Failure(Exit.FAILED, f"no job {job_id}", WHERE_JOBS)
+
+
+def _print(row: Mapping[str, Any]) -> None:
+    """Print facts and timeline, without a frame: ids and links are there to be copied."""
+    from rich.text import Text  # noqa: PLC0415 - --json does without rich
+
+    out = console()
+    out.print(f"{row['kind']} in {row['region']}", style="bold")
+    for name, value in _facts(row):
+        style = STYLES.get(row["state"], "") if name == "state" else ""
+        hang(out, Text(f"  {printable(name)}", "dim"), printable(value), at=24, style=style)
+    out.print()
+    events = [(f"  {clock_of(entry['at'])}", entry["event"], _details(entry)) for entry in row["timeline"]]
+    times, names = (max((len(event[part]) for event in events), default=0) for part in (0, 1))
+    for time, name, details in events:
+        hang(out, Text.assemble((time.ljust(times), "dim"), f"  {name}"), details, at=times + names + 4)
+
+
+def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "id", row["id"]
+    yield "state", why(row["state"], row["reason"], row["verdict"], clock_of(row["until"]), row["meaning"])
+    if hold := row["hold"]:
+        yield "held since", f"{clock_of(hold['since'])}, by {hold['by']}"
+        yield from [("to do", hold["to_do"])] if hold["to_do"] else []
+    if row["state"] == JobState.UNKNOWN:
+        yield "to do", f"{_LOOK}, then: gaugepost settle {row['id']} --as delivered (or --as dead)"
+    if row.get("alias"):
+        yield "alias", row["alias"]
+    for name in ("configuration", "source", "idempotency_key"):
+        if row[name]:
+            yield name.replace("_", " "), row[name]
+    if "set" in row:
+        yield from _file_facts(row)
+    if row["labels"]:
+        yield "labels", ", ".join(row["labels"])
+    for name, value in (row["result"] or {}).items():
+        yield name.replace("_", " "), _text(value)
+    for warning in row["warnings"]:
+        yield "warning", warning
+    yield from _data(row.get("data") or {})
+
+
+def _data(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Write what is to be delivered; the cells of a record each under its heading."""
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{heading}", _text(cell)) for heading, cell in value.items())
+        else:
+            yield name.replace("_", " "), _text(value)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _file_facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if row["due"]:
+        yield "starts", clock_of(row["due"])
+    yield "file", f"{row['filename']}, {row['rows']:,} rows, {row['family']}"
+    if row["set"]:
+        yield "part", f"{row['part']} of {row['of']} of {row['set']}"
+
+
+def why(state: str, reason: str | None, verdict: str | None, until: str, meaning: str | None = None) -> str:
+    """Write a state with what it needs to be understood: `parked: server_error until 14:05:00`, `dead: no_campaign`."""
+    cause = reason or (verdict if state == "dead" else None)
+    told = f": {cause}" + (f" ({meaning})" if meaning else "") if cause else ""
+    return state + told + (f" until {until}" if until else "")
+
+
+def _details(entry: Mapping[str, Any]) -> str:
+    """Write what belongs to an event; an attempt's field errors each on a line."""
+    if entry["event"] == "check":
+        return _look(entry)
+    if entry["event"] != "attempt":
+        facts = [str(entry[name]) for name in ("by", "why", "reason") if entry.get(name)]
+        facts += [f"edited {', '.join(entry['edited'])}"] if entry.get("edited") else []
+        return printable(", ".join(facts))
+    status = f"HTTP {entry['status']}" if entry.get("status") else "no answer"
+    lines = [f"{entry['n']}: {entry['verdict']}, {status}, {entry['ms']} ms", entry.get("message", "")]
+    lines += [f"{name}: {' '.join(texts)}" for name, texts in entry.get("field_errors", {}).items()]
+    return "\n".join(printable(line) for line in lines if line)
+
+
+def _look(entry: Mapping[str, Any]) -> str:
+    """Write what a look at the upload statistics showed."""
+    if entry.get("status") != HTTPStatus.OK:
+        return f"statistics: HTTP {entry['status']}" if entry.get("status") else "statistics: no answer"
+    if not entry["found"]:
+        return "statistics: not there yet"
+    return "statistics: processed" if entry["processed"] else "statistics: there, not processed yet"

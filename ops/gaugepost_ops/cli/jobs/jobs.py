@@ -1,0 +1,181 @@
+"""`gaugepost jobs`: list jobs. Streams: the first rows come at once, however many there are."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
+from gaugepost.states import ENDED, JobState
+from gaugepost_ops.cli.aliases import alias, aliased, of_configuration
+from gaugepost_ops.cli.common import (
+    AsJson,
+    Cells,
+    Exit,
+    Failure,
+    ShowData,
+    clock,
+    console,
+    note,
+    open_producer,
+    printable,
+    write_row,
+)
+from gaugepost_ops.cli.jobs.filters import Choice, OfConfiguration, OfFields, OfKind, OfSource, OfVerdict, unseen, walk
+from gaugepost_ops.cli.jobs.groups import STUCK, is_stuck, show_groups
+from gaugepost_ops.cli.jobs.job import STYLES, why
+from gaugepost_ops.cli.missing_workers import Absent
+from gaugepost_ops.cli.output.text_layout import hang
+from gaugepost_ops.cli.uploads.lanes import Dues, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console
+
+    from gaugepost.client import Producer
+    from gaugepost.ledger import JobView
+
+_WHY_SEALED = "is sealed under a key that is not in GAUGEPOST_DATA_KEY here"
+
+OPEN_FIRST = tuple(sorted(JobState, key=lambda state: state in ENDED))
+"""All states, those in which a job still waits for something first."""
+
+
+def jobs(  # noqa: PLR0913 - an option each
+    state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
+    region: Annotated[Region | None, typer.Option(help="Only this region's.")] = None,
+    kind: OfKind = None,
+    verdict: OfVerdict = None,
+    configuration: OfConfiguration = None,
+    source: OfSource = None,
+    field: OfFields = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many jobs, or groups.", metavar="N")] = 50,
+    *,
+    group: Annotated[
+        bool, typer.Option("--group", help="Those that are stuck, by what they have in common, and what helps them.")
+    ] = False,
+    show_data: ShowData = False,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs: open ones first, in the order in which they go; ended ones newest first.
+
+    What moves while the list is read may be missing. Rows of --json have the same keys as those of job --json.
+
+    With --group, dead, unknown and parked jobs (or those of --state) are counted by region, kind, verdict or reason,
+    configuration and the fields that the last answer found fault with; each group has the command that helps it on.
+    Queued and waiting jobs are among them where a hold keeps their region, or no worker is there.
+
+    Example: `gaugepost jobs --state dead --group`
+    """
+    with open_producer() as producer:
+        cells = Cells(producer, region)
+        stuck = group and state is None
+        states = (state,) if state else _stuck(cells) if group else OPEN_FIRST
+        choice = Choice(of_configuration(producer, configuration, region), kind, verdict, source, tuple(field or ()))
+        sealed: Counter[str] = Counter()
+        absent = Absent()
+        views = (view for view in _noting(unseen(walk(cells, states)), sealed) if choice.fits(view))
+        found = absent.watch(view for view in views if not stuck or is_stuck(view))
+        writer = _json_writer if as_json else _line_writer
+        if group:
+            number = show_groups(found, limit, producer, as_json=as_json)
+        else:
+            number = _show(found, limit, writer(producer, show_data=show_data))
+        cells.check()
+    if not as_json:
+        if not number:
+            note("no jobs")
+        if not group:  # a group has its command
+            absent.note()
+    if sealed:
+        raise Failure(Exit.FAILED, f"{sealed['jobs']:,} jobs are not shown whole: their data {_WHY_SEALED}")
+
+
+def _stuck(cells: Cells) -> tuple[JobState, ...]:
+    """Return the states in which a person may help; where a region is held, or has no worker, its ready jobs too."""
+    for ledger in cells.ledgers():
+        with cells.asking(ledger.region):
+            if "" in ledger.holds() or not ledger.presence().has_worker:
+                return (*STUCK, JobState.QUEUED, JobState.WAITING)
+    return STUCK
+
+
+def _noting(views: Iterator[JobView], sealed: Counter[str]) -> Iterator[JobView]:
+    """Count the jobs that could not be opened."""
+    for view in views:
+        if view.sealed:
+            sealed["jobs"] += 1
+        yield view
+
+
+def _show(found: Iterator[JobView], limit: int, write: Callable[[JobView], None]) -> int:
+    """Print them up to the limit; return how many that were."""
+    number = 0
+    for view in islice(found, limit):
+        write(view)
+        number += 1
+    sys.stdout.flush()
+    if number == limit and next(found, None) is not None:
+        note(f"the first {limit:,}; there are more (--limit)")
+    return number
+
+
+def _json_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], None]:
+    dues = Dues(producer)
+    return lambda view: write_row(aliased(shown(view, dues, show_data=show_data), producer))
+
+
+_WIDTHS = (32, 2, 13)
+_HEADING = ("ID", "IN", "KIND")
+_BEHIND = sum(_WIDTHS) + 2 * len(_WIDTHS)
+"""The column of the state."""
+_LONGEST_STATE = max(map(len, JobState))
+_ROOMY = 90
+_BENEATH = 4
+
+
+def _line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], None]:
+    """Make a writer of lines of fixed widths, so that no row has to wait for the last one."""
+    out = console() if sys.stdout.isatty() else None
+    headed = False
+
+    def write(view: JobView) -> None:
+        nonlocal headed
+        if not headed:
+            _write_line(out, _HEADING, "STATE", "", "dim")
+            headed = True
+        told = printable(why(view.state, view.why_waits, view.verdict, clock(view.until), view.meaning))
+        if name := alias(producer, view.job.get("configuration"), view.region):
+            told += f" ({printable(name)})"
+        if show_data and not view.sealed:
+            told += printable(f"  {json.dumps(view.data(), ensure_ascii=False)}")
+        cause = told.removeprefix(view.state)
+        _write_line(out, (view.id, view.region, view.kind), view.state, cause, STYLES.get(view.state, ""))
+
+    return write
+
+
+def _write_line(out: Console | None, cells: tuple[str, str, str], state: str, cause: str, style: str) -> None:
+    """Write a line; in a pipe it is as long as it is. A narrow terminal has beneath what it has no room for beside."""
+    gap = "  " if out is None or out.width >= _BEHIND + _LONGEST_STATE else " "
+    id_and_region, kind = f"{cells[0]:{_WIDTHS[0]}}{gap}{cells[1]:{_WIDTHS[1]}}", cells[2]
+    head = f"{id_and_region}{gap}{kind:{_WIDTHS[2]}}{gap}"
+    if out is None:
+        sys.stdout.write(f"{head}{state}{cause}\n")
+        return
+    from rich.text import Text  # noqa: PLC0415 - --json does without rich
+
+    if out.width < len(head) + _LONGEST_STATE:
+        out.print(id_and_region, soft_wrap=True)
+        hang(out, Text(" " * _BENEATH), f"{state}  {kind}{cause}", at=_BENEATH, style=style)
+    elif out.width >= _ROOMY or len(head) + len(state) + len(cause) <= out.width:
+        hang(out, Text(head), state + cause, at=len(head), style=style)
+    else:
+        out.print(Text.assemble(head, (state, style)), soft_wrap=True)
+        hang(out, Text(), cause.lstrip(": "), at=_BENEATH, style=style)

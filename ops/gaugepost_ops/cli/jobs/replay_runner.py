@@ -1,0 +1,203 @@
+"""The work of `gaugepost replay`: which jobs, in which order, at which pace, and what became of each."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from gaugepost.errors import GaugepostError, InvalidJob
+from gaugepost.states import JobState
+from gaugepost_ops.cli.common import NO_SUCH_JOB, Exit, Failure, note, printable, write_row
+from gaugepost_ops.cli.jobs.groups import scope_options
+from gaugepost_ops.cli.jobs.throttle import Pace
+from gaugepost_ops.cli.output.progress import bar, bar_beside_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from gaugepost.ledger import Edit, JobView, Ledger
+    from gaugepost.regions import Region
+    from gaugepost_ops.cli.common import Cells
+    from gaugepost_ops.cli.jobs.edits import Edits
+
+_BATCH = 200
+_STAMP_BYTES = 8
+_WORTH_A_BAR = 1_000
+_NAMED = 10
+
+
+@dataclass(slots=True)
+class Plan:
+    """The jobs to replay: for each its stamp and its id as bytes that sort as they are to go; 90 MB a million."""
+
+    jobs: dict[Region, list[bytes]] = field(default_factory=dict)
+
+    def add(self, view: JobView) -> None:
+        """Take a job in."""
+        self.jobs.setdefault(view.region, []).append(view.stamp.to_bytes(_STAMP_BYTES, "big") + view.id.encode())
+
+    def add_all(self, views: Iterable[JobView]) -> None:
+        """Take jobs in."""
+        for view in views:
+            self.add(view)
+
+    def order(self, limit: int | None) -> None:
+        """Put them into the order in which they were enqueued, and leave out all after the limit."""
+        for found in self.jobs.values():
+            found.sort()
+            if limit is not None:
+                del found[limit:]
+
+    @property
+    def total(self) -> int:
+        """Return how many they are."""
+        return sum(map(len, self.jobs.values()))
+
+    def ids(self) -> list[str]:
+        """Return their ids, in order."""
+        return [one[_STAMP_BYTES:].decode() for found in self.jobs.values() for one in found]
+
+    def batches(self, cells: Cells, size: int = _BATCH) -> Iterator[tuple[Ledger, list[str]]]:
+        """Walk them in order."""
+        for ledger in cells.ledgers():
+            found = self.jobs.get(ledger.region, [])
+            for start in range(0, len(found), size):
+                yield ledger, [one[_STAMP_BYTES:].decode() for one in found[start : start + size]]
+
+    def views(self, cells: Cells) -> Iterator[JobView]:
+        """Walk their records, as they are now."""
+        for ledger, ids in self.batches(cells):
+            yield from (view for view in ledger.read(ids) if view is not None)
+
+
+def check_edits(cells: Cells, plan: Plan, edits: Edits) -> None:
+    """Check the edits on every job, before the first one is replayed. Raises Failure that names jobs and fields."""
+    invalid = 0
+    with bar("checking", plan.total, worth=_WORTH_A_BAR) as advance:
+        for view in plan.views(cells):
+            advance(1)
+            try:
+                edits.of(view)
+            except InvalidJob as problem:
+                invalid += 1
+                if invalid <= _NAMED:
+                    note(f"{view.kind} {view.id}: {problem}")
+    if invalid:
+        more = f" (the first {_NAMED} are named)" if invalid > _NAMED else ""
+        raise Failure(
+            Exit.USAGE, f"nothing was replayed: the changes make {invalid:,} of {plan.total:,} jobs invalid{more}"
+        )
+
+
+@dataclass(slots=True)
+class Report:
+    """Tells what became of each job: a line each where they were named or --json is on, sums otherwise."""
+
+    named: bool
+    as_json: bool
+    replayed: int = 0
+    stayed: Counter[str] = field(default_factory=Counter)
+
+    def went(self, job_id: str, region: Region, state: JobState | None) -> None:
+        """Tell of a job that was replayed."""
+        self.replayed += 1
+        self._tell(job_id, region, state, None)
+
+    def stays(self, job_id: str, view: JobView | None, edit: Edit | None = None, why: str | None = None) -> None:
+        """Tell of a job that was not."""
+        why = why or _why_not(view, edit)
+        self.stayed[why] += 1
+        self._tell(job_id, view.region if view else None, view.state if view else None, why)
+
+    def _tell(self, job_id: str, region: Region | None, state: JobState | None, why: str | None) -> None:
+        if self.as_json:
+            told = {"id": job_id, "region": region and str(region), "state": state and str(state)}
+            write_row({**told, "replayed": why is None, "why_not": why})
+        elif self.named:
+            sys.stdout.write(f"{printable(job_id)}  {'replayed' if why is None else printable(why)}\n")
+
+    def sum_up(self) -> None:
+        """Tell the sums."""
+        if not self.as_json and not self.named:
+            sys.stdout.write(f"{self.replayed:,} replayed\n")
+            for why, number in self.stayed.most_common():
+                sys.stdout.write(f"{number:,} not: {printable(why)}\n")
+        sys.stdout.flush()
+
+
+def _why_not(view: JobView | None, edit: Edit | None) -> str:
+    if view is None:
+        return NO_SUCH_JOB
+    if view.state not in {JobState.DEAD, JobState.PARKED}:
+        return f"it is {view.state}"
+    if view.held_by is not None:
+        return f"a hold keeps it: gaugepost resume {' '.join([view.region, *scope_options(view.held_by)])}"
+    if _is_over(view, edit):
+        return "its expires_at is over: --unset expires_at, or --set another"
+    return "it changed meanwhile"
+
+
+def _is_over(view: JobView, edit: Edit | None) -> bool:
+    if edit is not None:
+        return edit.job.expires_at is not None and edit.job.expires_at <= datetime.now(UTC)
+    text = view.job.get("expires_at")
+    return text is not None and datetime.fromisoformat(text) <= datetime.now(UTC)
+
+
+def run(cells: Cells, plan: Plan, edits: Edits, rate: int | None, report: Report, *, by: str, why: str) -> bool:
+    """Replay them all; return whether Ctrl-C stopped it. Says how far it came if it could not go on."""
+    done, worth = 0, _WORTH_A_BAR if rate is None else rate
+    shown = bar_beside_rows if report.named or report.as_json else bar
+    with Pace(rate) as pace, shown("replaying", plan.total, worth=worth) as advance:
+        try:
+            for ledger, ids in plan.batches(cells, pace.step(_BATCH)):
+                _replay(ledger, ids, edits, report, by=by, why=why)
+                sys.stdout.flush()
+                done += len(ids)
+                advance(len(ids))
+                if done < plan.total:
+                    pace.keep(done)
+                if pace.interrupted:
+                    break
+        except (GaugepostError, KeyboardInterrupt):
+            note(f"{_account(report, plan)}; no answer came for up to {min(_BATCH, plan.total - done):,} more")
+            raise
+    if pace.interrupted and done < plan.total:
+        note(f"{_account(report, plan)}; the others stay as they are, and the same call goes on with them")
+        return True
+    return False
+
+
+def _account(report: Report, plan: Plan) -> str:
+    return f"{report.replayed:,} of {plan.total:,} were replayed"
+
+
+def _replay(ledger: Ledger, ids: Sequence[str], edits: Edits, report: Report, *, by: str, why: str) -> None:
+    """Replay one batch."""
+    made = _edit(ledger, ids, edits, report) if edits else {}
+    going = [job_id for job_id in ids if job_id in made] if edits else ids
+    outcomes = dict(zip(going, ledger.replay(going, by, why, made), strict=True)) if going else {}
+    stayed = [job_id for job_id, (_, done) in outcomes.items() if not done]
+    views = dict(zip(stayed, ledger.read(stayed), strict=True)) if stayed else {}
+    for job_id, (state, done) in outcomes.items():
+        if done:
+            report.went(job_id, ledger.region, state)
+        else:
+            report.stays(job_id, views[job_id], made.get(job_id))
+
+
+def _edit(ledger: Ledger, ids: Sequence[str], edits: Edits, report: Report) -> dict[str, Edit]:
+    """Edit a batch as it is now: what became unfit since it was checked stays as it is."""
+    made: dict[str, Edit] = {}
+    for job_id, view in zip(ids, ledger.read(ids), strict=True):
+        try:
+            if view is not None:
+                made[job_id] = edits.of(view)
+            else:
+                report.stays(job_id, None)
+        except InvalidJob:
+            report.stays(job_id, view, why="it changed meanwhile")
+    return made

@@ -1,0 +1,113 @@
+"""`gaugepost settle`: a person has found out what became of an unknown job."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
+from gaugepost.states import JobState
+from gaugepost_ops.cli.aliases import of_configuration
+from gaugepost_ops.cli.common import (
+    NO_SUCH_JOB,
+    WHERE_JOBS,
+    AsJson,
+    Cells,
+    Exit,
+    Failure,
+    note,
+    open_producer,
+    printable,
+    write_row,
+)
+from gaugepost_ops.cli.jobs.cancel import ask_all, who
+from gaugepost_ops.cli.jobs.filters import Choice, OfConfiguration, OfFields, OfKind, OfSource, OfVerdict, unseen, walk
+from gaugepost_ops.cli.jobs.groups import show_planned
+from gaugepost_ops.cli.jobs.replay_runner import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Ending(StrEnum):
+    """How it may be settled."""
+
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+def settle(  # noqa: PLR0913 - an option each
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Unknown jobs.")] = None,
+    *,
+    ending: Annotated[Ending, typer.Option("--as", help="What a look at CustomerGauge showed.")],
+    state: Annotated[JobState | None, typer.Option(help="All that are unknown.", metavar="unknown")] = None,
+    region: Annotated[Region | None, typer.Option(help="The region they are in; goes with --state.")] = None,
+    kind: OfKind = None,
+    verdict: OfVerdict = None,
+    configuration: OfConfiguration = None,
+    source: OfSource = None,
+    field: OfFields = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many: the oldest.", metavar="N")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the record.", metavar="WHY")] = "",
+    by: Annotated[str | None, typer.Option(help="Who, for the record; else user@host.", metavar="WHO")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them, by what they have in common.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Settle jobs whose answer was lost, after looking whether they arrived: by id, or all of a region that fit.
+
+    As delivered: nothing more is sent; a result that only the lost answer had (a survey link) stays unknown, and who
+    waits for it gets ResultLost. As dead: it did not arrive; `replay` sends it again. The jobs behind it in its lane
+    go on either way. Ends with 1 if one was not unknown; one that has ended just so before is fine.
+
+    Example: `gaugepost settle --state unknown --region eu --kind response --as delivered --reason "seen in the portal"`
+    """
+    _check_call(ids or (), state, region, narrowed=any((kind, verdict, configuration, source, field, limit)))
+    wanted, done, unknown = JobState(ending), True, False
+    with open_producer() as producer:
+        cells = Cells(producer, region)
+        plan = Plan()
+        if state:
+            of = of_configuration(producer, configuration, region)
+            choice = Choice(of, kind, verdict, source, tuple(field or ()))
+            plan.add_all(view for view in unseen(walk(cells, (state,))) if choice.fits(view))
+            plan.order(limit)
+        if dry_run:
+            show_planned(plan.views(cells), producer, "settled", as_json=as_json)
+            return Exit.DONE
+        left = plan.ids() if state else list(dict.fromkeys(ids or ()))
+        person = by or who()
+        settled = ask_all(cells, left, "settling", lambda ledger, batch: ledger.resolve(batch, wanted, person, reason))
+        for job_id, (now, by_us) in settled:
+            _tell(job_id, now, by_us=by_us, wanted=wanted, as_json=as_json)
+            done &= now is wanted
+            unknown |= now is None
+        cells.check()
+    if unknown:
+        note(WHERE_JOBS)
+    return Exit.DONE if done else Exit.FAILED
+
+
+def _check_call(ids: Sequence[str], state: JobState | None, region: Region | None, *, narrowed: bool) -> None:
+    if ids and (state or region or narrowed):
+        raise Failure(Exit.USAGE, "expected ids, or --state unknown and --region with what narrows them, not both")
+    if not ids and (state is not JobState.UNKNOWN or region is None):
+        expected = "expected ids, or --state unknown and --region"
+        raise Failure(Exit.USAGE, expected, "`gaugepost jobs --group` writes the command for each fault")
+
+
+def _tell(job_id: str, state: JobState | None, *, by_us: bool, wanted: JobState, as_json: bool) -> None:
+    if as_json:
+        write_row({"id": job_id, "state": state and str(state), "settled": by_us})
+    else:
+        sys.stdout.write(f"{printable(job_id)}  {_in_words(state, by_us=by_us, wanted=wanted)}\n")
+
+
+def _in_words(state: JobState | None, *, by_us: bool, wanted: JobState) -> str:
+    if state is None:
+        return NO_SUCH_JOB
+    if by_us:
+        return f"settled as {wanted}"
+    return f"was {state} before" if state is wanted else f"is not unknown: it is {state}"

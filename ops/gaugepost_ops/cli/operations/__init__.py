@@ -1,0 +1,1 @@
+"""Commands about regions: status, holds, mappings, health, relocation."""

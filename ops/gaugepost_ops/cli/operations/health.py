@@ -1,0 +1,236 @@
+"""`gaugepost health worker|beat|region`: for probes. Says in one line why, ends with 0 (well), 1 (not) or 3 (no Redis).
+
+Needs neither celery nor rich, asks Redis once and for a second at most: a probe comes every few seconds, for ever.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gaugepost import durations
+from gaugepost.connection import connect_briefly
+from gaugepost.errors import StoreError
+from gaugepost.keys import Keys
+from gaugepost.ledger import Ledger
+from gaugepost.ledger.explanations import meaning
+from gaugepost.ledger.presence import start_worker
+from gaugepost.ledger.scripts import our_errors
+from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
+from gaugepost_ops.cli.common import AsJson, Exit, age, operator_settings, printable, served, write_rows
+from gaugepost_ops.cli.output.text_layout import fold
+from gaugepost_workers.heartbeat import feel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import redis
+
+    from gaugepost.ledger import Hold
+    from gaugepost.settings import Settings
+    from gaugepost_workers.heartbeat import Felt
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", no_args_is_help=True)
+
+
+def _duration(text: str) -> float:
+    try:
+        return durations.seconds(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+MaxAge = Annotated[
+    float,
+    typer.Option(parser=_duration, metavar="AGE", help="How old its last pulse may be: 30s, 5m.", show_default="1m"),
+]
+MaxWait = Annotated[
+    float, typer.Option(parser=_duration, metavar="AGE", help="How long it may wait: 30s, 5m.", show_default="5m")
+]
+IgnoreRedis = Annotated[
+    bool,
+    typer.Option("--ignore-redis", help="Well if only Redis is away: to start it anew would not bring Redis back."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one thing is, and why."""
+
+    what: str
+    region: str | None
+    code: Exit
+    why: str
+
+    def __str__(self) -> str:
+        """Read as `worker eu: well: 2 processes, …`."""
+        told = {Exit.DONE: "well", Exit.NO_REDIS: "Redis is away"}.get(self.code, "not well")
+        return f"{' '.join(filter(None, (self.what, self.region)))}: {told}: {self.why}"
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as a row of --json."""
+        return asdict(self) | {"well": self.code is Exit.DONE, "code": int(self.code)}
+
+
+@app.callback()
+def health() -> None:
+    """Tell whether a part is well, for probes: exit code 0 if it is, 1 if not, 3 if Redis cannot be reached.
+
+    Examples: `gaugepost health worker --region eu --ignore-redis` as a liveness probe, `gaugepost health region` for
+    whoever is on call
+    """
+
+
+@app.command()
+def worker(
+    region: Annotated[Region | None, typer.Option(help="Only workers of this region.")] = None,
+    max_age: MaxAge = "1m",  # type: ignore[assignment] # parsed
+    *,
+    ignore_redis: IgnoreRedis = False,
+    as_json: AsJson = False,
+) -> int:
+    """Tell whether the workers on this machine (or in this container) still take work.
+
+    A worker renews its pulse only while its consumer reads from Redis, its threads take what was read, and its
+    wheel turns or rests.
+
+    Example: `gaugepost health worker --region eu --max-age 30s`
+    """
+    settings = operator_settings()
+    regions = (served(settings, region),) if region else settings.regions
+    found = {one: feel(settings, f"worker-{one}") for one in regions}
+    if region is None:  # none of the others is expected here
+        found = {one: pulses for one, pulses in found.items() if pulses} or {None: []}  # type: ignore[dict-item]
+    return _tell(
+        (
+            _beating(settings, "worker", one, pulses, max_age, ignore_redis=ignore_redis)
+            for one, pulses in found.items()
+        ),
+        as_json=as_json,
+    )
+
+
+@app.command()
+def beat(
+    region: Annotated[Region | None, typer.Option(help="Ask the Redis of this region alone.")] = None,
+    max_age: MaxAge = "1m",  # type: ignore[assignment]
+    *,
+    ignore_redis: IgnoreRedis = False,
+    as_json: AsJson = False,
+) -> int:
+    """Tell whether the beat on this machine (or in this container) still ticks. One beat ticks for all regions.
+
+    Example: `gaugepost health beat`
+    """
+    settings = operator_settings()
+    of = served(settings, region) if region else None
+    found = _beating(settings, "beat", of, feel(settings, "beat"), max_age, ignore_redis=ignore_redis)
+    return _tell([found], as_json=as_json)
+
+
+@app.command()
+def region(
+    regions: Annotated[list[Region] | None, typer.Argument(metavar="[REGION]...", help="Else all.")] = None,
+    region: Annotated[list[Region] | None, typer.Option("--region", help="The same as an option.")] = None,
+    max_age: MaxWait = "5m",  # type: ignore[assignment]
+    *,
+    as_json: AsJson = False,
+) -> int:
+    """Tell whether urgent jobs of a region wait for longer than they should, whatever the reason.
+
+    Parked jobs do not count: they wait for a time that was set. Those of a held region do.
+
+    Example: `gaugepost health region eu --max-age 2m`
+    """
+    settings = operator_settings()
+    named = dict.fromkeys([*(regions or ()), *(region or ())])
+    asked = [served(settings, one) for one in named or settings.regions]
+    return _tell((_waiting(settings, one, max_age) for one in asked), as_json=as_json)
+
+
+def _tell(findings: Iterable[Finding], *, as_json: bool) -> int:
+    """Print what was found; return the worst exit code: not well before Redis away."""
+    codes = set[int]()
+    for found in findings:
+        codes.add(found.code)
+        if as_json:
+            write_rows([found.to_dict()])
+        else:
+            sys.stdout.write("\n    ".join(_lines(printable(str(found)))) + "\n")
+    return next(code for code in (Exit.FAILED, Exit.NO_REDIS, Exit.DONE) if code in codes)
+
+
+def _lines(text: str) -> list[str]:
+    """Fold it for a person; whoever reads a pipe gets a line."""
+    return fold(text, get_terminal_size().columns - 4) if sys.stdout.isatty() else [text]
+
+
+def _beating(
+    settings: Settings, what: str, of: Region | None, pulses: Sequence[Felt], max_age: float, *, ignore_redis: bool
+) -> Finding:
+    if not pulses:
+        command = f"gaugepost {what}" + (f" --region {of or '…'}" if what == "worker" else "")
+        return Finding(what, of, Exit.FAILED, f"none runs on this machine; start it: {command}")
+    away = redis_trouble(settings, of)
+    stuck = [felt for felt in pulses if felt.age_s > max_age]
+    if away and not ignore_redis:
+        return Finding(what, of, Exit.NO_REDIS, away)
+    if stuck and not away:
+        pids = ", ".join(str(felt.pid) for felt in stuck)
+        last = f"last pulse {age(stuck[-1].age_s)} ago, allowed {age(max_age)}"
+        return Finding(what, of, Exit.FAILED, f"process {pids} does not {_DOES[what]} any more: {last}")
+    count = f"{len(pulses)} process{'es' if len(pulses) > 1 else ''}"
+    return Finding(what, of, Exit.DONE, away or f"{count}, last pulse {pulses[-1].age_s:.1f} s ago")
+
+
+_DOES = {"worker": "take work", "beat": "tick"}
+
+
+def redis_trouble(settings: Settings, of: Region | None) -> str | None:
+    """Ask Redis whether it takes a write that changes nothing; return what is wrong, if it is with all of several."""
+    regions = (of,) if of else settings.regions if _has_one_each(settings) else settings.regions[:1]
+    troubles: list[str] = []
+    for one in regions:
+        try:
+            with _redis(settings, one) as client, our_errors():
+                client.zrem(Keys(one, settings.namespace)["leases"], "")
+        except StoreError as error:
+            troubles.append(str(error))
+    return "; ".join(dict.fromkeys(troubles)) if len(troubles) == len(regions) else None
+
+
+def _has_one_each(settings: Settings) -> bool:
+    return settings.redis_url is not None and "{region}" in settings.redis_url.get_secret_value()
+
+
+def _redis(settings: Settings, of: Region) -> closing[redis.Redis]:
+    """Return a client for the region's Redis, for one call."""
+    return closing(connect_briefly(settings, of))
+
+
+def _held(hold: Hold) -> str:
+    return f"held: {hold.reason}" + (f" ({meaning(hold)})" if meaning(hold) else "")
+
+
+def _waiting(settings: Settings, of: Region, max_age: float) -> Finding:
+    try:
+        with _redis(settings, of) as client:
+            ledger = Ledger(client, of, settings)
+            waits, no_worker = ledger.oldest_urgent_age(), ledger.presence().no_worker()
+            held = ledger.holds().get("") if waits is not None and waits > max_age else None
+    except StoreError as error:
+        return Finding("region", of, Exit.NO_REDIS, str(error))
+    absent = f"; {no_worker}; start one: {start_worker(of)}" if no_worker else ""
+    if waits is None:
+        return Finding("region", of, Exit.DONE, f"no urgent job waits{absent}")
+    told = f"the oldest urgent job waits for {age(waits)}, allowed {age(max_age)}"
+    if waits <= max_age:
+        return Finding("region", of, Exit.DONE, told + absent)
+    look = "" if absent else f"; see gaugepost status, and gaugepost jobs --region {of} --state queued"
+    then = f"; {_held(held)}" if held else look
+    return Finding("region", of, Exit.FAILED, told + then + absent)

@@ -1,0 +1,239 @@
+"""`gaugepost hold`, `resume` and `holds`: stop signs on a region, a configuration, or what needs one credential."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gaugepost.durations import seconds
+from gaugepost.ledger.explanations import action, explained, failed_probes, meaning, opened_by
+from gaugepost.regions import Region
+from gaugepost_ops.cli.aliases import aliased, reference
+from gaugepost_ops.cli.common import (
+    AsJson,
+    Cells,
+    Exit,
+    Failure,
+    clock,
+    console,
+    note,
+    open_producer,
+    printable,
+    write_row,
+)
+from gaugepost_ops.cli.common import served as is_served
+from gaugepost_ops.cli.jobs.cancel import who
+from gaugepost_ops.cli.jobs.groups import scope_options
+from gaugepost_ops.cli.missing_workers import Absent
+from gaugepost_ops.cli.output.text_layout import fold_command, hang, terminal_width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gaugepost.client import Producer
+    from gaugepost.ledger import Hold, Ledger
+
+
+_INDENT = 4
+
+
+class Credentials(StrEnum):
+    """The sorts of credentials that endpoints ask for."""
+
+    OAUTH = "oauth"
+    API_KEY = "api_key"
+
+
+class Endpoints(StrEnum):
+    """The families of endpoints, each of which CustomerGauge may throttle by itself."""
+
+    IMPORTS = "imports"
+    CLOSE_LOOP = "close_loop"
+    RESPONSES = "responses"
+    UPLOADS = "uploads"
+
+
+OfRegion = Annotated[Region, typer.Argument(metavar="REGION", help="eu, us or au.")]
+OfConfiguration = Annotated[
+    str | None, typer.Option(help="Only this inbound mapping: its reference, or its alias.", metavar="C")
+]
+OfCredentials = Annotated[
+    Credentials | None, typer.Option(help="Only the kinds that need them (api_key: response, file, file_delete).")
+]
+
+OfEndpoints = Annotated[
+    Endpoints | None, typer.Option(help="Only the kinds that go there (imports: record, personal_link).")
+]
+
+
+def hold(
+    region: OfRegion,
+    reason: Annotated[str, typer.Option(help="Why; every job that waits shows it.", metavar="WHY")],
+    configuration: OfConfiguration = None,
+    credentials: OfCredentials = None,
+    endpoints: OfEndpoints = None,
+    until: Annotated[
+        str | None, typer.Option(help="When it ends: 2026-11-22T18:00+01:00, or 30m, 2h, 1d from now.", metavar="T")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Who, for the record; else user@host.", metavar="WHO")] = None,
+) -> None:
+    """Stop sending to a region, or one configuration in it: its jobs wait where they are.
+
+    Enqueuing goes on. What is being sent just now is not called back. It ends by `resume`, or at --until, and takes
+    the place of a hold that put up itself (a breaker, a missing mapping): no probe goes out any more.
+
+    Example: `gaugepost hold eu --configuration 5350… --reason "mapping is being changed" --until 2h`
+    """
+    if not reason.strip():
+        raise Failure(Exit.USAGE, "--reason: expected one: whoever finds the jobs waiting will ask")
+    ends = _until(until)
+    with open_producer() as producer:
+        ledger = producer.ledger(is_served(producer.settings, region))
+        scope = _scope(producer, region, configuration, credentials, endpoints)
+        before = ledger.holds().get(scope)
+        if not ledger.hold(scope, reason, by or who(), **ends):
+            raise Failure(Exit.USAGE, "--until: expected a time to come")
+        _print(ledger.holds().get(scope), region)
+    if before is not None:
+        note(f"in place of the hold by {before.by}: {before.reason}")
+
+
+def resume(
+    region: OfRegion,
+    configuration: OfConfiguration = None,
+    credentials: OfCredentials = None,
+    endpoints: OfEndpoints = None,
+) -> int:
+    """Lift a hold, whoever put it up: its jobs go on in the order enqueued, parked ones at most 200 a second.
+
+    Where the fault is still there, the hold stands again after a few requests. Ends with 1 if there was no such hold.
+
+    Example: `gaugepost resume eu --configuration 5350…`
+    """
+    with open_producer() as producer:
+        ledger = producer.ledger(is_served(producer.settings, region))
+        scope = _scope(producer, region, configuration, credentials, endpoints)
+        before, [kept] = ledger.holds().get(scope), ledger.kept_by([scope])
+        if not ledger.resume(scope, who()):
+            _tell_others(ledger, scope)
+            return Exit.FAILED
+    sys.stdout.write(f"{_name(region, scope)}: resumed, {kept:,} go on\n")
+    if before is not None:
+        note(f"the hold was by {before.by}, since {clock(before.since)}: {before.reason}")
+    return Exit.DONE
+
+
+def holds(
+    region: Annotated[Region | None, typer.Option(help="Only this region's.")] = None, *, as_json: AsJson = False
+) -> None:
+    """List the holds that stand: why, by whom, until when, the next probe, and how many jobs wait there.
+
+    Those of a configuration, credentials or endpoints are counted once they were met: what has not come up yet is
+    still queued. Each shows how to lift it.
+
+    Example: `gaugepost holds --json`
+    """
+    found, absent = 0, Absent()
+    with open_producer() as producer:
+        cells = Cells(producer, region)
+        for ledger in cells.ledgers():
+            with cells.asking(ledger.region):
+                found += _list(ledger, producer, absent, as_json=as_json)
+        cells.check()
+    if not found and not as_json:
+        note("no holds")
+    absent.note()
+
+
+def _list(ledger: Ledger, producer: Producer, absent: Absent, *, as_json: bool) -> int:
+    standing, presence = sorted(ledger.holds().items()), ledger.presence()
+    absent.add(ledger.region, presence.no_worker())
+    kept = ledger.kept_by([scope for scope, _ in standing]) if standing else []
+    for (_, one), waiting in zip(standing, kept, strict=True):
+        if as_json:
+            row = _row(one, ledger.region, waiting) | {"workers": presence.workers}
+            write_row(aliased(row, producer))
+        else:
+            _print(one, ledger.region, waiting)
+    sys.stdout.flush()
+    return len(standing)
+
+
+def _row(one: Hold, region: Region, waiting: int) -> dict[str, Any]:
+    sort, _, name = one.scope.partition(":")
+    place = {"configuration": None, "credentials": None, "endpoints": None} | ({sort: name} if sort else {})
+    return {"region": str(region), **place, **explained(one, region), "waiting": waiting}
+
+
+def _print(one: Hold | None, region: Region, waiting: int | None = None) -> None:
+    """Print a hold for people; None: somebody has lifted it just now."""
+    if one is None:
+        return
+    ends = f"until {clock(one.until)}" if one.until else f"next probe {clock(one.probe_at)}" if one.probe_at else ""
+    facts = [f"by {one.by} since {clock(one.since)}", ends, "" if waiting is None else f"{waiting:,} wait"]
+    said = f"{one.reason} ({meaning(one)})" if meaning(one) else one.reason
+    from rich.text import Text  # noqa: PLC0415 - --json does without rich
+
+    out = console()
+    name = printable(_name(region, one.scope))
+    hang(out, Text(f"{name}:", "yellow"), printable(said), at=len(name) + 2, style="yellow")
+    for line in (", ".join(filter(None, facts)), *_why(one), action(one, region)):
+        if line:
+            hang(out, Text(), printable(line), at=_INDENT)
+    command = printable(shlex.join(["gaugepost", "resume", region, *scope_options(one.scope)]))
+    out.print(fold_command(command, terminal_width(out), indent=_INDENT), style="dim", soft_wrap=True)
+
+
+def _why(one: Hold) -> Iterator[str]:
+    if one.cause:
+        yield f"opened by {opened_by(one, clock)}"
+    yield failed_probes(one, clock)
+
+
+def _name(region: Region, scope: str) -> str:
+    return " ".join([region, *scope_options(scope)])
+
+
+def _tell_others(ledger: Ledger, scope: str) -> None:
+    """Say that there is none, and which there are."""
+    others = ", ".join(_name(ledger.region, other) for other in ledger.holds())
+    told = f"there are: {others}" if others else f"none in {ledger.region} at all: `gaugepost holds` lists all regions'"
+    note(f"{_name(ledger.region, scope)}: no hold; {told}")
+
+
+def _scope(
+    producer: Producer,
+    region: Region,
+    configuration: str | None,
+    credentials: Credentials | None,
+    endpoints: Endpoints | None,
+) -> str:
+    if sum(one is not None for one in (configuration, credentials, endpoints)) > 1:
+        raise Failure(Exit.USAGE, "expected one of --configuration, --credentials and --endpoints")
+    if configuration is not None:
+        return f"configuration:{reference(producer, configuration, region)}"
+    if credentials is not None:
+        return f"credentials:{credentials}"
+    return f"endpoints:{endpoints}" if endpoints else ""
+
+
+def _until(text: str | None) -> dict[str, int]:
+    """Read --until: an end, or how long. A length is measured by Redis' clock. Raises Failure."""
+    if text is None:
+        return {}
+    try:
+        return {"lasts_ms": int(seconds(text) * 1000)}
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Failure(Exit.USAGE, "--until: expected a time with its offset (2026-11-22T18:00+01:00), or 30m, 2h, 1d")
+    return {"until_ms": int(moment.timestamp() * 1000)}

@@ -1,0 +1,194 @@
+"""`gaugepost mappings`: what mappings.toml says, beside what jobs of the last days held."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gaugepost.ledger.field_statistics import KEPT_DAYS, LONGEST_NAME
+from gaugepost.mappings import SETTING
+from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
+from gaugepost_ops.cli.common import AsJson, Cells, Exit, Failure, console, note, open_producer, printable, write_rows
+from gaugepost_ops.cli.output.text_layout import hang
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from gaugepost.client import Producer
+    from gaugepost.ledger.field_statistics import Seen
+    from gaugepost.mappings import Known
+
+_NOT_SET = (
+    f"{SETTING}: not set. An empty file will do to begin with: what jobs hold is counted from then on, and "
+    "`gaugepost mappings --init` writes it down"
+)
+
+
+def mappings(
+    region: Annotated[Region | None, typer.Option(help="Only this region's.")] = None,
+    *,
+    init: Annotated[
+        bool, typer.Option("--init", help="Print mappings.toml entries for the configurations it does not name.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show each configuration: fields that jobs sent and its mapping does not have, and fields that none sent.
+
+    What was sent is known for the last 30 days, from all producers that have GAUGEPOST_MAPPINGS set.
+
+    Example: `gaugepost mappings --init >> mappings.toml`
+    """
+    if init and as_json:
+        raise Failure(Exit.USAGE, "--init prints TOML: leave --json out")
+    with open_producer() as producer:
+        if producer.mappings is None:
+            raise Failure(Exit.USAGE, _NOT_SET)
+        cells = Cells(producer, region)
+        rows = _rows(producer, cells)
+        if init:
+            sys.stdout.write(skeleton(row for row in rows if row.known is None))
+        elif as_json:
+            write_rows(row.to_dict() for row in rows)
+        else:
+            _print(rows)
+        cells.check()
+    if not rows:
+        note(f"nothing in the file, and no job in the last {KEPT_DAYS} days")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One configuration of one region: what the file says of it, and the fields it was sent, each with its last day."""
+
+    region: Region
+    reference: str
+    known: Known | None
+    sent: Mapping[str, int]
+
+    @property
+    def unmapped(self) -> list[str]:
+        """Return the fields that were sent and that CustomerGauge drops."""
+        mapped = {field[:LONGEST_NAME] for field in self._fields}
+        return [field for field in self.sent if field not in mapped] if self.is_listed else []
+
+    @property
+    def never_sent(self) -> list[str]:
+        """Return the fields that nobody sent."""
+        return [field for field in self._fields if field[:LONGEST_NAME] not in self.sent]
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the file lists its fields."""
+        return self.known is not None and self.known.table.fields is not None
+
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        return (self.known.table.fields if self.known else None) or ()
+
+    @property
+    def last_sent(self) -> str | None:
+        """Return the last day on which a job went there."""
+        return _date(max(self.sent.values())) if self.sent else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as `--json` shows it."""
+        table = self.known.table if self.known else None
+        return {
+            "alias": self.known.alias if self.known else None,
+            "region": str(self.region),
+            "configuration": self.reference,
+            "type": table.type if table else None,
+            "strict": table.strict if table else False,
+            "required": list(table.required) if table else [],
+            "sent_not_mapped": self.unmapped,
+            "never_sent": self.never_sent,
+            "last_sent": self.last_sent,
+            "sent": {field: _date(day) for field, day in self.sent.items()},
+        }
+
+
+def _date(day: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).date().isoformat()
+
+
+def _rows(producer: Producer, cells: Cells) -> list[Row]:
+    """Return the configurations of the file, in its order, and behind them those that it does not name."""
+    seen: dict[Region, Seen] = {}
+    for ledger in cells.ledgers():
+        with cells.asking(ledger.region):
+            seen[ledger.region] = ledger.fields_seen()
+    named = [
+        Row(one.region, one.reference, one, seen[one.region].pop(one.reference, {}))
+        for one in producer.mappings or ()
+        if one.region in seen
+    ]
+    return named + [Row(region, name, None, sent) for region, left in seen.items() for name, sent in left.items()]
+
+
+def _print(rows: Iterable[Row]) -> None:
+    from rich.text import Text  # noqa: PLC0415 - --json does without rich
+
+    out = console()
+    for row in rows:
+        title = printable(_title(row))
+        hang(out, Text(title, "bold"), f"{row.region}  {printable(_about(row))}", at=len(title) + 2)
+        for name, value, style in _facts(row):
+            hang(out, Text(f"  {name}", "dim"), printable(value), at=22, style=style)
+
+
+def _title(row: Row) -> str:
+    return row.known.alias if row.known else "(no alias)"
+
+
+def _about(row: Row) -> str:
+    table = row.known.table if row.known else None
+    told = [row.reference, (table.type or "") if table else "", "strict" if table and table.strict else ""]
+    return ", ".join(filter(None, told))
+
+
+def _facts(row: Row) -> Iterator[tuple[str, str, str]]:
+    if row.known is None:
+        yield "sent", ", ".join(row.sent), ""
+    if row.unmapped and row.known:
+        yield "sent, not mapped", ", ".join(_with_hint(row.known, field) for field in row.unmapped), "yellow"
+    if row.never_sent and row.sent:
+        yield "never sent", ", ".join(row.never_sent), ""
+    if row.known and row.known.table.required:
+        yield "required", ", ".join(row.known.table.required), ""
+    yield "last sent", row.last_sent or f"not in the last {KEPT_DAYS} days", ""
+
+
+def _with_hint(known: Known, field: str) -> str:
+    near = known.near(field)
+    return f"{field} ({near}?)" if near else field
+
+
+def skeleton(rows: Iterable[Row]) -> str:
+    """Write entries for mappings.toml: each configuration under its own reference, until somebody names it."""
+    regions: defaultdict[str, list[str]] = defaultdict(list)
+    fields: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        regions[row.reference].append(row.region)
+        fields[row.reference].update(row.sent)
+    return "".join(_entry(name, regions[name], fields[name]) for name in regions)
+
+
+def _entry(reference: str, regions: list[str], fields: Iterable[str]) -> str:
+    listed = "".join(f"  {_quoted(field)},\n" for field in sorted(fields))
+    return (
+        f"\n[{_quoted(reference)}]  # the alias: name it\n"
+        f"configuration = {_quoted(reference)}\n"
+        f"region = [{', '.join(map(_quoted, regions))}]\n"
+        f'# type = "Multi-Object"\n'
+        f"fields = [  # what jobs had; take out what the mapping does not\n{listed}]\n"
+    )
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

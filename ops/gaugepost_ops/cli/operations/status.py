@@ -1,0 +1,259 @@
+"""`gaugepost status`: what each region is doing, one column a region."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gaugepost.errors import StoreUnreachable
+from gaugepost.ledger.explanations import failed_probes, meaning, opened_by
+from gaugepost.states import JobState
+from gaugepost_ops.cli.aliases import scope_name
+from gaugepost_ops.cli.common import AsJson, Cells, age, clock, clock_of, console, open_producer, printable, write_rows
+from gaugepost_ops.cli.jobs.job import STYLES
+from gaugepost_ops.cli.output.text_layout import fold, terminal_width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rich.console import Console, Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from gaugepost.client import Producer
+    from gaugepost.ledger import Hold
+    from gaugepost.regions import Region
+
+_EVERY_S = 1.0
+_MISSING = {"worker": "red", "beat": "yellow"}
+"""Parts that may be missing, and the colour of what is said of it: without beat the workers go on."""
+_SHOWN_IF_ANY = (JobState.CANCELLED, JobState.EXPIRED)
+_HELD = "held"
+"""Where a summary has its holds as they are, for people."""
+Summaries = dict["Region", "Mapping[str, Any] | None"]
+"""What each region answered; None: it could not be reached."""
+
+
+def status(
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again each second, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show each region: jobs by state, why they are parked or dead, holds, token, next upload, oldest queued job.
+
+    Shows too how many workers are there and since when beat has not ticked, with the command that starts what is
+    missing. Costs Redis the same whatever the backlog.
+
+    Example: `gaugepost status --watch`
+    """
+    with open_producer() as producer:
+        cells = Cells(producer)
+        found = _ask(cells)
+        if watch:
+            _watch(producer, found, as_json=as_json)
+        else:
+            _print(producer, found, as_json=as_json)
+        cells.check()
+
+
+def _ask(cells: Cells) -> Summaries:
+    found: Summaries = dict.fromkeys(cells.regions)
+    for ledger in cells.ledgers():
+        with cells.asking(ledger.region):
+            holds = ledger.holds()
+            found[ledger.region] = {**ledger.summary(holds), _HELD: holds}
+    return found
+
+
+def _print(producer: Producer, found: Summaries, *, as_json: bool) -> None:
+    if as_json:
+        shown = [summary for summary in found.values() if summary is not None]
+        write_rows({name: value for name, value in summary.items() if name != _HELD} for summary in shown)
+    else:
+        out = console()
+        out.print(picture(_with_holds_told(producer, found), terminal_width(out)))
+        sys.stdout.flush()
+
+
+def _watch(producer: Producer, found: Summaries, *, as_json: bool) -> None:
+    """Look each second. A Redis that goes away while we watch is shown as away, and looked for again."""
+    try:
+        if as_json or not sys.stdout.isatty():
+            while True:
+                _print(producer, found, as_json=as_json)
+                time.sleep(_EVERY_S)
+                found = _ask_again(producer)
+        _redraw(producer, found)
+    except KeyboardInterrupt:
+        return
+
+
+def _ask_again(producer: Producer) -> Summaries:
+    cells = Cells(producer, told=False)
+    try:
+        return _ask(cells)
+    except StoreUnreachable:
+        return dict.fromkeys(cells.regions)
+
+
+def _redraw(producer: Producer, found: Summaries) -> None:
+    from rich.live import Live  # noqa: PLC0415 - the others do without
+
+    out, last = console(), found
+    try:
+        # On the other screen: a window that changes its size leaves nothing behind, and the scroll-back stays.
+        with Live(_watched(producer, found, out), console=out, auto_refresh=False, screen=True) as live:
+            while True:
+                time.sleep(_EVERY_S)
+                last = _ask_again(producer)
+                live.update(_watched(producer, last, out), refresh=True)
+    finally:
+        out.print(picture(_with_holds_told(producer, last), terminal_width(out)))
+
+
+def _watched(producer: Producer, found: Summaries, out: Console) -> Group:
+    from rich.console import Group  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    now = clock(time.time() * 1000)
+    drawn = picture(_with_holds_told(producer, found), terminal_width(out))
+    return Group(Text(f"  gaugepost {now}, Ctrl-C ends", "dim"), drawn)
+
+
+def _with_holds_told(producer: Producer, found: Summaries) -> Summaries:
+    """Name the holds as people know them, with their reasons and until when."""
+    return {
+        region: one and {**one, "holds": [_told(producer, region, hold) for hold in one[_HELD].values()]}
+        for region, one in found.items()
+    }
+
+
+def _told(producer: Producer, region: Region, hold: Hold) -> str:
+    what = f"{scope_name(producer, hold.scope or 'region', region)}: {hold.reason}"
+    what += f" ({meaning(hold)})" if meaning(hold) else ""
+    since = f"since {clock(hold.since)} by {hold.by}"
+    since += f" until {clock(hold.until)}" if hold.until else ""
+    since += f", next probe {clock(hold.probe_at)}" if hold.probe_at and not hold.until else ""
+    cause = f"opened by {opened_by(hold, clock)}" if hold.cause else ""
+    return "; ".join(filter(None, (what, since, cause, failed_probes(hold, clock))))
+
+
+def picture(found: Summaries, width: int | None) -> Group:
+    """Draw the figures, and the holds below them: a reason is longer than a column is wide. `width`: None is any."""
+    from rich.console import Group  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    holds = [(region, printable(hold)) for region, one in found.items() for hold in (one or {}).get("holds", ())]
+    lines = [line for region, hold in holds for line in _hanging(f"  {region}  ", hold, width)]
+    told = [Text("  holds", "bold"), *(Text(line, STYLES["parked"]) for line in lines), Text()] if holds else []
+    return Group(*_tables(found, width), *told, *_missing(found, width))
+
+
+def _missing(found: Summaries, width: int | None) -> list[Text]:
+    """Name the parts that are not there, each once for the regions that miss it, with the command that starts it."""
+    from rich.text import Text  # noqa: PLC0415
+
+    regions: dict[tuple[str, str], list[str]] = {}
+    for region, one in found.items():
+        for part in (one or {}).get("missing", ()):
+            regions.setdefault((part["part"], f"{part['reason']}: {part['command']}"), []).append(region)
+    lines = [
+        Text(line, _MISSING[part])
+        for (part, text), of in regions.items()
+        for line in _hanging(f"  {', '.join(of)}  ", printable(text), width)
+    ]
+    return [Text("  missing", "bold"), *lines, Text()] if lines else []
+
+
+def _hanging(head: str, text: str, width: int | None) -> Iterator[str]:
+    for line in [text] if width is None else fold(text, width - len(head)):
+        yield head + line
+        head = " " * len(head)
+
+
+def _tables(found: Summaries, width: int | None) -> list[Table]:
+    """Draw the figures of as many regions beside each other as fit, and of the others below."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.measure import Measurement  # noqa: PLC0415
+
+    regions, out, beside = list(found.items()), Console(width=sys.maxsize), len(found)
+    while True:
+        tables = [table(dict(regions[start : start + beside])) for start in range(0, len(regions), beside)]
+        needed = max(Measurement.get(out, out.options, one).maximum for one in tables)
+        if width is None or needed <= width or beside == 1:
+            return tables
+        beside -= 1
+
+
+def table(found: Summaries) -> Table:
+    """Draw the figures: a row each, a column a region, so that three regions fit 80 columns."""
+    from rich import box  # noqa: PLC0415 - --json does without rich
+    from rich.table import Table  # noqa: PLC0415
+
+    drawn = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1))
+    drawn.add_column("", overflow="fold")
+    for region in found:
+        drawn.add_column(region, justify="right", overflow="fold")
+    summaries = list(found.values())
+    if None in summaries:
+        drawn.add_row("Redis", *("unreachable" if one is None else "" for one in summaries), style="red")
+    for name, cells, style in _rows([one or {} for one in summaries]):
+        drawn.add_row(name, *cells, style=style)
+    return drawn
+
+
+Line = tuple[str, list[str], str]
+"""A row's name, its text for each region, its style."""
+
+
+def _rows(regions: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
+    """Make the rows; a region that could not be reached is empty, and so are its cells."""
+    for state in ("queued", "waiting", "sending"):
+        yield _counted(state, regions)
+    yield _counted("parked", regions)
+    yield from _broken_down("parked_by_reason", regions, STYLES["parked"])
+    yield _counted("unknown", regions)
+    yield _counted("dead", regions)
+    yield from _broken_down("dead_by_verdict", regions, STYLES["dead"])
+    yield _counted("delivered", regions)
+    for state in _SHOWN_IF_ANY:
+        if any(one.get(state) for one in regions):
+            yield _counted(state, regions)
+    yield "holds", [str(len(one["holds"])) if one.get("holds") else "-" if one else "" for one in regions], ""
+    yield "token until", [clock_of(one["token_expires"]) or "-" if one else "" for one in regions], ""
+    yield "next upload", [_slot(one["next_slot"]) if one else "" for one in regions], ""
+    yield "oldest queued", [age(one["oldest_queued_s"]) or "-" if one else "" for one in regions], ""
+    yield "workers", [str(one["workers"] or "none") if one else "" for one in regions], _style("worker", regions)
+    yield "beat ticked", [_ago(one["beat_age_s"]) if one else "" for one in regions], _style("beat", regions)
+
+
+def _style(part: str, regions: Sequence[Mapping[str, Any]]) -> str:
+    is_missing = any(found["part"] == part for one in regions for found in one.get("missing", ()))
+    return _MISSING[part] if is_missing else ""
+
+
+def _ago(seconds: float | None) -> str:
+    return "never" if seconds is None else f"{age(seconds)} ago"
+
+
+def _counted(state: str, regions: Sequence[Mapping[str, Any]]) -> Line:
+    numbers = [one.get(state) for one in regions]
+    return state, [f"{number:,}" if number is not None else "" for number in numbers], STYLES.get(state, "")
+
+
+def _broken_down(name: str, regions: Sequence[Mapping[str, Any]], style: str) -> Iterator[Line]:
+    found = [one.get(name, {}) for one in regions]
+    for cause in sorted(set().union(*found)):
+        numbers = [f"{one[cause]:,}" if cause in one else "" for one in found]
+        yield f"  {printable(cause)}", numbers, f"{style} dim"
+
+
+def _slot(text: str | None) -> str:
+    """Write when the next upload may start: at once, if none was lately."""
+    if text is None or datetime.fromisoformat(text) <= datetime.now(UTC):
+        return "now"
+    return clock_of(text)

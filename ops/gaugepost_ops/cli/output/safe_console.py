@@ -1,0 +1,29 @@
+"""A console that escapes control characters in every text that it prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.segment import Segment
+
+from gaugepost_ops.cli.common import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import ConsoleOptions, RenderableType
+
+
+class SafeConsole(Console):
+    """rich's console; only its own control codes reach the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render it, with the control characters of its texts escaped."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(_escaped(segment.text), segment.style)
+
+
+def _escaped(text: str) -> str:
+    """Escape a text; its line breaks are the renderable's own."""
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))

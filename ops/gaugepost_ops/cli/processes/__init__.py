@@ -1,0 +1,1 @@
+"""Commands that run processes: workers, beat, Flower, exporter, demo, simulator."""

@@ -1,0 +1,195 @@
+"""The commands that need more than the client: what `gaugepost worker`, `beat`, `flower`, `up` and `check` call."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads it at run time
+from typing import Annotated
+
+import typer
+
+from gaugepost.connection import redis_url
+from gaugepost.ledger.rights import Part
+from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
+from gaugepost.settings import PREFIX, Settings
+from gaugepost_ops import embedded_redis
+from gaugepost_ops.cli.common import operator_settings, printable
+from gaugepost_workers.observers.logs import set_up_logs
+from gaugepost_workers.permissions import require_rights
+
+
+def _settings(region: Region | None = None) -> Settings:
+    """Read the settings of a part. Raises SettingsError if they name no Redis: a part never starts one.
+
+    `region`: of a part that serves one, for its log.
+    """
+    settings = Settings.load()
+    set_up_logs(settings, region)  # first of all: where the log is JSON, a refusal is JSON too
+    if embedded_redis.keep_alive(redis_url(settings, settings.regions[0])):
+        # Until the part has a handler of its own: an outright death would leave Redis running without a user.
+        signal.signal(signal.SIGTERM, _end_at_once)
+    return settings
+
+
+def _end_at_once(*_: object) -> None:
+    embedded_redis.leave(embedded_redis.home())
+    os._exit(0)
+
+
+def _check_files(settings: Settings) -> None:
+    """Refuse TLS files that no worker can use. Raises SettingsError: a supervisor would start its workers for ever."""
+    from gaugepost_tasks.http.tls import tls_context  # noqa: PLC0415 - requests takes a while to import
+
+    tls_context(settings.ca_file, settings.client_cert, settings.client_key)
+
+
+def _settings_of_all_parts() -> Settings:
+    """Read the settings of `up`; without a Redis start the embedded one, and hand its URL to the parts."""
+    settings = Settings.load()
+    set_up_logs(settings)
+    if settings.redis_url is not None:
+        return settings
+    sys.stderr.write(f"using the embedded Redis of {embedded_redis.home()}\n")
+    os.environ[f"{PREFIX}REDIS_URL"] = embedded_redis.url()
+    sys.stderr.write(f"for services: export {PREFIX}REDIS_URL_FILE={shlex.quote(str(embedded_redis.url_file()))}\n")
+    return Settings.load()
+
+
+def worker(
+    region: Annotated[Region, typer.Option(help="the region it serves")],
+    concurrency: Annotated[int, typer.Option(min=1, help="exchanges at a time in a process")] = 16,
+    processes: Annotated[int, typer.Option(min=1, help="processes; one that dies is started anew")] = 1,
+) -> None:
+    """Deliver the jobs of one region.
+
+    Example: `gaugepost worker --region eu --concurrency 32 --processes 2`
+    """
+    from gaugepost_ops.cli.processes.supervisor import run_processes  # noqa: PLC0415
+    from gaugepost_workers.worker import Worker  # noqa: PLC0415 - celery takes a while to import
+
+    settings = _settings(region)
+    require_rights(settings, Part.WORKER, [region])
+    if processes > 1:
+        _check_files(settings)
+        arguments = ["worker", "--region", region, "--concurrency", str(concurrency)]
+        raise typer.Exit(run_processes(arguments, processes, settings.metrics_port))
+    raise typer.Exit(Worker(settings, region, concurrency).run())
+
+
+def beat() -> None:
+    """Tick: the schedule by which workers release what is due, rescue lost jobs and open the upload slot.
+
+    Any number of beats may run. Without one, workers run the ticks themselves after 5 seconds.
+
+    Example: `gaugepost beat`
+    """
+    from gaugepost_workers.beat import run_beat  # noqa: PLC0415
+
+    settings = _settings()
+    require_rights(settings, Part.BEAT, settings.regions)
+    run_beat()
+
+
+def flower(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port of its pages")] = 5555,
+    address: Annotated[
+        str, typer.Option(help="where it listens; beyond this machine only behind a login")
+    ] = "127.0.0.1",
+    region: Annotated[Region | None, typer.Option(help="whose Redis to watch, if each region has its own")] = None,
+    conf: Annotated[Path | None, typer.Option(help="options of Flower itself, see ops/flowerconfig.py")] = None,
+) -> None:
+    """Show workers and jobs in Flower, to be looked at only.
+
+    Example: `gaugepost flower --address 0.0.0.0 --port 5555`
+    """
+    from gaugepost_ops.flower import serve  # noqa: PLC0415 - flower takes a while to import
+
+    settings = _settings()
+    watched = region or settings.regions[0]
+    require_rights(settings, Part.FLOWER, [watched])
+    serve(settings, watched, address, port, conf)
+
+
+def exporter(
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="default: METRICS_PORT, or 9464")] = None,
+) -> None:
+    """Show the state of every region's ledger to Prometheus. One is enough.
+
+    Example: `gaugepost exporter --port 9464`
+    """
+    from gaugepost_ops.exporter import run  # noqa: PLC0415
+
+    settings = _settings()
+    require_rights(settings, Part.EXPORTER, settings.regions)
+    raise typer.Exit(run(settings, port))
+
+
+def up(
+    concurrency: Annotated[int, typer.Option(min=1, help="exchanges at a time in a region")] = 16,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port of Flower's pages")] = 5555,
+) -> None:
+    """Run all parts on this machine, against the configured endpoints.
+
+    Without GAUGEPOST_REDIS_URL it starts an embedded Redis in this folder, which ends with it.
+
+    Example: `gaugepost up`
+    """
+    from gaugepost_ops.cli.processes.supervisor import Supervisor  # noqa: PLC0415
+
+    settings = _settings_of_all_parts()
+    _check_files(settings)
+    require_rights(settings, Part.WORKER, settings.regions)
+    for _, _, watched, _, its_port in _flowers(settings, port):
+        sys.stderr.write(f"Flower opens at http://127.0.0.1:{its_port}/ ({watched})\n")
+    raise typer.Exit(Supervisor(parts(settings, concurrency, port), settings.metrics_port).run())
+
+
+def parts(settings: Settings, concurrency: int, port: int) -> list[list[str]]:
+    """Return the command of each part: a worker a region, beat, Flower; with METRICS_PORT the exporter too."""
+    start = [sys.executable, "-m", "gaugepost_ops"]
+    workers = [[*start, "worker", "--region", region, "--concurrency", str(concurrency)] for region in settings.regions]
+    exporter = [] if settings.metrics_port is None else [[*start, "exporter"]]
+    return [*workers, [*start, "beat"], *exporter, *([*start, *flower] for flower in _flowers(settings, port))]
+
+
+def _flowers(settings: Settings, port: int) -> list[list[str]]:
+    """Return Flower's command; one a region, on ports in a row, where each has its own Redis."""
+    url = settings.redis_url.get_secret_value() if settings.redis_url else ""
+    watched = settings.regions if "{region}" in url else settings.regions[:1]
+    return [["flower", "--region", region, "--port", str(port + i)] for i, region in enumerate(watched)]
+
+
+def check(
+    as_json: Annotated[bool, typer.Option("--json", help="one object a line")] = False,  # noqa: FBT002 - a flag
+    part: Annotated[Part, typer.Option(help="whose rights in Redis to look for")] = Part.OPERATOR,
+) -> None:
+    """Check settings, Redis, the rights of its user and credentials, and say which parts are absent; sends no record.
+
+    A worker or a beat that is not there is `absent`, which is no failure: one checks before one starts them.
+
+    Example: `gaugepost check --part worker`
+    """
+    from gaugepost_ops.check import checks  # noqa: PLC0415
+
+    failed = False
+    for found in checks(operator_settings(), part):
+        failed = failed or not found.ok
+        line = json.dumps(found.to_dict()) if as_json else printable(str(found))
+        sys.stdout.write(line + os.linesep)
+    raise typer.Exit(1 if failed else 0)
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="leave it running, and say where Flower is")] = False,  # noqa: FBT002
+) -> None:
+    """Show it all on this machine alone: one job of every kind and every failure class, and what became of each.
+
+    Example: `gaugepost demo --keep`
+    """
+    from gaugepost_ops.demo import run_demo  # noqa: PLC0415
+
+    raise typer.Exit(run_demo(keep=keep))

@@ -1,0 +1,227 @@
+"""`gaugepost job SET`: one upload as one thing: how far it is, what became of its rows, when it will end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.ledger.file_sets import SET_PREFIX
+from gaugepost.ledger.holds import iso
+from gaugepost.redaction import MARK, masked, masked_messages
+from gaugepost.states import ENDED, JobState
+from gaugepost.uploads import known_headings
+from gaugepost_ops.cli.common import clock, clock_of, console, note, printable, wait
+from gaugepost_ops.cli.output.columns import columns
+from gaugepost_ops.cli.output.text_layout import hang, terminal_width
+from gaugepost_ops.cli.uploads.lanes import lane_of, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gaugepost.ledger import FileSet, JobView, Ledger
+    from gaugepost.uploads import SetView
+    from gaugepost_ops.cli.common import Cells
+    from gaugepost_ops.cli.uploads.lanes import Dues
+
+_MESSAGES = 5
+_BAR = 16
+_UNREMARKABLE = frozenset({"delivered", "waiting", "cancelled"})
+
+
+def is_set(job_id: str) -> bool:
+    """Tell a set's id from a job's."""
+    return job_id.startswith(SET_PREFIX)
+
+
+def find_set(cells: Cells, set_id: str) -> tuple[Ledger, FileSet] | None:
+    """Find an upload in whichever region knows it."""
+    for ledger in cells.ledgers():
+        with cells.asking(ledger.region):
+            files = ledger.file_set(set_id)
+            if files is not None:
+                return ledger, files
+    return None
+
+
+def to_dict(view: SetView, ledger: Ledger, dues: Dues, *, show_data: bool) -> dict[str, Any]:
+    """Return it as `job SET --json` shows it."""
+    files = view.files
+    parts = [_part(view, number, dues) for number in range(len(files.parts))]
+    waiting = [part["due"] for part in parts if part["due"]]
+    result = view.result().model_dump(mode="json", exclude={"upload_id"}) | {"upload_ids": view.uploads()}
+    return {
+        "id": files.id,
+        "region": files.region,
+        "family": files.family,
+        "filename": files.filename,
+        "rows": files.rows,
+        "states": view.counts(),
+        "ended": view.has_ended,
+        "rows_delivered": sum(part["rows"] or 0 for part in parts if part["state"] == "delivered"),
+        "next_due": min(waiting, default=None),
+        "last_due": max(waiting, default=None),
+        "result": result if show_data else masked(result, _headings(ledger, view)),
+        "undone": _undone(view, ledger),
+        "parts": parts,
+    }
+
+
+def _headings(ledger: Ledger, view: SetView) -> tuple[str, ...]:
+    """Return the file's columns where a message may name one."""
+    return known_headings(ledger, view) if view.result().messages else ()
+
+
+def _undone(view: SetView, ledger: Ledger) -> dict[str, Any] | None:
+    """Return who undid it, and how far each deletion is; the state is null once the ledger has forgotten it."""
+    if view.undo is None:
+        return None
+    jobs = ledger.read(list(view.undo.deletions.values()))
+    deletions = [
+        {"upload_id": upload, "id": job_id, "state": str(job.state) if job else None}
+        for (upload, job_id), job in zip(view.undo.deletions.items(), jobs, strict=True)
+    ]
+    return {"at": iso(view.undo.at), "by": view.undo.by, "deletions": deletions}
+
+
+def _part(view: SetView, number: int, dues: Dues) -> dict[str, Any]:
+    part = view.parts[number]
+    if part is None:
+        names = ("filename", "rows", "due", "ended_at", "reason", "until", "verdict")
+        return {"part": number + 1, "id": view.files.parts[number], "state": "forgotten"} | dict.fromkeys(names)
+    content = stored(part)
+    return {
+        "part": content.part,
+        "id": part.id,
+        "state": str(part.state),
+        "filename": content.name,
+        "rows": content.rows,
+        "due": iso(dues.of(part)),
+        "ended_at": iso(part.ended_at),
+        "reason": part.why_waits,
+        "until": iso(part.until),
+        "verdict": part.last_verdict,
+    }
+
+
+def print_set(view: SetView, ledger: Ledger, dues: Dues, *, show_data: bool) -> None:
+    """Print it for people."""
+    from rich.text import Text  # noqa: PLC0415 - --json does without rich
+
+    out = console()
+    files = view.files
+    now = ledger.upload_lane(lane_of(ledger, files.family)).now
+    hang(out, Text(), f"{printable(files.filename)} in {files.region}, {files.family}", at=0, style="bold")
+    for name, value in (*_facts(view, dues, now), *_undo_facts(_undone(view, ledger))):
+        hang(out, Text(f"  {name}", "dim"), printable(value), at=14)
+    rows = list(_remarkable(view))
+    if rows:
+        out.print()
+        for line in columns(rows, right=(0,), yields=1, width=terminal_width(out), indent=2):
+            out.print(line, soft_wrap=True)
+    _print_messages(view, ledger, show_data=show_data)
+
+
+def _undo_facts(undone: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    if undone is None:
+        return
+    by = f" by {undone['by']}" if undone["by"] else ""
+    yield "undone", f"{clock_of(undone['at'])}{by}"
+    for one in undone["deletions"]:
+        state = {"delivered": "deleted", None: "deletion forgotten"}.get(one["state"], f"deletion {one['state']}")
+        yield "", f"upload {one['upload_id']}: {state}, job {one['id']}"
+
+
+def _facts(view: SetView, dues: Dues, now: int) -> Iterator[tuple[str, str]]:
+    files = view.files
+    yield "id", files.id
+    yield "parts", f"{len(files.parts):,}: " + ", ".join(f"{n:,} {state}" for state, n in view.counts().items())
+    yield "progress", _progress(view)
+    yield from _result(view)
+    waiting = [part for part in view.parts if part and part.state is JobState.WAITING]
+    if waiting:
+        yield from _forecast(waiting, dues, now)
+    elif view.has_ended:
+        last = max((part.ended_at or 0 for part in view.parts if part), default=0)
+        yield "ended", clock(last) if last else "long ago"
+    else:
+        yield "ends", "all parts are sent; when CustomerGauge has processed them"
+
+
+def _progress(view: SetView) -> str:
+    done = sum(stored(part).rows for part in view.parts if part and part.state is JobState.DELIVERED)
+    whole = view.files.rows
+    filled = _BAR * done // max(whole, 1)
+    return f"{'#' * filled}{'.' * (_BAR - filled)}  {done:,} of {whole:,} rows"
+
+
+def _result(view: SetView) -> Iterator[tuple[str, str]]:
+    result = view.result()
+    if result.total is not None:
+        taken, refused = result.successful or 0, result.unsuccessful or 0
+        yield "result", f"{taken:,} of {result.total:,} rows successful, {refused:,} unsuccessful"
+
+
+def _forecast(waiting: list[JobView], dues: Dues, now: int) -> Iterator[tuple[str, str]]:
+    times = [due for due in map(dues.of, waiting) if due is not None]
+    if not times:
+        yield "next part", waiting[0].reason or "nobody can tell"
+        return
+    yield "next part", f"part {stored(waiting[0]).part}: {clock(min(times))}, {wait(min(times), now)}"
+    yield "last part", f"part {stored(waiting[-1]).part}: {clock(max(times))}, {wait(max(times), now)}"
+
+
+def _remarkable(view: SetView) -> Iterator[tuple[str, str, str]]:
+    """Name the parts a person may want to look at: neither done nor simply waiting; by their job ids."""
+    from gaugepost_ops.cli.jobs.job import why  # noqa: PLC0415 - that module shows sets by this one
+
+    for part in view.parts:
+        if part and str(part.state) not in _UNREMARKABLE:
+            told = why(part.state, part.why_waits, part.verdict, clock(part.until), part.meaning)
+            yield f"part {stored(part).part}", printable(told), part.id
+
+
+def _print_messages(view: SetView, ledger: Ledger, *, show_data: bool) -> None:
+    from rich.text import Text  # noqa: PLC0415
+
+    out = console()
+    result = view.result()
+    whole = list(result.messages)
+    messages = whole if show_data else masked_messages(whole, _headings(ledger, view))
+    if messages:
+        out.print()
+    for message in messages[:_MESSAGES]:
+        hang(out, Text(), printable(message), at=2)
+    if len(messages) > _MESSAGES:
+        out.print(f"  and {len(messages) - _MESSAGES:,} more (--json)")
+    if messages != whole:
+        out.print(f"  {MARK}: what may quote a row is left out (--show-data)", style="dim")
+    warnings = Counter(warning for part in view.parts if part for warning in part.warnings)
+    for warning, times in warnings.items():
+        hang(out, Text(), f"{_parts(times)}: {printable(warning)}", at=2)
+    if result.rejected:
+        note(f"the refused rows: gaugepost uploads rejects {view.files.id} > rejects{_ending(view.files.filename)}")
+
+
+def _parts(number: int) -> str:
+    return "1 part" if number == 1 else f"{number:,} parts"
+
+
+def _ending(filename: str) -> str:
+    ending = "." + filename.rpartition(".")[2].lower()
+    return ".xlsx" if ending == ".xls" else ending
+
+
+def in_words(view: SetView, cancelled: int) -> str:
+    """Say what a cancel did to an upload."""
+    counts: Mapping[str, int] = view.counts()
+    open_ones = [part for part in view.parts if part and part.state not in ENDED]
+    told = f"{_parts(cancelled)} cancelled"
+    before = counts.get("cancelled", 0) - cancelled
+    if before:
+        told += f", {_parts(before)} before"
+    others = {state: number for state, number in counts.items() if state != "cancelled"}
+    if others:
+        told += "; too late for " + ", ".join(f"{number:,} {state}" for state, number in others.items())
+    if open_ones:
+        told += " (what was sent is followed to its end)"
+    return told

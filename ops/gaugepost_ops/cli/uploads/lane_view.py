@@ -1,0 +1,126 @@
+"""Draws an upload lane: one line for a terminal, and the lines below it. Pure."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from gaugepost.ledger.explanations import meaning
+from gaugepost_ops.cli.common import clock, printable, span, wait
+from gaugepost_ops.cli.output.columns import columns, shorten
+from gaugepost_ops.cli.output.text_layout import fold
+from gaugepost_ops.cli.uploads.lanes import how, place, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from gaugepost.ledger import JobView
+    from gaugepost_ops.cli.uploads.lanes import LaneView, Waiting
+
+Line = tuple[str, str]
+"""A text and its style."""
+
+_INDENT = 4
+_LABEL = 24
+_MINUTE_MS = 60_000
+_PLAIN = str.maketrans("─●○✕…·", "-*ox..")
+
+
+def picture(lane: LaneView, width: int) -> str:
+    """Draw the lane: `eu  ──● 12:00 sent ──○ 12:10 export.part-02 ──○ 12:20 export.part-03 ── 47 more`."""
+    drawn = f"{lane.title} "
+    drawn += f" ──● {_at(lane, lane.lane.last_start)} sent" if lane.lane.last_start else ""
+    if lane.hold:
+        drawn += shorten(f" ──✕ {_held(lane)}", max(width - len(drawn), 0))
+    rest = len(lane.waiting)
+    for one in lane.waiting:
+        step = f" ──○ {_step(lane, one)}"
+        more = f" ── {rest - 1:,} more" if rest > 1 else ""
+        if len(drawn) + len(step) + len(more) > width:
+            break
+        drawn += step
+        rest -= 1
+    if rest:
+        tail = f" ── {rest:,} {'more' if rest < len(lane.waiting) else 'waiting'}"
+        drawn += tail if len(drawn) + len(tail) <= width else ""
+    elif not lane.waiting and not lane.hold:
+        drawn += f" ──○ {_next(lane)} free"
+    return _safe(drawn)
+
+
+def _safe(text: str) -> str:
+    """Take plain letters where the terminal knows no others."""
+    encoding = (sys.stdout.encoding or "ascii").lower()
+    return text if encoding.startswith("utf") else text.translate(_PLAIN)
+
+
+def _at(lane: LaneView, ms: int | None) -> str:
+    return clock(ms, seconds=lane.lane.interval < _MINUTE_MS)
+
+
+def _next(lane: LaneView) -> str:
+    opens = lane.lane.next_slot()
+    return "now" if opens is not None and opens <= lane.lane.now else _at(lane, opens)
+
+
+def _held(lane: LaneView) -> str:
+    """Write the hold of a lane."""
+    if lane.hold is None:
+        return ""
+    until = f"until {clock(lane.held_until)}" if lane.held_until else "until somebody resumes it"
+    told = meaning(lane.hold)
+    return f"held: {printable(lane.hold.reason)}{told and f' ({told})'}, {until}"
+
+
+def _step(lane: LaneView, one: Waiting) -> str:
+    label = re.sub(r"(-of-\d+)?\.[0-9a-f]{10}\.\w+$", "", stored(one.view).name)
+    words = (_at(lane, one.due), shorten(label, _LABEL), "first" if one.first else "")
+    return " ".join(word for word in words if word)
+
+
+def lines(lane: LaneView, width: int | None) -> Iterator[Line]:
+    """Write what stands below the picture: the lane's times, its hold, each file."""
+    now = lane.lane.now
+    began = clock(lane.lane.last_start) or "none yet"
+    opens = lane.lane.next_slot()
+    slot = "nobody can tell" if opens is None else "now" if opens <= now else f"{clock(opens)}, {wait(opens, now)}"
+    told = f"last start: {began} · next slot: {slot} · one in {span(lane.lane.interval / 1000)}"
+    yield from _folded(told, width, "dim")
+    if lane.hold:
+        yield from _folded(_held(lane), width, "yellow")
+    sent = [_sent_row(lane, view) for view in lane.sent]
+    yield from ((text, "cyan") for text in _table(sent, width, right=(0, 2), yields=1))
+    yield from ((text, "") for text in _table(_waiting_rows(lane), width, right=(2, 4), yields=3))
+
+
+def _folded(text: str, width: int | None, style: str) -> Iterator[Line]:
+    parts = [text] if width is None else fold(text, width - _INDENT)
+    yield from ((f"{' ' * _INDENT}{part}", style) for part in parts)
+
+
+def _table(rows: Sequence[Sequence[str]], width: int | None, *, right: Collection[int], yields: int) -> list[str]:
+    return columns(rows, right=right, yields=yields, width=width, indent=_INDENT) if rows else []
+
+
+def _sent_row(lane: LaneView, view: JobView) -> tuple[str, str, str, str]:
+    content = stored(view)
+    told = how(view)
+    if view.until:
+        looked = told in {"processing", "parked: lost_answer"}
+        told += f", {'next look ' if looked else ''}{wait(view.until, lane.lane.now)}"
+    return place(content), content.name, f"{content.rows:,}", printable(told)
+
+
+Row = tuple[str, str, str, str, str, str]
+"""Time, how long until then, part, name, rows, what is to say of it."""
+
+
+def _waiting_rows(lane: LaneView) -> list[Row]:
+    rows: list[Row] = []
+    for one in lane.waiting:
+        content = stored(one.view)
+        soon = wait(one.due, lane.lane.now) if one.due is not None else "held"
+        told = "first" if one.first else ""
+        rows.append((_at(lane, one.due), soon, place(content), content.name, f"{content.rows:,}", told))
+    return rows

@@ -1,0 +1,215 @@
+"""`gaugepost upload`: one file of any length in, checked, split into legal parts, queued as one set."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path  # noqa: TC003 - typer reads it at run time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gaugepost.errors import BacklogFull, InvalidJob
+from gaugepost.files import inspect, split
+from gaugepost.jobs.file import unique_name
+from gaugepost.ledger.holds import iso
+from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
+from gaugepost.settings import Settings
+from gaugepost.uploads import PlannedPart, uploaded_before
+from gaugepost_ops.cli.common import (
+    AsJson,
+    Exit,
+    Failure,
+    FamilyName,
+    clock,
+    console,
+    note,
+    open_producer,
+    printable,
+    served,
+    size,
+    wait,
+    write_rows,
+)
+from gaugepost_ops.cli.output.columns import columns
+from gaugepost_ops.cli.output.progress import bar
+from gaugepost_ops.cli.output.text_layout import hang, terminal_width
+from gaugepost_ops.cli.uploads.lanes import lane_of, starts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gaugepost.client import Producer
+    from gaugepost.files import Upload
+    from gaugepost.ledger import FileSet
+
+_MANY = 20
+_SOURCE = r"^[\w.:/-]{1,64}$"
+
+
+def upload(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, XLS, XLSX or XML, up to 200 MB.")],
+    region: Annotated[Region, typer.Option(help="The account it is for.")],
+    family: Annotated[FamilyName, typer.Option(help="What its rows are.")],
+    source: Annotated[str | None, typer.Option(help="The service that uploads it, for listings.", metavar="S")] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, split and forecast; store nothing.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Even if the same content was uploaded in the last 30 days.")
+    ] = False,
+    first: Annotated[bool, typer.Option("--first", help="Before all files that wait in this lane.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Queue a file of any length: it is checked, split, sent a part a slot, and followed to its last row.
+
+    Prints each part and when it will start. Follow it with gaugepost job SET.
+
+    Example: `gaugepost upload export.csv --region eu --family transactional --dry-run`
+    """
+    served(Settings.load(), region)
+    _check_source(source)
+    with _inspected(file) as checked:
+        for told in checked.notes:
+            note(f"{file}: {told}")
+        plans = _split(file, checked)
+        with open_producer() as producer:  # not before the file is found fit: a bad one needs no Redis
+            dues = producer.uploads.forecast(region, len(plans), family.value, first=first)
+            parts = [PlannedPart(plan, due) for plan, due in zip(plans, dues, strict=True)]
+            before = producer.ledger(region).uploaded_before(family.value, checked.sha256)
+            if before and not again:
+                raise _unfit(file, uploaded_before(before))
+            files = None
+            if not dry_run:
+                files = _enqueue(
+                    producer, file, checked, parts, region, family, again=again, first=first, source=source
+                )
+                parts = _as_enqueued(producer, region, family, files, parts)
+            now = producer.ledger(region).upload_lane(lane_of(producer.ledger(region), family)).now
+    if as_json:
+        write_rows(_row(part, files, number) for number, part in enumerate(parts))
+    else:
+        _print(checked, region, family, files, parts, now)
+
+
+def _check_source(source: str | None) -> None:
+    if source is not None and not re.fullmatch(_SOURCE, source):
+        raise Failure(Exit.USAGE, "--source: expected 1 to 64 letters, digits and _ . : / -")
+
+
+def _unfit(file: Path, problem: InvalidJob) -> Failure:
+    told = "; ".join(one.expected for one in problem.problems)
+    return Failure(Exit.USAGE, f"{file}: {told}")
+
+
+def _inspected(file: Path) -> Upload:
+    try:
+        return inspect(file)
+    except InvalidJob as problem:
+        raise _unfit(file, problem) from None
+
+
+def _split(file: Path, checked: Upload) -> Sequence[Any]:
+    try:
+        return split(checked)
+    except InvalidJob as problem:
+        raise _unfit(file, problem) from None
+
+
+def _enqueue(  # noqa: PLR0913 - what the user said, one for one
+    producer: Producer,
+    file: Path,
+    checked: Upload,
+    parts: Sequence[PlannedPart],
+    region: Region,
+    family: FamilyName,
+    *,
+    again: bool,
+    first: bool,
+    source: str | None,
+) -> FileSet:
+    with bar("queueing", len(parts), worth=_MANY) as advance:
+        try:
+            return producer.uploads.upload(
+                checked,
+                parts,
+                region,
+                family.value,
+                again=again,
+                first=first,
+                source=source,
+                progress=lambda: advance(1),
+            )
+        except InvalidJob as problem:
+            raise _unfit(file, problem) from None
+        except BacklogFull as full:
+            limits = "GAUGEPOST_BACKLOG_LIMIT, GAUGEPOST_CONTENT_LIMIT"
+            told = f"{file}: the region takes no more now, nothing was stored: {full} ({limits})"
+            raise Failure(Exit.FAILED, told) from None
+
+
+def _as_enqueued(
+    producer: Producer, region: Region, family: str, files: FileSet, parts: Sequence[PlannedPart]
+) -> list[PlannedPart]:
+    """Tell the names they go out under, and forecast from their places; the first may be on its way by now."""
+    ledger = producer.ledger(region)
+    dues = starts(ledger, lane_of(ledger, family))[1]
+    return [
+        PlannedPart(replace(part.plan, name=unique_name(part.plan.name, files.id)), dues.get(job_id, part.due))
+        for job_id, part in zip(files.parts, parts, strict=True)
+    ]
+
+
+def _row(part: PlannedPart, files: FileSet | None, number: int) -> dict[str, Any]:
+    return {
+        "set": files.id if files else None,
+        "part": part.plan.number,
+        "of": part.plan.of,
+        "id": files.parts[number] if files else None,
+        "filename": part.plan.name,
+        "rows": part.plan.rows,
+        "bytes": part.plan.bytes,
+        "due": iso(part.due),
+    }
+
+
+def _print(
+    checked: Upload, region: str, family: str, files: FileSet | None, parts: Sequence[PlannedPart], now: int
+) -> None:
+    from rich.text import Text  # noqa: PLC0415 - --json does without rich
+
+    out = console()
+    cut = f"{len(parts):,} parts" if len(parts) > 1 else "1 part"
+    hang(out, Text(), f"{printable(checked.filename)} to {region}, {family}", at=0, style="bold")
+    rows = "row" if checked.rows == 1 else "rows"
+    of_set = f", set {files.id}" if files else ""
+    hang(out, Text(), f"{checked.rows:,} {rows}, {size(checked.size)}: {cut}{of_set}", at=0)
+    table: list[tuple[str, ...]] = [("PART", "NAME", "ROWS", "SIZE", "DUE", "")]
+    table += [_cells(part, now) for part in parts]
+    head, *body = columns(table, right=(0, 2, 3), yields=1, width=terminal_width(out))
+    out.print(head, style="dim", soft_wrap=True)
+    for line in body:
+        out.print(line, soft_wrap=True)
+    for line in _end(parts, files, now):
+        hang(out, Text(), line, at=0)
+
+
+def _cells(part: PlannedPart, now: int) -> tuple[str, ...]:
+    plan = part.plan
+    due = ("held", "") if part.due is None else (clock(part.due, seconds=False), wait(part.due, now))
+    return f"{plan.number}/{plan.of}", plan.name, f"{plan.rows:,}", size(plan.bytes), *due
+
+
+def _end(parts: Sequence[PlannedPart], files: FileSet | None, now: int) -> list[str]:
+    """Say when it ends, as far as anybody can tell, and what to do next."""
+    last = parts[-1].due
+    if last is None:
+        told = ["The lane is held: nobody can tell when it starts (gaugepost uploads)."]
+    else:
+        which = "The last part starts" if len(parts) > 1 else "It starts"
+        told = [f"{which} {f'{clock(last)}, {wait(last, now)}' if last > now else 'now'}.", _AFTERWARDS]
+    if files is None:
+        return [*told, "This was a dry run: nothing is stored."]
+    return [*told, f"Follow it: gaugepost job {files.id}"]
+
+
+_AFTERWARDS = "It ends when CustomerGauge has processed it, mostly within the hour after that."

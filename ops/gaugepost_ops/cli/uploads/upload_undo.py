@@ -1,0 +1,135 @@
+"""`gaugepost uploads undo`: delete at CustomerGauge what an upload created. It destroys data, so it asks first."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gaugepost.errors import JobNotFound
+from gaugepost.states import JobState
+from gaugepost_ops.cli.common import (
+    WHERE_UPLOADS,
+    AsJson,
+    Exit,
+    Failure,
+    note,
+    open_producer,
+    printable,
+    write_row,
+)
+from gaugepost_ops.cli.jobs.cancel import who
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gaugepost.client import Producer
+    from gaugepost.receipts import Receipt
+    from gaugepost.uploads import SetView
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What an undo will do. `not_known`: parts that CustomerGauge has, or may have, without a known upload id."""
+
+    parts: int
+    rows: int
+    uploads: int
+    unsent: int
+    not_known: tuple[str, ...]
+
+    @classmethod
+    def of(cls, view: SetView) -> Damage:
+        """Count it."""
+        delivered = [part for part in view.parts if part and part.state is JobState.DELIVERED]
+        return cls(
+            parts=len(view.parts),
+            rows=sum(int(part.job["stored"]["rows"]) for part in delivered),
+            uploads=len(view.uploads()),
+            unsent=len(view.unsent()),
+            not_known=tuple(view.not_known()),
+        )
+
+    def told(self, view: SetView) -> str:
+        """Write it as the question's text."""
+        files = view.files
+        lines = [
+            f"Undo {files.filename} in {files.region} ({files.family}), {_count(self.parts, 'part')}:",
+            f"  {_count(self.uploads, 'upload')} with {_count(self.rows, 'row')} will be deleted at CustomerGauge,",
+            "  and the survey responses that came of them. Nothing brings these back.",
+        ]
+        if self.unsent:
+            lines.append(f"  {_count(self.unsent, 'part')} not yet sent will be cancelled.")
+        if self.not_known:
+            hidden = _count(len(self.not_known), "part")
+            lines.append(f"  {hidden} sent, of unknown upload id: cannot be deleted now.")
+        return "\n".join(map(printable, lines))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def undo(
+    set_id: Annotated[str, typer.Argument(metavar="SET", help="The id that upload printed.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: for scripts.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Undo an upload: cancel what was not sent, delete at CustomerGauge what was.
+
+    It destroys the survey responses that came of it, so it asks first, with the counts. Deletions are jobs of their
+    own. Ends with 1 if a part's upload id is not known: look again when CustomerGauge has processed it.
+
+    Example: `gaugepost uploads undo set-0f8fad5bd9cb469fa16570867728950e`
+    """
+    with open_producer() as producer:
+        view = viewed(producer, set_id)
+        damage = Damage.of(view)
+        if not damage.uploads and not damage.unsent:
+            note("nothing to undo" + (f": {damage.told(view).splitlines()[-1].strip()}" if damage.not_known else ""))
+            return Exit.FAILED if damage.not_known else Exit.DONE
+        _confirm(damage.told(view), yes=yes)
+        receipts = producer.uploads.undo(set_id, by=who())
+        after = producer.uploads.view(set_id)
+    _print(view, after, receipts, as_json=as_json)
+    return Exit.FAILED if after.not_known() else Exit.DONE
+
+
+def viewed(producer: Producer, set_id: str) -> SetView:
+    """Return an upload. Raises Failure, with what helps, if there is none of this id."""
+    try:
+        return producer.uploads.view(set_id)
+    except JobNotFound:
+        raise Failure(Exit.FAILED, f"no upload {set_id}", WHERE_UPLOADS) from None
+
+
+def _confirm(told: str, *, yes: bool) -> None:
+    """Ask a person. Raises Failure without one, and if the answer is no."""
+    for line in told.splitlines():
+        note(line)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Failure(Exit.USAGE, "nothing was undone: it asks on a terminal, or is told --yes")
+    if not typer.confirm("Undo it?", default=False, err=True):
+        raise Failure(Exit.FAILED, "nothing was undone")
+
+
+def _print(before: SetView, after: SetView, receipts: Sequence[Receipt[Any]], *, as_json: bool) -> None:
+    cancelled = after.counts().get("cancelled", 0) - before.counts().get("cancelled", 0)
+    unknown = after.not_known()
+    if as_json:
+        deletions = [
+            {"upload_id": upload, "id": receipt.id} for upload, receipt in zip(after.uploads(), receipts, strict=False)
+        ]
+        row = {"set": after.files.id, "cancelled": cancelled, "deletions": deletions, "not_known": unknown}
+        write_row(row)
+        return
+    sys.stdout.write(f"cancelled: {_count(cancelled, 'part')}\n")
+    for upload, receipt in zip(after.uploads(), receipts, strict=False):
+        sys.stdout.write(f"deleting upload {upload}: job {receipt.id}\n")
+    for job_id in unknown:
+        sys.stdout.write(f"not deleted, its upload id is not known: part {job_id}\n")

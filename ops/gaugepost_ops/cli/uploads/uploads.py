@@ -1,0 +1,110 @@
+"""`gaugepost uploads`: the upload lanes; and what belongs to one upload: its rejected rows, its undoing."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gaugepost.errors import InvalidJob
+from gaugepost.files.rejected import REASON
+from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
+from gaugepost_ops.cli.common import AsJson, Cells, Exit, Failure, console, note, open_producer, write_rows
+from gaugepost_ops.cli.output.text_layout import terminal_width
+from gaugepost_ops.cli.uploads.lane_view import lines, picture
+from gaugepost_ops.cli.uploads.lanes import read_lane
+from gaugepost_ops.cli.uploads.upload_undo import undo, viewed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gaugepost_ops.cli.uploads.lanes import LaneView
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+
+
+@app.callback(invoke_without_command=True)
+def uploads(
+    context: typer.Context,
+    region: Annotated[Region | None, typer.Option(help="Only this region's.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show the upload lane of each region: last start, next slot, and each file with its forecast start.
+
+    Above the files that wait stand those that were sent and whose rows CustomerGauge has not processed yet.
+    Rows of --json are one a lane.
+
+    Example: `gaugepost uploads --region eu`
+    """
+    if context.invoked_subcommand is not None:
+        if region is not None or as_json:
+            raise Failure(Exit.USAGE, f"give the options of {context.invoked_subcommand} behind its name")
+        return
+    with open_producer() as producer:
+        cells = Cells(producer, region)
+        lanes = _read(cells)
+        if as_json:
+            write_rows(lane.to_dict() for lane in lanes)
+        else:
+            _print(lanes)
+        cells.check()
+
+
+app.command("undo")(undo)
+
+
+def _read(cells: Cells) -> Iterator[LaneView]:
+    for ledger in cells.ledgers():
+        with cells.asking(ledger.region):
+            for name in ledger.upload_lanes():
+                yield read_lane(ledger, name)
+
+
+def _print(lanes: Iterator[LaneView]) -> None:
+    out = console()
+    width = terminal_width(out)
+    for number, lane in enumerate(lanes):
+        if number:
+            out.print()
+        out.print(picture(lane, width) if width else lane.title, style="bold", soft_wrap=True)
+        for text, style in lines(lane, width):
+            out.print(text, style=style, soft_wrap=True)
+    sys.stdout.flush()
+
+
+@app.command("rejects")
+def rejects(
+    set_id: Annotated[str, typer.Argument(metavar="SET", help="The id that upload printed.")],
+    *,
+    with_reasons: Annotated[
+        bool, typer.Option("--with-reasons", help="Say in a last column what CustomerGauge said of each row.")
+    ] = False,
+) -> None:
+    """Write the rows that CustomerGauge refused, with the header, to mend and upload again.
+
+    The file is of the type that was uploaded (XLS comes back as XLSX). With --with-reasons take the last column out
+    before you upload it again. Ends with 1 if there are none, or if the contents are not kept any more
+    (GAUGEPOST_RETENTION_CONTENT).
+
+    Example: `gaugepost uploads rejects set-0f8fad5bd9cb469fa16570867728950e > rejects.csv`
+    """
+    with open_producer() as producer:
+        view = viewed(producer, set_id)
+        try:
+            found = producer.uploads.rejects(set_id, with_reasons=with_reasons)
+        except InvalidJob as none:
+            raise Failure(Exit.FAILED, f"{set_id}: {none}") from None
+    result = view.result()
+    unsure = (result.unsuccessful or 0) - len(result.rejected)
+    if unsure > 0:
+        note(f"{unsure:,} more were refused; which rows they are is not known (`gaugepost job {set_id}`)")
+    if with_reasons:
+        note(f"the last column, {REASON}, is not your file's: take it out before you upload it again")
+    if not view.has_ended:
+        note("not all parts have ended: more may be refused yet")
+    if sys.stdout.isatty() and found.startswith(b"PK"):
+        raise Failure(Exit.USAGE, f"this is a workbook: gaugepost uploads rejects {set_id} > rejects.xlsx")
+    sys.stdout.buffer.write(found)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,229 @@
+"""Starts the demo's parts, each a process that ends with the demo, and stops them.
+
+Everything lies in `.gaugepost/demo`, wiped at the start: its own Redis, logs, settings. What the user has set for
+gaugepost, Celery or Flower does not reach the parts. Secrets go to them by the environment, never as arguments.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Self
+
+from dotenv import dotenv_values
+
+from gaugepost.errors import GaugepostError
+from gaugepost.regions import Region
+from gaugepost.settings import PREFIX, Settings
+from gaugepost_ops import embedded_redis
+from gaugepost_ops.demo.control import Control, answers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UPLOAD_INTERVAL_S = 3
+_FOREIGN = (PREFIX, "CELERY_", "FLOWER_")  # Celery takes CELERY_BROKER_URL before any app's own setting
+_FLOWER_PORT = 5555
+_START_DEADLINE_S = 45.0
+_STOP_DEADLINE_S = 15.0
+_POLL_S = 0.05
+
+
+class DemoFailed(GaugepostError):  # noqa: N818 - named for what it is about
+    """The demo cannot go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+class Stage:
+    """The parts of one demo. Use it in a `with` statement: they stop with it."""
+
+    def __init__(self) -> None:
+        self.folder = embedded_redis.home() / embedded_redis.DEMO
+        self.settings_file = self.folder / "environment"
+        self.values: dict[str, str] = {}
+        self.control = Control("")
+        self.flower_url = ""
+        self._parts: list[_Part] = []
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Take the folder, wipe it, start Redis in it, and settle on ports."""
+        self.folder.parent.mkdir(mode=0o700, exist_ok=True)
+        lock = self._open.enter_context((self.folder.parent / "demo.lock").open("a"))
+        try:
+            self._prepare(lock)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop all parts."""
+        self.stop()
+
+    def _prepare(self, lock: IO[str]) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemoFailed(f"a demo is running already in {self.folder}") from None
+        _wipe(self.folder)
+        redis_url = embedded_redis.url(self.folder)
+        self._open.callback(embedded_redis.leave, self.folder)
+        # Workers start before the simulator and find nobody there. The port is kept from others until then.
+        self._reserved = self._open.enter_context(socket.socket())
+        self._reserved.bind(("127.0.0.1", 0))
+        self.control = Control(f"http://127.0.0.1:{self._reserved.getsockname()[1]}")
+        self.values = _values(redis_url, self.control.url)
+        self._write_settings_file()
+
+    def _write_settings_file(self) -> None:
+        self.settings_file.touch(mode=0o600)
+        self.settings_file.write_text("".join(f"export {name}='{value}'\n" for name, value in self.values.items()))
+        self._open.callback(self.settings_file.unlink, missing_ok=True)
+
+    def settings(self) -> Settings:
+        """Return the demo's settings, and nothing of the user's."""
+        return Settings.given(**{name.removeprefix(PREFIX).lower(): value for name, value in self.values.items()})
+
+    # Start
+
+    def start_parts(self) -> None:
+        """Start a worker a region, beat and Flower."""
+        for region in Region:
+            self._start_ours(f"worker-{region}", "worker", "--region", region, "--concurrency", "4")
+        self._start_ours("beat", "beat")
+        port = self._open.enter_context(port_for_flower()).getsockname()[1]
+        self._start_ours("flower", "flower", "--port", str(port))
+        self.flower_url = f"http://127.0.0.1:{port}"
+
+    def start_simulator(self) -> None:
+        """Start the simulator where the parts look for CustomerGauge; return when it answers."""
+        port = str(self._reserved.getsockname()[1])
+        self._reserved.close()
+        command = ["-m", "gaugepost_simulator", "--port", port, "--parent", str(os.getpid())]
+        self._start("simulator", command)
+        self._wait_for(f"{self.control.url}/_simulator/health", "the simulator")
+
+    def wait_for_flower(self) -> None:
+        """Return when Flower answers."""
+        self._wait_for(f"{self.flower_url}/healthcheck", "Flower")
+
+    def _wait_for(self, url: str, name: str) -> None:
+        deadline = time.monotonic() + _START_DEADLINE_S
+        while not answers(url):
+            self.check()
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"{name} did not start; see the logs in {self.folder}")
+            time.sleep(_POLL_S)
+
+    def _start_ours(self, name: str, *arguments: str) -> None:
+        self._start(name, ["-m", "gaugepost_ops.demo_process", str(self.folder), *arguments])
+
+    def _start(self, name: str, arguments: list[str]) -> None:
+        log = self.folder / f"{name}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, *arguments],
+                stdin=subprocess.PIPE,  # never written to: its end tells the part that the demo is gone
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=_surroundings() | self.values,
+                cwd=self.folder,
+                start_new_session=True,  # Ctrl-C is for the demo alone, which then ends the others
+            )
+        self._parts.append(_Part(name, process, log))
+
+    def check(self) -> None:
+        """Raise DemoFailed if a part has ended by itself."""
+        for part in self._parts:
+            code = part.process.poll()
+            if code is not None:
+                lines = part.log.read_text(errors="replace").splitlines()
+                raise DemoFailed("\n".join([f"{part.name} ended with code {code}; {part.log} says:", *lines[-8:]]))
+
+    # Stop
+
+    def stop(self) -> None:
+        """End all parts, by force if they take too long, and Redis last."""
+        for part in self._parts:
+            part.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_DEADLINE_S
+        for part in self._parts:
+            try:
+                part.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                part.process.kill()
+                part.process.wait()
+            if part.process.stdin is not None:
+                part.process.stdin.close()
+        self._parts.clear()
+        self._open.close()
+
+
+def _wipe(folder: Path) -> None:
+    """Empty the folder; a Redis that a killed demo left in it stops when the last of its parts has gone."""
+    deadline = time.monotonic() + _STOP_DEADLINE_S
+    while (folder / "redis.json").exists() and time.monotonic() < deadline:
+        embedded_redis.url(folder)
+        embedded_redis.leave(folder)
+        time.sleep(_POLL_S)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(mode=0o700)
+
+
+def credentials(region: str) -> dict[str, str]:
+    """Return the simulator's credentials of a region, as `ops/simulator/README.md` has them."""
+    words = {"client_id": "client", "client_secret": "secret", "api_key": "key"}
+    return {name: f"{region}-{word}" for name, word in words.items()}
+
+
+def _values(redis_url: str, simulator_url: str) -> dict[str, str]:
+    values = {"REDIS_URL": redis_url, "UPLOAD_INTERVAL": str(UPLOAD_INTERVAL_S), "UPLOAD_POLL": "0.5s"}
+    values |= {f"{api.upper()}_URL": f"{simulator_url}/{api}/{{region}}" for api in ("auth", "imports", "api")}
+    for region in Region:
+        values |= {f"{region.upper()}_{name.upper()}": value for name, value in credentials(region).items()}
+    return {PREFIX + name: value for name, value in values.items()}
+
+
+def _surroundings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(_FOREIGN)}
+
+
+def ignored() -> list[str]:
+    """Name the user's own settings, of the environment and of `.env`, which the demo does not look at."""
+    names = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
+    return sorted(name for name in names if name.startswith(_FOREIGN))
+
+
+def port_for_flower() -> socket.socket:
+    """Return a socket whose number is a free port's, kept from other demos while it is open.
+
+    It is a datagram's and else of no use: Flower takes the port itself, seconds later, and could not if it were held.
+    """
+    for port in range(_FLOWER_PORT, _FLOWER_PORT + 1000):
+        kept = socket.socket(type=socket.SOCK_DGRAM)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Flower does
+            try:
+                kept.bind(("127.0.0.1", port))
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                kept.close()
+                continue
+        return kept
+    raise DemoFailed(f"no free port from {_FLOWER_PORT} on for Flower")

@@ -1,0 +1,231 @@
+"""Calls of whoever enqueues: accept jobs, read them, cancel and replay them. Values only; nothing is sent here."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gaugepost.jobs import File
+from gaugepost.keys import Keys, idempotency_digest
+from gaugepost.ledger.chunks import AT_ONCE, chunks
+from gaugepost.ledger.field_statistics import FieldReports
+from gaugepost.ledger.holds import read_holds
+from gaugepost.ledger.presence import Presence
+from gaugepost.ledger.scripts import Argument, Call
+from gaugepost.ledger.views import JobView, read_view
+from gaugepost.states import JobState
+from gaugepost.trace_context import traced
+from gaugepost.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gaugepost.encryption import Seal
+    from gaugepost.jobs import JobBase
+    from gaugepost.mappings import Mappings
+    from gaugepost.regions import Region
+    from gaugepost.settings import Settings
+
+IDEMPOTENCY_MS = 7 * 86_400_000
+
+READ_WHOLE = 1_000
+"""Characters of a job's JSON below which scripts decode it, where they need its kind and configuration. A longer job
+has these in a field of their own, which takes 80 bytes.
+"""
+
+_STATES = {state.encode(): state for state in JobState}
+
+
+def new_job_id() -> str:
+    """Return an unguessable id: 128 random bits, 32 hex digits."""
+    return os.urandom(16).hex()
+
+
+def _call_id() -> str:
+    """Name one call of a person on the records, so that redis-py's repetition of it is known as such."""
+    return os.urandom(4).hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One job on its way in: the id it will have, the checked job, and a file's content."""
+
+    id: str
+    job: JobBase = field(repr=False)
+    content: bytes | None = field(default=None, repr=False)
+    warnings: tuple[str, ...] = ()
+    text: str = field(init=False, repr=False, compare=False)
+    """The job as JSON, written once."""
+
+    def __post_init__(self) -> None:
+        """Write the job as JSON. Raises InvalidJob for one that is too long."""
+        object.__setattr__(self, "text", self.job.to_json())
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in a call, at most, before sealing."""
+        return len(self.text) * (1 if self.text.isascii() else 4) + len(self.content or b"")
+
+    @classmethod
+    def of(cls, job: JobBase, mappings: Mappings | None = None) -> Entry:
+        """Give a job its id, read a file's content, look a configuration up. Raises InvalidJob for what is not fit."""
+        job = traced(job)
+        if isinstance(job, File):
+            loaded, content = job.load()
+            return cls(new_job_id(), loaded, content)
+        if mappings is None:
+            return cls(new_job_id(), job)
+        resolved, warnings = mappings.check(job)
+        return cls(new_job_id(), resolved, warnings=warnings)
+
+    def arguments(self, lane: str, seal: Seal) -> tuple[Argument, ...]:
+        """Return the arguments that enqueue.lua takes for one job."""
+        job = self.job
+        facts = _facts(job, lane)
+        if job.idempotency_key:
+            facts |= {"idem": idempotency_digest(job.idempotency_key), "same": " ".join(seal.hashes(job.sent()))}
+        if job.source:
+            facts["source"] = job.source
+        about = "" if len(self.text) < READ_WHOLE else f"{job.kind} {job.mapping}" if job.mapping else job.kind
+        content = seal.content(zlib.compress(self.content)) if self.content else ""
+        return self.id, seal.job(job, self.text), about, json.dumps(facts) if facts else "", content
+
+
+def _facts(job: JobBase, lane: str) -> dict[str, str]:
+    """Return what the ledger keeps beside a job's JSON, of what it has."""
+    facts: dict[str, str] = {}
+    if job.urgent:
+        facts["urgent"] = "1"
+    if job.once:
+        facts["once"] = "1"
+    if lane:
+        facts["lane"] = lane
+    if job.expires_at:
+        facts["expires"] = str(int(job.expires_at.timestamp() * 1000))
+    return facts
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A job as it is to be replayed, in place of its `revision`; `fields`: what a person changed, for the record."""
+
+    job: JobBase
+    revision: int
+    fields: tuple[str, ...]
+
+
+class Accepted(NamedTuple):
+    """What became of one job at enqueue: `duplicate` if its idempotency key had been used before.
+
+    `conflict`: by a job of another kind or content.
+    """
+
+    id: str
+    state: JobState
+    duplicate: bool
+    conflict: bool = False
+
+
+class Intake:
+    """Makes the calls for one region."""
+
+    def __init__(self, region: Region, settings: Settings) -> None:
+        self.keys = Keys(region, settings.namespace)
+        self._settings = settings
+        self.seal = settings.seal()
+        self.limits = (settings.backlog_limit, settings.content_limit)
+        self._reports = FieldReports(self.keys) if settings.mappings is not None else None
+        self.reports_fields = self._reports is not None
+        self.queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
+
+    def enqueue(self, entries: Sequence[Entry]) -> Call[list[Accepted]]:
+        """Accept all these jobs in one script and one round trip, or none of them."""
+        args: list[Argument] = [*self.limits, IDEMPOTENCY_MS]
+        for entry in entries:
+            args += entry.arguments(self.lane(entry.job), self.seal)
+        return Call("enqueue", self.queues, args, lambda answer: _read_accepted(entries, answer))
+
+    def report(self, entries: Sequence[Entry]) -> Call[None] | None:
+        """Return the call that tells which fields these jobs have; None if it was told today, or MAPPINGS is not set.
+
+        To be made after they were accepted, and to be forgotten if it fails.
+        """
+        return self._reports.of(entries) if self._reports is not None else None
+
+    def lane(self, job: JobBase) -> str:
+        """Return the lane a job waits in; files of a family have one of their own if the settings say so."""
+        if isinstance(job, File) and self._settings.upload_scope == "family":
+            return f"files:{job.family}"
+        return job.lane or ""
+
+    def read(self, ids: Sequence[str]) -> Call[list[JobView | None]]:
+        """Read the first of these jobs whole, as many as one call may; None for an id that it does not know."""
+        region = self.keys.region
+
+        def read(answer: list[list[Any]]) -> list[JobView | None]:
+            holds, (now, seen) = read_holds(answer[0]), answer[1]
+            presence = Presence(region, now, None if seen < 0 else seen)
+            rows = zip(ids, answer[2:], strict=False)
+            return [read_view(job_id, region, found, holds, presence, self.seal) for job_id, found in rows]
+
+        return Call("read", self.queues[:1], ids[:AT_ONCE], read)
+
+    def cancel(self, ids: Sequence[str], at: int, by: str) -> Call[list[tuple[JobState | None, bool]]]:
+        """Cancel what has not been sent; gives each job's state afterwards and whether this call cancelled it."""
+        entry = json.dumps({"event": "cancelled", "at": at, "by": by})
+        return Call("cancel", self.queues, [entry, *ids], _read_moved)
+
+    def replay(
+        self, ids: Sequence[str], at: int, by: str, why: str, edits: Mapping[str, Edit]
+    ) -> Iterator[Call[list[tuple[JobState | None, bool]]]]:
+        """Send dead or parked jobs back to work, in the order they were enqueued, some of them edited (by their id)."""
+        entry: dict[str, Any] = {"event": "replayed", "at": at, "by": by, "why": why}
+        if edits:
+            entry["edited"] = sorted({name for edit in edits.values() for name in edit.fields})
+        rows = ((job_id, self._edit(edits[job_id]) if job_id in edits else "") for job_id in ids)
+        for some in chunks(rows, lambda row: len(row[1])):
+            header = json.dumps(entry | {"call": _call_id()})
+            yield Call("replay", self.queues, [header, *(text for row in some for text in row)], _read_moved)
+
+    def _edit(self, edit: Edit) -> str:
+        """Write an edited job as replay.lua takes it."""
+        job = edit.job
+        fields = {
+            "job": self.seal.job(job, job.to_json()),
+            "revision": str(edit.revision),
+            "configuration": job.mapping or "",
+        }
+        return json.dumps(fields | _facts(job, self.lane(job)))
+
+    def resolve(
+        self, ids: Sequence[str], to: JobState, at: int, by: str, why: str
+    ) -> Call[list[tuple[JobState | None, bool]]]:
+        """Settle by hand jobs whose answer was lost; gives each job's state afterwards and whether this call did it."""
+        entry = json.dumps({"event": "settled", "at": at, "by": by, "why": why, "as": to, "call": _call_id()})
+        args = [to, Verdict.LOST_ANSWER, entry, *ids]
+        return Call("resolve", self.queues, args, _read_moved)
+
+    def hold(self, scope: str, reason: str, by: str, until_ms: int | None, lasts_ms: int | None) -> Call[bool]:
+        """Put up a person's hold, in place of one that put up itself; False if its end is over already."""
+        ends = ["" if ms is None else ms for ms in (until_ms, lasts_ms)]
+        return Call("hold", self.queues[:1], [scope, reason, by, *ends], bool)
+
+    def resume(self, scope: str, by: str) -> Call[bool]:
+        """Lift a hold, whoever put it up; False if there was none."""
+        return Call("resume", self.queues, [scope, by], bool)
+
+
+def _read_accepted(entries: Sequence[Entry], answer: list[bytes]) -> list[Accepted]:
+    rows = zip(entries, answer[::3], answer[1::3], answer[2::3], strict=True)
+    return [
+        Accepted(first.decode() or entry.id, _STATES[state], bool(first), bool(conflict))
+        for entry, state, first, conflict in rows
+    ]
+
+
+def _read_moved(answer: list[bytes | int]) -> list[tuple[JobState | None, bool]]:
+    states = [state.decode() if isinstance(state, bytes) else "" for state in answer[::2]]
+    return [(JobState(state) if state else None, bool(done)) for state, done in zip(states, answer[1::2], strict=True)]

@@ -1,0 +1,396 @@
+"""Calls of whoever delivers: claim, mark, settle, renew, rescue, and the work of the ticks. Values only."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from gaugepost.encryption import CLEAR, NO_SEAL, Seal
+from gaugepost.errors import DataSealed
+from gaugepost.jobs import AnyJob, CloseLoop, parse_job_json
+from gaugepost.jobs.common import SealedJob
+from gaugepost.ledger.chunks import chunks
+from gaugepost.ledger.notices import Notice, read_notices
+from gaugepost.ledger.presence import NO_BEAT_MS
+from gaugepost.ledger.scripts import Argument, Call
+from gaugepost.ledger.unreadable import Broken, read_each
+from gaugepost.ledger.views import History, read_history
+from gaugepost.transitions import (
+    Attempt,
+    Check,
+    Dead,
+    Decision,
+    Delivered,
+    Held,
+    HoldSpec,
+    Parked,
+    Phase,
+    Requeued,
+    Resend,
+    Streak,
+    Unknown,
+)
+from gaugepost.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gaugepost.keys import Keys
+
+DUE_A_SECOND = 2_000
+DUE_AT_ONCE = 250
+RELEASED_A_SECOND = 200
+HOLDS_AT_ONCE = 250
+SWEPT_AT_ONCE = 500
+SLOT_SLACK_MS = 1_000
+
+_NO_ANSWER = frozenset({Verdict.UNREACHABLE, Verdict.LOST_ANSWER, Verdict.UNREADABLE_SUCCESS})
+_OLDER_WORD = {Verdict.UNREADABLE_SUCCESS: Verdict.SERVER_ERROR}
+"""Newer verdicts, and what a job's record calls them for older workers, which set aside what they cannot read."""
+
+
+def slot_ms(interval_s: float) -> int:
+    """Return how far apart two slots are: the interval, and a little more, a tenth of it at most.
+
+    CustomerGauge measures from arrival to arrival, and the way there can take longer for one upload than for the next.
+    """
+    interval = interval_s * 1000
+    return int(interval + min(SLOT_SLACK_MS, interval / 10))
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One job that a worker holds, under a lease and this fencing token.
+
+    `holder` is random for each claim: after a fail-over of Redis two claims may have one fencing token.
+    `enqueued_at` is Unix time in ms. `probe` is the scope of the hold for which this job is the probe (None: it is
+    none), `probe_verdict` what that hold is about. A file with a `phase` was sent: it is to be looked up.
+    `job` is a SealedJob if this process lacks its key; what is sealed of its history is never opened for a worker.
+    """
+
+    id: str
+    fence: int
+    enqueued_at: int
+    job: AnyJob | SealedJob = field(repr=False)
+    history: History = field(repr=False)
+    probe: str | None = None
+    probe_verdict: Verdict | None = None
+    phase: Phase = Phase.NONE
+    holder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one claim took, and how many ready jobs it left behind; `broken` ones cannot be read."""
+
+    jobs: list[Claimed]
+    left: int
+    broken: tuple[Broken, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A job whose lease ended in a worker's hands. `marked`: its first byte may have gone out."""
+
+    claimed: Claimed
+    once: bool
+    marked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """What a worker learns when it says that it lives.
+
+    `beat_ago`: seconds since beat ticked (None: never). `ticks`: those that this worker has to run itself.
+    """
+
+    beat_ago: float | None
+    ticks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What to do with one claimed job: the decision, and what led to it: attempts, or a look at the statistics.
+
+    `warms`: the ledger is to know that its configuration delivers.
+    `began`: `time.monotonic()` when the last attempt's request began. Redis gets it as an age, so that only its own
+    clock decides which of two requests began before which failure was known.
+    """
+
+    claimed: Claimed
+    decision: Decision
+    attempts: tuple[Attempt, ...] = ()
+    check: Check | None = None
+    warms: bool = False
+    began: float | None = None
+
+    def to_json(self, seal: Seal = NO_SEAL) -> bytes:
+        """Write it as settle.lua takes it."""
+        ask: dict[str, Any] = {"id": self.claimed.id, "fence": self.claimed.fence, "holder": self.claimed.holder}
+        ask |= _transition(self.decision, self.claimed.job.mapping, seal)
+        if isinstance(self.claimed.job, CloseLoop) and self.claimed.job.happened_at and ask["to"] == "delivered":
+            ask["happened"] = self.claimed.job.happened_at
+        ask |= self._for_holds()
+        if self.attempts:
+            ask["entry"] = "\n".join(_entry(attempt, seal) for attempt in self.attempts)
+            if self.attempts[-1].verdict not in _NO_ANSWER or self._passed_proxy():
+                ask["answered"] = True
+        if self.check is not None:
+            ask["entry"] = _check_entry(self.check)
+            ask["answered"] = _answers(self.check.status)
+        if self.decision.ends_streaks:
+            ask["ends"] = self.decision.ends_streaks
+        if self.warms:
+            ask["warm"] = self.claimed.job.mapping
+        return to_json(ask)
+
+    def _for_holds(self) -> dict[str, Any]:
+        ask: dict[str, Any] = {}
+        if self.decision.hold is not None:
+            ask["hold"] = hold_row(self.decision.hold)
+        if self.decision.streak is not None:
+            ask |= self._streak(self.decision.streak)
+        if self.claimed.probe is not None:
+            ask["probe"] = self.claimed.probe
+        return ask | {"request": self._request(self.attempts[-1])} if ask and self.attempts else ask
+
+    def _request(self, attempt: Attempt) -> dict[str, Any]:
+        """Write what failed, as a hold keeps it (causes.lua), should it open one or be a hold's probe."""
+        job = self.claimed.job
+        row = {"verdict": attempt.verdict, "status": attempt.status, "kind": job.kind, "configuration": job.mapping}
+        return {name: value for name, value in row.items() if value is not None}
+
+    def _streak(self, streak: Streak) -> dict[str, Any]:
+        job = self.claimed.job
+        row = {"name": streak.name, "limit": streak.limit, "jobs": streak.jobs, "sorts": streak.sorts}
+        row |= {"apart": streak.apart, "hold": hold_row(streak.hold)}
+        ask: dict[str, Any] = {"streak": row, "sort": f"{job.kind} {job.mapping or ''}"}
+        if self.began is not None:
+            ask["age_ms"] = math.ceil((time.monotonic() - self.began) * 1000)
+        return ask
+
+    def _passed_proxy(self) -> bool:
+        """Return whether the probe of a proxy's hold got past the proxy, whatever happened to it there."""
+        return self.claimed.probe_verdict is Verdict.UNREACHABLE and self.decision.hold is None
+
+
+def hold_row(spec: HoldSpec) -> dict[str, Any]:
+    """Write a hold as the scripts take it."""
+    told = {"scope": spec.scope, "reason": spec.reason, "verdict": spec.verdict, "probe_ms": spec.probe_ms}
+    more = {"give_up_ms": spec.give_up_ms, "label": spec.label, "fingerprint": spec.fingerprint}
+    return told | {name: value for name, value in more.items() if value is not None}
+
+
+def _transition(decision: Decision, mapping: str | None, seal: Seal) -> dict[str, Any]:  # noqa: PLR0911 - a case a transition
+    match decision.transition:
+        case Delivered(result, warnings):
+            ask: dict[str, Any] = {"to": "delivered"}
+            if result:
+                ask["result"] = seal.text(json.dumps(dict(result)))
+            if warnings:
+                ask["warnings"] = json.dumps(warnings)  # our own words, and settle.lua may add one
+            return ask
+        case Parked(delay_ms, reason, phase):
+            ask = {"to": "parked", "delay_ms": delay_ms, "reason": reason}
+            return ask | {"phase": phase} if phase else ask
+        case Held(scope, reason, give_up_ms, _):
+            ask = {"to": "parked", "scope": scope, "reason": reason}
+            return ask if give_up_ms is None else ask | {"give_up_ms": give_up_ms}
+        case Requeued(behind):
+            return {"to": "queued", "aside": mapping, "first": behind} if behind else {"to": "queued"}
+        case Resend():
+            return {"to": "queued", "resend": True}
+        case Dead(verdict):
+            return {"to": "dead", "verdict": verdict}
+        case Unknown(reason):
+            return {"to": "unknown", "reason": reason}
+
+
+def _answers(status: int | None) -> bool:
+    """Tell whether a look, sent as the probe of a hold, is an answer that lifts it: no trouble of any hold's sort."""
+    return status is not None and status < 500 and status not in {401, 429}  # noqa: PLR2004 - HTTP's
+
+
+def _check_entry(check: Check) -> str:
+    line = {"event": "check", "at": check.at, "status": check.status, "found": check.found}
+    if check.upload_id is not None:
+        line["upload_id"] = check.upload_id
+    if not check.readable:
+        line["readable"] = False
+    return to_json(line | {"processed": check.processed}).decode()
+
+
+def _entry(attempt: Attempt, seal: Seal) -> str:
+    line: dict[str, Any] = {"event": "attempt", "n": attempt.n, "at": attempt.at, "ms": attempt.ms}
+    line["verdict"] = _OLDER_WORD.get(attempt.verdict, attempt.verdict)
+    if attempt.verdict in _OLDER_WORD:
+        line["exact"] = attempt.verdict
+    if attempt.status is not None:
+        line["status"] = attempt.status
+    told = _told(attempt)
+    if told:
+        line |= {"sealed": seal.text(json.dumps(told))} if seal.seals else told
+    if not attempt.counted:
+        line["counted"] = False
+    return to_json(line).decode()
+
+
+def _told(attempt: Attempt) -> dict[str, Any]:
+    """Return what the receiver said: it may quote, whatever was taken out of it."""
+    told: dict[str, Any] = {"message": attempt.message} if attempt.message else {}
+    if attempt.field_errors:
+        told["field_errors"] = {name: list(texts) for name, texts in attempt.field_errors.items()}
+    return told
+
+
+class Work:
+    """Makes the calls for one region."""
+
+    def __init__(self, keys: Keys, lease_ms: int, slot_ms: int, lanes: Sequence[str], seal: Seal) -> None:
+        self.keys = keys
+        self._lease_ms = lease_ms
+        self._slot_ms = slot_ms
+        self._lanes = lanes
+        self._seal = seal
+        self._queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
+
+    def claim(self, worker: str, token: str, limit: int, concurrency: int, *, urgent_only: bool) -> Call[Parcel]:
+        """Claim up to `limit` jobs; the random `token` names this call, and then who holds them.
+
+        A repeated call with the same token returns the same jobs.
+        """
+        args: list[Argument] = [worker, token, limit, self._lease_ms, self._slot_ms, concurrency]
+        args += ["1" if urgent_only else "", *self._lanes]
+        return Call("claim", self._queues, args, lambda answer: _read_parcel(answer, self._seal, token))
+
+    def settle(self, settlements: Sequence[Settlement], *, rescue: bool = False) -> Iterator[Call[list[bool]]]:
+        """Carry out what became of claimed jobs; False for one that is no longer held under its fencing token."""
+        for some in chunks((settlement.to_json(self._seal) for settlement in settlements), len):
+            args = ["1" if rescue else "", *some]
+            yield Call("settle", self._queues, args, lambda answer: [bool(one) for one in answer])
+
+    def mark(self, claimed: Claimed) -> Call[tuple[int, int]]:
+        """Note that it goes out now; a file takes the upload slot with it.
+
+        Gives (1, 0); (0, ms until the slot opens); or (-1, 0) if the lease is lost.
+        """
+        slot: Argument = self._slot_ms if claimed.job.kind == "file" else ""
+        args: list[Argument] = [claimed.id, claimed.fence, claimed.holder, slot]
+        return Call("mark", self._queues[:1], args, lambda answer: (int(answer[0]), int(answer[1])))
+
+    def renew(self, jobs: Sequence[Claimed]) -> Call[list[bool]]:
+        """Renew leases; False for a job that is no longer ours."""
+        args: list[Argument] = [self._lease_ms]
+        for claimed in jobs:
+            args += (claimed.id, claimed.fence, claimed.holder)
+        return Call("renew", self._queues[:1], args, lambda answer: [bool(one) for one in answer])
+
+    def set_aside(self, broken: Sequence[Broken], at: int, *, rescue: bool = False) -> Call[list[bool]]:
+        """Bury claimed jobs that cannot be read."""
+        args = ["1" if rescue else "", *(one.to_json(at) for one in broken)]
+        return Call("settle", self._queues, args, lambda answer: [bool(one) for one in answer])
+
+    def ended_leases(self, limit: int) -> Call[tuple[int, list[Lost], tuple[Broken, ...]]]:
+        """List jobs whose lease has ended, and those of them that cannot be read.
+
+        The first value counts the leases that were spared, because Redis' clock skipped their ends.
+        """
+        args: list[Argument] = [limit, self._lease_ms]
+        return Call("ended_leases", self._queues[:1], args, lambda answer: _read_lost(answer, self._seal))
+
+    def promote(self, credentials: Mapping[str, str]) -> Call[tuple[int, bool, tuple[Notice, ...]]]:
+        """Release what is due, paced by Redis' clock.
+
+        Returns how many, whether more may be released now, and what the caller is to log.
+
+        `credentials` (need → fingerprint) are the caller's: a hold about another one is lifted.
+        """
+        args: list[Argument] = [DUE_A_SECOND, RELEASED_A_SECOND, self._lease_ms, DUE_AT_ONCE, HOLDS_AT_ONCE]
+        args += [part for credential in credentials.items() for part in credential]
+        return Call("promote", self._queues, args, _read_promoted)
+
+    def alive(self, worker: str, up_ms: int, pushed: Argument, ticks: Mapping[str, float]) -> Call[Alive]:
+        """Note that a worker lives; get the ticks (name → seconds between two) that it has to run itself.
+
+        `up_ms`: since it started. `pushed`: when beat pushed the newest tick that it took, ms; `now`; or empty.
+        """
+        args: list[Argument] = [worker, up_ms, pushed, NO_BEAT_MS]
+        for tick, every_s in ticks.items():
+            args += (tick, int(every_s * 1000))
+        return Call("alive", self._queues[:1], args, _read_alive)
+
+    def leave(self, worker: str) -> Call[bool]:
+        """Note that a worker has ended."""
+        return Call("leave", self._queues[:1], [worker], bool)
+
+    def open_slot(self) -> Call[bool]:
+        """Ring for a file if the upload slot is open."""
+        return Call("open_slot", self._queues, [self._slot_ms, *self._lanes], bool)
+
+    def sweep(self, retention_ms: dict[str, int], content_ms: int) -> Call[int]:
+        """Forget ended jobs after their retention (state → ms), and sent contents; bounded; gives how many jobs."""
+        args: list[Argument] = [SWEPT_AT_ONCE, content_ms]
+        for state, retention in retention_ms.items():
+            args += (state, retention)
+        return Call("sweep", self._queues[:1], args, int)
+
+
+def _read_alive(answer: Sequence[Any]) -> Alive:
+    beat_ms, *ticks = answer
+    return Alive(None if beat_ms < 0 else beat_ms / 1000, tuple(tick.decode() for tick in ticks))
+
+
+def _read_promoted(answer: Sequence[Any]) -> tuple[int, bool, tuple[Notice, ...]]:
+    released, more, notices = answer
+    return int(released), bool(more), read_notices(notices)
+
+
+def _read_job(text: bytes, seal: Seal, *, once: bool) -> AnyJob | SealedJob:
+    """Open and read a job; without its key, what is known of it: whether it may go out twice stands beside it."""
+    try:
+        return parse_job_json(seal.open_job(text))
+    except DataSealed:
+        found = json.loads(text)
+        clear = {name: found.get(name) for name in CLEAR}
+        on_unknown = "hold" if once and found["kind"] != "file" else "retry"  # a file is looked up
+        return SealedJob.model_validate(clear | {"on_unknown": on_unknown})
+
+
+def _read_claimed(
+    row: Sequence[bytes], seal: Seal, probe: bytes, verdict: bytes, phase: bytes = b"", *, once: bool = False
+) -> Claimed:
+    job_id, fence, holder, stamp, job, history = row
+    return Claimed(
+        id=job_id.decode(),
+        fence=int(fence),
+        enqueued_at=int(stamp) // 1000,
+        job=_read_job(job, seal, once=once),
+        history=read_history(history),
+        probe=probe[1:].decode() if probe else None,
+        probe_verdict=Verdict(verdict.decode()) if verdict else None,
+        phase=Phase(phase.decode()),
+        holder=holder.decode(),
+    )
+
+
+def _read_parcel(answer: list[bytes], seal: Seal, holder: str) -> Parcel:
+    starts = range(1, len(answer), 8)
+    rows = [[*answer[start : start + 2], holder.encode(), *answer[start + 2 : start + 8]] for start in starts]
+    jobs, broken = read_each(rows, lambda row: _read_claimed(row[:6], seal, *row[6:]), lambda row: bool(row[8]))
+    return Parcel(jobs, int(answer[0]), broken)
+
+
+def _read_lost(answer: list[bytes], seal: Seal) -> tuple[int, list[Lost], tuple[Broken, ...]]:
+    rows = [answer[start : start + 10] for start in range(1, len(answer), 10)]
+    lost, broken = read_each(rows, lambda row: _read_one_lost(row, seal), lambda row: row[7] == b"1")
+    return int(answer[0]), lost, broken
+
+
+def _read_one_lost(row: Sequence[bytes], seal: Seal) -> Lost:
+    once = row[6] == b"1"
+    return Lost(_read_claimed(row[:6], seal, row[8], row[9], once=once), once, row[7] == b"1")

@@ -1,0 +1,134 @@
+"""The two dialects in which CustomerGauge answers, read from any bytes whatever without an error.
+
+v7 and imports: `{"message", "errors": {field: [text]}}`. v4.1: `{"Data": …}` or `{"Error": {"Message", "Code"}}`,
+in JSON or XML, and once in its own documentation without the `Error` around it.
+Source: `docs/customergauge.md`, "Two answer formats".
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import ParseError
+
+from defusedxml import ElementTree
+
+from gaugepost_tasks.answers.parsed_answer import Garbled, NotTaken, Reading, Refusal, Taken
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+UNREADABLE = object()
+"""A body that is neither JSON nor XML. Not None: that is JSON's null."""
+
+_EXPLICIT_NO = frozenset({"0", "n", "no", "false"})
+_NO = _EXPLICIT_NO | {"", "null"}
+_MAX_DEPTH = 8
+
+
+def document(body: bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Read a body of v4.1 as JSON, or as XML turned into JSON's shapes; UNREADABLE if it is neither."""
+    stripped = body.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return _xml(stripped) if stripped.startswith(b"<") else json_document(body)
+
+
+def json_document(body: bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Read a body of v7, which speaks JSON only; UNREADABLE if it is none."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return UNREADABLE
+
+
+def yes(value: object) -> bool:
+    """Tell whether a value means yes: XML has only text for truth values, and PHP has several spellings of no."""
+    return value.strip().casefold() not in _NO if isinstance(value, str) else bool(value)
+
+
+def explicit_no(value: object) -> bool:
+    """Return whether a value means no. An empty value does not: it does not say what happened."""
+    if isinstance(value, str):
+        return value.strip().casefold() in _EXPLICIT_NO
+    return isinstance(value, bool | int | float) and not value
+
+
+def whole_number(value: object) -> int | None:
+    """Read a number that may come as text, as v4.1's counts and codes do; None if it is none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 20:  # noqa: PLR2004 - no count is longer, and int() has a limit
+        return int(value)
+    return None
+
+
+def read_laravel_refusal(said: object) -> Refusal | Garbled:
+    """Read `{"message", "errors"}`. OAuth's `error` and `error_description` are taken for a message too."""
+    if not isinstance(said, dict):
+        return Garbled()
+    texts = [said[key] for key in ("message", "error_description", "error") if isinstance(said.get(key), str)]
+    errors = _field_errors(said.get("errors"))
+    if not texts and not errors:
+        return Garbled()
+    return Refusal(texts[0] if texts else "", field_errors=errors)
+
+
+def read_v41(body: bytes, *, ok: bool) -> Reading:
+    """Read v4.1's envelope, of an answer whose status is one of success (`ok`) or not.
+
+    A success whose `Data` is empty, or which has a message and no code outside of `Error`, does not say what happened.
+    """
+    said = document(body)
+    if not isinstance(said, dict):
+        return Garbled()
+    error = said.get("Error")
+    if isinstance(error, dict):
+        return _v41_error(error)
+    if isinstance(error, str) and error.strip():
+        return Refusal(error)
+    if "Data" in said:
+        return _v41_data(said["Data"])
+    bare = _v41_error(said)
+    return Garbled() if ok and isinstance(bare, Refusal) and bare.code is None else bare
+
+
+def _v41_data(data: object) -> Reading:
+    if explicit_no(data):
+        return NotTaken()
+    return Taken() if yes(data) else Garbled()
+
+
+def _v41_error(said: dict[str, Any]) -> Refusal | Garbled:
+    lowered = {str(key).lower(): value for key, value in said.items()}
+    message, code = lowered.get("message"), whole_number(lowered.get("code"))
+    if not isinstance(message, str) and code is None:
+        return Garbled()
+    return Refusal(message if isinstance(message, str) else "", code)
+
+
+def _field_errors(errors: object) -> dict[str, list[str]]:
+    if not isinstance(errors, dict):
+        return {}
+    return {str(name): _texts(told) for name, told in errors.items() if _texts(told)}
+
+
+def _texts(told: object) -> list[str]:
+    return [text for text in (told if isinstance(told, list) else [told]) if isinstance(text, str)]
+
+
+def _xml(body: bytes) -> Any:  # noqa: ANN401 - as document()
+    try:
+        root = ElementTree.fromstring(body)
+    except (ParseError, ValueError, LookupError):
+        return UNREADABLE
+    content = _content(root, _MAX_DEPTH)
+    # v4.1 shows only <Error> as a root; any other name is taken for an envelope around what we look for.
+    return content if root.tag not in {"Data", "Error"} and isinstance(content, dict) else {root.tag: content}
+
+
+def _content(element: Element, depth: int) -> Any:  # noqa: ANN401 - as document()
+    children = list(element)
+    if not children or not depth:
+        return element.text or ""
+    if len({child.tag for child in children}) == 1 and (len(children) > 1 or children[0].tag in {"item", "row"}):
+        return [_content(child, depth - 1) for child in children]
+    return {child.tag: _content(child, depth - 1) for child in children}

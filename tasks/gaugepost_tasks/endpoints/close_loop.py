@@ -1,0 +1,44 @@
+"""`close_loop`: PUT Close the Loop. Source: `docs/customergauge.md`, "PUT Close the Loop"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gaugepost_tasks.answers.answer_formats import json_document, read_laravel_refusal, yes
+from gaugepost_tasks.answers.parsed_answer import Garbled, Reading, Taken
+from gaugepost_tasks.endpoints.record import json_request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gaugepost.jobs import CloseLoop
+    from gaugepost_tasks.http_messages import Answer, Endpoints, Request
+
+_FIELDS = ("number_customergauge", "status", "note", "assignee", "happened_at")
+_PARTS = ("status", "note", "assignee")
+
+
+def build(job: CloseLoop, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
+    """Write the change as JSON; what was not given is left out."""
+    return json_request("PUT", endpoints.close_loop, job_id, cells(job))
+
+
+def read(job: CloseLoop, answer: Answer) -> Reading:
+    """Taken, part by part: the answer has a truth value each for status, note and assignee.
+
+    A part that was not sent may well be false. A part the answer does not name is not counted as refused.
+    """
+    said = json_document(answer.body)
+    if not answer.ok:
+        return read_laravel_refusal(said)
+    data = said.get("data") if isinstance(said, dict) else None
+    if not isinstance(data, dict) or "status" not in data:
+        return Garbled()
+    parts = {name: yes(data[name]) for name in _PARTS if name in data}
+    sent = cells(job)
+    return Taken(parts, tuple(name for name, taken in parts.items() if name in sent and not taken))
+
+
+def cells(job: CloseLoop) -> Mapping[str, object]:
+    """Return what the request carries, by the names under which it is sent."""
+    return {name: value for name in _FIELDS if (value := getattr(job, name)) is not None}

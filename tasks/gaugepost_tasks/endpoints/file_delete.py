@@ -1,0 +1,29 @@
+"""`file_delete`: v4.1 DELETE File. Source: `docs/customergauge.md`, "Files"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gaugepost_tasks.answers.answer_formats import read_v41
+from gaugepost_tasks.http_messages import Answer, Endpoints, Request, common_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gaugepost.jobs import FileDelete
+    from gaugepost_tasks.answers.parsed_answer import Reading
+
+
+def build(job: FileDelete, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
+    """Write the DELETE: the id stands in the query, there is no body."""
+    return Request("DELETE", endpoints.file_delete(job.upload_id), common_headers(job_id), b"", "api_key")
+
+
+def read(job: FileDelete, answer: Answer) -> Reading:  # noqa: ARG001 - one shape for all kinds
+    """Taken if there is a `Data` that does not say no."""
+    return read_v41(answer.body, ok=answer.ok)
+
+
+def cells(job: FileDelete) -> Mapping[str, object]:
+    """Return what the request carries, by the names under which it is sent."""
+    return {"id": job.upload_id}

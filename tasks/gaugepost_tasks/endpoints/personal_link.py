@@ -1,0 +1,47 @@
+"""`personal_link`: PUT Personal Link. Source: `docs/customergauge.md`, "PUT Personal Link"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gaugepost_tasks.answers.answer_formats import json_document, read_laravel_refusal, whole_number
+from gaugepost_tasks.answers.parsed_answer import Garbled, Reading, Taken
+from gaugepost_tasks.answers.redaction import plain
+from gaugepost_tasks.endpoints.record import cells, mapped_request
+
+if TYPE_CHECKING:
+    from gaugepost.jobs import PersonalLink
+    from gaugepost_tasks.http_messages import Answer, Endpoints, Request
+
+__all__ = ["build", "cells", "read"]
+
+
+def build(job: PersonalLink, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
+    """Write `{"configuration", "record": {heading: value}}`."""
+    return mapped_request(job, endpoints.personal_link, job_id)
+
+
+def read(job: PersonalLink, answer: Answer) -> Reading:  # noqa: ARG001 - one shape for all kinds
+    """Taken with both links, http or https; a 2xx without them is not what the endpoint answers.
+
+    The result is `number_customergauge` (int, left out if it is none), `survey_link`, `survey_link_short`.
+    """
+    said = json_document(answer.body)
+    if not answer.ok:
+        return read_laravel_refusal(said)
+    data = said.get("data") if isinstance(said, dict) else None
+    links = _links(data) if isinstance(data, dict) else {}
+    if not isinstance(data, dict) or not all(links.values()) or not links:
+        return Garbled()
+    number = whole_number(data.get("number_customergauge"))
+    return Taken(({} if number is None else {"number_customergauge": number}) | links)
+
+
+def _links(data: dict[str, object]) -> dict[str, str]:
+    return {name: _link(data.get(name)) for name in ("survey_link", "survey_link_short")}
+
+
+def _link(value: object) -> str:
+    """Return a link that a browser opens as a page; empty for anything else, since `javascript:` would run as code."""
+    text = plain(value) if isinstance(value, str) else ""
+    return text if text.lower().startswith(("https://", "http://")) else ""

@@ -1,0 +1,60 @@
+"""`record`: PUT Records. Source: `docs/customergauge.md`, "PUT Records"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic_core import to_json
+
+from gaugepost_tasks.answers.answer_formats import UNREADABLE, json_document, read_laravel_refusal
+from gaugepost_tasks.answers.parsed_answer import Garbled, Reading, Refusal, Taken
+from gaugepost_tasks.answers.redaction import Redactor
+from gaugepost_tasks.http_messages import Answer, Endpoints, Request, common_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gaugepost.jobs import PersonalLink, Record
+
+
+_MOST_NAMES = 10
+_LONGEST_NAME = 60
+
+
+def build(job: Record, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
+    """Write `{"configuration", "record": {heading: value}}`."""
+    return mapped_request(job, endpoints.records, job_id)
+
+
+def read(job: Record, answer: Answer) -> Reading:
+    """Any 2xx is taken: the body of success is empty. JSON in its place is worth a warning, unless it lists errors."""
+    empty = not answer.body.strip()
+    said = None if empty else json_document(answer.body)
+    if said is UNREADABLE:
+        return Garbled()
+    refusal = read_laravel_refusal(said)
+    if answer.ok and not (isinstance(refusal, Refusal) and refusal.field_errors):
+        return Taken(warnings=() if empty else (_unexpected(said, cells(job)),))
+    return refusal
+
+
+def _unexpected(said: object, sent: Mapping[str, object]) -> str:
+    """Say which fields a success has that should be empty: their names alone, without what was sent."""
+    clean = Redactor(sent.values()).clean
+    names = [clean(name)[:_LONGEST_NAME] for name in list(said)[:_MOST_NAMES]] if isinstance(said, dict) else []
+    return "CustomerGauge's answer has a body, where none is documented" + (f": {', '.join(names)}" if names else "")
+
+
+def cells(job: Record | PersonalLink) -> Mapping[str, object]:
+    """Return what the request carries, by the names under which it is sent."""
+    return {"configuration": job.configuration, "record": True, **job.record}
+
+
+def mapped_request(job: Record | PersonalLink, url: str, job_id: str) -> Request:
+    """Write a request through an inbound mapping: PUT Records and PUT Personal Link have one form."""
+    return json_request("PUT", url, job_id, {"configuration": job.configuration, "record": job.record})
+
+
+def json_request(method: str, url: str, job_id: str, data: object) -> Request:
+    """Write a JSON request that goes out with a Bearer token."""
+    return Request(method, url, common_headers(job_id, "application/json"), to_json(data), "bearer")

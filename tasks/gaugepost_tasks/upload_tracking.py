@@ -1,0 +1,80 @@
+"""What follows from a look at the upload statistics: a sent file is followed until CustomerGauge has processed it.
+
+Pure. A file whose answer was lost is looked up by its unique name and never sent again blindly: only when it was not
+there at several looks, which a slow listing would have shown by then, does it go back to its lane. Should it be there
+all the same, CustomerGauge refuses the name (400103), and that is a delivery too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.files import read_messages
+from gaugepost.transitions import Decision, Delivered, Parked, Phase, Resend, Unknown
+from gaugepost.verdict import Verdict
+from gaugepost_tasks.backoff import poll_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gaugepost_tasks.endpoints.upload_statistics import Upload
+
+GIVE_UP_S = 24 * 3600.0
+"""How long a file is looked for, or followed. Then it is delivered with a warning if it was taken, else unknown."""
+LOOKS_UNTIL_ABSENT = 3
+
+NEVER_PROCESSED = "CustomerGauge's statistics did not show within 24 h that it was processed"
+NEVER_FOUND_OUT = "CustomerGauge's statistics could not be read for 24 h: it may have arrived"
+_REASONS = {Phase.LOOKUP: Verdict.LOST_ANSWER.value, Phase.PROCESSING: Phase.PROCESSING.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Which rows of the user's file a part has: the number of its first one (from 1), and how many.
+
+    `base` is what CustomerGauge calls the first record of a file: both documented samples begin at 2.
+    """
+
+    first: int
+    count: int
+    base: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look. `readable`: the statistics answered; `looks`: those before this one, in this phase."""
+
+    phase: Phase
+    readable: bool
+    found: Upload | None
+    looks: int
+    sent_s_ago: float
+    rand: float
+    poll: Sequence[float]
+
+
+def follow(look: Look, rows: Rows) -> Decision:
+    """Decide what becomes of a file after a look."""
+    if look.found is not None and look.found.processed:
+        return Decision(Delivered(result(look.found, rows), ()), counted=False)
+    if look.sent_s_ago >= GIVE_UP_S and look.phase is Phase.PROCESSING:
+        return Decision(Delivered({}, (NEVER_PROCESSED,)), counted=False)
+    if look.phase is Phase.LOOKUP and look.readable and look.found is None and look.looks + 1 >= LOOKS_UNTIL_ABSENT:
+        return Decision(Resend(), counted=False)
+    if look.sent_s_ago >= GIVE_UP_S and look.phase is Phase.LOOKUP and not look.readable:
+        return Decision(Unknown(NEVER_FOUND_OUT), counted=False)
+    phase = look.phase if look.found is None else Phase.PROCESSING
+    delay = poll_ms(look.poll, look.looks + 1, look.rand)
+    return Decision(Parked(delay, _REASONS[phase], phase), counted=False)
+
+
+def result(upload: Upload, rows: Rows) -> dict[str, Any]:
+    """Return the job's result: counts, and row messages by the row numbers of the user's own file.
+
+    `messages` are `Record 2017: reason`; `rejected` are the numbers in them that are sure.
+    """
+    told = read_messages(upload.messages, rows.count, rows.first, record_number_base=rows.base)
+    messages = [one.text if one.row is None else f"Record {one.row}: {one.text}" for one in told]
+    rejected = sorted({one.row for one in told if one.row is not None})
+    return upload.result() | {"messages": messages, "rejected": rejected, "upload_id": upload.id}

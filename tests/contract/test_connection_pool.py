@@ -1,0 +1,208 @@
+"""Lines to Redis: whatever happens in the middle of a command, no caller gets the answer to another one's."""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import SentinelConnectionPool
+
+from gaugepost.ledger.connection_pool import Lines
+from support.redis_server import RedisServer
+
+
+class Alarm(Exception):  # noqa: N818
+    """What a signal's handler raises, wherever the program is."""
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url, retry=Retry(NoBackoff(), 1)) as client:
+        yield client
+
+
+def echoes(lines: Lines, texts: range) -> bool:
+    return all(lines.exchange(["ECHO", str(text)]) == str(text).encode() for text in texts)
+
+
+def connections(client: redis.Redis) -> int:
+    return len(client.client_list())
+
+
+def test_one_caller_needs_one_connection_and_eight_at_a_time_no_more_than_eight(client: redis.Redis) -> None:
+    lines, before = Lines(client), connections(client)
+    assert echoes(lines, range(100))
+    assert connections(client) == before + 1
+    found: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda n=n: found.append(echoes(lines, range(n * 1000, n * 1000 + 300))))  # type: ignore[misc]
+        for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [True] * 8
+    assert connections(client) <= before + 8
+
+
+def test_an_error_of_redis_keeps_the_connection(client: redis.Redis) -> None:
+    lines = Lines(client)
+    assert echoes(lines, range(1))
+    before = connections(client)
+    for _ in range(3):
+        with pytest.raises(redis.ResponseError):
+            lines.exchange(["NO-SUCH-COMMAND"])
+    assert echoes(lines, range(9))
+    assert connections(client) == before
+
+
+def test_a_connection_that_was_closed_while_it_lay_idle_is_opened_anew_and_costs_no_retry(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gaugepost.ledger.connection_pool.LOOK_AFTER_S", 0)
+    with (
+        redis.Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as client,
+        redis.Redis.from_url(redis_url) as other,
+    ):
+        lines = Lines(client)
+        for _ in range(5):
+            assert echoes(lines, range(3))
+            other.client_kill_filter(_type="normal", skipme=True)
+
+
+@pytest.mark.parametrize("most", [1, 8])
+def test_after_as_many_callers_as_the_client_may_have_connections_there_are_some_for_others(
+    redis_url: str, most: int
+) -> None:
+    with redis.Redis.from_url(redis_url, max_connections=most) as client:
+        lines, all_there = Lines(client), threading.Barrier(most)
+
+        def ask() -> None:
+            all_there.wait()
+            assert lines.exchange(["BLPOP", "nothing", "0.05"]) is None
+
+        threads = [threading.Thread(target=ask) for _ in range(most)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert client.ping()
+        assert echoes(lines, range(10))
+
+
+class Sentinels:
+    """Names the master, as a Sentinel client does."""
+
+    def __init__(self, master: RedisServer) -> None:
+        self.master = master
+
+    def discover_master(self, _: str) -> tuple[str, int]:
+        return "127.0.0.1", self.master.port
+
+
+@pytest.fixture
+def two_servers(tmp_path: Path) -> Iterator[tuple[RedisServer, RedisServer]]:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    servers = RedisServer(tmp_path / "a").start(), RedisServer(tmp_path / "b").start()
+    yield servers
+    for server in servers:
+        server.stop()
+
+
+@pytest.mark.starts_process
+@pytest.mark.parametrize("end", ["killed", "demoted"])
+def test_another_master_is_found_once_the_first_is_gone(two_servers: tuple[RedisServer, RedisServer], end: str) -> None:
+    first, second = two_servers
+    sentinels = Sentinels(first)
+    pool = SentinelConnectionPool("mymaster", sentinels, retry=Retry(NoBackoff(), 0))
+    with redis.Redis(connection_pool=pool) as client:
+        lines = Lines(client)
+        lines.exchange(["SET", "where", "first"])
+        sentinels.master = second
+        if end == "killed":
+            first.kill()
+        else:
+            with first.client() as there:
+                there.replicaof("127.0.0.1", str(second.port))
+        for _ in range(3):
+            with contextlib.suppress(redis.ConnectionError):
+                lines.exchange(["SET", "where", "second"])
+        with second.client() as there:
+            assert there.get("where") == b"second"
+
+
+def test_after_a_signal_while_it_waits_for_an_answer_the_next_answer_is_its_own(client: redis.Redis) -> None:
+    lines = Lines(client)
+
+    def ring(*_: object) -> NoReturn:
+        raise Alarm
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        for _ in range(5):
+            assert echoes(lines, range(2))
+            client.client_pause(200, all=True)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(Alarm):
+                lines.exchange(["ECHO", "of the one who was interrupted"])
+            assert echoes(lines, range(10))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_after_a_signal_between_a_command_and_its_answer_the_next_answer_is_its_own(client: redis.Redis) -> None:
+    lines, reading = Lines(client), 0
+
+    def strike(frame: Any, event: str, _: object) -> Any:
+        nonlocal reading
+        if (
+            event == "line"
+            and frame.f_code.co_name == "_ask"
+            and "read_response" in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        ):
+            reading += 1
+            raise Alarm
+        return strike
+
+    assert echoes(lines, range(2))
+    before = sys.gettrace()
+    sys.settrace(strike)
+    try:
+        with pytest.raises(Alarm):
+            lines.exchange(["ECHO", "of the one who was interrupted"])
+    finally:
+        sys.settrace(before)
+    assert reading == 1
+    assert echoes(lines, range(10))
+
+
+def test_a_forked_child_has_lines_of_its_own(client: redis.Redis) -> None:
+    lines = Lines(client)
+    assert echoes(lines, range(3))
+    children = []
+    for n in range(1, 4):
+        child = os.fork()
+        if child == 0:
+            fine = False
+            try:
+                fine = echoes(lines, range(n * 10_000, n * 10_000 + 500))
+            finally:
+                os._exit(0 if fine else 1)
+        children.append(child)
+    assert echoes(lines, range(500))
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+    assert echoes(lines, range(3))

@@ -1,0 +1,27 @@
+"""Our transport on a real Redis: what a worker has popped is taken, whatever becomes of its connection."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+from kombu import Consumer
+
+from gaugepost import Region
+from gaugepost.bell import DELIVER
+from gaugepost_workers.celery_app.app import make_app
+from support.bells import bell
+
+
+@pytest.mark.parametrize("how", ["ack", "reject", "requeue"])
+def test_a_bell_may_be_settled_after_its_connection_was_lost_and_that_costs_nothing(redis_url: str, how: str) -> None:
+    """In stock kombu 5.7 an acknowledgement that comes then is an AttributeError, which ends the worker."""
+    app, messages = make_app(Region.EU, redis_url), []
+    with redis.Redis.from_url(redis_url) as client, app.connection_for_read() as connection:
+        client.lpush("gaugepost.eu", bell("gaugepost.eu", DELIVER))
+        with Consumer(connection, [app.amqp.queues["gaugepost.eu"]], on_message=messages.append):
+            connection.drain_events(timeout=10)
+        client.config_resetstat()
+        connection.close()
+        getattr(messages[0], how)()
+        assert client.llen("gaugepost.eu") == 0
+        assert set(client.info("commandstats")) <= {"cmdstat_config|resetstat", "cmdstat_llen"}

@@ -1,0 +1,230 @@
+"""A region is moved to another Redis, and a ledger is restored from its backup, by the steps of docs/upgrades.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from gaugepost import Producer, Region, Settings
+from gaugepost.errors import LedgerClosed
+from support.deployment import ROOT
+from support.factories import case, link, record, upload
+from support.redis_server import RedisServer
+from support.stack import Stack
+from support.terminal import on_terminal, plain
+from support.wait import wait_until
+
+FINE: dict[str, Any] = {"configuration": "multi-object"}
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with Stack(tmp_path) as stack:
+        yield stack
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[RedisServer]:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    server = RedisServer(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+READ: dict[bytes, Callable[[redis.Redis, bytes], Any]] = {
+    b"hash": lambda client, name: client.hgetall(name),
+    b"list": lambda client, name: client.lrange(name, 0, -1),
+    b"set": lambda client, name: client.smembers(name),
+    b"zset": lambda client, name: client.zrange(name, 0, -1, withscores=True),
+    b"string": lambda client, name: client.get(name),
+}
+
+
+def content(client: redis.Redis) -> dict[bytes, Any]:
+    """Return each key of the region: its value, and whether it ends by itself."""
+    names = [name for name in client.keys("gaugepost:{eu}:*") if name != b"gaugepost:{eu}:schema"]
+    return {name: (READ[client.type(name)](client, name), client.pttl(name) > 0) for name in names}
+
+
+def live(stack: Stack) -> list[str]:
+    """Bring the ledger to a state with something of each sort; end what worked on it."""
+    worker, beat = stack.worker(), stack.beat()
+    ended = stack.producer.enqueue(record(**FINE, source="crm"), idempotency_key="k-1")
+    ended.result(timeout=60)
+    told = [stack.producer.enqueue(record(configuration="unknown-mapping"))]
+    told.append(stack.producer.enqueue(link(record={"Email": "no-campaign@example.com"}, **FINE)))
+    wait_until(lambda: all(job.state() == "parked" for job in told))
+    for process in (worker, beat):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    told += [stack.producer.enqueue(job) for job in (record(**FINE), case(), case(), upload())]
+    return [job.id for job in (ended, *told)]
+
+
+def url_file(stack: Stack, server: RedisServer) -> str:
+    path = stack.folder / "new_url"
+    path.write_text(server.url)
+    return str(path)
+
+
+def test_a_region_moves_with_all_that_it_has_and_goes_on_where_it_is_now(stack: Stack, other: RedisServer) -> None:
+    ids = live(stack)
+    other.start()
+    with stack.redis.client() as old, other.client() as new:
+        before = content(old)
+        done = stack.cli("move", "eu", "--to-file", url_file(stack, other))
+        assert done.returncode == 0, done.stderr
+        assert content(new) == before
+        assert new.get("gaugepost:{eu}:schema") == b"1"
+        assert new.get("gp:{eu}:schema") == b"moved 1", "older versions are refused there too"
+    with pytest.raises(LedgerClosed, match="this region has moved: set GAUGEPOST_REDIS_URL"):
+        stack.producer.enqueue(record())
+    assert stack.cli("move", "eu", "--to-file", url_file(stack, other)).returncode == 1, "there is one already"
+    stack.variables["GAUGEPOST_REDIS_URL"] = other.url
+    stack.worker()
+    stack.beat()
+    with Producer(Settings.given(redis_url=other.url)) as producer:
+        again = producer.enqueue(record(**FINE), idempotency_key="k-1")
+        assert (again.id, again.duplicate) == (ids[0], True)
+        wait_until(lambda: producer.ledger(Region.EU).summary()["delivered"] == 5)
+        assert [str(producer.job(one).state) for one in ids[1:3]] == ["parked", "parked"]
+    assert set(stack.keys().values()) == {1}
+
+
+@pytest.mark.parametrize("key", ["gp:{eu}:stamp", "gaugepost:{eu}:stamp"])
+def test_region_is_not_moved_into_another_ledger(stack: Stack, other: RedisServer, key: str) -> None:
+    other.start()
+    stack.producer.enqueue(record(**FINE))
+    with other.client() as new:
+        new.set(key, 1)
+        done = stack.cli("move", "eu", "--to-file", url_file(stack, other))
+        assert (done.returncode, done.stderr) == (
+            1,
+            "there is a ledger of this region already where it is to go\n",
+        )
+        assert new.keys() == [key.encode()]
+    stack.producer.enqueue(record(**FINE))
+
+
+def test_a_region_is_not_moved_from_under_its_workers(stack: Stack, other: RedisServer) -> None:
+    other.start()
+    stack.sim.fault("slow", endpoint="records", seconds=25)
+    worker = stack.worker()
+    stack.producer.enqueue(record(**FINE))
+    wait_until(lambda: stack.counts()["sending"] == 1)
+    done = stack.cli("move", "eu", "--to-file", url_file(stack, other))
+    assert (done.returncode, done.stderr) == (
+        1, "1 jobs are in workers' hands: end the region's workers first (SIGTERM), then move\n",
+    )  # fmt: skip
+    stack.producer.enqueue(record())
+    worker.kill()
+
+
+def test_a_move_that_was_cut_is_taken_up_by_the_same_call(stack: Stack, other: RedisServer) -> None:
+    other.start()
+    jobs = [stack.producer.enqueue(record(**FINE)) for _ in range(300)]
+    with stack.redis.client() as old, other.client() as new:
+        old.set("gaugepost:{eu}:schema", "moved 1")  # as far as a call came that was cut: closed, and some of it copied
+        some = f"gaugepost:{{eu}}:job:{jobs[0].id}"
+        new.restore(some, 0, old.dump(some))
+        done = stack.cli("move", "eu", "--to-file", url_file(stack, other))
+        assert done.returncode == 0, done.stderr
+        assert content(new) == content(old)
+        assert new.get("gaugepost:{eu}:schema") == b"1"
+
+
+def test_a_move_shows_how_far_it_is(stack: Stack, other: RedisServer) -> None:
+    other.start()
+    list(stack.producer.enqueue_many(record(**FINE) for _ in range(2_000)))
+
+    def start(*arguments: str, **streams: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "gaugepost_ops", *arguments], env=os.environ | stack.variables, text=True, **streams
+        )
+
+    code, shown = on_terminal(start, "move", "eu", "--to-file", url_file(stack, other))
+    assert code == 0, shown
+    assert re.search(r"moving .* 100% .*\d:\d\d", plain(shown)), "a share, and how long it will take"
+    assert "keys moved" in shown
+
+
+def test_a_move_to_nowhere_names_the_file_and_leaves_the_region_open(stack: Stack, other: RedisServer) -> None:
+    path = Path(url_file(stack, other))
+    for told, code, why in (
+        (None, 2, f"{path}: cannot be read: No such file or directory"),
+        ("", 2, f"{path}: there is no URL of a Redis in it"),
+        ("rredis://:secret@127.0.0.1/0", 2, f"{path}: there is no URL of a Redis in it"),
+        (other.url.replace("//", "//:secret@"), 3, f"{path}: Redis cannot be reached"),
+    ):
+        path.unlink(missing_ok=True)
+        if told is not None:
+            path.write_text(told)
+        done = stack.cli("move", "eu", "--to-file", str(path))
+        assert (done.returncode, done.stdout) == (code, "")
+        what, then = done.stderr.splitlines()
+        assert why in what
+        assert "the other Redis" in then
+        assert "secret" not in done.stderr
+    assert stack.producer.enqueue(record(**FINE)).state() == "queued"
+
+
+def steps(name: str) -> str:
+    """Return a script of docs/upgrades.md by its name."""
+    page = (ROOT / "docs/upgrades.md").read_text(encoding="utf-8")
+    found = re.search(rf"```sh\n# {re.escape(name)}\n(.*?)```", page, re.DOTALL)
+    assert found, name
+    return found[1]
+
+
+def run(script: str, **env: str) -> None:
+    done = subprocess.run(
+        ["sh", "-euc", script], env=env | {"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.needs("redis-server", "redis-cli")
+def test_a_ledger_is_restored_and_what_was_delivered_since_the_backup_is_not_sent_again(
+    stack: Stack, other: RedisServer
+) -> None:
+    ids = live(stack)
+    backup = str(stack.folder / "ledger.rdb")
+    run(steps("backup"), OLD=str(stack.redis.port), BACKUP=backup)
+    stack.worker()
+    stack.beat()
+    wait_until(lambda: stack.counts()["delivered"] == 5)
+    since = set(stack.keys()) - {ids[0]}
+    assert len(since) == 4
+    for process in stack.processes:
+        process.kill()
+    stack.redis.stop()
+
+    run(steps("restore"), NEW=str(other.port), DATA=str(other.folder), BACKUP=backup)
+    other.start()
+    stack.variables["GAUGEPOST_REDIS_URL"] = other.url
+    with Producer(Settings.given(redis_url=other.url)) as producer:
+        assert producer.ledger(Region.EU).summary()["delivered"] == 1
+        held = stack.cli("hold", "eu", "--reason", "restored")
+        assert held.returncode == 0, held.stderr
+        stack.worker()
+        stack.beat()
+        assert stack.cli("cancel", *since).returncode == 0
+        late = producer.enqueue(record(**FINE))
+        assert stack.cli("resume", "eu").returncode == 0
+        late.result(timeout=60)
+        summary = producer.ledger(Region.EU).summary()
+    assert (summary["delivered"], summary["cancelled"], summary["queued"]) == (2, 4, 0)
+    assert json.dumps(sorted(stack.keys().values())) == json.dumps([1] * 6), "nothing went out twice"

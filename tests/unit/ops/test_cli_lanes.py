@@ -1,0 +1,147 @@
+"""The picture of a lane, columns that give way, lengths of time for people."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from typing import Any, get_args
+
+import pytest
+
+from gaugepost.forecast import Lane
+from gaugepost.jobs.file import Family
+from gaugepost.ledger import Hold, JobView
+from gaugepost.regions import Region
+from gaugepost.states import JobState
+from gaugepost_ops.cli.common import FamilyName, clock, size, span, wait
+from gaugepost_ops.cli.output.columns import columns, shorten
+from gaugepost_ops.cli.output.text_layout import fold, fold_command
+from gaugepost_ops.cli.uploads.lane_view import lines, picture
+from gaugepost_ops.cli.uploads.lanes import LaneView, Waiting
+
+NOON = 1_790_000_000_000
+INTERVAL = 600_000
+
+
+def part(number: int, of: int = 50, **more: Any) -> JobView:
+    name = f"export.part-{number:02}-of-{of}.0123456789.csv" if of > 1 else "contacts.0123456789.csv"
+    content = {"sha256": "0" * 64, "size": 9, "rows": 2_000, "name": name, "part": number, "of": of, "set": "set-1"}
+    job = {"kind": "file", "region": "eu", "family": "contact", "stored": content}
+    told: dict[str, Any] = {"state": JobState.WAITING, "enqueued_at": NOON} | more
+    return JobView(id=f"job{number}", region=Region.EU, job=job, **told)
+
+
+def lane(*parts: JobView, hold: Hold | None = None, sent: tuple[JobView, ...] = (), **more: Any) -> LaneView:
+    held = {"held": hold is not None, "held_until": hold.until if hold else None}
+    stands = Lane(now=NOON, interval=INTERVAL, **(held | more))
+    waiting = [Waiting(view, due, False) for view, due in zip(parts, stands.starts(len(parts)), strict=True)]
+    return LaneView("eu", "files", stands, hold, waiting, list(sent))
+
+
+def at(minutes: int) -> str:
+    return clock(NOON + minutes * 60_000, seconds=False)
+
+
+def test_the_picture_has_the_last_start_and_the_next_files_and_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = picture(lane(*[part(number) for number in range(2, 51)], last_start=NOON), 110)
+    assert drawn.startswith(f"eu  ──● {at(0)} sent ──○ {at(10)} export.part-02 ──○ {at(20)} export.part-03 ")
+    assert drawn.endswith(" more")
+    for width in (40, 60, 80, 200):
+        assert len(picture(lane(*[part(number) for number in range(1, 51)], last_start=NOON), width)) <= width
+
+
+def test_the_picture_says_what_is_held_and_why_and_until_when() -> None:
+    manual = Hold("", "maintenance", "joe", NOON)
+    drawn = picture(lane(part(1), hold=manual), 80)
+    assert "──✕ held: maintenance, until somebody resumes it" in drawn
+    timed = Hold("", "x" * 200, "joe", NOON, until=NOON + 60_000)
+    assert len(picture(lane(part(1), hold=timed), 80)) <= 80
+    told = [text for text, _ in lines(lane(part(1), hold=Hold("", "why", "joe", NOON, until=NOON + 60_000)), None)]
+    assert f"    held: why, until {clock(NOON + 60_000)}" in told
+    assert "next slot: nobody can tell" in next(lines(lane(part(1), hold=manual), 80))[0]
+
+
+def test_an_empty_lane_says_that_it_is_free() -> None:
+    assert picture(lane(), 80) == "eu  ──○ now free"
+    assert picture(lane(last_start=NOON), 80) == f"eu  ──● {at(0)} sent ──○ {at(10)} free"
+
+
+def test_a_terminal_without_unicode_gets_plain_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ascii:
+        encoding = "ANSI_X3.4-1968"
+
+    monkeypatch.setattr(sys, "stdout", Ascii())
+    assert picture(lane(last_start=NOON), 80).isascii()
+
+
+def test_files_that_were_sent_are_listed_with_their_next_look() -> None:
+    followed = part(1, state=JobState.PARKED, reason="processing", until=NOON + 120_000)
+    failed = part(2, state=JobState.PARKED, reason="server_error", until=NOON + 5_000)
+    told = [text for text, _ in lines(lane(part(3), sent=(followed, failed)), 80)]
+    assert told[1].endswith("processing, next look in 2 min")
+    assert told[2].endswith("parked: server_error, in 5 s")
+    assert max(map(len, told)) <= 80
+
+
+def test_columns_give_way_in_the_middle_and_empty_ones_are_left_out() -> None:
+    rows = [("1/9", "", "export.part-1-of-9.0123456789.csv", "2,000"), ("2/9", "", "b", "7")]
+    assert columns(rows, right=(3,), yields=2, width=None)[1] == "2/9  b                                      7"
+    assert [len(line) for line in columns(rows, right=(3,), yields=2, width=32)] == [32, 32]
+
+
+def test_a_row_that_no_cut_makes_fit_goes_on_further_lines() -> None:
+    rows = [("12:00", "in 1 h 20 min", "export.part-1-of-9.0123456789.csv", "2,000"), ("12:10", "now", "b", "7")]
+    assert columns(rows, yields=2, width=30, indent=2) == [
+        "  12:00  in 1 h 20 min\n    export.part-…123456789.csv\n    2,000",
+        "  12:10  now  b  7",
+    ]
+
+
+def test_a_name_is_cut_in_its_middle() -> None:
+    assert shorten("abcdefghij", 10) == "abcdefghij"
+    assert shorten("abcdefghij", 5) == "ab…ij"
+
+
+def test_long_texts_are_folded_at_spaces_and_links_stay_whole() -> None:
+    assert fold("one two  three", 8) == ["one two ", "three"]
+    assert fold("a 0123456789 b", 4) == ["a", "0123", "4567", "89 b"]
+    assert fold("see https://example.com/x now", 10) == ["see", "https://example.com/x", "now"]
+    assert fold("\u65e5\u672c\u8a9e", 4) == ["\u65e5\u672c", "\u8a9e"], "wide letters take two columns"
+    assert fold("", 4) == [""]
+
+
+@pytest.mark.starts_process
+def test_a_folded_command_is_one_command_to_a_shell() -> None:
+    command = "gaugepost replay --field 'record.NPS Score' --state dead --region eu"
+    for width in (25, 40, 80):
+        folded = fold_command(command, width, indent=2)
+        assert max(map(len, folded.splitlines())) <= width
+        words = subprocess.run(
+            ["sh", "-c", f"printf '%s|' {folded}"], capture_output=True, text=True, check=True
+        ).stdout
+        assert words.split("|")[:-1] == shlex.split(command)
+    assert fold_command(command, None, indent=2) == f"  {command}"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (5, "5 s"), (90, "1 min 30 s"), (600, "10 min"), (4_800, "1 h 20 min"), (90_000, "1 d 1 h")],
+)
+def test_lengths_of_time_are_told_in_two_units(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"), [(-5, "now"), (900, "now"), (65_000, "in 1 min 5 s"), (29_400_400, "in 8 h 10 min")]
+)
+def test_waits_are_told_roughly_when_they_are_long(ms: int, text: str) -> None:
+    assert wait(NOON + ms, NOON) == text
+
+
+def test_sizes_are_decimal_as_the_limit_is() -> None:
+    assert [size(number) for number in (12, 12_300, 2_000_000)] == ["12 B", "12.3 kB", "2.0 MB"]
+
+
+def test_the_choices_of_family_are_the_families() -> None:
+    assert {str(family) for family in FamilyName} == set(get_args(Family))

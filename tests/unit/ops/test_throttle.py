@@ -1,0 +1,42 @@
+"""Ctrl-C ends a paced call between two steps, whenever it is pressed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gaugepost_ops.cli.jobs.throttle import Pace
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+def pause_with_ctrl_c_before_line(number: int) -> Pace:
+    """Pause while Ctrl-C is pressed before the so many-th line of Python that runs meanwhile, if there are so many."""
+    lines = 0
+
+    def trace(_frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal lines
+        if event == "line":
+            lines += 1
+            if lines == number:
+                signal.raise_signal(signal.SIGINT)
+        return trace
+
+    before = sys.gettrace()
+    with Pace(rate=1_000) as pace:
+        sys.settrace(trace)
+        pace.keep(20)
+        sys.settrace(before)
+    return pace
+
+
+@pytest.mark.timeout(30)
+def test_ctrl_c_at_any_moment_of_a_pause_is_noticed() -> None:
+    number = 1
+    while pause_with_ctrl_c_before_line(number).interrupted:
+        number += 1
+    assert number > 2, "no line was interrupted: nothing was proved"

@@ -1,0 +1,76 @@
+"""A sent file is followed until CustomerGauge has processed it, and never sent again blindly."""
+
+from __future__ import annotations
+
+import pytest
+
+from gaugepost.transitions import Delivered, Parked, Phase, Resend, Transition, Unknown
+from gaugepost_tasks.endpoints.upload_statistics import Upload
+from gaugepost_tasks.upload_tracking import GIVE_UP_S, NEVER_FOUND_OUT, NEVER_PROCESSED, Look, Rows, follow
+
+POLL = (60.0, 120.0, 300.0, 600.0)
+ROWS = Rows(first=2001, count=2000)
+
+
+def upload(status: str = "Processed", messages: tuple[str, ...] = ()) -> Upload:
+    return Upload(12, status, "march.0123456789.csv", "2026-01-01 00:00:00", 100, 98, 2, messages)
+
+
+def after(
+    phase: Phase, found: Upload | None = None, *, readable: bool = True, looks: int = 0, hours: float = 0
+) -> Transition:
+    decision = follow(Look(phase, readable, found, looks, hours * 3600, 0.5, POLL), ROWS)
+    assert decision.counted is False
+    return decision.transition
+
+
+@pytest.mark.parametrize("phase", [Phase.LOOKUP, Phase.PROCESSING])
+def test_a_processed_file_is_delivered_with_its_counts_and_the_users_own_row_numbers(phase: Phase) -> None:
+    done = after(phase, upload(messages=("Record 2: Duplicate Record", "Record 18: Email is required", "a word")))
+    assert done == Delivered(
+        {
+            "total": 100,
+            "successful": 98,
+            "unsuccessful": 2,
+            "messages": ["Record 2001: Duplicate Record", "Record 2017: Email is required", "a word"],
+            "rejected": [2001, 2017],
+            "upload_id": 12,
+        }
+    )
+
+
+def test_it_is_looked_at_again_after_longer_and_longer_waits() -> None:
+    waits = [after(Phase.PROCESSING, upload("Queued"), looks=looks) for looks in range(5)]
+    seconds = [120, 300, 600, 600, 600]
+    assert waits == [Parked(1000 * wait, "processing", Phase.PROCESSING) for wait in seconds]
+
+
+def test_a_file_whose_answer_was_lost_and_that_is_there_is_followed_as_any_other() -> None:
+    assert after(Phase.LOOKUP, upload("Queued")) == Parked(120_000, "processing", Phase.PROCESSING)
+
+
+def test_a_file_that_is_not_there_is_sent_again_only_after_three_looks() -> None:
+    assert after(Phase.LOOKUP, looks=0) == Parked(120_000, "lost_answer", Phase.LOOKUP)
+    assert after(Phase.LOOKUP, looks=1) == Parked(300_000, "lost_answer", Phase.LOOKUP)
+    assert after(Phase.LOOKUP, looks=2) == Resend()
+
+
+def test_statistics_that_cannot_be_read_say_nothing() -> None:
+    assert after(Phase.LOOKUP, readable=False, looks=9) == Parked(600_000, "lost_answer", Phase.LOOKUP)
+    assert after(Phase.PROCESSING, readable=False) == Parked(120_000, "processing", Phase.PROCESSING)
+
+
+def test_a_taken_file_that_is_missing_from_the_statistics_is_never_sent_again() -> None:
+    assert after(Phase.PROCESSING, looks=9) == Parked(600_000, "processing", Phase.PROCESSING)
+
+
+def test_after_a_day_without_a_word_it_is_delivered_with_a_warning() -> None:
+    assert after(Phase.PROCESSING, upload("Queued"), hours=GIVE_UP_S / 3600) == Delivered({}, (NEVER_PROCESSED,))
+
+
+def test_look_up_ends_after_a_day_without_statistics_as_unknown() -> None:
+    day = GIVE_UP_S / 3600
+    assert after(Phase.LOOKUP, readable=False, looks=99, hours=day) == Unknown(NEVER_FOUND_OUT)
+    assert isinstance(after(Phase.LOOKUP, hours=day), Parked)
+    assert after(Phase.LOOKUP, looks=2, hours=day) == Resend()
+    assert after(Phase.LOOKUP, upload("Queued"), hours=day) == Parked(120_000, "processing", Phase.PROCESSING)

@@ -1,0 +1,184 @@
+"""Sealing as arithmetic: what a key ring seals and opens, what is refused, what a repr shows."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gaugepost import DataSealed, Region, Settings, SettingsError
+from gaugepost.encryption import NO_SEAL, Seal, read_keys
+from gaugepost.jobs import JobBase, parse_job_json
+from gaugepost.ledger import Claimed, Entry, Settlement
+from gaugepost.ledger.scripts import Call
+from gaugepost.ledger.views import History, JobView
+from gaugepost.redaction import masked, masked_messages
+from gaugepost.states import JobState
+from gaugepost.transitions import Decision, Delivered
+from support.factories import MAPPING, case, file_delete, link, record, response, upload
+
+
+def key() -> str:
+    return base64.urlsafe_b64encode(os.urandom(32)).decode()
+
+
+OLD, NEW = key(), key()
+SECRET = "joe.doe@example.com"
+EVERY_KIND: list[JobBase] = [
+    record(record={"Email": SECRET}),
+    link(record={"Email": SECRET}),
+    case(note=f"call {SECRET}", assignee=SECRET),
+    response(fields={"Email": SECRET}, comment=SECRET),
+    upload(name=f"{SECRET}.csv"),
+    file_delete(labels=(SECRET,)),
+]
+
+
+@pytest.mark.parametrize("job", EVERY_KIND, ids=lambda job: job.kind)
+def test_a_sealed_job_shows_no_more_than_the_scripts_need(job: JobBase) -> None:
+    sealed = Seal([NEW]).job(job, job.to_json())
+    clear = json.loads(sealed)
+    assert SECRET not in sealed
+    assert set(clear) <= {"sealed", "kind", "region", "configuration"}
+    assert (clear["kind"], clear.get("configuration")) == (job.kind, job.mapping)
+    assert parse_job_json(Seal([NEW]).open_job(sealed.encode())) == job
+
+
+@pytest.mark.parametrize("job", EVERY_KIND, ids=lambda job: job.kind)
+def test_without_a_key_a_job_is_written_as_ever(job: JobBase) -> None:
+    assert NO_SEAL.job(job, job.to_json()) == job.to_json()
+
+
+def test_the_first_key_seals_and_every_key_opens() -> None:
+    both = Seal([NEW, OLD])
+    assert both.open_text(Seal([OLD]).text("x").encode()) == b"x"
+    assert Seal([NEW]).open_text(both.text("x").encode()) == b"x"
+    with pytest.raises(DataSealed, match="not in GAUGEPOST_DATA_KEY"):
+        Seal([OLD]).open_text(both.text("x").encode())
+
+
+def test_what_is_sealed_says_so_where_there_is_no_key() -> None:
+    seal = Seal([NEW])
+    for call, what in (
+        (NO_SEAL.open_text, seal.text("{}").encode()),
+        (NO_SEAL.open_job, seal.job(record(), record().to_json()).encode()),
+        (NO_SEAL.open_content, seal.content(zlib.compress(b"a"))),
+    ):
+        with pytest.raises(DataSealed, match="GAUGEPOST_DATA_KEY is not set"):
+            call(what)
+
+
+def test_what_was_damaged_is_not_opened() -> None:
+    token = Seal([NEW]).text("x")
+    with pytest.raises(DataSealed):
+        Seal([NEW]).open_text((token[:-6] + ("AAAA" if token[-6:-2] != "AAAA" else "BBBB") + token[-2:]).encode())
+
+
+@given(st.binary(max_size=5_000), st.booleans())
+def test_contents_and_texts_come_back_as_they_were(content: bytes, sealed: bool) -> None:
+    seal, packed = Seal([NEW]), zlib.compress(content)
+    stored = (seal if sealed else NO_SEAL).content(packed)
+    assert seal.open_content(stored) == packed
+    text = json.dumps({"a": content.hex()})
+    assert seal.open_text((seal if sealed else NO_SEAL).text(text).encode()).decode() == text
+
+
+def test_a_sealed_content_costs_a_hundred_bytes_and_not_a_third() -> None:
+    packed = zlib.compress(os.urandom(100_000))
+    assert len(Seal([NEW]).content(packed)) < len(packed) + 100
+
+
+WRONG = {
+    "none": "",
+    "short": "abc",
+    "a comma": f"{NEW},",
+    "a blank": f"{NEW} {OLD}",
+    "cut": NEW[:-1],
+    "not base64": "ä" * 44,
+    "padded": f"{NEW},{OLD[:-4]}====",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_a_malformed_key_is_refused_by_the_name_of_the_setting_and_never_shown(wrong: str) -> None:
+    with pytest.raises(SettingsError, match=r"^GAUGEPOST_DATA_KEY: expected Fernet keys") as refused:
+        Settings.load(data_key=wrong)
+    assert not any(part and part in str(refused.value) for part in wrong.split(",") if len(part) > 3)
+
+
+@pytest.mark.starts_process
+def test_the_error_says_how_a_key_is_made() -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.load(data_key="x")
+    command = str(refused.value).partition('python -c "')[2].removesuffix('"')
+    made = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout
+    assert read_keys(made.strip()) == (made.strip(),)
+
+
+def test_keys_come_from_a_file_with_lines_and_blanks_around_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = tmp_path / "keys"
+    secret.write_text(f"{NEW},\n{OLD}\n")
+    monkeypatch.setenv("GAUGEPOST_DATA_KEY_FILE", str(secret))
+    settings = Settings.load()
+    assert settings.seal().open_text(Seal([OLD]).text("x").encode()) == b"x"
+    assert NEW not in repr(settings)
+
+
+def test_without_cryptography_the_setting_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gaugepost.encryption.find_spec", lambda _: None)
+    with pytest.raises(SettingsError, match=r"GAUGEPOST_DATA_KEY: .*pip install 'gaugepost\[encryption\]'"):
+        Settings.load(data_key=NEW)
+
+
+def test_no_repr_shows_what_is_to_be_delivered_or_came_back() -> None:
+    job = record(record={"Email": SECRET}, idempotency_key=SECRET, labels=(SECRET,))
+    claimed = Claimed("id", 1, 1, job, History(({"event": "attempt", "message": SECRET},)))
+    told = {"result": {"survey_link": SECRET}, "warnings": (SECRET,), "history": claimed.history}
+    for thing in (
+        *EVERY_KIND,
+        job,
+        Entry.of(job),
+        Entry("id", job, SECRET.encode()),
+        claimed,
+        Settlement(claimed, Decision(Delivered({"survey_link": SECRET}))),
+        JobView("id", Region.EU, JobState.DELIVERED, {"kind": "record", "record": {"Email": SECRET}}, 1, **told),  # type: ignore[arg-type]
+        Call("enqueue", (), (job.to_json(),), bool),
+    ):
+        assert SECRET not in repr(thing)
+        assert SECRET not in str(thing)
+    assert repr(job) == f"Record(region=<Region.EU: 'eu'>, urgent=False, configuration='{MAPPING}')"
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("Record 2017: Duplicate Record", "Record 2017: Duplicate Record"),
+        ("Record 3: Last Name is required but seems to be 'Doe'", "Record 3: Last Name is required […]"),
+        ("Record 3: Email is required", "Record 3: Email is required"),
+        ("Record 3: Joe Doe is no customer", "Record 3: […]"),
+        ("Record 3: Duplicate Record of Joe", "Record 3: […]"),
+        ("Record 3: 'Joe' is required", "Record 3: […]"),
+        ("Joe Doe", "[…]"),
+    ],
+)
+def test_row_messages_keep_only_words_that_are_no_persons(message: str, shown: str) -> None:
+    assert masked_messages([message]) == [shown]
+
+
+def test_numbers_and_links_of_a_result_stay() -> None:
+    assert masked(None) is None
+    assert masked({"number_customergauge": 1, "survey_link": "https://s"}) == {
+        "number_customergauge": 1,
+        "survey_link": "https://s",
+    }
+    assert masked({"total": 2, "messages": ["Joe"]}) == {"total": 2, "messages": ["[…]"]}

@@ -1,0 +1,290 @@
+"""Takes one claimed job to CustomerGauge: a straight line, `prepare → send → judge → decide`.
+
+Knows nothing of queues, parcels or threads: it gets a claimed job and returns what should become of it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import traceback
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gaugepost.errors import DataSealed, StoreError
+from gaugepost.jobs import File
+from gaugepost.jobs.common import SealedJob
+from gaugepost.ledger import Settlement
+from gaugepost.transitions import Attempt, Check, Dead, Decision, Requeued
+from gaugepost.verdict import Verdict
+from gaugepost_tasks.backoff import UPLOAD_POLL
+from gaugepost_tasks.endpoints.handlers import HANDLERS
+from gaugepost_tasks.endpoints.token import fetch_token
+from gaugepost_tasks.http_messages import Answer, Endpoints, Judgement, Request, credential_header
+from gaugepost_tasks.policy import Facts, decide, missing_credentials, missing_data_key, waits_for_token
+from gaugepost_tasks.upload_tracking import Look, Rows, follow
+from gaugepost_tasks.verdicts import cut_wait, judge, may_be_done
+from gaugepost_workers.credentials import Credentials
+from gaugepost_workers.lease import LeaseOver
+from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
+from gaugepost_workers.upload_lookup import last_sending, looks_before, see
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gaugepost.ledger import Claimed, Ledger
+    from gaugepost.settings import Settings
+    from gaugepost_tasks.endpoints.token import TokenAnswer
+    from gaugepost_tasks.http import HttpClient
+    from gaugepost_workers.lease import Lease
+
+log = structlog.get_logger("gaugepost.attempt")
+
+_GIVEN_BACK = Decision(Requeued(), counted=False)
+
+
+class NotNow(Exception):  # noqa: N818
+    """Raised just before the first byte: the upload slot is taken, so nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """One answer, judged: what an attempt's line on the record is made from. `began` is monotonic, in seconds."""
+
+    answer: Answer
+    judgement: Judgement
+    at: int
+    began: float | None = None
+
+
+class Courier:
+    """Delivers the jobs of one region. Thread-safe."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        http: HttpClient,
+        settings: Settings,
+        on_refused_alone: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`on_refused_alone`: see `credentials.Credentials`."""
+        self._ledger = ledger
+        self._http = http
+        self._schedules = settings.backoff
+        self._longest_wait = settings.retry_after_cap
+        self._poll = settings.upload_poll
+        self._base = settings.record_number_base
+        self._region = ledger.region
+        self._endpoints = Endpoints.of(
+            ledger.region,
+            auth_url=settings.auth_url,
+            imports_url=settings.imports_url,
+            api_url=settings.api_url,
+            file_paths=settings.file_paths(),
+        )
+        self.credentials = Credentials(ledger, settings.credentials(ledger.region), on_refused_alone)
+        self._api_key = self.credentials.api_key
+        self._tokens = self._open_tokens(settings.connect_timeout + settings.read_timeout + 1)
+        self._departed: set[str] = set()
+        """Jobs that must not go out twice, and whose first byte may be out."""
+
+    def _open_tokens(self, fetch_timeout_s: float) -> Tokens | None:
+        client_id, client_secret = self.credentials.client_id, self.credentials.client_secret
+        if client_id is None or client_secret is None:
+            return None
+        return Tokens(
+            self._ledger,
+            client_secret,
+            lambda: self._fetch_token(client_id, client_secret),
+            fetch_timeout_s,
+            self.credentials.fingerprints["oauth"],
+            lambda: self.credentials.refused("oauth"),
+        )
+
+    def _fetch_token(self, client_id: str, client_secret: str) -> TokenAnswer:
+        answer = fetch_token(self._http, self._endpoints, client_id, client_secret, now=time.time())
+        if answer.judgement is None:
+            return answer
+        return replace(answer, judgement=cut_wait(answer.judgement, self._longest_wait))
+
+    def deliver(self, lease: Lease) -> Settlement:
+        """Send one job to its endpoint, unless its lease is over, and decide what becomes of it.
+
+        Never raises: whatever goes wrong in here is a verdict too, so that no job is lost to a fault of ours.
+        """
+        claimed = lease.claimed
+        try:
+            return self._deliver(lease)
+        except DataSealed as error:
+            log.warning("job not opened", job=claimed.id, kind=claimed.job.kind, error=f"it {error}")
+            return Settlement(claimed, missing_data_key(_now_ms() - claimed.enqueued_at))
+        except (NotNow, LeaseOver, StoreError):  # before the first byte: nothing was sent
+            return Settlement(claimed, _GIVEN_BACK)
+        except Exception as error:  # noqa: BLE001 - told on the job's record, by class only: its text may hold data
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{where.name} in {where.filename}:{where.lineno}"
+            log.error("fault", job=claimed.id, kind=claimed.job.kind, error=type(error).__name__, where=place)  # noqa: TRY400
+            verdict = Verdict.LOST_ANSWER if claimed.id in self._departed else Verdict.SERVER_ERROR
+            judgement = Judgement(verdict, f"a fault in gaugepost: {type(error).__name__}")
+            return self._settlement(claimed, [_Exchange(Answer(None), judgement, _now_ms())])
+        finally:
+            self._departed.discard(claimed.id)
+
+    def _deliver(self, lease: Lease) -> Settlement:
+        claimed, job = lease.claimed, lease.claimed.job
+        if isinstance(job, SealedJob):
+            raise DataSealed("is sealed under a key that is not in GAUGEPOST_DATA_KEY here")
+        if job.needs not in self.credentials.fingerprints:
+            return Settlement(claimed, missing_credentials(job.needs, self._missing_setting(job.needs)))
+        if isinstance(job, File) and claimed.phase:
+            return self._look(lease, job)
+        content = self._ledger.content(claimed.id) if job.kind == "file" else None
+        if job.kind == "file" and content is None:
+            return Settlement(claimed, Decision(Dead(Verdict.BAD_FILE)))
+        request = HANDLERS[job.kind].build(job, self._endpoints, claimed.id, content)
+        done: list[_Exchange] = []
+        try:
+            self._exchange_all(lease, request, done)
+        except TokenUnavailable as error:
+            return self._settlement(claimed, done, _GIVEN_BACK if error.alone else waits_for_token(error.judgement))
+        except LeaseOver:
+            if not done:
+                raise
+        return self._settlement(claimed, done)
+
+    def _look(self, lease: Lease, job: File) -> Settlement:
+        """Look a sent file up in the statistics: whether it is there, and whether CustomerGauge is done with it."""
+        claimed = lease.claimed
+        at = _now_ms()
+        sent_at = last_sending(claimed) or at
+        seen = see(self._http, self._endpoints, self._api_key or "", lease, job)
+        found, looks, sent_s_ago = seen.upload, looks_before(claimed), time.time() - sent_at / 1000
+        look = Look(claimed.phase, seen.complete, found, looks, sent_s_ago, random.random(), self._poll)  # noqa: S311
+        stored = job.stored
+        rows = Rows(stored.first_row, stored.rows, self._base) if stored else Rows(1, 0)
+        processed = found is not None and found.processed
+        check = Check(at, seen.status, found is not None, processed, seen.upload_id, seen.complete)
+        return Settlement(claimed, follow(look, rows), check=check)
+
+    def _missing_setting(self, needs: str) -> str:
+        region = self._region.upper()
+        if needs == "api_key":
+            return f"{region}_API_KEY"
+        return f"{region}_CLIENT_ID" if self.credentials.client_id is None else f"{region}_CLIENT_SECRET"
+
+    def _exchange_all(self, lease: Lease, request: Request, done: list[_Exchange]) -> None:
+        """Send it; once again with a fresh token if the one it went out with was refused. Raises TokenUnavailable."""
+        if self._tokens is None or request.auth == "api_key":
+            done.append(self._exchange(lease, request, self._api_key or "", fresh_token=True))
+            return
+        token = self._tokens.get()
+        done.append(self._exchange(lease, request, token.value, fresh_token=False))
+        if done[0].judgement.verdict is Verdict.UNAUTHENTICATED:
+            done.append(self._exchange(lease, request, self._next(token).value, fresh_token=True))
+
+    def _next(self, refused: Token) -> Token:
+        assert self._tokens is not None  # noqa: S101 - only called with tokens
+        self._tokens.drop(refused)
+        return self._tokens.get()
+
+    def _exchange(self, lease: Lease, request: Request, credential: str, *, fresh_token: bool) -> _Exchange:
+        at, began, claimed = _now_ms(), time.monotonic(), lease.claimed
+        header = credential_header(request.auth, credential)
+        answer = self._http.exchange(request, header, lambda: self._may_depart(lease))
+        done = may_be_done(claimed.job, claimed.history.attempts())
+        judgement = judge(
+            claimed.job, answer, fresh_token=fresh_token, may_be_done=done, now=time.time(), secrets=(credential,)
+        )
+        return _Exchange(answer, cut_wait(judgement, self._longest_wait), at, began)
+
+    def _may_depart(self, lease: Lease) -> None:
+        """Allow the first byte. Raises LeaseOver, NotNow, StoreError."""
+        lease.check()
+        if lease.claimed.job.once:
+            self._mark(lease.claimed)
+            lease.check()  # the mark may have taken long
+
+    def _mark(self, claimed: Claimed) -> None:
+        done, _ = self._ledger.mark(claimed)
+        if done == 0:
+            raise NotNow
+        if done < 0:
+            raise LeaseOver
+        self._departed.add(claimed.id)
+
+    def _decide(self, claimed: Claimed, judgement: Judgement) -> Decision:
+        needs = claimed.job.needs
+        if judgement.verdict is Verdict.DELIVERED:
+            self.credentials.accepted(needs)
+        elif judgement.verdict is Verdict.REFUSED_CREDENTIALS and self.credentials.refused(needs):
+            return _GIVEN_BACK
+        known = facts(claimed, self._schedules, self._poll, self.credentials.fingerprints.get(needs))
+        return decide(judgement, known)
+
+    def _settlement(
+        self, claimed: Claimed, exchanges: Sequence[_Exchange], decision: Decision | None = None
+    ) -> Settlement:
+        """Record what was exchanged; the last answer decides what becomes of the job, unless that is decided."""
+        last = exchanges[-1] if exchanges else None
+        if decision is None:
+            assert last is not None  # noqa: S101 - what sends nothing says what becomes of the job
+            decision = self._decide(claimed, last.judgement)
+        first = claimed.history.last_n + 1
+        attempts = tuple(
+            _attempt(first + i, exchange, counted=decision.counted and exchange is last)
+            for i, exchange in enumerate(exchanges)
+        )
+        for attempt in attempts:
+            log.info(
+                "attempt",
+                job=claimed.id,
+                kind=claimed.job.kind,
+                region=str(self._region),
+                configuration=claimed.job.mapping,
+                n=attempt.n,
+                status=attempt.status,
+                verdict=str(attempt.verdict),
+                ms=attempt.ms,
+            )
+        return Settlement(claimed, decision, attempts, began=last.began if last else None)
+
+
+def facts(
+    claimed: Claimed,
+    schedules: Mapping[Verdict, Sequence[float]],
+    poll: Sequence[float] = UPLOAD_POLL,
+    fingerprint: str | None = None,
+) -> Facts:
+    """Gather what the policy looks at, beside the answer itself."""
+    return Facts(
+        job=claimed.job,
+        attempts=claimed.history.since_replay(),
+        may_be_done=may_be_done(claimed.job, claimed.history.attempts()),
+        probe=claimed.probe,
+        probe_about=claimed.probe_verdict,
+        rand=random.random(),  # noqa: S311 - jitter
+        schedules=schedules,
+        poll=poll,
+        fingerprint=fingerprint,
+    )
+
+
+def _attempt(n: int, exchange: _Exchange, *, counted: bool) -> Attempt:
+    answer, judgement = exchange.answer, exchange.judgement
+    return Attempt(
+        n=n,
+        at=exchange.at,
+        ms=answer.ms,
+        status=answer.status,
+        verdict=judgement.verdict,
+        message=judgement.message,
+        counted=counted,
+        field_errors=judgement.field_errors,
+    )
+
+
+def _now_ms() -> int:
+    """Return the time for the record; nothing is decided by it."""
+    return int(time.time() * 1000)

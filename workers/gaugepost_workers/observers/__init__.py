@@ -1,0 +1,1 @@
+"""Receive job events: Flower, metrics, traces, logs."""

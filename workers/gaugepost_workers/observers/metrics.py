@@ -1,0 +1,222 @@
+"""Metrics of a worker and of a beat for Prometheus: what passes through this process. What is in Redis: `exporter.py`.
+
+Every label is a word of ours, with few values: region, kind, state, verdict, tick. A configuration, a source, an id or
+anything that a person wrote never is one. The series of failures are there from the start at 0, or the first one would
+not be a rise.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from gaugepost.jobs import JOBS
+from gaugepost.transitions import Dead, Delivered, Held, Parked, Requeued, Resend, Unknown
+from gaugepost.verdict import Verdict
+from gaugepost_workers.celery_app.app import TICKS
+from gaugepost_workers.http_pages import serve_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from gaugepost.ledger import Claimed, Settlement
+    from gaugepost.regions import Region
+    from gaugepost.transitions import Transition
+    from gaugepost_workers.liveness import Health
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, which no query of ours asks for
+
+log = structlog.get_logger("gaugepost.metrics")
+
+NO_VERDICT = "none"
+_TRY_AGAIN_S = 5.0
+_DELIVERY_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 3_600, 14_400, 86_400)
+_EXCHANGE_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_BECAME: dict[type[Transition], str] = {
+    Delivered: "delivered",
+    Parked: "parked",
+    Held: "parked",
+    Requeued: "queued",
+    Resend: "queued",
+    Dead: "dead",
+    Unknown: "unknown",
+}
+
+
+class _Children(dict[tuple[str, ...], Any]):
+    """The series of one metric by their labels behind `region`: to look one up there costs more than to count it."""
+
+    def __init__(self, metric: Counter | Histogram, region: str) -> None:
+        super().__init__()
+        self._metric = metric
+        self._region = region
+
+    def __missing__(self, labels: tuple[str, ...]) -> Any:  # noqa: ANN401 - a child of either
+        child = self[labels] = self._metric.labels(self._region, *labels)
+        return child
+
+
+class WorkerMetrics:
+    """Counts what becomes of each job of one worker: a witness of its executor, and of its rescues."""
+
+    def __init__(self, region: Region) -> None:
+        self.registry = CollectorRegistry()
+        self._region = str(region)
+        told = ("region", "kind")
+        jobs = Counter(
+            "gaugepost_jobs",
+            "Jobs that this process settled: what became of them, and the verdict of the last attempt",
+            (*told, "state", "verdict"),
+            registry=self.registry,
+        )
+        attempts = Counter(
+            "gaugepost_attempts",
+            "Attempts by verdict, those of lost workers' jobs included",
+            (*told, "verdict"),
+            registry=self.registry,
+        )
+        delivery = Histogram(
+            "gaugepost_delivery_seconds",
+            "From enqueue (Redis' clock) to delivery (this host's)",
+            told,
+            buckets=_DELIVERY_S,
+            registry=self.registry,
+        )
+        exchange = Histogram(
+            "gaugepost_exchange_seconds",
+            "One HTTP exchange with CustomerGauge that had an answer",
+            told,
+            buckets=_EXCHANGE_S,
+            registry=self.registry,
+        )
+        metrics = (jobs, attempts, delivery, exchange)
+        self._jobs, self._attempts, self._delivery, self._exchange = (_Children(one, str(region)) for one in metrics)
+        self._rescued = Counter(
+            "gaugepost_rescued_jobs", "Jobs taken back from lost workers", ("region",), registry=self.registry
+        )
+        self._ticks = Counter(
+            "gaugepost_ticks", "Ticks whose work was done", ("region", "tick"), registry=self.registry
+        )
+        self._own_ticks = Counter(
+            "gaugepost_own_ticks",
+            "Those of the ticks that this worker ran itself, because no beat ticked",
+            ("region", "tick"),
+            registry=self.registry,
+        )
+        self._thrown_away = Counter(
+            "gaugepost_messages_thrown_away",
+            "Celery messages that were no bell, no tick and no question of Flower's",
+            ("region",),
+            registry=self.registry,
+        )
+        ProcessCollector(registry=self.registry)
+        self._rescued.labels(self._region)
+        self._thrown_away.labels(self._region)
+        for tick in TICKS:
+            self._own_ticks.labels(self._region, _short(tick))
+        for kind in JOBS:
+            for verdict in Verdict:
+                self._attempts[kind, verdict.value]
+
+    def claimed(self, jobs: Sequence[Claimed]) -> None:
+        """Jobs were claimed: told when they are settled."""
+
+    def settled(self, settlements: Sequence[Settlement]) -> None:
+        """Count what became of jobs."""
+        now_ms = time.time() * 1000
+        for settlement in settlements:
+            self._count(settlement, now_ms)
+
+    def rescued(self, settlements: Sequence[Settlement]) -> None:
+        """Count jobs that were taken back from lost workers."""
+        self._rescued.labels(self._region).inc(len(settlements))
+        self.settled(settlements)
+
+    def threw_away(self) -> None:
+        """Count a Celery message that was thrown away."""
+        self._thrown_away.labels(self._region).inc()
+
+    def ticked(self, tick: str) -> None:
+        """Count a tick."""
+        self._ticks.labels(self._region, _short(tick)).inc()
+
+    def ran_tick_itself(self, tick: str) -> None:
+        """Count a tick that no beat sent."""
+        self._own_ticks.labels(self._region, _short(tick)).inc()
+
+    def _count(self, settlement: Settlement, now_ms: float) -> None:
+        kind = settlement.claimed.job.kind
+        verdict = NO_VERDICT
+        for attempt in settlement.attempts:
+            verdict = attempt.verdict.value
+            self._attempts[kind, verdict].inc()
+            if attempt.status is not None:
+                self._exchange[kind,].observe(attempt.ms / 1000)
+        state = _BECAME[type(settlement.decision.transition)]
+        self._jobs[kind, state, verdict].inc()
+        if state == "delivered":
+            self._delivery[kind,].observe(max(0.0, now_ms - settlement.claimed.enqueued_at) / 1000)
+
+
+class BeatMetrics:
+    """Counts the ticks that one beat sent."""
+
+    def __init__(self, regions: Iterable[str]) -> None:
+        self.registry = CollectorRegistry()
+        about = ("region", "tick")
+        self._sent = Counter(
+            "gaugepost_beat_ticks",
+            "Ticks this beat sent, or left to those that still wait",
+            about,
+            registry=self.registry,
+        )
+        self._failed = Counter(
+            "gaugepost_beat_failures", "Ticks that Redis did not take", about, registry=self.registry
+        )
+        ProcessCollector(registry=self.registry)
+        for region in regions:
+            for tick in TICKS:
+                self._sent.labels(region, _short(tick))
+                self._failed.labels(region, _short(tick))
+
+    def ticked(self, region: str, tick: str, *, sent: bool) -> None:
+        """Count a tick."""
+        (self._sent if sent else self._failed).labels(region, _short(tick)).inc()
+
+
+def _short(tick: str) -> str:
+    return tick.rpartition(".")[2]
+
+
+def serve(registry: CollectorRegistry, address: str, port: int, look: Callable[[], Health]) -> None:
+    """Serve `http://address:port/metrics` and, with what `look` returns, `/healthz`, from a thread of its own.
+
+    A port that is taken is tried again and again: a worker that ends warmly may still have it, and the deliveries of
+    the one that takes its place must not wait for that.
+    """
+    threading.Thread(target=_serve, args=(registry, address, port, look), name="metrics", daemon=True).start()
+
+
+def _serve(registry: CollectorRegistry, address: str, port: int, look: Callable[[], Health]) -> None:
+    told = False
+    while True:
+        try:
+            serve_pages(registry, address, port, look)
+        except OSError as error:
+            if not told:
+                log.warning("metrics wait for their port", address=address, port=port, error=error.strerror)
+            told = True
+            time.sleep(_TRY_AGAIN_S)
+        else:
+            log.info("metrics", address=address, port=port)
+            return

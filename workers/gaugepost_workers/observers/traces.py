@@ -1,0 +1,213 @@
+"""Traces of what a worker does, by OpenTelemetry (extra `otel`): a span a parcel, and a span an attempt of each job.
+
+An attempt belongs to the trace of the service that enqueued the job, as a child of its span, and is linked to the
+parcel with which the job was sent: one parcel holds jobs of many traces. Spans are written as jobs are settled, with
+the times on their records, so that the threads that send know nothing of this. CustomerGauge gets no `traceparent`:
+which of our requests belong together is nobody else's business.
+
+Exporter, sampler and service name come from OpenTelemetry's own environment (`OTEL_EXPORTER_OTLP_ENDPOINT`,
+`OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME` …). Without any of it nothing is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from gaugepost.trace_context import ids
+from gaugepost.transitions import Dead, Delivered, Held, Parked, Unknown
+from gaugepost.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.trace import Span, SpanContext, Tracer
+
+    from gaugepost.ledger import Claimed, Settlement
+    from gaugepost.regions import Region
+    from gaugepost.transitions import Attempt, Transition
+
+log = structlog.get_logger("gaugepost.traces")
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_NS_MS = 1_000_000
+
+
+def wanted() -> list[str]:
+    """Return the exporters that the environment asks for, by name; none if it says nothing of traces."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return []
+    named = os.environ.get("OTEL_TRACES_EXPORTER") or ("otlp" if any(map(os.environ.get, _ENDPOINTS)) else "none")
+    return [_exporter_name(name.strip()) for name in named.split(",") if name.strip() != "none"]
+
+
+def _exporter_name(name: str) -> str:
+    """Return what an exporter registers as: OTLP has one name for each protocol."""
+    if name != "otlp":
+        return name
+    protocol = next(filter(None, map(os.environ.get, _PROTOCOLS)), "http/protobuf")
+    return "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
+
+
+def open_traces(region: Region) -> Traces | None:
+    """Begin to trace if the environment asks for it; None if it does not, or asks for what is not installed.
+
+    That is told and no more: OTEL_… may be set for all of a cluster, and deliveries do not wait for traces.
+    """
+    exporters = wanted()
+    if not exporters:
+        return None
+    try:
+        from opentelemetry import trace  # noqa: PLC0415 - an extra
+
+        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):  # else somebody has set one
+            _set_provider(exporters)
+    except (ModuleNotFoundError, LookupError) as error:
+        log.warning("OTEL_… asks for traces that need more: pip install 'gaugepost[otel]'", error=str(error))
+        return None
+    return Traces(trace.get_tracer("gaugepost"), region)
+
+
+def _set_provider(exporters: Sequence[str]) -> None:
+    from opentelemetry import trace  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    os.environ.setdefault("OTEL_SERVICE_NAME", "gaugepost-worker")
+    provider = TracerProvider()
+    for name in exporters:
+        provider.add_span_processor(BatchSpanProcessor(_exporter(name)))
+    trace.set_tracer_provider(provider)
+
+
+def _exporter(name: str) -> Any:  # noqa: ANN401 - whatever is registered under this name
+    found = next(iter(entry_points(group="opentelemetry_traces_exporter", name=name)), None)
+    if found is None:
+        raise LookupError(f"no exporter is installed as {name}")
+    return found.load()()
+
+
+@dataclass(slots=True)
+class _Parcel:
+    """A parcel that is out: its span, and which of its jobs are not settled yet."""
+
+    span: Span
+    since: float
+    out: set[str] = field(default_factory=set)
+
+
+class Traces:
+    """A witness that writes spans. Used by one thread at a time."""
+
+    def __init__(self, tracer: Tracer, region: Region, longest_s: float = 600.0) -> None:
+        from opentelemetry import trace  # noqa: PLC0415 - an extra
+
+        self._api = trace
+        self._tracer = tracer
+        self._region = str(region)
+        self._longest_s = longest_s
+        self._parcels: dict[str, _Parcel] = {}
+        """Job id → the parcel it is out with."""
+        self._open: dict[int, _Parcel] = {}
+
+    def claimed(self, jobs: Sequence[Claimed]) -> None:
+        """Begin the span of a parcel."""
+        if not jobs:
+            return
+        self._end_forgotten()
+        attributes: dict[str, str | int] = {"gaugepost.region": self._region, "gaugepost.jobs": len(jobs)}
+        span = self._tracer.start_span("gaugepost parcel", kind=self._api.SpanKind.CONSUMER, attributes=attributes)
+        parcel = _Parcel(span, time.monotonic(), {claimed.id for claimed in jobs})
+        self._open[id(parcel)] = parcel
+        self._parcels |= dict.fromkeys(parcel.out, parcel)
+
+    def settled(self, settlements: Sequence[Settlement]) -> None:
+        """Write a span for each attempt; end the parcels that are settled whole."""
+        for settlement in settlements:
+            claimed = settlement.claimed
+            parcel = self._parcels.pop(claimed.id, None)
+            for attempt in settlement.attempts:
+                self._attempt(claimed, attempt, settlement.decision.transition, parcel)
+            if parcel is not None:
+                parcel.out.discard(claimed.id)
+                if not parcel.out:
+                    self._end(parcel)
+
+    def _end_forgotten(self) -> None:
+        """End parcels with jobs that became somebody else's: nobody will tell of those here."""
+        while self._open:
+            oldest = next(iter(self._open.values()))
+            if time.monotonic() - oldest.since < self._longest_s:
+                return
+            for job_id in oldest.out:
+                self._parcels.pop(job_id, None)
+            self._end(oldest)
+
+    def _end(self, parcel: _Parcel) -> None:
+        if self._open.pop(id(parcel), None) is not None:
+            parcel.span.end()
+
+    def _attempt(self, claimed: Claimed, attempt: Attempt, transition: Transition, parcel: _Parcel | None) -> None:
+        began = attempt.at * _NS_MS
+        span = self._tracer.start_span(
+            f"gaugepost {claimed.job.kind}",
+            context=self._parent(claimed),
+            kind=self._api.SpanKind.CLIENT,
+            links=[self._api.Link(parcel.span.get_span_context())] if parcel else None,
+            start_time=began,
+        )
+        if span.is_recording():
+            span.set_attributes(self._told(claimed, attempt, transition))
+            if attempt.verdict is not Verdict.DELIVERED:
+                span.set_status(self._api.StatusCode.ERROR, str(attempt.verdict))
+        span.end(began + attempt.ms * _NS_MS)
+
+    def _parent(self, claimed: Claimed) -> Any:  # noqa: ANN401 - a Context
+        """Return the context of whoever enqueued the job; a trace of its own for one that came without."""
+        parent = claimed.job.traceparent
+        if parent is None:
+            return self._api.set_span_in_context(self._api.INVALID_SPAN)
+        trace_id, span_id, flags = ids(parent)
+        context: SpanContext = self._api.SpanContext(
+            trace_id, span_id, is_remote=True, trace_flags=self._api.TraceFlags(flags)
+        )
+        return self._api.set_span_in_context(self._api.NonRecordingSpan(context))
+
+    def _told(self, claimed: Claimed, attempt: Attempt, transition: Transition) -> dict[str, str | int]:
+        """Return what an attempt's span says: nothing about persons."""
+        told: dict[str, str | int] = {
+            "gaugepost.job": claimed.id,
+            "gaugepost.kind": claimed.job.kind,
+            "gaugepost.region": self._region,
+            "gaugepost.n": attempt.n,
+            "gaugepost.verdict": str(attempt.verdict),
+            "gaugepost.then": _then(transition),
+        }
+        if claimed.job.mapping is not None:
+            told["gaugepost.configuration"] = claimed.job.mapping
+        if claimed.job.source is not None:
+            told["gaugepost.source"] = claimed.job.source
+        if attempt.status is not None:
+            told["http.response.status_code"] = attempt.status
+        return told
+
+
+def _then(transition: Transition) -> str:
+    """Return the state the job went to."""
+    match transition:
+        case Delivered():
+            return "delivered"
+        case Parked() | Held():
+            return "parked"
+        case Dead():
+            return "dead"
+        case Unknown():
+            return "unknown"
+        case _:
+            return "queued"

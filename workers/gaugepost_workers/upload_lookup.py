@@ -1,0 +1,76 @@
+"""Looks for a sent file in the upload statistics: by its id once that is known, by its name before."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from gaugepost.transitions import Phase
+from gaugepost_tasks.endpoints.upload_statistics import (
+    MAX_ANSWER_BYTES,
+    Found,
+    build,
+    build_for,
+    days_of,
+    look_at,
+    look_through,
+)
+from gaugepost_tasks.http_messages import Answer, Endpoints, Request, credential_header
+
+if TYPE_CHECKING:
+    from gaugepost.jobs import File
+    from gaugepost.ledger import Claimed
+    from gaugepost_tasks.http import HttpClient
+    from gaugepost_workers.lease import Lease
+
+
+def see(http: HttpClient, endpoints: Endpoints, api_key: str, lease: Lease, job: File) -> Found:
+    """Look a sent file up. Raises LeaseOver before a request that the lease does not last for."""
+
+    def ask(request: Request) -> Answer:
+        header = credential_header(request.auth, api_key)
+        return http.exchange(request, header, lease.check, max_answer_bytes=MAX_ANSWER_BYTES)
+
+    where = endpoints, job.family, lease.claimed.id
+    known = _known_upload(lease.claimed)
+    if known is not None and (seen := look_at(ask(build_for(*where, known)), job.upload_name)).complete:
+        return seen
+    since, until = days_of(*_sendings(lease.claimed))
+    return look_through(
+        lambda start, rows: ask(build(*where, since=since, until=until, start=start, limit=rows)), job.upload_name
+    )
+
+
+def last_sending(claimed: Claimed) -> int | None:
+    """Return when it was last sent, Unix time in ms."""
+    return max((attempt.at for attempt in claimed.history.attempts()), default=None)
+
+
+def _sendings(claimed: Claimed) -> tuple[datetime, datetime]:
+    """Return when it was first and last sent: one refused as already processed arrived by an earlier sending."""
+    times = [datetime.fromtimestamp(attempt.at / 1000, UTC) for attempt in claimed.history.attempts()]
+    times = times or [datetime.now(UTC)]
+    return min(times), max(times)
+
+
+def looks_before(claimed: Claimed) -> int:
+    """Count the looks since the last sending; while it is not known to be there, only those that were answered."""
+    looks = 0
+    for entry in claimed.history.entries:
+        if entry["event"] == "attempt":
+            looks = 0
+        elif entry["event"] == "check":
+            answered = entry["status"] == HTTPStatus.OK and entry.get("readable", True)
+            looks += claimed.phase is not Phase.LOOKUP or answered
+    return looks
+
+
+def _known_upload(claimed: Claimed) -> int | None:
+    """Return the id that an earlier look found, since the last sending."""
+    for entry in reversed(claimed.history.entries):
+        if entry["event"] == "attempt":
+            break
+        if entry["event"] == "check" and entry.get("upload_id") is not None:
+            return int(entry["upload_id"])
+    return None

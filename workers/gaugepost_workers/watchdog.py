@@ -1,0 +1,93 @@
+"""What tells that a worker would really take work: when a message was last read, and when the wheel last turned.
+
+Notes of times and nothing else, so that they may stand in the hot path.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from gaugepost.bell import pushed_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gaugepost.ledger import Claimed, Settlement
+    from gaugepost_workers.dispatcher import Witness
+
+_READ_S = 10.0  # an empty queue is read anew each second
+_WHEEL_S = 60.0  # a turn takes at most an exchange (30 s), or a claim that Redis does not answer (some 20 s)
+
+
+class Signs:
+    """The signs of one process. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._read_at = time.monotonic()
+        self._turned_at = self._read_at
+        self._at_the_wheel = 0
+        self._tick_pushed: int | Literal["now", ""] = ""
+        self._lock = threading.Lock()
+
+    def read(self) -> None:
+        """Note that a message was read from Redis, or that there was none."""
+        self._read_at = time.monotonic()
+
+    def turned(self) -> None:
+        """Note that the wheel turned."""
+        self._turned_at = time.monotonic()
+
+    def took_tick(self, message_id: str) -> None:
+        """Note that a tick was taken, and when beat pushed it: now, where an older beat's message does not say."""
+        seconds = pushed_at(message_id)
+        self._tick_pushed = "now" if seconds is None else seconds * 1000
+
+    def newest_tick(self) -> int | Literal["now", ""]:
+        """Return when beat pushed the newest tick since the last call, ms by Redis' clock; empty if there was none."""
+        pushed, self._tick_pushed = self._tick_pushed, ""
+        return pushed
+
+    @contextmanager
+    def at_the_wheel(self) -> Iterator[None]:
+        """Stand for a bell's thread that goes to the wheel, be it that another one turns it already."""
+        self._go(1)
+        try:
+            yield
+        finally:
+            self._go(-1)
+
+    def _go(self, step: int) -> None:
+        with self._lock:
+            if not self._at_the_wheel:  # it rested
+                self.turned()
+            self._at_the_wheel += step
+
+    def good(self) -> bool:
+        """Tell whether messages are read, and the wheel turns or rests."""
+        now = time.monotonic()
+        return now - self._read_at < _READ_S and (not self._at_the_wheel or now - self._turned_at < _WHEEL_S)
+
+
+SIGNS = Signs()
+"""Those of this process: it has one worker, and kombu makes the channel that reads."""
+
+
+class WatchedWheel:
+    """A witness that notes each turn, and passes on what it sees."""
+
+    def __init__(self, witness: Witness, signs: Signs = SIGNS) -> None:
+        self._witness = witness
+        self._signs = signs
+
+    def claimed(self, jobs: Sequence[Claimed]) -> None:
+        """See that the wheel asked for jobs."""
+        self._signs.turned()
+        self._witness.claimed(jobs)
+
+    def settled(self, settlements: Sequence[Settlement]) -> None:
+        """See that the wheel settled jobs."""
+        self._signs.turned()
+        self._witness.settled(settlements)
