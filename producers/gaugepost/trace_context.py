@@ -8,12 +8,6 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from gaugepost.jobs import JobBase
-
-J = TypeVar("J", bound="JobBase")
 
 _FORM = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 
@@ -40,11 +34,3 @@ def current() -> str | None:
     if not context.is_valid:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
-
-
-def traced(job: J) -> J:
-    """Note the current span in a job, unless it brings one along."""
-    if job.traceparent is not None:
-        return job
-    found = current()
-    return job if found is None else job.model_copy(update={"traceparent": found})

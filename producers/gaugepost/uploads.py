@@ -16,8 +16,8 @@ from gaugepost.files import Part, PartPlan, Upload, content, headings, inspect, 
 from gaugepost.jobs import File, FileDelete, FileResult
 from gaugepost.jobs.file import Stored, unique_name
 from gaugepost.ledger import Entry, FileSet, Undo
+from gaugepost.ledger.entry import new_job_id
 from gaugepost.ledger.file_sets import new_set_id
-from gaugepost.ledger.producer_calls import new_job_id
 from gaugepost.lookup import Lookup
 from gaugepost.states import ENDED, JobState
 

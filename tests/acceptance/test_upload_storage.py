@@ -10,7 +10,7 @@ import redis
 from gaugepost import File, Region, Settings
 from gaugepost.jobs.file import Stored
 from gaugepost.ledger import Entry, FileSet, Ledger
-from gaugepost.ledger.producer_calls import new_job_id
+from gaugepost.ledger.entry import new_job_id
 
 NAMES = [
     f"{first}{last}" for first in ("Al", "Bern", "Car", "Dan", "Ed", "Fa", "Gil") for last in ("a", "ert", "ina", "o")

@@ -17,8 +17,8 @@ import redis
 from gaugepost import InvalidJob
 from gaugepost.jobs import parse_job
 from gaugepost.keys import FAMILIES, FIXED, lua_table
+from gaugepost.ledger.entry import new_job_id
 from gaugepost.ledger.file_sets import new_set_id
-from gaugepost.ledger.producer_calls import new_job_id
 from gaugepost.ledger.scripts import load_scripts
 from support.factories import case, record
 from support.ledger_harness import Bench

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gaugepost.ledger import Settlement
-from gaugepost.ledger.producer_calls import READ_WHOLE
+from gaugepost.ledger.entry import READ_WHOLE
 from gaugepost.ledger.worker_calls import DUE_AT_ONCE, HOLDS_AT_ONCE
 from gaugepost.transitions import Dead, Decision, Held, Parked, Requeued
 from gaugepost.verdict import Verdict

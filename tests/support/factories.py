@@ -9,8 +9,8 @@ from typing import Any
 from gaugepost import CloseLoop, File, FileDelete, PersonalLink, Record, Region, Response
 from gaugepost.jobs.file import Stored
 from gaugepost.ledger import Entry, FileSet
+from gaugepost.ledger.entry import new_job_id
 from gaugepost.ledger.file_sets import new_set_id
-from gaugepost.ledger.producer_calls import new_job_id
 
 MAPPING = "53505294-0b20-2509-b15d-c8e377701d66"
 

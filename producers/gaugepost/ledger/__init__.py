@@ -25,13 +25,14 @@ from gaugepost.ledger.credentials import (
     put_token_failure,
     token,
 )
+from gaugepost.ledger.entry import Entry
 from gaugepost.ledger.field_statistics import Seen, read_fields
 from gaugepost.ledger.file_sets import SET_MS, STAGED_MS, FileSet, Undo, enqueue_set, unstage, upload_digest
 from gaugepost.ledger.holds import Hold, read_holds
 from gaugepost.ledger.key_prefix import Place
 from gaugepost.ledger.listing import Listing
 from gaugepost.ledger.migrations import migrate
-from gaugepost.ledger.producer_calls import Accepted, Edit, Entry, Intake
+from gaugepost.ledger.producer_calls import Accepted, Edit, Intake
 from gaugepost.ledger.scripts import Runner, our_errors
 from gaugepost.ledger.statistics import Vitals, read_vitals
 from gaugepost.ledger.views import JobView, scopes_of_kind

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import redis
 
     from gaugepost.keys import Keys
-    from gaugepost.ledger.producer_calls import Entry
+    from gaugepost.ledger.entry import Entry
 
 KEPT_DAYS = 30
 MOST_FIELDS, MOST_CONFIGURATIONS = 500, 200

@@ -13,7 +13,8 @@ from gaugepost.ledger.scripts import Argument, Call
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gaugepost.ledger.producer_calls import Entry, Intake
+    from gaugepost.ledger.entry import Entry
+    from gaugepost.ledger.producer_calls import Intake
 
 STAGED_MS = 3_600_000
 """How long contents lie staged for the call that accepts their set."""

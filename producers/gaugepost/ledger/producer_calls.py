@@ -4,108 +4,37 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gaugepost.jobs import File
-from gaugepost.keys import Keys, idempotency_digest
+from gaugepost.keys import Keys
 from gaugepost.ledger.chunks import AT_ONCE, chunks
+from gaugepost.ledger.entry import ledger_facts
 from gaugepost.ledger.field_statistics import FieldReports
 from gaugepost.ledger.holds import read_holds
 from gaugepost.ledger.presence import Presence
 from gaugepost.ledger.scripts import Argument, Call
 from gaugepost.ledger.views import JobView, read_view
 from gaugepost.states import JobState
-from gaugepost.trace_context import traced
 from gaugepost.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from gaugepost.encryption import Seal
     from gaugepost.jobs import JobBase
-    from gaugepost.mappings import Mappings
+    from gaugepost.ledger.entry import Entry
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
 
 IDEMPOTENCY_MS = 7 * 86_400_000
 
-READ_WHOLE = 1_000
-"""Characters of a job's JSON below which scripts decode it, where they need its kind and configuration. A longer job
-has these in a field of their own, which takes 80 bytes.
-"""
-
 _STATES = {state.encode(): state for state in JobState}
-
-
-def new_job_id() -> str:
-    """Return an unguessable id: 128 random bits, 32 hex digits."""
-    return os.urandom(16).hex()
 
 
 def _call_id() -> str:
     """Name one call of a person on the records, so that redis-py's repetition of it is known as such."""
     return os.urandom(4).hex()
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One job on its way in: the id it will have, the checked job, and a file's content."""
-
-    id: str
-    job: JobBase = field(repr=False)
-    content: bytes | None = field(default=None, repr=False)
-    warnings: tuple[str, ...] = ()
-    text: str = field(init=False, repr=False, compare=False)
-    """The job as JSON, written once."""
-
-    def __post_init__(self) -> None:
-        """Write the job as JSON. Raises InvalidJob for one that is too long."""
-        object.__setattr__(self, "text", self.job.to_json())
-
-    @property
-    def size(self) -> int:
-        """Bytes that it takes in a call, at most, before sealing."""
-        return len(self.text) * (1 if self.text.isascii() else 4) + len(self.content or b"")
-
-    @classmethod
-    def of(cls, job: JobBase, mappings: Mappings | None = None) -> Entry:
-        """Give a job its id, read a file's content, look a configuration up. Raises InvalidJob for what is not fit."""
-        job = traced(job)
-        if isinstance(job, File):
-            loaded, content = job.load()
-            return cls(new_job_id(), loaded, content)
-        if mappings is None:
-            return cls(new_job_id(), job)
-        resolved, warnings = mappings.check(job)
-        return cls(new_job_id(), resolved, warnings=warnings)
-
-    def arguments(self, lane: str, seal: Seal) -> tuple[Argument, ...]:
-        """Return the arguments that enqueue.lua takes for one job."""
-        job = self.job
-        facts = _facts(job, lane)
-        if job.idempotency_key:
-            facts |= {"idem": idempotency_digest(job.idempotency_key), "same": " ".join(seal.hashes(job.sent()))}
-        if job.source:
-            facts["source"] = job.source
-        about = "" if len(self.text) < READ_WHOLE else f"{job.kind} {job.mapping}" if job.mapping else job.kind
-        content = seal.content(zlib.compress(self.content)) if self.content else ""
-        return self.id, seal.job(job, self.text), about, json.dumps(facts) if facts else "", content
-
-
-def _facts(job: JobBase, lane: str) -> dict[str, str]:
-    """Return what the ledger keeps beside a job's JSON, of what it has."""
-    facts: dict[str, str] = {}
-    if job.urgent:
-        facts["urgent"] = "1"
-    if job.once:
-        facts["once"] = "1"
-    if lane:
-        facts["lane"] = lane
-    if job.expires_at:
-        facts["expires"] = str(int(job.expires_at.timestamp() * 1000))
-    return facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +127,7 @@ class Intake:
             "revision": str(edit.revision),
             "configuration": job.mapping or "",
         }
-        return json.dumps(fields | _facts(job, self.lane(job)))
+        return json.dumps(fields | ledger_facts(job, self.lane(job)))
 
     def resolve(
         self, ids: Sequence[str], to: JobState, at: int, by: str, why: str

@@ -3,7 +3,7 @@
 -- WITH  entering
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms; then for each job
---       id, JSON, its kind and configuration ('' = its JSON is short: producer_calls.py), what it has of urgent ('1'), once ('1'),
+--       id, JSON, its kind and configuration ('' = its JSON is short: entry.py), what it has of urgent ('1'), once ('1'),
 --       lane, idem (digest of its idempotency key), same (hashes of what it sends, between blanks: encryption.py), expires
 --       (ms) and source, as JSON of texts ('' = nothing of it), content ('' = none)
 -- RETURN for each job its state, the id of the job that has its idempotency key already ('' = none), and '1' if that
