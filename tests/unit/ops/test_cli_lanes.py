@@ -14,8 +14,9 @@ from gaugepost.jobs.file import Family
 from gaugepost.ledger import Hold, JobView
 from gaugepost.regions import Region
 from gaugepost.states import JobState
-from gaugepost_ops.cli.common import FamilyName, clock, size, span, wait
+from gaugepost_ops.cli.common import FamilyName
 from gaugepost_ops.cli.output.columns import columns, shorten
+from gaugepost_ops.cli.output.formatting import clock, size, span, wait
 from gaugepost_ops.cli.output.text_layout import fold, fold_command
 from gaugepost_ops.cli.uploads.lane_view import lines, picture
 from gaugepost_ops.cli.uploads.lanes import LaneView, Waiting

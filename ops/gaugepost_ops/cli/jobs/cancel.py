@@ -20,9 +20,9 @@ from gaugepost_ops.cli.common import (
     Exit,
     note,
     open_producer,
-    printable,
     write_row,
 )
+from gaugepost_ops.cli.output.formatting import printable
 from gaugepost_ops.cli.output.progress import bar_beside_rows
 from gaugepost_ops.cli.uploads.file_set import find_set, in_words, is_set
 

@@ -14,8 +14,9 @@ from gaugepost.ledger.holds import iso
 from gaugepost.ledger.presence import start_worker
 from gaugepost.states import JobState
 from gaugepost_ops.cli.aliases import alias, aliased
-from gaugepost_ops.cli.common import clock, console, note, printable, write_rows
+from gaugepost_ops.cli.common import console, note, write_rows
 from gaugepost_ops.cli.jobs.filters import faulty_fields
+from gaugepost_ops.cli.output.formatting import clock, printable
 from gaugepost_ops.cli.output.text_layout import fold_command, hang, terminal_width
 
 if TYPE_CHECKING:

@@ -19,13 +19,12 @@ from gaugepost_ops.cli.common import (
     Exit,
     Failure,
     ShowData,
-    clock_of,
     console,
     open_producer,
-    printable,
     write_row,
 )
 from gaugepost_ops.cli.missing_workers import Absent
+from gaugepost_ops.cli.output.formatting import clock_of, printable
 from gaugepost_ops.cli.output.text_layout import hang
 from gaugepost_ops.cli.uploads.file_set import find_set, is_set, print_set, to_dict
 from gaugepost_ops.cli.uploads.lanes import Dues, shown

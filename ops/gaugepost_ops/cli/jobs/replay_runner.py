@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from gaugepost.errors import GaugepostError, InvalidJob
 from gaugepost.states import JobState
-from gaugepost_ops.cli.common import NO_SUCH_JOB, Exit, Failure, note, printable, write_row
+from gaugepost_ops.cli.common import NO_SUCH_JOB, Exit, Failure, note, write_row
 from gaugepost_ops.cli.jobs.groups import scope_options
 from gaugepost_ops.cli.jobs.throttle import Pace
+from gaugepost_ops.cli.output.formatting import printable
 from gaugepost_ops.cli.output.progress import bar, bar_beside_rows
 
 if TYPE_CHECKING:

@@ -20,13 +20,13 @@ from gaugepost_ops.cli.common import (
     Failure,
     note,
     open_producer,
-    printable,
     write_row,
 )
 from gaugepost_ops.cli.jobs.cancel import ask_all, who
 from gaugepost_ops.cli.jobs.filters import Choice, OfConfiguration, OfFields, OfKind, OfSource, OfVerdict, unseen, walk
 from gaugepost_ops.cli.jobs.groups import show_planned
 from gaugepost_ops.cli.jobs.replay_runner import Plan
+from gaugepost_ops.cli.output.formatting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

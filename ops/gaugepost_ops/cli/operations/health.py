@@ -22,7 +22,8 @@ from gaugepost.ledger.explanations import meaning
 from gaugepost.ledger.presence import start_worker
 from gaugepost.ledger.scripts import our_errors
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
-from gaugepost_ops.cli.common import AsJson, Exit, age, operator_settings, printable, served, write_rows
+from gaugepost_ops.cli.common import AsJson, Exit, operator_settings, served, write_rows
+from gaugepost_ops.cli.output.formatting import age, printable
 from gaugepost_ops.cli.output.text_layout import fold
 from gaugepost_workers.heartbeat import feel
 

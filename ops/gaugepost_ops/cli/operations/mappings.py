@@ -14,7 +14,8 @@ import typer
 from gaugepost.ledger.field_statistics import KEPT_DAYS, LONGEST_NAME
 from gaugepost.mappings import SETTING
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
-from gaugepost_ops.cli.common import AsJson, Cells, Exit, Failure, console, note, open_producer, printable, write_rows
+from gaugepost_ops.cli.common import AsJson, Cells, Exit, Failure, console, note, open_producer, write_rows
+from gaugepost_ops.cli.output.formatting import printable
 from gaugepost_ops.cli.output.text_layout import hang
 
 if TYPE_CHECKING:

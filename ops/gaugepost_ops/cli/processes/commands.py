@@ -17,7 +17,8 @@ from gaugepost.ledger.rights import Part
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.settings import PREFIX, Settings
 from gaugepost_ops import embedded_redis
-from gaugepost_ops.cli.common import operator_settings, printable
+from gaugepost_ops.cli.common import operator_settings
+from gaugepost_ops.cli.output.formatting import printable
 from gaugepost_workers.observers.logs import set_up_logs
 from gaugepost_workers.permissions import require_rights
 

@@ -10,8 +10,9 @@ from gaugepost.ledger.holds import iso
 from gaugepost.redaction import MARK, masked, masked_messages
 from gaugepost.states import ENDED, JobState
 from gaugepost.uploads import known_headings
-from gaugepost_ops.cli.common import clock, clock_of, console, note, printable, wait
+from gaugepost_ops.cli.common import console, note
 from gaugepost_ops.cli.output.columns import columns
+from gaugepost_ops.cli.output.formatting import clock, clock_of, printable, wait
 from gaugepost_ops.cli.output.text_layout import hang, terminal_width
 from gaugepost_ops.cli.uploads.lanes import lane_of, stored
 

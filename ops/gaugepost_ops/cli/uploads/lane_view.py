@@ -7,8 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from gaugepost.ledger.explanations import meaning
-from gaugepost_ops.cli.common import clock, printable, span, wait
 from gaugepost_ops.cli.output.columns import columns, shorten
+from gaugepost_ops.cli.output.formatting import clock, printable, span, wait
 from gaugepost_ops.cli.output.text_layout import fold
 from gaugepost_ops.cli.uploads.lanes import how, place, stored
 

@@ -16,22 +16,9 @@ from gaugepost.ledger.holds import iso
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.settings import Settings
 from gaugepost.uploads import PlannedPart, uploaded_before
-from gaugepost_ops.cli.common import (
-    AsJson,
-    Exit,
-    Failure,
-    FamilyName,
-    clock,
-    console,
-    note,
-    open_producer,
-    printable,
-    served,
-    size,
-    wait,
-    write_rows,
-)
+from gaugepost_ops.cli.common import AsJson, Exit, Failure, FamilyName, console, note, open_producer, served, write_rows
 from gaugepost_ops.cli.output.columns import columns
+from gaugepost_ops.cli.output.formatting import clock, printable, size, wait
 from gaugepost_ops.cli.output.progress import bar
 from gaugepost_ops.cli.output.text_layout import hang, terminal_width
 from gaugepost_ops.cli.uploads.lanes import lane_of, starts
