@@ -5,8 +5,10 @@ What `--configuration` means, and how a configuration is shown, is in aliases.py
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
+import socket
 import sys
 from contextlib import contextmanager
 from enum import IntEnum, StrEnum
@@ -251,3 +253,12 @@ def console() -> Console:
 
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     return SafeConsole(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+
+
+def who() -> str:
+    """Name the person at the keyboard, for the record: user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = "command line"
+    return f"{user}@{socket.gethostname()}"

@@ -29,10 +29,10 @@ from gaugepost.settings import Settings
 from gaugepost.states import ENDED, JobState
 from gaugepost_ops.cli.app import COMMANDS, build, load
 from gaugepost_ops.cli.common import Cells, Exit, Failure, Kind, told_errors
-from gaugepost_ops.cli.jobs.job import why
 from gaugepost_ops.cli.jobs.jobs import OPEN_FIRST
 from gaugepost_ops.cli.operations.status import picture, table
 from gaugepost_ops.cli.output.formatting import age, clock, printable
+from gaugepost_ops.cli.output.state_text import why
 
 
 @pytest.mark.parametrize(

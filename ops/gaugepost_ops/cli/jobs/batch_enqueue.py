@@ -8,36 +8,19 @@ from typing import TYPE_CHECKING
 from gaugepost.errors import GaugepostError, IdempotencyConflict, InvalidJob, StoreUnreachable
 from gaugepost.ledger import Entry
 from gaugepost_ops.cli.common import Exit, Failure, note, write_rows
+from gaugepost_ops.cli.jobs.enqueued_row import Row
 from gaugepost_ops.cli.jobs.json_lines import changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from gaugepost.client import Producer
-    from gaugepost.ledger import Accepted
     from gaugepost.mappings import Mappings
     from gaugepost.regions import Region
     from gaugepost_ops.cli.jobs.json_lines import Numbered
     from gaugepost_ops.cli.jobs.result_poll import Watch
 
 _TOLD_WARNINGS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An accepted job and the line it came from."""
-
-    line: int
-    region: Region
-    accepted: Accepted
-    warnings: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, object]:
-        """Return it as `enqueue` prints it."""
-        one = self.accepted
-        row: dict[str, object] = {"line": self.line, "id": one.id, "state": str(one.state), "duplicate": one.duplicate}
-        row |= {"conflict": True} if one.conflict else {}
-        return row | ({"warnings": list(self.warnings)} if self.warnings else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +18,7 @@ from gaugepost_ops.cli.common import (
     Exit,
     note,
     open_producer,
+    who,
     write_row,
 )
 from gaugepost_ops.cli.output.formatting import printable
@@ -108,15 +107,6 @@ def _cancel_set(cells: Cells, set_id: str, *, as_json: bool) -> bool:
     else:
         sys.stdout.write(f"{printable(set_id)}  {in_words(after, cancelled)}\n")
     return cancelled > 0 or all_cancelled
-
-
-def who() -> str:
-    """Name the person at the keyboard, for the record: user@host."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        user = "command line"
-    return f"{user}@{socket.gethostname()}"
 
 
 def _tell(job_id: str, outcome: Outcome, *, as_json: bool) -> bool:

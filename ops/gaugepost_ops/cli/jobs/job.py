@@ -25,6 +25,7 @@ from gaugepost_ops.cli.common import (
 )
 from gaugepost_ops.cli.missing_workers import Absent
 from gaugepost_ops.cli.output.formatting import clock_of, printable
+from gaugepost_ops.cli.output.state_text import STYLES, why
 from gaugepost_ops.cli.output.text_layout import hang
 from gaugepost_ops.cli.uploads.file_set import find_set, is_set, print_set, to_dict
 from gaugepost_ops.cli.uploads.lanes import Dues, shown
@@ -35,17 +36,6 @@ if TYPE_CHECKING:
     from gaugepost.ledger import JobView
 
 _LOOK = "Look whether CustomerGauge has it"
-
-STYLES = {
-    "delivered": "green",
-    "dead": "red",
-    "unknown": "magenta",
-    "parked": "yellow",
-    "sending": "cyan",
-    "cancelled": "dim",
-    "expired": "dim",
-}
-"""Colour of each state; the others have none."""
 
 
 def job(
@@ -161,13 +151,6 @@ def _file_facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "file", f"{row['filename']}, {row['rows']:,} rows, {row['family']}"
     if row["set"]:
         yield "part", f"{row['part']} of {row['of']} of {row['set']}"
-
-
-def why(state: str, reason: str | None, verdict: str | None, until: str, meaning: str | None = None) -> str:
-    """Write a state with what it needs to be understood: `parked: server_error until 14:05:00`, `dead: no_campaign`."""
-    cause = reason or (verdict if state == "dead" else None)
-    told = f": {cause}" + (f" ({meaning})" if meaning else "") if cause else ""
-    return state + told + (f" until {until}" if until else "")
 
 
 def _details(entry: Mapping[str, Any]) -> str:

@@ -16,9 +16,9 @@ from gaugepost_ops.cli.aliases import alias, aliased, of_configuration
 from gaugepost_ops.cli.common import AsJson, Cells, Exit, Failure, ShowData, console, note, open_producer, write_row
 from gaugepost_ops.cli.jobs.filters import Choice, OfConfiguration, OfFields, OfKind, OfSource, OfVerdict, unseen, walk
 from gaugepost_ops.cli.jobs.groups import STUCK, is_stuck, show_groups
-from gaugepost_ops.cli.jobs.job import STYLES, why
 from gaugepost_ops.cli.missing_workers import Absent
 from gaugepost_ops.cli.output.formatting import clock, printable
+from gaugepost_ops.cli.output.state_text import STYLES, why
 from gaugepost_ops.cli.output.text_layout import hang
 from gaugepost_ops.cli.uploads.lanes import Dues, shown
 

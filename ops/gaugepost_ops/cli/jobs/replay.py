@@ -22,8 +22,8 @@ from gaugepost_ops.cli.common import (
     Failure,
     note,
     open_producer,
+    who,
 )
-from gaugepost_ops.cli.jobs.cancel import who
 from gaugepost_ops.cli.jobs.edits import read_edits
 from gaugepost_ops.cli.jobs.filters import Choice, OfConfiguration, OfFields, OfKind, OfSource, OfVerdict, unseen, walk
 from gaugepost_ops.cli.jobs.groups import show_planned

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import JobView
     from gaugepost.regions import Region
-    from gaugepost_ops.cli.jobs.batch_enqueue import Row
+    from gaugepost_ops.cli.jobs.enqueued_row import Row
 
 _BATCH = 200
 _SHORTEST_S, _LONGEST_S = 0.02, 0.5

@@ -20,9 +20,10 @@ from gaugepost_ops.cli.common import (
     Failure,
     note,
     open_producer,
+    who,
     write_row,
 )
-from gaugepost_ops.cli.jobs.cancel import ask_all, who
+from gaugepost_ops.cli.jobs.cancel import ask_all
 from gaugepost_ops.cli.jobs.filters import Choice, OfConfiguration, OfFields, OfKind, OfSource, OfVerdict, unseen, walk
 from gaugepost_ops.cli.jobs.groups import show_planned
 from gaugepost_ops.cli.jobs.replay_runner import Plan

@@ -14,9 +14,8 @@ from gaugepost.durations import seconds
 from gaugepost.ledger.explanations import action, explained, failed_probes, meaning, opened_by
 from gaugepost.regions import Region
 from gaugepost_ops.cli.aliases import aliased, reference
-from gaugepost_ops.cli.common import AsJson, Cells, Exit, Failure, console, note, open_producer, write_row
+from gaugepost_ops.cli.common import AsJson, Cells, Exit, Failure, console, note, open_producer, who, write_row
 from gaugepost_ops.cli.common import served as is_served
-from gaugepost_ops.cli.jobs.cancel import who
 from gaugepost_ops.cli.jobs.groups import scope_options
 from gaugepost_ops.cli.missing_workers import Absent
 from gaugepost_ops.cli.output.formatting import clock, printable

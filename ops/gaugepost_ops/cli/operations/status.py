@@ -14,8 +14,8 @@ from gaugepost.ledger.explanations import failed_probes, meaning, opened_by
 from gaugepost.states import JobState
 from gaugepost_ops.cli.aliases import scope_name
 from gaugepost_ops.cli.common import AsJson, Cells, console, open_producer, write_rows
-from gaugepost_ops.cli.jobs.job import STYLES
 from gaugepost_ops.cli.output.formatting import age, clock, clock_of, printable
+from gaugepost_ops.cli.output.state_text import STYLES
 from gaugepost_ops.cli.output.text_layout import fold, terminal_width
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from gaugepost.uploads import known_headings
 from gaugepost_ops.cli.common import console, note
 from gaugepost_ops.cli.output.columns import columns
 from gaugepost_ops.cli.output.formatting import clock, clock_of, printable, wait
+from gaugepost_ops.cli.output.state_text import why
 from gaugepost_ops.cli.output.text_layout import hang, terminal_width
 from gaugepost_ops.cli.uploads.lanes import lane_of, stored
 
@@ -173,8 +174,6 @@ def _forecast(waiting: list[JobView], dues: Dues, now: int) -> Iterator[tuple[st
 
 def _remarkable(view: SetView) -> Iterator[tuple[str, str, str]]:
     """Name the parts a person may want to look at: neither done nor simply waiting; by their job ids."""
-    from gaugepost_ops.cli.jobs.job import why  # noqa: PLC0415 - that module shows sets by this one
-
     for part in view.parts:
         if part and str(part.state) not in _UNREMARKABLE:
             told = why(part.state, part.why_waits, part.verdict, clock(part.until), part.meaning)

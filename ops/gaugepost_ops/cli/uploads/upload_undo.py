@@ -10,8 +10,7 @@ import typer
 
 from gaugepost.errors import JobNotFound
 from gaugepost.states import JobState
-from gaugepost_ops.cli.common import WHERE_UPLOADS, AsJson, Exit, Failure, note, open_producer, write_row
-from gaugepost_ops.cli.jobs.cancel import who
+from gaugepost_ops.cli.common import WHERE_UPLOADS, AsJson, Exit, Failure, note, open_producer, who, write_row
 from gaugepost_ops.cli.output.formatting import printable
 
 if TYPE_CHECKING:

@@ -1,0 +1,27 @@
+"""An accepted job, as `enqueue` prints it and waits for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gaugepost.ledger import Accepted
+    from gaugepost.regions import Region
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An accepted job and the line it came from."""
+
+    line: int
+    region: Region
+    accepted: Accepted
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as `enqueue` prints it."""
+        one = self.accepted
+        row: dict[str, object] = {"line": self.line, "id": one.id, "state": str(one.state), "duplicate": one.duplicate}
+        row |= {"conflict": True} if one.conflict else {}
+        return row | ({"warnings": list(self.warnings)} if self.warnings else {})
