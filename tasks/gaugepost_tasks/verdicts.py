@@ -16,7 +16,7 @@ from gaugepost_tasks.answers.answer_formats import json_document
 from gaugepost_tasks.answers.field_errors import verdict_on_fields
 from gaugepost_tasks.answers.parsed_answer import Garbled, NotTaken, Reading, Refusal, Taken
 from gaugepost_tasks.answers.redaction import Redactor
-from gaugepost_tasks.answers.retry_after import read_retry_after
+from gaugepost_tasks.answers.retry_after import wait_asked_for
 from gaugepost_tasks.endpoints.handlers import HANDLERS
 from gaugepost_tasks.http_messages import Answer, Judgement
 
@@ -94,9 +94,9 @@ def _judge_status(job: JobBase, answer: Answer, *, fresh_token: bool, now: float
         return _refused(job, fresh_token) if _says_unauthenticated(answer) else None
     match answer.status:
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return throttled(answer, now)
+            return _throttled(answer, now)
         case HTTPStatus.SERVICE_UNAVAILABLE if "retry-after" in answer.headers:
-            return throttled(answer, now)
+            return _throttled(answer, now)
         case HTTPStatus.UNAUTHORIZED:
             return _refused(job, fresh_token)
         case int() as status if status in _CLIENT_ERRORS and status not in _RETRIED_4XX:
@@ -128,10 +128,9 @@ def _says_unauthenticated(answer: Answer) -> bool:
     return isinstance(message, str) and message.strip(" .").casefold() == _UNAUTHENTICATED
 
 
-def throttled(answer: Answer, now: float) -> Judgement:
+def _throttled(answer: Answer, now: float) -> Judgement:
     """Judge an answer that asks to wait, for how long if it says so."""
-    after = read_retry_after(answer.headers.get("retry-after"), now, answer.headers.get("date"))
-    return Judgement(Verdict.THROTTLED, _spell_status(answer), retry_after_s=after)
+    return Judgement(Verdict.THROTTLED, _spell_status(answer), retry_after_s=wait_asked_for(answer, now))
 
 
 def cut_wait(judgement: Judgement, longest_s: float) -> Judgement:

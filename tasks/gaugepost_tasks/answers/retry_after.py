@@ -5,8 +5,17 @@ from __future__ import annotations
 import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gaugepost_tasks.http_messages import Answer
 
 _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]+)?")
+
+
+def wait_asked_for(answer: Answer, now: float) -> float | None:
+    """Return how many seconds an answer asks to wait; None if it does not say. `now`: Unix seconds."""
+    return read_retry_after(answer.headers.get("retry-after"), now, answer.headers.get("date"))
 
 
 def read_retry_after(text: str | None, now: float, date: str | None = None) -> float | None:

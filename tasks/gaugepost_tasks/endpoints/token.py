@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode
@@ -17,8 +17,8 @@ from gaugepost.verdict import Verdict
 from gaugepost_tasks.answers.answer_formats import json_document, read_laravel_refusal
 from gaugepost_tasks.answers.parsed_answer import Refusal
 from gaugepost_tasks.answers.redaction import Redactor
+from gaugepost_tasks.answers.retry_after import wait_asked_for
 from gaugepost_tasks.http_messages import Answer, Endpoints, Judgement, Request
-from gaugepost_tasks.verdicts import throttled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,9 +89,9 @@ def _judge(answer: Answer, message: str, now: float) -> Judgement:
         case HTTPStatus.BAD_REQUEST | HTTPStatus.UNAUTHORIZED:
             return Judgement(Verdict.REFUSED_CREDENTIALS, told)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return replace(throttled(answer, now), message=told)
+            return Judgement(Verdict.THROTTLED, told, retry_after_s=wait_asked_for(answer, now))
         case HTTPStatus.SERVICE_UNAVAILABLE if "retry-after" in answer.headers:
-            return replace(throttled(answer, now), message=told)
+            return Judgement(Verdict.THROTTLED, told, retry_after_s=wait_asked_for(answer, now))
         case _:
             return Judgement(Verdict.SERVER_ERROR, told)
 
