@@ -13,7 +13,8 @@ import pytest
 
 from gaugepost import PersonalLink, Record, Region
 from gaugepost_workers.heartbeat import Pulse, feel
-from gaugepost_workers.watchdog import Signs, WatchedWheel
+from gaugepost_workers.observers.dispatcher_watch import WatchedWheel
+from gaugepost_workers.watchdog import Signs
 from support.stack import Stack, kill
 from support.wait import wait_until
 

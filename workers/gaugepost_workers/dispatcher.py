@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gaugepost.ledger import Claimed, Ledger
+    from gaugepost_workers.observers.observer import Witness
 
 log = structlog.get_logger("gaugepost.executor")
 
@@ -40,16 +41,6 @@ _SOON_S = 0.1  # what is claimed beyond twice the concurrency is begun within so
 _POLL_S = 0.05  # while awake, look so often for work that nobody rang for
 _PAUSE_S = 0.25  # between two tries while Redis does not answer; an answer is settled within half a second
 _GIVE_BACK = Decision(Requeued(), counted=False)
-
-
-class Witness(Protocol):
-    """Sees what becomes of each job: Flower's events, metrics."""
-
-    def claimed(self, jobs: Sequence[Claimed]) -> None:
-        """Jobs were claimed."""
-
-    def settled(self, settlements: Sequence[Settlement]) -> None:
-        """Jobs were settled."""
 
 
 class Executor:

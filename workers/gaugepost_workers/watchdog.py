@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from gaugepost.bell import pushed_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from gaugepost.ledger import Claimed, Settlement
-    from gaugepost_workers.dispatcher import Witness
+    from collections.abc import Iterator
 
 _READ_S = 10.0  # an empty queue is read anew each second
 _WHEEL_S = 60.0  # a turn takes at most an exchange (30 s), or a claim that Redis does not answer (some 20 s)
@@ -73,21 +70,3 @@ class Signs:
 
 SIGNS = Signs()
 """Those of this process: it has one worker, and kombu makes the channel that reads."""
-
-
-class WatchedWheel:
-    """A witness that notes each turn, and passes on what it sees."""
-
-    def __init__(self, witness: Witness, signs: Signs = SIGNS) -> None:
-        self._witness = witness
-        self._signs = signs
-
-    def claimed(self, jobs: Sequence[Claimed]) -> None:
-        """See that the wheel asked for jobs."""
-        self._signs.turned()
-        self._witness.claimed(jobs)
-
-    def settled(self, settlements: Sequence[Settlement]) -> None:
-        """See that the wheel settled jobs."""
-        self._signs.turned()
-        self._witness.settled(settlements)

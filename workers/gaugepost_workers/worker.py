@@ -33,13 +33,14 @@ from gaugepost_workers.delivery import Courier
 from gaugepost_workers.dispatcher import URGENT_THREADS, Executor
 from gaugepost_workers.heartbeat_renewal import open_pulse, pulse_with
 from gaugepost_workers.liveness import Liveness
+from gaugepost_workers.observers.dispatcher_watch import WatchedWheel
 from gaugepost_workers.observers.fan_out import Witnesses
 from gaugepost_workers.observers.flower_events import TaskEvents
 from gaugepost_workers.observers.ledger_log import log_notice
 from gaugepost_workers.observers.traces import open_traces
 from gaugepost_workers.own_ticks import OwnTicks
 from gaugepost_workers.rescuer import rescue
-from gaugepost_workers.watchdog import SIGNS, WatchedWheel
+from gaugepost_workers.watchdog import SIGNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,9 +49,9 @@ if TYPE_CHECKING:
     from gaugepost.ledger.notices import Notice
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
-    from gaugepost_workers.dispatcher import Witness
     from gaugepost_workers.heartbeat import Pulse
     from gaugepost_workers.observers.metrics import WorkerMetrics
+    from gaugepost_workers.observers.observer import Witness
 
 log = structlog.get_logger("gaugepost.worker")
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gaugepost.ledger import Claimed, Settlement
-    from gaugepost_workers.dispatcher import Witness
+    from gaugepost_workers.observers.observer import Witness
 
 
 class Witnesses:
