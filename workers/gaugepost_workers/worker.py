@@ -24,7 +24,6 @@ from gaugepost.connection import connect, connect_briefly, redis_url
 from gaugepost.errors import ClusterNotSupported, LedgerClosed, NotPermitted, StoreError
 from gaugepost.ledger import Ledger
 from gaugepost.settings import PREFIX
-from gaugepost_ops.cli.operations.health import redis_trouble
 from gaugepost_tasks.endpoints.handlers import check_handlers
 from gaugepost_tasks.http import HttpClient
 from gaugepost_workers.celery_app.app import OPEN_SLOT, PROMOTE, RESCUE, SWEEP, make_app
@@ -39,6 +38,7 @@ from gaugepost_workers.observers.flower_events import TaskEvents
 from gaugepost_workers.observers.ledger_log import log_notice
 from gaugepost_workers.observers.traces import open_traces
 from gaugepost_workers.own_ticks import OwnTicks
+from gaugepost_workers.redis_trouble import redis_trouble
 from gaugepost_workers.rescuer import rescue
 from gaugepost_workers.watchdog import SIGNS
 

@@ -16,21 +16,18 @@ import typer
 from gaugepost import durations
 from gaugepost.connection import connect_briefly
 from gaugepost.errors import StoreError
-from gaugepost.keys import Keys
 from gaugepost.ledger import Ledger
 from gaugepost.ledger.explanations import meaning
 from gaugepost.ledger.presence import start_worker
-from gaugepost.ledger.scripts import our_errors
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost_ops.cli.common import AsJson, Exit, operator_settings, served, write_rows
 from gaugepost_ops.cli.output.formatting import age, printable
 from gaugepost_ops.cli.output.text_layout import fold
 from gaugepost_workers.heartbeat import feel
+from gaugepost_workers.redis_trouble import redis_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    import redis
 
     from gaugepost.ledger import Hold
     from gaugepost.settings import Settings
@@ -192,35 +189,13 @@ def _beating(
 _DOES = {"worker": "take work", "beat": "tick"}
 
 
-def redis_trouble(settings: Settings, of: Region | None) -> str | None:
-    """Ask Redis whether it takes a write that changes nothing; return what is wrong, if it is with all of several."""
-    regions = (of,) if of else settings.regions if _has_one_each(settings) else settings.regions[:1]
-    troubles: list[str] = []
-    for one in regions:
-        try:
-            with _redis(settings, one) as client, our_errors():
-                client.zrem(Keys(one, settings.namespace)["leases"], "")
-        except StoreError as error:
-            troubles.append(str(error))
-    return "; ".join(dict.fromkeys(troubles)) if len(troubles) == len(regions) else None
-
-
-def _has_one_each(settings: Settings) -> bool:
-    return settings.redis_url is not None and "{region}" in settings.redis_url.get_secret_value()
-
-
-def _redis(settings: Settings, of: Region) -> closing[redis.Redis]:
-    """Return a client for the region's Redis, for one call."""
-    return closing(connect_briefly(settings, of))
-
-
 def _held(hold: Hold) -> str:
     return f"held: {hold.reason}" + (f" ({meaning(hold)})" if meaning(hold) else "")
 
 
 def _waiting(settings: Settings, of: Region, max_age: float) -> Finding:
     try:
-        with _redis(settings, of) as client:
+        with closing(connect_briefly(settings, of)) as client:
             ledger = Ledger(client, of, settings)
             waits, no_worker = ledger.oldest_urgent_age(), ledger.presence().no_worker()
             held = ledger.holds().get("") if waits is not None and waits > max_age else None
