@@ -50,9 +50,9 @@ def main(file: Path) -> None:
     for step, place in STEPS.items():
         watch(step, place)
     atexit.register(lambda: file.write_text(json.dumps(reached), encoding="utf-8"))
-    from gaugepost_ops.__main__ import app  # noqa: PLC0415 - after its steps are wrapped
+    from gaugepost_ops.cli import main as run  # noqa: PLC0415 - after its steps are wrapped
 
-    app()
+    run()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import signal
 import sys
 import threading
 import time
-from importlib import import_module
 from pathlib import Path
 
 from gaugepost_ops import embedded_redis
@@ -38,7 +37,9 @@ def main(folder: Path, arguments: list[str]) -> None:
     # then it would not leave Redis, which goes on for ever.
     signal.signal(signal.SIGTERM, end_at_once)
     threading.Thread(target=end_with_the_demo, daemon=True).start()
-    import_module("gaugepost_ops.__main__").app(arguments)  # celery takes a while to import
+    from gaugepost_ops.cli.app import build  # noqa: PLC0415 - typer takes a while to import
+
+    build()(arguments, prog_name="gaugepost")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,20 @@ def _packed(version: str, folder: Path) -> Path:
     return FOLDER / f"gaugepost-{version}.zip" if commit is None else pack(commit, folder)
 
 
+def _programs(packed: Path) -> tuple[str, str]:
+    """Return the modules that run its command line and its parts: one for both since there is gaugepost_ops."""
+    has_ops = "gaugepost_ops/__main__.py" in zipfile.ZipFile(packed).namelist()
+    return ("gaugepost_ops", "gaugepost_ops") if has_ops else ("gaugepost", "gaugepost_workers")
+
+
 class Old:
     """One version's processes, over a stack's Redis and simulator."""
 
     def __init__(self, version: str, stack: Stack) -> None:
         self._stack = stack
-        self._env = stack.env | {"PYTHONPATH": str(_packed(version, stack.folder))}
+        packed = _packed(version, stack.folder)
+        self._env = stack.env | {"PYTHONPATH": str(packed)}
+        self._cli, self._parts = _programs(packed)
 
     def python(self, code: str, given: str = "") -> Any:
         """Run code in this version, which prints one JSON value."""
@@ -47,7 +56,7 @@ class Old:
     def enqueue(self, *jobs: dict[str, Any]) -> list[str]:
         """Enqueue by this version's command line; return the ids."""
         done = subprocess.run(
-            [sys.executable, "-m", "gaugepost", "enqueue", "-"],
+            [sys.executable, "-m", self._cli, "enqueue", "-"],
             env=self._env, cwd=self._stack.folder, input="\n".join(map(json.dumps, jobs)),
             capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -58,7 +67,7 @@ class Old:
         """Start a part of this version; it ends with the stack."""
         with (self._stack.folder / f"{len(self._stack.processes)}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gaugepost_workers", *command],
+                [sys.executable, "-m", self._parts, *command],
                 env=self._env, cwd=self._stack.folder, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self._stack.processes.append(process)

@@ -1,4 +1,4 @@
-"""One worker process: a region's Celery worker with its executor, and a supervisor for several of them.
+"""One worker process: a region's Celery worker with its dispatcher.
 
 SIGTERM is a warm shutdown: no more is claimed, what has not begun is given back, what is out is finished and settled.
 Whatever supervises this must allow a grace period longer than the longest exchange, and then may kill: what a killed

@@ -1,7 +1,7 @@
 """The group of all commands: a table of names, each loaded only when it is called.
 
-gaugepost knows neither its workers nor celery: commands that live there stand here as text, so that `--help` lists
-them all within half a second on a machine that has only the client.
+Their functions are named as text, so that `--help` lists all of them within half a second, and on a machine that has
+neither celery nor flower.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gaugepost_ops.cli.common import Exit, Failure, told_errors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_OURS = frozenset({"gaugepost", "gaugepost_tasks", "gaugepost_workers", "gaugepost_simulator"})
+_OURS = frozenset({"gaugepost", "gaugepost_ops", "gaugepost_simulator", "gaugepost_tasks", "gaugepost_workers"})
 
 
 @dataclass(frozen=True, slots=True)

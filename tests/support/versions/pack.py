@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-FOLDERS = ("producers", "tasks", "workers")
+FOLDERS = ("producers", "tasks", "workers", "ops/gaugepost_ops")
 
 
 def git(*arguments: str) -> bytes:
@@ -32,8 +32,9 @@ def pack(commit: str, folder: Path = HERE) -> Path:
     """Write the zip; the same commit gives the same bytes."""
     short = git("rev-parse", "--short=7", commit).decode().strip()
     target = folder / f"gaugepost-{short}.zip"
+    there = git("ls-tree", "--name-only", commit, *FOLDERS).decode().split()  # older ones have no ops/gaugepost_ops
     with (
-        tarfile.open(fileobj=io.BytesIO(git("archive", commit, *FOLDERS))) as tree,
+        tarfile.open(fileobj=io.BytesIO(git("archive", commit, *there))) as tree,
         zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed,
     ):
         for member in sorted(tree.getmembers(), key=lambda member: member.name):

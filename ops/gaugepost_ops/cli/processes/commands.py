@@ -19,6 +19,7 @@ from gaugepost.settings import PREFIX, Settings
 from gaugepost_ops import embedded_redis
 from gaugepost_ops.cli.common import operator_settings
 from gaugepost_ops.cli.output.formatting import printable
+from gaugepost_ops.cli.processes.supervisor import Supervisor, end_with_supervisor, run_processes
 from gaugepost_workers.observers.logs import set_up_logs
 from gaugepost_workers.permissions import require_rights
 
@@ -28,6 +29,7 @@ def _settings(region: Region | None = None) -> Settings:
 
     `region`: of a part that serves one, for its log.
     """
+    end_with_supervisor()
     settings = Settings.load()
     set_up_logs(settings, region)  # first of all: where the log is JSON, a refusal is JSON too
     if embedded_redis.keep_alive(redis_url(settings, settings.regions[0])):
@@ -69,7 +71,6 @@ def worker(
 
     Example: `gaugepost worker --region eu --concurrency 32 --processes 2`
     """
-    from gaugepost_ops.cli.processes.supervisor import run_processes  # noqa: PLC0415
     from gaugepost_workers.worker import Worker  # noqa: PLC0415 - celery takes a while to import
 
     settings = _settings(region)
@@ -139,8 +140,6 @@ def up(
 
     Example: `gaugepost up`
     """
-    from gaugepost_ops.cli.processes.supervisor import Supervisor  # noqa: PLC0415
-
     settings = _settings_of_all_parts()
     _check_files(settings)
     require_rights(settings, Part.WORKER, settings.regions)
