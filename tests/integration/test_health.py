@@ -163,7 +163,7 @@ def test_a_probe_imports_neither_celery_nor_tables(stack: Stack) -> None:
         "import sys; sys.argv[1:] = ['health', 'worker'];\n"
         "from gaugepost_ops.cli import main\n"
         "try: main()\n"
-        "finally: print({m.split('.')[0] for m in sys.modules} & {'celery', 'kombu', 'structlog', 'gaugepost_workers'})"
+        "finally: print({m.split('.')[0] for m in sys.modules} & {'celery', 'kombu', 'structlog', 'gaugepost_tasks'})"
     )
     done = stack.run("-c", look)
     assert done.wait(timeout=60) == 1
