@@ -1,7 +1,7 @@
 """`gaugepost demo`: everything on this machine alone, against the simulator, and a table of what became of each job.
 
-`scenarios.py` says which jobs there are and what `docs/policy.md` makes of them, `environment.py` starts and stops the parts,
-`job_runner.py` sends the jobs and waits, `outcome.py` compares, `report.py` shows.
+`scenarios.py` lists the jobs and what `docs/policy.md` makes of each, `environment.py` starts and stops the parts,
+`job_runner.py` sends the jobs and waits, `outcome.py` compares, `report.py` prints.
 """
 
 from __future__ import annotations
