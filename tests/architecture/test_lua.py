@@ -19,6 +19,7 @@ from gaugepost.jobs import parse_job
 from gaugepost.keys import FAMILIES, FIXED, lua_table
 from gaugepost.ledger.entry import new_job_id
 from gaugepost.ledger.file_sets import new_set_id
+from gaugepost.ledger.script_rights import guard
 from gaugepost.ledger.scripts import load_scripts
 from support.factories import case, record
 from support.ledger_harness import Bench
@@ -53,7 +54,8 @@ def test_every_script_is_its_file_behind_a_head_of_constants_and_the_parts_it_as
         text = (LUA / f"{name}.lua").read_text(encoding="utf-8")
         asked = re.findall(r"^-- WITH  (.*)$", text, re.MULTILINE)
         parts = ["base", *(asked[0].split(", ") if asked else ())]
-        rest = "\n".join([*((LUA / f"lib/{part}.lua").read_text(encoding="utf-8") for part in parts), text])
+        base, *rest = (*((LUA / f"lib/{part}.lua").read_text(encoding="utf-8") for part in parts), text)
+        rest = "\n".join([base, guard(base + "\n".join(rest)), *rest])
         assert whole.endswith(f"\n{rest}"), name
         heads.add(whole.removesuffix(f"\n{rest}"))
     [head] = heads

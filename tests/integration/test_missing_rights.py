@@ -149,3 +149,61 @@ def test_running_worker_goes_on_once_the_right_is_back(stack: Stack, server: Gua
     server.set_user(USER, "+brpop")
     stack.producer.enqueue(job()).result(timeout=60)
     assert worker.poll() is None
+
+
+WITHOUT = [
+    ("-rpush",),
+    ("-set",),
+    ("-hincrby",),
+    (
+        "resetkeys",
+        "~gaugepost:{eu}:[a-s]*",
+        "~gaugepost:{eu}:urgent*",
+        "~gaugepost:{eu}:w*",
+        "~gaugepost:{eu}:",
+        "~g*.eu*",
+    ),
+    ("resetkeys", "~gaugepost:{eu}:[a-q]*", "~gaugepost:{eu}:[s-z]*", "~gaugepost:{eu}:", "~g*.eu*"),
+]
+
+
+@pytest.mark.parametrize("rules", WITHOUT, ids=lambda rules: rules[0] if len(rules) == 1 else rules[1])
+def test_refused_enqueue_stores_nothing_and_works_again_with_the_right(
+    stack: Stack, server: GuardedRedis, rules: tuple[str, ...]
+) -> None:
+    server.set_user(USER, *rules)
+    with pytest.raises(NotPermitted):
+        stack.producer.enqueue(job(), idempotency_key="first")
+    with server.client() as client:
+        assert client.keys("gaugepost*") == []
+    server.set_user(USER, "~*", "+@all")
+    stack.worker()
+    again = stack.producer.enqueue(job(), idempotency_key="first")
+    assert not again.duplicate
+    again.result(timeout=60)
+
+
+def test_claim_that_lacks_a_right_changes_nothing(stack: Stack, server: GuardedRedis) -> None:
+    stack.worker()
+    stack.producer.enqueue(job()).result(timeout=60)
+    server.set_user(USER, "-zpopmin")
+    receipts = [stack.producer.enqueue(job()) for _ in range(5)]
+    wait_until(lambda: f"does not permit its user {USER} to run ZPOPMIN" in stack.logs(), what="its log says so")
+    assert {receipt.state() for receipt in receipts} == {"queued"}
+    server.set_user(USER, "+zpopmin")
+    for receipt in receipts:
+        receipt.result(timeout=60)
+    counts = stack.counts()
+    assert (counts["queued"], counts["sending"], counts["delivered"]) == (0, 0, 6)
+    assert all(len(receipt.timeline()) == len(receipts[0].timeline()) for receipt in receipts), "no lost answer"
+
+
+def test_beat_that_may_not_push_ticks_is_not_well(stack: Stack, server: GuardedRedis) -> None:
+    stack.beat()
+    wait_until(lambda: stack.cli("health", "beat", "--max-age", "5s").returncode == 0, what="beat ticks")
+    server.set_user(USER, "-lpush")
+    wait_until(lambda: stack.cli("health", "beat", "--max-age", "3s").returncode == 1, what="its health says so")
+    with server.client() as client:
+        silent_since = client.hget("gaugepost:{eu}:pace", "beat_sent")
+        wait_until(lambda: stack.logs().count("run LPUSH") > 5, what="it goes on trying")
+        assert client.hget("gaugepost:{eu}:pace", "beat_sent") == silent_since, "workers run the ticks meanwhile"

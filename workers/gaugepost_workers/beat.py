@@ -19,7 +19,7 @@ from celery.beat import ScheduleEntry, Scheduler
 from celery.schedules import schedule
 
 from gaugepost.connection import connect
-from gaugepost.errors import StoreError
+from gaugepost.errors import NotPermitted, StoreError
 from gaugepost.keys import Keys
 from gaugepost.ledger.scripts import Call, Runner
 from gaugepost.settings import Settings
@@ -69,19 +69,24 @@ class TickScheduler(Scheduler):
                 )
 
     def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **_: Any) -> None:  # noqa: ANN401, ARG002, FBT001, FBT002 - celery's signature
-        """Push one tick. A region whose Redis is away misses it; the next one is never far."""
+        """Push one tick. A region whose Redis is away misses it; the next one is never far.
+
+        A beat that may not push ticks is not well: its heartbeat is not renewed.
+        """
         if advance:
             entry = self.reserve(entry)
-        self._liveness.renew()
-        if self._pulse is not None:
-            self._pulse.beat()
         try:
             self._regions[entry.args[0]].push(entry.task)
         except StoreError as error:
             log.warning("tick not sent", tick=entry.name, error=str(error))
             self._count(entry, sent=False)
+            if isinstance(error, NotPermitted):
+                return
         else:
             self._count(entry, sent=True)
+        self._liveness.renew()
+        if self._pulse is not None:
+            self._pulse.beat()
 
     def _count(self, entry: Any, *, sent: bool) -> None:  # noqa: ANN401 - as above
         if self._metrics is not None:

@@ -63,6 +63,18 @@ def _names(words: Sequence[str]) -> Sequence[str]:
             return []
 
 
+def lacked(error: ResponseError, user: str) -> NotPermitted | None:
+    """Return what a script found that its user lacks, before it wrote anything; None for another error."""
+    word, _, names = str(error).partition(" script:")[0].partition(" ")
+    match word:
+        case "LACKSCOMMAND":
+            return NotPermitted(user, Refusal(names))
+        case "LACKSKEYS":
+            return NotPermitted(user, Refusal("", tuple(names.split(" "))))
+        case _:
+            return None
+
+
 def refused_in_script(error: ResponseError, user: str, script: str, keys: Sequence[str]) -> NotPermitted | None:
     """Return the error of a command that Redis refused inside a script; None if it failed for another reason.
 

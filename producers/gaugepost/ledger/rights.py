@@ -6,15 +6,14 @@ do without a script is listed here. `docs/redis-acl.md` is made from this; `perm
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING
 
 from gaugepost.keys import FAMILIES, FIXED
+from gaugepost.ledger.script_rights import commands_in, keys_in
 from gaugepost.ledger.scripts import load_scripts
-from gaugepost.states import JobState
 
 if TYPE_CHECKING:
     from gaugepost.keys import Keys
@@ -24,8 +23,6 @@ A_LANE_EACH = frozenset({"files", "slot", "filing"})
 
 OF_OLDER = ("schema", "stamp")
 """Keys of a version without namespaces that show where its ledger is (`key_prefix.py`)."""
-
-_STATES = frozenset(map(str, JobState)) & FIXED.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +48,15 @@ def _words(text: str) -> frozenset[str]:
 def _of_scripts(*names: str) -> Rights:
     """Return the rights that these scripts may need, whatever way they go."""
     text = "\n".join(load_scripts()[name] for name in names)
-    commands = _words(_SCRIPTED) | set(re.findall(r"redis\.p?call\('(\w+)'", text))
-    families = {f"{name}:" for name in re.findall(r"\bF\.(\w+)", text)}
-    states = _STATES if "K[" in text else frozenset[str]()
-    return Rights(commands, states | families | frozenset(re.findall(r"\bK\.(\w+)", text)))
+    return Rights(_words(_SCRIPTED) | commands_in(text), keys_in(text))
 
 
 _BELLS = ("{queue}", "{queue}.urgent")
 _TICKS = "{queue}.ticks"
-_MAILBOXES = ("*.{control}.pidbox", "_kombu.binding*")
+_MAILBOXES = (
+    "*.{control}.pidbox",
+    *("_kombu.binding*.{control}.*", "_kombu.binding*.{events}", "_kombu.binding_deadlines"),
+)
 _BROADCASTS = ("/{db}.{control}.pidbox", "/{db}.{events}/*")
 _SERVICE = ("enqueue", "enqueue_set", "unstage", "read", "cancel", "note_fields")
 _SCRIPTED = "EVAL EVALSHA EVAL_RO"

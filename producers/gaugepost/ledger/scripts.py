@@ -33,7 +33,8 @@ from gaugepost.jobs import JOBS
 from gaugepost.keys import SCHEMA, lua_table
 from gaugepost.ledger.call_deadline import deadline
 from gaugepost.ledger.connection_pool import Lines
-from gaugepost.ledger.refusals import refused, refused_in_script, user_of
+from gaugepost.ledger.refusals import lacked, refused, refused_in_script, user_of
+from gaugepost.ledger.script_rights import guard
 from gaugepost.states import TRANSITIONS
 
 if TYPE_CHECKING:
@@ -86,8 +87,9 @@ def load_scripts() -> Mapping[str, str]:
 
     def whole(script: str) -> str:
         asked = _WITH.search(script)
-        parts = ["base", *(asked[1].split(", ") if asked else [])]
-        return "\n".join([prelude, *(library[part] for part in parts), script])
+        parts = [library[part] for part in (asked[1].split(", ") if asked else [])]
+        rest = "\n".join([*parts, script])
+        return "\n".join([prelude, library["base"], guard(library["base"] + rest), rest])
 
     return MappingProxyType({name: whole(script) for name, script in _read_all(lua).items()})
 
@@ -117,7 +119,9 @@ def _not_permitted(error: redis_errors.ResponseError, call: Call[Any] | None, cl
         return None
     if isinstance(error, redis_errors.NoPermissionError):
         return refused(error, user_of(client), ["EVALSHA", "", str(len(call.keys)), *call.keys])
-    return refused_in_script(error, user_of(client), load_scripts()[call.script], call.keys)
+    return lacked(error, user_of(client)) or refused_in_script(
+        error, user_of(client), load_scripts()[call.script], call.keys
+    )
 
 
 _OF_A_CLUSTER = (redis_errors.ClusterCrossSlotError, redis_errors.ClusterDownError, redis_errors.AskError)
