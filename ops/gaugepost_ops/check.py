@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from gaugepost import encryption
-from gaugepost.connection import connect
+from gaugepost.connection import connect, redis_url
 from gaugepost.errors import ClusterNotSupported, NotPermitted
 from gaugepost.keys import Keys
 from gaugepost.ledger import Ledger
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 
 _PROXY_NAMES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+_WITHOUT_INFO = frozenset({Part.SERVICE, Part.BEAT, Part.FLOWER})
+"""Parts that have no right to ask Redis how it is set up, nor a need."""
+_WITH_CREDENTIALS = frozenset({Part.OPERATOR, Part.WORKER})
 _SAMPLE = 100
 """Jobs of each state that are looked at, those that go next."""
 
@@ -72,22 +75,29 @@ def checks(settings: Settings, part: Part = Part.OPERATOR) -> Iterator[Check]:
     yield from _ignored_proxies()
     mappings = Mappings.of(settings)
     for region in settings.regions:
-        yield _permitted(region, "redis", partial(_redis, settings, region))
+        if part not in _WITHOUT_INFO:
+            yield _permitted(region, "redis", partial(_redis, settings, region))
         yield _rights(settings, region, part)
-        yield from _proxy(settings, region)
-        yield _token(settings, region, HttpClient.of(settings, region, pool_size=1))
-        yield _permitted(region, "data_key", partial(_data_key, settings, region))
         if mappings is not None:
             named = sum(known.region is region for known in mappings)
             yield Check(region, "mappings", ok=True, detail=f"{named} named in {settings.mappings}")
-        api_key = settings.credentials(region).api_key
-        told = (
-            "set; the API has no call that would prove it without sending"
-            if api_key
-            else f"{PREFIX}{region.upper()}_API_KEY not set: responses and files wait for it"
-        )
-        yield Check(region, "api_key", api_key is not None, told)
-        yield from _parts(settings, region)
+        if part in _WITH_CREDENTIALS:
+            yield from _delivery(settings, region)
+
+
+def _delivery(settings: Settings, region: Region) -> Iterator[Check]:
+    """Look at what workers need to deliver, and whether workers and beat are there."""
+    yield from _proxy(settings, region)
+    yield _token(settings, region, HttpClient.of(settings, region, pool_size=1))
+    yield _permitted(region, "data_key", partial(_data_key, settings, region))
+    api_key = settings.credentials(region).api_key
+    told = (
+        "set; the API has no call that would prove it without sending"
+        if api_key
+        else f"{PREFIX}{region.upper()}_API_KEY not set: responses and files wait for it"
+    )
+    yield Check(region, "api_key", api_key is not None, told)
+    yield from _parts(settings, region)
 
 
 def _parts(settings: Settings, region: Region) -> Iterator[Check]:
@@ -141,12 +151,24 @@ def _redis(settings: Settings, region: Region) -> Check:
         raise ClusterNotSupported
     policy = info.get("maxmemory_policy", "noeviction")
     durable = bool(info.get("aof_enabled"))
-    told = f"{info['redis_version']}, append-only file {'on' if durable else 'OFF'}, {policy}"
+    told = (
+        f"{_place(settings, region)}: {info['redis_version']}, append-only file {'on' if durable else 'OFF'}, {policy}"
+    )
+    used, limit = int(info["used_memory"]), int(info.get("maxmemory") or 0)
+    full = 0 < limit <= used
+    if full:
+        told += f"; FULL ({used / 1e6:,.0f} of {limit / 1e6:,.0f} MB): no job is accepted until there is room"
     if not durable:
         told += "; set `appendonly yes` in redis.conf, or jobs are lost when Redis ends"
     if policy != "noeviction":
         told += "; set `maxmemory-policy noeviction`, or Redis throws jobs away when it is full"
-    return Check(region, "redis", durable and policy == "noeviction", told)
+    return Check(region, "redis", durable and policy == "noeviction" and not full, told)
+
+
+def _place(settings: Settings, region: Region) -> str:
+    """Name the Redis, its database and the namespace, without user and password."""
+    address = redis_url(settings, region).partition("://")[2].rpartition("@")[2].partition("?")[0]
+    return f"{address}, namespace {settings.namespace}"
 
 
 def _data_key(settings: Settings, region: Region) -> Check:

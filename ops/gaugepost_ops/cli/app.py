@@ -195,7 +195,7 @@ def _root(
 
     Settings come from the environment (GAUGEPOST_REDIS_URL and others) and from a .env file. Every listing has
     --json. Exit codes: 0 done, 1 it ran and something failed, 2 the call or the input is wrong, 3 Redis cannot be
-    reached.
+    reached, 4 Redis does not let gaugepost work: its user lacks a right, or it is a cluster.
 
     To begin with:
 

@@ -37,6 +37,9 @@ class _NothingUnacknowledged(QoS):
     of them all wins: so none is needed here, and whoever shares a Redis with us keeps theirs.
     """
 
+    def append(self, message: object, delivery_tag: str) -> None:
+        """Keep nothing of what comes when the consumers have gone: kombu would write it into the shared `unacked`."""
+
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge nothing."""
 
