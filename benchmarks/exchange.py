@@ -45,7 +45,7 @@ def _bare(url: str, request: Request, credential: str) -> Callable[[], object]:
             {**request.headers, "Authorization": credential, "Content-Length": str(len(request.body))}
         )
         exchange.begin(5, 30)
-        exchange.leave()
+        exchange.start_request()
         connection.send(exchange.head(target) + request.body, exchange)
         return connection.receive(exchange.content, exchange.deadline)
 

@@ -101,8 +101,8 @@ def throttle_probes_ms(retry_after_s: float | None, rand: float) -> tuple[int, .
     """Return the waits of a throttled region: as told first, then doubling, but never sooner than told."""
     if retry_after_s is None:
         return probes_ms("throttled", rand)
-    told = max(retry_after_s, _SHORTEST_PROBE)
-    return _all_ms((told, *(max(told, wait) for wait in PROBES["throttled"])), rand, late_only=True)
+    shortest = max(retry_after_s, _SHORTEST_PROBE)
+    return _all_ms((shortest, *(max(shortest, wait) for wait in PROBES["throttled"])), rand, late_only=True)
 
 
 def _all_ms(waits: Sequence[float], rand: float, *, late_only: bool = False) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Auth = Literal["bearer", "api_key", "none"]
 Failure = Literal["unreachable", "lost_answer"]
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+EMPTY_MAPPING: Mapping[str, Any] = MappingProxyType({})
 """The empty mapping, shared."""
 
 _SUCCESS = range(200, 300)
@@ -57,7 +57,7 @@ class Answer:
     """
 
     status: int | None
-    headers: Mapping[str, str] = field(default_factory=lambda: NOTHING, repr=False)
+    headers: Mapping[str, str] = field(default_factory=lambda: EMPTY_MAPPING, repr=False)
     body: bytes = field(default=b"", repr=False)
     failure: Failure | None = None
     detail: str = ""
@@ -81,8 +81,8 @@ class Judgement:
 
     verdict: Verdict
     message: str = ""
-    field_errors: Mapping[str, Sequence[str]] = field(default_factory=lambda: NOTHING)
-    result: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    field_errors: Mapping[str, Sequence[str]] = field(default_factory=lambda: EMPTY_MAPPING)
+    result: Mapping[str, Any] = field(default_factory=lambda: EMPTY_MAPPING)
     warnings: tuple[str, ...] = ()
     retry_after_s: float | None = None
     at_proxy: bool = False

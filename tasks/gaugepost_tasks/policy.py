@@ -50,11 +50,11 @@ _STREAK_LIMIT = 5
 _BREAKER_JOBS = 3
 _BREAKER_SORTS = 2
 _SERVER_STREAK = "server"
-_SERVER_TROUBLE = family_of(_V.SERVER_ERROR)
+_SERVER_FAILURES = family_of(_V.SERVER_ERROR)
 GIVE_UP_MS = 48 * 3600 * 1000
 """How long a job waits for its mapping to be mended."""
 
-NOTE_TWICE = "an earlier sending had no clear answer: the note may stand twice"
+NOTE_MAY_BE_DUPLICATE = "an earlier sending had no clear answer: the note may stand twice"
 SEALED = "sealed: GAUGEPOST_DATA_KEY of a worker does not open it"
 _SEALED_MS = (10_000, 600_000)
 LINK_LOST = "link lost"
@@ -96,9 +96,11 @@ class Facts:
 
 def decide(judgement: Judgement, facts: Facts) -> Decision:
     """Decide what becomes of a job. Total: there is a decision for each verdict, kind and `on_unknown`."""
-    row = _row(judgement, facts)
+    outcome = _outcome(judgement, facts)
     ended = _ended_streaks(judgement.verdict, facts.job)
-    return Decision(row.transition, row.counted, row.hold, row.streak, ended)  # `replace` costs three times as much
+    return Decision(
+        outcome.transition, outcome.counted, outcome.hold, outcome.streak, ended
+    )  # `replace` costs three times as much
 
 
 def missing_credentials(needs: Literal["oauth", "api_key"], setting_name: str) -> Decision:
@@ -108,14 +110,14 @@ def missing_credentials(needs: Literal["oauth", "api_key"], setting_name: str) -
     return Decision(Held(scope, reason), counted=False, hold=hold)
 
 
-def no_token(judgement: Judgement, rand: float, fingerprint: str | None = None) -> HoldSpec:
+def token_hold(judgement: Judgement, rand: float, fingerprint: str | None = None) -> HoldSpec:
     """Return the hold that a failed request for a token opens: the token's next request is its probe.
 
     It stops only what needs a token. The request is the one observation, however many jobs waited for it.
     """
     match judgement.verdict:
         case _V.REFUSED_CREDENTIALS:
-            return _refused(NEEDS_TOKEN, judgement, rand, fingerprint)
+            return _credential_hold(NEEDS_TOKEN, judgement, rand, fingerprint)
         case _V.THROTTLED:
             probes = throttle_probes_ms(judgement.retry_after_s, rand)
         case _:
@@ -123,7 +125,7 @@ def no_token(judgement: Judgement, rand: float, fingerprint: str | None = None) 
     return HoldSpec(NEEDS_TOKEN, judgement.message or judgement.verdict, judgement.verdict, probes, label=_CREDENTIALS)
 
 
-def _refused(scope: str, judgement: Judgement, rand: float, fingerprint: str | None) -> HoldSpec:
+def _credential_hold(scope: str, judgement: Judgement, rand: float, fingerprint: str | None) -> HoldSpec:
     """Return the hold on what needs this credential: it names the credential by its fingerprint."""
     verdict = _V.REFUSED_CREDENTIALS
     words = (judgement.message or verdict) + (f" (credential {fingerprint})" if fingerprint else "")
@@ -132,7 +134,7 @@ def _refused(scope: str, judgement: Judgement, rand: float, fingerprint: str | N
     )  # fmt: skip
 
 
-def waits_for_token(judgement: Judgement) -> Decision:
+def wait_for_token(judgement: Judgement) -> Decision:
     """Decide on a job for which there is no token now, and why: nothing was sent, and it is sent when there is one."""
     return Decision(Held(NEEDS_TOKEN, _CREDENTIALS, words=judgement.message), counted=False)
 
@@ -147,7 +149,7 @@ def missing_data_key(waited_ms: float) -> Decision:
     return Decision(Parked(int(delay), SEALED), counted=False)
 
 
-def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911, PLR0912 - a row a verdict
+def _outcome(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911, PLR0912 - a row a verdict
     verdict = judgement.verdict
     match verdict:
         case _V.DELIVERED if facts.job.kind == "file":
@@ -158,7 +160,7 @@ def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911
             return Decision(Requeued(), counted=False)
         case _V.REFUSED_CREDENTIALS:
             scope = f"{_CREDENTIALS}:{facts.job.needs}"
-            hold = _refused(scope, judgement, facts.rand, facts.fingerprint)
+            hold = _credential_hold(scope, judgement, facts.rand, facts.fingerprint)
             return Decision(Held(scope, _CREDENTIALS, words=hold.reason), counted=False, hold=hold)
         case _V.THROTTLED:
             probes = throttle_probes_ms(judgement.retry_after_s, facts.rand)
@@ -180,7 +182,7 @@ def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911
         case _V.UNREACHABLE if judgement.at_proxy:
             return _proxy_failure(judgement, facts)
         case _V.SERVER_ERROR | _V.UNREACHABLE | _V.LOST_ANSWER | _V.UNREADABLE_SUCCESS:
-            return _server_trouble(verdict, facts)
+            return _server_failure(verdict, facts)
         case _V.DUPLICATE if facts.job.kind == "personal_link" and facts.may_be_done:
             return Decision(Unknown(LINK_LOST))
         case _V.DUPLICATE | _V.MISSING_FIELD | _V.INVALID_VALUE | _V.TOO_LARGE | _V.BAD_FILE | _V.UNREADABLE:
@@ -190,7 +192,7 @@ def _row(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR0911
 
 
 def _late_warnings(facts: Facts) -> tuple[str, ...]:
-    return (NOTE_TWICE,) if facts.may_be_done and getattr(facts.job, "note", None) else ()
+    return (NOTE_MAY_BE_DUPLICATE,) if facts.may_be_done and getattr(facts.job, "note", None) else ()
 
 
 def _backed_off(verdict: Verdict, facts: Facts) -> Parked | Dead:
@@ -235,7 +237,7 @@ def _mapping_drift(facts: Facts) -> Decision:
     return Decision(_backed_off(verdict, facts), streak=streak)
 
 
-def _server_trouble(verdict: Verdict, facts: Facts) -> Decision:
+def _server_failure(verdict: Verdict, facts: Facts) -> Decision:
     """Park, or leave to a person what may not go out twice; five failures in a row hold the region.
 
     They must be of several jobs and sorts, or one job that always fails would hold it. Under that hold only its probe
@@ -253,7 +255,7 @@ def _server_trouble(verdict: Verdict, facts: Facts) -> Decision:
         case _V.LOST_ANSWER, "hold", _:
             transition = Unknown(ANSWER_LOST)
         case _V.LOST_ANSWER, _, "file":
-            transition = _to_look_up(_backed_off(verdict, facts))
+            transition = _look_up_instead(_backed_off(verdict, facts))
         case _:
             transition = _backed_off(verdict, facts)
     return Decision(transition, counted=verdict is not _V.UNREACHABLE, streak=streak)
@@ -276,7 +278,7 @@ def _unreadable(facts: Facts) -> Parked | Unknown:
     return again if tries < _UNREADABLE_TRIES and isinstance(again, Parked) else Unknown(NOT_READABLE)
 
 
-def _to_look_up(transition: Parked | Dead) -> Parked | Unknown:
+def _look_up_instead(transition: Parked | Dead) -> Parked | Unknown:
     """Have the upload statistics looked at when its time comes, and not the file sent again; never dead unseen."""
     return replace(transition, phase=Phase.LOOKUP) if isinstance(transition, Parked) else Unknown(ANSWER_LOST)
 
@@ -287,7 +289,7 @@ def _drift_streak(job: JobBase) -> str:
 
 def _ended_streaks(verdict: Verdict, job: JobBase) -> tuple[str, ...]:
     """Any answer that can be read ends the server's streak; only a delivery ends that of a mapping's drift."""
-    if verdict in _SERVER_TROUBLE:
+    if verdict in _SERVER_FAILURES:
         return ()
     delivered = verdict in {_V.DELIVERED, _V.DELIVERED_IN_PART} and job.mapping is not None
     return (_SERVER_STREAK, _drift_streak(job)) if delivered else (_SERVER_STREAK,)

@@ -30,7 +30,7 @@ _REASONS = {Phase.LOOKUP: Verdict.LOST_ANSWER.value, Phase.PROCESSING: Phase.PRO
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RowRange:
     """Which rows of the user's file a part has: the number of its first one (from 1), and how many.
 
     `base` is what CustomerGauge calls the first record of a file: both documented samples begin at 2.
@@ -54,7 +54,7 @@ class Look:
     poll: Sequence[float]
 
 
-def follow(look: Look, rows: Rows) -> Decision:
+def decide_on_upload(look: Look, rows: RowRange) -> Decision:
     """Decide what becomes of a file after a look."""
     if look.found is not None and look.found.processed:
         return Decision(Delivered(result(look.found, rows), ()), counted=False)
@@ -69,12 +69,12 @@ def follow(look: Look, rows: Rows) -> Decision:
     return Decision(Parked(delay, _REASONS[phase], phase), counted=False)
 
 
-def result(upload: Upload, rows: Rows) -> dict[str, Any]:
+def result(upload: Upload, rows: RowRange) -> dict[str, Any]:
     """Return the job's result: counts, and row messages by the row numbers of the user's own file.
 
     `messages` are `Record 2017: reason`; `rejected` are the numbers in them that are sure.
     """
-    told = read_messages(upload.messages, rows.count, rows.first, record_number_base=rows.base)
-    messages = [one.text if one.row is None else f"Record {one.row}: {one.text}" for one in told]
-    rejected = sorted({one.row for one in told if one.row is not None})
+    row_messages = read_messages(upload.messages, rows.count, rows.first, record_number_base=rows.base)
+    messages = [one.text if one.row is None else f"Record {one.row}: {one.text}" for one in row_messages]
+    rejected = sorted({one.row for one in row_messages if one.row is not None})
     return upload.result() | {"messages": messages, "rejected": rejected, "upload_id": upload.id}

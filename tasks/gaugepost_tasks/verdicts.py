@@ -12,11 +12,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, assert_never
 
 from gaugepost.verdict import Verdict
-from gaugepost_tasks.answers.answer_formats import json_document
+from gaugepost_tasks.answers.answer_formats import parse_json
 from gaugepost_tasks.answers.field_errors import verdict_on_fields
-from gaugepost_tasks.answers.parsed_answer import Garbled, NotTaken, Reading, Refusal, Taken
+from gaugepost_tasks.answers.parsed_answer import Accepted, Malformed, NotAccepted, ParsedAnswer, Refusal
 from gaugepost_tasks.answers.redaction import Redactor
-from gaugepost_tasks.answers.retry_after import wait_asked_for
+from gaugepost_tasks.answers.retry_after import requested_wait
 from gaugepost_tasks.endpoints.handlers import HANDLERS
 from gaugepost_tasks.http_messages import Answer, Judgement
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from gaugepost.transitions import Attempt
 
 _RETRIED_4XX = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY})
-_BEFORE_IT_BEGAN = frozenset({HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY})
+_NOT_STARTED = frozenset({HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY})
 _GATEWAYS = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
 _CLIENT_ERRORS = range(400, 500)
 _NO_MAPPING = re.compile(r"inbound mapping \[.*\] was not found")
 _EMPTY_FIELD = "required but seems to be empty"
 _UNAUTHENTICATED = "unauthenticated"
 
-HAD_IT = "an earlier sending had no clear answer; CustomerGauge says that it had been carried out"
+ALREADY_DONE = "an earlier sending had no clear answer; CustomerGauge says that it had been carried out"
 """Warning on a job that counts as delivered because its second sending was refused as already done."""
 
-_NOTHING_HAPPENED = frozenset(
+_NOT_CARRIED_OUT = frozenset(
     {Verdict.UNREACHABLE, Verdict.THROTTLED, Verdict.UNAUTHENTICATED, Verdict.REFUSED_CREDENTIALS}
 )
 _UNCLEAR = frozenset({Verdict.LOST_ANSWER, Verdict.UNREADABLE_SUCCESS})
@@ -49,7 +49,7 @@ def may_be_done(job: JobBase, attempts: Iterable[Attempt]) -> bool:
     A file's name is its own: after any sending that was let in, "already processed" speaks of that sending.
     """
     if job.kind == "file":
-        return any(attempt.verdict not in _NOTHING_HAPPENED for attempt in attempts)
+        return any(attempt.verdict not in _NOT_CARRIED_OUT for attempt in attempts)
     return any(
         attempt.verdict in _UNCLEAR or (attempt.verdict is Verdict.SERVER_ERROR and attempt.status is not None)
         for attempt in attempts
@@ -68,10 +68,10 @@ def judge(
     if answer.failure == "unreachable":
         return Judgement(Verdict.UNREACHABLE, answer.detail, at_proxy=answer.at_proxy)  # words of our own
     if answer.failure == "lost_answer" or answer.status is None or answer.status in _GATEWAYS:
-        return Judgement(Verdict.LOST_ANSWER, Redactor().clean(answer.detail or _spell_status(answer)))
+        return Judgement(Verdict.LOST_ANSWER, Redactor().clean(answer.detail or _status_text(answer)))
     judgement = _judge_status(job, answer, fresh_token=fresh_token, now=now) or _judge_text(job, answer, may_be_done)
     if judgement.verdict is Verdict.REFUSED_CREDENTIALS:
-        judgement = replace(judgement, message=_refusing_words(job, answer, secrets))
+        judgement = replace(judgement, message=_refusal_message(job, answer, secrets))
     return replace(judgement, verdict=Verdict.LOST_ANSWER) if _may_have_worked(job, answer, judgement) else judgement
 
 
@@ -84,74 +84,74 @@ def _may_have_worked(job: JobBase, answer: Answer, judgement: Judgement) -> bool
         return False
     if judgement.verdict is Verdict.SERVER_ERROR:
         let_in = answer.status not in _CLIENT_ERRORS or answer.status == HTTPStatus.REQUEST_TIMEOUT
-        return let_in and answer.status not in _BEFORE_IT_BEGAN
+        return let_in and answer.status not in _NOT_STARTED
     return judgement.verdict is Verdict.UNREADABLE_SUCCESS
 
 
 def _judge_status(job: JobBase, answer: Answer, *, fresh_token: bool, now: float) -> Judgement | None:
     """Judge by the status alone; None where the text has the word."""
     if answer.ok:
-        return _refused(job, fresh_token) if _says_unauthenticated(answer) else None
+        return _refused_credential(job, fresh_token) if _says_unauthenticated(answer) else None
     match answer.status:
         case HTTPStatus.TOO_MANY_REQUESTS:
             return _throttled(answer, now)
         case HTTPStatus.SERVICE_UNAVAILABLE if "retry-after" in answer.headers:
             return _throttled(answer, now)
         case HTTPStatus.UNAUTHORIZED:
-            return _refused(job, fresh_token)
+            return _refused_credential(job, fresh_token)
         case int() as status if status in _CLIENT_ERRORS and status not in _RETRIED_4XX:
             return None
         case _:
-            return Judgement(Verdict.SERVER_ERROR, _spell_status(answer))
+            return Judgement(Verdict.SERVER_ERROR, _status_text(answer))
 
 
-def _refused(job: JobBase, fresh_token: bool) -> Judgement:  # noqa: FBT001 - private
+def _refused_credential(job: JobBase, fresh_token: bool) -> Judgement:  # noqa: FBT001 - private
     """Judge a refused credential. A token may just have expired: the first refusal only asks for a new one."""
     if job.needs == "oauth" and not fresh_token:
         return Judgement(Verdict.UNAUTHENTICATED, "the token was refused")
     return Judgement(Verdict.REFUSED_CREDENTIALS)
 
 
-def _refusing_words(job: JobBase, answer: Answer, secrets: Sequence[str]) -> str:
+def _refusal_message(job: JobBase, answer: Answer, secrets: Sequence[str]) -> str:
     """Write which endpoints refuse a credential and in which words: `responses: HTTP 401, Invalid API key`."""
-    said = _read(job, answer)
-    words = Redactor([*secrets, *_values(job)]).clean(said.message) if isinstance(said, Refusal) else ""
-    return f"{job.endpoints}: {_spell_status(answer)}" + (f", {words}" if words else "")
+    parsed = _parse(job, answer)
+    words = Redactor([*secrets, *_personal_values(job)]).clean(parsed.message) if isinstance(parsed, Refusal) else ""
+    return f"{job.endpoints}: {_status_text(answer)}" + (f", {words}" if words else "")
 
 
 def _says_unauthenticated(answer: Answer) -> bool:
     """Return whether an answer with status 2xx refuses the credential: its message is "Unauthenticated."."""
     if _UNAUTHENTICATED.encode() not in answer.body.lower():
         return False
-    said = json_document(answer.body)
-    message = said.get("message") if isinstance(said, dict) else None
+    document = parse_json(answer.body)
+    message = document.get("message") if isinstance(document, dict) else None
     return isinstance(message, str) and message.strip(" .").casefold() == _UNAUTHENTICATED
 
 
 def _throttled(answer: Answer, now: float) -> Judgement:
     """Judge an answer that asks to wait, for how long if it says so."""
-    return Judgement(Verdict.THROTTLED, _spell_status(answer), retry_after_s=wait_asked_for(answer, now))
+    return Judgement(Verdict.THROTTLED, _status_text(answer), retry_after_s=requested_wait(answer, now))
 
 
-def cut_wait(judgement: Judgement, longest_s: float) -> Judgement:
+def cap_retry_after(judgement: Judgement, limit_s: float) -> Judgement:
     """Cut a Retry-After that is longer than the settings allow, and say so on the job's record."""
-    told = judgement.retry_after_s
-    if told is None or told <= longest_s:
+    wait_s = judgement.retry_after_s
+    if wait_s is None or wait_s <= limit_s:
         return judgement
-    message = f"{judgement.message}, Retry-After of {told:.0f} s cut to {longest_s:.0f} s"
-    return replace(judgement, message=message, retry_after_s=longest_s)
+    message = f"{judgement.message}, Retry-After of {wait_s:.0f} s cut to {limit_s:.0f} s"
+    return replace(judgement, message=message, retry_after_s=limit_s)
 
 
 def _judge_text(job: JobBase, answer: Answer, may_be_done: bool) -> Judgement:  # noqa: FBT001 - private
-    match _read(job, answer):
-        case Taken(result, refused_parts, warnings) if answer.ok:
+    match _parse(job, answer):
+        case Accepted(result, refused_parts, warnings) if answer.ok:
             verdict = Verdict.DELIVERED_IN_PART if refused_parts else Verdict.DELIVERED
             warnings += tuple(f"CustomerGauge did not take the {part}" for part in refused_parts)
             return Judgement(verdict, result=result, warnings=warnings)
-        case Taken() | Garbled():
+        case Accepted() | Malformed():
             verdict = Verdict.UNREADABLE_SUCCESS if answer.ok else Verdict.SERVER_ERROR
-            return Judgement(verdict, f"{_spell_status(answer)} with a body that this endpoint never answers")
-        case NotTaken():
+            return Judgement(verdict, f"{_status_text(answer)} with a body that this endpoint never answers")
+        case NotAccepted():
             return Judgement(_unrecognised(answer.status), "Data is false, without a reason")
         case Refusal() as refusal:
             return _judge_refusal(job, answer.status, refusal, may_be_done)
@@ -159,27 +159,27 @@ def _judge_text(job: JobBase, answer: Answer, may_be_done: bool) -> Judgement:  
             assert_never(never)
 
 
-def _read(job: JobBase, answer: Answer) -> Reading:
-    return Garbled() if answer.truncated else HANDLERS[job.kind].read(job, answer)
+def _parse(job: JobBase, answer: Answer) -> ParsedAnswer:
+    return Malformed() if answer.truncated else HANDLERS[job.kind].read(job, answer)
 
 
 def _judge_refusal(job: JobBase, status: int | None, refusal: Refusal, may_be_done: bool) -> Judgement:  # noqa: FBT001 - private
-    verdict = _name(job, status, refusal)
+    verdict = _name_refusal(job, status, refusal)
     done_before = (job.kind, verdict) == ("file", Verdict.DUPLICATE) or _is_gone(job, refusal)
     if may_be_done and done_before:
-        return Judgement(Verdict.DELIVERED, warnings=(HAD_IT,))
-    redactor = Redactor(_values(job))
-    cells = HANDLERS[job.kind].cells(job)
-    return Judgement(verdict, redactor.clean(refusal.message), redactor.clean_fields(refusal.field_errors, cells))
+        return Judgement(Verdict.DELIVERED, warnings=(ALREADY_DONE,))
+    redactor = Redactor(_personal_values(job))
+    sent_fields = HANDLERS[job.kind].sent_fields(job)
+    return Judgement(verdict, redactor.clean(refusal.message), redactor.clean_fields(refusal.field_errors, sent_fields))
 
 
-def _values(job: JobBase) -> list[object]:
+def _personal_values(job: JobBase) -> list[object]:
     """Return what the request carries of a person: not its configuration, be it called `account`, as headings are."""
     configuration = getattr(job, "configuration", None)
-    return [value for value in HANDLERS[job.kind].cells(job).values() if value != configuration]
+    return [value for value in HANDLERS[job.kind].sent_fields(job).values() if value != configuration]
 
 
-def _name(job: JobBase, status: int | None, refusal: Refusal) -> Verdict:  # noqa: PLR0911 - a row a verdict
+def _name_refusal(job: JobBase, status: int | None, refusal: Refusal) -> Verdict:  # noqa: PLR0911 - a row a verdict
     """Name a refusal by kind, status, v4.1's code and text: the most special rows of `docs/policy.md` first."""
     text = _all_texts(refusal)
     match job.kind, status, refusal.code:
@@ -192,7 +192,7 @@ def _name(job: JobBase, status: int | None, refusal: Refusal) -> Verdict:  # noq
         case "record" | "personal_link", 422, _ if "data type is invalid, only" in text:
             return Verdict.WRONG_MAPPING_TYPE
         case "record" | "personal_link" | "close_loop", 422, _:
-            return verdict_on_fields(refusal, HANDLERS[job.kind].cells(job))
+            return verdict_on_fields(refusal, HANDLERS[job.kind].sent_fields(job))
         case "response" | "file" | "file_delete", _, code:
             return _name_v41(job, status, code, text)
         case _:
@@ -238,9 +238,9 @@ def _unrecognised(status: int | None) -> Verdict:
 
 def _all_texts(refusal: Refusal) -> str:
     """Return the message and all field errors, to be searched without regard to case and line breaks."""
-    texts = [refusal.message, *(text for told in refusal.field_errors.values() for text in told)]
+    texts = [refusal.message, *(text for texts_of_field in refusal.field_errors.values() for text in texts_of_field)]
     return " ".join(" ".join(texts).casefold().split())
 
 
-def _spell_status(answer: Answer) -> str:
+def _status_text(answer: Answer) -> str:
     return "no status" if answer.status is None else f"HTTP {answer.status}"

@@ -23,9 +23,9 @@ from gaugepost_tasks.backoff import UPLOAD_POLL
 from gaugepost_tasks.endpoints.handlers import HANDLERS
 from gaugepost_tasks.endpoints.token import fetch_token
 from gaugepost_tasks.http_messages import Answer, Endpoints, Judgement, Request, credential_header
-from gaugepost_tasks.policy import Facts, decide, missing_credentials, missing_data_key, waits_for_token
-from gaugepost_tasks.upload_tracking import Look, Rows, follow
-from gaugepost_tasks.verdicts import cut_wait, judge, may_be_done
+from gaugepost_tasks.policy import Facts, decide, missing_credentials, missing_data_key, wait_for_token
+from gaugepost_tasks.upload_tracking import Look, RowRange, decide_on_upload
+from gaugepost_tasks.verdicts import cap_retry_after, judge, may_be_done
 from gaugepost_workers.credentials import Credentials
 from gaugepost_workers.lease import LeaseOver
 from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
@@ -107,7 +107,7 @@ class Courier:
         answer = fetch_token(self._http, self._endpoints, client_id, client_secret, now=time.time())
         if answer.judgement is None:
             return answer
-        return replace(answer, judgement=cut_wait(answer.judgement, self._longest_wait))
+        return replace(answer, judgement=cap_retry_after(answer.judgement, self._longest_wait))
 
     def deliver(self, lease: Lease) -> Settlement:
         """Send one job to its endpoint, unless its lease is over, and decide what becomes of it.
@@ -148,7 +148,7 @@ class Courier:
         try:
             self._exchange_all(lease, request, done)
         except TokenUnavailable as error:
-            return self._settlement(claimed, done, _GIVEN_BACK if error.alone else waits_for_token(error.judgement))
+            return self._settlement(claimed, done, _GIVEN_BACK if error.alone else wait_for_token(error.judgement))
         except LeaseOver:
             if not done:
                 raise
@@ -163,10 +163,10 @@ class Courier:
         found, looks, sent_s_ago = seen.upload, looks_before(claimed), time.time() - sent_at / 1000
         look = Look(claimed.phase, seen.complete, found, looks, sent_s_ago, random.random(), self._poll)  # noqa: S311
         stored = job.stored
-        rows = Rows(stored.first_row, stored.rows, self._base) if stored else Rows(1, 0)
+        rows = RowRange(stored.first_row, stored.rows, self._base) if stored else RowRange(1, 0)
         processed = found is not None and found.processed
         check = Check(at, seen.status, found is not None, processed, seen.upload_id, seen.complete)
-        return Settlement(claimed, follow(look, rows), check=check)
+        return Settlement(claimed, decide_on_upload(look, rows), check=check)
 
     def _missing_setting(self, needs: str) -> str:
         region = self._region.upper()
@@ -197,7 +197,7 @@ class Courier:
         judgement = judge(
             claimed.job, answer, fresh_token=fresh_token, may_be_done=done, now=time.time(), secrets=(credential,)
         )
-        return _Exchange(answer, cut_wait(judgement, self._longest_wait), at, began)
+        return _Exchange(answer, cap_retry_after(judgement, self._longest_wait), at, began)
 
     def _may_depart(self, lease: Lease) -> None:
         """Allow the first byte. Raises LeaseOver, NotNow, StoreError."""

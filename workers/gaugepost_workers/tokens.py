@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from gaugepost.errors import StoreError
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.http_messages import Judgement
-from gaugepost_tasks.policy import no_token
+from gaugepost_tasks.policy import token_hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,7 +170,7 @@ class Tokens:
             log.warning("no token", verdict=str(judgement.verdict), message=judgement.message)
             if judgement.verdict is Verdict.REFUSED_CREDENTIALS and self._refused():
                 raise TokenUnavailable(judgement, alone=True)
-            hold = no_token(judgement, random.random(), self._fingerprint)  # noqa: S311 - jitter
+            hold = token_hold(judgement, random.random(), self._fingerprint)  # noqa: S311 - jitter
             self._ledger.put_token_failure(self._who, _write_failure(judgement), hold, self._fingerprint)
             if known is not None:
                 return known

@@ -11,10 +11,10 @@ from gaugepost_tasks.endpoints.upload_statistics import (
     MAX_ANSWER_BYTES,
     Found,
     build,
-    build_for,
-    days_of,
-    look_at,
-    look_through,
+    build_by_id,
+    find_in_answer,
+    search_days,
+    search_pages,
 )
 from gaugepost_tasks.http_messages import Answer, Endpoints, Request, credential_header
 
@@ -34,10 +34,10 @@ def see(http: HttpClient, endpoints: Endpoints, api_key: str, lease: Lease, job:
 
     where = endpoints, job.family, lease.claimed.id
     known = _known_upload(lease.claimed)
-    if known is not None and (seen := look_at(ask(build_for(*where, known)), job.upload_name)).complete:
+    if known is not None and (seen := find_in_answer(ask(build_by_id(*where, known)), job.upload_name)).complete:
         return seen
-    since, until = days_of(*_sendings(lease.claimed))
-    return look_through(
+    since, until = search_days(*_sendings(lease.claimed))
+    return search_pages(
         lambda start, rows: ask(build(*where, since=since, until=until, start=start, limit=rows)), job.upload_name
     )
 

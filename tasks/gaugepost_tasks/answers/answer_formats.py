@@ -13,7 +13,7 @@ from xml.etree.ElementTree import ParseError
 
 from defusedxml import ElementTree
 
-from gaugepost_tasks.answers.parsed_answer import Garbled, NotTaken, Reading, Refusal, Taken
+from gaugepost_tasks.answers.parsed_answer import Accepted, Malformed, NotAccepted, ParsedAnswer, Refusal
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -26,13 +26,13 @@ _NO = _EXPLICIT_NO | {"", "null"}
 _MAX_DEPTH = 8
 
 
-def document(body: bytes) -> Any:  # noqa: ANN401 - any JSON
+def parse_document(body: bytes) -> Any:  # noqa: ANN401 - any JSON
     """Read a body of v4.1 as JSON, or as XML turned into JSON's shapes; UNREADABLE if it is neither."""
     stripped = body.lstrip(b"\xef\xbb\xbf \t\r\n")
-    return _xml(stripped) if stripped.startswith(b"<") else json_document(body)
+    return _xml(stripped) if stripped.startswith(b"<") else parse_json(body)
 
 
-def json_document(body: bytes) -> Any:  # noqa: ANN401 - any JSON
+def parse_json(body: bytes) -> Any:  # noqa: ANN401 - any JSON
     """Read a body of v7, which speaks JSON only; UNREADABLE if it is none."""
     try:
         return json.loads(body)
@@ -40,12 +40,12 @@ def json_document(body: bytes) -> Any:  # noqa: ANN401 - any JSON
         return UNREADABLE
 
 
-def yes(value: object) -> bool:
+def is_yes(value: object) -> bool:
     """Tell whether a value means yes: XML has only text for truth values, and PHP has several spellings of no."""
     return value.strip().casefold() not in _NO if isinstance(value, str) else bool(value)
 
 
-def explicit_no(value: object) -> bool:
+def is_explicit_no(value: object) -> bool:
     """Return whether a value means no. An empty value does not: it does not say what happened."""
     if isinstance(value, str):
         return value.strip().casefold() in _EXPLICIT_NO
@@ -61,58 +61,58 @@ def whole_number(value: object) -> int | None:
     return None
 
 
-def read_laravel_refusal(said: object) -> Refusal | Garbled:
+def read_laravel_refusal(document: object) -> Refusal | Malformed:
     """Read `{"message", "errors"}`. OAuth's `error` and `error_description` are taken for a message too."""
-    if not isinstance(said, dict):
-        return Garbled()
-    texts = [said[key] for key in ("message", "error_description", "error") if isinstance(said.get(key), str)]
-    errors = _field_errors(said.get("errors"))
+    if not isinstance(document, dict):
+        return Malformed()
+    texts = [document[key] for key in ("message", "error_description", "error") if isinstance(document.get(key), str)]
+    errors = _field_errors(document.get("errors"))
     if not texts and not errors:
-        return Garbled()
+        return Malformed()
     return Refusal(texts[0] if texts else "", field_errors=errors)
 
 
-def read_v41(body: bytes, *, ok: bool) -> Reading:
+def read_v41(body: bytes, *, ok: bool) -> ParsedAnswer:
     """Read v4.1's envelope, of an answer whose status is one of success (`ok`) or not.
 
     A success whose `Data` is empty, or which has a message and no code outside of `Error`, does not say what happened.
     """
-    said = document(body)
-    if not isinstance(said, dict):
-        return Garbled()
-    error = said.get("Error")
+    document = parse_document(body)
+    if not isinstance(document, dict):
+        return Malformed()
+    error = document.get("Error")
     if isinstance(error, dict):
         return _v41_error(error)
     if isinstance(error, str) and error.strip():
         return Refusal(error)
-    if "Data" in said:
-        return _v41_data(said["Data"])
-    bare = _v41_error(said)
-    return Garbled() if ok and isinstance(bare, Refusal) and bare.code is None else bare
+    if "Data" in document:
+        return _v41_data(document["Data"])
+    bare = _v41_error(document)
+    return Malformed() if ok and isinstance(bare, Refusal) and bare.code is None else bare
 
 
-def _v41_data(data: object) -> Reading:
-    if explicit_no(data):
-        return NotTaken()
-    return Taken() if yes(data) else Garbled()
+def _v41_data(data: object) -> ParsedAnswer:
+    if is_explicit_no(data):
+        return NotAccepted()
+    return Accepted() if is_yes(data) else Malformed()
 
 
-def _v41_error(said: dict[str, Any]) -> Refusal | Garbled:
-    lowered = {str(key).lower(): value for key, value in said.items()}
+def _v41_error(document: dict[str, Any]) -> Refusal | Malformed:
+    lowered = {str(key).lower(): value for key, value in document.items()}
     message, code = lowered.get("message"), whole_number(lowered.get("code"))
     if not isinstance(message, str) and code is None:
-        return Garbled()
+        return Malformed()
     return Refusal(message if isinstance(message, str) else "", code)
 
 
 def _field_errors(errors: object) -> dict[str, list[str]]:
     if not isinstance(errors, dict):
         return {}
-    return {str(name): _texts(told) for name, told in errors.items() if _texts(told)}
+    return {str(name): texts for name, value in errors.items() if (texts := _texts(value))}
 
 
-def _texts(told: object) -> list[str]:
-    return [text for text in (told if isinstance(told, list) else [told]) if isinstance(text, str)]
+def _texts(value: object) -> list[str]:
+    return [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
 
 
 def _xml(body: bytes) -> Any:  # noqa: ANN401 - as document()

@@ -23,15 +23,15 @@ _ABSENT = re.compile(r"\bwhen (?:(.{1,255}?) (?:is|are) not present|none of (.{1
 _MARKS = re.compile(r"[\W_]+")
 
 
-def verdict_on_fields(refusal: Refusal, carried: Mapping[str, object]) -> Verdict:
-    """Name what a 422 is about; `carried` are the job's fields by the names under which they were sent.
+def verdict_on_fields(refusal: Refusal, sent_fields: Mapping[str, object]) -> Verdict:
+    """Name what a 422 is about; `sent_fields` are the job's fields by the names under which they were sent.
 
     Drift goes before a missing field: an Email that a mapping no longer knows is told as "Email is required when
     Phone is not present" beside "Phone is required when Email is not present", and the job lacks the Phone rightly.
     A missing field goes before an invalid value, since the value may be judged anew once the field is there.
     """
-    required = [_named(name, text) for name, text in _told(refusal) if _REQUIRED.search(text)]
-    present = {_normal(name) for name, value in carried.items() if _has_value(value)}
+    required = [_missing_names(name, text) for name, text in _field_texts(refusal) if _REQUIRED.search(text)]
+    present = {_normalise(name) for name, value in sent_fields.items() if _has_value(value)}
     match required, bool(refusal.field_errors):
         case [], False:
             return Verdict.UNRECOGNISED_422
@@ -41,23 +41,23 @@ def verdict_on_fields(refusal: Refusal, carried: Mapping[str, object]) -> Verdic
             return Verdict.MAPPING_DRIFT if present & set().union(*required) else Verdict.MISSING_FIELD
 
 
-def _told(refusal: Refusal) -> Iterable[tuple[str, str]]:
+def _field_texts(refusal: Refusal) -> Iterable[tuple[str, str]]:
     """Give each field error; the message alone counts only where there are none: it repeats the first of them."""
     if not refusal.field_errors:
         return [("", refusal.message)] if _SUBJECT.search(refusal.message) else []
     return [(name, text) for name, texts in refusal.field_errors.items() for text in texts]
 
 
-def _named(field: str, text: str) -> set[str]:
+def _missing_names(field: str, text: str) -> set[str]:
     """Return every field that a text says is not there, as bare names."""
     names = [field, re.sub(r"^record(?:\.|\[)", "", field)]
     names += _SUBJECT.findall(text)
     for single, several in _ABSENT.findall(text):
         names += (single or several).split(" / ")
-    return {_normal(name) for name in names} - {""}
+    return {_normalise(name) for name in names} - {""}
 
 
-def _normal(name: str) -> str:
+def _normalise(name: str) -> str:
     return _MARKS.sub("", name).casefold()
 
 

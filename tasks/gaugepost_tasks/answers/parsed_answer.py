@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gaugepost_tasks.http_messages import NOTHING
+from gaugepost_tasks.http_messages import EMPTY_MAPPING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Accepted:
     """It was taken. `refused_parts` are the parts that the answer says were not; `warnings` what is odd about it."""
 
-    result: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    result: Mapping[str, Any] = field(default_factory=lambda: EMPTY_MAPPING)
     refused_parts: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class NotTaken:
+class NotAccepted:
     """The envelope of success with an explicit no in it, and no reason."""
 
 
@@ -31,12 +31,12 @@ class Refusal:
 
     message: str
     code: int | None = None
-    field_errors: Mapping[str, Sequence[str]] = field(default_factory=lambda: NOTHING)
+    field_errors: Mapping[str, Sequence[str]] = field(default_factory=lambda: EMPTY_MAPPING)
 
 
 @dataclass(frozen=True, slots=True)
-class Garbled:
+class Malformed:
     """Not what the endpoint answers: a gateway's page, a cut document, a success without what makes it one."""
 
 
-Reading = Taken | NotTaken | Refusal | Garbled
+ParsedAnswer = Accepted | NotAccepted | Refusal | Malformed

@@ -33,8 +33,8 @@ class Redactor:
     """Cleans texts about one job: `values` are the job's own, of any type; those under 3 characters are left."""
 
     def __init__(self, values: Iterable[object] = ()) -> None:
-        told = {plain(str(value)) for value in values if value is not None and not isinstance(value, bool)}
-        longest_first = sorted((value for value in told if len(value) >= _SHORTEST_VALUE), key=len, reverse=True)
+        texts = {plain(str(value)) for value in values if value is not None and not isinstance(value, bool)}
+        longest_first = sorted((text for text in texts if len(text) >= _SHORTEST_VALUE), key=len, reverse=True)
         self._values = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if longest_first else None
 
     def clean(self, text: str) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]+)?")
 
 
-def wait_asked_for(answer: Answer, now: float) -> float | None:
+def requested_wait(answer: Answer, now: float) -> float | None:
     """Return how many seconds an answer asks to wait; None if it does not say. `now`: Unix seconds."""
     return read_retry_after(answer.headers.get("retry-after"), now, answer.headers.get("date"))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gaugepost_tasks.answers.answer_formats import json_document, read_laravel_refusal, yes
-from gaugepost_tasks.answers.parsed_answer import Garbled, Reading, Taken
+from gaugepost_tasks.answers.answer_formats import is_yes, parse_json, read_laravel_refusal
+from gaugepost_tasks.answers.parsed_answer import Accepted, Malformed, ParsedAnswer
 from gaugepost_tasks.endpoints.record import json_request
 
 if TYPE_CHECKING:
@@ -20,25 +20,25 @@ _PARTS = ("status", "note", "assignee")
 
 def build(job: CloseLoop, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
     """Write the change as JSON; what was not given is left out."""
-    return json_request("PUT", endpoints.close_loop, job_id, cells(job))
+    return json_request("PUT", endpoints.close_loop, job_id, sent_fields(job))
 
 
-def read(job: CloseLoop, answer: Answer) -> Reading:
-    """Taken, part by part: the answer has a truth value each for status, note and assignee.
+def read(job: CloseLoop, answer: Answer) -> ParsedAnswer:
+    """Read the parts: the answer has a truth value each for status, note and assignee.
 
     A part that was not sent may well be false. A part the answer does not name is not counted as refused.
     """
-    said = json_document(answer.body)
+    document = parse_json(answer.body)
     if not answer.ok:
-        return read_laravel_refusal(said)
-    data = said.get("data") if isinstance(said, dict) else None
+        return read_laravel_refusal(document)
+    data = document.get("data") if isinstance(document, dict) else None
     if not isinstance(data, dict) or "status" not in data:
-        return Garbled()
-    parts = {name: yes(data[name]) for name in _PARTS if name in data}
-    sent = cells(job)
-    return Taken(parts, tuple(name for name, taken in parts.items() if name in sent and not taken))
+        return Malformed()
+    parts = {name: is_yes(data[name]) for name in _PARTS if name in data}
+    sent = sent_fields(job)
+    return Accepted(parts, tuple(name for name, taken in parts.items() if name in sent and not taken))
 
 
-def cells(job: CloseLoop) -> Mapping[str, object]:
+def sent_fields(job: CloseLoop) -> Mapping[str, object]:
     """Return what the request carries, by the names under which it is sent."""
     return {name: value for name in _FIELDS if (value := getattr(job, name)) is not None}

@@ -11,13 +11,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gaugepost_tasks.answers.answer_formats import read_v41
-from gaugepost_tasks.http_messages import NOTHING, Answer, Endpoints, Request, common_headers
+from gaugepost_tasks.http_messages import EMPTY_MAPPING, Answer, Endpoints, Request, common_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gaugepost.jobs import File
-    from gaugepost_tasks.answers.parsed_answer import Reading
+    from gaugepost_tasks.answers.parsed_answer import ParsedAnswer
 
 _TYPES = {
     ".csv": "text/csv",
@@ -45,14 +45,14 @@ def build(job: File, endpoints: Endpoints, job_id: str, content: bytes | None = 
     return Request("POST", endpoints.file(job.family), headers, body, "api_key")
 
 
-def read(job: File, answer: Answer) -> Reading:  # noqa: ARG001 - one shape for all kinds
+def read(job: File, answer: Answer) -> ParsedAnswer:  # noqa: ARG001 - one shape for all kinds
     """Taken if there is a `Data` that does not say no; what became of the rows is for the statistics to tell."""
     return read_v41(answer.body, ok=answer.ok)
 
 
-def cells(job: File) -> Mapping[str, object]:  # noqa: ARG001 - one shape for all kinds
+def sent_fields(job: File) -> Mapping[str, object]:  # noqa: ARG001 - one shape for all kinds
     """Return nothing: its fields are rows, and no answer names one of them."""
-    return NOTHING
+    return EMPTY_MAPPING
 
 
 def boundary_for(content: bytes, digest: str) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gaugepost.jobs import FileDelete
-    from gaugepost_tasks.answers.parsed_answer import Reading
+    from gaugepost_tasks.answers.parsed_answer import ParsedAnswer
 
 
 def build(job: FileDelete, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
@@ -19,11 +19,11 @@ def build(job: FileDelete, endpoints: Endpoints, job_id: str, content: bytes | N
     return Request("DELETE", endpoints.file_delete(job.upload_id), common_headers(job_id), b"", "api_key")
 
 
-def read(job: FileDelete, answer: Answer) -> Reading:  # noqa: ARG001 - one shape for all kinds
+def read(job: FileDelete, answer: Answer) -> ParsedAnswer:  # noqa: ARG001 - one shape for all kinds
     """Taken if there is a `Data` that does not say no."""
     return read_v41(answer.body, ok=answer.ok)
 
 
-def cells(job: FileDelete) -> Mapping[str, object]:
+def sent_fields(job: FileDelete) -> Mapping[str, object]:
     """Return what the request carries, by the names under which it is sent."""
     return {"id": job.upload_id}

@@ -11,7 +11,7 @@ from gaugepost_tasks.endpoints import close_loop, file, file_delete, personal_li
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gaugepost_tasks.answers.parsed_answer import Reading
+    from gaugepost_tasks.answers.parsed_answer import ParsedAnswer
     from gaugepost_tasks.http_messages import Answer, Endpoints, Request
 
 
@@ -20,21 +20,21 @@ class Handler:
     """What is special about one kind; it knows nothing of queues, tries and waits.
 
     `build(job, endpoints, job_id, content)` gives the request, `read(job, answer)` what a whole answer says,
-    `cells(job)` what the request carries, by the names under which it is sent.
+    `sent_fields(job)` what the request carries, by the names under which it is sent.
     """
 
     build: Callable[[Any, Endpoints, str, bytes | None], Request]
-    read: Callable[[Any, Answer], Reading]
-    cells: Callable[[Any], Mapping[str, object]]
+    read: Callable[[Any, Answer], ParsedAnswer]
+    sent_fields: Callable[[Any], Mapping[str, object]]
 
 
 HANDLERS: dict[str, Handler] = {
-    "record": Handler(record.build, record.read, record.cells),
-    "personal_link": Handler(personal_link.build, personal_link.read, personal_link.cells),
-    "close_loop": Handler(close_loop.build, close_loop.read, close_loop.cells),
-    "response": Handler(response.build, response.read, response.cells),
-    "file": Handler(file.build, file.read, file.cells),
-    "file_delete": Handler(file_delete.build, file_delete.read, file_delete.cells),
+    "record": Handler(record.build, record.read, record.sent_fields),
+    "personal_link": Handler(personal_link.build, personal_link.read, personal_link.sent_fields),
+    "close_loop": Handler(close_loop.build, close_loop.read, close_loop.sent_fields),
+    "response": Handler(response.build, response.read, response.sent_fields),
+    "file": Handler(file.build, file.read, file.sent_fields),
+    "file_delete": Handler(file_delete.build, file_delete.read, file_delete.sent_fields),
 }
 
 

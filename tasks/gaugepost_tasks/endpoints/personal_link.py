@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gaugepost_tasks.answers.answer_formats import json_document, read_laravel_refusal, whole_number
-from gaugepost_tasks.answers.parsed_answer import Garbled, Reading, Taken
+from gaugepost_tasks.answers.answer_formats import parse_json, read_laravel_refusal, whole_number
+from gaugepost_tasks.answers.parsed_answer import Accepted, Malformed, ParsedAnswer
 from gaugepost_tasks.answers.redaction import plain
-from gaugepost_tasks.endpoints.record import cells, mapped_request
+from gaugepost_tasks.endpoints.record import mapped_request, sent_fields
 
 if TYPE_CHECKING:
     from gaugepost.jobs import PersonalLink
     from gaugepost_tasks.http_messages import Answer, Endpoints, Request
 
-__all__ = ["build", "cells", "read"]
+__all__ = ["build", "read", "sent_fields"]
 
 
 def build(job: PersonalLink, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
@@ -21,20 +21,20 @@ def build(job: PersonalLink, endpoints: Endpoints, job_id: str, content: bytes |
     return mapped_request(job, endpoints.personal_link, job_id)
 
 
-def read(job: PersonalLink, answer: Answer) -> Reading:  # noqa: ARG001 - one shape for all kinds
+def read(job: PersonalLink, answer: Answer) -> ParsedAnswer:  # noqa: ARG001 - one shape for all kinds
     """Taken with both links, http or https; a 2xx without them is not what the endpoint answers.
 
     The result is `number_customergauge` (int, left out if it is none), `survey_link`, `survey_link_short`.
     """
-    said = json_document(answer.body)
+    document = parse_json(answer.body)
     if not answer.ok:
-        return read_laravel_refusal(said)
-    data = said.get("data") if isinstance(said, dict) else None
+        return read_laravel_refusal(document)
+    data = document.get("data") if isinstance(document, dict) else None
     links = _links(data) if isinstance(data, dict) else {}
     if not isinstance(data, dict) or not all(links.values()) or not links:
-        return Garbled()
+        return Malformed()
     number = whole_number(data.get("number_customergauge"))
-    return Taken(({} if number is None else {"number_customergauge": number}) | links)
+    return Accepted(({} if number is None else {"number_customergauge": number}) | links)
 
 
 def _links(data: dict[str, object]) -> dict[str, str]:

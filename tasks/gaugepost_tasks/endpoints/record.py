@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
-from gaugepost_tasks.answers.answer_formats import UNREADABLE, json_document, read_laravel_refusal
-from gaugepost_tasks.answers.parsed_answer import Garbled, Reading, Refusal, Taken
+from gaugepost_tasks.answers.answer_formats import UNREADABLE, parse_json, read_laravel_refusal
+from gaugepost_tasks.answers.parsed_answer import Accepted, Malformed, ParsedAnswer, Refusal
 from gaugepost_tasks.answers.redaction import Redactor
 from gaugepost_tasks.http_messages import Answer, Endpoints, Request, common_headers
 
@@ -26,26 +26,26 @@ def build(job: Record, endpoints: Endpoints, job_id: str, content: bytes | None 
     return mapped_request(job, endpoints.records, job_id)
 
 
-def read(job: Record, answer: Answer) -> Reading:
+def read(job: Record, answer: Answer) -> ParsedAnswer:
     """Any 2xx is taken: the body of success is empty. JSON in its place is worth a warning, unless it lists errors."""
     empty = not answer.body.strip()
-    said = None if empty else json_document(answer.body)
-    if said is UNREADABLE:
-        return Garbled()
-    refusal = read_laravel_refusal(said)
+    document = None if empty else parse_json(answer.body)
+    if document is UNREADABLE:
+        return Malformed()
+    refusal = read_laravel_refusal(document)
     if answer.ok and not (isinstance(refusal, Refusal) and refusal.field_errors):
-        return Taken(warnings=() if empty else (_unexpected(said, cells(job)),))
+        return Accepted(warnings=() if empty else (_unexpected(document, sent_fields(job)),))
     return refusal
 
 
-def _unexpected(said: object, sent: Mapping[str, object]) -> str:
+def _unexpected(document: object, sent: Mapping[str, object]) -> str:
     """Say which fields a success has that should be empty: their names alone, without what was sent."""
     clean = Redactor(sent.values()).clean
-    names = [clean(name)[:_LONGEST_NAME] for name in list(said)[:_MOST_NAMES]] if isinstance(said, dict) else []
+    names = [clean(name)[:_LONGEST_NAME] for name in list(document)[:_MOST_NAMES]] if isinstance(document, dict) else []
     return "CustomerGauge's answer has a body, where none is documented" + (f": {', '.join(names)}" if names else "")
 
 
-def cells(job: Record | PersonalLink) -> Mapping[str, object]:
+def sent_fields(job: Record | PersonalLink) -> Mapping[str, object]:
     """Return what the request carries, by the names under which it is sent."""
     return {"configuration": job.configuration, "record": True, **job.record}
 

@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gaugepost.jobs import Response
-    from gaugepost_tasks.answers.parsed_answer import Reading
+    from gaugepost_tasks.answers.parsed_answer import ParsedAnswer
 
 
 def build(job: Response, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
     """Write a form: the account's own keys, then the survey's; a list is comma text, a truth value Y or N."""
-    body = urlencode(list(cells(job).items()), safe=",").encode("ascii")
+    body = urlencode(list(sent_fields(job).items()), safe=",").encode("ascii")
     headers = common_headers(job_id, "application/x-www-form-urlencoded")
     return Request("POST", endpoints.response, headers, body, "api_key")
 
 
-def read(job: Response, answer: Answer) -> Reading:  # noqa: ARG001 - one shape for all kinds
+def read(job: Response, answer: Answer) -> ParsedAnswer:  # noqa: ARG001 - one shape for all kinds
     """Taken if there is a `Data` that does not say no."""
     return read_v41(answer.body, ok=answer.ok)
 
 
-def cells(job: Response) -> Mapping[str, str]:
+def sent_fields(job: Response) -> Mapping[str, str]:
     """Return what the request carries, by CustomerGauge's names, in the form's own spelling."""
     named = {theirs: getattr(job, ours) for theirs, ours in NAMED_FIELDS.items()}
     given = {name: value for name, value in named.items() if value is not None and value != ()}

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode
 
 from gaugepost.verdict import Verdict
-from gaugepost_tasks.answers.answer_formats import json_document, read_laravel_refusal
+from gaugepost_tasks.answers.answer_formats import parse_json, read_laravel_refusal
 from gaugepost_tasks.answers.parsed_answer import Refusal
 from gaugepost_tasks.answers.redaction import Redactor
-from gaugepost_tasks.answers.retry_after import wait_asked_for
+from gaugepost_tasks.answers.retry_after import requested_wait
 from gaugepost_tasks.http_messages import Answer, Endpoints, Judgement, Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-_FIT = re.compile(r"[!-~]{1,8192}")
+_HEADER_SAFE = re.compile(r"[!-~]{1,8192}")
 """What a header can hold, and servers take."""
 
 
@@ -69,12 +69,12 @@ def build(endpoints: Endpoints, client_id: str, client_secret: str) -> Request:
 
 def read(answer: Answer, *, now: float, secrets: Sequence[str] = ()) -> TokenAnswer:
     """Read `access_token` and, tolerantly, `expires_in`. `secrets` are taken out of what an error says."""
-    said = json_document(answer.body)
-    token = said.get("access_token") if isinstance(said, dict) else None
-    usable = isinstance(token, str) and _FIT.fullmatch(token) is not None
-    if answer.ok and not answer.failure and not answer.truncated and isinstance(said, dict) and usable:
-        return TokenAnswer(str(token), _lifetime(said.get("expires_in")))
-    refusal = read_laravel_refusal(said)
+    document = parse_json(answer.body)
+    token = document.get("access_token") if isinstance(document, dict) else None
+    usable = isinstance(token, str) and _HEADER_SAFE.fullmatch(token) is not None
+    if answer.ok and not answer.failure and not answer.truncated and isinstance(document, dict) and usable:
+        return TokenAnswer(str(token), _lifetime(document.get("expires_in")))
+    refusal = read_laravel_refusal(document)
     message = Redactor(secrets).clean(refusal.message) if isinstance(refusal, Refusal) else ""
     return TokenAnswer(judgement=_judge(answer, message, now))
 
@@ -84,16 +84,16 @@ def _judge(answer: Answer, message: str, now: float) -> Judgement:
         return Judgement(Verdict.UNREACHABLE, answer.detail, at_proxy=True)
     if answer.failure:
         return Judgement(Verdict.UNREACHABLE, f"no token: {answer.detail}")
-    told = f"token endpoint: HTTP {answer.status}" + (f", {message}" if message else "")
+    description = f"token endpoint: HTTP {answer.status}" + (f", {message}" if message else "")
     match answer.status:
         case HTTPStatus.BAD_REQUEST | HTTPStatus.UNAUTHORIZED:
-            return Judgement(Verdict.REFUSED_CREDENTIALS, told)
+            return Judgement(Verdict.REFUSED_CREDENTIALS, description)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return Judgement(Verdict.THROTTLED, told, retry_after_s=wait_asked_for(answer, now))
+            return Judgement(Verdict.THROTTLED, description, retry_after_s=requested_wait(answer, now))
         case HTTPStatus.SERVICE_UNAVAILABLE if "retry-after" in answer.headers:
-            return Judgement(Verdict.THROTTLED, told, retry_after_s=wait_asked_for(answer, now))
+            return Judgement(Verdict.THROTTLED, description, retry_after_s=requested_wait(answer, now))
         case _:
-            return Judgement(Verdict.SERVER_ERROR, told)
+            return Judgement(Verdict.SERVER_ERROR, description)
 
 
 def _lifetime(value: object) -> float | None:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from gaugepost_tasks.answers.answer_formats import document, whole_number
+from gaugepost_tasks.answers.answer_formats import parse_document, whole_number
 from gaugepost_tasks.answers.redaction import Redactor, plain
 from gaugepost_tasks.http_messages import Answer, Endpoints, Request, common_headers
 
@@ -76,25 +76,25 @@ def build(
 ) -> Request:
     """Ask for a family's uploads of some days, both included; `limit` is 1000 at most.
 
-    The receiver's days are of a time zone that no source states: `days_of` takes all that it may be.
+    The receiver's days are of a time zone that no source states: `search_days` takes all that it may be.
     """
     days = {"date_range_from": since.isoformat(), "date_range_to": until.isoformat()}
     query = urlencode(days | {"start": start, "limit": min(limit, MAX_ROWS)})
     return Request("GET", f"{endpoints.file(family)}?{query}", common_headers(job_id), b"", "api_key")
 
 
-def build_for(endpoints: Endpoints, family: str, job_id: str, upload_id: int) -> Request:
+def build_by_id(endpoints: Endpoints, family: str, job_id: str, upload_id: int) -> Request:
     """Ask for one upload by its id."""
     url = f"{endpoints.file(family)}?{urlencode({'id': upload_id})}"
     return Request("GET", url, common_headers(job_id), b"", "api_key")
 
 
-def days_of(first: datetime, last: datetime) -> tuple[date, date]:
+def search_days(first: datetime, last: datetime) -> tuple[date, date]:
     """Return the first and last day that a file may have, whose sendings began between these times (UTC)."""
     return (first - timedelta(hours=12)).date(), (last + timedelta(hours=15)).date()
 
 
-def look_through(ask: Callable[[int, int], Answer], upload_name: str) -> Found:
+def search_pages(ask: Callable[[int, int], Answer], upload_name: str) -> Found:
     """Look for an upload page by page; `ask` gets the first row and the number of rows, and returns an answer.
 
     An answer has the rejected rows of each upload, so that it may be larger than `MAX_ANSWER_BYTES`: then a smaller
@@ -121,7 +121,7 @@ def look_through(ask: Callable[[int, int], Answer], upload_name: str) -> Found:
     return Found(None, complete=False, status=status)
 
 
-def look_at(answer: Answer, upload_name: str) -> Found:
+def find_in_answer(answer: Answer, upload_name: str) -> Found:
     """Read the answer about one upload whose id is known; not complete if it is not the one of this name."""
     found = find(read(answer) or (), upload_name)
     return Found(found, complete=found is not None, status=answer.status)
@@ -131,8 +131,8 @@ def read(answer: Answer) -> tuple[Upload, ...] | None:
     """Return the uploads in the order told; None when the answer is not a list of them: it says nothing then."""
     if answer.failure or not answer.ok or answer.truncated:
         return None
-    said = document(answer.body)
-    rows = said.get("Data") if isinstance(said, dict) else None
+    document = parse_document(answer.body)
+    rows = document.get("Data") if isinstance(document, dict) else None
     if not isinstance(rows, list):
         return None
     return tuple(_upload(row if isinstance(row, dict) else {}) for row in rows)

@@ -16,15 +16,15 @@ class Body:
         self.truncated = False
         self._limit = limit
         self._received = 0
-        self._unpack: zlib._Decompress | None = None
+        self._decompressor: zlib._Decompress | None = None
 
-    def packed_as(self, encoding: str) -> None:
+    def set_encoding(self, encoding: str) -> None:
         """Note the Content-Encoding. Raises ValueError for one that is not read.
 
         Requests ask for a plain body, but answers do as they like.
         """
         if encoding in {"gzip", "x-gzip", "deflate"}:
-            self._unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+            self._decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
         elif encoding not in {"", "identity"}:
             raise ValueError("an answer packed in a way we did not ask for")
 
@@ -32,14 +32,16 @@ class Body:
         """Keep a part, and no more than an answer may have."""
         self._received += len(part)
         room = self._limit + 1 - len(self.content)
-        self.content += self._unpack.decompress(part, max(room, 1)) if self._unpack else part[: max(room, 0)]
+        self.content += (
+            self._decompressor.decompress(part, max(room, 1)) if self._decompressor else part[: max(room, 0)]
+        )
         if len(self.content) > self._limit:
             del self.content[self._limit :]
             self.truncated = True
 
     def end(self) -> None:
         """Note that nothing more comes. Raises ValueError for a packed body that is not whole."""
-        if self._unpack is not None and not self._unpack.eof and not self.truncated and self._received:
+        if self._decompressor is not None and not self._decompressor.eof and not self.truncated and self._received:
             raise ValueError("a packed answer that ends too early")
 
     def check_framing(self, received: int) -> None:

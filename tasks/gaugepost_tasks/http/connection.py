@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from gaugepost_tasks.http.body import Body
     from gaugepost_tasks.http.exchange import Deadline, Exchange, Origin
 
-BLOCK = 65_536
+CHUNK_BYTES = 65_536
 """How many bytes are sent or read at a time."""
 
 
-class _Unasked(Exception):  # noqa: N818 - a signal, not an error
+class _UnrequestedAnswer(Exception):  # noqa: N818 - a signal, not an error
     """More came than one answer."""
 
 
-class Reading:
+class AnswerParser:
     """One answer while it is received. llhttp calls its methods."""
 
     def __init__(self, content: Body) -> None:
@@ -46,7 +46,7 @@ class Reading:
         try:
             self._parser.feed_data(data)
         except HttpParserCallbackError as error:
-            if not isinstance(error.__context__, _Unasked):
+            if not isinstance(error.__context__, _UnrequestedAnswer):
                 raise
         self._received += len(data)
         self.content.check_framing(self._received)
@@ -66,7 +66,7 @@ class Reading:
         """Stop at an answer to no request of ours."""
         if self.complete:
             self.keeps_alive = False
-            raise _Unasked
+            raise _UnrequestedAnswer
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header of the head; what comes after the body is a trailer, and is not read."""
@@ -76,7 +76,7 @@ class Reading:
     def on_headers_complete(self) -> None:
         """Note the status, and how the body is packed."""
         self.status = self._parser.get_status_code()
-        self.content.packed_as(self.headers.get("content-encoding", "").lower())
+        self.content.set_encoding(self.headers.get("content-encoding", "").lower())
 
     def on_body(self, part: bytes) -> None:
         """Keep a part of the body."""
@@ -92,14 +92,14 @@ class Reading:
         self.complete = True
 
 
-def poll_of(sock: socket.socket) -> select.poll:
+def input_poll(sock: socket.socket) -> select.poll:
     """Return what says whether something has come on a socket."""
     poll = select.poll()
     poll.register(sock, select.POLLIN | select.POLLHUP)
     return poll
 
 
-def holds_tickets_only(sock: socket.socket) -> bool:
+def has_tls_records_only(sock: socket.socket) -> bool:
     """Return whether what has come on a socket is of TLS itself: servers send session tickets after the handshake.
 
     The socket does not block any more afterwards, until it is given a timeout.
@@ -126,29 +126,29 @@ class Connection:
         except BaseException:
             self._sock.close()
             raise
-        self._poll = poll_of(self._sock)
+        self._poll = input_poll(self._sock)
         self.used_at = time.monotonic()
 
     def is_quiet(self) -> bool:
         """Return whether nothing has come unasked, the end of the connection above all."""
-        return not self._poll.poll(0) or holds_tickets_only(self._sock)
+        return not self._poll.poll(0) or has_tls_records_only(self._sock)
 
     def send(self, data: bytes, exchange: Exchange) -> None:
         """Send it all."""
         left = memoryview(data)
         while left:
-            exchange.deadline.guard(self._sock)
-            left = left[exchange.hand_over(self._sock, left[:BLOCK]) :]
+            exchange.deadline.limit(self._sock)
+            left = left[exchange.send_some(self._sock, left[:CHUNK_BYTES]) :]
 
-    def receive(self, content: Body, deadline: Deadline) -> Reading:
+    def receive(self, content: Body, deadline: Deadline) -> AnswerParser:
         """Read one answer to its end, or as much of it as an answer may have."""
-        reading = Reading(content)
-        while not reading.complete and not content.truncated:
-            deadline.guard(self._sock)
-            data = self._sock.recv(BLOCK)
-            reading.feed(data) if data else reading.end()
+        parser = AnswerParser(content)
+        while not parser.complete and not content.truncated:
+            deadline.limit(self._sock)
+            data = self._sock.recv(CHUNK_BYTES)
+            parser.feed(data) if data else parser.end()
         self.used_at = time.monotonic()
-        return reading
+        return parser
 
     def close(self) -> None:
         """Close it, whatever state it is in."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest
 
-    from gaugepost_tasks.http.connection import Reading
+    from gaugepost_tasks.http.connection import AnswerParser
     from gaugepost_tasks.http.exchange import Origin
 
 
@@ -57,35 +57,35 @@ class DirectAdapter(BaseAdapter):
         if proxies and select_proxy(exchange.url or "", proxies):
             raise ProxyError("DirectAdapter uses no proxy", request=request)
         try:
-            reading = self._converse(exchange, *timeouts(timeout, self._timeout))
+            parser = self._send_and_receive(exchange, *timeouts(timeout, self._timeout))
         except Exception as error:
             failure = as_requests(error, exchange)
             if failure is None:
                 raise
             raise failure from error
-        reply = Reply(request, self, reading.status, reading.headers, bytes(exchange.content.content))
+        reply = Reply(request, self, parser.status, parser.headers, bytes(exchange.content.content))
         if exchange.content.truncated:
             raise AnswerTooLarge(reply)
         return reply
 
-    def _converse(self, exchange: Exchange, connect: float, read: float) -> Reading:
+    def _send_and_receive(self, exchange: Exchange, connect: float, read: float) -> AnswerParser:
         exchange.begin(connect, read)
         target = target_of(exchange.url or "")
         data = exchange.head(target) + exchange.payload()
         connection = self._connection(target.origin, connect)
         try:
-            exchange.ask()
+            exchange.run_hook()
             if exchange.before_first_byte is not None and not connection.is_quiet():
                 connection.close()  # the server closed it meanwhile, and nothing has gone out on it
                 connection = Connection(target.origin, connect, self._tls)
-            exchange.leave()
+            exchange.start_request()
             connection.send(data, exchange)
-            reading = connection.receive(exchange.content, exchange.deadline)
+            parser = connection.receive(exchange.content, exchange.deadline)
         except BaseException:
             connection.close()
             raise
-        self._put_back(target.origin, connection, reusable=reading.keeps_alive)
-        return reading
+        self._put_back(target.origin, connection, reusable=parser.keeps_alive)
+        return parser
 
     def _connection(self, origin: Origin, timeout: float) -> Connection:
         """Take a kept connection that nothing has happened to, or make one."""

@@ -31,7 +31,7 @@ MAX_IDLE_S = 4.0
 such a close looks exactly like a lost answer."""
 
 _PORTS = {"http": 80, "https": 443}
-_GRAIN_S = 0.2  # a socket's timeout is set anew only so often: each setting is a system call
+_GRANULARITY_S = 0.2  # a socket's timeout is set anew only so often: each setting is a system call
 _SMALLEST_WAIT_S = 0.001
 
 
@@ -55,19 +55,20 @@ class Headers(CaseInsensitiveDict[str]):
 class Exchange(PreparedRequest):
     """A prepared request, and the state of its one exchange.
 
-    `before_first_byte` is called once, connected and with nothing sent yet. What it raises leaves the adapter's `send`
-    unchanged, and nothing is sent. `departed` is true as soon as the operating system has taken a byte of the request.
+    An adapter calls `before_first_byte` once, after it has connected and before it sends. What the hook raises leaves
+    the adapter's `send` unchanged, and nothing is sent. `first_byte_sent` becomes true when the operating system takes
+    the first byte of the request.
 
-    An adapter calls `begin`, connects, calls `ask`, replaces the connection if it is not quiet any more, calls `leave`,
-    sends with `hand_over`, and receives into `content`.
+    The order of an adapter's calls: `begin`; connect; `run_hook`; connect again if the connection is not quiet any
+    more; `start_request`; `send_some` until all is sent. It receives the body into `content`.
     """
 
     headers: Headers  # pyright: ignore[reportIncompatibleVariableOverride] - requests allows any mapping of its kind
     before_first_byte: Callable[[], None] | None = None
     max_answer_bytes: int = MAX_ANSWER_BYTES
-    leaving: bool = False
-    departed: bool = False
-    refusal: BaseException | None = None
+    request_started: bool = False
+    first_byte_sent: bool = False
+    hook_error: BaseException | None = None
 
     @classmethod
     def of(cls, request: PreparedRequest) -> Exchange:
@@ -84,33 +85,33 @@ class Exchange(PreparedRequest):
         self.deadline = Deadline(connect + read + 1, read)
         self.content = Body(self.max_answer_bytes)
 
-    def ask(self) -> None:
+    def run_hook(self) -> None:
         """Call `before_first_byte`, unless there is too little time left for an answer.
 
         Remember what it raises, which is no failure of the transport. Raises TimeoutError if it is too late.
         """
-        self.deadline.need_half()
+        self.deadline.require_half()
         if self.before_first_byte is None:
             return
         try:
             self.before_first_byte()
-        except BaseException as refusal:
-            self.refusal = refusal
+        except BaseException as error:
+            self.hook_error = error
             raise
 
-    def leave(self) -> None:
+    def start_request(self) -> None:
         """Note that what is sent from now on is the request. Raises TimeoutError if it is too late."""
         self.deadline.time_left()
-        self.leaving = True
+        self.request_started = True
 
-    def hand_over(self, sock: socket.socket, data: memoryview) -> int:
+    def send_some(self, sock: socket.socket, data: memoryview) -> int:
         """Give bytes to the operating system; return how many it took.
 
         It raises before it takes any where the connection broke after the last look at it. Over TLS it takes whole
         records: with a part of one a receiver can do nothing.
         """
         taken = sock.send(data)
-        self.departed = self.leaving
+        self.first_byte_sent = self.request_started
         return taken
 
     def head(self, target: Target) -> bytes:
@@ -216,14 +217,14 @@ class Deadline:
             raise TimeoutError
         return min(left, self._each)
 
-    def need_half(self) -> None:
+    def require_half(self) -> None:
         """Raise TimeoutError unless an answer has half the time that a read may take."""
         if self._ends - time.monotonic() <= self._each / 2:
             raise TimeoutError
 
-    def guard(self, sock: socket.socket) -> None:
+    def limit(self, sock: socket.socket) -> None:
         """Let the next read or write on this socket end in time."""
         left, now = self.time_left(), time.monotonic()
-        if left < self._each or now - self._set_at > _GRAIN_S:
+        if left < self._each or now - self._set_at > _GRANULARITY_S:
             sock.settimeout(max(left, _SMALLEST_WAIT_S))
             self._set_at = now

@@ -1,6 +1,6 @@
 """What can go wrong in an exchange, as requests' exceptions and in words.
 
-An adapter raises requests' own exceptions. `Exchange.departed` says whether a byte of the request had left.
+An adapter raises requests' own exceptions. `Exchange.first_byte_sent` says whether a byte of the request had left.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gaugepost_tasks.http.exchange import Exchange, Reply
 
-_WORDS: Mapping[str, str] = {
+_DESCRIPTIONS: Mapping[str, str] = {
     "ConnectionRefusedError": "connection refused",
     "ConnectionResetError": "connection reset",
     "BrokenPipeError": "connection closed while sending",
@@ -46,14 +46,16 @@ def as_requests(error: Exception, exchange: Exchange) -> exceptions.RequestExcep
 
     As it is leaves what `before_first_byte` raised, and before the first byte whatever is no error of a transport.
     """
-    if error is exchange.refusal:
+    if error is exchange.hook_error:
         return None
-    tunnel_lost = isinstance(error, exceptions.ProxyError) and exchange.departed  # urllib3 blames the proxy for it
+    tunnel_lost = (
+        isinstance(error, exceptions.ProxyError) and exchange.first_byte_sent
+    )  # urllib3 blames the proxy for it
     if isinstance(error, exceptions.RequestException) and not tunnel_lost:
         return None
-    if not exchange.departed and not isinstance(error, (OSError, ValueError, HTTPError)):
+    if not exchange.first_byte_sent and not isinstance(error, (OSError, ValueError, HTTPError)):
         return None
-    return _kind_of(_cause_of(error), departed=exchange.departed)(type(error).__name__, request=exchange)
+    return _kind_of(_cause_of(error), first_byte_sent=exchange.first_byte_sent)(type(error).__name__, request=exchange)
 
 
 def _cause_of(error: BaseException) -> BaseException:
@@ -67,10 +69,10 @@ def _wrapped_in(error: BaseException) -> BaseException | None:
     return next((part for part in error.args if isinstance(part, BaseException)), None)
 
 
-def _kind_of(error: BaseException, *, departed: bool) -> type[exceptions.RequestException]:
+def _kind_of(error: BaseException, *, first_byte_sent: bool) -> type[exceptions.RequestException]:
     match error:
         case TimeoutError():
-            return exceptions.ReadTimeout if departed else exceptions.ConnectTimeout
+            return exceptions.ReadTimeout if first_byte_sent else exceptions.ConnectTimeout
         case ssl.SSLError():
             return exceptions.SSLError
         case OSError():
@@ -78,15 +80,15 @@ def _kind_of(error: BaseException, *, departed: bool) -> type[exceptions.Request
         case http.client.IncompleteRead():
             return exceptions.ChunkedEncodingError
         case ValueError():
-            return exceptions.ContentDecodingError if departed else exceptions.InvalidURL
+            return exceptions.ContentDecodingError if first_byte_sent else exceptions.InvalidURL
         case _:
             return exceptions.RequestException
 
 
-def words(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Say what went wrong in words and a class name, and nothing of its text: that may quote a header or a URL."""
     cause = _cause_of(error)
     if refused := _NO_TUNNEL.match(str(cause)):
         return f"answered {refused[1]} to CONNECT"
     name = type(cause).__name__
-    return f"{_WORDS[name]} ({name})" if name in _WORDS else name
+    return f"{_DESCRIPTIONS[name]} ({name})" if name in _DESCRIPTIONS else name

@@ -16,7 +16,7 @@ import requests
 
 from gaugepost_tasks.http.direct import DirectAdapter
 from gaugepost_tasks.http.exchange import MAX_ANSWER_BYTES, Exchange, Headers
-from gaugepost_tasks.http.failures import AnswerTooLarge, words
+from gaugepost_tasks.http.failures import AnswerTooLarge, describe
 from gaugepost_tasks.http.tls import tls_context
 from gaugepost_tasks.http.urllib3_adapter import Urllib3Adapter
 from gaugepost_tasks.http_messages import Answer
@@ -102,11 +102,11 @@ class HttpClient:
             ms = _ms_since(started)
             return Answer(cut.status_code, cut.headers, cut.content, detail=detail, ms=ms, truncated=True)
         except requests.RequestException as error:
-            if error is exchange.refusal:
+            if error is exchange.hook_error:
                 raise
-            failure: Failure = "lost_answer" if exchange.departed else "unreachable"
+            failure: Failure = "lost_answer" if exchange.first_byte_sent else "unreachable"
             at_proxy = isinstance(error, requests.exceptions.ProxyError)
-            detail = f"proxy: {self._proxy}: {words(error)}" if at_proxy else words(error)
+            detail = f"proxy: {self._proxy}: {describe(error)}" if at_proxy else describe(error)
             return Answer(None, failure=failure, detail=detail, ms=_ms_since(started), at_proxy=at_proxy)
         return Answer(response.status_code, response.headers, response.content, ms=_ms_since(started))
 

@@ -13,11 +13,11 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.poolmanager import PoolManager, ProxyManager
 
-from gaugepost_tasks.http.connection import BLOCK
+from gaugepost_tasks.http.connection import CHUNK_BYTES
 from gaugepost_tasks.http.exchange import Exchange, Headers, Reply, target_of, timeouts
 from gaugepost_tasks.http.failures import AnswerTooLarge, as_requests
 from gaugepost_tasks.http.tls import tls_context
-from gaugepost_tasks.http.urllib3_connections import POOLS, Refused
+from gaugepost_tasks.http.urllib3_connections import POOLS, HookRaised
 
 if TYPE_CHECKING:
     import ssl
@@ -73,7 +73,7 @@ class Urllib3Adapter(HTTPAdapter):
         """Send a request once. Raises requests' exceptions, and what `before_first_byte` of an `Exchange` raises."""
         exchange = Exchange.of(request)
         times = timeouts(timeout, self._timeout)
-        with suppress(Refused):
+        with suppress(HookRaised):
             try:
                 exchange.begin(*times)
                 exchange.head(target_of(exchange.url or ""))  # what no header can hold is found before the hook
@@ -88,15 +88,15 @@ class Urllib3Adapter(HTTPAdapter):
             if exchange.content.truncated:
                 raise AnswerTooLarge(reply)
             return reply
-        assert exchange.refusal is not None  # noqa: S101 - it was refused
-        raise exchange.refusal
+        assert exchange.hook_error is not None  # noqa: S101 - it was refused
+        raise exchange.hook_error
 
     def build_response(self, req: PreparedRequest, resp: Any) -> Reply:
         """Read the answer to its end, or as much of it as an answer may have."""
         content = Exchange.of(req).content
         try:
-            content.packed_as(resp.headers.get("content-encoding", "").lower())
-            while not content.truncated and (part := resp.read1(BLOCK, decode_content=False)):
+            content.set_encoding(resp.headers.get("content-encoding", "").lower())
+            while not content.truncated and (part := resp.read1(CHUNK_BYTES, decode_content=False)):
                 content.add(part)
             content.end()
         except BaseException:

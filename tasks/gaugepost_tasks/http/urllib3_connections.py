@@ -13,7 +13,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, ProxyError
 
-from gaugepost_tasks.http.connection import BLOCK, holds_tickets_only, poll_of
+from gaugepost_tasks.http.connection import CHUNK_BYTES, has_tls_records_only, input_poll
 from gaugepost_tasks.http.exchange import Deadline, is_stale
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _LONGEST_LINE = 65_536
 _BUFFER_BYTES = 8_192
 
 
-class Refused(BaseException):
+class HookRaised(BaseException):
     """The hook refused. Not an Exception, which urllib3 would take for a failure of the connection."""
 
 
@@ -113,14 +113,14 @@ class _Connection(HTTPConnection):
 
     def is_quiet(self) -> bool:
         """Return whether nothing has come unasked, the end of the connection above all."""
-        return self.sock is not None and (not poll_of(self.sock).poll(0) or holds_tickets_only(self.sock))
+        return self.sock is not None and (not input_poll(self.sock).poll(0) or has_tls_records_only(self.sock))
 
     def send(self, data: Any) -> None:
         """Send it all, within the deadline."""
         left = memoryview(data)
         while left:
             self.sock.settimeout(self._deadline.time_left())
-            left = left[self._exchange.hand_over(self.sock, left[:BLOCK]) :]
+            left = left[self._exchange.send_some(self.sock, left[:CHUNK_BYTES]) :]
 
 
 class _PlainConnection(_Connection):
@@ -183,15 +183,15 @@ class _Pool(HTTPConnectionPool):
         """Connect, call the hook, see to a quiet connection, and only then send."""
         self._open(conn, exchange)
         try:
-            exchange.ask()
+            exchange.run_hook()
         except BaseException as error:
-            if error is exchange.refusal:
-                raise Refused from None
+            if error is exchange.hook_error:
+                raise HookRaised from None
             raise
         if not conn.is_quiet():
             conn.close()
             self._open(conn, exchange)
-        exchange.leave()
+        exchange.start_request()
         return super()._make_request(conn, *args, **kwargs)
 
 

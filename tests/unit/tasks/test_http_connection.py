@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from gaugepost_tasks.http import DirectAdapter, Urllib3Adapter
-from gaugepost_tasks.http.connection import holds_tickets_only, poll_of
+from gaugepost_tasks.http.connection import has_tls_records_only, input_poll
 from gaugepost_tasks.http.exchange import Exchange, Headers, target_of
 from gaugepost_tasks.http.tls import tls_context
 from support.faulty_server import Server, authority, ok
@@ -26,7 +26,7 @@ def test_bytes_or_the_end_are_no_ticket(unasked: bytes) -> None:
     with near:
         far.sendall(unasked)
         far.close()
-        assert not holds_tickets_only(near)
+        assert not has_tls_records_only(near)
 
 
 def accept_and_reset(listener: socket.socket) -> None:
@@ -38,8 +38,8 @@ def accept_and_reset(listener: socket.socket) -> None:
 def test_a_reset_is_no_ticket() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as near:
         accept_and_reset(listener)
-        wait_until(lambda: poll_of(near).poll(0))
-        assert not holds_tickets_only(near)
+        wait_until(lambda: input_poll(near).poll(0))
+        assert not has_tls_records_only(near)
 
 
 class ResetAtTheLastMoment(Exchange):
@@ -47,7 +47,7 @@ class ResetAtTheLastMoment(Exchange):
 
     listener: socket.socket
 
-    def leave(self) -> None:
+    def start_request(self) -> None:
         super().leave()
         accept_and_reset(self.listener)
 
@@ -61,7 +61,7 @@ def test_request_that_meets_a_reset_has_not_departed(adapter: DirectAdapter | Ur
         exchange.headers = Headers({"Content-Length": "4"})
         with pytest.raises(requests.ConnectionError):
             adapter.send(exchange, timeout=(2, 2))
-    assert not exchange.departed
+    assert not exchange.first_byte_sent
 
 
 def test_a_ticket_after_the_handshake_is_recognised(tmp_path: Path) -> None:
@@ -71,5 +71,5 @@ def test_a_ticket_after_the_handshake_is_recognised(tmp_path: Path) -> None:
         with tls_context(ca_file).wrap_socket(
             socket.create_connection((origin.host, origin.port)), server_hostname=origin.host
         ) as near:
-            wait_until(lambda: poll_of(near).poll(0))
-            assert holds_tickets_only(near)
+            wait_until(lambda: input_poll(near).poll(0))
+            assert has_tls_records_only(near)

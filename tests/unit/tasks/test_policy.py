@@ -16,8 +16,8 @@ from gaugepost_tasks.policy import (
     decide,
     missing_credentials,
     missing_data_key,
-    no_token,
-    waits_for_token,
+    token_hold,
+    wait_for_token,
 )
 
 V = Verdict
@@ -290,14 +290,14 @@ def test_jobs_without_credentials_wait_for_them_unsent() -> None:
 def test_failed_token_request_holds_only_what_needs_a_token(
     verdict: Verdict, retry_after_s: float | None, waits: tuple[int, ...]
 ) -> None:
-    hold = no_token(Judgement(verdict, "told", retry_after_s=retry_after_s), 0.0 if retry_after_s else 0.5)
+    hold = token_hold(Judgement(verdict, "told", retry_after_s=retry_after_s), 0.0 if retry_after_s else 0.5)
     probes = tuple(wait * S for wait in waits)
     assert hold == HoldSpec("credentials:oauth", "told", verdict, probes, label="credentials")
-    assert no_token(Judgement(verdict), 0.5).reason == verdict
+    assert token_hold(Judgement(verdict), 0.5).reason == verdict
 
 
 def test_job_that_waits_for_a_token_makes_no_try_and_opens_nothing() -> None:
-    decision = waits_for_token(Judgement(V.REFUSED_CREDENTIALS, "token endpoint: HTTP 401"))
+    decision = wait_for_token(Judgement(V.REFUSED_CREDENTIALS, "token endpoint: HTTP 401"))
     assert decision.transition == Held("credentials:oauth", "credentials", words="token endpoint: HTTP 401")
     assert (decision.counted, decision.hold, decision.streak, decision.ends_streaks) == (False, None, None, ())
 

@@ -113,7 +113,7 @@ class Listing:
 
 def test_upload_is_found_on_a_later_page_and_no_more_is_asked() -> None:
     listing = Listing([10] * 350)
-    found = statistics.look_through(listing, "file-150.csv")
+    found = statistics.search_pages(listing, "file-150.csv")
     assert (found.complete, found.status, found.upload_id) == (True, 200, 150)
     assert listing.asked == [(0, 100), (100, 100)]
 
@@ -121,52 +121,52 @@ def test_upload_is_found_on_a_later_page_and_no_more_is_asked() -> None:
 @pytest.mark.parametrize(("many", "pages"), [(0, 1), (99, 1), (100, 2), (250, 3), (2000, 21)])
 def test_upload_that_is_on_no_page_is_not_there(many: int, pages: int) -> None:
     listing = Listing([10] * many)
-    assert statistics.look_through(listing, "other.csv") == statistics.Found(None, complete=True, status=200)
+    assert statistics.search_pages(listing, "other.csv") == statistics.Found(None, complete=True, status=200)
     assert len(listing.asked) == pages
 
 
 def test_smaller_pages_are_asked_for_where_an_answer_is_too_large() -> None:
     listing = Listing([4_000] * 60)
-    assert statistics.look_through(listing, "file-40.csv").upload_id == 40
+    assert statistics.search_pages(listing, "file-40.csv").upload_id == 40
     assert listing.asked == [(0, 100), (0, 25), (0, 6), *((start, 6) for start in range(6, 42, 6))]
 
 
 def test_upload_too_large_alone_is_passed_over() -> None:
     listing = Listing([10, 90_000, 10])
-    assert statistics.look_through(listing, "file-2.csv").upload_id == 2
-    assert not statistics.look_through(listing, "file-1.csv").complete
+    assert statistics.search_pages(listing, "file-2.csv").upload_id == 2
+    assert not statistics.search_pages(listing, "file-1.csv").complete
 
 
 def test_answer_that_says_nothing_ends_the_look() -> None:
     listing = Listing([10] * 350)
     listing.fails_from = 100
-    assert statistics.look_through(listing, "file-150.csv") == statistics.Found(None, complete=False, status=503)
-    assert statistics.look_through(listing, "file-50.csv").upload_id == 50
+    assert statistics.search_pages(listing, "file-150.csv") == statistics.Found(None, complete=False, status=503)
+    assert statistics.search_pages(listing, "file-50.csv").upload_id == 50
 
 
 def test_upload_beyond_a_thousand_others_is_found() -> None:
-    assert statistics.look_through(Listing([10] * 1500), "file-1400.csv").upload_id == 1400
+    assert statistics.search_pages(Listing([10] * 1500), "file-1400.csv").upload_id == 1400
 
 
 def test_look_that_stops_before_the_end_does_not_say_absent() -> None:
     listing = Listing([10] * 5100)
-    assert statistics.look_through(listing, "other.csv") == statistics.Found(None, complete=False, status=200)
+    assert statistics.search_pages(listing, "other.csv") == statistics.Found(None, complete=False, status=200)
     assert len(listing.asked) == 50
 
 
 def test_look_ends_where_pages_do_not() -> None:
     listing = Listing([90_000] * 60)
-    assert not statistics.look_through(listing, "file-59.csv").complete
+    assert not statistics.search_pages(listing, "file-59.csv").complete
     assert len(listing.asked) == 50
 
 
 def test_known_upload_is_asked_for_by_its_id(endpoints: Endpoints, answer: MakeAnswer) -> None:
-    request = statistics.build_for(endpoints, "contact", "j", 12)
+    request = statistics.build_by_id(endpoints, "contact", "j", 12)
     assert urlsplit(request.url).query == "id=12"
     told = answer(200, {"Data": [ROW]})
-    assert statistics.look_at(told, "example_file.csv").upload_id == 1
-    assert not statistics.look_at(told, "other.csv").complete
-    assert not statistics.look_at(Answer(503), "other.csv").complete
+    assert statistics.find_in_answer(told, "example_file.csv").upload_id == 1
+    assert not statistics.find_in_answer(told, "other.csv").complete
+    assert not statistics.find_in_answer(Answer(503), "other.csv").complete
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,9 @@ def test_known_upload_is_asked_for_by_its_id(endpoints: Endpoints, answer: MakeA
 )
 def test_days_are_those_of_all_time_zones(hour: int, first: int, last: int) -> None:
     sent = dt.datetime(2026, 11, 21, hour, tzinfo=dt.UTC)
-    assert statistics.days_of(sent, sent) == (dt.date(2026, 11, first), dt.date(2026, 11, last))
+    assert statistics.search_days(sent, sent) == (dt.date(2026, 11, first), dt.date(2026, 11, last))
 
 
 def test_days_reach_from_the_first_sending_to_the_last() -> None:
     first, last = dt.datetime(2026, 11, 18, 12, tzinfo=dt.UTC), dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
-    assert statistics.days_of(first, last) == (dt.date(2026, 11, 18), dt.date(2026, 11, 23))
+    assert statistics.search_days(first, last) == (dt.date(2026, 11, 18), dt.date(2026, 11, 23))

@@ -6,10 +6,17 @@ import pytest
 
 from gaugepost.transitions import Delivered, Parked, Phase, Resend, Transition, Unknown
 from gaugepost_tasks.endpoints.upload_statistics import Upload
-from gaugepost_tasks.upload_tracking import GIVE_UP_S, NEVER_FOUND_OUT, NEVER_PROCESSED, Look, Rows, follow
+from gaugepost_tasks.upload_tracking import (
+    GIVE_UP_S,
+    NEVER_FOUND_OUT,
+    NEVER_PROCESSED,
+    Look,
+    RowRange,
+    decide_on_upload,
+)
 
 POLL = (60.0, 120.0, 300.0, 600.0)
-ROWS = Rows(first=2001, count=2000)
+ROWS = RowRange(first=2001, count=2000)
 
 
 def upload(status: str = "Processed", messages: tuple[str, ...] = ()) -> Upload:
@@ -19,7 +26,7 @@ def upload(status: str = "Processed", messages: tuple[str, ...] = ()) -> Upload:
 def after(
     phase: Phase, found: Upload | None = None, *, readable: bool = True, looks: int = 0, hours: float = 0
 ) -> Transition:
-    decision = follow(Look(phase, readable, found, looks, hours * 3600, 0.5, POLL), ROWS)
+    decision = decide_on_upload(Look(phase, readable, found, looks, hours * 3600, 0.5, POLL), ROWS)
     assert decision.counted is False
     return decision.transition
 

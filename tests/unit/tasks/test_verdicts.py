@@ -10,7 +10,7 @@ from gaugepost.transitions import Attempt
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.endpoints.handlers import HANDLERS
 from gaugepost_tasks.http_messages import Answer, Judgement
-from gaugepost_tasks.verdicts import cut_wait, may_be_done
+from gaugepost_tasks.verdicts import cap_retry_after, may_be_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,7 +198,7 @@ def test_too_many_requests_wait_as_long_as_they_are_told(
 
 @pytest.mark.parametrize(("told", "waits"), [(None, None), (0.0, 0.0), (60.0, 60.0), (61.0, 60.0), (1e12, 60.0)])
 def test_longer_retry_after_than_the_cap_is_cut_and_the_record_says_so(told: float | None, waits: float | None) -> None:
-    got = cut_wait(Judgement(V.THROTTLED, "HTTP 429", retry_after_s=told), 60)
+    got = cap_retry_after(Judgement(V.THROTTLED, "HTTP 429", retry_after_s=told), 60)
     assert got.retry_after_s == waits
     assert got.message == ("HTTP 429" if told == waits else f"HTTP 429, Retry-After of {told:.0f} s cut to 60 s")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gaugepost.verdict import Verdict
-from gaugepost_tasks.verdicts import HAD_IT
+from gaugepost_tasks.verdicts import ALREADY_DONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +149,7 @@ def test_a_second_sending_refused_as_done_was_delivered_by_the_first(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, status: int, body: object
 ) -> None:
     got = judged(job(kind), answer(status, body), may_be_done=True)
-    assert (got.verdict, got.warnings) == (V.DELIVERED, (HAD_IT,))
+    assert (got.verdict, got.warnings) == (V.DELIVERED, (ALREADY_DONE,))
     assert judged(job(kind), answer(status, body)).verdict is not V.DELIVERED
 
 
