@@ -1,1 +1,1 @@
-"""What a job does at its endpoint: without input and output but for `http`; knows no Celery and no Redis."""
+"""What a job does at its endpoint. Only `http` does input and output; no module imports Celery or Redis."""

@@ -1,6 +1,6 @@
-"""How long to wait: schedules as data, and the arithmetic of jitter. No clock and no dice in here.
+"""Back-off schedules and jitter. Time and random numbers are arguments.
 
-Overrides come from the settings, per verdict (`GAUGEPOST_BACKOFF__NO_CAMPAIGN="5m,30m,2h,12h"`).
+Settings override the schedule of a verdict (`GAUGEPOST_BACKOFF__NO_CAMPAIGN="5m,30m,2h,12h"`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _H = 3600.0
 _V = Verdict
 
 Schedule = tuple[float, ...]
-"""Waits one after another, in seconds."""
+"""Successive waits in seconds."""
 
 _SERVER = (2.0, 10.0, 1 * _M, 5 * _M, 15 * _M, 1 * _H, 3 * _H, 6 * _H)
 _UNRECOGNISED = (1 * _M, 10 * _M, 1 * _H)
@@ -37,13 +37,13 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
         _V.UNREADABLE_SUCCESS: _SERVER,
     }
 )
-"""Verdict → waits of a job between its tries. After the last one it is dead, but for `unreachable`."""
+"""Verdict → waits of a job between attempts. After the last wait the job is dead, except for `unreachable`."""
 
 FAMILIES: tuple[frozenset[Verdict], ...] = (
     frozenset({_V.SERVER_ERROR, _V.UNREACHABLE, _V.LOST_ANSWER, _V.UNREADABLE_SUCCESS}),
     frozenset({_V.UNRECOGNISED_422, _V.UNRECOGNISED_400, _V.UNRECOGNISED_404, _V.UNRECOGNISED_200}),
 )
-"""Verdicts whose tries add up: a server that fails now one way and now another is one failing server."""
+"""Verdicts that share one count of attempts: a server that fails in several ways is still one failing server."""
 
 PROBES: Mapping[str, Schedule] = MappingProxyType(
     {
@@ -54,21 +54,21 @@ PROBES: Mapping[str, Schedule] = MappingProxyType(
         "breaker": (15.0, 1 * _M, 5 * _M),
     }
 )
-"""Sort of hold → waits before its probes; the last one repeats."""
+"""Sort of hold → waits before its probes, in seconds. The last wait repeats."""
 
 UPLOAD_POLL: Schedule = (1 * _M, 2 * _M, 5 * _M, 10 * _M)
-"""Waits between two looks at an upload's statistics; the last one repeats."""
+"""Waits between two looks at the statistics of an upload, in seconds. The last wait repeats."""
 
 _SHORTEST_PROBE = 1.0  # "Retry-After: 0" must not make a tight loop
 
 
 def family_of(verdict: Verdict) -> frozenset[Verdict]:
-    """Return the verdicts whose tries add up with this one's, itself among them."""
+    """Return the verdicts that share their count of attempts with this one, itself included."""
     return next((family for family in FAMILIES if verdict in family), frozenset({verdict}))
 
 
 def schedule_of(verdict: Verdict, overrides: Mapping[Verdict, Sequence[float]]) -> Sequence[float]:
-    """Return a verdict's waits in seconds; `server_error`'s override holds for its whole family, if no nearer one."""
+    """Return the waits of a verdict in seconds. An override of `server_error` covers its family."""
     if verdict in overrides:
         return overrides[verdict]
     if verdict in family_of(_V.SERVER_ERROR) and _V.SERVER_ERROR in overrides:
@@ -77,9 +77,9 @@ def schedule_of(verdict: Verdict, overrides: Mapping[Verdict, Sequence[float]]) 
 
 
 def delay_ms(schedule: Sequence[float], step: int, rand: float, *, late_only: bool = False) -> int | None:
-    """Return the wait of a step (from 0) in ms, with ±20 % jitter; None when the schedule is used up.
+    """Return the wait of a step (from 0) in ms with ±20 % jitter; None after the last step.
 
-    `rand` is in [0, 1). `late_only`: up to 20 % later and never earlier, as after a Retry-After.
+    `rand`: in [0, 1). `late_only`: add up to 20 % and never subtract, as a Retry-After demands.
     """
     if not 0 <= step < len(schedule):
         return None
@@ -88,17 +88,17 @@ def delay_ms(schedule: Sequence[float], step: int, rand: float, *, late_only: bo
 
 
 def poll_ms(poll: Sequence[float], looks: int, rand: float) -> int:
-    """Return the wait before the next look at an upload's statistics, in ms, after so many looks."""
+    """Return the wait in ms before the next look at the statistics of an upload, after `looks` looks."""
     return delay_ms(poll, min(looks, len(poll) - 1), rand) or 0
 
 
 def probes_ms(sort: str, rand: float) -> tuple[int, ...]:
-    """Return a sort of hold's waits before its probes, in ms, all shifted by one jitter of ±20 %."""
+    """Return the waits in ms before the probes of a hold, all with the same jitter of ±20 %."""
     return _all_ms(PROBES[sort], rand)
 
 
 def throttle_probes_ms(retry_after_s: float | None, rand: float) -> tuple[int, ...]:
-    """Return the waits of a throttled region: as told first, then doubling, but never sooner than told."""
+    """Return the waits in ms before the probes of a throttled region; none is shorter than `retry_after_s`."""
     if retry_after_s is None:
         return probes_ms("throttled", rand)
     shortest = max(retry_after_s, _SHORTEST_PROBE)

@@ -1,6 +1,6 @@
-"""What goes out, what comes back, and what it was judged to be: plain values between the steps of one attempt.
+"""Requests, answers and judgements: the values that pass between the steps of one attempt.
 
-Personal data and secrets stand in bodies and headers, so none of these shows its body or headers in a repr.
+Bodies and headers hold personal data and secrets, so no `repr` shows them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Auth = Literal["bearer", "api_key", "none"]
 Failure = Literal["unreachable", "lost_answer"]
 
 EMPTY_MAPPING: Mapping[str, Any] = MappingProxyType({})
-"""The empty mapping, shared."""
+"""One shared, read-only empty mapping."""
 
 _SUCCESS = range(200, 300)
 
@@ -32,12 +32,12 @@ FILE_PATHS: Mapping[str, str] = MappingProxyType(
         "activity": "/v4.1/file/activity.json",
     }
 )
-"""Family → path below the API's host. Only contact's is written in a source, activity's is a guess: overridable."""
+"""Family → path below the API's host. Only `contact` is documented; `activity` is a guess. Settings override them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, whole but for its Authorization header, which `http` adds at the last moment."""
+    """One HTTP request without its Authorization header. `http` adds that header just before it sends."""
 
     method: str
     url: str
@@ -48,12 +48,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, or how nothing did.
+    """The answer to a request, or why there is none.
 
-    `status` is HTTP's, None where no status line arrived; `headers` are found by lower-case keys. `failure` is None
-    for a whole answer, `unreachable` when nothing went out and `lost_answer` when something did; then `detail` says
-    why, in words without data. `at_proxy`: the egress proxy failed, and CustomerGauge was not reached at all.
-    `truncated`: the body was larger than the client reads. `ms` is how long it all took.
+    * `status`: HTTP status; None if no status line arrived.
+    * `headers`: found by lower-case keys.
+    * `failure`: None for an answer; `unreachable` if no byte was sent, `lost_answer` if one was.
+    * `detail`: the cause of the failure, without data.
+    * `ms`: duration of the exchange in milliseconds.
+    * `truncated`: the body was larger than the client reads.
+    * `at_proxy`: the egress proxy failed, so the request did not reach CustomerGauge.
     """
 
     status: int | None
@@ -67,16 +70,16 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether its status is one of success."""
+        """Return whether the status is 2xx."""
         return self.status in _SUCCESS
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdict on one answer, with what of the answer is worth keeping: bounded, personal data taken out.
+    """The verdict on one answer, with the facts to keep: limited in size, personal data removed.
 
-    `result` is what the job's `read_result` reads; `retry_after_s` is set for `throttled` only, if it was told.
-    `at_proxy` is set for `unreachable` only: the egress proxy failed.
+    `result`: input of the job's `read_result`. `retry_after_s`: for `throttled`, if the answer has a Retry-After.
+    `at_proxy`: for `unreachable`, if the egress proxy failed.
     """
 
     verdict: Verdict
@@ -110,9 +113,10 @@ class Endpoints:
         api_url: str = "https://api.{region}.customergauge.com",
         file_paths: Mapping[str, str] | None = None,
     ) -> Endpoints:
-        """Fill a region into the three templates, which may carry a path and a slash at their end.
+        """Put a region into the three URL templates. A template may have a path, and a slash at its end.
 
-        Source: `docs/customergauge.md`, "Endpoints"; the slash after `records` and `personal-link` is theirs.
+        Source: `docs/customergauge.md`, "Endpoints". CustomerGauge documents the slash after `records` and
+        `personal-link`.
         """
         auth, imports, api = (
             template.replace("{region}", region).rstrip("/") for template in (auth_url, imports_url, api_url)
@@ -128,20 +132,20 @@ class Endpoints:
         )
 
     def file(self, family: str) -> str:
-        """Return the URL to which files of a family are posted and where their statistics are read."""
+        """Return the URL of a file family: POST uploads a file, GET returns the statistics."""
         return f"{self._api}/{self._file_paths[family].lstrip('/')}"
 
     def file_delete(self, upload_id: int) -> str:
-        """Return the URL that stands for one upload."""
+        """Return the URL that deletes one upload."""
         return f"{self._api}/v4.1/file.json?id={upload_id}"
 
 
 def credential_header(auth: Auth, secret: str) -> str:
-    """Write the Authorization header: `Bearer <token>` or `api_key <key>`; nothing for a request that has none."""
+    """Return the Authorization header `Bearer <token>` or `api_key <key>`; "" for a request without one."""
     return f"{_SCHEMES[auth]} {secret}" if auth in _SCHEMES else ""
 
 
 def common_headers(job_id: str, content_type: str | None = None) -> dict[str, str]:
-    """Return what every request of a job carries; the key is sent should the receiver ever honour it."""
+    """Return the headers of every request of a job. CustomerGauge does not document that it uses Idempotency-Key."""
     headers = {"Accept": "application/json", "Idempotency-Key": job_id}
     return headers | ({"Content-Type": content_type} if content_type else {})

@@ -1,7 +1,7 @@
-"""What happens after each verdict: the second table of `docs/policy.md`. Pure: only the ledger carries it out.
+"""Decide what follows from each verdict: the second table of `docs/policy.md`, as pure functions.
 
-A job meets one of these ends at each attempt: delivered, parked on its schedule, kept by a hold, put back because
-its region is throttled, dead, or unknown.
+A decision says what becomes of the job (delivered, parked, held, requeued, dead or unknown) and which hold to open. The
+ledger carries it out.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _V = Verdict
 _ENTIRE_REGION = ""
 _CREDENTIALS = "credentials"
 NEEDS_TOKEN = "credentials:oauth"  # noqa: S105 - a scope
-"""Scope of a hold on what needs an access token."""
+"""Scope of a hold on all jobs that need an access token."""
 
 _STREAK_LIMIT = 5
 _BREAKER_JOBS = 3
@@ -52,9 +52,9 @@ _BREAKER_SORTS = 2
 _SERVER_STREAK = "server"
 _SERVER_FAILURES = family_of(_V.SERVER_ERROR)
 GIVE_UP_MS = 48 * 3600 * 1000
-"""How long a job waits for its mapping to be mended."""
+"""How long a job waits until an operator corrects its mapping."""
 
-NOTE_MAY_BE_DUPLICATE = "an earlier sending had no clear answer: the note may stand twice"
+NOTE_MAY_BE_DUPLICATE = "an earlier attempt had no clear answer: the note may exist twice"
 SEALED = "sealed: GAUGEPOST_DATA_KEY of a worker does not open it"
 _SEALED_MS = (10_000, 600_000)
 LINK_LOST = "link lost"
@@ -65,13 +65,16 @@ _UNREADABLE_TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a job besides its newest answer.
+    """What `decide` knows of a job besides its newest answer.
 
-    `attempts`: earlier ones since it was enqueued or last replayed. `may_be_done`: one of all its earlier sendings
-    may have been carried out. `probe`: the scope of the hold that it is the probe of, `probe_about` the verdict of
-    that hold (None: taken to be what the answer is about). `rand` is in [0, 1). `schedules`: verdict → waits in
-    seconds, from the settings. `poll`: waits in seconds between two looks at an upload's statistics. `fingerprint`: of
-    the credential that the job went out with.
+    * `attempts`: earlier attempts since the job was enqueued or last replayed.
+    * `may_be_done`: CustomerGauge may have carried out an earlier attempt.
+    * `probe`: scope of the hold that this job probes; None if it is no probe.
+    * `probe_about`: verdict of that hold; None matches any verdict.
+    * `rand`: random number in [0, 1), for the jitter.
+    * `schedules`: verdict → waits in seconds, from the settings.
+    * `poll`: waits in seconds between two requests for the statistics of an upload.
+    * `fingerprint`: of the credential that the attempt used.
     """
 
     job: JobBase
@@ -86,16 +89,16 @@ class Facts:
 
     @property
     def mapping_scope(self) -> str:
-        """Scope of a hold on this job's mapping."""
+        """Return the scope of a hold on this job's configuration."""
         return f"configuration:{self.job.mapping}"
 
     def probes(self, scope: str, verdict: Verdict) -> bool:
-        """Tell whether the job went out as the probe of a hold of this scope that is about this verdict."""
+        """Return whether the job is the probe of a hold of this scope and verdict."""
         return self.probe == scope and self.probe_about in {None, verdict}
 
 
 def decide(judgement: Judgement, facts: Facts) -> Decision:
-    """Decide what becomes of a job. Total: there is a decision for each verdict, kind and `on_unknown`."""
+    """Decide what becomes of a job. Every combination of verdict, kind and `on_unknown` has a decision."""
     outcome = _outcome(judgement, facts)
     ended = _ended_streaks(judgement.verdict, facts.job)
     return Decision(
@@ -104,16 +107,16 @@ def decide(judgement: Judgement, facts: Facts) -> Decision:
 
 
 def missing_credentials(needs: Literal["oauth", "api_key"], setting_name: str) -> Decision:
-    """Decide on a job whose credentials nobody has set: it and its like wait, nothing was sent."""
+    """Hold all jobs that need a credential which is not set. Nothing was sent, so the attempt does not count."""
     scope, reason = f"credentials:{needs}", f"{setting_name} is not set"
     hold = HoldSpec(scope, reason, _V.REFUSED_CREDENTIALS, probes_ms("credentials", 0.5))
     return Decision(Held(scope, reason), counted=False, hold=hold)
 
 
 def token_hold(judgement: Judgement, rand: float, fingerprint: str | None = None) -> HoldSpec:
-    """Return the hold that a failed request for a token opens: the token's next request is its probe.
+    """Return the hold to open after a failed request for a token. The next request for a token is its probe.
 
-    It stops only what needs a token. The request is the one observation, however many jobs waited for it.
+    The hold stops only jobs that need a token. One failed request counts once, however many jobs waited for it.
     """
     match judgement.verdict:
         case _V.REFUSED_CREDENTIALS:
@@ -126,7 +129,7 @@ def token_hold(judgement: Judgement, rand: float, fingerprint: str | None = None
 
 
 def _credential_hold(scope: str, judgement: Judgement, rand: float, fingerprint: str | None) -> HoldSpec:
-    """Return the hold on what needs this credential: it names the credential by its fingerprint."""
+    """Return the hold on all jobs that need this credential. Its reason names the credential by fingerprint."""
     verdict = _V.REFUSED_CREDENTIALS
     words = (judgement.message or verdict) + (f" (credential {fingerprint})" if fingerprint else "")
     return HoldSpec(
@@ -135,15 +138,15 @@ def _credential_hold(scope: str, judgement: Judgement, rand: float, fingerprint:
 
 
 def wait_for_token(judgement: Judgement) -> Decision:
-    """Decide on a job for which there is no token now, and why: nothing was sent, and it is sent when there is one."""
+    """Hold a job until there is a token. Nothing was sent, so the attempt does not count."""
     return Decision(Held(NEEDS_TOKEN, _CREDENTIALS, words=judgement.message), counted=False)
 
 
 def missing_data_key(waited_ms: float) -> Decision:
-    """Decide on a job that this worker cannot open: it waits for one that can, about as long again as it has waited.
+    """Park a job that this worker has no key to decrypt. The wait is the job's age `waited_ms`, 10 s to 10 min.
 
-    No hold: the region's other jobs go on, and so do those whose key is here. An hour without the key costs ten
-    claims a job or so, and once it is back all are under way within ten minutes.
+    There is no hold, because other jobs of the region need no key or another one. Doubling waits cost about ten claims
+    of a job in an hour. Ten minutes after a worker has the key, all these jobs are on their way.
     """
     delay = min(max(waited_ms, _SEALED_MS[0]), _SEALED_MS[1])
     return Decision(Parked(int(delay), SEALED), counted=False)
@@ -196,7 +199,7 @@ def _late_warnings(facts: Facts) -> tuple[str, ...]:
 
 
 def _backed_off(verdict: Verdict, facts: Facts) -> Parked | Dead:
-    """Park on the verdict's schedule, or bury when that is used up: `unreachable` never is, nothing was sent."""
+    """Park the job on the verdict's schedule. After the last wait it is dead, except for `unreachable`."""
     schedule = schedule_of(verdict, facts.schedules)
     step = _step(verdict, facts.attempts)
     if verdict is _V.UNREACHABLE:
@@ -206,7 +209,7 @@ def _backed_off(verdict: Verdict, facts: Facts) -> Parked | Dead:
 
 
 def _step(verdict: Verdict, attempts: Sequence[Attempt]) -> int:
-    """Count the earlier tries that add up with this one; one that found nobody adds to the waits of its own sort."""
+    """Count the earlier attempts of the same family. `unreachable` counts only for itself."""
     family = family_of(verdict)
     return sum(
         attempt.verdict in family and (attempt.counted or attempt.verdict is verdict is _V.UNREACHABLE)
@@ -219,7 +222,7 @@ def _mapping_hold(verdict: Verdict, facts: Facts) -> HoldSpec:
 
 
 def _mapping_fault(verdict: Verdict, facts: Facts) -> Decision:
-    """Hold the configuration, and the job with it for 48 hours at most. No mapping, no hold: then it is dead."""
+    """Hold the configuration and its job, the job for 48 hours at most. A job without a configuration is dead."""
     if facts.job.mapping is None:
         return Decision(Dead(verdict))
     kept = Held(facts.mapping_scope, verdict.value, GIVE_UP_MS)
@@ -227,7 +230,7 @@ def _mapping_fault(verdict: Verdict, facts: Facts) -> Decision:
 
 
 def _mapping_drift(facts: Facts) -> Decision:
-    """Back off by itself; five jobs in a row of one configuration are a fault of the mapping and not of five jobs."""
+    """Back off. Five drifted jobs of one configuration in a row hold it: then the mapping is wrong, not the jobs."""
     verdict = _V.MAPPING_DRIFT
     if facts.job.mapping is None:
         return Decision(_backed_off(verdict, facts))
@@ -238,11 +241,13 @@ def _mapping_drift(facts: Facts) -> Decision:
 
 
 def _server_failure(verdict: Verdict, facts: Facts) -> Decision:
-    """Park, or leave to a person what may not go out twice; five failures in a row hold the region.
+    """Back off, or settle as unknown a job that must not be repeated. Five failures in a row hold the region.
 
-    They must be of several jobs and sorts, or one job that always fails would hold it. Under that hold only its probe
-    goes out: a try like any other. All of these verdicts are one hold, named for `server_error`, so that a probe which
-    fails in another of these ways does not lift it. A success with an unreadable body does not count for it.
+    The failures must come from at least three jobs, so that one bad job cannot hold a region. They must also come from
+    two sorts (a sort is a kind and its configuration), if the region has as many. Under the hold the worker sends only
+    its probe, and a failed probe counts as an attempt. All verdicts of this family share one hold, named
+    `server_error`: a probe that fails in another of these ways does not lift it. An unreadable success does not count
+    towards the five.
     """
     if verdict is _V.UNREADABLE_SUCCESS:
         return Decision(_unreadable(facts))
@@ -262,16 +267,17 @@ def _server_failure(verdict: Verdict, facts: Facts) -> Decision:
 
 
 def _proxy_failure(judgement: Judgement, facts: Facts) -> Decision:
-    """Hold the region until its egress proxy works again. It says nothing of CustomerGauge, so it adds to no streak.
+    """Hold the region until its egress proxy works again.
 
-    The hold is the only one of a region that is about `unreachable`.
+    The failure proves nothing about CustomerGauge, so it adds to no streak. Only this hold of a region has the verdict
+    `unreachable`.
     """
     hold = HoldSpec(_ENTIRE_REGION, judgement.message, _V.UNREACHABLE, probes_ms("breaker", facts.rand))
     return Decision(Requeued(), counted=False, hold=hold)
 
 
 def _unreadable(facts: Facts) -> Parked | Unknown:
-    """Send a job again at most twice after a success with an unreadable body: each sending may have taken effect."""
+    """Retry an unreadable success at most twice: each attempt may have taken effect. Then the job is unknown."""
     verdict = _V.UNREADABLE_SUCCESS
     tries = 1 + sum(attempt.verdict is verdict for attempt in facts.attempts)
     again = _backed_off(verdict, facts)
@@ -279,7 +285,7 @@ def _unreadable(facts: Facts) -> Parked | Unknown:
 
 
 def _look_up_instead(transition: Parked | Dead) -> Parked | Unknown:
-    """Have the upload statistics looked at when its time comes, and not the file sent again; never dead unseen."""
+    """Look the file up in the statistics instead of sending it again. Without a wait left it is unknown, not dead."""
     return replace(transition, phase=Phase.LOOKUP) if isinstance(transition, Parked) else Unknown(ANSWER_LOST)
 
 
@@ -288,7 +294,7 @@ def _drift_streak(job: JobBase) -> str:
 
 
 def _ended_streaks(verdict: Verdict, job: JobBase) -> tuple[str, ...]:
-    """Any answer that can be read ends the server's streak; only a delivery ends that of a mapping's drift."""
+    """Return the streaks that this verdict ends. A readable answer ends the server's; a delivery ends the drift's."""
     if verdict in _SERVER_FAILURES:
         return ()
     delivered = verdict in {_V.DELIVERED, _V.DELIVERED_IN_PART} and job.mapping is not None

@@ -1,8 +1,8 @@
-"""What follows from a look at the upload statistics: a sent file is followed until CustomerGauge has processed it.
+"""Decide what follows from a look at the upload statistics, until CustomerGauge has processed the file. Pure.
 
-Pure. A file whose answer was lost is looked up by its unique name and never sent again blindly: only when it was not
-there at several looks, which a slow listing would have shown by then, does it go back to its lane. Should it be there
-all the same, CustomerGauge refuses the name (400103), and that is a delivery too.
+When the answer to an upload is lost, the worker looks the file up by its unique name. It sends the file again only
+after three looks without it, because the listing may be slow. If the file did arrive, CustomerGauge refuses the second
+upload of that name (400103), and the job counts as delivered.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gaugepost_tasks.endpoints.upload_statistics import Upload
 
 GIVE_UP_S = 24 * 3600.0
-"""How long a file is looked for, or followed. Then it is delivered with a warning if it was taken, else unknown."""
+"""How long a worker looks for a file. Then an accepted file is delivered with a warning, any other is unknown."""
 LOOKS_UNTIL_ABSENT = 3
 
 NEVER_PROCESSED = "CustomerGauge's statistics did not show within 24 h that it was processed"
@@ -31,9 +31,10 @@ _REASONS = {Phase.LOOKUP: Verdict.LOST_ANSWER.value, Phase.PROCESSING: Phase.PRO
 
 @dataclass(frozen=True, slots=True)
 class RowRange:
-    """Which rows of the user's file a part has: the number of its first one (from 1), and how many.
+    """The rows of the user's file that one part holds.
 
-    `base` is what CustomerGauge calls the first record of a file: both documented samples begin at 2.
+    `first`: number of its first row, from 1. `count`: number of rows. `base`: the number that CustomerGauge gives to
+    the first record of a file; both documented samples begin at 2.
     """
 
     first: int
@@ -43,7 +44,11 @@ class RowRange:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look. `readable`: the statistics answered; `looks`: those before this one, in this phase."""
+    """The outcome of one look.
+
+    `readable`: the endpoint returned statistics. `found`: the upload, None if it is not listed. `looks`: earlier looks
+    in this phase. `sent_s_ago`: seconds since the upload. `rand`: in [0, 1). `poll`: waits between looks, in seconds.
+    """
 
     phase: Phase
     readable: bool
@@ -55,7 +60,7 @@ class Look:
 
 
 def decide_on_upload(look: Look, rows: RowRange) -> Decision:
-    """Decide what becomes of a file after a look."""
+    """Decide what becomes of a file after a look. No look counts as an attempt."""
     if look.found is not None and look.found.processed:
         return Decision(Delivered(result(look.found, rows), ()), counted=False)
     if look.sent_s_ago >= GIVE_UP_S and look.phase is Phase.PROCESSING:
@@ -70,9 +75,9 @@ def decide_on_upload(look: Look, rows: RowRange) -> Decision:
 
 
 def result(upload: Upload, rows: RowRange) -> dict[str, Any]:
-    """Return the job's result: counts, and row messages by the row numbers of the user's own file.
+    """Return the job's result: counts, and messages with the row numbers of the user's own file.
 
-    `messages` are `Record 2017: reason`; `rejected` are the numbers in them that are sure.
+    `messages`: texts such as `Record 2017: reason`. `rejected`: sorted row numbers of the messages that name a row.
     """
     row_messages = read_messages(upload.messages, rows.count, rows.first, record_number_base=rows.base)
     messages = [one.text if one.row is None else f"Record {one.row}: {one.text}" for one in row_messages]

@@ -1,7 +1,8 @@
-"""What each answer means: the table of `docs/policy.md`, as one pure `match` after another. Nothing else decides it.
+"""Name each answer of CustomerGauge: the first table of `docs/policy.md`, as pure functions.
 
-Three questions in turn. Did a whole answer come? Does its status alone say it? What does its text say? A text that
-no row knows gets the verdict `unrecognised_…`, so that a new message of CustomerGauge is seen the same day.
+`judge` asks three questions in this order. Did a whole answer arrive? Does its status decide? Does its text decide?
+A text that no rule knows gets a verdict `unrecognised_…`. An alert fires on it, so that an operator learns of a new
+message of CustomerGauge on the same day.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ _NO_MAPPING = re.compile(r"inbound mapping \[.*\] was not found")
 _EMPTY_FIELD = "required but seems to be empty"
 _UNAUTHENTICATED = "unauthenticated"
 
-ALREADY_DONE = "an earlier sending had no clear answer; CustomerGauge says that it had been carried out"
-"""Warning on a job that counts as delivered because its second sending was refused as already done."""
+ALREADY_DONE = "an earlier attempt had no clear answer; CustomerGauge now says that it was carried out"
+"""Warning on a delivered job: CustomerGauge refused its second sending because the first was carried out."""
 
 _NOT_CARRIED_OUT = frozenset(
     {Verdict.UNREACHABLE, Verdict.THROTTLED, Verdict.UNAUTHENTICATED, Verdict.REFUSED_CREDENTIALS}
@@ -44,9 +45,10 @@ _UNCLEAR = frozenset({Verdict.LOST_ANSWER, Verdict.UNREADABLE_SUCCESS})
 
 
 def may_be_done(job: JobBase, attempts: Iterable[Attempt]) -> bool:
-    """Return whether an earlier sending of a job may have taken effect: only a recognised refusal rules it out.
+    """Return whether an earlier attempt may have taken effect. Only a recognised refusal rules that out.
 
-    A file's name is its own: after any sending that was let in, "already processed" speaks of that sending.
+    The name of an uploaded file is unique. So "already processed" can only mean an earlier attempt of this job, unless
+    every earlier attempt failed before CustomerGauge accepted the request.
     """
     if job.kind == "file":
         return any(attempt.verdict not in _NOT_CARRIED_OUT for attempt in attempts)
@@ -59,14 +61,14 @@ def may_be_done(job: JobBase, attempts: Iterable[Attempt]) -> bool:
 def judge(
     job: JobBase, answer: Answer, *, fresh_token: bool, may_be_done: bool, now: float, secrets: Sequence[str] = ()
 ) -> Judgement:
-    """Name an answer to a job's request.
+    """Name an answer to a job's request. Never raise, whatever the answer holds.
 
-    `fresh_token`: the token was fetched after this job had met a 401. `may_be_done`: an earlier sending of this job
-    may have been carried out. `now`: Unix seconds, to read a Retry-After that is a date. `secrets`: taken out of what
-    a refusal of the credential says. Never raises, whatever came.
+    `fresh_token`: the worker fetched the token after this job got a 401. `may_be_done`: CustomerGauge may have carried
+    out an earlier attempt of this job. `now`: Unix time in seconds, to read a Retry-After that is a date. `secrets`:
+    texts to remove from the message of a refused credential.
     """
     if answer.failure == "unreachable":
-        return Judgement(Verdict.UNREACHABLE, answer.detail, at_proxy=answer.at_proxy)  # words of our own
+        return Judgement(Verdict.UNREACHABLE, answer.detail, at_proxy=answer.at_proxy)  # our own text: safe
     if answer.failure == "lost_answer" or answer.status is None or answer.status in _GATEWAYS:
         return Judgement(Verdict.LOST_ANSWER, Redactor().clean(answer.detail or _status_text(answer)))
     judgement = _judge_status(job, answer, fresh_token=fresh_token, now=now) or _judge_text(job, answer, may_be_done)
@@ -76,9 +78,10 @@ def judge(
 
 
 def _may_have_worked(job: JobBase, answer: Answer, judgement: Judgement) -> bool:
-    """Return whether a request that must not go out twice may have taken effect, whatever the answer is.
+    """Return whether a request that must not be repeated may have taken effect in spite of its answer.
 
-    An error page of a 4xx says that the request was not let in; anything else that is no refusal says nothing.
+    A 4xx with an unknown body means that the server did not accept the request, except 408. A 5xx or an unreadable
+    success leaves that open.
     """
     if not (job.once or job.kind == "response"):
         return False
@@ -89,7 +92,7 @@ def _may_have_worked(job: JobBase, answer: Answer, judgement: Judgement) -> bool
 
 
 def _judge_status(job: JobBase, answer: Answer, *, fresh_token: bool, now: float) -> Judgement | None:
-    """Judge by the status alone; None where the text has the word."""
+    """Judge by the status alone. Return None where the text must decide."""
     if answer.ok:
         return _refused_credential(job, fresh_token) if _says_unauthenticated(answer) else None
     match answer.status:
@@ -106,21 +109,21 @@ def _judge_status(job: JobBase, answer: Answer, *, fresh_token: bool, now: float
 
 
 def _refused_credential(job: JobBase, fresh_token: bool) -> Judgement:  # noqa: FBT001 - private
-    """Judge a refused credential. A token may just have expired: the first refusal only asks for a new one."""
+    """Judge a refused credential. The first refusal of a token only asks for a new one: it may just have expired."""
     if job.needs == "oauth" and not fresh_token:
         return Judgement(Verdict.UNAUTHENTICATED, "the token was refused")
     return Judgement(Verdict.REFUSED_CREDENTIALS)
 
 
 def _refusal_message(job: JobBase, answer: Answer, secrets: Sequence[str]) -> str:
-    """Write which endpoints refuse a credential and in which words: `responses: HTTP 401, Invalid API key`."""
+    """Name the endpoints that refuse a credential, and their message: `responses: HTTP 401, Invalid API key`."""
     parsed = _parse(job, answer)
     words = Redactor([*secrets, *_personal_values(job)]).clean(parsed.message) if isinstance(parsed, Refusal) else ""
     return f"{job.endpoints}: {_status_text(answer)}" + (f", {words}" if words else "")
 
 
 def _says_unauthenticated(answer: Answer) -> bool:
-    """Return whether an answer with status 2xx refuses the credential: its message is "Unauthenticated."."""
+    """Return whether an answer with status 2xx refuses the credential by the message "Unauthenticated."."""
     if _UNAUTHENTICATED.encode() not in answer.body.lower():
         return False
     document = parse_json(answer.body)
@@ -129,12 +132,12 @@ def _says_unauthenticated(answer: Answer) -> bool:
 
 
 def _throttled(answer: Answer, now: float) -> Judgement:
-    """Judge an answer that asks to wait, for how long if it says so."""
+    """Judge an answer that asks to wait. Keep its Retry-After, if it has one."""
     return Judgement(Verdict.THROTTLED, _status_text(answer), retry_after_s=requested_wait(answer, now))
 
 
 def cap_retry_after(judgement: Judgement, limit_s: float) -> Judgement:
-    """Cut a Retry-After that is longer than the settings allow, and say so on the job's record."""
+    """Limit a Retry-After to `limit_s` seconds, and note the cut in the message."""
     wait_s = judgement.retry_after_s
     if wait_s is None or wait_s <= limit_s:
         return judgement
@@ -146,11 +149,11 @@ def _judge_text(job: JobBase, answer: Answer, may_be_done: bool) -> Judgement:  
     match _parse(job, answer):
         case Accepted(result, refused_parts, warnings) if answer.ok:
             verdict = Verdict.DELIVERED_IN_PART if refused_parts else Verdict.DELIVERED
-            warnings += tuple(f"CustomerGauge did not take the {part}" for part in refused_parts)
+            warnings += tuple(f"CustomerGauge did not accept the {part}" for part in refused_parts)
             return Judgement(verdict, result=result, warnings=warnings)
         case Accepted() | Malformed():
             verdict = Verdict.UNREADABLE_SUCCESS if answer.ok else Verdict.SERVER_ERROR
-            return Judgement(verdict, f"{_status_text(answer)} with a body that this endpoint never answers")
+            return Judgement(verdict, f"{_status_text(answer)} with an unexpected body")
         case NotAccepted():
             return Judgement(_unrecognised(answer.status), "Data is false, without a reason")
         case Refusal() as refusal:
@@ -174,13 +177,13 @@ def _judge_refusal(job: JobBase, status: int | None, refusal: Refusal, may_be_do
 
 
 def _personal_values(job: JobBase) -> list[object]:
-    """Return what the request carries of a person: not its configuration, be it called `account`, as headings are."""
+    """Return the sent values that may be personal data. A configuration is none, and may be a common word."""
     configuration = getattr(job, "configuration", None)
     return [value for value in HANDLERS[job.kind].sent_fields(job).values() if value != configuration]
 
 
 def _name_refusal(job: JobBase, status: int | None, refusal: Refusal) -> Verdict:  # noqa: PLR0911 - a row a verdict
-    """Name a refusal by kind, status, v4.1's code and text: the most special rows of `docs/policy.md` first."""
+    """Name a refusal by kind, status, code of v4.1 and text. The most specific rules come first."""
     text = _all_texts(refusal)
     match job.kind, status, refusal.code:
         case "personal_link", 400, _ if "could not match any campaign filter" in text:
@@ -200,9 +203,9 @@ def _name_refusal(job: JobBase, status: int | None, refusal: Refusal) -> Verdict
 
 
 def _name_v41(job: JobBase, status: int | None, code: int | None, text: str) -> Verdict:
-    """Name a v4.1 refusal by its code, and by its text where one code has several meanings.
+    """Name a v4.1 refusal by its code, and by its text where a code has several meanings.
 
-    Source: `docs/customergauge.md`, "Error codes of v4.1". 2000 is how its sample spells 200000.
+    Source: `docs/customergauge.md`, "Error codes of v4.1". One documented sample writes 2000 for 200000.
     """
     match code:
         case 200000 | 2000:
@@ -220,7 +223,7 @@ def _name_v41(job: JobBase, status: int | None, code: int | None, text: str) -> 
 
 
 def _is_gone(job: JobBase, refusal: Refusal) -> bool:
-    """Tell whether an upload to delete is not there: 400200 is a missing file here, a missing case elsewhere."""
+    """Return whether the upload to delete does not exist. Code 400200 means a missing file only for this endpoint."""
     return job.kind == "file_delete" and (refusal.code == 400200 or "file not found" in _all_texts(refusal))  # noqa: PLR2004 - v4.1's code
 
 
@@ -237,7 +240,7 @@ def _unrecognised(status: int | None) -> Verdict:
 
 
 def _all_texts(refusal: Refusal) -> str:
-    """Return the message and all field errors, to be searched without regard to case and line breaks."""
+    """Return the message and all field errors in lower case, with single spaces."""
     texts = [refusal.message, *(text for texts_of_field in refusal.field_errors.values() for text in texts_of_field)]
     return " ".join(" ".join(texts).casefold().split())
 

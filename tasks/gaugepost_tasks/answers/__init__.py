@@ -1,1 +1,1 @@
-"""How an answer is parsed and redacted."""
+"""Parse and redact answers."""

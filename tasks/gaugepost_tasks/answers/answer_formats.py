@@ -1,7 +1,7 @@
-"""The two dialects in which CustomerGauge answers, read from any bytes whatever without an error.
+"""Parse CustomerGauge's two answer formats. No input raises an error.
 
 v7 and imports: `{"message", "errors": {field: [text]}}`. v4.1: `{"Data": …}` or `{"Error": {"Message", "Code"}}`,
-in JSON or XML, and once in its own documentation without the `Error` around it.
+in JSON or XML. One documented sample has no `Error` around its message and code.
 Source: `docs/customergauge.md`, "Two answer formats".
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 UNREADABLE = object()
-"""A body that is neither JSON nor XML. Not None: that is JSON's null."""
+"""Stands for a body that is neither JSON nor XML. None would mean JSON's null."""
 
 _EXPLICIT_NO = frozenset({"0", "n", "no", "false"})
 _NO = _EXPLICIT_NO | {"", "null"}
@@ -27,13 +27,13 @@ _MAX_DEPTH = 8
 
 
 def parse_document(body: bytes) -> Any:  # noqa: ANN401 - any JSON
-    """Read a body of v4.1 as JSON, or as XML turned into JSON's shapes; UNREADABLE if it is neither."""
+    """Parse a body of v4.1: JSON, or XML converted to JSON's types. Return UNREADABLE if it is neither."""
     stripped = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     return _xml(stripped) if stripped.startswith(b"<") else parse_json(body)
 
 
 def parse_json(body: bytes) -> Any:  # noqa: ANN401 - any JSON
-    """Read a body of v7, which speaks JSON only; UNREADABLE if it is none."""
+    """Parse a body of v7, which is always JSON. Return UNREADABLE if it is not."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -41,19 +41,19 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401 - any JSON
 
 
 def is_yes(value: object) -> bool:
-    """Tell whether a value means yes: XML has only text for truth values, and PHP has several spellings of no."""
+    """Return whether a value means yes. XML has only text, and PHP spells no in several ways."""
     return value.strip().casefold() not in _NO if isinstance(value, str) else bool(value)
 
 
 def is_explicit_no(value: object) -> bool:
-    """Return whether a value means no. An empty value does not: it does not say what happened."""
+    """Return whether a value means no. An empty value does not: it leaves open what happened."""
     if isinstance(value, str):
         return value.strip().casefold() in _EXPLICIT_NO
     return isinstance(value, bool | int | float) and not value
 
 
 def whole_number(value: object) -> int | None:
-    """Read a number that may come as text, as v4.1's counts and codes do; None if it is none."""
+    """Return a whole number that may be text, as in v4.1's counts and codes; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 20:  # noqa: PLR2004 - no count is longer, and int() has a limit
@@ -62,7 +62,7 @@ def whole_number(value: object) -> int | None:
 
 
 def read_laravel_refusal(document: object) -> Refusal | Malformed:
-    """Read `{"message", "errors"}`. OAuth's `error` and `error_description` are taken for a message too."""
+    """Read `{"message", "errors"}`. OAuth's `error_description` or `error` also serves as the message."""
     if not isinstance(document, dict):
         return Malformed()
     texts = [document[key] for key in ("message", "error_description", "error") if isinstance(document.get(key), str)]
@@ -73,9 +73,10 @@ def read_laravel_refusal(document: object) -> Refusal | Malformed:
 
 
 def read_v41(body: bytes, *, ok: bool) -> ParsedAnswer:
-    """Read v4.1's envelope, of an answer whose status is one of success (`ok`) or not.
+    """Read v4.1's envelope. `ok`: the status is 2xx.
 
-    A success whose `Data` is empty, or which has a message and no code outside of `Error`, does not say what happened.
+    Two successes are malformed, because they leave open what happened: an empty `Data`, and a message without a code
+    outside of `Error`.
     """
     document = parse_document(body)
     if not isinstance(document, dict):
@@ -121,7 +122,7 @@ def _xml(body: bytes) -> Any:  # noqa: ANN401 - as document()
     except (ParseError, ValueError, LookupError):
         return UNREADABLE
     content = _content(root, _MAX_DEPTH)
-    # v4.1 shows only <Error> as a root; any other name is taken for an envelope around what we look for.
+    # v4.1 documents only <Error> as a root. Any other root counts as an envelope around Data or Error.
     return content if root.tag not in {"Data", "Error"} and isinstance(content, dict) else {root.tag: content}
 
 

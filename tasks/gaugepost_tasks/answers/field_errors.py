@@ -1,8 +1,8 @@
-"""Which of its rules a 422 says was broken: a field the job carries, one it lacks, or a value.
+"""Find out what a 422 complains about: a field that the job has, a field that it lacks, or a value.
 
-A field that is called required although the job carries it means that the inbound mapping no longer knows it by this
-name: the job is right and the mapping has drifted. Names are compared without case, blanks and marks, because
-Laravel writes `number_customergauge` as "number customergauge" in its texts.
+If the answer calls a field required although the job has it, the inbound mapping no longer knows this name. The job is
+right and the mapping has drifted. Names are compared without case, spaces and punctuation, because Laravel writes
+`number_customergauge` as "number customergauge".
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _MARKS = re.compile(r"[\W_]+")
 
 
 def verdict_on_fields(refusal: Refusal, sent_fields: Mapping[str, object]) -> Verdict:
-    """Name what a 422 is about; `sent_fields` are the job's fields by the names under which they were sent.
+    """Name a 422. `sent_fields`: name → value, as sent.
 
-    Drift goes before a missing field: an Email that a mapping no longer knows is told as "Email is required when
-    Phone is not present" beside "Phone is required when Email is not present", and the job lacks the Phone rightly.
-    A missing field goes before an invalid value, since the value may be judged anew once the field is there.
+    Drift comes before a missing field. If a mapping no longer knows `Email`, CustomerGauge answers "Email is required
+    when Phone is not present" and "Phone is required when Email is not present"; yet the job may do without a Phone.
+    A missing field comes before an invalid value, because CustomerGauge may judge the value again with the field.
     """
     required = [_missing_names(name, text) for name, text in _field_texts(refusal) if _REQUIRED.search(text)]
     present = {_normalise(name) for name, value in sent_fields.items() if _has_value(value)}
@@ -42,14 +42,14 @@ def verdict_on_fields(refusal: Refusal, sent_fields: Mapping[str, object]) -> Ve
 
 
 def _field_texts(refusal: Refusal) -> Iterable[tuple[str, str]]:
-    """Give each field error; the message alone counts only where there are none: it repeats the first of them."""
+    """Return (field, text) of each field error. Use the message only if there are none: it repeats the first one."""
     if not refusal.field_errors:
         return [("", refusal.message)] if _SUBJECT.search(refusal.message) else []
     return [(name, text) for name, texts in refusal.field_errors.items() for text in texts]
 
 
 def _missing_names(field: str, text: str) -> set[str]:
-    """Return every field that a text says is not there, as bare names."""
+    """Return the normalised names of all fields that a text calls missing."""
     names = [field, re.sub(r"^record(?:\.|\[)", "", field)]
     names += _SUBJECT.findall(text)
     for single, several in _ABSENT.findall(text):

@@ -1,4 +1,4 @@
-"""What an endpoint's answer says, before anything is decided about it: four cases, in whichever dialect it came."""
+"""The four cases of a parsed answer, the same for both formats, before a verdict names it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """It was taken. `refused_parts` are the parts that the answer says were not; `warnings` what is odd about it."""
+    """CustomerGauge accepted the request.
+
+    `refused_parts`: names of the parts that it did not accept. `warnings`: texts for the job's record.
+    """
 
     result: Mapping[str, Any] = field(default_factory=lambda: EMPTY_MAPPING)
     refused_parts: tuple[str, ...] = ()
@@ -22,12 +25,12 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class NotAccepted:
-    """The envelope of success with an explicit no in it, and no reason."""
+    """The success envelope holds an explicit no, without a reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """It was refused, with a reason: v4.1's code, v7's field errors, a message in both."""
+    """CustomerGauge refused the request: with a code (v4.1) or field errors (v7), and a message."""
 
     message: str
     code: int | None = None
@@ -36,7 +39,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """Not what the endpoint answers: a gateway's page, a cut document, a success without what makes it one."""
+    """The endpoint does not answer like this: a gateway's error page, a cut document, or an incomplete success."""
 
 
 ParsedAnswer = Accepted | NotAccepted | Refusal | Malformed

@@ -1,4 +1,4 @@
-"""Retry-After, in either of its forms, as seconds from now."""
+"""Read Retry-After, which holds seconds or an HTTP date."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]+)?")
 
 
 def requested_wait(answer: Answer, now: float) -> float | None:
-    """Return how many seconds an answer asks to wait; None if it does not say. `now`: Unix seconds."""
+    """Return the wait in seconds that an answer asks for; None without one. `now`: Unix time in seconds."""
     return read_retry_after(answer.headers.get("retry-after"), now, answer.headers.get("date"))
 
 
 def read_retry_after(text: str | None, now: float, date: str | None = None) -> float | None:
-    """Read seconds or an HTTP date: how many seconds to wait; None if it is neither.
+    """Return the wait in seconds; None if the text is neither seconds nor an HTTP date.
 
-    A date is by the server's clock, so what it means is told by the answer's own `date`; only without that by `now`
-    (Unix seconds). A worker's clock that is hours behind would hold a region for hours.
+    A date follows the server's clock, so it is compared with the answer's own Date header `date`. Only without that
+    header is it compared with `now` (Unix time in seconds): a worker's clock that is hours late would hold a region
+    for hours.
     """
     if text is None:
         return None

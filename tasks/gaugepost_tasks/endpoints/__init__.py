@@ -1,1 +1,1 @@
-"""One module for each kind of job: its request and what the endpoint answers."""
+"""One module for each kind of job: it builds the request and reads the answer."""

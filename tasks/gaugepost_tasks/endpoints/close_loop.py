@@ -19,14 +19,14 @@ _PARTS = ("status", "note", "assignee")
 
 
 def build(job: CloseLoop, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
-    """Write the change as JSON; what was not given is left out."""
+    """Build the change as JSON, without the fields that the job does not set."""
     return json_request("PUT", endpoints.close_loop, job_id, sent_fields(job))
 
 
 def read(job: CloseLoop, answer: Answer) -> ParsedAnswer:
-    """Read the parts: the answer has a truth value each for status, note and assignee.
+    """Read the answer, which has a boolean for each of status, note and assignee.
 
-    A part that was not sent may well be false. A part the answer does not name is not counted as refused.
+    A part that was sent and is false was refused. A part that the answer does not name counts as accepted.
     """
     document = parse_json(answer.body)
     if not answer.ok:
@@ -40,5 +40,5 @@ def read(job: CloseLoop, answer: Answer) -> ParsedAnswer:
 
 
 def sent_fields(job: CloseLoop) -> Mapping[str, object]:
-    """Return what the request carries, by the names under which it is sent."""
+    """Return name → value of the sent fields."""
     return {name: value for name in _FIELDS if (value := getattr(job, name)) is not None}

@@ -1,6 +1,6 @@
 """`file`: v4.1 POST File. Source: File APIs, `docs/customergauge.md`, "Files".
 
-The multipart body is written here and not by requests, so that the same job always gives the same bytes.
+This module writes the multipart body, not requests, so that the same job always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _TYPES = {
 
 
 def build(job: File, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:
-    """Write the upload: multipart/form-data, one field `file`, under the job's unique upload name.
+    """Build the upload: multipart/form-data with one field `file`, named by the job's unique upload name.
 
-    Raises ValueError when the ledger gave no content: a file without it cannot be sent.
+    Raises ValueError without `content`.
     """
     if content is None:
-        raise ValueError("a file is sent with its content")
+        raise ValueError("a file needs its content")
     name = job.upload_name
     boundary = boundary_for(content, hashlib.sha256(content).hexdigest())
     head = (
@@ -46,16 +46,16 @@ def build(job: File, endpoints: Endpoints, job_id: str, content: bytes | None = 
 
 
 def read(job: File, answer: Answer) -> ParsedAnswer:  # noqa: ARG001 - one shape for all kinds
-    """Taken if there is a `Data` that does not say no; what became of the rows is for the statistics to tell."""
+    """Read v4.1's envelope. It says nothing about the rows: the upload statistics do."""
     return read_v41(answer.body, ok=answer.ok)
 
 
 def sent_fields(job: File) -> Mapping[str, object]:  # noqa: ARG001 - one shape for all kinds
-    """Return nothing: its fields are rows, and no answer names one of them."""
+    """Return no fields: a file has rows, and the answer to an upload names none of them."""
     return EMPTY_MAPPING
 
 
 def boundary_for(content: bytes, digest: str) -> str:
-    """Return a boundary that follows from the content's digest and does not occur in the content."""
+    """Return a boundary that is derived from the digest and does not occur in the content."""
     names = (f"gaugepost{hashlib.sha256(f'{digest}:{n}'.encode()).hexdigest()[:40]}" for n in itertools.count())
     return next(name for name in names if name.encode() not in content)

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def build(job: FileDelete, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
-    """Write the DELETE: the id stands in the query, there is no body."""
+    """Build the DELETE, with the id in the query and no body."""
     return Request("DELETE", endpoints.file_delete(job.upload_id), common_headers(job_id), b"", "api_key")
 
 
 def read(job: FileDelete, answer: Answer) -> ParsedAnswer:  # noqa: ARG001 - one shape for all kinds
-    """Taken if there is a `Data` that does not say no."""
+    """Read v4.1's envelope."""
     return read_v41(answer.body, ok=answer.ok)
 
 
 def sent_fields(job: FileDelete) -> Mapping[str, object]:
-    """Return what the request carries, by the names under which it is sent."""
+    """Return name → value of the sent fields."""
     return {"id": job.upload_id}

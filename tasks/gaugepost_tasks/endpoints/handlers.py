@@ -1,4 +1,4 @@
-"""Kind → how its request is built and its answer read. Written out: a kind without a handler stops the boot."""
+"""The handler of each kind: how to build its request and read its answer. A kind without one stops the boot."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """What is special about one kind; it knows nothing of queues, tries and waits.
+    """The functions of one kind. They know no queue, no attempts and no waits.
 
-    `build(job, endpoints, job_id, content)` gives the request, `read(job, answer)` what a whole answer says,
-    `sent_fields(job)` what the request carries, by the names under which it is sent.
+    * `build(job, endpoints, job_id, content)` returns the request. `content`: bytes of a file, None for other kinds.
+    * `read(job, answer)` parses an answer that arrived whole.
+    * `sent_fields(job)` returns name → value of the fields in the request.
     """
 
     build: Callable[[Any, Endpoints, str, bytes | None], Request]
@@ -39,6 +40,6 @@ HANDLERS: dict[str, Handler] = {
 
 
 def check_handlers(handlers: Mapping[str, Handler] = HANDLERS) -> None:
-    """Stop the boot unless every kind of job has a handler and every handler a kind. Raises RuntimeError."""
+    """Raise RuntimeError unless every kind of job has a handler, and every handler a kind."""
     if odd := set(handlers) ^ set(JOBS):
         raise RuntimeError(f"kinds and handlers differ: {', '.join(sorted(odd))}")

@@ -17,14 +17,14 @@ __all__ = ["build", "read", "sent_fields"]
 
 
 def build(job: PersonalLink, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
-    """Write `{"configuration", "record": {heading: value}}`."""
+    """Build `{"configuration", "record": {heading: value}}`."""
     return mapped_request(job, endpoints.personal_link, job_id)
 
 
 def read(job: PersonalLink, answer: Answer) -> ParsedAnswer:  # noqa: ARG001 - one shape for all kinds
-    """Taken with both links, http or https; a 2xx without them is not what the endpoint answers.
+    """Read both links. A 2xx without two http or https links is malformed.
 
-    The result is `number_customergauge` (int, left out if it is none), `survey_link`, `survey_link_short`.
+    The result has `survey_link`, `survey_link_short` and, if the answer has one, `number_customergauge` (int).
     """
     document = parse_json(answer.body)
     if not answer.ok:
@@ -42,6 +42,6 @@ def _links(data: dict[str, object]) -> dict[str, str]:
 
 
 def _link(value: object) -> str:
-    """Return a link that a browser opens as a page; empty for anything else, since `javascript:` would run as code."""
+    """Return an http or https link, else "". A `javascript:` link would run as code in a browser."""
     text = plain(value) if isinstance(value, str) else ""
     return text if text.lower().startswith(("https://", "http://")) else ""

@@ -22,12 +22,12 @@ _LONGEST_NAME = 60
 
 
 def build(job: Record, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
-    """Write `{"configuration", "record": {heading: value}}`."""
+    """Build `{"configuration", "record": {heading: value}}`."""
     return mapped_request(job, endpoints.records, job_id)
 
 
 def read(job: Record, answer: Answer) -> ParsedAnswer:
-    """Any 2xx is taken: the body of success is empty. JSON in its place is worth a warning, unless it lists errors."""
+    """Read the answer. A success has an empty body; JSON gives a warning, and JSON with field errors is a refusal."""
     empty = not answer.body.strip()
     document = None if empty else parse_json(answer.body)
     if document is UNREADABLE:
@@ -39,22 +39,22 @@ def read(job: Record, answer: Answer) -> ParsedAnswer:
 
 
 def _unexpected(document: object, sent: Mapping[str, object]) -> str:
-    """Say which fields a success has that should be empty: their names alone, without what was sent."""
+    """Return the warning on an unexpected body. It names the fields of the body, without any sent value."""
     clean = Redactor(sent.values()).clean
     names = [clean(name)[:_LONGEST_NAME] for name in list(document)[:_MOST_NAMES]] if isinstance(document, dict) else []
-    return "CustomerGauge's answer has a body, where none is documented" + (f": {', '.join(names)}" if names else "")
+    return "CustomerGauge answered with a body; its documentation has none" + (f": {', '.join(names)}" if names else "")
 
 
 def sent_fields(job: Record | PersonalLink) -> Mapping[str, object]:
-    """Return what the request carries, by the names under which it is sent."""
+    """Return name → value of the sent fields."""
     return {"configuration": job.configuration, "record": True, **job.record}
 
 
 def mapped_request(job: Record | PersonalLink, url: str, job_id: str) -> Request:
-    """Write a request through an inbound mapping: PUT Records and PUT Personal Link have one form."""
+    """Build a request through an inbound mapping, for PUT Records and PUT Personal Link."""
     return json_request("PUT", url, job_id, {"configuration": job.configuration, "record": job.record})
 
 
 def json_request(method: str, url: str, job_id: str, data: object) -> Request:
-    """Write a JSON request that goes out with a Bearer token."""
+    """Build a JSON request that needs a Bearer token."""
     return Request(method, url, common_headers(job_id, "application/json"), to_json(data), "bearer")

@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def build(job: Response, endpoints: Endpoints, job_id: str, content: bytes | None = None) -> Request:  # noqa: ARG001 - one shape for all kinds
-    """Write a form: the account's own keys, then the survey's; a list is comma text, a truth value Y or N."""
+    """Build a form: first the account's own fields, then the survey's. A list is joined by commas, a bool is Y or N."""
     body = urlencode(list(sent_fields(job).items()), safe=",").encode("ascii")
     headers = common_headers(job_id, "application/x-www-form-urlencoded")
     return Request("POST", endpoints.response, headers, body, "api_key")
 
 
 def read(job: Response, answer: Answer) -> ParsedAnswer:  # noqa: ARG001 - one shape for all kinds
-    """Taken if there is a `Data` that does not say no."""
+    """Read v4.1's envelope."""
     return read_v41(answer.body, ok=answer.ok)
 
 
 def sent_fields(job: Response) -> Mapping[str, str]:
-    """Return what the request carries, by CustomerGauge's names, in the form's own spelling."""
+    """Return CustomerGauge's name → text of the sent fields."""
     named = {theirs: getattr(job, ours) for theirs, ours in NAMED_FIELDS.items()}
     given = {name: value for name, value in named.items() if value is not None and value != ()}
     return {name: _spell(value) for name, value in (job.fields | given).items()}

@@ -1,7 +1,7 @@
-"""OAuth2 client credentials: how a region's Bearer token is asked for, and what may come back.
+"""Fetch a region's Bearer token by OAuth2 client credentials.
 
-Source: `docs/customergauge.md`, "Token". `expires_in` is in no source, so nothing here
-depends on it. Of a failed token call nothing of any job was sent: an answer lost here is `unreachable` for the job.
+Source: `docs/customergauge.md`, "Token". No source documents `expires_in`, so it is optional. A failed request for a
+token sends nothing of a job: a lost answer is `unreachable` for the job.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 
 _HEADER_SAFE = re.compile(r"[!-~]{1,8192}")
-"""What a header can hold, and servers take."""
+"""Tokens that fit into a header and that servers accept."""
 
 
 class Exchanger(Protocol):
-    """What `http.HttpClient` is to this module."""
+    """The part of `http.HttpClient` that this module uses."""
 
     def exchange(self, request: Request, credential_header: str) -> Answer:
-        """Send a request and return what came back."""
+        """Send a request and return the answer."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TokenAnswer:
-    """Either a token, with the seconds it says it lasts (None: it does not say), or why there is none."""
+    """A token and its lifetime in seconds (None: not stated), or the judgement why there is none."""
 
     token: str | None = field(default=None, repr=False)
     expires_in_s: float | None = None
@@ -48,10 +48,10 @@ class TokenAnswer:
 def fetch_token(
     client: Exchanger, endpoints: Endpoints, client_id: str, client_secret: str, *, now: float
 ) -> TokenAnswer:
-    """Ask for a token; `now` is Unix seconds, to read a Retry-After that is a date.
+    """Request a token. `now`: Unix time in seconds, to read a Retry-After that is a date.
 
-    A request that failed on its way is repeated at once, as a second token does no harm: a dropped connection is no
-    news about the token endpoint.
+    Repeat once, at once, after a failure without an answer. A dropped connection proves nothing about the endpoint, and
+    a second token does no harm.
     """
     request = build(endpoints, client_id, client_secret)
     answer = client.exchange(request, "")
@@ -61,14 +61,14 @@ def fetch_token(
 
 
 def build(endpoints: Endpoints, client_id: str, client_secret: str) -> Request:
-    """Write the form `grant_type=client_credentials&client_id=…&client_secret=…`."""
+    """Build the form `grant_type=client_credentials&client_id=…&client_secret=…`."""
     form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
     headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
     return Request("POST", endpoints.token, headers, urlencode(form).encode("ascii"), "none")
 
 
 def read(answer: Answer, *, now: float, secrets: Sequence[str] = ()) -> TokenAnswer:
-    """Read `access_token` and, tolerantly, `expires_in`. `secrets` are taken out of what an error says."""
+    """Read `access_token` and, if it is usable, `expires_in`. `secrets`: texts to remove from an error message."""
     document = parse_json(answer.body)
     token = document.get("access_token") if isinstance(document, dict) else None
     usable = isinstance(token, str) and _HEADER_SAFE.fullmatch(token) is not None
@@ -97,7 +97,7 @@ def _judge(answer: Answer, message: str, now: float) -> Judgement:
 
 
 def _lifetime(value: object) -> float | None:
-    """Read a number of seconds above zero, be it text; anything else tells nothing."""
+    """Return a number of seconds above zero, which may be text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -1,7 +1,7 @@
-"""The upload statistics of v4.1: whether an uploaded file arrived, and what became of its rows.
+"""Read v4.1's upload statistics: whether a file arrived, and what became of its rows.
 
-Source: `docs/customergauge.md`, "Statistics of files". Ids and counts come as text; `Processed` is
-the only state a source shows.
+Source: `docs/customergauge.md`, "Statistics of files". Ids and counts are text. `Processed` is the only documented
+state.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
 MAX_ROWS = 1000
-"""The most the endpoint gives at once."""
+"""The endpoint's limit for one page."""
 
 PAGE_ROWS = 100
 MAX_ANSWER_BYTES = 8_000_000
-"""For one answer of the statistics: 2,000 rejected records of one upload, of 4 kB each."""
+"""The largest answer to read: 2,000 rejected records of one upload, 4 kB each."""
 
 _MOST_PAGES = 50
 _MAX_MESSAGES = 2000  # as many as a file has records
@@ -32,7 +32,7 @@ _MAX_MESSAGES = 2000  # as many as a file has records
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One upload as the statistics tell it. Counts are None where they were not told; `messages` are redacted."""
+    """One upload in the statistics. A count is None if the answer has none. `messages` are redacted."""
 
     id: int | None
     status: str
@@ -45,20 +45,21 @@ class Upload:
 
     @property
     def processed(self) -> bool:
-        """Whether CustomerGauge is done with it."""
+        """Return whether CustomerGauge has processed the file."""
         return self.status.casefold() == "processed"
 
     def result(self) -> dict[str, Any]:
-        """Return it as the `result` of a file job: total, successful, unsuccessful, messages."""
+        """Return the `result` of a file job: total, successful, unsuccessful, messages."""
         counts = {"total": self.total, "successful": self.successful, "unsuccessful": self.unsuccessful}
         return counts | {"messages": self.messages}
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one look found. `complete`: the statistics were read as far as needed; if not, the look says nothing.
+    """The outcome of one look.
 
-    `status` is that of the last answer.
+    `complete`: the statistics were read far enough; if not, a missing upload proves nothing. `status`: of the last
+    answer.
     """
 
     upload: Upload | None
@@ -67,16 +68,17 @@ class Found:
 
     @property
     def upload_id(self) -> int | None:
-        """CustomerGauge's id of the upload, if it was found."""
+        """Return CustomerGauge's id of the upload, None if it was not found."""
         return self.upload.id if self.upload else None
 
 
 def build(
     endpoints: Endpoints, family: str, job_id: str, *, since: date, until: date, start: int = 0, limit: int = MAX_ROWS
 ) -> Request:
-    """Ask for a family's uploads of some days, both included; `limit` is 1000 at most.
+    """Build the request for a family's uploads from day `since` to day `until`, both included.
 
-    The receiver's days are of a time zone that no source states: `search_days` takes all that it may be.
+    `start`: first row. `limit`: rows, at most 1000. No source states the time zone of these days: `search_days` returns
+    a range that holds for every time zone.
     """
     days = {"date_range_from": since.isoformat(), "date_range_to": until.isoformat()}
     query = urlencode(days | {"start": start, "limit": min(limit, MAX_ROWS)})
@@ -84,25 +86,25 @@ def build(
 
 
 def build_by_id(endpoints: Endpoints, family: str, job_id: str, upload_id: int) -> Request:
-    """Ask for one upload by its id."""
+    """Build the request for one upload by its id."""
     url = f"{endpoints.file(family)}?{urlencode({'id': upload_id})}"
     return Request("GET", url, common_headers(job_id), b"", "api_key")
 
 
 def search_days(first: datetime, last: datetime) -> tuple[date, date]:
-    """Return the first and last day that a file may have, whose sendings began between these times (UTC)."""
+    """Return the first and last day, in any time zone, of uploads that began between these two times (UTC)."""
     return (first - timedelta(hours=12)).date(), (last + timedelta(hours=15)).date()
 
 
-def search_pages(ask: Callable[[int, int], Answer], upload_name: str) -> Found:
-    """Look for an upload page by page; `ask` gets the first row and the number of rows, and returns an answer.
+def search_pages(fetch_page: Callable[[int, int], Answer], upload_name: str) -> Found:
+    """Search for an upload page by page. `fetch_page(first_row, rows)` returns an answer.
 
-    An answer has the rejected rows of each upload, so that it may be larger than `MAX_ANSWER_BYTES`: then a smaller
-    page is asked for. One upload that is too large alone is passed over, unless it is the one that is looked for.
+    An answer lists the rejected rows of each upload, so it may be larger than `MAX_ANSWER_BYTES`. Then request a
+    smaller page. Skip a single upload that is too large, unless it is the one to find.
     """
     start, rows, status = 0, PAGE_ROWS, None
     for _ in range(_MOST_PAGES):
-        answer = ask(start, rows)
+        answer = fetch_page(start, rows)
         status = answer.status
         too_large = answer.ok and answer.truncated
         if too_large and rows > 1:
@@ -122,13 +124,13 @@ def search_pages(ask: Callable[[int, int], Answer], upload_name: str) -> Found:
 
 
 def find_in_answer(answer: Answer, upload_name: str) -> Found:
-    """Read the answer about one upload whose id is known; not complete if it is not the one of this name."""
+    """Find the upload in the answer to a request by id. It is not complete if the upload has another name."""
     found = find(read(answer) or (), upload_name)
     return Found(found, complete=found is not None, status=answer.status)
 
 
 def read(answer: Answer) -> tuple[Upload, ...] | None:
-    """Return the uploads in the order told; None when the answer is not a list of them: it says nothing then."""
+    """Return the uploads in the order of the answer; None if the answer is not a list of them."""
     if answer.failure or not answer.ok or answer.truncated:
         return None
     document = parse_document(answer.body)
@@ -139,7 +141,7 @@ def read(answer: Answer) -> tuple[Upload, ...] | None:
 
 
 def find(uploads: Iterable[Upload], upload_name: str) -> Upload | None:
-    """Return the upload of this name, the one with the greatest id should there be several."""
+    """Return the upload of this name, the one with the greatest id if there are several."""
     named = (upload for upload in uploads if upload.source_filename == upload_name)
     return max(named, key=lambda upload: upload.id or 0, default=None)
 

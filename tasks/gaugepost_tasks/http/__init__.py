@@ -1,7 +1,7 @@
-"""How requests reach CustomerGauge: one exchange at a time, through a transport adapter of requests.
+"""Exchange one request and answer at a time with CustomerGauge, through a transport adapter of requests.
 
-`HttpClient` sends and receives for the product, through one of two adapters, which can be mounted on any
-`requests.Session` too. Nothing here repeats a request, follows a redirect, keeps a cookie or reads the environment.
+Workers use `HttpClient`, which has one of two adapters. You can also mount an adapter on any `requests.Session`. No
+module here repeats a request, follows a redirect, keeps a cookie or reads the environment.
 """
 
 from gaugepost_tasks.http.direct import DirectAdapter

@@ -1,15 +1,15 @@
-"""The body of one answer: unpacked if it is packed, and never larger than an answer may be."""
+"""Collect the body of one answer, decompressed and limited in size."""
 
 from __future__ import annotations
 
 import zlib
 
 _LONGEST_HEAD = 65_536
-_BYTES_A_CHUNK = 16  # what the framing of one byte of a body may cost, so that a chunked answer ends too
+_BYTES_A_CHUNK = 16  # framing allowed for each byte of body: limits chunked answers too
 
 
 class Body:
-    """Collects the parts of a body as they come in."""
+    """A body that grows while its answer arrives. `limit`: its largest size in bytes."""
 
     def __init__(self, limit: int) -> None:
         self.content = bytearray()
@@ -19,17 +19,17 @@ class Body:
         self._decompressor: zlib._Decompress | None = None
 
     def set_encoding(self, encoding: str) -> None:
-        """Note the Content-Encoding. Raises ValueError for one that is not read.
+        """Set the Content-Encoding. Raises ValueError for any but gzip and deflate.
 
-        Requests ask for a plain body, but answers do as they like.
+        Requests ask for an uncompressed body, but a server may compress it all the same.
         """
         if encoding in {"gzip", "x-gzip", "deflate"}:
             self._decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
         elif encoding not in {"", "identity"}:
-            raise ValueError("an answer packed in a way we did not ask for")
+            raise ValueError("unsupported Content-Encoding")
 
     def add(self, part: bytes) -> None:
-        """Keep a part, and no more than an answer may have."""
+        """Add a part, decompressed. Cut what exceeds the limit and set `truncated`."""
         self._received += len(part)
         room = self._limit + 1 - len(self.content)
         self.content += (
@@ -40,11 +40,11 @@ class Body:
             self.truncated = True
 
     def end(self) -> None:
-        """Note that nothing more comes. Raises ValueError for a packed body that is not whole."""
+        """End the body. Raises ValueError for a compressed body that is not whole."""
         if self._decompressor is not None and not self._decompressor.eof and not self.truncated and self._received:
-            raise ValueError("a packed answer that ends too early")
+            raise ValueError("the compressed body ends too early")
 
     def check_framing(self, received: int) -> None:
-        """Raise ValueError if so many bytes of an answer hold too little of a body."""
+        """Raise ValueError if `received` bytes of an answer hold too little body: an endless head or chunk framing."""
         if received - self._received > _LONGEST_HEAD + _BYTES_A_CHUNK * self._received:
-            raise ValueError("an answer of nothing but framing")
+            raise ValueError("the answer has too much framing for its body")

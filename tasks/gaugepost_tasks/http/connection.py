@@ -1,7 +1,7 @@
-"""One connection to one host: bytes out, one answer in, within a deadline. llhttp (httptools) reads the answers.
+"""A connection to one host. It sends a request and receives an answer within a deadline; llhttp parses the answer.
 
-A socket with llhttp on it costs a seventh of what urllib3 does (`ops/decisions/0003-http.md`), and shows exactly what a
-job's fate depends on: whether the first byte has left.
+A socket with llhttp (httptools) costs a seventh of urllib3 (`ops/decisions/0003-http.md`). It also shows exactly
+whether the first byte was sent, and the verdict on a failed attempt depends on that.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from gaugepost_tasks.http.exchange import Deadline, Exchange, Origin
 
 CHUNK_BYTES = 65_536
-"""How many bytes are sent or read at a time."""
+"""The most bytes of one send or receive."""
 
 
 class _UnrequestedAnswer(Exception):  # noqa: N818 - a signal, not an error
-    """More came than one answer."""
+    """The server sent more than one answer."""
 
 
 class AnswerParser:
-    """One answer while it is received. llhttp calls its methods."""
+    """Parses one answer. `feed` passes bytes to llhttp, which calls the `on_…` methods."""
 
     def __init__(self, content: Body) -> None:
         self.status = 0
@@ -42,7 +42,7 @@ class AnswerParser:
         self._received = 0
 
     def feed(self, data: bytes) -> None:
-        """Take in what has come. Raises ValueError for an answer whose framing takes more than its content."""
+        """Parse received bytes. Raises ValueError for an answer with too much framing."""
         try:
             self._parser.feed_data(data)
         except HttpParserCallbackError as error:
@@ -52,7 +52,7 @@ class AnswerParser:
         self.content.check_framing(self._received)
 
     def end(self) -> None:
-        """Take in that no more comes. Raises what http.client raises for an answer that is not whole."""
+        """End the answer when the server closed. Raises http.client's exceptions for an answer that is not whole."""
         if not self.status:
             raise http.client.RemoteDisconnected("")
         if "content-length" in self.headers or "transfer-encoding" in self.headers:
@@ -60,30 +60,30 @@ class AnswerParser:
         self.content.end()
         self.complete = True
 
-    # llhttp's calls
+    # Called by llhttp
 
     def on_message_begin(self) -> None:
-        """Stop at an answer to no request of ours."""
+        """Stop at a second answer: we sent one request."""
         if self.complete:
             self.keeps_alive = False
             raise _UnrequestedAnswer
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header of the head; what comes after the body is a trailer, and is not read."""
+        """Add a header. Ignore trailers, which come after the body."""
         if not self.status:
             self.headers.add(name.decode("latin-1"), value.decode("latin-1"))
 
     def on_headers_complete(self) -> None:
-        """Note the status, and how the body is packed."""
+        """Set the status and the encoding of the body."""
         self.status = self._parser.get_status_code()
         self.content.set_encoding(self.headers.get("content-encoding", "").lower())
 
     def on_body(self, part: bytes) -> None:
-        """Keep a part of the body."""
+        """Add a part of the body."""
         self.content.add(part)
 
     def on_message_complete(self) -> None:
-        """Note the end. An interim answer (1xx) comes before the one that counts."""
+        """End the answer. After an interim answer (1xx) start again: the final one follows."""
         if self.status < http.client.OK:
             self.status, self.headers = 0, Headers({})
             return
@@ -93,16 +93,16 @@ class AnswerParser:
 
 
 def input_poll(sock: socket.socket) -> select.poll:
-    """Return what says whether something has come on a socket."""
+    """Return a poll object that reports input on a socket, or its end."""
     poll = select.poll()
     poll.register(sock, select.POLLIN | select.POLLHUP)
     return poll
 
 
 def has_tls_records_only(sock: socket.socket) -> bool:
-    """Return whether what has come on a socket is of TLS itself: servers send session tickets after the handshake.
+    """Return whether the input of a socket is only TLS records, such as session tickets after the handshake.
 
-    The socket does not block any more afterwards, until it is given a timeout.
+    Leaves the socket non-blocking: set a timeout before the next use.
     """
     sock.settimeout(0)
     try:
@@ -115,7 +115,7 @@ def has_tls_records_only(sock: socket.socket) -> bool:
 
 
 class Connection:
-    """A socket, with TLS where the URL says so. `timeout` is for connecting, in seconds."""
+    """A socket, with TLS for https. `timeout`: for connecting, in seconds."""
 
     def __init__(self, origin: Origin, timeout: float, tls: ssl.SSLContext) -> None:
         self._sock = socket.create_connection((origin.host, origin.port), timeout)
@@ -130,18 +130,18 @@ class Connection:
         self.used_at = time.monotonic()
 
     def is_quiet(self) -> bool:
-        """Return whether nothing has come unasked, the end of the connection above all."""
+        """Return whether the socket has no input that we did not ask for. The server's close counts as input."""
         return not self._poll.poll(0) or has_tls_records_only(self._sock)
 
     def send(self, data: bytes, exchange: Exchange) -> None:
-        """Send it all."""
+        """Send all data within the deadline."""
         left = memoryview(data)
         while left:
             exchange.deadline.limit(self._sock)
             left = left[exchange.send_some(self._sock, left[:CHUNK_BYTES]) :]
 
     def receive(self, content: Body, deadline: Deadline) -> AnswerParser:
-        """Read one answer to its end, or as much of it as an answer may have."""
+        """Receive one answer to its end, or until its body reaches the limit."""
         parser = AnswerParser(content)
         while not parser.complete and not content.truncated:
             deadline.limit(self._sock)
@@ -151,5 +151,5 @@ class Connection:
         return parser
 
     def close(self) -> None:
-        """Close it, whatever state it is in."""
+        """Close the socket in any state."""
         self._sock.close()

@@ -1,4 +1,4 @@
-"""A transport adapter of requests over connections of our own, for a fifth of the cost of requests' own adapter."""
+"""A transport adapter of requests over `Connection`, at a fifth of the cost of requests' own adapter."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 
 
 class DirectAdapter(BaseAdapter):
-    """Sends prepared requests, from any number of threads, each once and without a proxy.
+    """Sends prepared requests, each once, without a proxy. Safe for threads.
 
         session.mount("https://", DirectAdapter(pool_size=16))
 
-    One exchange takes `connect + read + 1` seconds at most (`timeout` of the call, else `timeout` of the adapter). Only
-    a name server that does not answer can hold it longer, and then nothing is sent any more. The response is read
-    whole before it is returned. `pool_size` is how many idle connections per host are kept. TLS is verified by `tls`,
-    whatever `verify` and `cert` a call brings.
+    One exchange takes at most `connect + read + 1` seconds (`timeout` of the call, else of the adapter). Only a slow
+    name server can delay it longer; then nothing is sent. `send` receives the whole response before it returns.
+
+    `pool_size`: idle connections to keep for each host. `tls`: verifies servers; `verify` and `cert` of a call have no
+    effect. `timeout`: (connect, read) in seconds.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class DirectAdapter(BaseAdapter):
         cert: object = None,  # noqa: ARG002
         proxies: dict[str, str] | None = None,
     ) -> Reply:
-        """Send a request once. Raises requests' exceptions, and what `before_first_byte` of an `Exchange` raises."""
+        """Send a request once. Raises requests' exceptions, and those of the exchange's `before_first_byte`."""
         exchange = Exchange.of(request)
         if proxies and select_proxy(exchange.url or "", proxies):
             raise ProxyError("DirectAdapter uses no proxy", request=request)
@@ -76,7 +77,7 @@ class DirectAdapter(BaseAdapter):
         try:
             exchange.run_hook()
             if exchange.before_first_byte is not None and not connection.is_quiet():
-                connection.close()  # the server closed it meanwhile, and nothing has gone out on it
+                connection.close()  # the server closed it meanwhile; nothing was sent on it
                 connection = Connection(target.origin, connect, self._tls)
             exchange.start_request()
             connection.send(data, exchange)
@@ -88,7 +89,7 @@ class DirectAdapter(BaseAdapter):
         return parser
 
     def _connection(self, origin: Origin, timeout: float) -> Connection:
-        """Take a kept connection that nothing has happened to, or make one."""
+        """Take an idle connection that is still usable, or open one."""
         idle = self._idle[origin]
         while (kept := _pop(idle)) is not None:
             if not is_stale(kept.used_at) and kept.is_quiet():
@@ -104,7 +105,7 @@ class DirectAdapter(BaseAdapter):
             connection.close()
 
     def close(self) -> None:
-        """Close all kept connections."""
+        """Close all idle connections."""
         for idle in self._idle.values():
             while idle:
                 idle.pop().close()

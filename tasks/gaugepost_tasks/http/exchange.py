@@ -1,4 +1,4 @@
-"""One exchange: the prepared request, the limits of its answer, and how far it has come."""
+"""One exchange: a prepared request, the limits of its answer, and its progress."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from requests.adapters import BaseAdapter
 
 MAX_ANSWER_BYTES = 1_000_000
-"""The largest body that is read, unless the exchange says otherwise."""
+"""The default limit of a body."""
 
 MAX_IDLE_S = 4.0
-"""A kept connection idle for longer is not used again: servers close theirs from 5 s on, and a request that meets
-such a close looks exactly like a lost answer."""
+"""Do not reuse a connection that was idle for longer. Servers close idle connections after 5 s or more, and a request
+that meets such a close looks exactly like a lost answer."""
 
 _PORTS = {"http": 80, "https": 443}
-_GRANULARITY_S = 0.2  # a socket's timeout is set anew only so often: each setting is a system call
+_GRANULARITY_S = 0.2  # set a socket's timeout at most this often: each time is a system call
 _SMALLEST_WAIT_S = 0.001
 
 
 class Headers(CaseInsensitiveDict[str]):
-    """requests' headers, built and listed at a third of the cost."""
+    """requests' headers, but three times as fast to build and list."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._store = {name.lower(): (name, value) for name, value in headers.items()}
 
     def add(self, name: str, value: str) -> None:
-        """Add a header. A second one of the same name makes it a list."""
+        """Add a header. Join the values of one name by commas."""
         key = name.lower()
         known = self._store.get(key)
         self._store[key] = (name, value if known is None else f"{known[1]}, {value}")
@@ -72,23 +72,23 @@ class Exchange(PreparedRequest):
 
     @classmethod
     def of(cls, request: PreparedRequest) -> Exchange:
-        """Make an exchange of a request that a `requests.Session` prepared."""
+        """Convert a request that a `requests.Session` prepared."""
         if isinstance(request, cls):
             return request
-        made = cls()
-        vars(made).update(vars(request))
-        made.headers = Headers(request.headers)
-        return made
+        exchange = cls()
+        vars(exchange).update(vars(request))
+        exchange.headers = Headers(request.headers)
+        return exchange
 
     def begin(self, connect: float, read: float) -> None:
-        """Start the clock: all of the exchange takes `connect + read + 1` seconds at most."""
+        """Start the deadline: the whole exchange takes at most `connect + read + 1` seconds."""
         self.deadline = Deadline(connect + read + 1, read)
         self.content = Body(self.max_answer_bytes)
 
     def run_hook(self) -> None:
-        """Call `before_first_byte`, unless there is too little time left for an answer.
+        """Call `before_first_byte`. Keep its exception in `hook_error`: it is no failure of the transport.
 
-        Remember what it raises, which is no failure of the transport. Raises TimeoutError if it is too late.
+        Raises TimeoutError if too little time is left for an answer.
         """
         self.deadline.require_half()
         if self.before_first_byte is None:
@@ -100,22 +100,22 @@ class Exchange(PreparedRequest):
             raise
 
     def start_request(self) -> None:
-        """Note that what is sent from now on is the request. Raises TimeoutError if it is too late."""
+        """Mark the next bytes as bytes of the request. Raises TimeoutError after the deadline."""
         self.deadline.time_left()
         self.request_started = True
 
     def send_some(self, sock: socket.socket, data: memoryview) -> int:
-        """Give bytes to the operating system; return how many it took.
+        """Pass bytes to the operating system. Return how many it took.
 
-        It raises before it takes any where the connection broke after the last look at it. Over TLS it takes whole
-        records: with a part of one a receiver can do nothing.
+        If the connection broke meanwhile, this raises before any byte is taken. TLS takes whole records; a receiver
+        can do nothing with a part of one.
         """
         taken = sock.send(data)
         self.first_byte_sent = self.request_started
         return taken
 
     def head(self, target: Target) -> bytes:
-        """Return the head of the request. Raises ValueError for what no header can hold."""
+        """Return the head of the request. Raises ValueError for a line break or NUL in a header."""
         lines = [f"{self.method} {target.path} HTTP/1.1", f"Host: {target.host_header}", *self.headers.lines()]
         text = "\r\n".join(lines)
         if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
@@ -123,12 +123,12 @@ class Exchange(PreparedRequest):
         return f"{text}\r\n\r\n".encode("latin-1")
 
     def payload(self) -> bytes:
-        """Return the body of the request."""
+        """Return the body of the request as bytes."""
         return self.body.encode() if isinstance(self.body, str) else self.body or b""
 
 
 class Reply(Response):
-    """A response whose body has been read. It costs a tenth of requests' own, which makes a cookie jar each time."""
+    """A response with its body. It costs a tenth of requests' own, which makes a cookie jar each time."""
 
     def __init__(
         self, request: PreparedRequest, adapter: BaseAdapter, status: int, headers: Headers, body: bytes
@@ -148,12 +148,12 @@ class Reply(Response):
 
     @functools.cached_property
     def cookies(self) -> RequestsCookieJar:  # type: ignore[override]
-        """Return an empty jar: cookies are not kept."""
+        """Return an empty jar: the adapters keep no cookies."""
         return RequestsCookieJar()
 
     @functools.cached_property
     def encoding(self) -> str | None:  # type: ignore[override]
-        """Return what the headers say of the text's encoding."""
+        """Return the encoding that the headers name."""
         return get_encoding_from_headers(self.headers)
 
     @functools.cached_property
@@ -171,7 +171,7 @@ class Origin(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Where a URL leads: a host, and what to ask it for."""
+    """The parts of a URL that a request needs."""
 
     origin: Origin
     host_header: str
@@ -180,10 +180,10 @@ class Target(NamedTuple):
 
 @functools.lru_cache(maxsize=256)
 def target_of(url: str) -> Target:
-    """Take a URL apart. Raises ValueError for one that cannot be called."""
+    """Split a URL. Raises ValueError unless it is http or https with a host."""
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError("not a URL that can be called")
+        raise ValueError("not an http or https URL with a host")
     origin = Origin(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     host_header = host if origin.port == _PORTS[origin.scheme] else f"{host}:{origin.port}"
@@ -192,18 +192,18 @@ def target_of(url: str) -> Target:
 
 
 def is_stale(used_at: float) -> bool:
-    """Return whether a kept connection has been idle for too long."""
+    """Return whether a connection has been idle for too long. `used_at`: monotonic time in seconds."""
     return time.monotonic() - used_at > MAX_IDLE_S
 
 
 def timeouts(timeout: Any, default: tuple[float, float]) -> tuple[float, float]:  # noqa: ANN401 - what requests takes
-    """Read a timeout as requests does: a number for both, or a pair of connect and read. None is the default."""
+    """Return (connect, read) from a timeout of requests: one number or a pair. None means the default."""
     connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
     return (default[0] if connect is None else connect, default[1] if read is None else read)
 
 
 class Deadline:
-    """How long each read and write may take, so that all of them together end in time: answers can trickle."""
+    """Limits each read and write to `each` seconds, and all together to `total`, because answers can trickle."""
 
     def __init__(self, total: float, each: float) -> None:
         self._ends = time.monotonic() + total
@@ -211,19 +211,19 @@ class Deadline:
         self._set_at = float("-inf")
 
     def time_left(self) -> float:
-        """Return how long the next read or write may take. Raises TimeoutError when all time is used up."""
+        """Return the seconds for the next read or write. Raises TimeoutError after the deadline."""
         left = self._ends - time.monotonic()
         if left <= 0:
             raise TimeoutError
         return min(left, self._each)
 
     def require_half(self) -> None:
-        """Raise TimeoutError unless an answer has half the time that a read may take."""
+        """Raise TimeoutError if less than half of `each` is left for an answer."""
         if self._ends - time.monotonic() <= self._each / 2:
             raise TimeoutError
 
     def limit(self, sock: socket.socket) -> None:
-        """Let the next read or write on this socket end in time."""
+        """Set the timeout of a socket for its next read or write."""
         left, now = self.time_left(), time.monotonic()
         if left < self._each or now - self._set_at > _GRANULARITY_S:
             sock.settimeout(max(left, _SMALLEST_WAIT_S))

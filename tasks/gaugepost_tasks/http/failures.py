@@ -1,6 +1,6 @@
-"""What can go wrong in an exchange, as requests' exceptions and in words.
+"""Convert errors of an exchange to requests' exceptions, and describe them without data.
 
-An adapter raises requests' own exceptions. `Exchange.first_byte_sent` says whether a byte of the request had left.
+Adapters raise requests' own exceptions. `Exchange.first_byte_sent` records whether the first byte was sent.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _DESCRIPTIONS: Mapping[str, str] = {
 }
 
 _NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
-"""How http.client says that a proxy answered CONNECT with another status than 200."""
+"""http.client's message when a proxy answers CONNECT with another status than 200."""
 
 
 class AnswerTooLarge(exceptions.RequestException):
-    """The answer is larger than the exchange allows. `reply` holds as much of it as that."""
+    """The answer is larger than the limit. `reply` holds the answer with its body cut at the limit."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__("the answer is too large", response=reply)
@@ -42,15 +42,16 @@ class AnswerTooLarge(exceptions.RequestException):
 
 
 def as_requests(error: Exception, exchange: Exchange) -> exceptions.RequestException | None:
-    """Return the exception of requests that stands for an error, None for one that is to be raised as it is.
+    """Return requests' exception for an error; None to raise the error unchanged.
 
-    As it is leaves what `before_first_byte` raised, and before the first byte whatever is no error of a transport.
+    Unchanged are exceptions of `before_first_byte` and of requests itself. So are, before the first byte, errors that
+    have nothing to do with the transport.
     """
     if error is exchange.hook_error:
         return None
     tunnel_lost = (
         isinstance(error, exceptions.ProxyError) and exchange.first_byte_sent
-    )  # urllib3 blames the proxy for it
+    )  # urllib3 calls that a proxy error
     if isinstance(error, exceptions.RequestException) and not tunnel_lost:
         return None
     if not exchange.first_byte_sent and not isinstance(error, (OSError, ValueError, HTTPError)):
@@ -59,7 +60,7 @@ def as_requests(error: Exception, exchange: Exchange) -> exceptions.RequestExcep
 
 
 def _cause_of(error: BaseException) -> BaseException:
-    """Return the first of the errors that led to this one. urllib3 keeps some in the arguments alone."""
+    """Return the first cause of an error. urllib3 keeps some causes only in the arguments."""
     while (deeper := error.__cause__ or error.__context__ or _wrapped_in(error)) is not None:
         error = deeper
     return error
@@ -86,7 +87,7 @@ def _kind_of(error: BaseException, *, first_byte_sent: bool) -> type[exceptions.
 
 
 def describe(error: BaseException) -> str:
-    """Say what went wrong in words and a class name, and nothing of its text: that may quote a header or a URL."""
+    """Describe an error by a phrase and its class name. Leave out its text, which may quote a header or a URL."""
     cause = _cause_of(error)
     if refused := _NO_TUNNEL.match(str(cause)):
         return f"answered {refused[1]} to CONNECT"

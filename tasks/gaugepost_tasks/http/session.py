@@ -1,7 +1,7 @@
-"""The client of gaugepost: sends a request through an adapter, and says whether anything of it went out.
+"""gaugepost's HTTP client: it sends one request and reports whether any of it was sent.
 
-What a job may do after a failure depends on one fact: whether its first byte had left. Before it a failure is
-`unreachable`, after it `lost_answer`, whatever its type.
+Whether a job may be repeated depends on one fact: was the first byte sent? A failure before it is `unreachable`, a
+failure after it is `lost_answer`, whatever its type.
 """
 
 from __future__ import annotations
@@ -31,12 +31,18 @@ if TYPE_CHECKING:
 
 
 class HttpClient:
-    """Sends requests, from any number of threads; timeouts in seconds.
+    """Sends requests. Safe for threads.
 
-    One exchange takes `connect_timeout + read_timeout + 1` at most. Only a name server that does not answer can hold
-    it longer, and then nothing is sent any more. `pool_size` is how many idle connections per host are kept.
-    `ca_file` is a PEM file, `client_cert` one of a certificate and one of its key, unless both are in one: as the
-    settings of these names. With a `proxy_url` every request goes through a tunnel of that proxy, over urllib3.
+    One exchange takes at most `connect_timeout + read_timeout + 1` seconds. Only a slow name server can delay it
+    longer; then nothing is sent.
+
+    * `connect_timeout`, `read_timeout`: seconds.
+    * `pool_size`: idle connections to keep for each host.
+    * `max_answer_bytes`: limit of a body.
+    * `ca_file`: PEM file of trusted authorities.
+    * `client_cert`: PEM files of (certificate, key); key None if the first file holds both.
+    * `proxy_url`: send every request through a tunnel of this proxy, over urllib3.
+
     Raises SettingsError for a file that cannot be used.
     """
 
@@ -65,7 +71,7 @@ class HttpClient:
 
     @classmethod
     def of(cls, settings: Settings, region: Region, pool_size: int) -> HttpClient:
-        """Make the client of one region. Raises SettingsError for a file that cannot be used."""
+        """Create the client of one region. Raises SettingsError for a file that cannot be used."""
         proxy = settings.proxy(region)
         return cls(
             settings.connect_timeout,
@@ -85,11 +91,11 @@ class HttpClient:
         *,
         max_answer_bytes: int | None = None,
     ) -> Answer:
-        """Send a request once and return what came of it, never following a redirect and never sending again.
+        """Send a request once and return its answer or failure. Never follow a redirect, never repeat.
 
-        `credential_header` is the whole value of Authorization, "" for none. `before_first_byte` is called once,
-        connected and with nothing sent yet; what it raises comes out of here unchanged, and nothing is sent.
-        `max_answer_bytes`: the largest body that is read, in place of the client's own limit.
+        `credential_header`: the value of Authorization, "" for none. `before_first_byte`: called once, after connecting
+        and before sending; if it raises, nothing is sent and its exception is raised unchanged. `max_answer_bytes`:
+        limit of this body, in place of the client's own.
         """
         started = time.monotonic()
         exchange = _prepared(request, credential_header)
@@ -111,17 +117,17 @@ class HttpClient:
         return Answer(response.status_code, response.headers, response.content, ms=_ms_since(started))
 
     def close(self) -> None:
-        """Close all kept connections."""
+        """Close all idle connections."""
         self._adapter.close()
 
 
 def host_of(url: str) -> str:
-    """Return host and port of a URL, without the user and the password in it."""
+    """Return host and port of a URL, without user and password."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _prepared(request: Request, credential_header: str) -> Exchange:
-    """Fill in an exchange by hand: all parts are ready, and `prepare()` would cost more than sending them."""
+    """Build an exchange without `prepare()`, which would cost more than sending."""
     exchange = Exchange()
     exchange.method, exchange.url, exchange.body = request.method, request.url, request.body or None
     headers = {**request.headers, "User-Agent": user_agent(), "Accept-Encoding": "identity"}
@@ -139,7 +145,7 @@ def _ms_since(started: float) -> int:
 
 @functools.cache
 def user_agent() -> str:
-    """Return `gaugepost/<version>`; a source tree that was never installed has no version."""
+    """Return `gaugepost/<version>`. The version is 0 if gaugepost is not installed."""
     try:
         return f"gaugepost/{metadata.version('gaugepost')}"
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""How the other side of a connection is verified, and which certificate we show."""
+"""Build the TLS context: which servers to trust, and which certificate to present."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 def tls_context(
     ca_file: Path | str | None = None, client_cert: Path | str | None = None, client_key: Path | str | None = None
 ) -> ssl.SSLContext:
-    """Return a context that trusts the authorities in `ca_file`, or else certifi's, and shows the certificate.
+    """Return a context that trusts the authorities in `ca_file`, else certifi's, and presents the certificate.
 
-    Raises SettingsError, which names the setting of a file that cannot be used.
+    All arguments are paths of PEM files. Raises SettingsError that names the setting of an unusable file.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not the default one: SSLKEYLOGFILE would write its keys down
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca_file is None:
         context.load_verify_locations(certifi.where())
     else:
@@ -56,7 +56,7 @@ def _load_certificate(context: ssl.SSLContext, cert: Path | str, key: Path | str
 
 
 class _Encrypted(Exception):  # noqa: N818 - a signal, not an error
-    """OpenSSL asks for a passphrase. Without this it would ask on the terminal."""
+    """OpenSSL needs a passphrase. Raising this stops it from asking on the terminal."""
 
 
 def _no_passphrase() -> NoReturn:
@@ -71,7 +71,7 @@ def _read(name: str, path: Path | str) -> bytes:
 
 
 def _unusable(name: str, why: str) -> SettingsError:
-    """Return the error that names a setting. Its imports wait: `DirectAdapter` runs where there is no gaugepost."""
+    """Return the error that names a setting. Import it here: `DirectAdapter` also runs without gaugepost."""
     from gaugepost.errors import SettingsError  # noqa: PLC0415
     from gaugepost.settings import PREFIX  # noqa: PLC0415
 

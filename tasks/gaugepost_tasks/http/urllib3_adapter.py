@@ -1,6 +1,6 @@
-"""requests' own transport adapter over connections that report the first byte, and through a proxy where one is set.
+"""requests' own transport adapter over connections that report the first byte, with or without a proxy.
 
-urllib3 opens the connections, asks the proxy for a tunnel, and reads the answers with http.client.
+urllib3 opens the connections, requests the tunnel from the proxy, and parses the answers with http.client.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class _Tunnels(ProxyManager):
-    """Asks the proxy for a tunnel to every target, http:// ones too: so it never sees a request or a credential."""
+    """Opens a tunnel to every target, even for http://, so that the proxy never sees a request or a credential."""
 
     def connection_from_host(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
         """Return the pool of the target itself, not of the proxy."""
@@ -35,16 +35,16 @@ class _Tunnels(ProxyManager):
 
 
 class _PoolOfExchange:
-    """A pool for one exchange: `HTTPAdapter.send` calls its `urlopen`, which passes the exchange to the connection."""
+    """A pool for one exchange. `HTTPAdapter.send` calls `urlopen`, which passes the exchange to the connection."""
 
     def __init__(self, pool: Any, exchange: Exchange) -> None:
         self.urlopen = functools.partial(pool.urlopen, exchange=exchange)
 
 
 class Urllib3Adapter(HTTPAdapter):
-    """Sends prepared requests, from any number of threads, each once, through the proxy of the call if it has one.
+    """Sends prepared requests, each once, through the proxy of the call if it has one. Safe for threads.
 
-    Its arguments and promises are those of `DirectAdapter`. `proxy_tls` verifies a proxy whose URL is https://.
+    Arguments and guarantees as for `DirectAdapter`. `proxy_tls`: verifies a proxy whose URL is https://.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class Urllib3Adapter(HTTPAdapter):
         cert: object = None,  # noqa: ARG002
         proxies: dict[str, str] | None = None,
     ) -> Reply:
-        """Send a request once. Raises requests' exceptions, and what `before_first_byte` of an `Exchange` raises."""
+        """Send a request once. Raises requests' exceptions, and those of the exchange's `before_first_byte`."""
         exchange = Exchange.of(request)
         times = timeouts(timeout, self._timeout)
         with suppress(HookRaised):
             try:
                 exchange.begin(*times)
-                exchange.head(target_of(exchange.url or ""))  # what no header can hold is found before the hook
+                exchange.head(target_of(exchange.url or ""))  # raise for an invalid header before the hook runs
                 reply: Reply = super().send(  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
                     exchange, stream=True, timeout=times, proxies=proxies
                 )
@@ -88,11 +88,11 @@ class Urllib3Adapter(HTTPAdapter):
             if exchange.content.truncated:
                 raise AnswerTooLarge(reply)
             return reply
-        assert exchange.hook_error is not None  # noqa: S101 - it was refused
+        assert exchange.hook_error is not None  # noqa: S101 - HookRaised was suppressed
         raise exchange.hook_error
 
     def build_response(self, req: PreparedRequest, resp: Any) -> Reply:
-        """Read the answer to its end, or as much of it as an answer may have."""
+        """Read the answer to its end, or until its body reaches the limit."""
         content = Exchange.of(req).content
         try:
             content.set_encoding(resp.headers.get("content-encoding", "").lower())
@@ -109,10 +109,10 @@ class Urllib3Adapter(HTTPAdapter):
             headers.add(name, value)
         return Reply(req, self, resp.status, headers, bytes(content.content))
 
-    # What HTTPAdapter lets its subclasses decide
+    # Overridden methods of HTTPAdapter
 
     def get_connection_with_tls_context(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Any:
-        """Return the pool of a host, for one exchange."""
+        """Return the pool of the request's host, for one exchange."""
         pool = super().get_connection_with_tls_context(request, *args, **kwargs)
         return _PoolOfExchange(pool, Exchange.of(request))
 
@@ -122,12 +122,12 @@ class Urllib3Adapter(HTTPAdapter):
         verify: object,  # noqa: ARG002
         cert: object = None,  # noqa: ARG002
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the host, and our own TLS context: requests would read the file of authorities anew each time."""
+        """Return the host and our TLS context. requests would read the file of authorities for each pool."""
         origin = target_of(request.url or "").origin
         return origin._asdict(), {"ssl_context": self._tls}
 
     def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
-        """Do nothing: the TLS context demands a trusted certificate of the right name."""
+        """Do nothing: the TLS context verifies the certificate and its name."""
 
     def proxy_manager_for(self, proxy: str, **_: Any) -> ProxyManager:
         """Return the pools behind a proxy."""
@@ -139,11 +139,11 @@ class Urllib3Adapter(HTTPAdapter):
                 maxsize=self._pool_size,
                 proxy_headers=self.proxy_headers(proxy),
                 proxy_ssl_context=self._proxy_tls,
-                socket_options=HTTPConnection.default_socket_options,  # else requests wait for the proxy's ACKs
+                socket_options=HTTPConnection.default_socket_options,  # TCP_NODELAY: no wait for the proxy's ACKs
             )
             found.pool_classes_by_scheme = dict(POOLS)
         return found
 
     def request_url(self, request: PreparedRequest, proxies: object) -> str:  # noqa: ARG002
-        """Return the path alone: a tunnel leads to the target."""
+        """Return only the path, because the tunnel ends at the target."""
         return target_of(request.url or "").path

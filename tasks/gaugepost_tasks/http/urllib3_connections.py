@@ -1,4 +1,4 @@
-"""Connections of urllib3 that report the first byte, read within one deadline, and end every answer."""
+"""urllib3 connections that report the first byte, obey one deadline, and limit every answer."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from gaugepost_tasks.http.body import Body
     from gaugepost_tasks.http.exchange import Exchange
 
-# urllib3 logs lines of an answer's head that it cannot read, and servers like to quote what they were sent.
+# urllib3 logs header lines that it cannot parse, and a server may quote personal data in them.
 logging.getLogger("urllib3.connection").setLevel(logging.CRITICAL)
 
 _LONGEST_LINE = 65_536
-# Less than a head may have: Python 3.14's own 128 kB would take a large body, read at once, for endless framing.
+# Less than the limit of a head: with Python 3.14's 128 kB one read of a large body would count as endless framing.
 _BUFFER_BYTES = 8_192
 
 
 class HookRaised(BaseException):
-    """The hook refused. Not an Exception, which urllib3 would take for a failure of the connection."""
+    """The hook raised. This is no Exception, because urllib3 would treat that as a failure of the connection."""
 
 
 class _BoundedReader(io.RawIOBase):
-    """Reads a socket within a deadline, and no more than an answer may take."""
+    """Reads a socket within a deadline, and limits the framing of an answer."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket, content: Body, deadline: Deadline) -> None:
         self._raw, self._sock, self._content, self._deadline = raw, sock, content, deadline
@@ -60,7 +60,7 @@ class _BoundedReader(io.RawIOBase):
 
 
 class _BoundedResponse(http.client.HTTPResponse):
-    """An answer of the server, or of the proxy to CONNECT, read by a bounded reader."""
+    """An answer of the server, or of the proxy to CONNECT, behind a `_BoundedReader`."""
 
     def __init__(self, content: Body, deadline: Deadline, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -68,7 +68,7 @@ class _BoundedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(reader, _BUFFER_BYTES)
 
     def _read_status(self) -> tuple[str, int, str]:
-        """Pass over interim answers: http.client knows 100 alone."""
+        """Skip all interim answers (1xx). http.client skips only 100."""
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not http.client.CONTINUE <= status < http.client.OK:
@@ -84,16 +84,16 @@ class _Connection(HTTPConnection):
     _tunnelled = False
 
     def carry(self, exchange: Exchange) -> None:
-        """Take an exchange, whose deadline and limits count from now on."""
+        """Set the exchange whose deadline and limits apply from now on."""
         self._exchange = exchange
-        self._count_to(exchange.deadline)
+        self._apply_deadline(exchange.deadline)
 
-    def _count_to(self, deadline: Deadline) -> None:
+    def _apply_deadline(self, deadline: Deadline) -> None:
         self._deadline = deadline
         self.response_class = functools.partial(_BoundedResponse, self._exchange.content, deadline)  # type: ignore[assignment]
 
     def connect(self) -> None:
-        """Connect. What fails before a tunnel is there is a failure of the proxy."""
+        """Connect. Raise ProxyError for a failure before the tunnel is open."""
         self._tunnelled = False
         try:
             super().connect()
@@ -105,18 +105,18 @@ class _Connection(HTTPConnection):
 
     def _tunnel(self) -> None:
         timeout: Any = self.timeout
-        self._count_to(Deadline(timeout, timeout))
+        self._apply_deadline(Deadline(timeout, timeout))
         super()._tunnel()
-        self._count_to(self._exchange.deadline)
+        self._apply_deadline(self._exchange.deadline)
         self.sock.settimeout(timeout)
         self._tunnelled = True
 
     def is_quiet(self) -> bool:
-        """Return whether nothing has come unasked, the end of the connection above all."""
+        """Return whether the socket has no input that we did not ask for. The server's close counts as input."""
         return self.sock is not None and (not input_poll(self.sock).poll(0) or has_tls_records_only(self.sock))
 
     def send(self, data: Any) -> None:
-        """Send it all, within the deadline."""
+        """Send all data within the deadline."""
         left = memoryview(data)
         while left:
             self.sock.settimeout(self._deadline.time_left())
@@ -127,7 +127,7 @@ class _PlainConnection(_Connection):
     """A connection to an http:// target."""
 
     def _new_conn(self) -> socket.socket:
-        """Connect, with TLS to a proxy that wants it: urllib3 does that for https:// targets alone."""
+        """Connect, with TLS to an https:// proxy. urllib3 does that only for https:// targets."""
         sock = super()._new_conn()
         if self.proxy is None or self.proxy.scheme != "https" or self.proxy_config is None:
             return sock
@@ -141,15 +141,15 @@ class _TlsConnection(_Connection, HTTPSConnection):
 
 
 class _Pool(HTTPConnectionPool):
-    """The kept connections to one host."""
+    """The idle connections to one host."""
 
     ConnectionCls: Any = _PlainConnection
 
     def _new_conn(self) -> Any:
-        made: Any = super()._new_conn()
-        if self.proxy is not None:  # urllib3 asks the proxy itself for what http:// URLs name
-            made.host, made.port = self.proxy.host, self.proxy.port
-        return made
+        connection: Any = super()._new_conn()
+        if self.proxy is not None:  # urllib3 would request http:// URLs from the proxy without a tunnel
+            connection.host, connection.port = self.proxy.host, self.proxy.port
+        return connection
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         conn: Any = super()._get_conn(timeout)
@@ -163,7 +163,7 @@ class _Pool(HTTPConnectionPool):
         super()._put_conn(conn)
 
     def _prepare_proxy(self, conn: Any) -> None:
-        """Do nothing: `_open` asks for the tunnel."""
+        """Do nothing: `_open` requests the tunnel."""
 
     def _open(self, conn: Any, exchange: Exchange) -> None:
         conn.carry(exchange)
@@ -180,7 +180,7 @@ class _Pool(HTTPConnectionPool):
         exchange: Exchange,
         **kwargs: Any,
     ) -> BaseHTTPResponse:
-        """Connect, call the hook, see to a quiet connection, and only then send."""
+        """Connect, call the hook, connect again if the server closed meanwhile, and only then send."""
         self._open(conn, exchange)
         try:
             exchange.run_hook()
@@ -196,7 +196,7 @@ class _Pool(HTTPConnectionPool):
 
 
 class _TlsPool(_Pool, HTTPSConnectionPool):
-    """The kept connections to one host, over TLS."""
+    """The idle connections to one host, over TLS."""
 
     ConnectionCls: Any = _TlsConnection
 

@@ -11,6 +11,7 @@ from gaugepost_tasks.endpoints.handlers import HANDLERS
 from gaugepost_tasks.http_messages import Judgement
 from gaugepost_tasks.policy import (
     GIVE_UP_MS,
+    NOTE_MAY_BE_DUPLICATE,
     SEALED,
     Facts,
     decide,
@@ -67,13 +68,13 @@ def test_a_delivery_ends_the_streaks_of_the_server_and_of_its_mapping(decided: D
 
 
 def test_a_delivery_in_part_is_delivered_with_its_warning(decided: Decide) -> None:
-    told = Judgement(V.DELIVERED_IN_PART, warnings=("CustomerGauge did not take the note",))
+    told = Judgement(V.DELIVERED_IN_PART, warnings=("CustomerGauge did not accept the note",))
     assert decided(None, "close_loop", told=told).transition == Delivered({}, told.warnings)
 
 
 def test_a_note_sent_twice_is_warned_of(decided: Decide) -> None:
     (warning,) = decided(V.DELIVERED, "close_loop", may_be_done=True).transition.warnings
-    assert "note may stand twice" in warning
+    assert warning == NOTE_MAY_BE_DUPLICATE
     assert decided(V.DELIVERED, "close_loop").transition.warnings == ()
     assert decided(V.DELIVERED, "close_loop", fields={"note": None}, may_be_done=True).transition.warnings == ()
     assert decided(V.DELIVERED, "record", may_be_done=True).transition.warnings == ()

@@ -266,7 +266,7 @@ def test_success_that_cannot_be_read_may_have_worked(
     expected = V.LOST_ANSWER if must_not_go_twice else V.UNREADABLE_SUCCESS
     came = answer(200, body) if body else Answer(200, body=b"", truncated=True)
     got = judged(job(kind, on_unknown=on_unknown), came)
-    assert (got.verdict, got.message) == (expected, "HTTP 200 with a body that this endpoint never answers")
+    assert (got.verdict, got.message) == (expected, "HTTP 200 with an unexpected body")
 
 
 @pytest.mark.parametrize("kind", ["close_loop", "personal_link"])

@@ -46,7 +46,7 @@ def test_record_whose_success_has_a_body_is_delivered_with_a_warning_that_has_no
 ) -> None:
     said_back = {"status": "joe.doe@example.com", "Email": ["x"], "joe.doe@example.com": 1, "x" * 500: 2}
     (warning,) = judged(job("record"), answer(200, said_back)).warnings
-    assert warning.startswith("CustomerGauge's answer has a body, where none is documented: status, Email, ")
+    assert ": status, Email, " in warning
     assert "joe.doe" not in warning
     assert len(warning) < 300
     assert judged(job("record"), answer(200, b"[1]")).warnings != ()
@@ -156,7 +156,7 @@ def test_a_part_that_was_sent_and_not_taken_is_named_in_a_warning(
 ) -> None:
     case = job("close_loop", assignee="john.doe@company.com")
     got = judged(case, answer(200, {"data": {"status": True, "note": True, "assignee": False}}))
-    assert (got.verdict, got.warnings) == (V.DELIVERED_IN_PART, ("CustomerGauge did not take the assignee",))
+    assert (got.verdict, got.warnings) == (V.DELIVERED_IN_PART, ("CustomerGauge did not accept the assignee",))
     assert case.read_result(dict(got.result)).note
 
 
