@@ -19,6 +19,7 @@ def tls_context(
 
     All arguments are paths of PEM files. Raises SettingsError that names the setting of an unusable file.
     """
+    # Not create_default_context(): it obeys SSLKEYLOGFILE, and would write session keys to a file.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca_file is None:
         context.load_verify_locations(certifi.where())

@@ -18,27 +18,27 @@ from gaugepost_tasks.answers.redaction import MAX_LENGTH, Redactor, plain
         ("", ""),
     ],
 )
-def test_what_looks_like_personal_data_is_taken_out(text: str, shown: str) -> None:
+def test_personal_data_is_redacted(text: str, shown: str) -> None:
     assert Redactor().clean(text) == shown
 
 
-def test_the_jobs_own_values_are_taken_out_whatever_their_case_and_blanks() -> None:
+def test_values_of_the_job_are_redacted_in_any_case() -> None:
     clean = Redactor(["ACME Ltd", "A  B\nC", 1143, "ab", None, True]).clean
     assert clean("acme ltd and a b c and 1143 and ab and True") == "[…] and […] and […] and ab and True"
 
 
-def test_a_longer_value_goes_before_a_shorter_one_within_it() -> None:
+def test_longer_value_is_redacted_before_a_shorter_one() -> None:
     assert Redactor(["Joe", "Joe Doe"]).clean("Joe Doe, Joe") == "[…], […]"
 
 
-def test_texts_are_bounded_and_no_half_of_an_address_is_left() -> None:
+def test_texts_are_limited_without_half_an_address() -> None:
     assert len(Redactor().clean("x " * 5000)) == MAX_LENGTH
     address = "someone@example.com "
     assert "some" not in Redactor().clean(address * 100_000)
     assert Redactor().clean("x" * 200_000) == ""
 
 
-def test_field_errors_are_bounded_in_fields_and_texts_and_keep_the_jobs_own_names() -> None:
+def test_field_errors_are_limited_and_keep_known_names() -> None:
     errors = {"joe@example.com": ["1"] * 9, "Phone": ["Phone joe is bad"]} | {f"f{n}": ["t"] for n in range(40)}
     kept = Redactor(["Phone", "joe"]).clean_fields(errors, ["Phone"])
     assert len(kept) == 20
@@ -47,7 +47,7 @@ def test_field_errors_are_bounded_in_fields_and_texts_and_keep_the_jobs_own_name
 
 
 @given(st.text())
-def test_plain_text_is_one_printable_line_that_any_store_takes(text: str) -> None:
+def test_plain_text_is_one_printable_line(text: str) -> None:
     kept = plain(text)
     assert kept.isprintable()
     kept.encode()

@@ -39,13 +39,13 @@ def test_the_probes_are_those_of_the_policy(sort: str, waits: str) -> None:
     assert probes_ms(sort, 0.5) == tuple(round(wait * 1000) for wait in schedule(waits))
 
 
-def test_nothing_but_the_policys_verdicts_has_a_schedule() -> None:
+def test_only_verdicts_of_the_policy_have_a_schedule() -> None:
     assert len(SCHEDULES) == 10
     assert set(SCHEDULES) <= set(Verdict)
 
 
 @given(st.lists(st.floats(0.001, 1e6), max_size=9), st.integers(-2, 12), RANDS)
-def test_jitter_stays_within_a_fifth_and_a_used_up_schedule_gives_nothing(
+def test_jitter_is_at_most_a_fifth_and_schedules_end(
     waits: list[float], step: int, rand: float
 ) -> None:
     delay = delay_ms(waits, step, rand)
@@ -56,14 +56,14 @@ def test_jitter_stays_within_a_fifth_and_a_used_up_schedule_gives_nothing(
 
 
 @given(st.floats(1, 86_400), RANDS)
-def test_after_a_retry_after_no_probe_is_sooner_than_told(told: float, rand: float) -> None:
+def test_no_probe_is_earlier_than_retry_after(told: float, rand: float) -> None:
     probes = throttle_probes_ms(told, rand)
     assert told * 1000 - 1 <= probes[0] <= told * 1200 + 1
     assert all(probe >= probes[0] for probe in probes)
     assert probes[-1] >= 600_000
 
 
-def test_without_a_retry_after_a_throttled_region_waits_half_a_minute_and_then_doubles() -> None:
+def test_throttled_region_without_retry_after_waits_30_s_and_doubles() -> None:
     assert throttle_probes_ms(None, 0.5) == (30_000, 60_000, 120_000, 240_000, 480_000, 600_000)
 
 
@@ -71,12 +71,12 @@ def test_a_retry_after_of_zero_makes_no_tight_loop() -> None:
     assert throttle_probes_ms(0, 0.0)[:2] == (1000, 30_000)
 
 
-def test_the_dice_are_thrown_from_four_fifths_to_six_fifths() -> None:
+def test_jitter_reaches_from_80_to_120_percent() -> None:
     assert [delay_ms([10], 0, rand) for rand in (0.0, 0.5, 0.999999)] == [8000, 10_000, 12_000]
     assert [delay_ms([10], 0, rand, late_only=True) for rand in (0.0, 0.999999)] == [10_000, 12_000]
 
 
-def test_an_override_is_for_its_verdict_and_that_of_server_error_for_its_family() -> None:
+def test_override_of_server_error_covers_its_family() -> None:
     overrides = {"server_error": (1.0,), "no_campaign": (2.0,)}
     assert schedule_of(Verdict.NO_CAMPAIGN, overrides) == (2.0,)
     assert schedule_of(Verdict.UNREACHABLE, overrides) == (1.0,)

@@ -72,7 +72,7 @@ def test_the_documented_response_request_comes_out_as_documented(build: Build, j
     }
 
 
-def test_a_form_spells_truth_as_y_and_n_and_leaves_out_what_was_not_given(build: Build, job: MakeJob) -> None:
+def test_form_has_y_and_n_and_no_unset_fields(build: Build, job: MakeJob) -> None:
     fields = {"A": True, "B": 2.5, "C": None}
     request = build(
         job(

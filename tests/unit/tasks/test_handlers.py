@@ -31,7 +31,7 @@ def test_a_handler_without_a_kind_stops_the_boot_and_is_named() -> None:
         check_handlers(HANDLERS | {"fax": HANDLERS["file"]})
 
 
-def test_cells_are_what_is_sent_under_the_names_it_is_sent_under(job: MakeJob) -> None:
+def test_sent_fields_have_the_names_of_the_request(job: MakeJob) -> None:
     assert set(HANDLERS["record"].sent_fields(job("record"))) == {"configuration", "record", "Account Name", "Email"}
     assert HANDLERS["file_delete"].sent_fields(job("file_delete")) == {"id": 12}
     assert HANDLERS["file"].sent_fields(job("file")) == {}

@@ -54,7 +54,7 @@ def test_an_answer_comes_back_whole(client: HttpClient) -> None:
     assert 0 <= answer.ms < 1000
 
 
-def test_a_request_goes_out_with_its_credential_and_who_sends_it(client: HttpClient) -> None:
+def test_request_has_credential_and_user_agent(client: HttpClient) -> None:
     with Server(ok()) as server:
         exchange(client, server, body=b"x" * 100_000)
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
@@ -100,7 +100,7 @@ def test_a_kept_connection_that_the_server_closed_costs_nothing(client: HttpClie
     assert server.connections == 2
 
 
-def test_a_kept_connection_that_breaks_under_a_request_lost_the_answer(client: HttpClient) -> None:
+def test_idle_connection_that_breaks_during_a_request_is_a_lost_answer(client: HttpClient) -> None:
     with Server(ok(), resets(), ok()) as server:
         failures = [exchange(client, server).failure for _ in range(3)]
     assert failures == [None, "lost_answer", None]
@@ -114,7 +114,7 @@ def test_redirects_are_answers_and_are_not_followed(client: HttpClient) -> None:
         assert len(server.requests) == 1
 
 
-def test_the_environments_proxies_are_left_alone(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_ignored(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "")
@@ -122,7 +122,7 @@ def test_the_environments_proxies_are_left_alone(client: HttpClient, monkeypatch
         assert exchange(client, server).status == 200
 
 
-def test_an_answer_that_is_packed_unasked_is_unpacked(client: HttpClient) -> None:
+def test_compressed_answer_is_decompressed(client: HttpClient) -> None:
     packed = gzip.compress(b"fine")
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
     with Server(says(head + packed), says(head + b"x" * len(packed), go_on=False)) as server:
@@ -144,7 +144,7 @@ def test_an_answer_without_a_length_ends_with_its_connection(client: HttpClient)
     assert server.connections == 2
 
 
-def test_a_packed_answer_that_ends_too_early_is_lost(client: HttpClient) -> None:
+def test_compressed_answer_that_ends_too_early_is_lost(client: HttpClient) -> None:
     packed = gzip.compress(b"fine" * 1000)[:-9]
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
     with Server(says(head + packed)) as server:
@@ -160,7 +160,7 @@ def test_many_threads_share_one_client(client: HttpClient) -> None:
 # Nothing was sent.
 
 
-def test_nobody_there_is_unreachable(client: HttpClient) -> None:
+def test_refused_connection_is_unreachable(client: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
     answer = client.exchange(put(url), SECRET)
@@ -179,7 +179,7 @@ def test_a_host_that_does_not_take_the_connection_is_unreachable(new_client: Cal
     assert time.monotonic() - started < 10
 
 
-def test_a_name_that_is_none_is_unreachable(client: HttpClient) -> None:
+def test_unknown_host_name_is_unreachable(client: HttpClient) -> None:
     answer = client.exchange(put("http://no-such-host.invalid/"), SECRET)
     assert answer.failure == "unreachable"
     assert "host name not found" in answer.detail
@@ -191,7 +191,7 @@ def test_a_url_that_cannot_be_called_is_unreachable(client: HttpClient, url: str
 
 
 @pytest.mark.parametrize("credential", ["Bearer s3cr3t\r\nX: y", "Bearer s3cr3t☃", "Bearer s3cr3t\n"])
-def test_a_credential_that_no_header_can_hold_is_neither_sent_nor_shown(
+def test_credential_with_line_break_is_neither_sent_nor_shown(
     client: HttpClient, credential: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -233,7 +233,7 @@ def test_connecting_that_took_too_long_sends_nothing(client: HttpClient, monkeyp
 # The moment before the first byte.
 
 
-def test_the_first_byte_waits_for_leave_and_asks_once(client: HttpClient) -> None:
+def test_hook_runs_once_before_the_first_byte(client: HttpClient) -> None:
     with Server(ok(), ok()) as server:
         seen = []
         for _ in range(2):
@@ -245,7 +245,7 @@ def test_the_first_byte_waits_for_leave_and_asks_once(client: HttpClient) -> Non
 @pytest.mark.parametrize(
     "refusal", [RuntimeError("no slot"), BrokenPipeError(), TimeoutError(), KeyboardInterrupt(), requests.ReadTimeout()]
 )
-def test_what_refuses_leave_comes_out_unchanged_and_nothing_is_sent(client: HttpClient, refusal: BaseException) -> None:
+def test_exception_of_hook_is_raised_unchanged_and_nothing_is_sent(client: HttpClient, refusal: BaseException) -> None:
     def refuse() -> None:
         raise refusal
 
@@ -257,14 +257,14 @@ def test_what_refuses_leave_comes_out_unchanged_and_nothing_is_sent(client: Http
         assert exchange(client, server).status == 200
 
 
-def test_leave_is_not_asked_where_there_is_no_connection(client: HttpClient) -> None:
+def test_hook_does_not_run_without_a_connection(client: HttpClient) -> None:
     def never() -> None:
         raise AssertionError
 
     assert client.exchange(put("http://127.0.0.1:1/"), SECRET, never).failure == "unreachable"
 
 
-def test_leave_given_too_late_sends_nothing(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hook_that_returns_too_late_sends_nothing(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def late() -> None:
         RunOut.leave(-1)
 
@@ -310,7 +310,7 @@ def test_server_gone_after_the_hook_is_unreachable(client: HttpClient) -> None:
         (stalls(FULL + b"short"), "timed out"),
     ],
 )
-def test_whatever_fails_after_the_first_byte_lost_the_answer(client: HttpClient, step: Step, words: str) -> None:
+def test_failure_after_the_first_byte_is_a_lost_answer(client: HttpClient, step: Step, words: str) -> None:
     with Server(step) as server:
         answer = exchange(client, server)
         assert len(server.requests) == 1
@@ -327,7 +327,7 @@ def test_an_answer_that_trickles_has_a_total_deadline(new_client: Callable[..., 
     assert time.monotonic() - started > each_read_s
 
 
-def test_a_server_that_does_not_read_lost_the_answer(new_client: Callable[..., HttpClient]) -> None:
+def test_server_that_does_not_read_is_a_lost_answer(new_client: Callable[..., HttpClient]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
         answer = new_client(0.2, 0.2, 1).exchange(put(url, b"x" * 20_000_000), SECRET)
@@ -335,7 +335,7 @@ def test_a_server_that_does_not_read_lost_the_answer(new_client: Callable[..., H
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n"])
-def test_an_answer_too_large_is_cut_and_says_so(client: HttpClient, head: bytes) -> None:
+def test_too_large_answer_is_truncated(client: HttpClient, head: bytes) -> None:
     with Server(says(head + b"x" * 1_000_000, go_on=False), ok()) as server:
         answer = exchange(client, server)
         assert exchange(client, server).body == b"fine"
@@ -359,14 +359,14 @@ def test_a_trailer_is_not_a_header(client: HttpClient) -> None:
     assert (answer.body, "retry-after" in answer.headers) == (b"{}", False)
 
 
-def test_interim_answers_come_before_the_one_that_counts(client: HttpClient) -> None:
+def test_interim_answers_are_skipped(client: HttpClient) -> None:
     early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
     with Server(says(early + FULL + b"0123456789")) as server:
         answer = exchange(client, server)
     assert (answer.status, answer.body, "link" in answer.headers) == (200, b"0123456789", False)
 
 
-def test_a_fault_in_a_library_lost_the_answer_too_but_only_once_bytes_are_out(
+def test_library_fault_is_a_lost_answer_only_after_the_first_byte(
     new_client: Callable[..., HttpClient], client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def faulty(*_: object, **__: object) -> None:
@@ -382,7 +382,7 @@ def test_a_fault_in_a_library_lost_the_answer_too_but_only_once_bytes_are_out(
             exchange(new_client(1, 1, 1), server)
 
 
-def test_an_order_to_stop_comes_out_unchanged_and_the_connection_is_not_used_again(
+def test_keyboard_interrupt_is_raised_and_closes_the_connection(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object) -> None:
@@ -397,7 +397,7 @@ def test_an_order_to_stop_comes_out_unchanged_and_the_connection_is_not_used_aga
     assert server.connections == 2
 
 
-def test_past_its_deadline_nothing_is_read_any_more() -> None:
+def test_nothing_is_read_after_the_deadline() -> None:
     with pytest.raises(TimeoutError):
         Deadline(0, 1).time_left()
 
@@ -405,14 +405,14 @@ def test_past_its_deadline_nothing_is_read_any_more() -> None:
 # Secrets.
 
 
-def test_nothing_of_a_failure_shows_the_credential(client: HttpClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_failures_do_not_show_the_credential(client: HttpClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with Server(resets()) as server:
         answer = exchange(client, server)
     assert "s3cr3t" not in repr(answer) + caplog.text
 
 
-def test_no_line_of_a_head_that_cannot_be_read_is_logged(client: HttpClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_unreadable_header_lines_are_not_logged(client: HttpClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     with Server(says(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\njoe@example.com said s3cr3t\r\n\r\nfine")) as server:
         answer = exchange(client, server)
@@ -427,7 +427,7 @@ def test_threads_do_not_wait_for_each_other(client: HttpClient) -> None:
         assert [call.result().status for call in calls] == [200, 200]
 
 
-def test_a_tree_that_was_never_installed_has_a_name_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_agent_without_installed_package(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise session.metadata.PackageNotFoundError(name)
 

@@ -62,7 +62,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize(("head", "piece"), FLOODS.values(), ids=FLOODS)
-def test_a_flood_ends_and_takes_no_memory(client: HttpClient, head: bytes, piece: bytes) -> None:
+def test_endless_answer_ends_within_limits(client: HttpClient, head: bytes, piece: bytes) -> None:
     with Server(floods(head, piece)) as server:
         tracemalloc.start()
         try:
@@ -83,7 +83,7 @@ def test_empty_chunks_between_bytes_are_read_no_longer_than_the_deadline(new_cli
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "gzip, gzip", "gzip, gzip, gzip, gzip, gzip, gzip, gzip"])
-def test_a_bomb_is_unpacked_no_further_than_an_answer_may_be_large(client: HttpClient, encoding: str) -> None:
+def test_compression_bomb_stops_at_the_limit(client: HttpClient, encoding: str) -> None:
     packed = bytes(50_000_000)
     packed = zlib.compress(packed, 9) if encoding == "deflate" else gzip.compress(packed, 9)
     for _ in range(encoding.count(",")):
@@ -102,7 +102,7 @@ def test_a_bomb_is_unpacked_no_further_than_an_answer_may_be_large(client: HttpC
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
 @pytest.mark.parametrize("where", ["another host", "the same host", "a file"])
-def test_no_redirect_is_followed_and_no_credential_goes_after_it(client: HttpClient, status: int, where: str) -> None:
+def test_credential_does_not_follow_a_redirect(client: HttpClient, status: int, where: str) -> None:
     with Server(ok()) as other, Server(ok(), ok()) as server:
         targets = {"another host": other.url, "the same host": server.url + "/2", "a file": "file:///etc/passwd"}
         head = f"HTTP/1.1 {status} X\r\nLocation: {targets[where]}\r\nContent-Length: 0\r\n\r\n"
@@ -111,7 +111,7 @@ def test_no_redirect_is_followed_and_no_credential_goes_after_it(client: HttpCli
     assert (len(server.requests), other.connections) == (1, 0)
 
 
-def test_nothing_of_the_environment_is_asked_for_credentials_authorities_or_a_way(
+def test_environment_gives_no_credential_authority_or_proxy(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / ".netrc"
@@ -178,7 +178,7 @@ BODIES = {
 
 @pytest.mark.parametrize("kind", ["record", "response"])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_no_body_takes_more_than_a_short_clean_message_out_of_it(
+def test_hostile_body_yields_only_a_short_clean_message(
     body: bytes, kind: str, job: Callable[..., Any], judged: Callable[..., Any]
 ) -> None:
     for status in (200, 400, 422):
@@ -197,7 +197,7 @@ def test_no_body_is_a_token_or_a_statistic(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", ["x" * 8193, "a\r\nX-Forged: 1", "☃", " ", "\x7f"])
-def test_a_token_that_no_header_should_hold_is_none(value: str) -> None:
+def test_token_that_does_not_fit_a_header_is_refused(value: str) -> None:
     answer = token.read(Answer(200, {}, json.dumps({"access_token": value}).encode()), now=0)
     assert answer.token is None
     assert answer.judgement.verdict is Verdict.SERVER_ERROR

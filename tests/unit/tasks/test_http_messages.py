@@ -23,7 +23,7 @@ def test_templates_may_carry_a_path_and_a_slash_at_their_end() -> None:
     assert local.token == "http://h/oauth2/token"
 
 
-def test_the_path_of_one_file_family_can_be_overridden_and_the_others_stay() -> None:
+def test_path_of_one_file_family_can_be_overridden() -> None:
     told = Endpoints.of("eu", file_paths={"activity": "v4.1/file/anonymous.json"})
     assert told.file("activity") == "https://api.eu.customergauge.com/v4.1/file/anonymous.json"
     assert told.file("historical").endswith("/v4.1/file/historical.json")

@@ -33,7 +33,7 @@ def put(url: str, body: bytes = b"body") -> Request:
     return Request("PUT", url, {"Idempotency-Key": "job-1", "Accept": "application/json"}, body, "bearer")
 
 
-def test_a_certificate_that_nobody_vouches_for_is_unreachable_and_nothing_is_sent(
+def test_untrusted_certificate_is_unreachable_and_nothing_is_sent(
     client: HttpClient, tmp_path: Path
 ) -> None:
     tls, _ = authority(tmp_path)
@@ -57,7 +57,7 @@ def test_a_plain_server_behind_https_is_unreachable(client: HttpClient) -> None:
     assert (answer.failure, server.requests) == ("unreachable", [])
 
 
-def test_over_tls_the_same_holds_after_the_handshake(new_client: Callable[..., HttpClient], tmp_path: Path) -> None:
+def test_failures_over_tls_after_the_handshake(new_client: Callable[..., HttpClient], tmp_path: Path) -> None:
     tls, ca_file = authority(tmp_path)
     client = new_client(1, 0.3, 2, ca_file=ca_file)
     steps = [ok(), ok(), says(FULL + b"short", go_on=False), resets(), stalls(FULL)]
@@ -68,7 +68,7 @@ def test_over_tls_the_same_holds_after_the_handshake(new_client: Callable[..., H
     assert (len(asked), server.connections) == (5, 3)
 
 
-def test_over_tls_an_idle_connection_is_made_anew(
+def test_idle_tls_connection_is_replaced(
     new_client: Callable[..., HttpClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exchanges, "MAX_IDLE_S", -1)
@@ -109,7 +109,7 @@ def test_mutual_tls_shows_our_certificate(
     assert len(server.requests) == 1
 
 
-def test_own_authorities_take_the_place_of_the_public_ones(tmp_path: Path) -> None:
+def test_own_authorities_replace_the_public_ones(tmp_path: Path) -> None:
     _, ca_file = authority(tmp_path)
     assert [cert["subject"] for cert in tls_context(ca_file).get_ca_certs()] == [((("commonName", "test"),),)]
     assert len(tls_context().get_ca_certs()) > 100

@@ -72,7 +72,7 @@ def test_a_delivery_in_part_is_delivered_with_its_warning(decided: Decide) -> No
     assert decided(None, "close_loop", told=told).transition == Delivered({}, told.warnings)
 
 
-def test_a_note_sent_twice_is_warned_of(decided: Decide) -> None:
+def test_note_that_may_be_duplicated_gives_a_warning(decided: Decide) -> None:
     (warning,) = decided(V.DELIVERED, "close_loop", may_be_done=True).transition.warnings
     assert warning == NOTE_MAY_BE_DUPLICATE
     assert decided(V.DELIVERED, "close_loop").transition.warnings == ()
@@ -80,12 +80,12 @@ def test_a_note_sent_twice_is_warned_of(decided: Decide) -> None:
     assert decided(V.DELIVERED, "record", may_be_done=True).transition.warnings == ()
 
 
-def test_a_refused_token_costs_nothing(decided: Decide) -> None:
+def test_refused_token_is_no_counted_attempt(decided: Decide) -> None:
     decision = decided(V.UNAUTHENTICATED)
     assert (decision.transition, decision.counted, decision.hold) == (Requeued(), False, None)
 
 
-def test_refused_credential_holds_what_needs_it(decided: Decide) -> None:
+def test_refused_credential_holds_all_jobs_that_need_it(decided: Decide) -> None:
     told = Judgement(V.REFUSED_CREDENTIALS, "HTTP 401")
     decision = decided(None, "response", told=told, fingerprint="1a2b3c4d")
     words = "HTTP 401 (credential 1a2b3c4d)"
@@ -110,7 +110,7 @@ def test_refused_credential_holds_what_needs_it(decided: Decide) -> None:
         ("file_delete", "endpoints:uploads"),
     ],
 )
-def test_throttled_endpoints_are_held_for_as_long_as_they_said(decided: Decide, kind: str, scope: str) -> None:
+def test_throttled_endpoints_are_held_for_retry_after(decided: Decide, kind: str, scope: str) -> None:
     decision = decided(None, kind, told=Judgement(V.THROTTLED, retry_after_s=100), rand=0.0)
     assert (decision.transition, decision.counted) == (Held(scope, "throttled"), False)
     assert decision.hold == HoldSpec(
@@ -127,7 +127,7 @@ def test_a_mapping_fault_holds_its_configuration_and_the_job_for_two_days(decide
     assert decision.hold == HoldSpec(MAPPING, verdict, verdict, (5 * M, 30 * M, 2 * H, 6 * H), GIVE_UP_MS)
 
 
-def test_a_drifted_mapping_is_backed_off_and_five_in_a_row_hold_it(decided: Decide) -> None:
+def test_mapping_drift_backs_off_and_five_in_a_row_hold(decided: Decide) -> None:
     hold = HoldSpec(MAPPING, "mapping_drift", V.MAPPING_DRIFT, (5 * M, 30 * M, 2 * H, 6 * H), GIVE_UP_MS)
     waits = []
     for n in range(4):
@@ -138,7 +138,7 @@ def test_a_drifted_mapping_is_backed_off_and_five_in_a_row_hold_it(decided: Deci
     assert waits == [*(Parked(wait, "mapping_drift") for wait in (5 * M, 30 * M, 2 * H)), Dead(V.MAPPING_DRIFT)]
 
 
-def test_a_probe_of_a_drifted_mapping_moves_its_hold_on_and_spends_nothing(decided: Decide) -> None:
+def test_failed_probe_of_drift_extends_its_hold_without_counting(decided: Decide) -> None:
     for about in (None, V.MAPPING_DRIFT):
         decision = decided(V.MAPPING_DRIFT, probe=MAPPING, probe_about=about)
         assert decision.transition == Held(MAPPING, "mapping_drift", 48 * H)
@@ -148,7 +148,7 @@ def test_a_probe_of_a_drifted_mapping_moves_its_hold_on_and_spends_nothing(decid
     assert isinstance(other.transition, Parked)
 
 
-def test_without_a_mapping_there_is_none_to_hold(decided: Decide) -> None:
+def test_job_without_mapping_opens_no_mapping_hold(decided: Decide) -> None:
     assert decided(V.MAPPING_DRIFT, "close_loop").streak is None
     assert decided(V.UNKNOWN_MAPPING, "close_loop").transition == Dead(V.UNKNOWN_MAPPING)
 
@@ -189,7 +189,7 @@ def test_the_schedules_can_be_overridden(decided: Decide) -> None:
     assert decided(V.UNREACHABLE, schedules={"server_error": ()}).transition == Dead(V.UNREACHABLE)
 
 
-def test_a_server_out_of_reach_is_tried_for_ever_and_never_counted(decided: Decide) -> None:
+def test_unreachable_server_is_retried_forever_and_not_counted(decided: Decide) -> None:
     earlier = attempts(*[V.UNREACHABLE] * 3, counted=False)
     assert decided(V.UNREACHABLE, attempts=earlier).transition.delay_ms == 5 * M
     last = decided(V.UNREACHABLE, attempts=earlier * 30)
@@ -205,7 +205,7 @@ def test_server_trouble_counts_towards_the_breaker(decided: Decide, verdict: Ver
     assert (decision.hold, decision.ends_streaks) == (None, ())
 
 
-def test_failed_probe_of_the_breaker_is_a_try_and_the_job_dies_of_it(decided: Decide) -> None:
+def test_failed_probe_of_breaker_counts_as_an_attempt(decided: Decide) -> None:
     first = decided(V.SERVER_ERROR, probe="", probe_about=V.SERVER_ERROR)
     assert (first.transition, first.counted) == (Parked(2 * S, "server_error"), True)
     last = decided(V.SERVER_ERROR, probe="", probe_about=V.SERVER_ERROR, attempts=attempts(*[V.SERVER_ERROR] * 8))
@@ -224,7 +224,7 @@ def test_failed_probe_of_the_breaker_is_a_try_and_the_job_dies_of_it(decided: De
         *((kind, "hold", Unknown("answer lost")) for kind in HANDLERS),
     ],
 )
-def test_a_lost_answer_is_sent_again_or_left_to_a_person(
+def test_lost_answer_is_retried_or_unknown(
     decided: Decide, kind: str, on_unknown: str, transition: Transition
 ) -> None:
     decision = decided(V.LOST_ANSWER, kind, fields={"on_unknown": on_unknown})
@@ -232,39 +232,39 @@ def test_a_lost_answer_is_sent_again_or_left_to_a_person(
     assert decision.streak.name == "server"
 
 
-def test_a_file_that_was_taken_is_followed_until_it_is_processed(decided: Decide) -> None:
+def test_accepted_file_is_followed_until_processed(decided: Decide) -> None:
     decision = decided(V.DELIVERED, "file")
     assert decision.transition == Parked(60 * S, "processing", Phase.PROCESSING)
     assert decision.ends_streaks == ("server",)
 
 
-def test_by_default_only_a_response_is_left_to_a_person(decided: Decide) -> None:
+def test_by_default_only_a_lost_response_is_unknown(decided: Decide) -> None:
     unknown = {kind for kind in HANDLERS if isinstance(decided(V.LOST_ANSWER, kind).transition, Unknown)}
     assert unknown == {"response"}
 
 
-def test_success_that_cannot_be_read_is_sent_again_twice_and_then_left_to_a_person(decided: Decide) -> None:
+def test_unreadable_success_is_retried_twice_then_unknown(decided: Decide) -> None:
     got = [decided(V.UNREADABLE_SUCCESS, attempts=attempts(*[V.UNREADABLE_SUCCESS] * n)) for n in range(3)]
     waits = [Parked(wait, "unreadable_success") for wait in (2 * S, 10 * S)]
     assert [one.transition for one in got] == [*waits, Unknown("answered 200, not readable")]
     assert all((one.counted, one.hold, one.streak, one.ends_streaks) == (True, None, None, ()) for one in got)
 
 
-def test_success_that_cannot_be_read_waits_on_the_schedule_of_server_errors(decided: Decide) -> None:
+def test_unreadable_success_uses_the_schedule_of_server_errors(decided: Decide) -> None:
     earlier = attempts(V.SERVER_ERROR, V.SERVER_ERROR)
     assert decided(V.UNREADABLE_SUCCESS, attempts=earlier).transition.delay_ms == M
     used_up = decided(V.UNREADABLE_SUCCESS, schedules={"server_error": ()})
     assert used_up.transition == Unknown("answered 200, not readable")
 
 
-def test_a_duplicate_is_dead_unless_it_is_the_link_of_a_lost_answer(decided: Decide) -> None:
+def test_duplicate_is_dead_except_a_link_with_unclear_attempt(decided: Decide) -> None:
     assert decided(V.DUPLICATE, "personal_link").transition == Dead(V.DUPLICATE)
     assert decided(V.DUPLICATE, "personal_link", may_be_done=True).transition == Unknown("link lost")
     assert decided(V.DUPLICATE, "file", may_be_done=True).transition == Dead(V.DUPLICATE)
 
 
 @pytest.mark.parametrize("verdict", [V.MISSING_FIELD, V.INVALID_VALUE, V.TOO_LARGE, V.BAD_FILE])
-def test_what_only_an_edit_can_mend_is_dead_at_once(decided: Decide, verdict: Verdict) -> None:
+def test_faulty_data_is_dead_at_once(decided: Decide, verdict: Verdict) -> None:
     decision = decided(verdict)
     assert (decision.transition, decision.ends_streaks) == (Dead(verdict), ("server",))
 
@@ -297,7 +297,7 @@ def test_failed_token_request_holds_only_what_needs_a_token(
     assert token_hold(Judgement(verdict), 0.5).reason == verdict
 
 
-def test_job_that_waits_for_a_token_makes_no_try_and_opens_nothing() -> None:
+def test_job_without_token_waits_uncounted_and_opens_no_hold() -> None:
     decision = wait_for_token(Judgement(V.REFUSED_CREDENTIALS, "token endpoint: HTTP 401"))
     assert decision.transition == Held("credentials:oauth", "credentials", words="token endpoint: HTTP 401")
     assert (decision.counted, decision.hold, decision.streak, decision.ends_streaks) == (False, None, None, ())
@@ -319,7 +319,7 @@ def test_there_is_a_decision_for_every_verdict_kind_and_circumstance(job: MakeJo
 
 
 @pytest.mark.parametrize(("waited_ms", "delay_ms"), [(0, 10_000), (60_000.7, 60_000), (10**9, 600_000)])
-def test_a_job_that_cannot_be_opened_waits_as_long_again_within_bounds(waited_ms: float, delay_ms: int) -> None:
+def test_undecryptable_job_waits_as_long_as_its_age(waited_ms: float, delay_ms: int) -> None:
     decision = missing_data_key(waited_ms)
     assert decision.transition == Parked(delay_ms, SEALED)
     assert (decision.counted, decision.hold) == (False, None)
@@ -327,7 +327,7 @@ def test_a_job_that_cannot_be_opened_waits_as_long_again_within_bounds(waited_ms
 
 @pytest.mark.parametrize("kind", [*HANDLERS])
 @pytest.mark.parametrize("probe", [None, ""])
-def test_failure_of_the_proxy_holds_the_region_and_spends_no_try(decided: Decide, kind: str, probe: str | None) -> None:
+def test_proxy_failure_holds_the_region_uncounted(decided: Decide, kind: str, probe: str | None) -> None:
     told = Judgement(V.UNREACHABLE, "proxy: 10.20.30.40:3128: answered 407 to CONNECT", at_proxy=True)
     decision = decided(None, kind, told=told, probe=probe, probe_about=V.UNREACHABLE if probe == "" else None)
     assert decision.transition == Requeued()

@@ -49,7 +49,7 @@ def test_a_token_is_fetched_in_one_exchange(endpoints: Endpoints, answer: MakeAn
     assert "abc" not in repr(got)
 
 
-def test_request_that_failed_on_its_way_is_repeated_at_once_and_an_answer_is_not(
+def test_failed_token_request_is_repeated_once(
     endpoints: Endpoints, answer: MakeAnswer
 ) -> None:
     class Client:
@@ -78,7 +78,7 @@ def test_request_that_failed_on_its_way_is_repeated_at_once_and_an_answer_is_not
     [(3600, 3600.0), ("1800", 1800.0), (1.5, 1.5)]
     + [(junk, None) for junk in (None, True, "soon", 0, -5, "inf", [], 10**400, "nan")],
 )
-def test_a_lifetime_is_read_and_junk_in_its_place_is_none(
+def test_lifetime_is_read_and_junk_is_none(
     answer: MakeAnswer, told: object, seconds: float | None
 ) -> None:
     got = read(answer(200, {"access_token": "abc", "expires_in": told}))
@@ -100,14 +100,14 @@ def test_a_lifetime_is_read_and_junk_in_its_place_is_none(
         (201, b"[]", Verdict.SERVER_ERROR),
     ],
 )
-def test_no_token_is_judged_by_what_came_instead(
+def test_answer_without_token_is_judged(
     answer: MakeAnswer, status: int, said: object, verdict: Verdict
 ) -> None:
     got = read(answer(status, said))
     assert (got.token, got.judgement.verdict) == (None, verdict)
 
 
-def test_a_busy_token_endpoint_says_when_to_come_back(answer: MakeAnswer) -> None:
+def test_throttled_token_endpoint_keeps_retry_after(answer: MakeAnswer) -> None:
     assert read(answer(429, b"", retry_after="7")).judgement.retry_after_s == 7
     busy = read(answer(503, b"", retry_after="Thu, 01 Jan 1970 00:00:09 GMT")).judgement
     assert (busy.verdict, busy.retry_after_s) == (Verdict.THROTTLED, 9)
@@ -119,17 +119,17 @@ def test_an_answer_lost_here_leaves_the_job_unsent(failure: str) -> None:
     assert (got.judgement.verdict, got.judgement.message) == (Verdict.UNREACHABLE, "no token: timed out")
 
 
-def test_failure_of_the_proxy_is_told_as_such() -> None:
+def test_proxy_failure_is_marked() -> None:
     got = read(Answer(None, failure="unreachable", detail="proxy: 10.20.30.40:3128: timed out", at_proxy=True))
     assert got.judgement == Judgement(Verdict.UNREACHABLE, "proxy: 10.20.30.40:3128: timed out", at_proxy=True)
 
 
-def test_a_body_cut_off_holds_no_token() -> None:
+def test_truncated_body_yields_no_token() -> None:
     got = read(Answer(200, body=b'{"access_token": "abc"}', truncated=True))
     assert got.judgement.verdict is Verdict.SERVER_ERROR
 
 
-def test_the_credentials_are_taken_out_of_what_an_error_says(answer: MakeAnswer) -> None:
+def test_error_message_has_no_credentials(answer: MakeAnswer) -> None:
     got = read(answer(400, {"error": "invalid", "error_description": "client my-id with my-secret is unknown"}))
     assert got.judgement.message == "token endpoint: HTTP 400, client […] with […] is unknown"
 

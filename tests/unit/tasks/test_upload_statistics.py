@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     MakeAnswer = Callable[..., Answer]
 
 
-def test_the_call_asks_for_a_range_of_days_and_no_more_than_the_endpoint_gives(endpoints: Endpoints) -> None:
+def test_request_has_range_of_days_and_limit(endpoints: Endpoints) -> None:
     day = dt.date(2026, 11, 21)
     request = statistics.build(endpoints, "contact", "j", since=day, until=day, start=10, limit=5000)
     url = urlsplit(request.url)
@@ -63,7 +63,7 @@ def test_rows_in_xml_are_read_alike(answer: MakeAnswer) -> None:
     assert (upload.id, upload.source_filename, upload.processed, upload.total) == (7, "a.csv", False, None)
 
 
-def test_a_file_is_found_by_its_name_and_the_newest_of_several_wins(answer: MakeAnswer) -> None:
+def test_newest_upload_of_a_name_is_found(answer: MakeAnswer) -> None:
     rows = [
         ROW | {"id": n, "source_filename": name} for n, name in ((3, "a"), (5, "b"), (9, "a"), (None, "a"), (4, "a"))
     ]
@@ -78,7 +78,7 @@ def test_junk_in_a_row_is_no_error(answer: MakeAnswer) -> None:
     assert (upload.id, upload.status, upload.total, upload.messages) == (None, "", None, ())
 
 
-def test_an_answer_that_is_not_a_list_of_uploads_says_nothing(answer: MakeAnswer) -> None:
+def test_answer_without_list_of_uploads_is_none(answer: MakeAnswer) -> None:
     said = [answer(200, {"Data": False}), answer(500, {"Data": []}), answer(200, b"<html/>"), answer(200, b"[]")]
     said += [Answer(None, failure="unreachable"), Answer(200, body=b'{"Data":[]}', truncated=True)]
     assert [statistics.read(one) for one in said] == [None] * 6
@@ -111,7 +111,7 @@ class Listing:
         return Answer(200, body=body[:MOST], truncated=len(body) > MOST)
 
 
-def test_upload_is_found_on_a_later_page_and_no_more_is_asked() -> None:
+def test_search_stops_at_the_page_with_the_upload() -> None:
     listing = Listing([10] * 350)
     found = statistics.search_pages(listing, "file-150.csv")
     assert (found.complete, found.status, found.upload_id) == (True, 200, 150)
@@ -119,19 +119,19 @@ def test_upload_is_found_on_a_later_page_and_no_more_is_asked() -> None:
 
 
 @pytest.mark.parametrize(("many", "pages"), [(0, 1), (99, 1), (100, 2), (250, 3), (2000, 21)])
-def test_upload_that_is_on_no_page_is_not_there(many: int, pages: int) -> None:
+def test_upload_on_no_page_is_not_found(many: int, pages: int) -> None:
     listing = Listing([10] * many)
     assert statistics.search_pages(listing, "other.csv") == statistics.Found(None, complete=True, status=200)
     assert len(listing.asked) == pages
 
 
-def test_smaller_pages_are_asked_for_where_an_answer_is_too_large() -> None:
+def test_too_large_answer_leads_to_smaller_pages() -> None:
     listing = Listing([4_000] * 60)
     assert statistics.search_pages(listing, "file-40.csv").upload_id == 40
     assert listing.asked == [(0, 100), (0, 25), (0, 6), *((start, 6) for start in range(6, 42, 6))]
 
 
-def test_upload_too_large_alone_is_passed_over() -> None:
+def test_single_too_large_upload_is_skipped() -> None:
     listing = Listing([10, 90_000, 10])
     assert statistics.search_pages(listing, "file-2.csv").upload_id == 2
     assert not statistics.search_pages(listing, "file-1.csv").complete

@@ -32,7 +32,7 @@ def after(
 
 
 @pytest.mark.parametrize("phase", [Phase.LOOKUP, Phase.PROCESSING])
-def test_a_processed_file_is_delivered_with_its_counts_and_the_users_own_row_numbers(phase: Phase) -> None:
+def test_processed_file_is_delivered_with_counts_and_row_numbers(phase: Phase) -> None:
     done = after(phase, upload(messages=("Record 2: Duplicate Record", "Record 18: Email is required", "a word")))
     assert done == Delivered(
         {
@@ -46,32 +46,32 @@ def test_a_processed_file_is_delivered_with_its_counts_and_the_users_own_row_num
     )
 
 
-def test_it_is_looked_at_again_after_longer_and_longer_waits() -> None:
+def test_waits_between_looks_grow() -> None:
     waits = [after(Phase.PROCESSING, upload("Queued"), looks=looks) for looks in range(5)]
     seconds = [120, 300, 600, 600, 600]
     assert waits == [Parked(1000 * wait, "processing", Phase.PROCESSING) for wait in seconds]
 
 
-def test_a_file_whose_answer_was_lost_and_that_is_there_is_followed_as_any_other() -> None:
+def test_file_with_lost_answer_that_is_listed_is_followed() -> None:
     assert after(Phase.LOOKUP, upload("Queued")) == Parked(120_000, "processing", Phase.PROCESSING)
 
 
-def test_a_file_that_is_not_there_is_sent_again_only_after_three_looks() -> None:
+def test_unlisted_file_is_sent_again_only_after_three_looks() -> None:
     assert after(Phase.LOOKUP, looks=0) == Parked(120_000, "lost_answer", Phase.LOOKUP)
     assert after(Phase.LOOKUP, looks=1) == Parked(300_000, "lost_answer", Phase.LOOKUP)
     assert after(Phase.LOOKUP, looks=2) == Resend()
 
 
-def test_statistics_that_cannot_be_read_say_nothing() -> None:
+def test_unreadable_statistics_prove_nothing() -> None:
     assert after(Phase.LOOKUP, readable=False, looks=9) == Parked(600_000, "lost_answer", Phase.LOOKUP)
     assert after(Phase.PROCESSING, readable=False) == Parked(120_000, "processing", Phase.PROCESSING)
 
 
-def test_a_taken_file_that_is_missing_from_the_statistics_is_never_sent_again() -> None:
+def test_accepted_file_missing_from_statistics_is_not_sent_again() -> None:
     assert after(Phase.PROCESSING, looks=9) == Parked(600_000, "processing", Phase.PROCESSING)
 
 
-def test_after_a_day_without_a_word_it_is_delivered_with_a_warning() -> None:
+def test_unprocessed_file_is_delivered_with_warning_after_a_day() -> None:
     assert after(Phase.PROCESSING, upload("Queued"), hours=GIVE_UP_S / 3600) == Delivered({}, (NEVER_PROCESSED,))
 
 

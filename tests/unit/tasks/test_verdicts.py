@@ -116,7 +116,7 @@ def test_each_documented_answer_has_its_verdict(
         ("record", 422, WRONG_TYPE.lower() + " (and 1 more error)", V.WRONG_MAPPING_TYPE),
     ],
 )
-def test_texts_are_met_in_any_case_and_may_go_on(
+def test_texts_match_in_any_case_and_with_more_text(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, status: int, text: str, verdict: Verdict
 ) -> None:
     assert judged(job(kind), answer(status, said(text))).verdict is verdict
@@ -152,7 +152,7 @@ def test_link_that_is_not_http_is_not_delivered(
 
 @pytest.mark.parametrize("kind", HANDLERS)
 @pytest.mark.parametrize(("failure", "verdict"), [("unreachable", V.UNREACHABLE), ("lost_answer", V.LOST_ANSWER)])
-def test_a_failed_exchange_is_what_it_is(
+def test_failed_exchange_keeps_its_failure_as_verdict(
     job: MakeJob, judged: Judge, kind: str, failure: str, verdict: Verdict
 ) -> None:
     got = judged(job(kind), Answer(None, failure=failure, detail="timed out (TimeoutError)"))
@@ -162,7 +162,7 @@ def test_a_failed_exchange_is_what_it_is(
 @pytest.mark.parametrize("kind", HANDLERS)
 @pytest.mark.parametrize("on_unknown", ["retry", "hold"])
 @pytest.mark.parametrize("status", [301, 302, 307, 408, 423, 425, 500, 503, 520, 524, 599, 100, 304])
-def test_status_of_trouble_leaves_open_whether_it_worked_where_that_matters(
+def test_server_error_may_have_worked_for_jobs_sent_once(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, on_unknown: str, status: int
 ) -> None:
     must_not_go_twice = kind in {"response", "file"} or on_unknown == "hold"
@@ -173,7 +173,7 @@ def test_status_of_trouble_leaves_open_whether_it_worked_where_that_matters(
 
 @pytest.mark.parametrize("kind", HANDLERS)
 @pytest.mark.parametrize("status", [502, 504])
-def test_a_gateway_that_got_no_answer_lost_it(
+def test_gateway_error_is_a_lost_answer(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, status: int
 ) -> None:
     got = judged(job(kind), answer(status, b"<html>Bad Gateway</html>"))
@@ -185,7 +185,7 @@ def test_neither_a_status_nor_a_failure_is_a_lost_answer(job: MakeJob, judged: J
 
 
 @pytest.mark.parametrize("kind", HANDLERS)
-def test_too_many_requests_wait_as_long_as_they_are_told(
+def test_throttled_answer_keeps_its_retry_after(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str
 ) -> None:
     got = judged(job(kind), answer(429, b"slow down", retry_after="7"))
@@ -197,13 +197,13 @@ def test_too_many_requests_wait_as_long_as_they_are_told(
 
 
 @pytest.mark.parametrize(("told", "waits"), [(None, None), (0.0, 0.0), (60.0, 60.0), (61.0, 60.0), (1e12, 60.0)])
-def test_longer_retry_after_than_the_cap_is_cut_and_the_record_says_so(told: float | None, waits: float | None) -> None:
+def test_retry_after_is_capped_with_a_note(told: float | None, waits: float | None) -> None:
     got = cap_retry_after(Judgement(V.THROTTLED, "HTTP 429", retry_after_s=told), 60)
     assert got.retry_after_s == waits
     assert got.message == ("HTTP 429" if told == waits else f"HTTP 429, Retry-After of {told:.0f} s cut to 60 s")
 
 
-def test_a_refused_token_is_fetched_anew_once_and_then_the_credentials_are_refused(
+def test_refused_token_is_replaced_once_then_credentials_are_refused(
     job: MakeJob, answer: MakeAnswer, judged: Judge
 ) -> None:
     refused = answer(401, b"")
@@ -213,13 +213,13 @@ def test_a_refused_token_is_fetched_anew_once_and_then_the_credentials_are_refus
 
 
 @pytest.mark.parametrize("kind", V41)
-def test_a_refused_key_has_no_second_chance(job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str) -> None:
+def test_refused_key_is_not_tried_again(job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str) -> None:
     assert judged(job(kind), answer(401, v41(200000, "Invalid API key"))).verdict is V.REFUSED_CREDENTIALS
     assert judged(job(kind), answer(400, v41(2000, "Invalid API key"))).verdict is V.REFUSED_CREDENTIALS
 
 
 @pytest.mark.parametrize("kind", V41)
-def test_refused_key_is_told_in_the_words_of_its_endpoint_without_the_key(
+def test_refusal_of_key_keeps_message_without_the_key(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str
 ) -> None:
     refused = answer(401, v41(200000, "Invalid API key k3y-of-joe"))
@@ -227,7 +227,7 @@ def test_refused_key_is_told_in_the_words_of_its_endpoint_without_the_key(
     assert told == f"{job(kind).endpoints}: HTTP 401, Invalid API key […]"
 
 
-def test_refused_token_without_words_is_told_with_its_status(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
+def test_refused_token_without_message_shows_status(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
     assert judged(job("record"), answer(401, b""), fresh_token=True).message == "imports: HTTP 401"
 
 
@@ -237,7 +237,7 @@ def test_refused_token_without_words_is_told_with_its_status(job: MakeJob, answe
     [(status, V.UNRECOGNISED_400) for status in (400, 402, 403, 405, 409, 410, 413, 451)]
     + [(404, V.UNRECOGNISED_404), (422, V.UNRECOGNISED_422)],
 )
-def test_a_refusal_that_no_row_knows_is_counted_by_the_nearest_status(
+def test_unrecognised_refusal_is_named_by_status(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, status: int, verdict: Verdict
 ) -> None:
     got = judged(job(kind), answer(status, {"message": "Something new"}))
@@ -250,7 +250,7 @@ BODIES = [b"<html><body>Sorry</body></html>", b'{"data": ', b"plain", b"\xff\xfe
 @pytest.mark.parametrize("kind", HANDLERS)
 @pytest.mark.parametrize("status", [400, 404, 413, 422])
 @pytest.mark.parametrize("body", [*BODIES, b"[1]"])
-def test_refusal_that_the_endpoint_never_answers_is_the_servers_trouble(
+def test_malformed_refusal_is_a_server_error(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, status: int, body: object
 ) -> None:
     assert judged(job(kind), answer(status, body)).verdict is V.SERVER_ERROR
@@ -259,7 +259,7 @@ def test_refusal_that_the_endpoint_never_answers_is_the_servers_trouble(
 @pytest.mark.parametrize("kind", HANDLERS)
 @pytest.mark.parametrize("on_unknown", ["retry", "hold"])
 @pytest.mark.parametrize("body", [*BODIES, None])
-def test_success_that_cannot_be_read_may_have_worked(
+def test_unreadable_success_may_have_worked(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, on_unknown: str, body: object
 ) -> None:
     must_not_go_twice = kind in {"response", "file"} or on_unknown == "hold"
@@ -270,7 +270,7 @@ def test_success_that_cannot_be_read_may_have_worked(
 
 
 @pytest.mark.parametrize("kind", ["close_loop", "personal_link"])
-def test_empty_success_is_not_readable_where_a_body_is_due(
+def test_empty_success_is_unreadable_where_a_body_is_due(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str
 ) -> None:
     assert judged(job(kind), answer(200)).verdict is V.UNREADABLE_SUCCESS
@@ -297,15 +297,15 @@ def tried(verdict: Verdict, status: int | None = 500) -> Attempt:
         (tried(V.REFUSED_CREDENTIALS, 401), False),
     ],
 )
-def test_only_a_sending_that_was_let_in_may_have_worked(job: MakeJob, kind: str, earlier: Attempt, done: bool) -> None:
+def test_only_an_accepted_request_may_have_worked(job: MakeJob, kind: str, earlier: Attempt, done: bool) -> None:
     assert may_be_done(job(kind), [tried(V.UNREACHABLE, None), earlier]) is done
     assert may_be_done(job(kind), []) is False
 
 
-def test_fault_of_ours_before_anything_was_sent_did_nothing(job: MakeJob) -> None:
+def test_local_fault_before_sending_cannot_have_worked(job: MakeJob) -> None:
     assert not may_be_done(job("record"), [tried(V.SERVER_ERROR, None)])
 
 
-def test_refusal_says_that_nothing_happened_but_of_a_file_which_has_a_name_of_its_own(job: MakeJob) -> None:
+def test_refused_attempt_may_be_done_only_for_a_file(job: MakeJob) -> None:
     refused = [tried(V.UNRECOGNISED_400, 400)]
     assert {kind: may_be_done(job(kind), refused) for kind in HANDLERS} == {kind: kind == "file" for kind in HANDLERS}

@@ -48,7 +48,7 @@ NAMES = st.sampled_from(["message", "errors", "Error", "Data", "data", "Message"
     st.sampled_from(list(HANDLERS)), st.integers(0, 1000), BODIES, st.dictionaries(st.just("retry-after"), st.text()),
     st.booleans(), st.booleans(),
 )  # fmt: skip
-def test_any_bytes_whatever_are_judged(
+def test_any_bytes_are_judged(
     job: MakeJob, judged: Judge, kind: str, status: int, body: bytes, headers: dict[str, str], fresh: bool, lost: bool
 ) -> None:
     got = judged(job(kind), Answer(status, headers, body), fresh_token=fresh, may_be_done=lost)
@@ -60,7 +60,7 @@ JSON = st.dictionaries(NAMES, MEMBERS | st.dictionaries(NAMES, MEMBERS))
 
 
 @given(st.sampled_from(list(HANDLERS)), st.sampled_from([200, 400, 404, 422]), JSON)
-def test_any_json_whatever_is_judged(
+def test_any_json_is_judged(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, status: int, body: object
 ) -> None:
     got = judged(job(kind), answer(status, body))
@@ -94,7 +94,7 @@ def test_a_retry_after_is_seconds_or_a_date(text: str | None, seconds: float | N
     assert read_retry_after(text, 10.0) == seconds
 
 
-def test_a_retry_after_that_is_a_date_is_told_by_the_servers_clock_and_not_by_the_workers() -> None:
+def test_retry_after_date_is_read_by_the_servers_clock() -> None:
     until, date = "Thu, 01 Jan 2026 00:01:40 GMT", "Thu, 01 Jan 2026 00:01:30 GMT"
     for workers_clock in (0.0, 1767225690.0, 1767243690.0):  # far behind, right, five hours ahead
         assert read_retry_after(until, workers_clock, date) == 10

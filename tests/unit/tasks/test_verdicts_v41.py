@@ -58,7 +58,7 @@ def v41(code: object, text: str = "", wrapped: bool = True) -> dict[str, object]
         (b'{"Data": true, "Error": {"Code": 300001}}', V.INVALID_VALUE),
     ],
 )
-def test_success_of_v41_says_something_else_than_no(
+def test_success_of_v41_is_judged_by_its_body(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, body: object, verdict: Verdict
 ) -> None:
     assert judged(job(kind), answer(200, body)).verdict is verdict
@@ -83,7 +83,7 @@ def test_success_of_v41_says_something_else_than_no(
         b'<!DOCTYPE d [<!ENTITY e "1">]><Data>&e;</Data>',
     ],
 )
-def test_success_of_v41_that_says_nothing_may_have_worked(
+def test_empty_success_of_v41_may_have_worked(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, body: object
 ) -> None:
     expected = V.UNREADABLE_SUCCESS if kind == "file_delete" else V.LOST_ANSWER
@@ -108,7 +108,7 @@ def test_success_of_v41_that_says_nothing_may_have_worked(
         ("9" * 5000, "x", V.UNRECOGNISED_400),
     ],
 )
-def test_v41_is_judged_by_its_codes_wrapped_or_not_in_json_and_xml(
+def test_v41_codes_are_read_in_json_and_xml(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, code: object, text: str, verdict: Verdict
 ) -> None:
     assert judged(job(kind), answer(400, v41(code, text))).verdict is verdict
@@ -119,7 +119,7 @@ def test_v41_is_judged_by_its_codes_wrapped_or_not_in_json_and_xml(
     assert judged(job(kind), answer(400, b"<response>%b</response>" % inner)).verdict is verdict
 
 
-def test_the_documented_error_that_is_no_json_is_survived(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
+def test_documented_error_with_invalid_json_is_judged(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
     body = b'{"Error":{"No data provided","Code":400700}}'
     assert judged(job("file"), answer(400, body)).verdict is V.SERVER_ERROR
 
@@ -145,7 +145,7 @@ def test_only_a_file_is_a_duplicate_by_its_code(job: MakeJob, answer: MakeAnswer
         ("file_delete", 404, {"Message": "FILE not found."}),
     ],
 )
-def test_a_second_sending_refused_as_done_was_delivered_by_the_first(
+def test_duplicate_after_unclear_attempt_is_delivered(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, status: int, body: object
 ) -> None:
     got = judged(job(kind), answer(status, body), may_be_done=True)

@@ -41,7 +41,7 @@ def test_a_record_is_delivered_by_any_success(
     assert judged(job("record"), answer(status, body)).verdict is V.DELIVERED
 
 
-def test_record_whose_success_has_a_body_is_delivered_with_a_warning_that_has_no_data(
+def test_record_success_with_body_gives_warning_without_data(
     job: MakeJob, answer: MakeAnswer, judged: Judge
 ) -> None:
     said_back = {"status": "joe.doe@example.com", "Email": ["x"], "joe.doe@example.com": 1, "x" * 500: 2}
@@ -69,7 +69,7 @@ def test_word_alone_is_no_refusal(job: MakeJob, answer: MakeAnswer, judged: Judg
     assert judged(job("record"), answer(200, body)).verdict in {V.DELIVERED, V.UNREADABLE_SUCCESS}
 
 
-def test_a_success_that_lists_errors_is_none(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
+def test_success_with_field_errors_is_a_refusal(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
     assert judged(job("record"), answer(200, said("Hm", Email=["bad"]))).verdict is V.UNRECOGNISED_200
 
 
@@ -86,7 +86,7 @@ def test_links_without_a_number_are_kept_all_the_same(job: MakeJob, answer: Make
 
 
 @pytest.mark.parametrize("data", [None, [], {}, LINKS | {"survey_link": ""}, LINKS | {"survey_link_short": None}])
-def test_success_without_its_link_is_not_readable(
+def test_success_without_link_is_unreadable(
     job: MakeJob, answer: MakeAnswer, judged: Judge, data: object
 ) -> None:
     assert judged(job("personal_link"), answer(200, {"data": data})).verdict is V.UNREADABLE_SUCCESS
@@ -116,7 +116,7 @@ def test_success_without_its_link_is_not_readable(
         ([], V.UNRECOGNISED_422),
     ],
 )
-def test_a_422_is_told_apart_by_what_the_job_carries(
+def test_422_verdict_depends_on_the_fields_of_the_job(
     job: MakeJob, answer: MakeAnswer, judged: Judge, errors: object, verdict: Verdict
 ) -> None:
     cells = {"Email": "a@b.cd", "Empty": None, "Blank": "  ", "Zero": 0}
@@ -124,13 +124,13 @@ def test_a_422_is_told_apart_by_what_the_job_carries(
     assert got.verdict is verdict
 
 
-def test_a_422_with_a_message_alone_is_read_by_it(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
+def test_422_without_field_errors_is_judged_by_message(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
     record = job("record")
     assert judged(record, answer(422, said("The Last Name field is required."))).verdict is V.MISSING_FIELD
     assert judged(record, answer(422, said("The Account Name field is required."))).verdict is V.MAPPING_DRIFT
 
 
-def test_what_is_kept_of_a_refusal_shows_no_personal_data(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
+def test_kept_refusal_has_no_personal_data(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
     body = said(
         "joe.doe@example.com of Acme (+31 20 123 4567) is bad", Email=["joe.doe@example.com is bad: jane@x.org"]
     )
@@ -139,7 +139,7 @@ def test_what_is_kept_of_a_refusal_shows_no_personal_data(job: MakeJob, answer: 
     assert got.field_errors == {"Email": ("[…] is bad: […]",)}
 
 
-def test_configuration_that_is_named_as_a_heading_masks_no_heading(
+def test_configuration_named_like_a_heading_redacts_no_heading(
     job: MakeJob, answer: MakeAnswer, judged: Judge
 ) -> None:
     text = "The Account Name field is required."
@@ -151,7 +151,7 @@ def test_configuration_that_is_named_as_a_heading_masks_no_heading(
 # Close the loop.
 
 
-def test_a_part_that_was_sent_and_not_taken_is_named_in_a_warning(
+def test_refused_part_is_named_in_a_warning(
     job: MakeJob, answer: MakeAnswer, judged: Judge
 ) -> None:
     case = job("close_loop", assignee="john.doe@company.com")
