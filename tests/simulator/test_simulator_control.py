@@ -10,7 +10,7 @@ from gaugepost_simulator import REGIONS, Simulator, SimulatorError
 from gaugepost_simulator.control import Control
 from gaugepost_simulator.knobs import Knobs
 from gaugepost_simulator.messages import Request
-from gaugepost_simulator.state import World
+from gaugepost_simulator.state import SimulatorState
 
 Call = Callable[..., requests.Response]
 CLIENTS = 50
@@ -98,7 +98,7 @@ def test_the_page_tells_the_urls_and_the_counts(sim: Simulator, put_record: Call
 )
 def test_the_control_api_is_for_its_own_machine_unless_told_otherwise(peer: str, remote: bool, status: int) -> None:
     request = Request("GET", "/_simulator/state", "", {}, b"", peer, 0.0)
-    reply = Control(World(Knobs()), remote=remote).answer(request)
+    reply = Control(SimulatorState(Knobs()), remote=remote).answer(request)
     assert reply is not None
     assert reply.status == status
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from gaugepost_simulator.checking import SettingError
 from gaugepost_simulator.environment import env_lines, environment
 from gaugepost_simulator.knobs import Knobs
-from gaugepost_simulator.server import Place, serve
+from gaugepost_simulator.server import ServeOptions, serve
 
 _EXIT_USAGE = 2
 
@@ -26,9 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
         name = "knobs" if isinstance(error, SettingError) else options.knobs
         sys.stderr.write(f"{name}: {error}\n")
         return _EXIT_USAGE
-    place = Place(options.host, options.port, options.allow_remote_control, options.parent)
+    serve_options = ServeOptions(options.host, options.port, options.allow_remote_control, options.parent)
     try:
-        asyncio.run(serve(knobs, place, lambda url: _announce(url, knobs, options)))
+        asyncio.run(serve(knobs, serve_options, lambda url: _announce(url, knobs, options)))
     except OSError as error:
         sys.stderr.write(f"cannot listen on {options.host}:{options.port}: {error.strerror}\n")
         return _EXIT_USAGE

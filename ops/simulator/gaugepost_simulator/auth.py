@@ -3,36 +3,36 @@
 from gaugepost_simulator import message_texts
 from gaugepost_simulator.forms import read_pairs
 from gaugepost_simulator.messages import Reply, error_reply, json_reply, refusal
-from gaugepost_simulator.state import Answer, Call, World
+from gaugepost_simulator.state import Answer, Call, SimulatorState
 
 
-def post_token(world: World, call: Call) -> Answer:
+def post_token(state: SimulatorState, call: Call) -> Answer:
     """POST /oauth2/token: client id and secret in the form (or, as one public client does, in the query)."""
     fields = dict(read_pairs(call.request.query)) | call.form.fields
     if fields.get("grant_type") != "client_credentials":
         return Answer(json_reply(400, {"error": "unsupported_grant_type"}))
-    known = world.knobs.credentials.get(call.route.region)
+    known = state.knobs.credentials.get(call.route.region)
     given = (fields.get("client_id", ""), fields.get("client_secret", ""))
     if known is None or "" in given or given != (known.client_id, known.client_secret):
         return Answer(json_reply(401, {"error": "invalid_client", "error_description": "Client authentication failed"}))
-    knobs = world.knobs
-    token = world.tokens.issue(call.route.region, knobs.token_lifetime)
+    knobs = state.knobs
+    token = state.tokens.issue(call.route.region, knobs.token_lifetime)
     reply: dict[str, object] = {"access_token": token, "token_type": "Bearer"}
     if knobs.token_expires_in_shown:
         reply["expires_in"] = int(knobs.token_lifetime)
     return Answer(json_reply(200, reply))
 
 
-def refuse(world: World, call: Call) -> Reply | None:
+def check_caller(state: SimulatorState, call: Call) -> Reply | None:
     """Return the 401 of a caller who is not let in, or None."""
-    if call.route.dialect == "oauth":
+    if call.route.answer_format == "oauth":
         return None
     scheme, _, value = call.request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and world.tokens.valid(call.route.region, value):
+    if scheme.lower() == "bearer" and state.tokens.valid(call.route.region, value):
         return None
-    if call.route.dialect == "laravel":
+    if call.route.answer_format == "laravel":
         return refusal(401, message_texts.UNAUTHENTICATED)
-    known = world.knobs.credentials.get(call.route.region)
+    known = state.knobs.credentials.get(call.route.region)
     if scheme == "api_key" and known is not None and value and value == known.api_key:
         return None
-    return error_reply(401, world.knobs.invalid_key_code, message_texts.INVALID_KEY, xml=call.route.xml)
+    return error_reply(401, state.knobs.invalid_key_code, message_texts.INVALID_KEY, xml=call.route.xml)

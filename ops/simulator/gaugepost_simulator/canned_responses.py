@@ -11,13 +11,13 @@ from gaugepost_simulator.routes import Route
 _TEXTS = {401: message_texts.UNAUTHENTICATED, 429: "Too Many Attempts.", 500: "Server Error"}
 
 
-def stand_in(fault: Fault, route: Route, knobs: Knobs) -> Reply:
+def canned_reply(fault: Fault, route: Route, knobs: Knobs) -> Reply:
     """Make the reply of a fault that answers by itself."""
-    reply = _bare(fault, route, knobs)
+    reply = _reply_of(fault, route, knobs)
     return Reply(reply.status, reply.body, reply.content_type, (*reply.headers, *fault.headers.items()))
 
 
-def _bare(fault: Fault, route: Route, knobs: Knobs) -> Reply:
+def _reply_of(fault: Fault, route: Route, knobs: Knobs) -> Reply:
     if fault.fault == "html":
         status = fault.code or 200
         text = f"<!DOCTYPE html><html><head><title>Maintenance</title></head><body><h1>{status}</h1></body></html>"
@@ -32,7 +32,7 @@ def _bare(fault: Fault, route: Route, knobs: Knobs) -> Reply:
 def _status(fault: Fault, route: Route, knobs: Knobs) -> Reply:
     status, body = fault.code or 500, fault.body
     if body is None:
-        return _usual(status, route, knobs)
+        return _default_reply(status, route, knobs)
     if isinstance(body, str):
         return Reply(status, body.encode(), "text/plain; charset=utf-8")
     if route.xml and isinstance(body, dict) and isinstance(body.get("Error"), dict):
@@ -40,11 +40,11 @@ def _status(fault: Fault, route: Route, knobs: Knobs) -> Reply:
     return json_reply(status, body)
 
 
-def _usual(status: int, route: Route, knobs: Knobs) -> Reply:
+def _default_reply(status: int, route: Route, knobs: Knobs) -> Reply:
     text = _TEXTS.get(status) or responses.get(status, "Error")
-    if route.dialect == "oauth":
+    if route.answer_format == "oauth":
         return json_reply(status, {"error": text})
-    if route.dialect == "laravel":
+    if route.answer_format == "laravel":
         return refusal(status, text)
     if status < 400:  # noqa: PLR2004 - below the HTTP errors
         return data_reply(data=True, xml=route.xml)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from gaugepost_simulator import message_texts
 from gaugepost_simulator.knobs import CloseLoopKnobs
 from gaugepost_simulator.messages import Errors, invalid, json_reply, refusal
-from gaugepost_simulator.state import Answer, Call, World
+from gaugepost_simulator.state import Answer, Call, SimulatorState
 
 _STATUSES = ("open", "progress", "closed")
 _FIELDS = ("number_customergauge", "status", "note", "happened_at", "assignee")
@@ -21,24 +21,24 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _ZONES = timedelta(hours=14)
 
 
-def put_status(world: World, call: Call) -> Answer:
+def put_status(state: SimulatorState, call: Call) -> Answer:
     """PUT /v7/rest/close-loop/status: 200 tells of each part whether it was done."""
     fields = {name: call.input[name] for name in _FIELDS if call.input.get(name) not in (None, "")}
-    rules = world.knobs.close_loop
+    rules = state.knobs.close_loop
     errors = _missing(fields, rules) or _bad_values(fields)
     if errors:
         return Answer(invalid(errors))
     case = (call.route.region, str(fields["number_customergauge"]))
     if case[1] in rules.unknown_cases:
         return Answer(refusal(404, message_texts.UNKNOWN_CASE))
-    before, after = world.cases.get(case), str(fields["status"])
+    before, after = state.cases.get(case), str(fields["status"])
     if rules.progressive_only and after not in _PROGRESSIVE[before]:
         text = f"The status can not be changed from {before or 'none'} to {after}."
         return Answer(invalid({"status": [text]}))
     data = _parts(fields, rules)
     if data.get("status"):
-        world.cases[case] = after
-    effect = world.commit(call, "close_loop", fields, result=data)
+        state.cases[case] = after
+    effect = state.commit(call, "close_loop", fields, result=data)
     return Answer(json_reply(200, {"data": data}), effect)
 
 

@@ -16,7 +16,7 @@ from gaugepost_simulator.forms import read_pairs
 from gaugepost_simulator.knobs import REGIONS
 from gaugepost_simulator.messages import Reply, Request, json_reply
 from gaugepost_simulator.page import page
-from gaugepost_simulator.state import Kept, World
+from gaugepost_simulator.state import Kept, SimulatorState
 
 PREFIX = "/_simulator/"
 DEFAULT_LIMIT = 1000
@@ -26,16 +26,16 @@ Command = Callable[[Request], Reply]
 class Control:
     """Answers the requests that are for the simulator and not for CustomerGauge."""
 
-    def __init__(self, world: World, *, remote: bool) -> None:
-        self._world = world
+    def __init__(self, state: SimulatorState, *, remote: bool) -> None:
+        self._state = state
         self._remote = remote
         self._commands: dict[tuple[str, str], Command] = {
             ("GET", "health"): lambda _request: json_reply(200, {"status": "ok"}),
-            ("GET", "state"): lambda _request: json_reply(200, self._world.state()),
+            ("GET", "state"): lambda _request: json_reply(200, self._state.counts()),
             ("GET", "effects"): self._effects,
-            ("GET", "knobs"): lambda _request: json_reply(200, self._world.knobs.to_json()),
+            ("GET", "knobs"): lambda _request: json_reply(200, self._state.knobs.to_json()),
             ("PATCH", "knobs"): self._change_knobs,
-            ("GET", "faults"): lambda _request: json_reply(200, self._world.faults.to_json()),
+            ("GET", "faults"): lambda _request: json_reply(200, self._state.faults.to_json()),
             ("POST", "faults"): self._add_faults,
             ("DELETE", "faults"): self._remove_faults,
             ("POST", "revoke"): self._revoke,
@@ -45,7 +45,7 @@ class Control:
     def answer(self, request: Request) -> Reply | None:
         """Answer a request for the simulator itself; None for all others."""
         if request.path == "/" and request.method == "GET":
-            return Reply(200, page(self._world).encode(), "text/html; charset=utf-8")
+            return Reply(200, page(self._state).encode(), "text/html; charset=utf-8")
         if not request.path.startswith(PREFIX):
             return None
         if not self._remote and not ip_address(request.remote_ip).is_loopback:
@@ -65,30 +65,30 @@ class Control:
             raise SettingError(name, "is not known")
         _one_of(query.get("region"), REGIONS, "region")
         _one_of(query.get("kind"), KINDS, "kind")
-        found = self._world.effects.select(
+        found = self._state.effects.select(
             region=query.get("region"), kind=query.get("kind"), key=query.get("key"), after=_number(query, "after", 0)
         )
         return json_reply(200, [e.to_json() for e in islice(found, _number(query, "limit", DEFAULT_LIMIT))])
 
     def _change_knobs(self, request: Request) -> Reply:
-        self._world.knobs = self._world.knobs.changed(_body(request))
-        return json_reply(200, self._world.knobs.to_json())
+        self._state.knobs = self._state.knobs.changed(_body(request))
+        return json_reply(200, self._state.knobs.to_json())
 
     def _add_faults(self, request: Request) -> Reply:
         data = _body(request)
         faults = [read_fault(item) for item in (data if isinstance(data, list) else [data])]
-        return json_reply(201, [self._world.faults.add(fault) for fault in faults])
+        return json_reply(201, [self._state.faults.add(fault) for fault in faults])
 
     def _remove_faults(self, request: Request) -> Reply:
         rule_id = request.path.removeprefix(f"{PREFIX}faults").strip("/") or None
-        if self._world.faults.remove(rule_id):
+        if self._state.faults.remove(rule_id):
             return json_reply(200, {})
         return json_reply(404, {"message": f"no such fault: {rule_id}"})
 
     def _revoke(self, request: Request) -> Reply:
         region = _member(_body(request), "region")
         _one_of(region, REGIONS, "region")
-        return json_reply(200, {"revoked": self._world.tokens.revoke(cast("str | None", region))})
+        return json_reply(200, {"revoked": self._state.tokens.revoke(cast("str | None", region))})
 
     def _reset(self, request: Request) -> Reply:
         keep = _member(_body(request), "keep") or []
@@ -96,7 +96,7 @@ class Control:
             raise SettingError(name="keep", problem="must be a list")
         for name in keep:
             _one_of(name, get_args(Kept), "keep")
-        self._world.reset(frozenset(keep))
+        self._state.reset(frozenset(keep))
         return json_reply(200, {})
 
 

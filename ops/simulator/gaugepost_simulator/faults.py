@@ -99,7 +99,7 @@ class Rule:
         self._passed = 0
         self._random = random.Random(fault.seed)  # noqa: S311 - repeatable tests, not secrets
 
-    def takes(self, region: str, endpoint: str, body: bytes) -> bool:
+    def applies(self, region: str, endpoint: str, body: bytes) -> bool:
         """Decide on one request and count it."""
         fault = self.fault
         if (fault.times is not None and self.hits >= fault.times) or not fault.match.fits(region, endpoint, body):
@@ -117,8 +117,8 @@ class Rule:
         return {"id": self.id, "hits": self.hits, **asdict(self.fault)}
 
 
-class FaultBook:
-    """The rules in the order in which they were written; the first that takes a request applies."""
+class FaultRules:
+    """The rules in the order in which they were written; the first that applies a request applies."""
 
     def __init__(self) -> None:
         self._rules: dict[str, Rule] = {}
@@ -139,7 +139,7 @@ class FaultBook:
 
     def pick(self, region: str, endpoint: str, body: bytes) -> Fault | None:
         """Return the fault that this request meets."""
-        return next((rule.fault for rule in self._rules.values() if rule.takes(region, endpoint, body)), None)
+        return next((rule.fault for rule in self._rules.values() if rule.applies(region, endpoint, body)), None)
 
     def to_json(self) -> list[dict[str, object]]:
         """Give all rules with their hits."""

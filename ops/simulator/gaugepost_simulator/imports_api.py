@@ -11,7 +11,7 @@ import secrets
 from gaugepost_simulator import message_texts
 from gaugepost_simulator.knobs import Knobs, MappingKnobs, Region
 from gaugepost_simulator.messages import Errors, Reply, invalid, json_reply, refusal
-from gaugepost_simulator.state import Answer, Call, World
+from gaugepost_simulator.state import Answer, Call, SimulatorState
 
 # Short names that older accounts have; with any_mapping they are there without being listed.
 BUILT_IN = {
@@ -28,25 +28,25 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _PHONE = re.compile(r"[0-9 ()+-]+")
 
 
-def put_record(world: World, call: Call) -> Answer:
+def put_record(state: SimulatorState, call: Call) -> Answer:
     """PUT /records/: 200 with an empty body once the record is stored."""
-    checked = _checked_record(world, call, link=False)
+    checked = _checked_record(state, call, link=False)
     if isinstance(checked, Reply):
         return Answer(checked)
-    effect = world.commit(call, "record", checked, configuration=_configuration(call))
+    effect = state.commit(call, "record", checked, configuration=_configuration(call))
     return Answer(Reply(200), effect)
 
 
-def put_personal_link(world: World, call: Call) -> Answer:
+def put_personal_link(state: SimulatorState, call: Call) -> Answer:
     """PUT /personal-link/: 200 with a survey number and two links."""
-    checked = _checked_record(world, call, link=True)
+    checked = _checked_record(state, call, link=True)
     if isinstance(checked, Reply):
         return Answer(checked)
-    refused = _campaign_refusal(world, call.route.region, str(checked.get("Email") or ""))
+    refused = _campaign_refusal(state, call.route.region, str(checked.get("Email") or ""))
     if refused:
         return Answer(refusal(400, refused))
-    data = _link(world, call.route.region)
-    effect = world.commit(call, "personal_link", checked, configuration=_configuration(call), result=data)
+    data = _link(state, call.route.region)
+    effect = state.commit(call, "personal_link", checked, configuration=_configuration(call), result=data)
     return Answer(json_reply(200, {"data": data}), effect)
 
 
@@ -54,12 +54,12 @@ def _configuration(call: Call) -> str:
     return str(call.input.get("configuration") or "")
 
 
-def _checked_record(world: World, call: Call, *, link: bool) -> dict[str, object] | Reply:
+def _checked_record(state: SimulatorState, call: Call, *, link: bool) -> dict[str, object] | Reply:
     configuration = _configuration(call)
     if not configuration:
         errors = {"configuration": ["The configuration field is required."]}
         return invalid(errors, "The given data was invalid.")
-    mapping = _mapping(world.knobs, configuration, call.route.region)
+    mapping = _mapping(state.knobs, configuration, call.route.region)
     if mapping is None:
         return refusal(404, message_texts.UNKNOWN_MAPPING.format(configuration))
     if link and mapping.type not in _LINK_TYPES:
@@ -101,22 +101,22 @@ def _empty(record: dict[str, object], name: str) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _campaign_refusal(world: World, region: Region, email: str) -> str | None:
-    knobs = world.knobs
+def _campaign_refusal(state: SimulatorState, region: Region, email: str) -> str | None:
+    knobs = state.knobs
     if email in knobs.no_campaign_emails:
         return message_texts.NO_CAMPAIGN
     if email in knobs.duplicate_rule_emails:
         return message_texts.DUPLICATE_RULE
-    invited = (region, email) in world.invited
+    invited = (region, email) in state.invited
     if email in knobs.duplicate_emails or (knobs.repeat_email_is_duplicate and email and invited):
         return message_texts.DUPLICATE
-    world.invited.add((region, email))
+    state.invited.add((region, email))
     return None
 
 
-def _link(world: World, region: Region) -> dict[str, object]:
-    number, code = world.survey_numbers[region], secrets.token_hex(6)
-    world.survey_numbers[region] += 1
+def _link(state: SimulatorState, region: Region) -> dict[str, object]:
+    number, code = state.survey_numbers[region], secrets.token_hex(6)
+    state.survey_numbers[region] += 1
     return {
         "number_customergauge": number,
         "survey_link": f"https://survey.{region}.customergauge.com/r/{code}",

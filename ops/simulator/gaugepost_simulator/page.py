@@ -4,7 +4,7 @@ from html import escape
 
 from gaugepost_simulator.knobs import REGIONS
 from gaugepost_simulator.routes import ROUTES
-from gaugepost_simulator.state import World
+from gaugepost_simulator.state import SimulatorState
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
@@ -14,10 +14,10 @@ _STYLE = (
 )
 
 
-def page(world: World) -> str:
+def page(state: SimulatorState) -> str:
     """Write the page."""
-    effects = sorted(world.effects.by.items())
-    requests = sorted(world.requests.items())
+    effects = sorted(state.effects.by.items())
+    requests = sorted(state.requests.items())
     urls = [(method, path) for method, path in ROUTES if "/eu/" in path and not path.endswith(".xml")]
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5">'
@@ -29,7 +29,7 @@ def page(world: World) -> str:
         " <code>eu-client</code>, <code>eu-secret</code> and <code>eu-key</code>. v4.1 paths also end in"
         " <code>.xml</code>. The control API is under <code>/_simulator/</code>.</p>"
         f"{_table(('Method', 'Path'), urls)}"
-        f"<h2>Effects: {len(world.effects)}</h2>{_table(('Kind', 'Count'), effects)}"
+        f"<h2>Effects: {len(state.effects)}</h2>{_table(('Kind', 'Count'), effects)}"
         f"<h2>Requests</h2>{_table(('Endpoint and status', 'Count'), requests)}"
         "</body></html>\n"
     )

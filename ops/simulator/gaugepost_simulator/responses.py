@@ -8,7 +8,7 @@ from datetime import datetime
 
 from gaugepost_simulator import message_texts
 from gaugepost_simulator.messages import data_reply, error_reply
-from gaugepost_simulator.state import Answer, Call, World
+from gaugepost_simulator.state import Answer, Call, SimulatorState
 
 _STATUSES = ("OPEN", "IN-PROGRESS", "PROGRESS", "CLOSED", "CLOSE")
 _SCORE = re.compile(r"[0-9]|10")
@@ -16,21 +16,21 @@ _REASONS = re.compile(r"\d+(,\d+)*")
 _DATES = ("EmailSentDate", "SurveyCompletedDate")
 
 
-def post_response(world: World, call: Call) -> Answer:
+def post_response(state: SimulatorState, call: Call) -> Answer:
     """POST /v4.1/transactions/response: ``{"Data": true}``."""
     fields = call.form.fields
-    error = _error(fields, world)
+    error = _error(fields, state)
     if error:
         return Answer(error_reply(400, *error, xml=call.route.xml))
-    effect = world.commit(call, "response", dict(fields))
+    effect = state.commit(call, "response", dict(fields))
     return Answer(data_reply(data=True, xml=call.route.xml), effect)
 
 
-def _error(fields: dict[str, str], world: World) -> tuple[int, str] | None:
-    for name in world.knobs.response_required:
+def _error(fields: dict[str, str], state: SimulatorState) -> tuple[int, str] | None:
+    for name in state.knobs.response_required:
         if not fields.get(name, "").strip():
             return 400003, message_texts.EMPTY_FIELD.format(name.lower())
-    if not _workflow_status_known(fields.get("WorkflowStatus", ""), extended=world.knobs.extended_workflow_status):
+    if not _workflow_status_known(fields.get("WorkflowStatus", ""), extended=state.knobs.extended_workflow_status):
         return 400011, "Workflow status does not exist"
     if not _values_fit(fields):
         return 300001, "Invalid arguments supplied"

@@ -10,7 +10,7 @@ from typing import Literal
 from gaugepost_simulator.knobs import REGIONS, Endpoint, Region
 from gaugepost_simulator.messages import Reply, error_reply, refusal
 
-Dialect = Literal["oauth", "laravel", "v41"]
+AnswerFormat = Literal["oauth", "laravel", "v41"]
 FAMILIES = ("transactional", "contact", "historical", "activity")
 _MODULES = ("transactions", "file")
 
@@ -21,7 +21,7 @@ class Route:
 
     region: Region
     endpoint: Endpoint
-    dialect: Dialect
+    answer_format: AnswerFormat
     xml: bool = False
     family: str = ""
 

@@ -36,7 +36,7 @@ from dataclasses import dataclass, replace
 from gaugepost_simulator import message_texts
 from gaugepost_simulator.faults import Fault
 from gaugepost_simulator.knobs import Endpoint
-from gaugepost_simulator.state import Call, World
+from gaugepost_simulator.state import Call, SimulatorState
 
 _IMPORTS: tuple[Endpoint, ...] = ("records", "personal_link")
 _NEW_TEXT = "The request could not be handled at this moment."
@@ -87,7 +87,7 @@ _EMAIL_DOMAIN = "@example.com"
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _WordLocation:
     """Where a word may stand; ``explicit`` places refuse what is no word, ``shared`` ones count for all jobs."""
 
     text: str
@@ -95,44 +95,44 @@ class _Place:
     shared: bool = False
 
 
-def pick(world: World, call: Call) -> Fault | None:
+def pick(state: SimulatorState, call: Call) -> Fault | None:
     """Return the fault that a job asks for by a scenario word, unless its count is used up."""
-    for place in _places(call):
-        text = re.sub(r"[\s_-]+", "-", place.text.strip().lower())
+    for location in _locations(call):
+        text = re.sub(r"[\s_-]+", "-", location.text.strip().lower())
         match = (_IN_FILENAME.search if call.route.endpoint == "file" else _WHOLE.fullmatch)(text)
-        fault = _meaning(match, call) if match else None
-        if fault is None and place.explicit:
-            return _unknown_word(call, place.text)
-        if match and fault and _counts(world, call, place, match):
+        fault = _fault_of(match, call) if match else None
+        if fault is None and location.explicit:
+            return _unknown_word(call, location.text)
+        if match and fault and _within_count(state, call, location, match):
             return fault
     return None
 
 
-def _places(call: Call) -> Iterator[_Place]:
+def _locations(call: Call) -> Iterator[_WordLocation]:
     endpoint = call.route.endpoint
     if endpoint in _IMPORTS:
-        yield _Place(str(call.input.get("configuration", "")), shared=True)
-        yield from _field_places(call.record)
+        yield _WordLocation(str(call.input.get("configuration", "")), shared=True)
+        yield from _field_locations(call.record)
     elif endpoint == "close_loop":
-        yield _Place(str(call.input.get("number_customergauge", "")), shared=True)
+        yield _WordLocation(str(call.input.get("number_customergauge", "")), shared=True)
         note = str(call.input.get("note", ""))
         if note.lower().startswith(_NOTE):
-            yield _Place(note[len(_NOTE) :], explicit=True)
+            yield _WordLocation(note[len(_NOTE) :], explicit=True)
     elif endpoint == "response":
-        yield from _field_places(dict(call.form.fields))
+        yield from _field_locations(dict(call.form.fields))
     elif endpoint == "file" and "file" in call.form.files:
-        yield _Place(call.form.files["file"][0])
+        yield _WordLocation(call.form.files["file"][0])
 
 
-def _field_places(fields: dict[str, object]) -> Iterator[_Place]:
+def _field_locations(fields: dict[str, object]) -> Iterator[_WordLocation]:
     if "Simulate" in fields:
-        yield _Place(str(fields["Simulate"]), explicit=True)
+        yield _WordLocation(str(fields["Simulate"]), explicit=True)
     email = str(fields.get("Email", ""))
     if email.endswith(_EMAIL_DOMAIN):
-        yield _Place(email.removesuffix(_EMAIL_DOMAIN))
+        yield _WordLocation(email.removesuffix(_EMAIL_DOMAIN))
 
 
-def _meaning(match: re.Match[str], call: Call) -> Fault | None:
+def _fault_of(match: re.Match[str], call: Call) -> Fault | None:
     word, seconds = match["word"], match["seconds"]
     if word.startswith("unrecognised"):
         return _unrecognised(int(match["code"] or 0), call)
@@ -143,20 +143,20 @@ def _meaning(match: re.Match[str], call: Call) -> Fault | None:
     if endpoints and call.route.endpoint not in endpoints:
         return None
     if call.route.endpoint in _IMPORTS:
-        fault = replace(fault, body=_filled(fault.body, str(call.input.get("configuration", ""))))
+        fault = replace(fault, body=_fill_in(fault.body, str(call.input.get("configuration", ""))))
     return replace(fault, seconds=float(seconds)) if seconds else fault
 
 
-def _filled(body: object, configuration: str) -> object:
+def _fill_in(body: object, configuration: str) -> object:
     if isinstance(body, dict):
-        return {name: _filled(value, configuration) for name, value in body.items()}
+        return {name: _fill_in(value, configuration) for name, value in body.items()}
     if isinstance(body, list):
-        return [_filled(value, configuration) for value in body]
+        return [_fill_in(value, configuration) for value in body]
     return body.replace("{}", configuration) if isinstance(body, str) else body
 
 
 def _unrecognised(code: int, call: Call) -> Fault:
-    if call.route.dialect == "v41":
+    if call.route.answer_format == "v41":
         code = code or 400
         error = {"Error": {"Message": _NEW_TEXT, "Code": 499999}}
         return _status(code, {"Data": False} if code == 200 else error)  # noqa: PLR2004 - the HTTP status OK
@@ -169,19 +169,19 @@ def _unrecognised(code: int, call: Call) -> Fault:
 
 def _unknown_word(call: Call, text: str) -> Fault:
     message = f"The simulator knows no scenario [{text.strip()}] for this kind of job."
-    if call.route.dialect == "v41":
+    if call.route.answer_format == "v41":
         return _status(400, {"Error": {"Message": message, "Code": 300001}})
     return _status(422, {"message": message, "errors": {"Simulate": [message]}})
 
 
-def _counts(world: World, call: Call, place: _Place, match: re.Match[str]) -> bool:
+def _within_count(state: SimulatorState, call: Call, location: _WordLocation, match: re.Match[str]) -> bool:
     times = match["times"]
     if times is None:
         return True
-    job = place.text if place.shared else call.key or hash(call.request.body)
-    counted = (call.route.region, call.route.endpoint, job, match[0])
+    job = location.text if location.shared else call.key or hash(call.request.body)
+    counter_key = (call.route.region, call.route.endpoint, job, match[0])
     limit = {"once": 1, "twice": 2}.get(times) or int(times.partition("-")[0])
-    if world.scenario_hits[counted] >= limit:
+    if state.scenario_hits[counter_key] >= limit:
         return False
-    world.scenario_hits[counted] += 1
+    state.scenario_hits[counter_key] += 1
     return True

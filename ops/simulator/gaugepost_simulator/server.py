@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
+from gaugepost_simulator.connection import ServerDelegate
 from gaugepost_simulator.control import Control
 from gaugepost_simulator.knobs import Knobs
 from gaugepost_simulator.service import Service
-from gaugepost_simulator.state import World
-from gaugepost_simulator.wire import Reception
+from gaugepost_simulator.state import SimulatorState
 
 _MAX_BODY = 64 * 1024 * 1024
 _BACKLOG = 1024
@@ -21,7 +21,7 @@ _PARENT_CHECK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServeOptions:
     """Where to listen, whom to let control, and which process to outlive not."""
 
     host: str = "127.0.0.1"
@@ -30,17 +30,17 @@ class Place:
     parent: int | None = None
 
 
-async def serve(knobs: Knobs, place: Place, listening: Callable[[str], None]) -> None:
+async def serve(knobs: Knobs, options: ServeOptions, listening: Callable[[str], None]) -> None:
     """Serve until SIGTERM, SIGINT or the parent's end; ``listening`` is called with the URL."""
-    world = World(knobs)
-    service = Service(world, Control(world, remote=place.allow_remote_control))
-    server = HTTPServer(Reception(service.accept), max_body_size=_MAX_BODY, max_buffer_size=_MAX_BODY)
-    sockets = bind_sockets(place.port, place.host, backlog=_BACKLOG)
+    state = SimulatorState(knobs)
+    service = Service(state, Control(state, remote=options.allow_remote_control))
+    server = HTTPServer(ServerDelegate(service.accept), max_body_size=_MAX_BODY, max_buffer_size=_MAX_BODY)
+    sockets = bind_sockets(options.port, options.host, backlog=_BACKLOG)
     server.add_sockets(sockets)
     stop = _stop_event()
-    host = f"[{place.host}]" if ":" in place.host else place.host
+    host = f"[{options.host}]" if ":" in options.host else options.host
     listening(f"http://{host}:{sockets[0].getsockname()[1]}")
-    await _until(stop, place.parent)
+    await _until(stop, options.parent)
     server.stop()
     await server.close_all_connections()
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Literal
 
 from gaugepost_simulator.effects import Effect, Effects, Kind
-from gaugepost_simulator.faults import FaultBook
+from gaugepost_simulator.faults import FaultRules
 from gaugepost_simulator.forms import Form, read_form, read_input
 from gaugepost_simulator.knobs import REGIONS, Knobs
 from gaugepost_simulator.messages import Reply, Request
@@ -51,7 +51,7 @@ class Call:
         return record if isinstance(record, dict) else {}
 
 
-class World:
+class SimulatorState:
     """The simulated accounts of all regions."""
 
     def __init__(self, knobs: Knobs) -> None:
@@ -63,7 +63,7 @@ class World:
         if "knobs" not in keep:
             self.knobs = self._knobs_at_start
         if "faults" not in keep:
-            self.faults = FaultBook()
+            self.faults = FaultRules()
         if "tokens" not in keep:
             self.tokens = Tokens()
         self.effects = Effects()
@@ -96,7 +96,7 @@ class World:
         effect.result = result
         return effect
 
-    def state(self) -> dict[str, object]:
+    def counts(self) -> dict[str, object]:
         """Give all counts."""
         token_requests = {r: sum(n for k, n in self.requests.items() if k.startswith(f"{r}.token.")) for r in REGIONS}
         return {

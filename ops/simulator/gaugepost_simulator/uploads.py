@@ -85,7 +85,7 @@ class Uploads:
     def already_processed(self, region: str, filename: str, sha256: str, knobs: Knobs) -> bool:
         """Tell whether an upload counts as one that was there before; files of all families count together."""
         return any(
-            _same(knobs, name=filename == upload.filename, content=sha256 == upload.sha256)
+            _is_same(knobs, name=filename == upload.filename, content=sha256 == upload.sha256)
             for upload in self._of_region.get(region, {}).values()
         )
 
@@ -121,7 +121,7 @@ class Uploads:
         return sum(upload.total - len(upload.failed) for upload in self._of_region.get(region, {}).values())
 
 
-def failures(rows: Rows, knobs: Knobs) -> dict[int, str]:
+def rejected_rows(rows: Rows, knobs: Knobs) -> dict[int, str]:
     """Say which data rows (from 1) are not taken, and why."""
     if not rows.split:
         # A wrong delimiter is not refused: the file goes through and every record of it fails.
@@ -137,6 +137,6 @@ def _lane(region: str, family: str, knobs: Knobs) -> str:
     return region if knobs.upload_interval_scope == "region" else f"{region}.{family}"
 
 
-def _same(knobs: Knobs, *, name: bool, content: bool) -> bool:
-    answers = {"name": name, "content": content, "both": name and content, "either": name or content, "off": False}
-    return answers[knobs.already_processed_by]
+def _is_same(knobs: Knobs, *, name: bool, content: bool) -> bool:
+    rules = {"name": name, "content": content, "both": name and content, "either": name or content, "off": False}
+    return rules[knobs.already_processed_by]

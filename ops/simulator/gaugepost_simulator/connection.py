@@ -28,7 +28,7 @@ _TRICKLE_STEPS = 50
 _BODILESS = (204, 304)
 
 
-class Wire:
+class ClientConnection:
     """Where the answer to one request goes; each method tells whether the client can have got it."""
 
     def __init__(self, connection: HTTP1Connection, *, head: bool) -> None:
@@ -75,10 +75,10 @@ class Wire:
         return True
 
 
-Accept = Callable[[Request, Wire], None]
+Accept = Callable[[Request, ClientConnection], None]
 
 
-class Reception(HTTPServerConnectionDelegate):
+class ServerDelegate(HTTPServerConnectionDelegate):
     """What tornado's HTTP server talks to: it hands each request, read whole, to ``accept``."""
 
     def __init__(self, accept: Accept) -> None:
@@ -88,10 +88,10 @@ class Reception(HTTPServerConnectionDelegate):
         """Begin to read a request."""
         if not isinstance(request_conn, HTTP1Connection):
             raise TypeError(request_conn)
-        return _Inbox(request_conn, self._accept)
+        return _RequestReader(request_conn, self._accept)
 
 
-class _Inbox(HTTPMessageDelegate):
+class _RequestReader(HTTPMessageDelegate):
     def __init__(self, connection: HTTP1Connection, accept: Accept) -> None:
         self._connection = connection
         self._accept = accept
@@ -111,7 +111,7 @@ class _Inbox(HTTPMessageDelegate):
         peer = getattr(self._connection.context, "remote_ip", "")
         body = b"".join(self._chunks)
         request = Request(self._start_line.method, path, query, self._headers, body, peer, self._received_at)
-        self._accept(request, Wire(self._connection, head=request.method == "HEAD"))
+        self._accept(request, ClientConnection(self._connection, head=request.method == "HEAD"))
 
 
 def _headers(reply: Reply, length: int) -> dict[str, str]:
