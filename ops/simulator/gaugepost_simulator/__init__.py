@@ -1,8 +1,8 @@
-"""A stand-in for CustomerGauge's HTTP APIs, for tests, demos and staging.
+"""A simulator of CustomerGauge's HTTP APIs, for tests, demos and staging.
 
-It stands alone (nothing of gaugepost is imported), keeps its state in memory, and is as strict as the documentation of
-the real APIs lets one know: what is undocumented is a *knob*, what goes wrong on the way is a *fault*, and what a user
-without access to either wants to see is a *scenario*, a word put into the data of one job.
+It imports nothing of gaugepost, keeps its state in memory, and is as strict as the documentation of the real APIs.
+A *knob* sets behaviour that the documentation leaves open. A *fault* makes an exchange fail. A *scenario* is a word in
+the data of one job that asks for a fault, for users who cannot set knobs or faults.
 
 Run it with ``python -m gaugepost_simulator``, or in a test with :class:`Simulator`::
 
@@ -12,7 +12,7 @@ Run it with ``python -m gaugepost_simulator``, or in a test with :class:`Simulat
         ...
         assert sim.state()["doubled"]["eu"] == 0
 
-Scenario words and where they are put are listed in ``scenarios.py``; knobs in ``knobs.py``; faults in ``faults.py``.
+``scenarios.py`` lists the scenario words, ``knobs.py`` the knobs, ``faults.py`` the faults.
 """
 
 from gaugepost_simulator.client import Simulator, SimulatorError

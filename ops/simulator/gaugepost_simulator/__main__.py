@@ -16,7 +16,7 @@ _EXIT_USAGE = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the simulator; returns the exit code (2: the call is wrong)."""
+    """Run the simulator. Return the exit code; 2 means wrong arguments."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.DEBUG if options.verbose else logging.WARNING, format="%(message)s")
     logging.getLogger("asyncio").setLevel(logging.WARNING)
@@ -36,15 +36,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("gaugepost_simulator", description="A stand-in for CustomerGauge's HTTP APIs.")
+    parser = argparse.ArgumentParser("gaugepost_simulator", description="Simulate CustomerGauge's HTTP APIs.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument("--knobs", type=Path, metavar="FILE.json", help="knobs to start with")
-    parser.add_argument("--env-file", type=Path, metavar="PATH", help="write the client's settings there")
+    parser.add_argument("--env-file", type=Path, metavar="PATH", help="write the client's settings to this file")
     parser.add_argument("--print-env", action="store_true", help="print the client's settings after the first line")
     parser.add_argument("--allow-remote-control", action="store_true", help="let other machines use /_simulator/")
     parser.add_argument("--verbose", action="store_true", help="one line on stderr for each request")
-    parser.add_argument("--parent", type=int, metavar="PID", help="end when this parent process has ended")
+    parser.add_argument("--parent", type=int, metavar="PID", help="end when this parent process ends")
     return parser
 
 
@@ -56,7 +56,7 @@ def _announce(url: str, knobs: Knobs, options: argparse.Namespace) -> None:
     lines = env_lines(environment(url, credentials))
     if options.env_file:
         options.env_file.write_text(lines, "utf-8")
-    # The file is there before the line is: who waits for the line may read the file.
+    # Write the file before the line: a program that waits for the line may read the file.
     sys.stdout.write(f"simulator listening on {url}\n" + (lines if options.print_env else ""))
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""Who may call: credentials and tokens belong to one region, and are refused in the dialect of the endpoint."""
+"""Check credentials and tokens. Each belongs to one region; a refusal has the answer format of its endpoint."""
 
 from gaugepost_simulator import message_texts
 from gaugepost_simulator.forms import read_pairs
@@ -7,7 +7,7 @@ from gaugepost_simulator.state import Answer, Call, SimulatorState
 
 
 def post_token(state: SimulatorState, call: Call) -> Answer:
-    """POST /oauth2/token: client id and secret in the form (or, as one public client does, in the query)."""
+    """POST /oauth2/token: read client id and secret from the form, or from the query, as one public client sends."""
     fields = dict(read_pairs(call.request.query)) | call.form.fields
     if fields.get("grant_type") != "client_credentials":
         return Answer(json_reply(400, {"error": "unsupported_grant_type"}))
@@ -24,7 +24,7 @@ def post_token(state: SimulatorState, call: Call) -> Answer:
 
 
 def check_caller(state: SimulatorState, call: Call) -> Reply | None:
-    """Return the 401 of a caller who is not let in, or None."""
+    """Return a 401 for a call without valid credentials, else None."""
     if call.route.answer_format == "oauth":
         return None
     scheme, _, value = call.request.headers.get("Authorization", "").partition(" ")

@@ -1,4 +1,4 @@
-"""What is answered in place of the endpoint's own reply: the gateway's page, the framework's error, a redirect."""
+"""Replies that replace the endpoint's own: an error page of a gateway or framework, broken JSON, a redirect."""
 
 from http.client import responses
 
@@ -12,7 +12,7 @@ _TEXTS = {401: message_texts.UNAUTHENTICATED, 429: "Too Many Attempts.", 500: "S
 
 
 def canned_reply(fault: Fault, route: Route, knobs: Knobs) -> Reply:
-    """Make the reply of a fault that answers by itself."""
+    """Return the reply of a fault that replaces the endpoint's own, with the fault's headers."""
     reply = _reply_of(fault, route, knobs)
     return Reply(reply.status, reply.body, reply.content_type, (*reply.headers, *fault.headers.items()))
 

@@ -1,7 +1,7 @@
-"""Typed settings from JSON, refused by name.
+"""Read typed settings from JSON, and name every setting that is wrong.
 
-A test double that swallows a misspelt knob makes a test pass for the wrong reason, so everything that comes in through
-the control API or a knobs file is read into a frozen dataclass here, and what does not fit is named in the refusal.
+If a simulator ignored a misspelt knob, a test could pass for the wrong reason. So this module reads all JSON of the
+control API and of knobs files into frozen dataclasses, and refuses what does not fit.
 """
 
 import math
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class SettingError(ValueError):
-    """A setting that does not exist or does not fit; ``name`` is its dotted path."""
+    """A setting does not exist, or has a wrong value. ``name`` is its dotted path."""
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name}: {problem}")
@@ -21,10 +21,10 @@ class SettingError(ValueError):
 
 
 def read(cls: type[T], data: object, where: str = "") -> T:
-    """Build the dataclass ``cls`` from parsed JSON; absent members keep their defaults.
+    """Build the dataclass ``cls`` from parsed JSON. Absent members keep their defaults.
 
-    Raises :class:`SettingError` for unknown members, wrong types and values out of bounds (``at_least`` and
-    ``at_most`` in the field's metadata).
+    ``where``: dotted path of ``data``, for the error text. Raises :class:`SettingError` for unknown members, wrong
+    types, and values outside of ``at_least`` and ``at_most`` in the field's metadata.
     """
     if not isinstance(data, dict):
         raise SettingError(where or cls.__name__.lower(), "must be an object")
@@ -45,7 +45,7 @@ def read(cls: type[T], data: object, where: str = "") -> T:
 
 
 def merge_patch(target: object, patch: object) -> object:
-    """Merge as RFC 7396 does: objects member by member, ``null`` takes a member out (its default comes back)."""
+    """Apply an RFC 7396 merge patch: merge objects member by member; ``null`` resets a member to its default."""
     if not isinstance(patch, dict):
         return patch
     merged: dict[str, object] = dict(target) if isinstance(target, dict) else {}

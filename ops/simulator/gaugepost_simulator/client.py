@@ -1,6 +1,6 @@
-"""The simulator as a fixture: a real server in a process of its own, steered through the control API.
+"""Run the simulator in a process of its own, and control it over HTTP.
 
-Standard library only, so that a test suite that uses it needs no tornado in its own process.
+This module needs only the standard library, so a test suite that uses it needs no tornado in its own process.
 """
 
 import json
@@ -22,19 +22,19 @@ _LINE = "simulator listening on "
 _PAGE = 1000
 _END_SECONDS = 10
 _TIMEOUT = 60
-# A proxy that is set in the environment has no business between a test and its own machine.
+# Ignore proxies of the environment: the simulator usually runs on the same machine.
 _OPENER = build_opener(ProxyHandler({}))
 
 
 class SimulatorError(RuntimeError):
-    """The simulator did not start, or refused what it was asked."""
+    """The simulator did not start, or refused a command."""
 
 
 class Simulator:
-    """A simulator that lives as long as the ``with`` block, and not longer than this process.
+    """A simulator that runs until the ``with`` block or this process ends.
 
-    ``knobs`` are those to start with; ``port`` 0 takes a free one. Faults and knobs are refused with
-    :class:`SimulatorError` where they do not fit.
+    ``knobs``: the knobs at the start. ``port``: 0 takes a free port. All methods raise :class:`SimulatorError` for
+    knobs or faults that do not exist or have wrong values.
     """
 
     def __init__(self, knobs: Mapping[str, object] | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -44,13 +44,11 @@ class Simulator:
         self.url = ""
 
     def __enter__(self) -> Self:
-        """Start."""
         return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop, whatever happened inside."""
         self.stop()
 
     def start(self) -> Self:
@@ -62,7 +60,7 @@ class Simulator:
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line.startswith(_LINE):
             self.stop()
-            message = "the simulator did not start; its reason is on stderr"
+            message = "the simulator did not start; stderr has the reason"
             raise SimulatorError(message)
         self.url = line.removeprefix(_LINE).strip()
         try:
@@ -73,7 +71,7 @@ class Simulator:
         return self
 
     def stop(self) -> None:
-        """End the server; once more does no harm."""
+        """Stop the server. A second call does nothing."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -87,21 +85,21 @@ class Simulator:
             process.stdout.close()
 
     def env(self) -> dict[str, str]:
-        """Give the environment variables that point a gaugepost here, with the credentials as they are now."""
+        """Return the environment variables that point gaugepost to this simulator, with its current credentials."""
         return environment(self.url, self.knobs()["credentials"])
 
     def effects(
         self, *, region: str | None = None, kind: str | None = None, key: str | None = None, after: int = 0
     ) -> list[Json]:
-        """Give all effects after number ``after`` that fit, oldest first."""
+        """Return the effects with a number above ``after`` that match all filters, oldest first."""
         return list(self._pages({"region": region, "kind": kind, "key": key}, after))
 
     def state(self) -> Json:
-        """Give all counts: ``effects`` is a number, the others are counted by name."""
+        """Return all counts: ``effects`` is a number, every other member an object of counts by name."""
         return cast("Json", self.call("GET", "state"))
 
     def knobs(self, **changes: object) -> Json:
-        """Change knobs (nested ones member by member, None for the default) and give all of them."""
+        """Change knobs, then return all. Nested knobs merge member by member; None resets a knob to its default."""
         return cast("Json", self.call("PATCH", "knobs", changes) if changes else self.call("GET", "knobs"))
 
     def fault(
@@ -113,31 +111,31 @@ class Simulator:
         contains: str | None = None,
         **options: object,
     ) -> str:
-        """Add a fault rule and give its id; ``options`` are ``times``, ``skip``, ``code``, ``seconds`` and so on."""
+        """Add a fault rule and return its id. ``options``: members of :class:`Fault`, such as ``times`` or ``code``."""
         match = {"region": region, "endpoint": endpoint, "contains": contains}
         rule = {"fault": fault, "match": {k: v for k, v in match.items() if v is not None}, **options}
         return cast("list[str]", self.call("POST", "faults", rule))[0]
 
     def faults(self) -> list[Json]:
-        """Give all fault rules with their hits."""
+        """Return all fault rules with their hits."""
         return cast("list[Json]", self.call("GET", "faults"))
 
     def clear_faults(self, fault_id: str | None = None) -> None:
-        """Take one fault rule away, or all."""
+        """Remove one fault rule, or all."""
         self.call("DELETE", f"faults/{fault_id}" if fault_id else "faults")
 
     def revoke(self, region: str | None = None) -> int:
-        """Make all tokens of a region, or of all, invalid; gives how many there were."""
+        """Revoke all tokens of a region, or of all regions. Return how many there were."""
         return cast("dict[str, int]", self.call("POST", "revoke", {"region": region}))["revoked"]
 
     def reset(self, *, keep: tuple[str, ...] = ()) -> None:
-        """Forget everything; ``keep`` may name knobs, faults and tokens. Knobs go back to those of the start."""
+        """Reset the state, and the knobs to those of the start. ``keep`` may name knobs, faults and tokens."""
         self.call("POST", "reset", {"keep": list(keep)})
         if "knobs" not in keep:
             self.knobs(**self._knobs)
 
     def call(self, method: str, command: str, body: object = None) -> object:
-        """Call the control API and give its parsed answer."""
+        """Call the control API and return its parsed answer. Raises :class:`SimulatorError` for a refusal."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         request = Request(f"{self.url}/_simulator/{command}", data, headers, method=method)  # noqa: S310 - our own URL

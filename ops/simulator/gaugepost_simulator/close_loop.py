@@ -1,7 +1,7 @@
-"""PUT Close the Loop: the status of a case, with a note and an assignee.
+"""PUT Close the Loop: set the status of a case, with a note and an assignee.
 
-A status may be set freely; the account switches that forbid it are knobs, since no source says how the API answers
-then. A bad assignee does not stop the call: CustomerGauge writes a note about the attempt.
+By default a case may change from any status to any other. Knobs simulate account switches that forbid this, because no
+source documents the answer. An invalid assignee does not fail the call: CustomerGauge notes the attempt on the case.
 """
 
 import re
@@ -14,15 +14,15 @@ from gaugepost_simulator.state import Answer, Call, SimulatorState
 
 _STATUSES = ("open", "progress", "closed")
 _FIELDS = ("number_customergauge", "status", "note", "happened_at", "assignee")
-# "progressive only": where a case may go from each status; a case without one may be opened.
+# "progressive only": status → allowed next statuses. None is a case without a status.
 _PROGRESSIVE = {None: ("open",), "open": ("progress",), "progress": ("closed",), "closed": ("open",)}
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
-# The zone of happened_at is not documented: what is now somewhere on earth is not refused as the future.
+# The time zone of happened_at is not documented: accept a time that is now in any time zone.
 _ZONES = timedelta(hours=14)
 
 
 def put_status(state: SimulatorState, call: Call) -> Answer:
-    """PUT /v7/rest/close-loop/status: 200 tells of each part whether it was done."""
+    """PUT /v7/rest/close-loop/status: answer 200 with a boolean for each part."""
     fields = {name: call.input[name] for name in _FIELDS if call.input.get(name) not in (None, "")}
     rules = state.knobs.close_loop
     errors = _missing(fields, rules) or _bad_values(fields)

@@ -1,7 +1,7 @@
-"""The connection under one request, with the ways in which an answer gets lost on it.
+"""The connection of one request, and the ways to lose its answer.
 
-Orderly replies go through tornado; a reply that shall be cut, short or slow takes the socket out of tornado's hands
-(``detach``) and writes bytes of its own.
+tornado writes ordinary replies. For a fault that cuts, shortens or slows the reply, the simulator detaches the socket
+from tornado and writes the bytes itself.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ _BODILESS = (204, 304)
 
 
 class ClientConnection:
-    """Where the answer to one request goes; each method tells whether the client can have got it."""
+    """Sends the answer to one request. Each method returns whether the client may have received the whole answer."""
 
     def __init__(self, connection: HTTP1Connection, *, head: bool) -> None:
         self._connection = connection
         self._head = head
 
     def send(self, reply: Reply) -> bool:
-        """Answer in order."""
+        """Send the reply through tornado."""
         stream = self._connection.stream
         if stream is None or stream.closed():
             return False
@@ -47,17 +47,17 @@ class ClientConnection:
         return True
 
     def cut(self) -> bool:
-        """Close the socket without a word."""
+        """Close the socket without an answer."""
         self._connection.detach().close()
         return False
 
     async def send_short(self, reply: Reply) -> bool:
-        """Announce more bytes than there are, send those, and close."""
+        """Announce more bytes than the body has, send the body, and close."""
         await self._write_raw([_raw(reply, len(reply.body) + _MISSING_BYTES)], 0)
         return False
 
     async def trickle(self, reply: Reply, seconds: float) -> bool:
-        """Send the answer bit by bit over some seconds, and close."""
+        """Send the answer in small pieces over ``seconds`` seconds, and close."""
         raw = _raw(reply, len(reply.body))
         step = max(1, len(raw) // _TRICKLE_STEPS)
         return await self._write_raw([raw[n : n + step] for n in range(0, len(raw), step)], seconds)
@@ -79,13 +79,13 @@ Accept = Callable[[Request, ClientConnection], None]
 
 
 class ServerDelegate(HTTPServerConnectionDelegate):
-    """What tornado's HTTP server talks to: it hands each request, read whole, to ``accept``."""
+    """Receives requests from tornado's HTTP server and passes each, with its whole body, to ``accept``."""
 
     def __init__(self, accept: Accept) -> None:
         self._accept = accept
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:  # noqa: ARG002
-        """Begin to read a request."""
+        """Return the reader of one request."""
         if not isinstance(request_conn, HTTP1Connection):
             raise TypeError(request_conn)
         return _RequestReader(request_conn, self._accept)

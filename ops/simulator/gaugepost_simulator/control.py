@@ -1,6 +1,7 @@
-"""The control API under ``/_simulator/``: what a test or an operator asks of the simulator itself.
+"""The control API under ``/_simulator/``, for tests and operators.
 
-It can read and forget everything, so only callers on the same machine are let in unless the start said otherwise.
+It can read and reset everything. So it answers only callers on the same machine, unless the simulator runs with
+``--allow-remote-control``.
 """
 
 import json
@@ -24,7 +25,7 @@ Command = Callable[[Request], Reply]
 
 
 class Control:
-    """Answers the requests that are for the simulator and not for CustomerGauge."""
+    """Answers requests for the simulator itself. ``remote``: also answer callers on other machines."""
 
     def __init__(self, state: SimulatorState, *, remote: bool) -> None:
         self._state = state
@@ -43,13 +44,13 @@ class Control:
         }
 
     def answer(self, request: Request) -> Reply | None:
-        """Answer a request for the simulator itself; None for all others."""
+        """Return the reply to a request for the simulator itself, None for any other request."""
         if request.path == "/" and request.method == "GET":
             return Reply(200, page(self._state).encode(), "text/html; charset=utf-8")
         if not request.path.startswith(PREFIX):
             return None
         if not self._remote and not ip_address(request.remote_ip).is_loopback:
-            return json_reply(403, {"message": "The control API answers callers on its own machine only."})
+            return json_reply(403, {"message": "The control API answers only callers on its own machine."})
         name = request.path.removeprefix(PREFIX).partition("/")[0]
         command = self._commands.get((request.method, name))
         if command is None:

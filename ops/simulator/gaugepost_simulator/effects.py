@@ -1,7 +1,7 @@
-"""What CustomerGauge "has": one entry for each thing that a request really did.
+"""Effects: one entry for each change that a request made at the simulated CustomerGauge.
 
-Delivery guarantees are proved by counting here, so an effect is written at the moment of its commit and never taken
-back; ``answered`` tells afterwards whether the client could know.
+Tests prove delivery guarantees by counting effects. So an effect is stored at the moment of its commit and never
+removed. ``answered`` records whether the client received the answer.
 """
 
 import time
@@ -19,7 +19,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(slots=True)
 class Effect:
-    """One committed effect; ``n`` counts from 1 over all regions, times are epoch seconds."""
+    """One committed effect. ``n`` counts from 1 over all regions; times are Unix time in seconds."""
 
     n: int
     at: float
@@ -34,12 +34,12 @@ class Effect:
     gone: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """Give the effect as plain JSON types."""
+        """Return the effect as plain JSON types."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 class Effects:
-    """All effects in the order of their commit, with the counts that are asked for often."""
+    """All effects in the order of their commit, with counts by kind and of doubled keys."""
 
     def __init__(self) -> None:
         self.by: Counter[str] = Counter()
@@ -48,7 +48,6 @@ class Effects:
         self._of_key: dict[tuple[str, str], list[Effect]] = {}
 
     def __len__(self) -> int:
-        """Count the effects."""
         return len(self._all)
 
     def add(
@@ -61,7 +60,7 @@ class Effects:
         body: dict[str, object],
         configuration: str | None = None,
     ) -> Effect:
-        """Commit an effect."""
+        """Store an effect and count it. ``received_at``: Unix time in seconds. ``key``: the Idempotency-Key."""
         effect = Effect(len(self._all) + 1, time.time(), received_at, region, kind, key, configuration, body)
         self._all.append(effect)
         self.by[f"{region}.{kind}"] += 1
@@ -72,7 +71,7 @@ class Effects:
     def select(
         self, *, region: str | None = None, kind: str | None = None, key: str | None = None, after: int = 0
     ) -> Iterator[Effect]:
-        """Give the effects after number ``after`` that fit, oldest first."""
+        """Yield the effects with a number above ``after`` that match all filters, oldest first."""
         for effect in self._candidates(key, after):
             if region in (None, effect.region) and kind in (None, effect.kind):
                 yield effect

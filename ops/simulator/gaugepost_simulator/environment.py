@@ -1,4 +1,4 @@
-"""The settings that point a gaugepost at this simulator, as environment variables."""
+"""The environment variables that point gaugepost to this simulator."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ PREFIX = "GAUGEPOST_"
 
 
 def environment(url: str, credentials: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Give the variables for a simulator at ``url``; ``{region}`` is left for the client to fill in."""
+    """Return the variables for a simulator at ``url``. The client replaces ``{region}`` in the URLs."""
     names = {f"{api.upper()}_URL": f"{url}/{api}/{{region}}" for api in ("auth", "imports", "api")}
     for region, values in credentials.items():
         names |= {f"{region.upper()}_{name.upper()}": value for name, value in values.items()}
@@ -14,5 +14,5 @@ def environment(url: str, credentials: Mapping[str, Mapping[str, str]]) -> dict[
 
 
 def env_lines(variables: Mapping[str, str]) -> str:
-    """Write variables as an env file."""
+    """Return the variables as lines of an env file."""
     return "".join(f"{name}={value}\n" for name, value in variables.items())

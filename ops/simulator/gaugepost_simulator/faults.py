@@ -1,7 +1,7 @@
-"""Faults on demand: what may go wrong between a client and CustomerGauge, before and after the effect.
+"""Faults on demand between a client and CustomerGauge, before or after the effect of a request.
 
-A fault is a value; a rule is a fault with a match and a count. Scenario words (``scenarios.py``) make the same values,
-so there is one place that knows how an answer goes wrong.
+A fault is a value. A rule is a fault with counts. Scenario words (``scenarios.py``) create the same values, so one
+place defines how an answer fails.
 """
 
 import itertools
@@ -30,14 +30,14 @@ _COMMITTING = frozenset({"slow", "trickle", "cut_after_commit", "short_body"})
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which requests a rule is for; what is left out matches anything. ``contains`` looks into the raw body."""
+    """Which requests a rule applies to. None matches anything. ``contains`` is a text in the raw body."""
 
     region: Region | None = None
     endpoint: Endpoint | None = None
     contains: str | None = None
 
     def fits(self, region: str, endpoint: str, body: bytes) -> bool:
-        """Tell whether a request is meant."""
+        """Return whether a request matches."""
         return (
             self.region in (None, region)
             and self.endpoint in (None, endpoint)
@@ -47,10 +47,13 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way to go wrong.
+    """One way in which an exchange fails.
 
-    ``commit`` says whether the effect is there all the same; left out, it is for what garbles or loses the real answer
-    (``slow``, ``trickle``, ``short_body``, ``cut_after_commit``), and is not for what answers in its place.
+    ``commit``: whether the request takes effect. The default is true for faults that delay or lose the real answer
+    (``slow``, ``trickle``, ``short_body``, ``cut_after_commit``), and false for all others.
+
+    ``match``: the requests it applies to. ``skip``: let this many requests pass first. ``times``: apply so often; None
+    is without end. ``probability``, ``seed``: apply at random, but repeatably.
     """
 
     fault: FaultKind
@@ -68,29 +71,29 @@ class Fault:
 
     @property
     def commits(self) -> bool:
-        """Whether the request has its effect."""
+        """Return whether the request takes effect."""
         return self.fault in _COMMITTING if self.commit is None else self.commit
 
     @property
     def replaces(self) -> bool:
-        """Whether something else is answered in place of the endpoint's own reply."""
+        """Return whether the fault replaces the endpoint's own reply."""
         return self.fault in REPLACING
 
 
 def read_fault(data: object) -> Fault:
-    """Read a fault from JSON; raises :class:`SettingError`, naming the member that does not fit."""
+    """Read a fault from JSON. Raises :class:`SettingError` that names the wrong member."""
     fault = read(Fault, data)
     if fault.fault == "redirect" and not fault.location:
         raise SettingError(name="location", problem="is required for a redirect")
     if fault.fault == "status" and fault.code is None:
         raise SettingError(name="code", problem="is required for a status")
     if fault.fault in CUTTING and fault.commit is not None:
-        raise SettingError(name="commit", problem=f"is said by {fault.fault} itself")
+        raise SettingError(name="commit", problem=f"cannot be set for {fault.fault}, which implies it")
     return fault
 
 
 class Rule:
-    """A fault that stands in the book, with its counts."""
+    """A fault with its id and counts."""
 
     def __init__(self, number: int, fault: Fault) -> None:
         self.id = str(number)
@@ -100,7 +103,7 @@ class Rule:
         self._random = random.Random(fault.seed)  # noqa: S311 - repeatable tests, not secrets
 
     def applies(self, region: str, endpoint: str, body: bytes) -> bool:
-        """Decide on one request and count it."""
+        """Return whether the fault applies to this request. Count the request."""
         fault = self.fault
         if (fault.times is not None and self.hits >= fault.times) or not fault.match.fits(region, endpoint, body):
             return False
@@ -113,34 +116,34 @@ class Rule:
         return True
 
     def to_json(self) -> dict[str, object]:
-        """Give the rule with its id and hits."""
+        """Return the rule as plain JSON types, with its id and hits."""
         return {"id": self.id, "hits": self.hits, **asdict(self.fault)}
 
 
 class FaultRules:
-    """The rules in the order in which they were written; the first that applies a request applies."""
+    """The rules in the order of their addition. The first rule that applies to a request wins."""
 
     def __init__(self) -> None:
         self._rules: dict[str, Rule] = {}
         self._numbers = itertools.count(1)
 
     def add(self, fault: Fault) -> str:
-        """Write a rule and return its id."""
+        """Add a rule and return its id."""
         rule = Rule(next(self._numbers), fault)
         self._rules[rule.id] = rule
         return rule.id
 
     def remove(self, rule_id: str | None = None) -> bool:
-        """Strike one rule, or all; tells whether there was anything of that id."""
+        """Remove one rule, or all. Return False if there is no rule of this id."""
         if rule_id is None:
             self._rules.clear()
             return True
         return self._rules.pop(rule_id, None) is not None
 
     def pick(self, region: str, endpoint: str, body: bytes) -> Fault | None:
-        """Return the fault that this request meets."""
+        """Return the fault that applies to this request, None if there is none."""
         return next((rule.fault for rule in self._rules.values() if rule.applies(region, endpoint, body)), None)
 
     def to_json(self) -> list[dict[str, object]]:
-        """Give all rules with their hits."""
+        """Return all rules with their hits."""
         return [rule.to_json() for rule in self._rules.values()]

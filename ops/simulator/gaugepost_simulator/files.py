@@ -1,4 +1,4 @@
-"""The File APIs (v4.1): upload, statistics, and the undoing of an upload."""
+"""The File APIs (v4.1): upload a file, read statistics, delete an upload with its records."""
 
 import hashlib
 
@@ -13,7 +13,7 @@ MAX_PAGE = 1000
 
 
 def post_file(state: SimulatorState, call: Call) -> Answer:
-    """POST /v4.1/file/FAMILY: takes the multipart field ``file``; the rows are processed afterwards."""
+    """POST /v4.1/file/FAMILY: accept the multipart field ``file``. Its rows are processed later."""
     name, content = call.form.files.get("file", ("", b""))
     if not name:
         return _error(call, 300004, message_texts.EMPTY_FIELD.format("file"))
@@ -32,7 +32,7 @@ def post_file(state: SimulatorState, call: Call) -> Answer:
 
 
 def get_statistics(state: SimulatorState, call: Call) -> Answer:
-    """GET /v4.1/file/FAMILY: the uploads of one family, oldest first."""
+    """GET /v4.1/file/FAMILY: list the uploads of one family, oldest first."""
     query = dict(read_pairs(call.request.query))
     numbers = {name: query.get(name) or default for name, default in (("start", "0"), ("limit", str(MAX_PAGE)))}
     if query.get("id") and not query["id"].isdecimal():
@@ -46,7 +46,7 @@ def get_statistics(state: SimulatorState, call: Call) -> Answer:
 
 
 def delete_file(state: SimulatorState, call: Call) -> Answer:
-    """DELETE /v4.1/file?id=12: the upload and all records made from it are gone."""
+    """DELETE /v4.1/file?id=12: delete an upload and all records that came from it."""
     text = dict(read_pairs(call.request.query)).get("id", "")
     if not text:
         return _error(call, 400010, message_texts.EMPTY_FIELD.format("id"))

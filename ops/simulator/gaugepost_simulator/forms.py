@@ -1,7 +1,7 @@
-"""Request bodies, read the way the two generations of the API read them.
+"""Parse request bodies as the two generations of the API do.
 
-Laravel takes JSON or a form (``record[Email]=...``) and sees nothing in a body it can not parse, which then shows as
-missing fields; v4.1 takes forms only, urlencoded or multipart.
+Laravel (v7 and imports) accepts JSON or a form (``record[Email]=...``). A body that it cannot parse counts as empty, so
+the answer names missing fields. v4.1 accepts only forms, urlencoded or multipart.
 """
 
 import json
@@ -25,7 +25,7 @@ class Form:
 
 
 def read_input(headers: Mapping[str, str], body: bytes) -> dict[str, object]:
-    """Read the input of a v7 or imports call; what can not be parsed is no input."""
+    """Return the input of a v7 or imports call; empty if the body cannot be parsed."""
     kind = headers.get("Content-Type", "").lower()
     if "json" in kind:
         try:
@@ -37,7 +37,7 @@ def read_input(headers: Mapping[str, str], body: bytes) -> dict[str, object]:
 
 
 def read_form(headers: Mapping[str, str], body: bytes) -> Form:
-    """Read the form of a v4.1 call."""
+    """Return the form of a v4.1 call; empty if the body cannot be parsed."""
     kind = headers.get("Content-Type", "")
     if "urlencoded" in kind.lower():
         return Form(fields=dict(read_pairs(body)))
@@ -46,7 +46,7 @@ def read_form(headers: Mapping[str, str], body: bytes) -> Form:
 
 
 def read_pairs(text: bytes | str) -> list[tuple[str, str]]:
-    """Read an urlencoded body or query; empty values count."""
+    """Return the (name, value) pairs of an urlencoded body or query, with empty values."""
     raw = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     return parse_qsl(raw, keep_blank_values=True)
 

@@ -1,8 +1,8 @@
-"""PUT Records and PUT Personal Link: one record against an inbound mapping.
+"""PUT Records and PUT Personal Link: check one record against an inbound mapping.
 
-The order of the checks is that of the documented answers: configuration given, mapping found, its type, required
-headings, values, and only then the campaign. Headings that the mapping does not know are dropped without a word, as
-CustomerGauge does after a field was renamed.
+The checks follow the order of the documented answers: configuration given, mapping found, its type, required headings,
+values, and last the campaign. Headings that the mapping does not know are dropped silently, as CustomerGauge does
+after a rename of a field.
 """
 
 import re
@@ -13,7 +13,7 @@ from gaugepost_simulator.knobs import Knobs, MappingKnobs, Region
 from gaugepost_simulator.messages import Errors, Reply, invalid, json_reply, refusal
 from gaugepost_simulator.state import Answer, Call, SimulatorState
 
-# Short names that older accounts have; with any_mapping they are there without being listed.
+# Short names of mappings in older accounts. With the knob any_mapping they exist without an entry in mappings.
 BUILT_IN = {
     "account": MappingKnobs("Account"),
     "contact": MappingKnobs("Contact"),
@@ -29,7 +29,7 @@ _PHONE = re.compile(r"[0-9 ()+-]+")
 
 
 def put_record(state: SimulatorState, call: Call) -> Answer:
-    """PUT /records/: 200 with an empty body once the record is stored."""
+    """PUT /records/: store the record and answer 200 with an empty body."""
     checked = _checked_record(state, call, link=False)
     if isinstance(checked, Reply):
         return Answer(checked)
@@ -38,7 +38,7 @@ def put_record(state: SimulatorState, call: Call) -> Answer:
 
 
 def put_personal_link(state: SimulatorState, call: Call) -> Answer:
-    """PUT /personal-link/: 200 with a survey number and two links."""
+    """PUT /personal-link/: store the record and answer 200 with a survey number and two links."""
     checked = _checked_record(state, call, link=True)
     if isinstance(checked, Reply):
         return Answer(checked)

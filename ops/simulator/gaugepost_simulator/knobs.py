@@ -1,8 +1,7 @@
-"""What the documentation of CustomerGauge leaves open, as switches.
+"""Knobs: switches for behaviour that CustomerGauge's documentation leaves open.
 
-Every default is the reading that the published pages make most likely; every other value is one that a client has to
-survive as well. Nested objects are changed member by member (RFC 7396), so that a test can move one knob and leave the
-others alone.
+Each default is the most likely reading of the published pages. A client must also cope with every other value. Nested
+objects are changed member by member (RFC 7396), so a test can change one knob and leave the others.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -25,7 +24,7 @@ _SECONDS = {"at_least": 0}
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What one region's account accepts; a region without an entry accepts nothing."""
+    """The credentials that one region accepts. A region without an entry accepts none."""
 
     client_id: str = ""
     client_secret: str = ""
@@ -34,7 +33,11 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class MappingKnobs:
-    """An inbound mapping: its data type, the headings it knows (null: any), those it insists on, where it exists."""
+    """An inbound mapping.
+
+    ``type``: data type. ``fields``: headings that it knows; None knows any. ``required``: headings that a record needs.
+    ``regions``: where it exists.
+    """
 
     type: MappingType = "Multi-Object"
     fields: tuple[str, ...] | None = None
@@ -44,7 +47,7 @@ class MappingKnobs:
 
 @dataclass(frozen=True, slots=True)
 class CloseLoopKnobs:
-    """Account switches of Close the Loop, and what its answer says of each part."""
+    """Account switches of Close the Loop, and the booleans in its answer."""
 
     progressive_only: bool = False
     comment_required: bool = False
@@ -54,13 +57,13 @@ class CloseLoopKnobs:
 
 
 def default_credentials() -> dict[Region, Credentials]:
-    """``eu-client``, ``eu-secret``, ``eu-key`` and so on: no secrets, and a mix-up of regions is seen at once."""
+    """Return ``eu-client``, ``eu-secret``, ``eu-key`` and so on: no secrets, and a mix-up of regions is obvious."""
     return {region: Credentials(f"{region}-client", f"{region}-secret", f"{region}-key") for region in REGIONS}
 
 
 @dataclass(frozen=True, slots=True)
 class Knobs:
-    """All switches, as `ops/simulator/README.md` lists them; times in seconds unless the name says otherwise."""
+    """All knobs. `ops/simulator/README.md` explains each. Times are in seconds unless the name says otherwise."""
 
     credentials: dict[Region, Credentials] = field(default_factory=default_credentials)
     token_lifetime: float = field(default=3600.0, metadata=_SECONDS)
@@ -93,13 +96,13 @@ class Knobs:
     csv_delimiter: str = ","
 
     def to_json(self) -> dict[str, object]:
-        """Give the knobs as plain JSON types."""
+        """Return the knobs as plain JSON types."""
         return asdict(self)
 
     def changed(self, patch: object) -> "Knobs":
-        """Return the knobs with a merge patch applied.
+        """Return new knobs with a merge patch applied.
 
-        Raises :class:`SettingError`, naming the knob, for a name that does not exist or a value that does not fit.
+        Raises :class:`SettingError` that names a knob which does not exist or has a wrong value.
         """
         if not isinstance(patch, dict):
             raise SettingError(name="knobs", problem="must be an object")
@@ -111,5 +114,5 @@ class Knobs:
         return changed
 
     def latency(self, endpoint: Endpoint) -> float:
-        """Seconds that an endpoint takes before it does anything."""
+        """Return the seconds that an endpoint waits before it handles a request."""
         return self.latency_ms.get(endpoint, self.latency_ms.get("all", 0.0)) / 1000

@@ -1,7 +1,7 @@
-"""The messages of CustomerGauge that more than one module says; ``{}`` stands for the inbound mapping.
+"""Messages of CustomerGauge that several modules use. ``{}`` is the inbound mapping.
 
-Clients have to tell causes apart by these texts, so they are kept letter for letter. UNKNOWN_CASE is a guess: what is
-said of a case that does not exist is not documented.
+Clients distinguish causes by these texts, so they are copied letter for letter. UNKNOWN_CASE is a guess: no source
+documents the message for a case that does not exist.
 """
 
 NO_CAMPAIGN = "Could not match any campaign filter."

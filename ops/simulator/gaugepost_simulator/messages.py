@@ -1,7 +1,7 @@
-"""Requests and replies, and the three dialects in which CustomerGauge answers.
+"""Requests and replies, and the three answer formats of CustomerGauge.
 
-The token endpoint speaks OAuth2, v7 and the imports API speak Laravel's ``message``/``errors``, v4.1 has an envelope of
-``Data`` or ``Error`` and turns to XML when the path ends in ``.xml``.
+The token endpoint answers as OAuth2. v7 and the imports API answer with Laravel's ``message`` and ``errors``. v4.1 has
+an envelope ``Data`` or ``Error``, in XML if the path ends in ``.xml``.
 """
 
 import json
@@ -15,7 +15,7 @@ Errors = dict[str, list[str]]
 
 @dataclass(slots=True)
 class Request:
-    """One HTTP request, read whole. ``received_at`` is when its headers were there (epoch)."""
+    """One HTTP request with its whole body. ``received_at``: Unix time in seconds when its headers arrived."""
 
     method: str
     path: str
@@ -37,17 +37,17 @@ class Reply:
 
 
 def json_reply(status: int, data: object) -> Reply:
-    """Answer with JSON."""
+    """Return a reply with a JSON body."""
     return Reply(status, json.dumps(data, separators=(",", ":")).encode())
 
 
 def refusal(status: int, message: str) -> Reply:
-    """Refuse as v7 and imports do where no field is to blame."""
+    """Return a refusal of v7 or imports without field errors."""
     return json_reply(status, {"message": message})
 
 
 def invalid(errors: Errors, message: str | None = None) -> Reply:
-    """Refuse with field errors, 422; the message is the first of them with the count of the others."""
+    """Return a 422 with field errors. Its default message is the first error and the count of the others."""
     if message is None:
         texts = [text for field_texts in errors.values() for text in field_texts]
         more = len(texts) - 1
@@ -56,12 +56,12 @@ def invalid(errors: Errors, message: str | None = None) -> Reply:
 
 
 def data_reply(data: object, *, xml: bool) -> Reply:
-    """Answer a v4.1 call that went well."""
+    """Return a success of v4.1."""
     return _envelope(200, "Data", data, xml=xml)
 
 
 def error_reply(status: int, code: int, message: str, *, xml: bool) -> Reply:
-    """Answer a v4.1 call that did not."""
+    """Return an error of v4.1."""
     return _envelope(status, "Error", {"Message": message, "Code": code}, xml=xml)
 
 
@@ -72,7 +72,7 @@ def _envelope(status: int, name: str, content: object, *, xml: bool) -> Reply:
 
 
 def _xml(content: object) -> str:
-    # Only errors are documented in XML; lists and truth values are written as the JSON suggests.
+    # Only errors are documented in XML. Lists and booleans follow the JSON by analogy.
     if isinstance(content, dict):
         return "".join(f"<{name}>{_xml(value)}</{name}>" for name, value in content.items())
     if isinstance(content, list):

@@ -1,4 +1,4 @@
-"""The page at ``/``: what this is, where to send requests, and what came in so far."""
+"""The page at ``/``: where to send requests, and what arrived so far."""
 
 from html import escape
 
@@ -15,7 +15,7 @@ _STYLE = (
 
 
 def page(state: SimulatorState) -> str:
-    """Write the page."""
+    """Return the HTML of the page."""
     effects = sorted(state.effects.by.items())
     requests = sorted(state.requests.items())
     urls = [(method, path) for method, path in ROUTES if "/eu/" in path and not path.endswith(".xml")]
@@ -23,8 +23,8 @@ def page(state: SimulatorState) -> str:
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5">'
         f"<title>CustomerGauge simulator</title><style>{_STYLE}</style></head><body>"
         "<h1>CustomerGauge simulator</h1>"
-        "<p>This answers like CustomerGauge's HTTP APIs and keeps what it is sent in memory. Nothing leaves this"
-        " machine and nobody gets a survey. Counts are fresh every five seconds.</p>"
+        "<p>This answers like CustomerGauge's HTTP APIs and keeps what it receives in memory. It sends nothing to"
+        " other machines, and no person gets a survey. The page reloads every five seconds.</p>"
         f"<p>Regions: {', '.join(REGIONS)}; the paths below are those of <code>eu</code>. Default credentials are"
         " <code>eu-client</code>, <code>eu-secret</code> and <code>eu-key</code>. v4.1 paths also end in"
         " <code>.xml</code>. The control API is under <code>/_simulator/</code>.</p>"

@@ -1,6 +1,6 @@
-"""POST Response (v4.1): one survey response as key=value.
+"""POST Response (v4.1): store one survey response, a form of key=value.
 
-There is no id in the answer and no duplicate rule, so the same response sent twice is there twice: each is an effect.
+The answer has no id and there is no duplicate rule. So the same response, sent twice, is stored twice: two effects.
 """
 
 import re
@@ -17,7 +17,7 @@ _DATES = ("EmailSentDate", "SurveyCompletedDate")
 
 
 def post_response(state: SimulatorState, call: Call) -> Answer:
-    """POST /v4.1/transactions/response: ``{"Data": true}``."""
+    """POST /v4.1/transactions/response: store the response and answer ``{"Data": true}``."""
     fields = call.form.fields
     error = _error(fields, state)
     if error:
@@ -55,7 +55,7 @@ def _values_fit(fields: dict[str, str]) -> bool:
 
 def _is_date(text: str) -> bool:
     try:
-        datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - only the form is looked at
+        datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - only the format matters
     except ValueError:
         return False
     return True

@@ -1,7 +1,7 @@
-"""Which URL is which endpoint: all regions on one port, told apart by the path.
+"""Map URLs to endpoints. One port serves all regions; the path names the region.
 
-Only the documented paths are served, slash for slash: a client that sends elsewhere should learn it here and not in
-production. v4.1 names a module and a method in its path and has an error code for either being unknown.
+Only the documented paths exist, exact to the slash, so that a client with a wrong path fails here and not in
+production. A path of v4.1 names a module and a method, with an error code for an unknown one of either.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _MODULES = ("transactions", "file")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What a path and method stand for; ``family`` is that of a file, ``xml`` the answer's form."""
+    """The endpoint of a path and method. ``xml``: answer in XML. ``family``: of a file."""
 
     region: Region
     endpoint: Endpoint
@@ -51,12 +51,12 @@ for _method, _path in ROUTES:
 
 
 def find(method: str, path: str) -> Route | Reply:
-    """Return the route of a request, or the refusal that a wrong path or method meets."""
+    """Return the route of a request, or the refusal of a wrong path or method."""
     return ROUTES.get((method, path)) or _missing(method, path)
 
 
 def region_of(path: str) -> str:
-    """Return the region that a path names, or ``-``."""
+    """Return the region in a path, or ``-``."""
     part = path.split("/")[2:3]
     return part[0] if part and part[0] in REGIONS else "-"
 

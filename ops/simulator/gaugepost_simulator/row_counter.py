@@ -1,7 +1,7 @@
-"""The rows of an uploaded file, really counted.
+"""Count the rows of an uploaded file with a real parser.
 
-A count by line would take a quoted line break for a record, and a splitter with the same fault would pass its tests.
-XLS and XLSX need ``python-calamine``; XML with a document type is refused, so that no entity is ever expanded.
+A count of lines would count a quoted line break as a record, and a splitter with the same fault would pass its tests.
+XLS and XLSX need ``python-calamine``. XML with a document type is refused, so that no entity is expanded.
 """
 
 import csv
@@ -16,29 +16,31 @@ MULTILINE_FIELD_LIMIT = 2_000_000
 
 
 class UnknownTypeError(ValueError):
-    """The file is none of CSV, XLS, XLSX and XML."""
+    """The file name does not end in .csv, .xls, .xlsx or .xml."""
 
 
 class UnreadableError(ValueError):
-    """The file is not what its name says."""
+    """The content does not match the ending of the file name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The data rows of a file: the email of each (empty where there is none), and whether it fell into columns."""
+    """The data rows of a file.
+
+    ``emails``: one for each row, "" for a row without. ``split``: False if the delimiter of a CSV file is wrong.
+    """
 
     emails: tuple[str, ...]
     split: bool = True
 
     def __len__(self) -> int:
-        """Count the data rows."""
         return len(self.emails)
 
 
 def read_rows(filename: str, content: bytes, delimiter: str) -> Rows:
-    """Count the data rows of a file; the first row of a table is its header.
+    """Return the data rows of a file, without the header of a table.
 
-    Raises :class:`UnknownTypeError` by the name's ending and :class:`UnreadableError` by the content.
+    Raises :class:`UnknownTypeError` for the ending of the name, and :class:`UnreadableError` for the content.
     """
     reader = _READERS.get(PurePath(filename).suffix.lower())
     if reader is None:
@@ -70,7 +72,7 @@ def _sheet(content: bytes, _delimiter: str) -> Rows:
 
 def _xml(content: bytes, _delimiter: str) -> Rows:
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        message = "document types are not taken"
+        message = "document types are not allowed"
         raise UnreadableError(message)
     try:
         root = ET.fromstring(content)  # noqa: S314 - no document type, hence no entities

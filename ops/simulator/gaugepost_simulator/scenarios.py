@@ -1,6 +1,6 @@
-"""Scenario words: faults that a user asks for in the data of one job, with no access to knobs or the control API.
+"""Scenario words: a word in the data of one job asks for a fault, without knobs or the control API.
 
-A word stands in one of these places:
+The word goes into one of these places:
 
 ========================  ==================================================================================
 record, personal link     the ``configuration``; the record's ``Simulate`` field; its ``Email``, as WORD@example.com
@@ -9,24 +9,23 @@ response                  the ``Simulate`` field; the ``Email``, as WORD@example
 file                      the file's name, as ``...simulate-WORD....csv``
 ========================  ==================================================================================
 
-Words (blanks, dashes and underscores are the same; upper and lower case too):
+Words (case does not matter; blanks, dashes and underscores are the same):
 
 =====================================================  ====================================================
 ``400`` ... ``599``                                    that status, with the endpoint's usual kind of body
-``html``, ``broken json``                              200 with something else in place of the answer
-``slow``, ``trickle``                                  the answer comes after 5 s, or letter by letter over 5 s
+``html``, ``broken json``                              200 with HTML or broken JSON
+``slow``, ``trickle``                                  the answer comes after 5 s, or bit by bit over 5 s
 ``cut before``, ``cut after``, ``short body``          the answer is lost, before or after the effect
-``unrecognised`` (``422``, ``400``, ``404``, ``200``)  an answer that no documentation knows
+``unrecognised`` (``422``, ``400``, ``404``, ``200``)  an undocumented answer
 ``unknown mapping``, ``wrong type``, ``drifted``       record and personal link: 404, 422, 422
 ``no campaign``, ``duplicate``, ``duplicate rule``     personal link: the three 400 texts
 ``unknown case``, ``partial``                          close the loop: 404; 200 with a false assignee
 ``already processed``                                  file: 400103
 =====================================================  ====================================================
 
-After the word may stand seconds (``slow 40s``, ``429 30s``: Retry-After) and a count (``once``, ``twice``,
-``3 times``): the job that comes back after that is served. Counts are kept for each Idempotency-Key, else for each
-body; those of a word in a ``configuration`` or ``number_customergauge`` are kept for that value, whichever job
-carries it.
+Seconds may follow the word (``slow 40s``; ``429 30s`` sets Retry-After), and a count (``once``, ``twice``,
+``3 times``). After so many faults the endpoint handles the job. The simulator counts for each Idempotency-Key, else for
+each body. It counts a word in ``configuration`` or ``number_customergauge`` once for all jobs with that value.
 """
 
 import re
@@ -50,7 +49,7 @@ def _field_error(name: str, text: str) -> Fault:
     return _status(422, {"message": text, "errors": {name: [text]}})
 
 
-# {} in a text is the job's configuration.
+# {} in a text stands for the job's configuration.
 _MEANINGS: dict[str, tuple[tuple[Endpoint, ...], Fault]] = {
     "html": ((), Fault("html")),
     "broken-json": ((), Fault("broken_json")),
@@ -88,7 +87,10 @@ _EMAIL_DOMAIN = "@example.com"
 
 @dataclass(frozen=True, slots=True)
 class _WordLocation:
-    """Where a word may stand; ``explicit`` places refuse what is no word, ``shared`` ones count for all jobs."""
+    """A text that may hold a word.
+
+    ``explicit``: refuse a text that is no word. ``shared``: count its faults for all jobs together.
+    """
 
     text: str
     explicit: bool = False
@@ -96,7 +98,7 @@ class _WordLocation:
 
 
 def pick(state: SimulatorState, call: Call) -> Fault | None:
-    """Return the fault that a job asks for by a scenario word, unless its count is used up."""
+    """Return the fault of a job's scenario word, None without a word or after its count."""
     for location in _locations(call):
         text = re.sub(r"[\s_-]+", "-", location.text.strip().lower())
         match = (_IN_FILENAME.search if call.route.endpoint == "file" else _WHOLE.fullmatch)(text)

@@ -1,4 +1,4 @@
-"""The running server: sockets, signals, and an end when nobody needs it any more."""
+"""Run the server until a signal or the end of its parent process."""
 
 import asyncio
 import os
@@ -22,7 +22,11 @@ _PARENT_CHECK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """Where to listen, whom to let control, and which process to outlive not."""
+    """Where to listen, and when to end.
+
+    ``port``: 0 takes a free port. ``allow_remote_control``: let other machines use the control API. ``parent``: id of
+    the process whose end stops the server.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -31,7 +35,7 @@ class ServeOptions:
 
 
 async def serve(knobs: Knobs, options: ServeOptions, listening: Callable[[str], None]) -> None:
-    """Serve until SIGTERM, SIGINT or the parent's end; ``listening`` is called with the URL."""
+    """Serve until SIGTERM, SIGINT or the end of the parent. Call ``listening`` with the URL when ready."""
     state = SimulatorState(knobs)
     service = Service(state, Control(state, remote=options.allow_remote_control))
     server = HTTPServer(ServerDelegate(service.accept), max_body_size=_MAX_BODY, max_buffer_size=_MAX_BODY)
@@ -53,7 +57,7 @@ def _stop_event() -> asyncio.Event:
 
 
 async def _until(stop: asyncio.Event, parent: int | None) -> None:
-    # A parent that was killed can not tell; its child is then given to another process.
+    # A killed parent sends no signal, but its child gets another parent process.
     while parent is None or os.getppid() == parent:
         try:
             await asyncio.wait_for(stop.wait(), None if parent is None else _PARENT_CHECK_SECONDS)

@@ -1,7 +1,7 @@
-"""A request's way through the simulator, as one straight line: route, fault, caller, scenario, endpoint, answer.
+"""Handle a request in fixed steps: route, fault, caller, scenario, endpoint, answer.
 
-Everything up to the answer happens in one turn of the event loop, so an effect is committed whole or not at all, and
-what is counted can not race with what is sent.
+All steps before the answer run in one step of the event loop. So an effect is committed whole or not at all, and the
+counts match the answers.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _ENDPOINTS: dict[Endpoint, Callable[[SimulatorState, Call], Answer]] = {
 
 
 class Service:
-    """Takes requests from the connection and answers them."""
+    """Handles requests, and writes their answers to the connection."""
 
     def __init__(self, state: SimulatorState, control: Control) -> None:
         self._state = state
@@ -42,7 +42,7 @@ class Service:
         self._pending: set[asyncio.Task[None]] = set()
 
     def accept(self, request: Request, connection: ClientConnection) -> None:
-        """Answer one request, now or, where something is slow, later."""
+        """Answer one request: at once, or later if a knob or fault delays it."""
         reply = self._control.answer(request)
         if reply is not None:
             connection.send(reply)
@@ -116,7 +116,7 @@ async def _send_with_fault(answer: Answer, fault: Fault, connection: ClientConne
 
 
 def _mark_answered(answer: Answer, arrived: bool, fault: Fault | None) -> None:  # noqa: FBT001 - a fact, no option
-    """Mark the effect as answered, unless what arrived was not the news that it happened."""
+    """Mark the effect as answered if the answer arrived and reports the success."""
     garbled = fault is not None and (fault.fault in ("html", "broken_json") or answer.reply.status >= _ERRORS_FROM)
     if answer.effect is not None and arrived and not garbled:
         answer.effect.answered = True

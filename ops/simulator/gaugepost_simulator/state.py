@@ -1,4 +1,4 @@
-"""Everything the simulator knows at a time, and a request as its endpoints see it."""
+"""The state of the simulator, and the call that its endpoints handle."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ Kept = Literal["knobs", "faults", "tokens"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an endpoint says, and the effect that it committed, if any."""
+    """The reply of an endpoint, and the effect that it committed, if any."""
 
     reply: Reply
     effect: Effect | None = None
 
 
 class Call:
-    """A request that found its route; its body is parsed once, when it is first looked at."""
+    """A request with its route. The body is parsed once, at its first use."""
 
     def __init__(self, request: Request, route: Route) -> None:
         self.request = request
@@ -36,30 +36,30 @@ class Call:
 
     @cached_property
     def input(self) -> dict[str, object]:
-        """The input of a v7 or imports call."""
+        """Return the input of a v7 or imports call."""
         return read_input(self.request.headers, self.request.body)
 
     @cached_property
     def form(self) -> Form:
-        """The form of a v4.1 call."""
+        """Return the form of a v4.1 call."""
         return read_form(self.request.headers, self.request.body)
 
     @property
     def record(self) -> dict[str, object]:
-        """The ``record`` of an imports call; data beside it counts for nothing."""
+        """Return the ``record`` of an imports call; {} if there is none. Other members are ignored."""
         record = self.input.get("record")
         return record if isinstance(record, dict) else {}
 
 
 class SimulatorState:
-    """The simulated accounts of all regions."""
+    """The simulated accounts of all regions. ``knobs``: those at the start."""
 
     def __init__(self, knobs: Knobs) -> None:
         self._knobs_at_start = knobs
         self.reset()
 
     def reset(self, keep: frozenset[Kept] = frozenset()) -> None:
-        """Go back to the start; what is named in ``keep`` stays as it is."""
+        """Reset everything except the parts named in ``keep``."""
         if "knobs" not in keep:
             self.knobs = self._knobs_at_start
         if "faults" not in keep:
@@ -84,7 +84,7 @@ class SimulatorState:
         configuration: str | None = None,
         result: object = None,
     ) -> Effect:
-        """Write down what a call did."""
+        """Store the effect of a call."""
         effect = self.effects.add(
             call.route.region,
             kind,
@@ -97,7 +97,7 @@ class SimulatorState:
         return effect
 
     def counts(self) -> dict[str, object]:
-        """Give all counts."""
+        """Return all counts."""
         token_requests = {r: sum(n for k, n in self.requests.items() if k.startswith(f"{r}.token.")) for r in REGIONS}
         return {
             "effects": len(self.effects),

@@ -1,4 +1,4 @@
-"""OAuth2 access tokens, one pool a region: a token of one region is worth nothing in another."""
+"""OAuth2 access tokens. A token is valid in one region only."""
 
 import secrets
 import time
@@ -6,14 +6,14 @@ from collections import Counter
 
 
 class Tokens:
-    """Tokens that were given out and have not been revoked."""
+    """The issued tokens that are not revoked."""
 
     def __init__(self) -> None:
         self.issued: Counter[str] = Counter()
         self._expiry: dict[tuple[str, str], float] = {}
 
     def issue(self, region: str, lifetime: float) -> str:
-        """Give out a fresh token that lives ``lifetime`` seconds."""
+        """Issue a new token. ``lifetime``: in seconds."""
         self._forget_expired()
         token = secrets.token_urlsafe(32)
         self._expiry[region, token] = time.time() + lifetime
@@ -21,11 +21,11 @@ class Tokens:
         return token
 
     def valid(self, region: str, token: str) -> bool:
-        """Tell whether the region takes a token now."""
+        """Return whether a token is valid in a region now."""
         return self._expiry.get((region, token), 0.0) > time.time()
 
     def revoke(self, region: str | None) -> int:
-        """Make all tokens of a region (or of all) invalid; returns how many there were."""
+        """Revoke all tokens of a region, or of all regions. Return how many there were."""
         gone = [key for key in self._expiry if region in (None, key[0])]
         for key in gone:
             del self._expiry[key]

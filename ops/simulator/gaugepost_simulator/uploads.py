@@ -1,6 +1,6 @@
-"""Uploaded files: their slots, their processing as time passes, their statistics, and their undoing.
+"""Uploaded files: intervals, processing, statistics, deletion.
 
-Nothing runs in the background: the state of an upload follows from the clock when it is asked for.
+Nothing runs in the background. The state of an upload is computed from the clock when a caller asks for it.
 """
 
 import time
@@ -13,14 +13,14 @@ from gaugepost_simulator.effects import Effect
 from gaugepost_simulator.knobs import Knobs
 from gaugepost_simulator.row_counter import Rows
 
-# What the file API asks of its callers; broken limits are counted, since no refusal is documented.
+# Documented limits of a file. No refusal is documented, so the simulator only counts files beyond them.
 MAX_BYTES = 2_000_000
 MAX_ROWS = 2_000
 
 
 @dataclass(slots=True)
 class Upload:
-    """One file that CustomerGauge took."""
+    """One accepted file. Times are Unix time in seconds. ``failed``: row number from 1 → reason."""
 
     id: int
     region: str
@@ -36,11 +36,11 @@ class Upload:
 
     @property
     def date_upload(self) -> str:
-        """The time of the upload as the statistics write it, in UTC."""
+        """Return the time of the upload in the format of the statistics, in UTC."""
         return datetime.fromtimestamp(self.uploaded_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
     def statistics(self, knobs: Knobs) -> dict[str, object]:
-        """Give the row of this upload in the statistics: ids and counts are texts there."""
+        """Return the row of this upload in the statistics. Ids and counts are texts, as documented."""
         status = self._status(knobs)
         done = status == "Processed"
         return {
@@ -76,21 +76,21 @@ class Uploads:
         self._last_start: dict[str, float] = {}
 
     def too_soon(self, region: str, family: str, at: float, knobs: Knobs) -> bool:
-        """Tell whether a slot at this time would break the interval, and count it if so."""
+        """Return whether an upload at time ``at`` breaks the interval. Count it if so."""
         last = self._last_start.get(_lane(region, family, knobs))
         broken = last is not None and at < last + knobs.upload_interval
         self.limits_broken[f"{region}.interval"] += broken
         return broken
 
     def already_processed(self, region: str, filename: str, sha256: str, knobs: Knobs) -> bool:
-        """Tell whether an upload counts as one that was there before; files of all families count together."""
+        """Return whether an upload counts as already processed, compared with all families of its region."""
         return any(
             _is_same(knobs, name=filename == upload.filename, content=sha256 == upload.sha256)
             for upload in self._of_region.get(region, {}).values()
         )
 
     def add(self, upload: Upload, size: int, knobs: Knobs) -> Upload:
-        """Take an upload: give it its id and its turn."""
+        """Add an upload of ``size`` bytes. Set its id and, in the queueing mode, when its processing begins."""
         lane = _lane(upload.region, upload.family, knobs)
         if knobs.upload_interval_mode == "queue" and lane in self._last_start:
             upload.begins_at = max(upload.begins_at, self._last_start[lane] + knobs.upload_interval)
@@ -103,28 +103,28 @@ class Uploads:
         return upload
 
     def listed(self, region: str, family: str, knobs: Knobs) -> Iterator[Upload]:
-        """Give the uploads that the statistics show by now, oldest first."""
+        """Yield the uploads that the statistics already show, oldest first."""
         shown_before = time.time() - knobs.statistics_delay
         for upload in self._of_region.get(region, {}).values():
             if upload.family == family and upload.uploaded_at <= shown_before:
                 yield upload
 
     def remove(self, region: str, upload_id: int) -> Upload | None:
-        """Undo an upload with all its records; None if there is none."""
+        """Remove an upload with its records and return it; None if it does not exist."""
         upload = self._of_region.get(region, {}).pop(upload_id, None)
         if upload is not None and upload.effect is not None:
             upload.effect.gone = True
         return upload
 
     def live_records(self, region: str) -> int:
-        """Count the records that came in by files and are still there."""
+        """Return the number of records from files that are not deleted."""
         return sum(upload.total - len(upload.failed) for upload in self._of_region.get(region, {}).values())
 
 
 def rejected_rows(rows: Rows, knobs: Knobs) -> dict[int, str]:
-    """Say which data rows (from 1) are not taken, and why."""
+    """Return row number (from 1) → reason of the rejected data rows."""
     if not rows.split:
-        # A wrong delimiter is not refused: the file goes through and every record of it fails.
+        # CustomerGauge accepts a file with a wrong delimiter, and every record of it fails.
         return dict.fromkeys(range(1, len(rows) + 1), "Email is required but seems to be empty")
     failed = {row: "Duplicate Record" for row in knobs.reject_rows if 1 <= row <= len(rows)}
     if knobs.reject_bad_emails:
