@@ -1,6 +1,7 @@
-"""Writes the generated parts of the pages, and `.env.example`, from the code; `--check` tells whether they are true.
+"""Write the generated parts of the pages, and `.env.example`, from the code.
 
-A part of a page stands between `<!-- made: NAME -->` and `<!-- end -->`.
+A generated part is between `<!-- made: NAME -->` and `<!-- end -->`. With `--check` write nothing, and exit 1 if a file
+is out of date.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ DURATIONS = ("retention",)
 
 
 def states() -> str:
-    """Draw the states of a job."""
+    """Return the diagram of a job's states."""
     return f"```mermaid\n{mermaid()}\n```"
 
 
 def settings() -> str:
-    """List every setting with its default, for docs/settings.md."""
+    """Return the table of all settings, for docs/settings.md."""
     rows = ["| name | default | what it is |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         secret = "SecretStr" in str(field.annotation)
@@ -38,7 +39,7 @@ def settings() -> str:
 
 
 def _from_docs(text: str) -> str:
-    """Return a description with its links, which are relative to the repository, as links from a page in docs/."""
+    """Convert the links of a description: relative to the repository → relative to docs/."""
     return text.replace("](docs/", "](").replace("](#redis)", "](redis.md)")
 
 
@@ -57,16 +58,17 @@ def _default(name: str, value: object) -> str:
 
 
 _ENV_HEAD = """\
-# gaugepost's settings: copy to .env (chmod 600), and take away the # of those that are not to be what stands there.
-# docker-compose.yml hands .env to its workers, and to its other parts what they need of it. It sets itself
-# GAUGEPOST_REDIS_URL, GAUGEPOST_METRICS_… and Flower's login.
-# Values in single quotes stay as they are: docker compose fills in what begins with $ elsewhere.
+# gaugepost's settings. Copy this file to .env (chmod 600). Each line shows a default: to change one, remove its # and
+# write your value.
+# docker-compose.yml passes .env to the workers, and to each other part the settings that it needs. It sets
+# GAUGEPOST_REDIS_URL, GAUGEPOST_METRICS_… and Flower's login itself.
+# Put a value with a $ into single quotes: elsewhere docker compose replaces what begins with $.
 # Made by `make docs`.
 """
 
 
 def env_example() -> str:
-    """List every setting as a line of an env file, with what it is; all of them commented out."""
+    """Return every setting as a commented line of an env file, below its description."""
     lines = [_ENV_HEAD]
     for name, field in Settings.model_fields.items():
         about = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", str(field.description)).replace("`", "").replace("\\|", "|")
@@ -84,7 +86,7 @@ def _plain(name: str, value: object) -> str:
 
 
 def keys() -> str:
-    """List every Redis key with its type."""
+    """Return the table of all Redis keys with their types."""
     rows = ["| key | type | what it holds |", "| --- | --- | --- |"]
     rows += [f"| `gaugepost:{{region}}:{name}` | {kind} | {what} |" for name, (kind, what) in FIXED.items()]
     rows += [f"| `gaugepost:{{region}}:{name}…` | {kind} | {what} |" for name, (kind, what) in FAMILIES.items()]
@@ -102,28 +104,28 @@ PARTS = {
 FILES = {".env.example": env_example}
 
 
-def filled(text: str) -> str:
-    """Return a page with its generated parts made anew."""
-    for name, make in PARTS.items():
+def regenerate(text: str) -> str:
+    """Return a page with its generated parts replaced."""
+    for name, generate in PARTS.items():
         pattern = re.compile(rf"(<!-- made: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        made = make().replace("\\", r"\\")
-        text = pattern.sub(rf"\g<1>{made}\n\g<2>", text)
+        part = generate().replace("\\", r"\\")
+        text = pattern.sub(rf"\g<1>{part}\n\g<2>", text)
     return text
 
 
 def main() -> int:
-    """Write the pages, or with --check tell which are not true any more."""
+    """Write the files that are out of date. With --check list them on stderr and return 1."""
     stale = []
     for page in (*PAGES, *FILES):
         path = ROOT / page
         before = path.read_text(encoding="utf-8") if path.exists() else ""
-        after = FILES[page]() if page in FILES else filled(before)
+        after = FILES[page]() if page in FILES else regenerate(before)
         if before != after:
             stale.append(page)
             if "--check" not in sys.argv:
                 path.write_text(after, encoding="utf-8")
     if stale and "--check" in sys.argv:
-        sys.stderr.write(f"make docs: {', '.join(stale)} no longer say what the code does\n")
+        sys.stderr.write(f"out of date: {', '.join(stale)}. Run `make docs`.\n")
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""Writes the users of `docs/redis-acl.md`, from what each part needs of Redis (`gaugepost.ledger.rights`)."""
+"""Generate the Redis users of `docs/redis-acl.md` from the rights of each part (`gaugepost.ledger.rights`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PREFIX = NAMESPACE + ":{*}:"
 
 
 def users() -> str:
-    """Write a line of an ACL file for the user of each part, with the rights for all regions."""
+    """Return one line of an ACL file for the user of each part, with its rights in all regions."""
     lines = [_line(part, rights()) for part, rights in RIGHTS.items()]
     return "\n".join(["```acl", "user default on >password-of-default ~* &* +@all", *lines, "```"])
 
@@ -29,8 +29,8 @@ def _line(part: Part, rights: Rights) -> str:
     queues = [queue for pattern in rights.queues for queue in _of_regions(pattern)]
     channels = [f"&{named(channel, Keys(Region.EU))}" for channel in rights.channels]
     commands = [f"+{command.lower()}" for command in sorted(rights.commands)]
-    # The commands of a connection are not the same in all versions of Redis, so they are named by their category.
-    may = [
+    # Versions of Redis differ in their connection commands, so allow the category.
+    rules = [
         *(f"~{name}" for name in (*keys, *queues)),
         "resetchannels",
         *channels,
@@ -38,11 +38,11 @@ def _line(part: Part, rights: Rights) -> str:
         "+@connection",
         "-@dangerous",
     ]
-    return " ".join([f"user gaugepost-{part} on >password-of-{part}", *may, *commands])
+    return " ".join([f"user gaugepost-{part} on >password-of-{part}", *rules, *commands])
 
 
 def _patterns(names: frozenset[str]) -> Iterator[str]:
-    """Return patterns for keys of every region; `gaugepost:{eu}:` itself too, which all scripts name."""
+    """Yield key patterns for every region, and the bare prefix `gaugepost:{eu}:`, which all scripts name."""
     if names:
         yield _PREFIX
     for name in sorted(names):

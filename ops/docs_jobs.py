@@ -1,4 +1,4 @@
-"""Writes the tables of docs/jobs.md from the models of the jobs: every field, its limits, its default, an example."""
+"""Generate the tables of docs/jobs.md from the job models: fields, limits, defaults, examples."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ _WORDS = {
     "boolean": "true or false",
     "object": "object, not empty",
 }
-_OURS = frozenset({"kind", "stored"})
-"""Fields that callers never set."""
+_INTERNAL = frozenset({"kind", "stored"})
+"""Internal fields, which callers never set."""
 
 
 def common() -> str:
-    """List the fields of every kind."""
-    return "\n".join([*HEAD, *(_row(name, JobBase) for name in JobBase.model_fields if name not in _OURS)])
+    """Return the table of the fields that all kinds have."""
+    return "\n".join([*HEAD, *(_row(name, JobBase) for name in JobBase.model_fields if name not in _INTERNAL)])
 
 
 def kinds() -> str:
-    """List each kind: what it is, an example, its own fields, its result."""
+    """Return a section for each kind: description, example, own fields, result."""
     return "\n\n".join(_kind(kind, model) for kind, model in JOBS.items())
 
 
 def _kind(kind: str, model: type[JobBase]) -> str:
     example = json.dumps({"kind": kind, "region": "eu"} | EXAMPLES[kind], ensure_ascii=False)
-    own = [name for name in model.model_fields if name not in _OURS and _is_own(name, model)]
+    own = [name for name in model.model_fields if name not in _INTERNAL and _is_own(name, model)]
     rows = "\n".join([*HEAD, *(_row(name, model) for name in own)])
     parts = [f"## `{kind}`", inspect.getdoc(model) or "", f"```json\n{example}\n```", rows]
     return "\n\n".join([*parts, _result(model)])
 
 
 def _result(model: type[JobBase]) -> str:
-    """List what `result()` returns."""
+    """Return the table of the fields of `result()`."""
     result: type[BaseModel] = type(model.read_result(_ANY_RESULT))
     if not result.model_fields:
         return f"Its result has no fields. {inspect.getdoc(result)}"
@@ -68,7 +68,7 @@ _ANY_RESULT = {"survey_link": "", "survey_link_short": "", "status": True}
 
 
 def _is_own(name: str, model: type[JobBase]) -> bool:
-    """Return whether only this kind has the field, or has another default for it."""
+    """Return whether the field, or its default, is specific to this kind."""
     return name not in JobBase.model_fields or model.model_fields[name].default != JobBase.model_fields[name].default
 
 
@@ -85,23 +85,23 @@ def _default(value: object) -> str:
 
 
 def _type(name: str, model: type[BaseModel]) -> str:
-    return _spell(model.model_json_schema()["properties"][name])
+    return _describe(model.model_json_schema()["properties"][name])
 
 
-def _spell(schema: dict[str, Any]) -> str:
-    """Write what a field takes in words."""
+def _describe(schema: dict[str, Any]) -> str:
+    """Describe the type of a field in words."""
     if "anyOf" in schema:
-        return " or ".join(_spell(one) for one in schema["anyOf"] if one.get("type") != "null")
+        return " or ".join(_describe(one) for one in schema["anyOf"] if one.get("type") != "null")
     if "$ref" in schema or "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema.get("enum", tuple(Region)))
     if schema["type"] == "array":
         most = f", at most {schema['maxItems']} of them" if "maxItems" in schema else ""
-        return f"list of {_spell(schema['items'])}{most}"
+        return f"list of {_describe(schema['items'])}{most}"
     return "date and time" if schema.get("format") == "date-time" else _WORDS[schema["type"]] + _limits(schema)
 
 
 def _limits(schema: dict[str, Any]) -> str:
-    """Write the limits of a text or number."""
+    """Describe the limits of a text or number."""
     if "maximum" in schema:
         return f" from {schema.get('minimum', 0)} to {schema['maximum']}"
     if "minimum" in schema:

@@ -1,7 +1,8 @@
-"""Writes the dashboard, `gaugepost.json`, from the list of its panels; `--check` tells whether it is what this makes.
+"""Write the Grafana dashboard `gaugepost.json` from a list of panels.
 
-A panel is its title, its unit and its queries, each with a legend. `$region` and `$__rate_interval` are Grafana's to
-fill in. `tests/acceptance/test_alerts.py` runs every query against a real Prometheus that scrapes a real gaugepost.
+With `--check` write nothing, and exit 1 if the file is out of date. A panel has a title, a unit, and queries with
+legends. Grafana replaces `$region` and `$__rate_interval`. `tests/acceptance/test_alerts.py` runs every query against a
+real Prometheus that scrapes a real gaugepost.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ WIDTH, HEIGHT, SMALL = 8, 8, 4
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel; `queries` are (PromQL, legend). A stat is `red_from` some value on."""
+    """One panel. `queries`: (PromQL, legend). `red_from`: the value from which a stat is red."""
 
     title: str
     unit: str
@@ -31,67 +32,67 @@ class Panel:
 
 
 def stat(title: str, unit: str, query: str, red_from: float | None, about: str = "") -> Panel:
-    """Make a panel of one number a region."""
+    """Return a panel with one number for each region."""
     return Panel(title, unit, ((query, "{{region}}"),), about, "stat", red_from)
 
 
-def lines(title: str, unit: str, *queries: tuple[str, str], about: str = "", stacked: bool = False) -> Panel:
-    """Make a panel of lines."""
+def time_series(title: str, unit: str, *queries: tuple[str, str], about: str = "", stacked: bool = False) -> Panel:
+    """Return a panel with lines over time."""
     return Panel(title, unit, queries, about, stacked=stacked)
 
 
 def rate(counter: str, by: str, more: str = "") -> str:
-    """Write how often a second a counter of workers rises."""
+    """Return PromQL for the increase of a counter in a second, summed over processes."""
     return f'sum by ({by}) (rate({counter}{{region=~"$region"{more}}}[$__rate_interval]))'
 
 
-def risen(counter: str, by: str, within: str, more: str = "") -> str:
-    """Write how much a counter of workers rose."""
+def increase(counter: str, by: str, within: str, more: str = "") -> str:
+    """Return PromQL for the increase of a counter within a time, summed over processes."""
     return f'sum by ({by}) (increase({counter}{{region=~"$region"{more}}}[{within}]))'
 
 
 def quantile(q: float, histogram: str) -> str:
-    """Write a quantile over all kinds and processes of a region."""
-    seen = f'rate({histogram}_bucket{{region=~"$region"}}[$__rate_interval])'
-    return f"histogram_quantile({q}, sum by (region, le) ({seen}))"
+    """Return PromQL for a quantile over all kinds and processes of a region."""
+    buckets = f'rate({histogram}_bucket{{region=~"$region"}}[$__rate_interval])'
+    return f"histogram_quantile({q}, sum by (region, le) ({buckets}))"
 
 
-def of(gauge: str, more: str = "") -> str:
-    """Write a gauge of the exporter; several exporters tell the same."""
-    return f'{gauge}{{region=~"$region"{more}}}'
+def gauge(name: str, more: str = "") -> str:
+    """Return PromQL for a gauge of the exporter."""
+    return f'{name}{{region=~"$region"{more}}}'
 
 
 def quantiles(title: str, histogram: str, about: str) -> Panel:
-    """Make a panel of the median and the slow end."""
-    asked = tuple((quantile(q, histogram), f"{{{{region}}}} {q:.0%}") for q in (0.5, 0.95, 0.99))
-    return lines(title, "s", *asked, about=about)
+    """Return a panel with the median, the 95th and the 99th percentile."""
+    queries = tuple((quantile(q, histogram), f"{{{{region}}}} {q:.0%}") for q in (0.5, 0.95, 0.99))
+    return time_series(title, "s", *queries, about=about)
 
 
 ROWS: dict[str, tuple[Panel, ...]] = {
     "Now": (
-        stat("Redis answers", "short", of("gaugepost_redis_up"), None, "1: it does"),
-        stat("Oldest urgent job", "s", of("gaugepost_oldest_urgent_age_seconds"), 60),
-        stat("Oldest queued job", "s", of("gaugepost_oldest_job_age_seconds", ', state="queued"'), 1800),
-        stat("Holds on the region", "short", "sum by (region) (" + of("gaugepost_holds", ', scope="region"') + ")", 1),
-        stat("Needs a person (unknown)", "short", of("gaugepost_ledger_jobs", ', state="unknown"'), 1),
+        stat("Redis answers", "short", gauge("gaugepost_redis_up"), None, "1: Redis answers"),
+        stat("Oldest urgent job", "s", gauge("gaugepost_oldest_urgent_age_seconds"), 60),
+        stat("Oldest queued job", "s", gauge("gaugepost_oldest_job_age_seconds", ', state="queued"'), 1800),
         stat(
-            "Workers", "short", of("gaugepost_workers"), None, "processes that claimed lately; 0 while there is no work"
+            "Holds on the region", "short", "sum by (region) (" + gauge("gaugepost_holds", ', scope="region"') + ")", 1
         ),
+        stat("Needs a person (unknown)", "short", gauge("gaugepost_ledger_jobs", ', state="unknown"'), 1),
+        stat("Workers", "short", gauge("gaugepost_workers"), None, "processes that claimed lately; 0 without work"),
     ),
-    "What goes out": (
-        lines(
+    "Deliveries": (
+        time_series(
             "Delivered a second",
             "ops",
             (rate("gaugepost_jobs_total", "region, kind", ', state="delivered"'), "{{region}} {{kind}}"),
             stacked=True,
         ),
-        lines(
-            "What became of jobs, a second",
+        time_series(
+            "Jobs by new state, a second",
             "ops",
             (rate("gaugepost_jobs_total", "region, state"), "{{region}} {{state}}"),
         ),
-        lines(
-            "Attempts that were not delivered, a second",
+        time_series(
+            "Failed attempts, a second",
             "ops",
             (
                 rate("gaugepost_attempts_total", "region, verdict", ', verdict!~"delivered.*"') + " > 0",
@@ -99,13 +100,13 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ),
             about="by verdict",
         ),
-        quantiles("From enqueue to delivery", "gaugepost_delivery_seconds", "waiting included: back-off, holds, slots"),
+        quantiles("From enqueue to delivery", "gaugepost_delivery_seconds", "includes waiting: back-off, holds, slots"),
         quantiles("One HTTP exchange", "gaugepost_exchange_seconds", "how fast CustomerGauge answers"),
-        lines(
+        time_series(
             "Unrecognised and lost answers in an hour",
             "short",
             (
-                risen(
+                increase(
                     "gaugepost_attempts_total",
                     "region, kind, verdict",
                     "1h",
@@ -116,101 +117,110 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ),
         ),
     ),
-    "What waits, and why": (
-        lines(
+    "Waiting jobs, and why": (
+        time_series(
             "Jobs by state",
             "short",
-            (of("gaugepost_ledger_jobs", ', state!="delivered"') + " > 0", "{{region}} {{state}}"),
+            (gauge("gaugepost_ledger_jobs", ', state!="delivered"') + " > 0", "{{region}} {{state}}"),
         ),
-        lines(
-            "Parked, by reason", "short", (of("gaugepost_parked_jobs") + " > 0", "{{region}} {{reason}}"), stacked=True
+        time_series(
+            "Parked, by reason",
+            "short",
+            (gauge("gaugepost_parked_jobs") + " > 0", "{{region}} {{reason}}"),
+            stacked=True,
         ),
-        lines(
-            "Dead, by verdict", "short", (of("gaugepost_dead_jobs") + " > 0", "{{region}} {{verdict}}"), stacked=True
+        time_series(
+            "Dead, by verdict", "short", (gauge("gaugepost_dead_jobs") + " > 0", "{{region}} {{verdict}}"), stacked=True
         ),
-        lines("Oldest job, by state", "s", (of("gaugepost_oldest_job_age_seconds") + " > 0", "{{region}} {{state}}")),
-        lines("Holds", "short", (of("gaugepost_holds") + " > 0", "{{region}} {{scope}}: {{about}}"), stacked=True),
-        lines("How long holds have stood", "s", (of("gaugepost_hold_age_seconds"), "{{region}} {{scope}}: {{about}}")),
+        time_series(
+            "Oldest job, by state", "s", (gauge("gaugepost_oldest_job_age_seconds") + " > 0", "{{region}} {{state}}")
+        ),
+        time_series(
+            "Holds", "short", (gauge("gaugepost_holds") + " > 0", "{{region}} {{scope}}: {{about}}"), stacked=True
+        ),
+        time_series("Age of holds", "s", (gauge("gaugepost_hold_age_seconds"), "{{region}} {{scope}}: {{about}}")),
     ),
     "Uploads and tokens": (
-        lines("Files waiting for a slot", "short", (of("gaugepost_files_waiting"), "{{region}} {{lane}}")),
-        lines("Next upload in", "s", (of("gaugepost_next_slot_seconds"), "{{region}} {{lane}}")),
-        lines(
+        time_series("Files waiting for a slot", "short", (gauge("gaugepost_files_waiting"), "{{region}} {{lane}}")),
+        time_series("Next upload in", "s", (gauge("gaugepost_next_slot_seconds"), "{{region}} {{lane}}")),
+        time_series(
             "Stored contents",
             "bytes",
-            (of("gaugepost_content_bytes"), "{{region}}"),
-            (f"max({of('gaugepost_content_limit_bytes')})", "limit"),
+            (gauge("gaugepost_content_bytes"), "{{region}}"),
+            (f"max({gauge('gaugepost_content_limit_bytes')})", "limit"),
         ),
-        lines(
-            "Access token: its age, and what is left",
+        time_series(
+            "Access token: age, time left",
             "s",
-            (of("gaugepost_token_age_seconds"), "{{region}} age"),
-            (of("gaugepost_token_left_seconds"), "{{region}} left"),
-            about="no age, and 0 left: there is none; it is fetched when a job needs it",
+            (gauge("gaugepost_token_age_seconds"), "{{region}} age"),
+            (gauge("gaugepost_token_left_seconds"), "{{region}} left"),
+            about="no age and 0 left: there is no token; a worker fetches one when a job needs it",
         ),
-        lines(
+        time_series(
             "Tokens fetched in an hour",
             "short",
-            (f"delta({of('gaugepost_token_generation')}[1h])", "{{region}}"),
-            about="about one",
+            (f"delta({gauge('gaugepost_token_generation')}[1h])", "{{region}}"),
+            about="normally about one",
         ),
-        lines(
-            "Jobs that may be out at a time",
+        time_series(
+            "Jobs in flight at most",
             "short",
-            (of("gaugepost_worker_threads"), "{{region}} workers"),
-            (of("gaugepost_concurrency_limit") + " > 0", "{{region}} limit"),
-            about="the limit is there after a throttling, until it has grown back",
+            (gauge("gaugepost_worker_threads"), "{{region}} workers"),
+            (gauge("gaugepost_concurrency_limit") + " > 0", "{{region}} limit"),
+            about="a limit exists after throttling, until it has grown back",
         ),
     ),
-    "The machinery": (
-        lines(
-            "Since the last tick's work, since beat ticked",
+    "Inside": (
+        time_series(
+            "Time since a tick was done, since beat sent one",
             "s",
-            (of("gaugepost_ticked_ago_seconds") + " < +Inf", "{{region}} work"),
-            (of("gaugepost_beat_ago_seconds") + " < +Inf", "{{region}} beat"),
+            (gauge("gaugepost_ticked_ago_seconds") + " < +Inf", "{{region}} work"),
+            (gauge("gaugepost_beat_ago_seconds") + " < +Inf", "{{region}} beat"),
         ),
-        lines(
+        time_series(
             "Ticks: sent and done, a second",
             "ops",
             (rate("gaugepost_beat_ticks_total", "region"), "{{region}} sent"),
             (rate("gaugepost_ticks_total", "region"), "{{region}} done"),
             (rate("gaugepost_own_ticks_total", "region"), "{{region}} done without beat"),
         ),
-        lines(
-            "Ticks that no worker has read",
+        time_series(
+            "Ticks in the queue",
             "short",
-            (of("gaugepost_ticks_waiting"), "{{region}}"),
-            (rate("gaugepost_beat_failures_total", "region") + " > 0", "{{region}} not taken by Redis, a second"),
+            (gauge("gaugepost_ticks_waiting"), "{{region}}"),
+            (rate("gaugepost_beat_failures_total", "region") + " > 0", "{{region}} refused by Redis, a second"),
         ),
-        lines(
+        time_series(
             "Rescued from lost workers in 15 minutes",
             "short",
-            (risen("gaugepost_rescued_jobs_total", "region", "15m"), "{{region}}"),
+            (increase("gaugepost_rescued_jobs_total", "region", "15m"), "{{region}}"),
         ),
-        lines(
-            "Late: parked jobs, lost jobs",
+        time_series(
+            "Lateness of parked jobs, of expired leases",
             "s",
-            (of("gaugepost_parked_late_seconds"), "{{region}} parked"),
-            (of("gaugepost_leases_late_seconds"), "{{region}} lost"),
+            (gauge("gaugepost_parked_late_seconds"), "{{region}} parked"),
+            (gauge("gaugepost_leases_late_seconds"), "{{region}} expired leases"),
         ),
-        lines(
+        time_series(
             "Memory of Redis",
             "bytes",
-            (of("gaugepost_redis_memory_bytes"), "{{region}}"),
-            (of("gaugepost_redis_memory_limit_bytes") + " > 0", "{{region}} limit"),
+            (gauge("gaugepost_redis_memory_bytes"), "{{region}}"),
+            (gauge("gaugepost_redis_memory_limit_bytes") + " > 0", "{{region}} limit"),
         ),
-        lines(
+        time_series(
             "Backlog, as a share of its limit",
             "percentunit",
-            (f"{of('gaugepost_backlog')} / {of('gaugepost_backlog_limit')}", "{{region}}"),
+            (f"{gauge('gaugepost_backlog')} / {gauge('gaugepost_backlog_limit')}", "{{region}}"),
         ),
-        lines(
+        time_series(
             "CPU of the processes",
             "percentunit",
             ('rate(process_cpu_seconds_total{job="gaugepost"}[$__rate_interval])', "{{instance}}"),
         ),
-        lines("Memory of the processes", "bytes", ('process_resident_memory_bytes{job="gaugepost"}', "{{instance}}")),
-        lines("How long a look at the ledger takes", "s", (of("gaugepost_look_seconds"), "{{region}}")),
+        time_series(
+            "Memory of the processes", "bytes", ('process_resident_memory_bytes{job="gaugepost"}', "{{instance}}")
+        ),
+        time_series("Duration of a look at the ledger", "s", (gauge("gaugepost_look_seconds"), "{{region}}")),
     ),
 }
 
@@ -245,12 +255,19 @@ def _panel(number: int, panel: Panel, place: dict[str, int]) -> dict[str, Any]:
 
 
 def _panels() -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = []
+    panels_json: list[dict[str, Any]] = []
     top = 0
     for title, panels in ROWS.items():
         place = {"h": 1, "w": 24, "x": 0, "y": top}
-        made.append(
-            {"id": len(made) + 1, "type": "row", "title": title, "collapsed": False, "gridPos": place, "panels": []}
+        panels_json.append(
+            {
+                "id": len(panels_json) + 1,
+                "type": "row",
+                "title": title,
+                "collapsed": False,
+                "gridPos": place,
+                "panels": [],
+            }
         )
         top += 1
         small = panels[0].kind == "stat"
@@ -258,9 +275,9 @@ def _panels() -> list[dict[str, Any]]:
         a_row = 24 // width
         for i, panel in enumerate(panels):
             place = {"h": height, "w": width, "x": i % a_row * width, "y": top + i // a_row * height}
-            made.append(_panel(len(made) + 1, panel, place))
+            panels_json.append(_panel(len(panels_json) + 1, panel, place))
         top += -(-len(panels) // a_row) * height
-    return made
+    return panels_json
 
 
 def _variable(name: str, kind: str, **more: object) -> dict[str, Any]:
@@ -268,7 +285,7 @@ def _variable(name: str, kind: str, **more: object) -> dict[str, Any]:
 
 
 def dashboard() -> dict[str, Any]:
-    """Make the dashboard as Grafana imports it."""
+    """Return the dashboard in Grafana's import format."""
     regions = "label_values(gaugepost_redis_up, region)"
     return {
         "uid": "gaugepost", "title": "gaugepost", "tags": ["gaugepost"], "schemaVersion": 38, "version": 1,
@@ -292,12 +309,12 @@ def dashboard() -> dict[str, Any]:
 
 
 def main() -> int:
-    """Write the file, or with --check tell whether it is stale."""
+    """Write the file. With --check return 1 if it is out of date."""
     text = json.dumps(dashboard(), indent=1) + "\n"
     if "--check" not in sys.argv:
         HERE.write_text(text, encoding="utf-8")
     elif not HERE.is_file() or HERE.read_text(encoding="utf-8") != text:
-        sys.stderr.write("ops/grafana/gaugepost.json is not what ops/grafana/dashboard.py makes\n")
+        sys.stderr.write("out of date: ops/grafana/gaugepost.json. Run `python ops/grafana/dashboard.py`.\n")
         return 1
     return 0
 
