@@ -1,8 +1,8 @@
-"""What one exchange costs: CPU of the client's process for a PUT of 500 bytes on a kept connection to the stub.
+"""Measure one exchange: CPU of the client's process for a PUT of 500 bytes to the stub, on an open connection.
 
     python -m benchmarks.exchange [ROUNDS]
 
-One thread, all ways in turn in each round; medians of the rounds. `ops/decisions/0003-http.md` has a run of it.
+One thread; each round runs all clients in turn; the results are medians. `ops/decisions/0003-http.md` shows a run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _COUNTS = {"fast": 2_000, "slow": 400}
 
 
 def _bare(url: str, request: Request, credential: str) -> Callable[[], object]:
-    """Write the head, send, and receive: no request of requests, no response, no client."""
+    """Return a function that sends on a `Connection`, without requests' objects and without a client."""
     target = target_of(url)
     connection = Connection(target.origin, 5, tls_context())
 
@@ -63,7 +63,7 @@ def _session(url: str, headers: dict[str, str], adapter: BaseAdapter | None = No
 
 
 def ways(url: str) -> dict[str, tuple[str, Callable[[], object]]]:
-    """Return each way to send, by its name."""
+    """Return name → (speed class, function that sends once)."""
     credential = job.HEADERS["Authorization"]
     request = Request("PUT", url, common_headers("x" * 26, "application/json"), job.body(job.payload(1)), "bearer")
     headers = {**request.headers, "Authorization": credential}
@@ -80,7 +80,7 @@ def ways(url: str) -> dict[str, tuple[str, Callable[[], object]]]:
 
 
 def cost_us(send: Callable[[], object], count: int) -> float:
-    """Return the CPU time of this process for one exchange, in microseconds."""
+    """Return this process' CPU time for one exchange, in µs."""
     for _ in range(20):
         send()
     gc.collect()

@@ -1,4 +1,4 @@
-"""One turn of a contestant: a Redis and worker processes of its own, the stub, and meters on all of them."""
+"""Run one turn of a target: its Redis, its workers, the stub, and meters on all of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from benchmarks import machine
-from benchmarks.targets import PEERS, ROOT, Contestant
+from benchmarks.targets import PEERS, ROOT, Target
 
 sys.path.insert(0, str(ROOT / "tests"))
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 POLL_S = 0.02
 STOP_S = 10.0
 WARM_UP = ((20, 0), (200, 20))
-"""Jobs and ms: first whether it works at all, then so that every process and thread has had some."""
+"""(jobs, latency in ms): the first step checks that the target works, the second reaches every process and thread."""
 
 
-class Failed(Exception):  # noqa: N818 - an outcome, told in the report
-    """A contestant did not do what it was to do: told, and the others go on."""
+class Failed(Exception):  # noqa: N818 - an outcome that the report lists
+    """A target did not do its work. The report lists it, and the other targets continue."""
 
 
 def until(condition: Callable[[], bool], within_s: float, what: str, pause_s: float = POLL_S) -> None:
@@ -48,7 +48,7 @@ def until(condition: Callable[[], bool], within_s: float, what: str, pause_s: fl
 
 
 class Stub:
-    """The one stub process that serves all contestants."""
+    """The stub process that serves all targets."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -86,29 +86,29 @@ class Stub:
         return dict(json.loads(self._get("/stats")))
 
     def arrivals(self, *places: int) -> list[int]:
-        """Return when the PUTs at these places of the order came, in monotonic ns."""
+        """Return the arrival times of the PUTs with these indexes (from 0), in monotonic ns."""
         return list(json.loads(self._get(f"/arrivals?at={','.join(map(str, places))}")))
 
 
 class Turn:
-    """A contestant at work. Its workers are started by `warm`; what it enqueues comes from processes of their own."""
+    """One turn of a target. `warm` starts its workers; separate producer processes enqueue its jobs."""
 
-    def __init__(self, contestant: Contestant, stub: Stub, folder: Path) -> None:
-        self.contestant = contestant
+    def __init__(self, target: Target, stub: Stub, folder: Path) -> None:
+        self.target = target
         self.stub = stub
         self.folder = folder
         self.folder.mkdir(parents=True)
-        self.redis = RedisServer(folder, *contestant.redis_options)
+        self.redis = RedisServer(folder, *target.redis_options)
         self.workers: list[subprocess.Popen[bytes]] = []
         self.enqueued = 0
         self.polls = 0
-        """Commands that the harness itself sent to Redis."""
+        """Number of commands that the harness itself sent to Redis."""
         self.client: redis.Redis
 
     def __enter__(self) -> Self:
         self.redis.start()
         self.client = self.redis.client()
-        self.environment = self.contestant.environment(self.redis.url, self.stub.url)
+        self.environment = self.target.environment(self.redis.url, self.stub.url)
         self.log = (self.folder / "worker.log").open("wb")
         return self
 
@@ -128,19 +128,19 @@ class Turn:
         self.redis.stop()
         self.log.close()
 
-    # Doing
+    # Actions
 
     def start(self) -> None:
-        """Start the workers, each command in a process group of its own."""
+        """Start the workers, each command in its own process group."""
         self.workers = [
             subprocess.Popen(
                 command, cwd=self.folder, env=self.environment, stdout=self.log, stderr=self.log, start_new_session=True
             )
-            for command in self.contestant.commands(self.redis.url)
+            for command in self.target.commands(self.redis.url)
         ]
 
     def warm(self) -> None:
-        """Start the workers and have some jobs done."""
+        """Start the workers and run some jobs, so that every process is ready."""
         self.start()
         for jobs, latency_ms in WARM_UP:
             self.stub.reset(latency_ms)
@@ -149,19 +149,22 @@ class Turn:
             self.wait(before + jobs, 60)
 
     def produce(self, mode: str, count: int, within_s: float = 240) -> dict[str, Any]:
-        """Enqueue from another process, and wait for it."""
-        return self.told(self.producing(mode, count), within_s)
+        """Enqueue from a producer process and wait for it. Return its report."""
+        return self.result_of(self.start_producer(mode, count), within_s)
 
-    def producing(self, mode: str, count: int) -> subprocess.Popen[str]:
-        numbers = [str(self.enqueued + 1), str(count)]  # no number twice in a turn: some store statuses by number
+    def start_producer(self, mode: str, count: int) -> subprocess.Popen[str]:
+        numbers = [
+            str(self.enqueued + 1),
+            str(count),
+        ]  # no number twice in a turn: some targets store statuses by number
         self.enqueued += count
-        command = [self.contestant.python, "-m", "benchmarks.produce", self.contestant.module, mode, *numbers]
+        command = [self.target.python, "-m", "benchmarks.produce", self.target.module, mode, *numbers]
         return subprocess.Popen(
             command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
-    def told(self, producer: subprocess.Popen[str], within_s: float = 240) -> dict[str, Any]:
-        """Wait for a producer; return what it tells. Raises Failed."""
+    def result_of(self, producer: subprocess.Popen[str], within_s: float = 240) -> dict[str, Any]:
+        """Wait for a producer and return its report. Raises Failed."""
         try:
             out, errors = producer.communicate(timeout=within_s)
         except subprocess.TimeoutExpired:
@@ -172,25 +175,25 @@ class Turn:
             raise Failed(f"the producer ended with {producer.returncode}: {errors.strip()[-500:]}")
         return dict(json.loads(out.splitlines()[-1]))
 
-    # Looking
+    # Observations
 
     def settled(self) -> int:
-        """Return how many jobs are settled since the turn began."""
+        """Return how many jobs were settled in this turn. Raises Failed if a worker ended."""
         for worker in self.workers:
             if worker.poll() is not None:
                 raise Failed(f"a worker ended with {worker.returncode}")
         self.polls += 1
-        return self.contestant.settled(self.client, lambda: self.stub.stats()["arrived"])
+        return self.target.settled(self.client, lambda: self.stub.stats()["arrived"])
 
     def wait(self, settled: int, within_s: float, pause_s: float = POLL_S) -> None:
-        """Wait until so many jobs are settled. Raises Failed."""
+        """Wait until `settled` jobs are settled. Raises Failed."""
         until(lambda: self.settled() >= settled, within_s, f"{settled:,} jobs are settled", pause_s)
 
     def redis_bytes(self) -> int:
-        """Return how much memory Redis uses."""
+        """Return the memory of Redis in bytes."""
         return int(self.client.info("memory")["used_memory"])
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return the end of the workers' log."""
         log = self.folder / "worker.log"
         return log.read_text(errors="replace").strip()[-300:] if log.exists() else ""
@@ -201,12 +204,12 @@ class Turn:
         return {"worker": workers, "redis": [self.redis.process.pid], "stub": [self.stub.process.pid]}
 
     def commands(self) -> int:
-        """Return how many commands Redis has done, those inside scripts and the harness's own included."""
+        """Return the commands that Redis executed, including those in scripts and those of the harness."""
         return sum(int(one["calls"]) for one in self.client.info("commandstats").values())
 
 
 class Meter:
-    """What a turn's processes use between its making and `read`, and what the rest of the machine takes meanwhile."""
+    """Measures what a turn's processes, and the rest of the machine, use from its creation until `read`."""
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
@@ -215,7 +218,7 @@ class Meter:
         self._own, self._busy, self._began = time.process_time(), machine.busy_s(), time.monotonic()
 
     def read(self, jobs: int, producer: dict[str, Any]) -> dict[str, float]:
-        """Return figures a thousand jobs; of the producer, which told of itself, the same ones."""
+        """Return figures for a thousand jobs. `producer`: the producer's report on its own CPU and memory."""
         wall, busy = time.monotonic() - self._began, machine.busy_s() - self._busy
         own = time.process_time() - self._own
         now = {part: machine.used(pids) for part, pids in self._turn.pids().items()}
@@ -231,9 +234,9 @@ class Meter:
 
 
 class Monitor:
-    """Counts by MONITOR which commands come from clients: INFO commandstats mixes them with those inside scripts.
+    """Counts commands of clients by MONITOR. INFO commandstats would include commands inside scripts.
 
-    It slows Redis, so it is used on a sample that is not timed.
+    MONITOR slows Redis, so use it only on a sample that is not timed.
     """
 
     def __init__(self, turn: Turn) -> None:

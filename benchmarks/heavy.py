@@ -1,8 +1,8 @@
-"""A ledger as heavy as it may get, written straight into Redis: what `script_times.py` runs every script over.
+"""Write a ledger of the largest size straight into Redis. `script_times.py` runs every script over it.
 
-Everything fits together as if gaugepost had written it (`tests/support/ledger_truth.py` agrees): jobs of many sources,
-case lanes, jobs that are all due at one moment, holds whose probes are all due, ended leases, deadlines, ended jobs. A
-second region has jobs of 900 kB.
+The ledger is consistent, as if gaugepost had written it (`tests/support/ledger_truth.py` checks that). It has jobs of
+many sources, case lanes, jobs that are all due at one moment, holds whose probes are all due, expired leases,
+deadlines, and ended jobs. A second region has jobs of 900 kB.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _STEP = 5_000
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many there are of each; the defaults are what a region has to bear."""
+    """How many of each to write. The defaults are the most that a region must handle."""
 
     jobs: int = 1_000_000
-    """Ready to be sent, over all sources."""
+    """Queued jobs of all sources."""
     sources: int = 50_000
     lanes: int = 100_000
     """Cases: one job of each is ready, and one waits behind it."""
@@ -38,14 +38,14 @@ class Sizes:
     leases: int = 20_000
     """Jobs of lost workers."""
     expired: int = 100_000
-    """Of the ready jobs: their `expires_at` has come."""
+    """Queued jobs whose `expires_at` has passed."""
     delivered: int = 100_000
-    """Their retention is over."""
+    """Delivered jobs whose retention is over."""
     large: int = 300
-    """Jobs of 900 kB: so many ready, so many ready under a hold, so many of lost workers."""
+    """Jobs of 900 kB: this many queued, as many queued under a hold, as many of lost workers."""
 
     def scaled(self, by: float) -> Sizes:
-        """Return the same in small; never none of a sort."""
+        """Return all sizes multiplied by `by`, each at least 1."""
         return replace(self, **{name: max(1, int(number * by)) for name, number in vars(self).items()})
 
 
@@ -74,7 +74,7 @@ for i = 1, tonumber(ARGV[1]) do redis.call('RPUSH', KEYS[1], 's' .. i - 1) end
 
 
 class Heavy:
-    """One region, filled by scripts of its own."""
+    """Fills one region by its own scripts."""
 
     def __init__(self, client: Any, region: Region) -> None:
         self._client = client
@@ -88,7 +88,7 @@ class Heavy:
         self._sources = 1
 
     def put(self, number: int, job: JobBase, state: str, places: dict[str, str], **facts: str) -> None:
-        """Write so many jobs; `<i>`, `<at>`, `<id>`, `<now>` and `<source>` in any text are each job's own."""
+        """Write `number` jobs. The script replaces `<i>`, `<at>`, `<id>`, `<now>` and `<source>` in all texts."""
         self._sorts += 1
         text = job.to_json()
         fields = {"job": text, "state": state, "at": "<at>", **_about(job), **facts}
@@ -102,7 +102,7 @@ class Heavy:
         self._count(state, number)
 
     def turns(self, sources: int) -> None:
-        """Give so many sources (`s0`, `s1` …) their turns."""
+        """Add `sources` sources (`s0`, `s1` …) to the rotation."""
         self._sources = sources
         self._client.eval(_TURNS, 1, self._keys["turns"], sources)
 
@@ -111,7 +111,7 @@ class Heavy:
         self._client.hset(self._keys["holds"], scope, json.dumps(hold))
 
     def mapping_holds(self, number: int) -> None:
-        """Open so many holds, each with a due probe."""
+        """Open `number` holds, each with a due probe."""
         hold = {"reason": "unknown_mapping", "verdict": "unknown_mapping", "by": "gaugepost", "since": self._now}
         text = json.dumps(hold | {"probe_ms": PROBE_MS, "step": 1, "probe_at": self._now, "give_up_ms": 172_800_000})
         for first in range(0, number, _STEP):
@@ -122,7 +122,7 @@ class Heavy:
         self._client.hincrby(self._keys["counts"], name, number)
 
     def fill(self, sizes: Sizes) -> None:
-        """Write all sorts of jobs but the large ones."""
+        """Write all jobs except the large ones."""
         self.turns(sizes.sources)
         ready = {"ready:<source>": ""}
         self.put(sizes.expired, record(), "queued", ready | {"deadlines": "<now>"}, expires="<now>")
@@ -142,7 +142,7 @@ class Heavy:
         self.put(sizes.delivered, record(), "delivered", {"delivered": "1"}, ended="1")
 
     def fill_large(self, number: int) -> None:
-        """Write the jobs of 900 kB: held ones first in the queue, then free ones, then those of lost workers."""
+        """Write the jobs of 900 kB: first held ones, then free ones, then those of lost workers."""
         self.turns(1)
         data = {f"Comment {n}": "x" * 9_000 for n in range(LARGE_BYTES // 9_000)}
         held, free = (record(self._region, configuration=name, record=data) for name in ("large", CONFIGURATION))

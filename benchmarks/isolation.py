@@ -1,14 +1,14 @@
-"""Whether one region, or one source, can spoil another's latency: from enqueue to effect, with the trouble and without.
+"""Measure whether trouble in one region or source delays another one, from enqueue to effect.
 
     python benchmarks/isolation.py [region|fairness|all] [ROUNDS]
 
-`region`: `au` cannot be reached and 50,000 jobs wait there, while urgent jobs go to `eu`. `fairness`: one source has
-put 100,000 records into `eu`, while another one puts a normal and an urgent job there every 100 ms.
+`region`: `au` cannot be reached and 50,000 jobs wait there, while urgent jobs go to `eu`. `fairness`: one source
+enqueues 100,000 records in `eu`, while another one enqueues a normal and an urgent job there every 100 ms.
 
-An effect is the moment in which the simulator commits it; the clock is this machine's on both sides. Rounds without and
-with the trouble take turns in one run, on the same workers, so that whatever else this machine does meets both alike.
-Each round has its own p99; what counts is the ratio of their medians. The noise is the same ratio between the odd and
-the even ones of the untroubled rounds: what lies within it says nothing.
+The effect is the moment at which the simulator commits it. Both sides use this machine's clock. Rounds with and without
+trouble alternate on the same workers, so other load on the machine hits both alike. Each round has its p99; the result
+is the ratio of their medians. The noise is the same ratio between the odd and the even rounds without trouble. A result
+within the noise proves nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from support.stack import Stack
 from support.wait import wait_until
 
 ROUNDS = 6
-"""Of each sort, in turns."""
+"""Rounds with trouble, and as many without."""
 STUCK, BULK = 50_000, 100_000
 MAPPING = "multi-object"
 Make = Callable[[int], JobBase]
@@ -58,7 +58,7 @@ def fill(stack: Stack, region: Region, count: int) -> None:
 
 
 class Experiment:
-    """A stack on which rounds without and with some trouble take turns, and what each round measured."""
+    """Runs rounds with and without trouble on one stack, and keeps their latencies."""
 
     def __init__(self, stack: Stack, makers: Mapping[str, Make], samples: int, every_s: float) -> None:
         self.stack = stack
@@ -67,7 +67,7 @@ class Experiment:
         self.rounds: dict[bool, list[Latencies]] = {False: [], True: []}
 
     def clean(self) -> None:
-        """Forget all jobs, and let tokens, connections and the slow start of a configuration be behind us."""
+        """Delete all jobs, then run some, so that tokens, connections and configurations are warm."""
         with self.stack.redis.client() as client:
             client.flushall()
         self.stack.sim.reset(keep=("knobs", "faults", "tokens"))
@@ -75,7 +75,7 @@ class Experiment:
             self.stack.producer.enqueue(make(next(self._numbers))).result(timeout=60)
 
     def round(self, *, troubled: bool) -> None:
-        """Enqueue jobs of each sort, evenly, and wait until all of them have arrived."""
+        """Enqueue jobs of each sort at even intervals, and wait until all have arrived."""
         begun = int(self.stack.sim.state()["effects"])
         sent: dict[str, tuple[str, float]] = {}
         start = time.monotonic()
@@ -93,17 +93,17 @@ class Experiment:
     def _arrivals(self, ids: set[str], after: int) -> dict[str, float]:
         arrived: dict[str, float] = {}
 
-        def all_there() -> bool:
+        def all_arrived() -> bool:
             nonlocal after
             for effect in self.stack.sim.effects(region="eu", after=after):
                 after = effect["n"]
                 arrived.setdefault(effect["idempotency_key"], effect["at"])
             return ids <= arrived.keys()
 
-        wait_until(all_there, within=900, what="all measured jobs have arrived")
+        wait_until(all_arrived, within=900, what="all measured jobs have arrived")
         return arrived
 
-    def tell(self) -> None:
+    def print_report(self) -> None:
         for sort in self._makers:
             without, with_ = ([p99(one[sort]) for one in self.rounds[troubled]] for troubled in (False, True))
             before, after = statistics.median(without), statistics.median(with_)
@@ -124,12 +124,12 @@ def whole(numbers: Sequence[float]) -> str:
 
 def take_turns(experiment: Experiment, trouble: Callable[[], None], rounds: int) -> None:
     for n in range(rounds):
-        for troubled in (False, True) if n % 2 else (True, False):  # so that neither is always the first
+        for troubled in (False, True) if n % 2 else (True, False):  # alternate which one is first
             experiment.clean()
             if troubled:
                 trouble()
             experiment.round(troubled=troubled)
-    experiment.tell()
+    experiment.print_report()
 
 
 def stacks() -> Iterator[Stack]:
@@ -141,7 +141,7 @@ def region(rounds: int) -> None:
     print(f"au unreachable with {STUCK:,} jobs queued there; the target for eu is a ratio of at most 1.2")
     nowhere = f"http://127.0.0.1:{free_port()}/{{region}}"
     for stack in stacks():
-        own = stack.variables  # only au's worker is to find nobody
+        own = stack.variables  # only au's worker gets URLs where no server listens
         stack.variables = own | {f"GAUGEPOST_{name}_URL": nowhere for name in ("AUTH", "IMPORTS", "API")}
         stack.worker("au")
         stack.variables = own

@@ -1,4 +1,4 @@
-"""What the machine says of processes: CPU seconds and peak memory, read from Linux's /proc."""
+"""Read CPU seconds and peak memory of processes from Linux's /proc."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What some processes have used: CPU seconds; MB at their peak, all together and the largest of them."""
+    """What a group of processes has used: CPU seconds, the sum of their peak memory, and the largest peak, in MB."""
 
     cpu_s: float
     peak_mb: float
@@ -22,7 +22,7 @@ class Use:
 
 
 def tree(pids: list[int]) -> list[int]:
-    """Return these processes and all their descendants, whatever their process groups."""
+    """Return these processes and all their descendants in any process group."""
     children: dict[int, list[int]] = defaultdict(list)
     for entry in _PROC.iterdir():
         if entry.name.isdecimal() and (fields := _stat(int(entry.name))):
@@ -36,7 +36,7 @@ def tree(pids: list[int]) -> list[int]:
 
 
 def used(pids: list[int]) -> Use:
-    """Add up what living processes have used, with what ended children of theirs had."""
+    """Return what running processes have used, with their ended children."""
     times = [fields for pid in pids if (fields := _stat(pid))]
     peaks = [_peak_mb(pid) for pid in pids]
     cpu = sum(int(ticks) for fields in times for ticks in fields[11:15]) * _TICK_S
@@ -44,7 +44,7 @@ def used(pids: list[int]) -> Use:
 
 
 def memory_mb(pid: int) -> float:
-    """Return what a process has in memory now."""
+    """Return the current memory of a process in MB."""
     return _status_mb(pid, "VmRSS:")
 
 
@@ -55,7 +55,7 @@ def busy_s() -> float:
 
 
 def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat behind the name, which may hold anything; none if it has ended."""
+    """Return the fields of /proc/PID/stat after the name; [] if the process has ended."""
     try:
         return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -75,7 +75,7 @@ def _status_mb(pid: int, name: str) -> float:
 
 
 def about() -> str:
-    """Describe this machine in a line."""
+    """Describe this machine in one line."""
     info = (_PROC / "cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), "unknown CPU")
     total = int((_PROC / "meminfo").read_text().split()[1]) / 1024 / 1024

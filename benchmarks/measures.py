@@ -1,4 +1,4 @@
-"""What is measured of one turn. Each measure returns a row: plain figures, which `report.py` puts side by side."""
+"""Measure one turn. Each function returns a row of plain figures for `report.py`."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ SLOW_MS = 200
 
 
 def drain(turn: Turn, mode: str, jobs: int, latency_ms: float = 0, within_s: float = 120) -> Row:
-    """Have jobs enqueued and done at once; the rate is from the first enqueue until the last one is settled."""
+    """Enqueue jobs while workers deliver them. The rate is from the first enqueue to the last settled job."""
     turn.stub.reset(latency_ms)
     before, meter = turn.settled(), Meter(turn)
-    producer = turn.producing(mode, jobs)
+    producer = turn.start_producer(mode, jobs)
     try:
         turn.wait(before + jobs, within_s)
         ended_ns = time.monotonic_ns()
     finally:
-        told = turn.told(producer)
-    figures = meter.read(jobs, told)
+        produced = turn.result_of(producer)
+    figures = meter.read(jobs, produced)
     stats = turn.stub.stats()
     check(stats, jobs)
     sending_s = (stats["last_ns"] - stats["first_ns"]) / 1e9 + latency_ms / 1000
-    figures |= {"rate": jobs / ((ended_ns - told["began_ns"]) / 1e9), "sent_rate": jobs / max(sending_s, 1e-9)}
+    figures |= {"rate": jobs / ((ended_ns - produced["began_ns"]) / 1e9), "sent_rate": jobs / max(sending_s, 1e-9)}
     return figures | {"most_open": stats["most_open"] - 1, "jobs": jobs}
 
 
 def check(stats: dict[str, int], jobs: int) -> None:
-    """Hold the stub's count against what was enqueued. Raises Failed."""
+    """Raise Failed unless the stub received each job exactly once, and correct."""
     if (stats["arrived"], stats["distinct"], stats["faulty"]) != (jobs, jobs, 0):
         raise Failed(f"{jobs} jobs were enqueued, the stub saw {stats}")
 
 
 def from_clients(turn: Turn, mode: str, jobs: int) -> Row:
-    """Count the commands that clients send for a job, enqueue included; what scripts do inside Redis does not count."""
+    """Count the commands of clients for a job, enqueue included, without commands inside scripts."""
     turn.stub.reset()
     before = turn.settled()
     with Monitor(turn) as monitor:
@@ -51,28 +51,28 @@ def from_clients(turn: Turn, mode: str, jobs: int) -> Row:
 
 
 def at_limit(turn: Turn, jobs: int) -> Row:
-    """Have jobs done by a receiver that takes its time, against what the limit on jobs out at a time allows."""
+    """Deliver jobs to a slow receiver. `possible` is the rate that the limit of jobs in flight allows."""
     row = drain(turn, "bulk", jobs, SLOW_MS)
     return row | {"possible": SLOTS_AT_LIMIT / (SLOW_MS / 1000)}
 
 
 def latency(turn: Turn, jobs: int) -> Row:
-    """Enqueue one job at a time, with nothing else to do: ms from just before the enqueue to its arrival."""
+    """Enqueue one job at a time on an idle system. Latencies are from before the enqueue to the arrival, in ms."""
     turn.stub.reset()
     before = turn.settled()
-    told = turn.produce("latency", jobs)
+    produced = turn.produce("latency", jobs)
     turn.wait(before + jobs, 60)
     check(turn.stub.stats(), jobs)
-    return {"jobs": jobs, "latency_ms": [round(ms, 3) for ms in told["latency_ms"]]}
+    return {"jobs": jobs, "latency_ms": [round(ms, 3) for ms in produced["latency_ms"]]}
 
 
 def enqueue(turn: Turn, mode: str, jobs: int) -> Row:
-    """Enqueue with no worker running; Redis' bytes are those it has more of afterwards."""
+    """Enqueue without workers. `bytes` is the growth of Redis' memory for each job."""
     turn.client.flushall()
-    turn.produce(mode, 1)  # what is there once, whatever the number: scripts, bindings
+    turn.produce(mode, 1)  # stored once for any number of jobs: scripts, bindings
     before, commands = turn.redis_bytes(), turn.commands()
-    told = turn.produce(mode, jobs)
-    seconds = (told["ended_ns"] - told["began_ns"]) / 1e9
+    produced = turn.produce(mode, jobs)
+    seconds = (produced["ended_ns"] - produced["began_ns"]) / 1e9
     figures = {"jobs": jobs, "rate": jobs / seconds, "bytes": (turn.redis_bytes() - before) / jobs}
-    figures |= {"commands": (turn.commands() - commands) / jobs, "producer_cpu_s": told["cpu_s"] * 1000 / jobs}
-    return figures | {"producer_peak_mb": told["peak_mb"]}
+    figures |= {"commands": (turn.commands() - commands) / jobs, "producer_cpu_s": produced["cpu_s"] * 1000 / jobs}
+    return figures | {"producer_peak_mb": produced["peak_mb"]}

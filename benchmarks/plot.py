@@ -1,4 +1,4 @@
-"""Bars with their noise, as an SVG of a few lines: no library, no fonts of its own, legible on light and dark pages."""
+"""Draw bars with their noise as a small SVG, without a library or fonts, for light and dark pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OURS, OTHERS, TEXT, NOISE = "#0b7a75", "#9aa5b1", "#1f2933", "#3e4c59"
 
 @dataclass(frozen=True)
 class Bar:
-    """One contestant: its median, and the smallest and the largest value."""
+    """One target: its median, smallest and largest value."""
 
     name: str
     value: float
@@ -22,7 +22,7 @@ class Bar:
 
 
 def bars(data: Sequence[Bar], title: str) -> str:
-    """Draw them from top to bottom."""
+    """Return an SVG with one bar below the other."""
     height = TOP + STEP * len(data) + 10
     most = max((bar.high for bar in data), default=1.0)
     size = f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13" fill="{TEXT}"'

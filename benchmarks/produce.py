@@ -1,10 +1,10 @@
-"""A producer process of one contestant, in that contestant's environment: tells in a line of JSON how it went.
+"""Run a producer process of one target, in that target's environment. It prints its report as one line of JSON.
 
     python -m benchmarks.produce MODULE single|bulk|latency FIRST COUNT
 
-A contestant's module has `enqueue(number)` and `enqueue_all(numbers)`, either both plain or both coroutines; the
-latter also have `start()`. `latency` waits for each job's arrival at the stub before the next one, after a gap of
-random length, so that no contestant's polling is met in step.
+A target's module has `enqueue(number)` and `enqueue_all(numbers)`: both plain functions, or both coroutines and a
+`start()`. `latency` waits for each job's arrival at the stub, then for a random gap, so that it does not match the
+polling interval of a target.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GAP_S = (0.02, 0.05)
 
 
 class Stub:
-    """The stub, asked when jobs came."""
+    """Asks the stub when jobs arrived."""
 
     def __init__(self) -> None:
         url = urlsplit(job.STUB_URL)
@@ -45,7 +45,7 @@ class Stub:
         return int(json.loads(self.get(f"/arrivals?at={nth - 1}"))[0])
 
 
-def plainly(module: Any, mode: str, numbers: range) -> dict[str, Any]:
+def run_plain(module: Any, mode: str, numbers: range) -> dict[str, Any]:
     began = time.monotonic_ns()
     if mode == "bulk":
         module.enqueue_all(numbers)
@@ -53,12 +53,12 @@ def plainly(module: Any, mode: str, numbers: range) -> dict[str, Any]:
         for number in numbers:
             module.enqueue(number)
     else:
-        return moments(latencies(module, numbers))
+        return latency_report(latencies(module, numbers))
     return {"began_ns": began, "ended_ns": time.monotonic_ns()}
 
 
-def moments(found: Iterable[tuple[int, int]]) -> dict[str, Any]:
-    """Return when each job's enqueue began (monotonic ns), and how many ms later it arrived."""
+def latency_report(found: Iterable[tuple[int, int]]) -> dict[str, Any]:
+    """Return when each enqueue began (monotonic ns), and the latency of each job in ms."""
     pairs = list(found)
     return {"begun_ns": [began for began, _ in pairs], "latency_ms": [(at - began) / 1e6 for began, at in pairs]}
 
@@ -72,7 +72,7 @@ def latencies(module: Any, numbers: range) -> Iterator[tuple[int, int]]:
         yield began, stub.arrival(nth)
 
 
-async def as_coroutine(module: Any, mode: str, numbers: range) -> dict[str, Any]:
+async def run_coroutine(module: Any, mode: str, numbers: range) -> dict[str, Any]:
     await module.start()
     began = time.monotonic_ns()
     if mode == "bulk":
@@ -81,7 +81,7 @@ async def as_coroutine(module: Any, mode: str, numbers: range) -> dict[str, Any]
         for number in numbers:
             await module.enqueue(number)
     else:
-        return moments([one async for one in async_latencies(module, numbers)])
+        return latency_report([one async for one in async_latencies(module, numbers)])
     return {"began_ns": began, "ended_ns": time.monotonic_ns()}
 
 
@@ -99,13 +99,13 @@ def main(module_name: str, mode: str, first: int, count: int) -> None:
     numbers = range(first, first + count)
     cpu = time.process_time()
     if inspect.iscoroutinefunction(module.enqueue):
-        told = asyncio.run(as_coroutine(module, mode, numbers))
+        report = asyncio.run(run_coroutine(module, mode, numbers))
     else:
-        told = plainly(module, mode, numbers)
-    told["whole_cpu_s"] = time.process_time()  # with what it took to start
-    told["cpu_s"] = told["whole_cpu_s"] - cpu
-    told["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(told), flush=True)
+        report = run_plain(module, mode, numbers)
+    report["whole_cpu_s"] = time.process_time()  # includes the start of the process
+    report["cpu_s"] = report["whole_cpu_s"] - cpu
+    report["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(report), flush=True)
 
 
 if __name__ == "__main__":

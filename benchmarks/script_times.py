@@ -1,9 +1,9 @@
-"""The longest run of each script over a heavy ledger, by Redis' own slow log: no script may take 100 ms.
+"""Measure the longest run of each script over a heavy ledger, by Redis' slow log. No script may take 100 ms.
 
     python -m benchmarks.script_times [SCALE]
 
-SCALE 1 is a million jobs (`heavy.Sizes`), which takes some minutes and 3 GB. While a script runs, Redis does nothing
-else, for any region in it. Each script is run as gaugepost calls it, many times, over jobs that it finds in its way.
+SCALE 1 is a million jobs (`heavy.Sizes`), and takes some minutes and 3 GB. While a script runs, Redis serves no other
+command of any region. Each script runs many times, called as gaugepost calls it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LOGGED_US = 1_000
 
 @dataclass(frozen=True)
 class Times:
-    """One script's runs: how many took 1 ms or more, the longest, and Redis' CPU time in the costliest call (ms)."""
+    """The runs of one script: how many took 1 ms or more, the longest, and Redis' most CPU time in a call, in ms."""
 
     slow: int
     longest_ms: float
@@ -41,7 +41,7 @@ class Times:
 
 
 class _Watched:
-    """A ledger's runner that notes the CPU time of Redis' main thread: a busy machine does not add to it."""
+    """Runs a ledger's calls, and records the CPU time of Redis' main thread, which other load does not change."""
 
     def __init__(self, run: Any, client: redis.Redis) -> None:
         self._run, self._client = run, client
@@ -55,8 +55,8 @@ class _Watched:
         return answer
 
     def _cpu_s(self) -> float:
-        told: Any = self._client.info("cpu")
-        return float(told["used_cpu_user_main_thread"]) + float(told["used_cpu_sys_main_thread"])
+        usage: Any = self._client.info("cpu")
+        return float(usage["used_cpu_user_main_thread"]) + float(usage["used_cpu_sys_main_thread"])
 
 
 class Run:
@@ -79,7 +79,7 @@ class Run:
         Heavy(client, Region.US).fill_large(self.sizes.large)
 
     def times(self) -> dict[str, Times]:
-        """Run everything; return each script's times."""
+        """Run every script. Return the times of each."""
         self.client.config_set("slowlog-max-len", 1_000_000)
         self.client.config_set("slowlog-log-slower-than", _LOGGED_US)
         self.client.slowlog_reset()
@@ -87,13 +87,13 @@ class Run:
             self._small(ledger)
             self._claims(ledger)
             self._reads(ledger)
-            self._people(ledger)
+            self._operators(ledger)
             self._rescues(ledger)
         self._promotes()
         self._sweeps()
-        return self._found()
+        return self._collect()
 
-    def _found(self) -> dict[str, Times]:
+    def _collect(self) -> dict[str, Times]:
         logged: dict[str, list[float]] = {name: [] for name in load_scripts()}
         for entry in self.client.slowlog_get(-1):
             words = entry["command"].split(b" ", 2)
@@ -103,7 +103,7 @@ class Run:
         return {name: Times(len(ms), max(ms, default=0.0), cpu[name]) for name, ms in logged.items()}
 
     def _small(self, ledger: Ledger) -> None:
-        """Those that do one thing."""
+        """Run the scripts that change one thing."""
         ledger.hold("credentials:api_key", "closed", "bench")
         ledger.resume("credentials:api_key")
         ledger.token("bench", 5_000)
@@ -118,14 +118,14 @@ class Run:
         ledger.alive(WORKER, 60, "", {"bench": 1.0})
         ledger.leave(WORKER)
         ledger.enqueue([Entry.of(record(ledger.region, source=f"new{n}")) for n in range(_BATCH)])
-        told = {"region": ledger.region, "status": "open"}
-        cases = [CloseLoop.model_validate(told | {"number_customergauge": 10_000_000 + n}) for n in range(_BATCH)]
+        fields = {"region": ledger.region, "status": "open"}
+        cases = [CloseLoop.model_validate(fields | {"number_customergauge": 10_000_000 + n}) for n in range(_BATCH)]
         ledger.enqueue([Entry.of(case) for case in cases])
 
     # Claim, mark, renew, settle
 
     def _claims(self, ledger: Ledger) -> None:
-        """Claim past what is held; settle in each way."""
+        """Claim past held jobs, and settle with every transition."""
         for n in range(40):
             jobs = self._claim(ledger)
             ledger.renew(jobs)
@@ -147,7 +147,7 @@ class Run:
         return Settlement(claimed, decision, (_attempt(1),))
 
     def _long_records(self, ledger: Ledger) -> None:
-        """Settle jobs whose records are as long as they get, with a result of many rows."""
+        """Settle jobs with records of the greatest length, and a result of many rows."""
         ledger.resume(f"configuration:{CONFIGURATION}")
         jobs = self._claim(ledger)
         for claimed in jobs:
@@ -161,14 +161,14 @@ class Run:
             lost = [one.claimed for one in ledger.ended_leases()]
             ledger.settle([Settlement(one, Decision(Requeued())) for one in lost], rescue=True)
 
-    # People
+    # Operators
 
     def _reads(self, ledger: Ledger) -> None:
         for state in JobState:
             ledger.read(list(itertools.islice(ledger.ids(state), _BATCH)))
         ledger.summary()
 
-    def _people(self, ledger: Ledger) -> None:
+    def _operators(self, ledger: Ledger) -> None:
         dead = list(itertools.islice(ledger.ids(JobState.DEAD), _BATCH))
         ledger.replay(dead, "bench", "why")
         ledger.cancel(list(itertools.islice(ledger.ids(JobState.WAITING), _BATCH)))
@@ -211,7 +211,7 @@ def _attempt(n: int) -> Attempt:
 
 
 def table(times: dict[str, Times]) -> str:
-    """Write the longest run of each script, the longest first."""
+    """Return the table of the longest runs, the longest first."""
     rows = sorted(times.items(), key=lambda row: -row[1].longest_ms)
     lines = [
         "| script | runs of 1 ms or more | longest, ms | Redis' CPU in the costliest call, ms |",

@@ -1,7 +1,7 @@
-"""How much of Redis' memory a job takes, by kind and state: `python -m benchmarks.sizing` (docs/sizing.md has a run).
+"""Measure Redis' memory for a job, by kind and state: `python -m benchmarks.sizing` (docs/sizing.md shows a run).
 
-Each figure is what `used_memory` grows by, divided by the jobs: the job's hash, its places in lists and sorted sets,
-and its share of the hash table of keys. The ledger is worked through by its own calls; nothing is sent.
+Each figure is the growth of `used_memory`, divided by the jobs: the job's hash, its entries in lists and sorted sets,
+and its share of the table of keys. The script calls the ledger itself; nothing is sent.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ STATES: Mapping[str, tuple[Transition, tuple[Attempt, ...]]] = {
     "delivered after 5 failures": (Delivered(), (*_FAILED, *_TAKEN)),
     "dead": (Dead(Verdict.INVALID_VALUE), (_attempt(1, Verdict.INVALID_VALUE, 422, _MESSAGE),)),
 }
-"""State → how jobs get there from the first claim. Queued and being sent they are before."""
+"""State → (transition, attempts) that lead there after the first claim."""
 
 
 def _record(number: int) -> Record:
@@ -70,8 +70,8 @@ def _change(number: int) -> CloseLoop:
 
 
 def _response(number: int) -> Response:
-    cells = {"CustomerNumber": str(number), "Email": f"p{number:09}@example.net"}
-    return Response(region=Region.EU, fields=cells, net_promoter_score=9, comment="x" * 200)
+    fields = {"CustomerNumber": str(number), "Email": f"p{number:09}@example.net"}
+    return Response(region=Region.EU, fields=fields, net_promoter_score=9, comment="x" * 200)
 
 
 def _file(number: int) -> File:
@@ -93,22 +93,22 @@ KINDS: Mapping[str, tuple[Callable[[int], JobBase], int]] = {
     "response, comment of 200 characters": (_response, JOBS),
     f"file, {ROWS:,} rows of 70 bytes": (_file, FILES),
 }
-"""Name → how such a job is made, and how many."""
+"""Name → (function that creates such a job, number of jobs)."""
 
 
 class Sizing:
-    """Measures one kind after another in a Redis of its own."""
+    """Measures one kind after another."""
 
     def __init__(self, client: redis.Redis, settings: Settings) -> None:
         self._client = client
         self.ledger = Ledger(client, Region.EU, settings)
 
     def bytes_of(self, make: Callable[[int], JobBase], number: int) -> dict[str, float]:
-        """Return state → bytes a job."""
+        """Return state → bytes for each job."""
         found: dict[str, float] = {}
         for state, (transition, attempts) in STATES.items():
             self._client.flushall()
-            self._enqueue(make, range(1))  # what is stored once for any number of jobs: scripts, counts
+            self._enqueue(make, range(1))  # stored once for any number of jobs: scripts, counts
             before = self._used()
             self._enqueue(make, range(1, number + 1))
             found.setdefault("queued", (self._used() - before) / number)
@@ -136,7 +136,7 @@ class Sizing:
 
 
 def table(found: Mapping[str, Mapping[str, float]]) -> str:
-    """Write kinds down, states across."""
+    """Return the table: a row for each kind, a column for each state."""
     states = ["queued", *STATES]
     lines = [f"| job | {' | '.join(states)} |", f"| --- |{' --- |' * len(states)}"]
     lines += [f"| {kind} | {' | '.join(f'{sizes[state]:,.0f}' for state in states)} |" for kind, sizes in found.items()]
@@ -149,11 +149,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         server = RedisServer(Path(folder), "--appendonly", "no").start()
         try:
-            # Files go out one a slot: here the slot is always open.
+            # One file goes out in each upload slot: keep the slot always open.
             settings = Settings.load(redis_url=server.url, upload_interval=0.001, api_url="http://127.0.0.1:1")
             with redis.Redis.from_url(server.url, socket_timeout=60) as client:
                 sizing = Sizing(client, settings)
-                print(table({kind: sizing.bytes_of(*made) for kind, made in KINDS.items()}))
+                print(table({kind: sizing.bytes_of(*how) for kind, how in KINDS.items()}))
         finally:
             server.stop()
 

@@ -1,16 +1,16 @@
-"""The receiver that all contestants deliver to: answers a PUT as CustomerGauge answers a record, after a set latency.
+"""The server to which all targets deliver. It answers a PUT as CustomerGauge answers a record, after a set latency.
 
     python -m benchmarks.stub PORT
 
-A raw protocol on asyncio (uvloop, where there is one), because the fastest contestant must not be held by it. It checks
-that each PUT has a Bearer token and a body of the agreed length, and notes when it came and which job it was.
+It is a raw asyncio protocol (on uvloop, if installed), so that it does not limit the fastest target. It checks that
+each PUT has a Bearer token and a body of the right length, and records its time and the number of its job.
 
     PUT …                         counted; 200 and an empty body after the latency
     POST …                        an OAuth2 token
-    GET /reset?latency_ms=50      forget all, set the latency
-    GET /stats                    what has come so far
-    GET /wait?count=7             answers once so many PUTs have come
-    GET /arrivals?at=0,99,199     when these PUTs came, in order of coming (monotonic ns; this machine's clock)
+    GET /reset?latency_ms=50      reset all counts, set the latency
+    GET /stats                    counts since the reset
+    GET /wait?count=7             answers after so many PUTs
+    GET /arrivals?at=0,99,199     arrival times of these PUTs, by their order (monotonic ns)
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from benchmarks.job import BODY_BYTES, MARK
 
 try:
     import uvloop
-except ImportError:  # gaugepost's own environment, where only the harness itself is tested
+except ImportError:  # gaugepost's own environment, which only tests the harness
     uvloop = None
 
 TOKEN = {"access_token": "stub" * 8, "token_type": "Bearer", "expires_in": 3600}
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _BEARER = re.compile(rb"\r\nauthorization: *bearer \S", re.IGNORECASE)
-_TAKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 def _json(data: object) -> bytes:
@@ -43,7 +43,7 @@ def _json(data: object) -> bytes:
 
 
 class Log:
-    """What has come since the last reset."""
+    """The PUTs since the last reset."""
 
     def __init__(self, latency_s: float = 0.0, *, is_open: int = 0) -> None:
         self.latency_s = latency_s
@@ -67,7 +67,7 @@ class Log:
         ready = [one for one in self.waiting if len(self.at) >= one[0]]
         self.waiting = [one for one in self.waiting if len(self.at) < one[0]]
         for _, transport in ready:
-            transport.write(_TAKEN)
+            transport.write(_OK)
 
     def stats(self) -> dict[str, int]:
         first, last = (self.at[0], self.at[-1]) if self.at else (0, 0)
@@ -79,7 +79,7 @@ log = Log()
 
 
 class Connection(asyncio.Protocol):
-    """One connection: requests one after another, however they are cut into packets."""
+    """One connection. Requests come one after another, split into packets in any way."""
 
     transport: asyncio.Transport
 
@@ -110,9 +110,9 @@ class Connection(asyncio.Protocol):
         if method == b"PUT":
             log.note(head, body)
             if log.latency_s:
-                asyncio.get_running_loop().call_later(log.latency_s, self._say, _TAKEN)
+                asyncio.get_running_loop().call_later(log.latency_s, self._send, _OK)
             else:
-                self.transport.write(_TAKEN)
+                self.transport.write(_OK)
             if log.waiting:
                 log.wake()
         elif method == b"POST":
@@ -121,17 +121,17 @@ class Connection(asyncio.Protocol):
         else:
             self._control(target.decode())
 
-    def _say(self, answer: bytes) -> None:
+    def _send(self, answer: bytes) -> None:
         if not self.transport.is_closing():
             self.transport.write(answer)
 
     def _control(self, target: str) -> None:
-        global log  # noqa: PLW0603 - a reset forgets all of it
+        global log  # noqa: PLW0603 - a reset replaces it
         url = urlsplit(target)
         given = {name: values[-1] for name, values in parse_qs(url.query).items()}
         if url.path == "/reset":
             log = Log(float(given["latency_ms"]) / 1000, is_open=log.open)
-            self.transport.write(_TAKEN)
+            self.transport.write(_OK)
         elif url.path == "/wait":
             log.waiting.append((int(given["count"]), self.transport))
             log.wake()

@@ -1,4 +1,4 @@
-"""The tables of RESULTS.md, made from the rows of a run."""
+"""Build the tables of RESULTS.md from the rows of a run."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks import trace
-from benchmarks.summary import FIELD, US, US_REQUESTS, Rows, median
+from benchmarks.summary import FIELD, PRODUCT, PRODUCT_ON_REQUESTS, Rows, median
 
 Column = tuple[str, Callable[[Rows, str, str], str]]
 
 
 def _median(key: str, form: str = "{:,.0f}", *, spread: bool = False) -> Callable[[Rows, str, str], str]:
     def cell(rows: Rows, part: str, name: str) -> str:
-        return _spelled(rows.values(part, name, key), form, spread=spread)
+        return _format(rows.values(part, name, key), form, spread=spread)
 
     return cell
 
 
-def _spelled(values: Sequence[float], form: str, *, spread: bool) -> str:
+def _format(values: Sequence[float], form: str, *, spread: bool) -> str:
     if not values:
         return "–"
-    told = form.format(median(values))
-    return f"{told} [{form.format(min(values))}–{form.format(max(values))}]" if spread and len(values) > 1 else told
+    text = form.format(median(values))
+    return f"{text} [{form.format(min(values))}–{form.format(max(values))}]" if spread and len(values) > 1 else text
 
 
 def _latency(q: float) -> Callable[[Rows, str, str], str]:
-    return lambda rows, _, name: _spelled(list(rows.latency(name, q).values()), "{:.2f}", spread=True)
+    return lambda rows, _, name: _format(list(rows.latency(name, q).values()), "{:.2f}", spread=True)
 
 
 def _largest(key: str) -> Callable[[Rows, str, str], str]:
@@ -66,12 +66,12 @@ _ENQUEUE: list[Column] = [
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the page: the rows of a part, or of those contestants in it that belong to the table."""
+    """One table: the rows of a part, for the targets that `includes` selects."""
 
     part: str
     title: str
     columns: Sequence[Column]
-    takes: Callable[[str], bool] = lambda _: True
+    includes: Callable[[str], bool] = lambda _: True
 
 
 def on_stock_requests(name: str) -> bool:
@@ -84,7 +84,7 @@ TABLES = (
           on_stock_requests),
     Table("singles", "Enqueued one by one and drained, same client",
           [one for one in _DRAIN if one[0] != "from clients"]),
-    Table("slow", "Answers after 200 ms, at most 256 out at a time", [
+    Table("slow", "Answers after 200 ms, at most 256 jobs in flight", [
         ("jobs/s while sending", _median("sent_rate", spread=True)), ("possible", _median("possible")),
         ("most connections", _median("most_open")), *_DRAIN[3:4], *_DRAIN[7:9], _DRAIN[-1]]),
     Table("latency", "Idle: from enqueue to arrival", [("p50 ms", _latency(0.5)), ("p99 ms", _latency(0.99))]),
@@ -95,7 +95,7 @@ TABLES = (
 
 def section(rows: Rows, table: Table) -> str:
     columns, part = table.columns, table.part
-    names = [name for name in rows.contestants(part) if table.takes(name)]
+    names = [name for name in rows.targets(part) if table.includes(name)]
     if not names:
         return ""
     if part == "latency":
@@ -104,18 +104,18 @@ def section(rows: Rows, table: Table) -> str:
     lines = [f"## {table.title}\n", head, "| --- " * (len(columns) + 1) + "|"]
     for name in names:
         cells = [cell(rows, part, name) for _, cell in columns]
-        lines.append(f"| {f'**{name}**' if name in {US, US_REQUESTS} else name} | {' | '.join(cells)} |")
+        lines.append(f"| {f'**{name}**' if name in {PRODUCT, PRODUCT_ON_REQUESTS} else name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def traced(rows: Rows) -> Iterator[str]:
     for row in rows.of("trace"):
         lines = "\n".join(trace.table(row))
-        yield f"## Where a lone job's time goes\n\n{lines}\n"
+        yield f"## Where the time of a single job goes\n\n{lines}\n"
         yield (
-            f"{row['traced']:,} of {row['jobs']:,} jobs, one at a time, in a worker of one process that notes when it "
-            "reaches each step: ms since the producer began to enqueue. The first step is the producer's call, the "
-            "script in Redis, and the end of Celery's BRPOP.\n"
+            f"{row['traced']:,} of {row['jobs']:,} jobs, one at a time, in a worker of one process that records when "
+            "it reaches each step, in ms since the producer began to enqueue. The first step includes the producer's "
+            "call, the script in Redis, and the end of Celery's BRPOP.\n"
         )
 
 
@@ -131,7 +131,7 @@ _SIZES = {
 
 
 def scaled(rows: Rows) -> Iterator[str]:
-    """Put the lengths of the queue side by side: what grows from left to right depends on it."""
+    """Yield the table of queue lengths. A row that grows from left to right depends on the length."""
     sizes = rows.of("scale")
     if sizes:
         yield f"## Scale\n\n| | {' | '.join(' ' for _ in sizes)} |\n{'| --- ' * (len(sizes) + 1)}|"

@@ -1,11 +1,11 @@
-"""Who takes part, how each one is run, and how one sees from outside that a job of it is settled.
+"""The targets of the benchmark: how to run each one, and how to count its settled jobs from outside.
 
-Each has two processes for its work, and of its settings those that were fastest here at 0 ms; Celery is also shown with
-threads. Peers come as they are installed, with hiredis for all. None but gaugepost needs a beat; gaugepost has one.
+Each target has two worker processes, and the settings that were fastest here without latency. Celery also runs with
+threads. All peers are stock installations with hiredis. Only gaugepost has a beat.
 
-Queues are compared on the same HTTP client. Those with threads, processes or greenlets take part twice: on
-gaugepost's adapter of requests, and in the bulk drain once more on the adapter that requests brings. Those on asyncio
-cannot use either; they have aiohttp, which costs them least.
+Queues are compared on the same HTTP client. Targets with threads, processes or greenlets run on gaugepost's adapter of
+requests; for the bulk drain they run again on the adapter that requests brings. Targets on asyncio can use neither,
+and have aiohttp, their cheapest client.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ OWN = Path(sys.executable).parent
 PEERS = ROOT / ".venv-bench" / "bin"
 ARQ = ROOT / ".venv-bench" / "arq" / "bin"
 
-Sort = Literal["product", "peer", "floor", "context"]
+Role = Literal["product", "peer", "floor", "context"]
 Client = Literal["direct", "requests", "aiohttp", "urllib3"]
 """`direct` is gaugepost's adapter of requests, `requests` the one that requests brings."""
 Settled = Callable[[Any, Callable[[], int]], int]
-"""From a Redis client, and a look at how many jobs have arrived at the stub, to how many are settled."""
+"""(Redis client, function that returns the jobs arrived at the stub) → number of settled jobs."""
 
 
 def delivered(client: Any, _: object) -> int:
-    """Read gaugepost's own count."""
+    """Return gaugepost's own count."""
     return int(client.hget("gaugepost:{eu}:counts", "delivered") or 0)
 
 
 def statuses(client: Any, _: object) -> int:
-    """Count stored statuses: the only keys with a TTL."""
+    """Return the number of stored statuses, the only keys with a TTL."""
     return int(client.info("keyspace").get("db0", {}).get("expires", 0))
 
 
 def finished(client: Any, _: object) -> int:
-    """Count rq's finished jobs."""
+    """Return the number of rq's finished jobs."""
     return int(client.zcard("rq:finished:bench"))
 
 
 def out_of_queue(client: Any, arrived: Callable[[], int]) -> int:
-    """Count those that arq has taken out of its queue, as it does when it stores the status."""
+    """Return the arrived jobs that are not in arq's queue: arq removes a job when it stores the status."""
     return arrived() - int(client.zcard("arq:queue"))
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """One way to do the job. `{redis}` in its commands stands for the URL; `jobs` fill some four seconds."""
+class Target:
+    """One way to do the job. `{redis}` in its commands is the URL of Redis. `jobs` take about four seconds."""
 
     name: str
     about: str
-    sort: Sort
+    role: Role
     module: str
     bin: Path
     worker: tuple[tuple[str, ...], ...]
@@ -63,10 +63,10 @@ class Contestant:
     client: Client = "direct"
     settled: Settled = statuses
     drains_only: bool = False
-    """Whether it takes part in the bulk drain alone."""
+    """Whether it takes part only in the bulk drain."""
     redis_options: tuple[str, ...] = ("--appendonly", "no")
     bulk: bool = True
-    """Whether it has a way to enqueue in bulk."""
+    """Whether it can enqueue in bulk."""
 
     @property
     def python(self) -> str:
@@ -76,33 +76,33 @@ class Contestant:
         return Path(self.python).exists()
 
     def commands(self, redis_url: str) -> list[list[str]]:
-        """Return the commands of its workers, programs taken from its environment."""
+        """Return the commands of its workers, with programs of its environment."""
         return [
             [str(self.bin / command[0]), *(part.replace("{redis}", redis_url) for part in command[1:])]
             for command in self.worker
         ]
 
     def environment(self, redis_url: str, stub_url: str) -> dict[str, str]:
-        """Return its environment: the outside's without gaugepost's settings, and where Redis and the stub are."""
+        """Return the environment variables of its processes, without gaugepost's settings of the caller."""
         outside = {name: value for name, value in os.environ.items() if not name.startswith("GAUGEPOST_")}
-        sources = os.pathsep.join((str(ROOT), str(ROOT / "tasks")))  # the second for gaugepost's adapter
+        sources = os.pathsep.join((str(ROOT), str(ROOT / "tasks")))  # tasks: for gaugepost's adapter
         own = {"PYTHONPATH": sources, "BENCH_REDIS_URL": redis_url, "BENCH_STUB_URL": stub_url}
         own["BENCH_CLIENT"] = self.client
         names = ("AUTH_URL", "IMPORTS_URL", "API_URL")
         given = {"REDIS_URL": redis_url, "REGIONS": "eu", "BACKLOG_LIMIT": "2000000", **dict.fromkeys(names, stub_url)}
         given |= {"EU_CLIENT_ID": "bench", "EU_CLIENT_SECRET": "bench", "EU_API_KEY": "bench"}
-        if self.sort == "product" and self.client == "requests":
+        if self.role == "product" and self.client == "requests":
             given["HTTP_ADAPTER"] = "urllib3"
         return outside | own | {f"GAUGEPOST_{name}": value for name, value in given.items()}
 
 
-def gaugepost(concurrency: int = 16, processes: int = 2) -> Contestant:
-    """Return gaugepost as a user runs it: a worker and a beat."""
+def gaugepost(concurrency: int = 16, processes: int = 2) -> Target:
+    """Return gaugepost with a worker and a beat, as users run it."""
     worker = ("worker", "--region", "eu", "--concurrency", str(concurrency), "--processes", str(processes))
-    return Contestant(
+    return Target(
         name="gaugepost",
         about=f"`gaugepost {' '.join(worker)}` and `gaugepost beat`; `enqueue_many`, `enqueue`",
-        sort="product",
+        role="product",
         module="benchmarks.queues.on_gaugepost",
         bin=OWN,
         worker=(("gaugepost", *worker), ("gaugepost", "beat")),
@@ -111,22 +111,22 @@ def gaugepost(concurrency: int = 16, processes: int = 2) -> Contestant:
     )
 
 
-def _peer(name: str, about: str, *worker: tuple[str, ...], jobs: int, module: str = "", **more: Any) -> Contestant:
+def _peer(name: str, about: str, *worker: tuple[str, ...], jobs: int, module: str = "", **more: Any) -> Target:
     module = f"benchmarks.queues.{module or f'on_{name}'}"
-    return Contestant(name, about, "peer", module, more.pop("bin", PEERS), worker, jobs, **more)
+    return Target(name, about, "peer", module, more.pop("bin", PEERS), worker, jobs, **more)
 
 
 def _floor(
     name: str, about: str, module: str, *options: str, jobs: int, client: Client = "aiohttp", where: Path = PEERS
-) -> Contestant:
+) -> Target:
     module = f"benchmarks.queues.{module}"
     worker = (("python", "-m", module, *options),) if options else ()
-    return Contestant(name, about, "floor", module, where, worker, jobs, client)
+    return Target(name, about, "floor", module, where, worker, jobs, client)
 
 
-def _with_requests(one: Contestant) -> Contestant:
-    """Return the same contestant on the adapter that requests brings."""
-    about = "the same with `GAUGEPOST_HTTP_ADAPTER=urllib3`" if one.sort == "product" else "the same, stock requests"
+def _with_requests(one: Target) -> Target:
+    """Return the same target on the adapter that requests brings."""
+    about = "the same with `GAUGEPOST_HTTP_ADAPTER=urllib3`" if one.role == "product" else "the same, stock requests"
     return replace(one, name=f"{one.name} (requests)", about=about, client="requests", drains_only=True)
 
 
@@ -139,7 +139,7 @@ _RQ = ("rq", "worker-pool", "--quiet", "--url", "{redis}", "--num-workers", "2")
 _TASKIQ = ("taskiq", "worker", "benchmarks.queues.on_taskiq:broker", "--workers", "2", "--log-level", "WARNING")
 
 
-def everybody(concurrency: int = 16) -> list[Contestant]:
+def all_targets(concurrency: int = 16) -> list[Target]:
     """Return all that take part, in the order of their turns."""
     product = gaugepost(concurrency)
     aof = ("--appendonly", "yes", "--appendfsync", "everysec")
@@ -147,7 +147,7 @@ def everybody(concurrency: int = 16) -> list[Contestant]:
     huey = (*_HUEY, "-w", "50", "-k", "greenlet", "-q")
     arq = ("arq", "benchmarks.queues.on_arq.Worker")
     with_aof = {"redis_options": aof, "about": "the same, with Redis' append-only file, `everysec`"}
-    gaugepost_aof = replace(product, name="gaugepost aof", sort="context", drains_only=True, **with_aof)
+    gaugepost_aof = replace(product, name="gaugepost aof", role="context", drains_only=True, **with_aof)
     in_threads = (
         _peer("dramatiq", "2 processes × 25 threads", dramatiq, jobs=5_000, bulk=False),
         _peer("huey", "2 processes × 50 greenlets; does not acknowledge", huey, huey, jobs=5_000, bulk=False),
@@ -174,8 +174,8 @@ def everybody(concurrency: int = 16) -> list[Contestant]:
     ]  # fmt: skip
 
 
-def at_limit() -> list[Contestant]:
-    """Return those that are held to 256 jobs out at a time, for receivers that take their time."""
+def at_limit() -> list[Target]:
+    """Return the targets with at most 256 jobs in flight, for a slow receiver."""
     return [
         gaugepost(concurrency=128),
         _floor("bare limit", "aiohttp, 2 × 128 tasks", "bare_aiohttp", "2", "128", jobs=20_000),

@@ -1,7 +1,7 @@
-"""Where the time of a job goes that finds its worker idle: `python -m benchmarks trace` measures it and prints a table.
+"""Measure where the time of a job in an idle worker goes: `python -m benchmarks trace`.
 
-A worker of one process notes when it reaches each step (`traced.py`); the producer notes when it begins to enqueue, the
-stub when the job arrives. There is one job at a time, so every stamp between these two belongs to it.
+A worker of one process records when it reaches each step (`traced.py`). The producer records when it begins to
+enqueue, the stub when the job arrives. There is one job at a time, so every stamp between these two belongs to it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.harness import Turn
     from benchmarks.measures import Row
-    from benchmarks.targets import Contestant
+    from benchmarks.targets import Target
 
 STEPS = {
     "enqueued, and the bell has woken Celery's consumer": (
@@ -34,20 +34,20 @@ STEPS = {
     "token found, request built": "gaugepost_tasks.http:HttpClient.exchange",
     "first byte": "gaugepost_tasks.http.connection:Connection.send",
 }
-"""What a job has reached → where that is, as `module:function` (`:end` = when it returns). In order."""
+"""Step, in order → `module:function` that marks it when called, or with `:end` when it returns."""
 ARRIVED = "arrived at the receiver"
 FILE = "reached.json"
 
 
-def contestant() -> Contestant:
-    """Return gaugepost with a worker of one process that leaves time stamps."""
+def target() -> Target:
+    """Return gaugepost with a worker of one process that records time stamps."""
     product = gaugepost(processes=1)
     worker, beat = product.worker
     return replace(product, worker=(("python", "-m", "benchmarks.traced", FILE, *worker[1:]), beat))
 
 
 def measure(turn: Turn, jobs: int) -> Row:
-    """Enqueue jobs one at a time; return p50 and p99 of when each step was reached, in ms since the enqueue began."""
+    """Enqueue jobs one at a time. Return p50 and p99 of each step, in ms since the start of the enqueue."""
     turn.stub.reset()
     timings = turn.produce("latency", jobs)
     turn.workers[0].terminate()  # it writes its stamps at its end
@@ -63,7 +63,7 @@ def measure(turn: Turn, jobs: int) -> Row:
 
 
 def _job(reached: Mapping[str, Sequence[int]], began: int, arrived: int) -> dict[str, float] | None:
-    """Return when a job reached each step; None if a step is missing: it was claimed without a bell of its own."""
+    """Return step → ms of one job; None if a step is missing, because another job's bell led to its claim."""
     found = {}
     for step in STEPS:
         stamps = reached[step]
@@ -75,7 +75,7 @@ def _job(reached: Mapping[str, Sequence[int]], began: int, arrived: int) -> dict
 
 
 def table(row: Row) -> Iterator[str]:
-    """Return the lines of the table: when each step is reached, and how long it took since the one before."""
+    """Yield the lines of the table."""
     yield "| step | reached at ms, p50 | since the step before | p99 |"
     yield "| --- | --- | --- | --- |"
     before = 0.0

@@ -1,7 +1,7 @@
-"""A worker whose steps leave time stamps: `python -m benchmarks.traced FILE worker --region eu`.
+"""Run a worker that records time stamps: `python -m benchmarks.traced FILE worker --region eu`.
 
-The steps are wrapped from outside, in this process alone: gaugepost has no code for it. At its end the process writes
-to FILE when each step was reached, in ns of the clock that producer and stub read too.
+This process wraps the functions of the steps; gaugepost itself has no code for that. At its end it writes the time
+stamps of each step to FILE, in monotonic ns, the clock of producer and stub too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ reached: dict[str, list[int]] = {}
 
 
 def watch(step: str, place: str) -> None:
-    """Note each time the function `module:Class.method` begins; with `:end` behind it, each time it returns."""
+    """Record each call of `module:Class.method`, or with `:end` each return."""
     module, path, *end = place.split(":")
     *names, last = path.split(".")
     owner: Any = importlib.import_module(module)

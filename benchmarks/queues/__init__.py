@@ -1,1 +1,1 @@
-"""The contestants' own sides: how each one enqueues the job, and what its workers do. Each runs in its environment."""
+"""One module for each target: how it enqueues the job, and what its workers do."""

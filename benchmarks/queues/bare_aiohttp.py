@@ -1,8 +1,8 @@
-"""The bare limit of Python here: aiohttp, with jobs popped and statuses written in batches, but a job in hand kept.
+"""The limit of Python: aiohttp, jobs popped and statuses written in batches, claimed jobs kept in Redis.
 
     python -m benchmarks.queues.bare_aiohttp PROCESSES TASKS
 
-LMOVE to a list of this process, PUT, then SET with a TTL and LREM. What belongs to a batch goes in one pipeline.
+LMOVE to a list of this process, PUT, then SET with a TTL and LREM. Each batch is one pipeline.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FLUSH_S = 0.004
 
 
 class Loop:
-    """One process's loop: takes what there is room for, writes what has been sent."""
+    """The loop of one process: pop as many jobs as there are free tasks, write the statuses of sent jobs."""
 
     def __init__(self, tasks: int) -> None:
         self._redis = redis.asyncio.Redis.from_url(job.REDIS_URL)

@@ -1,4 +1,4 @@
-"""The floor with threads: BLPOP, PUT by urllib3, SET with a TTL. Nothing is durable: a job in hand is lost in a crash.
+"""The floor with threads: BLPOP, PUT by urllib3, SET with a TTL. Not durable: a crash loses claimed jobs.
 
 python -m benchmarks.queues.bare_urllib3 PROCESSES THREADS
 """

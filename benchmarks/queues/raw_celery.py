@@ -1,6 +1,6 @@
-"""The floor of bulk enqueue: Celery's messages made by hand from one real message, and pushed by pipelined LPUSH.
+"""The floor of bulk enqueue: copies of one real Celery message, pushed by pipelined LPUSH.
 
-No Celery, no validation, no ledger is in its way. Celery's own workers take these messages.
+There is no Celery, no validation and no ledger. Celery's own workers accept these messages.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ client = redis.Redis.from_url(job.REDIS_URL)
 
 
 def template() -> tuple[dict[str, Any], Any]:
-    """Take one real message off a queue of its own; return it, and what of its body is the same for all."""
+    """Return one real message, and the part of its body that all messages share."""
     put.apply_async((0, job.payload(0)), queue="template", argsrepr="", kwargsrepr="")
     message = json.loads(client.rpop("template") or b"")
     client.delete("_kombu.binding.template")

@@ -1,8 +1,8 @@
-"""The PUT that peers' tasks make, on connections that are kept, with one session a process.
+"""The PUT of the peers' tasks, on open connections, with one session for each process.
 
-Peers with threads, processes or greenlets send with a `requests.Session`. BENCH_CLIENT says on which adapter: `direct`
-is gaugepost's own, so that queues are compared and not HTTP clients; `requests` is the one that requests brings. Those
-on asyncio send with aiohttp, which costs them least.
+Peers with threads, processes or greenlets use a `requests.Session`. BENCH_CLIENT selects its adapter: `direct` is
+gaugepost's own, to compare queues and not HTTP clients; `requests` is the one that requests brings. Peers on asyncio
+use aiohttp, their cheapest client.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _session_of(_pid: int) -> requests.Session:
     import requests  # noqa: PLC0415 - not there in every environment
 
     made = requests.Session()
-    made.trust_env = False  # no look for proxies at each call: for all alike
+    made.trust_env = False  # no search for proxies at each call, as for all targets
     made.mount("http://", _adapter())
     made.headers.update(job.HEADERS)
     return made

@@ -33,8 +33,8 @@ def bench(*arguments: str, out: Path) -> list[Row]:
     return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
 
 
-def of(rows: list[Row], part: str, contestant: str = "gaugepost") -> list[Row]:
-    return [row for row in rows if (row["part"], row["contestant"]) == (part, contestant)]
+def of(rows: list[Row], part: str, target: str = "gaugepost") -> list[Row]:
+    return [row for row in rows if (row["part"], row["contestant"]) == (part, target)]
 
 
 def test_contestants_take_turns_and_a_report_has_their_ratios_and_a_plot(tmp_path: Path) -> None:
@@ -80,8 +80,8 @@ def test_the_scale_table_goes_through_a_long_queue_and_many_due_jobs(tmp_path: P
     assert "| queued jobs | 300 |" in (tmp_path / "RESULTS.md").read_text()
 
 
-def row(contestant: str, run: int, rate: float) -> Row:
-    return {"part": "drain", "contestant": contestant, "run": run, "jobs": 100, "rate": rate}
+def row(target: str, run: int, rate: float) -> Row:
+    return {"part": "drain", "contestant": target, "run": run, "jobs": 100, "rate": rate}
 
 
 def test_a_ratio_is_of_the_medians_and_its_noise_of_the_turns_that_belong_together(tmp_path: Path) -> None:
@@ -180,6 +180,6 @@ def test_what_events_cost_is_told_with_and_without_them() -> None:
 
 def test_a_turn_too_short_for_the_cpus_clock_has_no_ratio(capsys: pytest.CaptureFixture[str]) -> None:
     on, off = dict.fromkeys(events.FIGURES, 2.0), dict.fromkeys(events.FIGURES, 2.0) | {"alone_cpu": 0.0}
-    events.tell({True: [on], False: [off]})
+    events.print_report({True: [on], False: [off]})
     told = [line.partition("(rounds: ")[2] for line in capsys.readouterr().out.splitlines()]
     assert told == ["", "1)", "1)", "1)", "nan)"]
