@@ -1,4 +1,4 @@
-"""One simulator process for all tests; each test finds it as it was at the start."""
+"""One simulator process for all tests, reset before each test."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,21 +14,21 @@ TIMEOUT = 30
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[Simulator]:
-    """Run the process."""
+    """Run the simulator process."""
     with Simulator() as simulator:
         yield simulator
 
 
 @pytest.fixture
 def sim(running: Simulator) -> Simulator:
-    """Empty the simulator."""
+    """Return the simulator, reset."""
     running.reset()
     return running
 
 
 @pytest.fixture
 def token(sim: Simulator) -> Callable[..., str]:
-    """Fetch a token the way the documentation says."""
+    """Fetch a token as documented."""
 
     def fetch(region: str = "eu") -> str:
         form = {
@@ -44,7 +44,7 @@ def token(sim: Simulator) -> Callable[..., str]:
 
 @pytest.fixture
 def call(sim: Simulator, token: Callable[..., str]) -> Call:
-    """Call ``imports/...`` or ``api/...`` of a region with the credentials that it takes."""
+    """Call ``imports/...`` or ``api/...`` of a region with valid credentials."""
 
     def send(method: str, path: str, region: str = "eu", key: str | None = None, **options: Any) -> requests.Response:
         api, _, rest = path.partition("/")
@@ -61,7 +61,7 @@ def call(sim: Simulator, token: Callable[..., str]) -> Call:
 
 @pytest.fixture
 def put_record(call: Call) -> Call:
-    """PUT a record with an email, and whatever else is given."""
+    """PUT a record with an email and further fields."""
 
     def put(region: str = "eu", key: str | None = None, configuration: str = "map", **fields: str) -> requests.Response:
         record = {"Email": "joe.doe@example.com"} | fields
@@ -72,7 +72,7 @@ def put_record(call: Call) -> Call:
 
 @pytest.fixture
 def put_link(call: Call) -> Call:
-    """PUT a personal link with an email, and whatever else is given."""
+    """PUT a personal link with an email and further fields."""
 
     def put(region: str = "eu", key: str | None = None, configuration: str = "map", **fields: str) -> requests.Response:
         record = {"Email": "joe.doe@example.com"} | fields
@@ -85,7 +85,7 @@ def put_link(call: Call) -> Call:
 
 @pytest.fixture
 def put_status(call: Call) -> Call:
-    """PUT a status of case 53499, and whatever else is given."""
+    """PUT a status of case 53499 with further fields."""
 
     def put(status: str = "open", **fields: str) -> requests.Response:
         body = {"number_customergauge": "53499", "status": status} | fields

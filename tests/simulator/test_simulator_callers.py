@@ -1,4 +1,4 @@
-"""Who is let in: credentials and tokens of one region are worth nothing in another."""
+"""Credentials and tokens, each valid in one region only."""
 
 import time
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def test_wrong_credentials_get_no_token(sim: Simulator, form: dict[str, str], st
     assert sim.state()["token_requests"]["eu"] == 1
 
 
-def test_credentials_in_the_query_are_taken_too(sim: Simulator) -> None:
+def test_credentials_in_the_query_are_accepted(sim: Simulator) -> None:
     query = {"grant_type": "client_credentials", "client_id": "eu-client", "client_secret": "eu-secret"}
     assert requests.post(f"{sim.url}/auth/eu/oauth2/token", params=query, timeout=30).status_code == 200
 
@@ -67,7 +67,7 @@ def test_a_wrong_api_key_is_refused_with_its_code(call: Call, header: str) -> No
     assert "<Code>200000</Code>" in call("POST", f"{RESPONSE}.xml", headers={"Authorization": header}).text
 
 
-def test_a_bearer_token_is_taken_on_v41_as_well(call: Call, token: Callable[..., str]) -> None:
+def test_v41_accepts_a_bearer_token(call: Call, token: Callable[..., str]) -> None:
     header = {"Authorization": f"Bearer {token()}"}
     assert call("POST", f"{RESPONSE}.json", headers=header, data={"Email": "a@example.net"}).status_code == 200
 
@@ -116,7 +116,7 @@ def test_credentials_can_be_changed_one_by_one(sim: Simulator, call: Call) -> No
     assert sim.env()["GAUGEPOST_EU_CLIENT_SECRET"] == "fresh"
 
 
-def test_a_region_without_credentials_lets_nobody_in(sim: Simulator, call: Call) -> None:
+def test_region_without_credentials_refuses_every_call(sim: Simulator, call: Call) -> None:
     sim.knobs(credentials={"au": None})
     assert ask_token(sim, "au").status_code == 401
     assert call("POST", f"{RESPONSE}.json", "au", data={}).status_code == 401

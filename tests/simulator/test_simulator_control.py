@@ -1,4 +1,4 @@
-"""The control API, the page, and many clients at once."""
+"""The control API, the page, and many concurrent clients."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -52,12 +52,12 @@ def test_effects_are_found_by_region_kind_key_and_number(sim: Simulator, put_rec
 
 
 @pytest.mark.parametrize("query", ["region=mars", "kind=mail", "after=x", "limit=-1", "page=2"])
-def test_a_wrong_question_to_the_effects_is_refused_by_name(sim: Simulator, query: str) -> None:
+def test_wrong_filter_of_effects_is_named(sim: Simulator, query: str) -> None:
     answer = requests.get(f"{sim.url}/_simulator/effects?{query}", timeout=30)
     assert (answer.status_code, answer.json()["name"]) == (422, query.partition("=")[0])
 
 
-def test_a_reset_forgets_all_but_what_it_is_told_to_keep(sim: Simulator, call: Call, token: Callable[..., str]) -> None:
+def test_reset_keeps_only_named_parts(sim: Simulator, call: Call, token: Callable[..., str]) -> None:
     header = {"Authorization": f"Bearer {token()}"}
     body = {"configuration": "m", "record": {"Email": "joe@example.com"}}
     sim.fault("html", endpoint="file")
@@ -85,7 +85,7 @@ def test_an_unknown_command_is_not_found(sim: Simulator) -> None:
     assert requests.get(f"{sim.url}/_simulator/health", timeout=30).json() == {"status": "ok"}
 
 
-def test_the_page_tells_the_urls_and_the_counts(sim: Simulator, put_record: Call) -> None:
+def test_page_shows_urls_and_counts(sim: Simulator, put_record: Call) -> None:
     put_record()
     answer = requests.get(sim.url, timeout=30)
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -96,14 +96,14 @@ def test_the_page_tells_the_urls_and_the_counts(sim: Simulator, put_record: Call
 @pytest.mark.parametrize(
     ("peer", "remote", "status"), [("203.0.113.5", False, 403), ("203.0.113.5", True, 200), ("::1", False, 200)]
 )
-def test_the_control_api_is_for_its_own_machine_unless_told_otherwise(peer: str, remote: bool, status: int) -> None:
+def test_control_api_answers_only_its_own_machine_by_default(peer: str, remote: bool, status: int) -> None:
     request = Request("GET", "/_simulator/state", "", {}, b"", peer, 0.0)
     reply = Control(SimulatorState(Knobs()), remote=remote).answer(request)
     assert reply is not None
     assert reply.status == status
 
 
-def test_fifty_clients_at_once_lose_and_mix_nothing(sim: Simulator, token: Callable[..., str]) -> None:
+def test_fifty_concurrent_clients_lose_and_mix_nothing(sim: Simulator, token: Callable[..., str]) -> None:
     tokens = {region: token(region) for region in REGIONS}
 
     def work(client: int) -> set[int]:

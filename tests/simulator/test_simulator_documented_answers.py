@@ -1,4 +1,4 @@
-"""The requests that CustomerGauge's documentation shows, and the answers it prints under them."""
+"""The documented requests of CustomerGauge, and their documented answers."""
 
 import re
 from collections.abc import Callable
@@ -117,7 +117,7 @@ def test_an_email_that_is_none_is_an_invalid_value(call: Call) -> None:
     assert answer.json() == {"message": text, "errors": {"Email": [text]}}
 
 
-def test_the_documented_phone_is_taken_and_letters_in_it_are_not(put_link: Call) -> None:
+def test_documented_phone_is_accepted_without_letters(put_link: Call) -> None:
     assert put_link(Email="", Phone="+55 (62) 01234-56789").status_code == 200
     assert put_link(Email="", Phone="call me").status_code == 422
 
@@ -147,7 +147,7 @@ def test_a_status_change_without_its_case_names_the_field(call: Call) -> None:
         ("note", ["a", "list"]),
     ],
 )
-def test_a_value_that_close_the_loop_does_not_take_is_named(call: Call, field: str, value: object) -> None:
+def test_invalid_value_of_close_the_loop_is_named(call: Call, field: str, value: object) -> None:
     answer = call("PUT", "api/v7/rest/close-loop/status", json=CASE | {field: value})
     assert answer.status_code == 422
     assert list(answer.json()["errors"]) == [field]
@@ -192,7 +192,7 @@ def test_a_response_with_a_bad_value_is_refused(call: Call, field: str, value: s
     assert answer.json()["Error"]["Code"] == code
 
 
-def test_all_documented_survey_fields_are_taken(call: Call) -> None:
+def test_all_documented_survey_fields_are_accepted(call: Call) -> None:
     survey = {
         "NetPromoterScore": "10",
         "Comment": "I absolutely love it",
@@ -229,7 +229,7 @@ def test_unknown_modules_and_methods_have_their_codes(
     assert f"<Code>{code}</Code>" in call(method, path.replace(".json", ".xml")).text
 
 
-def test_paths_beside_the_documented_ones_are_not_served(sim: Simulator, call: Call) -> None:
+def test_undocumented_paths_are_not_found(sim: Simulator, call: Call) -> None:
     assert call("PUT", "imports/records", json={}).status_code == 404
     assert call("POST", "imports/records/", json={}).status_code == 405
     assert call("HEAD", "imports/records/").status_code == 405
@@ -238,6 +238,6 @@ def test_paths_beside_the_documented_ones_are_not_served(sim: Simulator, call: C
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"", b"\xff\xfe"])
-def test_a_body_that_is_no_json_object_counts_as_nothing_given(call: Call, body: bytes) -> None:
+def test_body_without_json_object_counts_as_empty(call: Call, body: bytes) -> None:
     answer = call("PUT", "imports/records/", data=body, headers={"Content-Type": "application/json"})
     assert list(answer.json()["errors"]) == ["configuration"]

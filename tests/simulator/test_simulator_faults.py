@@ -1,4 +1,4 @@
-"""Each fault, and above all whether its effect is there."""
+"""Each fault, and whether the request takes effect."""
 
 import socket
 import time
@@ -47,7 +47,7 @@ def test_a_slow_answer_comes_after_its_effect(sim: Simulator, put_link: Call) ->
     assert sim.effects()[0]["answered"] is True
 
 
-def test_who_does_not_wait_for_a_slow_answer_did_it_all_the_same(
+def test_request_without_waiting_for_slow_answer_takes_effect(
     sim: Simulator, call: Call, token: Callable[..., str]
 ) -> None:
     sim.fault("slow", endpoint="records", seconds=1)
@@ -58,7 +58,7 @@ def test_who_does_not_wait_for_a_slow_answer_did_it_all_the_same(
     assert token()
 
 
-def test_a_trickle_comes_bit_by_bit_and_whole(sim: Simulator, put_link: Call) -> None:
+def test_trickled_answer_arrives_whole(sim: Simulator, put_link: Call) -> None:
     sim.fault("trickle", endpoint="personal_link", seconds=0.4)
     started = time.monotonic()
     assert put_link().json()["data"]["number_customergauge"] == 12345
@@ -69,9 +69,7 @@ def test_a_trickle_comes_bit_by_bit_and_whole(sim: Simulator, put_link: Call) ->
 @pytest.mark.parametrize(
     ("fault", "code", "kind"), [("html", 200, "text/html"), ("broken_json", 502, "application/json")]
 )
-def test_something_unreadable_stands_in_for_the_answer(
-    sim: Simulator, put_link: Call, fault: str, code: int, kind: str
-) -> None:
+def test_unreadable_body_replaces_the_answer(sim: Simulator, put_link: Call, fault: str, code: int, kind: str) -> None:
     sim.fault(fault, endpoint="personal_link", code=code)
     answer = put_link()
     assert answer.status_code == code
@@ -91,7 +89,7 @@ def test_something_unreadable_stands_in_for_the_answer(
         ("api/v4.1/transactions/response.json", 401, {"Error": {"Message": "Invalid API key", "Code": 200000}}),
     ],
 )
-def test_a_status_without_a_body_has_that_of_its_dialect(
+def test_status_without_body_has_body_of_its_answer_format(
     sim: Simulator, call: Call, path: str, code: int, body: dict[str, Any]
 ) -> None:
     for endpoint in ("records", "response"):
@@ -135,7 +133,7 @@ def test_a_rule_is_for_what_it_matches(sim: Simulator, put_record: Call, put_lin
     assert put_link("us", **{"Account Name": "ACME"}).status_code == 200
 
 
-def test_a_rule_lets_some_pass_and_ends_after_its_times(sim: Simulator, put_record: Call) -> None:
+def test_rule_skips_requests_and_ends_after_its_times(sim: Simulator, put_record: Call) -> None:
     sim.fault("status", code=500, endpoint="records", skip=1, times=2)
     assert [put_record().status_code for _ in range(5)] == [200, 500, 500, 200, 200]
     assert sim.faults()[0]["hits"] == 2
@@ -153,7 +151,7 @@ def test_a_probability_is_the_same_for_the_same_seed(sim: Simulator, put_record:
     assert statuses(2) != first
 
 
-def test_the_first_rule_that_takes_a_request_applies(sim: Simulator, put_record: Call) -> None:
+def test_first_matching_rule_applies(sim: Simulator, put_record: Call) -> None:
     sim.fault("status", code=500, endpoint="records", times=1)
     second = sim.fault("status", code=502, endpoint="records")
     assert [put_record().status_code for _ in range(3)] == [500, 502, 502]
@@ -191,19 +189,19 @@ def test_a_rule_that_does_not_fit_is_refused_by_name(sim: Simulator, rule: dict[
     assert sim.faults() == []
 
 
-def test_a_rule_that_is_not_there_can_not_be_taken_away(sim: Simulator) -> None:
+def test_unknown_rule_cannot_be_removed(sim: Simulator) -> None:
     with pytest.raises(SimulatorError, match="no such fault"):
         sim.clear_faults("77")
 
 
-def test_a_fault_does_not_let_a_stranger_have_an_effect(sim: Simulator, call: Call) -> None:
+def test_fault_does_not_bypass_credentials(sim: Simulator, call: Call) -> None:
     sim.fault("cut_after_commit", endpoint="records")
     with pytest.raises(requests.ConnectionError):
         call("PUT", "imports/records/", data=BODY, headers={"Authorization": "Bearer x"})
     assert sim.effects() == []
 
 
-def test_a_cut_closes_the_connection_on_which_others_were_answered(sim: Simulator, token: Callable[..., str]) -> None:
+def test_cut_closes_an_already_used_connection(sim: Simulator, token: Callable[..., str]) -> None:
     host, port = sim.url.removeprefix("http://").split(":")
     head = f"PUT /imports/eu/records/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token()}\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Uploads, their statistics and their undoing, with each knob of the File APIs."""
+"""Uploads, statistics and deletion, with each knob of the File APIs."""
 
 import io
 import time
@@ -53,7 +53,7 @@ def spreadsheet(rows: list[list[str]]) -> bytes:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_an_upload_of_each_family_is_taken_and_listed(
+def test_upload_of_each_family_is_accepted_and_listed(
     sim: Simulator, upload: Call, statistics: Statistics, family: str
 ) -> None:
     answer = upload("march.csv", CSV, family, key="job-9")
@@ -98,7 +98,7 @@ def test_rows_of_xml_and_of_spreadsheets_are_counted(upload: Call, statistics: S
         ("a.xml", b'<!DOCTYPE x [<!ENTITY e "e">]><records><record>&e;</record></records>'),
     ],
 )
-def test_a_file_that_is_not_what_its_name_says_fails_in_processing(
+def test_file_with_wrong_content_fails_in_processing(
     upload: Call, statistics: Statistics, name: str, content: bytes
 ) -> None:
     assert upload(name, content).json() == {"Data": True}
@@ -107,7 +107,7 @@ def test_a_file_that_is_not_what_its_name_says_fails_in_processing(
     assert row["logs"][0].startswith("The file could not be read")
 
 
-def test_a_file_of_another_type_or_none_is_refused(sim: Simulator, upload: Call, call: Call) -> None:
+def test_missing_file_or_unknown_type_is_refused(sim: Simulator, upload: Call, call: Call) -> None:
     assert upload("a.json", b"[]").json()["Error"]["Code"] == 300001
     answer = call("POST", "api/v4.1/file/contact.json", files={"other": ("a.csv", CSV)})
     assert answer.json()["Error"] == {"Message": "Field file is required but seems to be empty.", "Code": 300004}
@@ -115,7 +115,9 @@ def test_a_file_of_another_type_or_none_is_refused(sim: Simulator, upload: Call,
     assert sim.effects() == []
 
 
-def test_a_wrong_delimiter_passes_and_every_record_fails(sim: Simulator, upload: Call, statistics: Statistics) -> None:
+def test_file_with_wrong_delimiter_is_accepted_and_all_records_fail(
+    sim: Simulator, upload: Call, statistics: Statistics
+) -> None:
     semicolons = b"Email;Comment\na@example.com;x\nb@example.com;\nc@example.com;y\n"
     upload("a.csv", semicolons)
     assert statistics()[0]["unsuccessful_records"] == "3"
@@ -138,12 +140,12 @@ def test_statistics_are_found_by_id_and_date_and_paged(upload: Call, statistics:
 @pytest.mark.parametrize(
     ("query", "code"), [({"id": "x"}, 400004), ({"limit": "1001"}, 300001), ({"start": "-1"}, 300001)]
 )
-def test_a_wrong_question_to_the_statistics_is_refused(call: Call, query: dict[str, str], code: int) -> None:
+def test_wrong_filter_of_statistics_is_refused(call: Call, query: dict[str, str], code: int) -> None:
     answer = call("GET", "api/v4.1/file/contact.json", params=query)
     assert (answer.status_code, answer.json()["Error"]["Code"]) == (400, code)
 
 
-def test_statistics_can_be_had_as_xml(upload: Call, call: Call) -> None:
+def test_statistics_are_available_as_xml(upload: Call, call: Call) -> None:
     upload("a&b.csv")
     text = call("GET", "api/v4.1/file/transactional.xml").text
     assert text.startswith("<Data><item><id>1</id><status>Processed</status>")
@@ -198,7 +200,7 @@ def test_what_counts_as_already_processed_can_be_set(
     assert upload("a.csv", b"Email\n1@example.com\n", region="us").status_code == 200
 
 
-def test_an_upload_that_was_there_before_has_its_code(upload: Call) -> None:
+def test_repeated_upload_has_its_error_code(upload: Call) -> None:
     upload()
     assert upload().json() == {"Error": {"Message": "This upload has already been processed", "Code": 400103}}
 
@@ -221,7 +223,7 @@ def test_an_upload_too_soon_is_refused_in_the_refusing_mode(sim: Simulator, uplo
     assert upload("e.csv", family="contact").status_code == 400
 
 
-def test_the_interval_is_over_when_it_is_over(sim: Simulator, upload: Call) -> None:
+def test_upload_after_the_interval_is_accepted(sim: Simulator, upload: Call) -> None:
     sim.knobs(upload_interval=0.4, upload_interval_mode="refuse")
     assert upload("a.csv").status_code == 200
     deadline = time.monotonic() + 10
@@ -252,7 +254,7 @@ def test_files_over_the_limits_are_counted(sim: Simulator, upload: Call) -> None
     assert (broken["eu.rows"], broken["eu.bytes"]) == (1, 1)
 
 
-def test_processing_takes_its_time_through_its_states(sim: Simulator, upload: Call, statistics: Statistics) -> None:
+def test_processing_passes_through_its_states(sim: Simulator, upload: Call, statistics: Statistics) -> None:
     sim.knobs(processing_seconds=3, processing_states=["Queued", "Running"], reject_rows=[1])
     upload("a.csv", CSV)
     seen: dict[str, dict[str, Any]] = {}

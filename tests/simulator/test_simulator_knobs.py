@@ -78,7 +78,7 @@ def test_an_idempotency_key_is_honoured_only_with_its_knob(sim: Simulator, put_l
     assert sim.state()["doubled"]["eu"] == 1
 
 
-def test_an_unlisted_mapping_is_taken_or_not_found(sim: Simulator, put_record: Call, put_link: Call) -> None:
+def test_unlisted_mapping_is_accepted_or_not_found(sim: Simulator, put_record: Call, put_link: Call) -> None:
     assert put_record(configuration="whatever").status_code == 200
     sim.knobs(any_mapping=False, mappings={"known": {}})
     assert put_record(configuration="known").status_code == 200
@@ -95,14 +95,14 @@ def test_a_mapping_may_exist_in_some_regions_only(sim: Simulator, put_record: Ca
     assert put_record("eu", configuration="m").status_code == 404
 
 
-def test_headings_that_a_mapping_does_not_know_are_dropped_without_a_word(sim: Simulator, put_record: Call) -> None:
+def test_unknown_headings_are_dropped_silently(sim: Simulator, put_record: Call) -> None:
     sim.knobs(mappings={"m": {"fields": ["Email", "Account Name"]}})
     answer = put_record(configuration="m", **{"Account Name": "ACME", "account name": "x", "NPS": "9"})
     assert (answer.status_code, answer.content) == (200, b"")
     assert sim.effects()[0]["body"] == {"Email": "joe.doe@example.com", "Account Name": "ACME"}
 
 
-def test_a_renamed_required_heading_is_missed_although_it_was_sent(sim: Simulator, put_record: Call) -> None:
+def test_renamed_required_heading_counts_as_missing(sim: Simulator, put_record: Call) -> None:
     sim.knobs(mappings={"m": {"fields": ["E-Mail", "Phone"], "required": ["E-Mail"]}})
     answer = put_record(configuration="m")
     assert answer.status_code == 422

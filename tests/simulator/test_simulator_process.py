@@ -1,4 +1,4 @@
-"""The process: how it starts, what it prints, and that it ends."""
+"""The process: its start, its output, and its end."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def answers(url: str) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_where_it_listens_and_ends_cleanly_on_a_signal(start: Start, number: signal.Signals) -> None:
+def test_process_prints_its_url_and_ends_on_a_signal(start: Start, number: signal.Signals) -> None:
     process = start("--port", "0", "--host", "127.0.0.1")
     url = url_of(process)
     assert url.startswith("http://127.0.0.1:")
@@ -64,7 +64,7 @@ def test_it_says_where_it_listens_and_ends_cleanly_on_a_signal(start: Start, num
     assert (process.returncode, errors) == (0, "")
 
 
-def test_it_ends_although_somebody_waits_for_a_slow_answer(start: Start) -> None:
+def test_process_ends_while_a_client_waits_for_a_slow_answer(start: Start) -> None:
     process = start("--port", "0")
     url = url_of(process)
     requests.post(f"{url}/_simulator/faults", json={"fault": "slow", "seconds": 3600}, timeout=30)
@@ -75,7 +75,7 @@ def test_it_ends_although_somebody_waits_for_a_slow_answer(start: Start) -> None
     assert (process.returncode, errors) == (0, "")
 
 
-def test_the_settings_of_a_client_are_written_before_the_line_is(start: Start, tmp_path: Path) -> None:
+def test_settings_of_a_client_are_written_before_the_first_line(start: Start, tmp_path: Path) -> None:
     file = tmp_path / "simulator.env"
     process = start("--env-file", str(file), "--print-env")
     url = url_of(process)
@@ -107,7 +107,7 @@ def test_a_wrong_knobs_file_stops_the_start(start: Start, tmp_path: Path, text: 
     assert "Traceback" not in errors
 
 
-def test_a_taken_port_is_told_without_a_traceback(start: Start, sim: Simulator) -> None:
+def test_used_port_is_reported_without_a_traceback(start: Start, sim: Simulator) -> None:
     process = start("--port", sim.url.rpartition(":")[2])
     _, errors = process.communicate(timeout=END_SECONDS)
     assert process.returncode == 2
@@ -117,7 +117,7 @@ def test_a_taken_port_is_told_without_a_traceback(start: Start, sim: Simulator) 
         Simulator(port=int(sim.url.rpartition(":")[2])).start()
 
 
-def test_each_request_is_told_on_request(start: Start) -> None:
+def test_verbose_logs_each_request(start: Start) -> None:
     process = start("--verbose")
     requests.post(f"{url_of(process)}/auth/eu/oauth2/token", timeout=30)
     process.terminate()
@@ -125,7 +125,7 @@ def test_each_request_is_told_on_request(start: Start) -> None:
     assert errors == "eu POST /auth/eu/oauth2/token 400\n"
 
 
-def test_it_ends_when_the_process_that_started_it_was_killed() -> None:
+def test_process_ends_when_its_parent_was_killed() -> None:
     holder = subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout
     url = holder.stdout.readline().strip()
@@ -137,7 +137,7 @@ def test_it_ends_when_the_process_that_started_it_was_killed() -> None:
         assert time.monotonic() < deadline
 
 
-def test_a_block_ends_its_simulator_and_ending_twice_does_no_harm() -> None:
+def test_with_block_stops_its_simulator_and_stop_can_be_repeated() -> None:
     with Simulator() as own:
         url = own.url
     own.stop()

@@ -1,4 +1,4 @@
-"""Scenario words: faults asked for in the data of one job, with no access to the control API."""
+"""Scenario words: a word in the data of one job asks for a fault."""
 
 import time
 from collections.abc import Callable
@@ -89,7 +89,7 @@ def test_a_count_in_a_configuration_is_kept_for_all_jobs(put_record: Call) -> No
         ("partial", 422, "The simulator knows no scenario [partial]"),
     ],
 )
-def test_the_simulate_field_of_a_link_takes_each_word(
+def test_simulate_field_of_a_link_accepts_each_word(
     sim: Simulator, put_link: Call, word: str, status: int, text: str
 ) -> None:
     answer = put_link(Simulate=word)
@@ -98,7 +98,7 @@ def test_the_simulate_field_of_a_link_takes_each_word(
     assert sim.effects() == []
 
 
-def test_too_many_requests_tell_when_to_come_back(put_record: Call) -> None:
+def test_throttling_word_sets_retry_after(put_record: Call) -> None:
     assert put_record(Simulate="429").headers["Retry-After"] == "1"
     assert put_record(Simulate="429 30s once").headers["Retry-After"] == "30"
     assert put_record(Simulate="503 2s").headers["Retry-After"] == "2"
@@ -132,7 +132,7 @@ def test_an_answer_can_be_late(sim: Simulator, put_record: Call, word: str) -> N
         ({"note": "simulate: partial"}, 200, {"data": {"status": True, "note": True, "assignee": False}}),
     ],
 )
-def test_a_status_change_takes_words_in_its_note_and_number(
+def test_status_change_accepts_words_in_note_and_number(
     sim: Simulator, put_status: Call, fields: dict[str, str], status: int, answer: dict[str, Any]
 ) -> None:
     got = put_status(**fields)
@@ -140,7 +140,7 @@ def test_a_status_change_takes_words_in_its_note_and_number(
     assert [effect["answered"] for effect in sim.effects()] == ([True] if status == 200 else [])
 
 
-def test_a_response_takes_words_in_its_fields(sim: Simulator, call: Call) -> None:
+def test_response_accepts_words_in_its_fields(sim: Simulator, call: Call) -> None:
     def post(**fields: str) -> requests.Response:
         return call("POST", RESPONSE, data={"Email": "lee@example.net"} | fields)
 
@@ -154,7 +154,7 @@ def test_a_response_takes_words_in_its_fields(sim: Simulator, call: Call) -> Non
     assert post(Simulate="500 once").status_code == 200
 
 
-def test_a_file_takes_words_in_its_name(sim: Simulator, upload: Call, call: Call) -> None:
+def test_file_accepts_words_in_its_name(sim: Simulator, upload: Call, call: Call) -> None:
     assert upload("march.simulate-500-once.csv", key="a").status_code == 500
     assert upload("march.simulate-500-once.csv", key="a").status_code == 200
     assert upload("simulate-already-processed.csv").json()["Error"]["Code"] == 400103
@@ -165,6 +165,6 @@ def test_a_file_takes_words_in_its_name(sim: Simulator, upload: Call, call: Call
     assert len(sim.effects()) == 2
 
 
-def test_a_stranger_meets_the_door_before_any_scenario(call: Call) -> None:
+def test_credentials_are_checked_before_scenarios(call: Call) -> None:
     body = {"configuration": "m", "record": {"Simulate": "500"}}
     assert call("PUT", "imports/records/", json=body, headers={"Authorization": "x"}).status_code == 401

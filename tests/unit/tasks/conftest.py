@@ -1,4 +1,4 @@
-"""What the tests of gaugepost_tasks share: one job of each kind, and answers in few words."""
+"""Shared fixtures: a job of each kind, answers, judgements, clients."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ JOBS: dict[str, dict[str, Any]] = {
 def make_job(kind: str, **more: object) -> AnyJob:
     if kind != "file":
         return parse_job({"kind": kind, "region": "eu"} | JOBS[kind] | more)
-    told = {"kind": kind, "region": "eu", "family": "transactional", "filename": "march.csv"}
-    told |= {"content_base64": "ZW1haWwKYUBiLmMK"} | more
-    job, _ = parse_job(told).load()  # type: ignore[union-attr]
+    fields = {"kind": kind, "region": "eu", "family": "transactional", "filename": "march.csv"}
+    fields |= {"content_base64": "ZW1haWwKYUBiLmMK"} | more
+    job, _ = parse_job(fields).load()  # type: ignore[union-attr]
     return job
 
 
-def make_answer(status: int, said: object = b"", **headers: str) -> Answer:
-    body = said if isinstance(said, bytes) else json.dumps(said).encode()
+def make_answer(status: int, data: object = b"", **headers: str) -> Answer:
+    body = data if isinstance(data, bytes) else json.dumps(data).encode()
     return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
 
 
@@ -50,19 +50,19 @@ def verdict_on(
 
 @pytest.fixture(scope="session")
 def job() -> Callable[..., AnyJob]:
-    """Make a job of a kind; further fields as keywords."""
+    """Create a job of a kind. Keywords are further fields."""
     return make_job
 
 
 @pytest.fixture(scope="session")
 def answer() -> Callable[..., Answer]:
-    """Make an answer from a status, a body (bytes, or what is written as JSON) and headers."""
+    """Create an answer from a status, a body (bytes, or data for JSON) and headers."""
     return make_answer
 
 
 @pytest.fixture(scope="session")
 def judged() -> Callable[..., Judgement]:
-    """Judge an answer at a fixed time, with a first token and nothing lost before."""
+    """Judge an answer at a fixed time, with a first token and no unclear earlier attempt."""
     return verdict_on
 
 
@@ -74,7 +74,7 @@ def endpoints() -> Endpoints:
 
 @pytest.fixture(params=["direct", "urllib3"])
 def new_client(request: pytest.FixtureRequest) -> Iterator[Callable[..., HttpClient]]:
-    """Make a client, over each adapter in turn: what a test says of an exchange holds on both."""
+    """Create a client. Each test runs on both adapters."""
     made: list[HttpClient] = []
 
     def new(*timeouts_and_pool_size: float, **more: Any) -> HttpClient:

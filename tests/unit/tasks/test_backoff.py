@@ -45,9 +45,7 @@ def test_only_verdicts_of_the_policy_have_a_schedule() -> None:
 
 
 @given(st.lists(st.floats(0.001, 1e6), max_size=9), st.integers(-2, 12), RANDS)
-def test_jitter_is_at_most_a_fifth_and_schedules_end(
-    waits: list[float], step: int, rand: float
-) -> None:
+def test_jitter_is_at_most_a_fifth_and_schedules_end(waits: list[float], step: int, rand: float) -> None:
     delay = delay_ms(waits, step, rand)
     if 0 <= step < len(waits):
         assert waits[step] * 800 - 1 <= delay <= waits[step] * 1200 + 1
@@ -56,9 +54,9 @@ def test_jitter_is_at_most_a_fifth_and_schedules_end(
 
 
 @given(st.floats(1, 86_400), RANDS)
-def test_no_probe_is_earlier_than_retry_after(told: float, rand: float) -> None:
-    probes = throttle_probes_ms(told, rand)
-    assert told * 1000 - 1 <= probes[0] <= told * 1200 + 1
+def test_no_probe_is_earlier_than_retry_after(retry_after_s: float, rand: float) -> None:
+    probes = throttle_probes_ms(retry_after_s, rand)
+    assert retry_after_s * 1000 - 1 <= probes[0] <= retry_after_s * 1200 + 1
     assert all(probe >= probes[0] for probe in probes)
     assert probes[-1] >= 600_000
 

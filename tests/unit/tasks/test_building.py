@@ -44,14 +44,14 @@ def test_the_documented_personal_link_request_comes_out_as_documented(build: Bui
 
 
 def test_the_documented_close_loop_request_comes_out_as_documented(build: Build, job: MakeJob) -> None:
-    told = {
+    fields = {
         "number_customergauge": "53499",
         "status": "progress",
         "happened_at": "2023-07-31 08:50:15",
         "note": "Will get in touch about this",
         "assignee": "john.doe@company.com",
     }
-    assert json.loads(build(job("close_loop", **told)).body) == told
+    assert json.loads(build(job("close_loop", **fields)).body) == fields
 
 
 def test_what_a_status_change_does_not_say_is_not_sent(build: Build, job: MakeJob) -> None:
@@ -98,16 +98,16 @@ def test_form_has_y_and_n_and_no_unset_fields(build: Build, job: MakeJob) -> Non
 
 
 def test_a_file_goes_out_whole_as_one_part_named_file(build: Build, job: MakeJob) -> None:
-    told = job("file", filename="Märzliste.csv")
+    file = job("file", filename="Märzliste.csv")
     content = b"email\r\n--x\r\na@b.c\r\n\x00\xff"
-    request = build(told, content)
+    request = build(file, content)
     assert request.url.endswith("/v4.1/file/transactional.json")
     head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
     (part,) = email.message_from_bytes(head + request.body, policy=email.policy.HTTP).get_payload()
     assert part.get_param("name", header="content-disposition") == "file"
     assert part.get_content_type() == "text/csv"
     assert part.get_payload(decode=True) == content
-    assert f'filename="{told.upload_name}"'.encode() in request.body
+    assert f'filename="{file.upload_name}"'.encode() in request.body
 
 
 def test_the_same_job_always_gives_the_same_bytes(build: Build, job: MakeJob) -> None:

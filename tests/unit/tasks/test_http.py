@@ -1,4 +1,4 @@
-"""The truth about what was sent, held against a real server that fails in every way a connection can."""
+"""The client against a real server that fails in every way: was a byte sent or not?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has arrived on a connection before a request: a session ticket of TLS, bytes, or the end."""
+"""Input on an idle connection: a TLS session ticket, bytes, or the end."""
 
 from __future__ import annotations
 

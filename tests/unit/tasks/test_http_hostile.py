@@ -1,4 +1,4 @@
-"""A receiver that means harm, or somebody in its place: bounded in size, time and depth, and told nothing."""
+"""A hostile server: its answers are limited in size, time and depth, and it learns no secret."""
 
 from __future__ import annotations
 
@@ -146,8 +146,8 @@ def test_no_part_of_a_url_becomes_a_header(client: HttpClient, path: str) -> Non
     assert not any(line.lower().startswith(b"x-forged") for line in lines)
 
 
-def errors(told: object, message: str = "x") -> bytes:
-    return json.dumps({"message": message, "errors": told}).encode()
+def errors(field_errors: object, message: str = "x") -> bytes:
+    return json.dumps({"message": message, "errors": field_errors}).encode()
 
 
 BODIES = {
@@ -183,9 +183,9 @@ def test_hostile_body_yields_only_a_short_clean_message(
 ) -> None:
     for status in (200, 400, 422):
         judgement = judged(job(kind), Answer(status, {}, body))
-        told = [judgement.message, *judgement.field_errors, *itertools.chain(*judgement.field_errors.values())]
-        assert all(len(text) <= 300 and text.isprintable() for text in told)
-        assert len(told) <= 1 + 20 * 6
+        texts = [judgement.message, *judgement.field_errors, *itertools.chain(*judgement.field_errors.values())]
+        assert all(len(text) <= 300 and text.isprintable() for text in texts)
+        assert len(texts) <= 1 + 20 * 6
         assert "root:" not in judgement.message
         json.dumps([judgement.message, dict(judgement.result)], allow_nan=False).encode()
 

@@ -24,9 +24,9 @@ def test_templates_may_carry_a_path_and_a_slash_at_their_end() -> None:
 
 
 def test_path_of_one_file_family_can_be_overridden() -> None:
-    told = Endpoints.of("eu", file_paths={"activity": "v4.1/file/anonymous.json"})
-    assert told.file("activity") == "https://api.eu.customergauge.com/v4.1/file/anonymous.json"
-    assert told.file("historical").endswith("/v4.1/file/historical.json")
+    overridden = Endpoints.of("eu", file_paths={"activity": "v4.1/file/anonymous.json"})
+    assert overridden.file("activity") == "https://api.eu.customergauge.com/v4.1/file/anonymous.json"
+    assert overridden.file("historical").endswith("/v4.1/file/historical.json")
 
 
 def test_credentials_are_written_as_their_endpoints_want_them() -> None:

@@ -1,4 +1,4 @@
-"""Through a proxy: a tunnel to every target, and whose fault a failure is. `test_egress_proxy.py` has a real one."""
+"""Through a proxy: a tunnel to every target; failures of proxy and target. `test_egress_proxy.py` uses a real proxy."""
 
 from __future__ import annotations
 

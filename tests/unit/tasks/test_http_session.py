@@ -1,4 +1,4 @@
-"""Our adapters are adapters of requests: any session can mount them, and their responses are requests' own."""
+"""Our adapters in a `requests.Session`: requests, responses and exceptions are those of requests."""
 
 from __future__ import annotations
 

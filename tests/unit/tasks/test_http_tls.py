@@ -1,4 +1,4 @@
-"""The same truth over TLS: before the handshake's end nothing was sent."""
+"""The client over TLS: before the end of the handshake nothing is sent."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def put(url: str, body: bytes = b"body") -> Request:
     return Request("PUT", url, {"Idempotency-Key": "job-1", "Accept": "application/json"}, body, "bearer")
 
 
-def test_untrusted_certificate_is_unreachable_and_nothing_is_sent(
-    client: HttpClient, tmp_path: Path
-) -> None:
+def test_untrusted_certificate_is_unreachable_and_nothing_is_sent(client: HttpClient, tmp_path: Path) -> None:
     tls, _ = authority(tmp_path)
     asked = []
     with Server(ok(), tls=tls) as server:
@@ -116,7 +114,7 @@ def test_own_authorities_replace_the_public_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ca_file", "cert", "key", "told"),
+    ("ca_file", "cert", "key", "message"),
     [
         ("gone.pem", None, None, "CA_FILE: cannot be read: FileNotFoundError"),
         (".", None, None, "CA_FILE: cannot be read: IsADirectoryError"),
@@ -132,7 +130,7 @@ def test_own_authorities_replace_the_public_ones(tmp_path: Path) -> None:
     ],
 )
 def test_file_that_cannot_be_used_is_refused_by_its_setting(
-    ours: tuple[Path, Path], tmp_path: Path, ca_file: str | None, cert: str | None, key: str | None, told: str
+    ours: tuple[Path, Path], tmp_path: Path, ca_file: str | None, cert: str | None, key: str | None, message: str
 ) -> None:
     for path in ours:
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -148,4 +146,4 @@ def test_file_that_cannot_be_used_is_refused_by_its_setting(
     files = [tmp_path / name if name else None for name in (ca_file, cert, key)]
     with pytest.raises(SettingsError) as refused:
         tls_context(*files)
-    assert str(refused.value) == f"GAUGEPOST_{told}"
+    assert str(refused.value) == f"GAUGEPOST_{message}"

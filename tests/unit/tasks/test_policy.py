@@ -50,26 +50,26 @@ def decided(job: MakeJob) -> Decide:
         verdict: Verdict | None,
         kind: str = "record",
         *,
-        told: Judgement | None = None,
+        judgement: Judgement | None = None,
         fields: dict[str, object] | None = None,
         **facts: object,
     ) -> Decision:
-        return decide(told or Judgement(verdict), Facts(job(kind, **(fields or {})), **facts))
+        return decide(judgement or Judgement(verdict), Facts(job(kind, **(fields or {})), **facts))
 
     return decide_on
 
 
 def test_a_delivery_ends_the_streaks_of_the_server_and_of_its_mapping(decided: Decide) -> None:
-    told = Judgement(V.DELIVERED, result={"a": 1}, warnings=("w",))
-    decision = decided(V.DELIVERED, told=told)
+    judgement = Judgement(V.DELIVERED, result={"a": 1}, warnings=("w",))
+    decision = decided(V.DELIVERED, judgement=judgement)
     assert decision.transition == Delivered({"a": 1}, ("w",))
     assert decision.ends_streaks == ("server", DRIFT)
     assert decided(V.DELIVERED, "close_loop").ends_streaks == ("server",)
 
 
 def test_a_delivery_in_part_is_delivered_with_its_warning(decided: Decide) -> None:
-    told = Judgement(V.DELIVERED_IN_PART, warnings=("CustomerGauge did not accept the note",))
-    assert decided(None, "close_loop", told=told).transition == Delivered({}, told.warnings)
+    judgement = Judgement(V.DELIVERED_IN_PART, warnings=("CustomerGauge did not accept the note",))
+    assert decided(None, "close_loop", judgement=judgement).transition == Delivered({}, judgement.warnings)
 
 
 def test_note_that_may_be_duplicated_gives_a_warning(decided: Decide) -> None:
@@ -86,8 +86,8 @@ def test_refused_token_is_no_counted_attempt(decided: Decide) -> None:
 
 
 def test_refused_credential_holds_all_jobs_that_need_it(decided: Decide) -> None:
-    told = Judgement(V.REFUSED_CREDENTIALS, "HTTP 401")
-    decision = decided(None, "response", told=told, fingerprint="1a2b3c4d")
+    judgement = Judgement(V.REFUSED_CREDENTIALS, "HTTP 401")
+    decision = decided(None, "response", judgement=judgement, fingerprint="1a2b3c4d")
     words = "HTTP 401 (credential 1a2b3c4d)"
     assert (decision.transition, decision.counted) == (Held("credentials:api_key", "credentials", words=words), False)
     assert decision.hold == HoldSpec(
@@ -111,7 +111,7 @@ def test_refused_credential_holds_all_jobs_that_need_it(decided: Decide) -> None
     ],
 )
 def test_throttled_endpoints_are_held_for_retry_after(decided: Decide, kind: str, scope: str) -> None:
-    decision = decided(None, kind, told=Judgement(V.THROTTLED, retry_after_s=100), rand=0.0)
+    decision = decided(None, kind, judgement=Judgement(V.THROTTLED, retry_after_s=100), rand=0.0)
     assert (decision.transition, decision.counted) == (Held(scope, "throttled"), False)
     assert decision.hold == HoldSpec(
         scope, "throttled", V.THROTTLED, (100 * S, 100 * S, 100 * S, 120 * S, 240 * S, 480 * S, 600 * S)
@@ -224,9 +224,7 @@ def test_failed_probe_of_breaker_counts_as_an_attempt(decided: Decide) -> None:
         *((kind, "hold", Unknown("answer lost")) for kind in HANDLERS),
     ],
 )
-def test_lost_answer_is_retried_or_unknown(
-    decided: Decide, kind: str, on_unknown: str, transition: Transition
-) -> None:
+def test_lost_answer_is_retried_or_unknown(decided: Decide, kind: str, on_unknown: str, transition: Transition) -> None:
     decision = decided(V.LOST_ANSWER, kind, fields={"on_unknown": on_unknown})
     assert decision.transition == transition
     assert decision.streak.name == "server"
@@ -291,9 +289,9 @@ def test_jobs_without_credentials_wait_for_them_unsent() -> None:
 def test_failed_token_request_holds_only_what_needs_a_token(
     verdict: Verdict, retry_after_s: float | None, waits: tuple[int, ...]
 ) -> None:
-    hold = token_hold(Judgement(verdict, "told", retry_after_s=retry_after_s), 0.0 if retry_after_s else 0.5)
+    hold = token_hold(Judgement(verdict, "reason", retry_after_s=retry_after_s), 0.0 if retry_after_s else 0.5)
     probes = tuple(wait * S for wait in waits)
-    assert hold == HoldSpec("credentials:oauth", "told", verdict, probes, label="credentials")
+    assert hold == HoldSpec("credentials:oauth", "reason", verdict, probes, label="credentials")
     assert token_hold(Judgement(verdict), 0.5).reason == verdict
 
 
@@ -328,8 +326,8 @@ def test_undecryptable_job_waits_as_long_as_its_age(waited_ms: float, delay_ms: 
 @pytest.mark.parametrize("kind", [*HANDLERS])
 @pytest.mark.parametrize("probe", [None, ""])
 def test_proxy_failure_holds_the_region_uncounted(decided: Decide, kind: str, probe: str | None) -> None:
-    told = Judgement(V.UNREACHABLE, "proxy: 10.20.30.40:3128: answered 407 to CONNECT", at_proxy=True)
-    decision = decided(None, kind, told=told, probe=probe, probe_about=V.UNREACHABLE if probe == "" else None)
+    judgement = Judgement(V.UNREACHABLE, "proxy: 10.20.30.40:3128: answered 407 to CONNECT", at_proxy=True)
+    decision = decided(None, kind, judgement=judgement, probe=probe, probe_about=V.UNREACHABLE if probe == "" else None)
     assert decision.transition == Requeued()
     assert (decision.counted, decision.streak, decision.ends_streaks) == (False, None, ())
-    assert decision.hold == HoldSpec("", told.message, V.UNREACHABLE, (15 * S, M, 5 * M))
+    assert decision.hold == HoldSpec("", judgement.message, V.UNREACHABLE, (15 * S, M, 5 * M))

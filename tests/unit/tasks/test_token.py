@@ -49,9 +49,7 @@ def test_a_token_is_fetched_in_one_exchange(endpoints: Endpoints, answer: MakeAn
     assert "abc" not in repr(got)
 
 
-def test_failed_token_request_is_repeated_once(
-    endpoints: Endpoints, answer: MakeAnswer
-) -> None:
+def test_failed_token_request_is_repeated_once(endpoints: Endpoints, answer: MakeAnswer) -> None:
     class Client:
         def __init__(self, *answers: Answer) -> None:
             self.answers = list(answers)
@@ -74,19 +72,17 @@ def test_failed_token_request_is_repeated_once(
 
 
 @pytest.mark.parametrize(
-    ("told", "seconds"),
+    ("expires_in", "seconds"),
     [(3600, 3600.0), ("1800", 1800.0), (1.5, 1.5)]
     + [(junk, None) for junk in (None, True, "soon", 0, -5, "inf", [], 10**400, "nan")],
 )
-def test_lifetime_is_read_and_junk_is_none(
-    answer: MakeAnswer, told: object, seconds: float | None
-) -> None:
-    got = read(answer(200, {"access_token": "abc", "expires_in": told}))
+def test_lifetime_is_read_and_junk_is_none(answer: MakeAnswer, expires_in: object, seconds: float | None) -> None:
+    got = read(answer(200, {"access_token": "abc", "expires_in": expires_in}))
     assert (got.token, got.expires_in_s) == ("abc", seconds)
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "verdict"),
+    ("status", "body", "verdict"),
     [
         (400, {"error": "invalid_client"}, Verdict.REFUSED_CREDENTIALS),
         (401, b"", Verdict.REFUSED_CREDENTIALS),
@@ -100,10 +96,8 @@ def test_lifetime_is_read_and_junk_is_none(
         (201, b"[]", Verdict.SERVER_ERROR),
     ],
 )
-def test_answer_without_token_is_judged(
-    answer: MakeAnswer, status: int, said: object, verdict: Verdict
-) -> None:
-    got = read(answer(status, said))
+def test_answer_without_token_is_judged(answer: MakeAnswer, status: int, body: object, verdict: Verdict) -> None:
+    got = read(answer(status, body))
     assert (got.token, got.judgement.verdict) == (None, verdict)
 
 

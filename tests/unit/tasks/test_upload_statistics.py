@@ -79,9 +79,9 @@ def test_junk_in_a_row_is_no_error(answer: MakeAnswer) -> None:
 
 
 def test_answer_without_list_of_uploads_is_none(answer: MakeAnswer) -> None:
-    said = [answer(200, {"Data": False}), answer(500, {"Data": []}), answer(200, b"<html/>"), answer(200, b"[]")]
-    said += [Answer(None, failure="unreachable"), Answer(200, body=b'{"Data":[]}', truncated=True)]
-    assert [statistics.read(one) for one in said] == [None] * 6
+    answers = [answer(200, {"Data": False}), answer(500, {"Data": []}), answer(200, b"<html/>"), answer(200, b"[]")]
+    answers += [Answer(None, failure="unreachable"), Answer(200, body=b'{"Data":[]}', truncated=True)]
+    assert [statistics.read(one) for one in answers] == [None] * 6
     assert statistics.read(answer(200, {"Data": []})) == ()
 
 
@@ -163,9 +163,9 @@ def test_look_ends_where_pages_do_not() -> None:
 def test_known_upload_is_asked_for_by_its_id(endpoints: Endpoints, answer: MakeAnswer) -> None:
     request = statistics.build_by_id(endpoints, "contact", "j", 12)
     assert urlsplit(request.url).query == "id=12"
-    told = answer(200, {"Data": [ROW]})
-    assert statistics.find_in_answer(told, "example_file.csv").upload_id == 1
-    assert not statistics.find_in_answer(told, "other.csv").complete
+    listed = answer(200, {"Data": [ROW]})
+    assert statistics.find_in_answer(listed, "example_file.csv").upload_id == 1
+    assert not statistics.find_in_answer(listed, "other.csv").complete
     assert not statistics.find_in_answer(Answer(503), "other.csv").complete
 
 

@@ -1,4 +1,4 @@
-"""A sent file is followed until CustomerGauge has processed it, and never sent again blindly."""
+"""A sent file is followed until CustomerGauge has processed it, and sent again only after three looks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documented answers word for word, then what the status alone decides, then records, links and cases."""
+"""The documented answers word for word, then verdicts by status, then records, links and cases."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MAPPED = ("record", "personal_link")
 V41 = ("response", "file", "file_delete")
 
 
-def said(text: str, **errors: object) -> dict[str, object]:
+def refusal_body(text: str, **errors: object) -> dict[str, object]:
     return {"message": text} | ({"errors": errors} if errors else {})
 
 
@@ -59,17 +59,17 @@ def v41(code: object, text: str = "", wrapped: bool = True) -> dict[str, object]
     ("kind", "status", "body", "verdict"),
     [
         ("record", 200, b"", V.DELIVERED),
-        ("record", 422, said("The given data was invalid.", configuration=[NO_CONFIGURATION]), V.MAPPING_DRIFT),
+        ("record", 422, refusal_body("The given data was invalid.", configuration=[NO_CONFIGURATION]), V.MAPPING_DRIFT),
         ("personal_link", 200, {"data": LINKS}, V.DELIVERED),
-        ("personal_link", 400, said(NO_CAMPAIGN), V.NO_CAMPAIGN),
-        ("personal_link", 400, said(DUPLICATES[0]), V.DUPLICATE),
-        ("personal_link", 400, said(DUPLICATES[1]), V.DUPLICATE),
-        ("personal_link", 404, said(MAPPING_GONE), V.UNKNOWN_MAPPING),
-        ("personal_link", 422, said(WRONG_TYPE, configuration=[WRONG_TYPE]), V.WRONG_MAPPING_TYPE),
+        ("personal_link", 400, refusal_body(NO_CAMPAIGN), V.NO_CAMPAIGN),
+        ("personal_link", 400, refusal_body(DUPLICATES[0]), V.DUPLICATE),
+        ("personal_link", 400, refusal_body(DUPLICATES[1]), V.DUPLICATE),
+        ("personal_link", 404, refusal_body(MAPPING_GONE), V.UNKNOWN_MAPPING),
+        ("personal_link", 422, refusal_body(WRONG_TYPE, configuration=[WRONG_TYPE]), V.WRONG_MAPPING_TYPE),
         (
             "personal_link",
             422,
-            said(
+            refusal_body(
                 "The Email field is required when Phone is not present. (and 1 more error)",
                 Email=["The Email field is required when Phone is not present."],
                 Phone=["The Phone field is required when Email is not present."],
@@ -79,15 +79,17 @@ def v41(code: object, text: str = "", wrapped: bool = True) -> dict[str, object]
         (
             "personal_link",
             422,
-            said("The Email must be a valid email address.", Email=["The Email must be a valid email address."]),
+            refusal_body(
+                "The Email must be a valid email address.", Email=["The Email must be a valid email address."]
+            ),
             V.INVALID_VALUE,
         ),
         ("close_loop", 200, {"data": {"status": True, "note": True, "assignee": True}}, V.DELIVERED),
-        ("close_loop", 401, said("Unauthenticated."), V.UNAUTHENTICATED),
+        ("close_loop", 401, refusal_body("Unauthenticated."), V.UNAUTHENTICATED),
         (
             "close_loop",
             422,
-            said(
+            refusal_body(
                 "The number customergauge field is required.",
                 number_customergauge=["The number customergauge field is required."],
             ),
@@ -119,13 +121,13 @@ def test_each_documented_answer_has_its_verdict(
 def test_texts_match_in_any_case_and_with_more_text(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, status: int, text: str, verdict: Verdict
 ) -> None:
-    assert judged(job(kind), answer(status, said(text))).verdict is verdict
+    assert judged(job(kind), answer(status, refusal_body(text))).verdict is verdict
 
 
 def test_a_wrong_mapping_type_is_seen_in_the_field_errors_alone(
     job: MakeJob, answer: MakeAnswer, judged: Judge
 ) -> None:
-    body = said("The given data was invalid.", configuration=[WRONG_TYPE])
+    body = refusal_body("The given data was invalid.", configuration=[WRONG_TYPE])
     assert judged(job("record"), answer(422, body)).verdict is V.WRONG_MAPPING_TYPE
 
 
@@ -133,8 +135,8 @@ def test_a_wrong_mapping_type_is_seen_in_the_field_errors_alone(
 def test_a_text_of_another_endpoint_is_not_recognised(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str
 ) -> None:
-    assert judged(job(kind), answer(400, said(NO_CAMPAIGN))).verdict is V.UNRECOGNISED_400
-    assert judged(job("close_loop"), answer(404, said(MAPPING_GONE))).verdict is V.UNRECOGNISED_404
+    assert judged(job(kind), answer(400, refusal_body(NO_CAMPAIGN))).verdict is V.UNRECOGNISED_400
+    assert judged(job("close_loop"), answer(404, refusal_body(MAPPING_GONE))).verdict is V.UNRECOGNISED_404
 
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "JavaScript:alert(1)", " data:text/html,x", "survey", ""])
@@ -185,9 +187,7 @@ def test_neither_a_status_nor_a_failure_is_a_lost_answer(job: MakeJob, judged: J
 
 
 @pytest.mark.parametrize("kind", HANDLERS)
-def test_throttled_answer_keeps_its_retry_after(
-    job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str
-) -> None:
+def test_throttled_answer_keeps_its_retry_after(job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str) -> None:
     got = judged(job(kind), answer(429, b"slow down", retry_after="7"))
     assert (got.verdict, got.retry_after_s) == (V.THROTTLED, 7)
     assert judged(job(kind), answer(429)).retry_after_s is None
@@ -196,11 +196,13 @@ def test_throttled_answer_keeps_its_retry_after(
     assert judged(job(kind), answer(429, b"slow down", **dated)).retry_after_s == 10
 
 
-@pytest.mark.parametrize(("told", "waits"), [(None, None), (0.0, 0.0), (60.0, 60.0), (61.0, 60.0), (1e12, 60.0)])
-def test_retry_after_is_capped_with_a_note(told: float | None, waits: float | None) -> None:
-    got = cap_retry_after(Judgement(V.THROTTLED, "HTTP 429", retry_after_s=told), 60)
-    assert got.retry_after_s == waits
-    assert got.message == ("HTTP 429" if told == waits else f"HTTP 429, Retry-After of {told:.0f} s cut to 60 s")
+@pytest.mark.parametrize(
+    ("asked_s", "wait_s"), [(None, None), (0.0, 0.0), (60.0, 60.0), (61.0, 60.0), (1e12, 60.0)]
+)
+def test_retry_after_is_capped_with_a_note(asked_s: float | None, wait_s: float | None) -> None:
+    got = cap_retry_after(Judgement(V.THROTTLED, "HTTP 429", retry_after_s=asked_s), 60)
+    assert got.retry_after_s == wait_s
+    assert got.message == ("HTTP 429" if asked_s == wait_s else f"HTTP 429, Retry-After of {asked_s:.0f} s cut to 60 s")
 
 
 def test_refused_token_is_replaced_once_then_credentials_are_refused(
@@ -223,8 +225,8 @@ def test_refusal_of_key_keeps_message_without_the_key(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str
 ) -> None:
     refused = answer(401, v41(200000, "Invalid API key k3y-of-joe"))
-    told = judged(job(kind), refused, secrets=("k3y-of-joe",)).message
-    assert told == f"{job(kind).endpoints}: HTTP 401, Invalid API key […]"
+    message = judged(job(kind), refused, secrets=("k3y-of-joe",)).message
+    assert message == f"{job(kind).endpoints}: HTTP 401, Invalid API key […]"
 
 
 def test_refused_token_without_message_shows_status(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:

@@ -1,4 +1,4 @@
-"""Whatever comes is judged and nothing raises."""
+"""Any answer gets a verdict, and none raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What v4.1 says, in JSON and XML, wrapped or not; and what a second sending's refusal tells of the first."""
+"""Verdicts on answers of v4.1, in JSON and XML; refusals of a second attempt as already done."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DUPLICATES = (
 )
 
 
-def said(text: str, **errors: object) -> dict[str, object]:
+def refusal_body(text: str, **errors: object) -> dict[str, object]:
     return {"message": text} | ({"errors": errors} if errors else {})
 
 
@@ -156,5 +156,5 @@ def test_duplicate_after_unclear_attempt_is_delivered(
 def test_a_duplicate_link_stays_a_duplicate_for_the_policy_to_decide(
     job: MakeJob, answer: MakeAnswer, judged: Judge
 ) -> None:
-    got = judged(job("personal_link"), answer(400, said(DUPLICATES[1])), may_be_done=True)
+    got = judged(job("personal_link"), answer(400, refusal_body(DUPLICATES[1])), may_be_done=True)
     assert got.verdict is V.DUPLICATE

@@ -1,4 +1,4 @@
-"""What the texts of v7 and the imports API say: links, parts of a status change, fields."""
+"""Verdicts on answers of v7 and the imports API: links, parts of a status change, field errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LINKS = {
 }
 
 
-def said(text: str, **errors: object) -> dict[str, object]:
+def refusal_body(text: str, **errors: object) -> dict[str, object]:
     return {"message": text} | ({"errors": errors} if errors else {})
 
 
@@ -41,9 +41,7 @@ def test_a_record_is_delivered_by_any_success(
     assert judged(job("record"), answer(status, body)).verdict is V.DELIVERED
 
 
-def test_record_success_with_body_gives_warning_without_data(
-    job: MakeJob, answer: MakeAnswer, judged: Judge
-) -> None:
+def test_record_success_with_body_gives_warning_without_data(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
     said_back = {"status": "joe.doe@example.com", "Email": ["x"], "joe.doe@example.com": 1, "x" * 500: 2}
     (warning,) = judged(job("record"), answer(200, said_back)).warnings
     assert ": status, Email, " in warning
@@ -58,7 +56,7 @@ def test_record_success_with_body_gives_warning_without_data(
 def test_success_that_says_unauthenticated_is_a_refusal(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str, text: str
 ) -> None:
-    refused = answer(200, said(text))
+    refused = answer(200, refusal_body(text))
     assert judged(job(kind), refused, fresh_token=True).verdict is V.REFUSED_CREDENTIALS
     first = V.UNAUTHENTICATED if job(kind).needs == "oauth" else V.REFUSED_CREDENTIALS
     assert judged(job(kind), refused).verdict is first
@@ -70,7 +68,7 @@ def test_word_alone_is_no_refusal(job: MakeJob, answer: MakeAnswer, judged: Judg
 
 
 def test_success_with_field_errors_is_a_refusal(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
-    assert judged(job("record"), answer(200, said("Hm", Email=["bad"]))).verdict is V.UNRECOGNISED_200
+    assert judged(job("record"), answer(200, refusal_body("Hm", Email=["bad"]))).verdict is V.UNRECOGNISED_200
 
 
 def test_a_link_is_the_result_and_its_number_may_come_as_text(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
@@ -86,9 +84,7 @@ def test_links_without_a_number_are_kept_all_the_same(job: MakeJob, answer: Make
 
 
 @pytest.mark.parametrize("data", [None, [], {}, LINKS | {"survey_link": ""}, LINKS | {"survey_link_short": None}])
-def test_success_without_link_is_unreadable(
-    job: MakeJob, answer: MakeAnswer, judged: Judge, data: object
-) -> None:
+def test_success_without_link_is_unreadable(job: MakeJob, answer: MakeAnswer, judged: Judge, data: object) -> None:
     assert judged(job("personal_link"), answer(200, {"data": data})).verdict is V.UNREADABLE_SUCCESS
 
 
@@ -126,12 +122,12 @@ def test_422_verdict_depends_on_the_fields_of_the_job(
 
 def test_422_without_field_errors_is_judged_by_message(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
     record = job("record")
-    assert judged(record, answer(422, said("The Last Name field is required."))).verdict is V.MISSING_FIELD
-    assert judged(record, answer(422, said("The Account Name field is required."))).verdict is V.MAPPING_DRIFT
+    assert judged(record, answer(422, refusal_body("The Last Name field is required."))).verdict is V.MISSING_FIELD
+    assert judged(record, answer(422, refusal_body("The Account Name field is required."))).verdict is V.MAPPING_DRIFT
 
 
 def test_kept_refusal_has_no_personal_data(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
-    body = said(
+    body = refusal_body(
         "joe.doe@example.com of Acme (+31 20 123 4567) is bad", Email=["joe.doe@example.com is bad: jane@x.org"]
     )
     got = judged(job("record"), answer(422, body))
@@ -139,11 +135,9 @@ def test_kept_refusal_has_no_personal_data(job: MakeJob, answer: MakeAnswer, jud
     assert got.field_errors == {"Email": ("[…] is bad: […]",)}
 
 
-def test_configuration_named_like_a_heading_redacts_no_heading(
-    job: MakeJob, answer: MakeAnswer, judged: Judge
-) -> None:
+def test_configuration_named_like_a_heading_redacts_no_heading(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
     text = "The Account Name field is required."
-    body = said(text, **{"Account Name": [text]})
+    body = refusal_body(text, **{"Account Name": [text]})
     got = judged(job("record", configuration="account", record={"Email": "a@b.cd"}), answer(422, body))
     assert (got.message, got.field_errors) == (text, {"Account Name": (text,)})
 
@@ -151,9 +145,7 @@ def test_configuration_named_like_a_heading_redacts_no_heading(
 # Close the loop.
 
 
-def test_refused_part_is_named_in_a_warning(
-    job: MakeJob, answer: MakeAnswer, judged: Judge
-) -> None:
+def test_refused_part_is_named_in_a_warning(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
     case = job("close_loop", assignee="john.doe@company.com")
     got = judged(case, answer(200, {"data": {"status": True, "note": True, "assignee": False}}))
     assert (got.verdict, got.warnings) == (V.DELIVERED_IN_PART, ("CustomerGauge did not accept the assignee",))
