@@ -48,12 +48,12 @@ class ResetAtTheLastMoment(Exchange):
     listener: socket.socket
 
     def start_request(self) -> None:
-        super().leave()
+        super().start_request()
         accept_and_reset(self.listener)
 
 
 @pytest.mark.parametrize("adapter", [DirectAdapter(), Urllib3Adapter()], ids=["direct", "urllib3"])
-def test_request_that_meets_a_reset_has_not_departed(adapter: DirectAdapter | Urllib3Adapter) -> None:
+def test_request_that_meets_a_reset_sent_no_byte(adapter: DirectAdapter | Urllib3Adapter) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         exchange = ResetAtTheLastMoment()
         exchange.listener = listener

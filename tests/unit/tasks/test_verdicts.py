@@ -196,9 +196,7 @@ def test_throttled_answer_keeps_its_retry_after(job: MakeJob, answer: MakeAnswer
     assert judged(job(kind), answer(429, b"slow down", **dated)).retry_after_s == 10
 
 
-@pytest.mark.parametrize(
-    ("asked_s", "wait_s"), [(None, None), (0.0, 0.0), (60.0, 60.0), (61.0, 60.0), (1e12, 60.0)]
-)
+@pytest.mark.parametrize(("asked_s", "wait_s"), [(None, None), (0.0, 0.0), (60.0, 60.0), (61.0, 60.0), (1e12, 60.0)])
 def test_retry_after_is_capped_with_a_note(asked_s: float | None, wait_s: float | None) -> None:
     got = cap_retry_after(Judgement(V.THROTTLED, "HTTP 429", retry_after_s=asked_s), 60)
     assert got.retry_after_s == wait_s
