@@ -166,7 +166,9 @@ def test_no_part_outlives_it_however_it_ends(
 ) -> None:
     demo = start()
     wait_until(
-        lambda: sum("demo_process" in command for command in parts_of(place)) == 5, DEADLINE_S, "the parts did not start"
+        lambda: sum("demo_process" in command for command in parts_of(place)) == 5,
+        DEADLINE_S,
+        "the parts did not start",
     )
     demo.send_signal(number)
     assert demo.wait(DEADLINE_S) == code
