@@ -44,7 +44,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
         yield watch
 
 
-def test_a_server_that_fails_holds_its_region_and_goes_on_by_itself(watch: Watch) -> None:
+def test_failing_server_holds_its_region_until_it_recovers(watch: Watch) -> None:
     watch.stack.sim.fault("status", code=500, endpoint="records")
     ids = [watch.record() for _ in range(6)]
     watch.fires("GaugepostRegionHeld")
@@ -110,7 +110,7 @@ def test_no_beat(watch: Watch) -> None:
     watch.recovers()
 
 
-def test_a_file_that_nobody_takes(watch: Watch, tmp_path: Path) -> None:
+def test_upload_that_no_worker_claims(watch: Watch, tmp_path: Path) -> None:
     wait_until(lambda: watch.prometheus.query("gaugepost_next_slot_seconds == 0"), what="the slot is open")
     kill(watch.worker)
     contacts = tmp_path / "contacts.csv"
@@ -122,7 +122,7 @@ def test_a_file_that_nobody_takes(watch: Watch, tmp_path: Path) -> None:
     watch.recovers()
 
 
-def test_a_worker_killed_with_jobs_in_its_hands(watch: Watch) -> None:
+def test_worker_killed_with_claimed_jobs(watch: Watch) -> None:
     first = watch.record()  # until one is delivered a worker sends but one of a configuration at a time
     wait_until(lambda: str(watch.stack.producer.state(first)) == "delivered", what="the first is delivered")
     for endpoint in ("records", "response"):
@@ -152,14 +152,14 @@ def test_jobs_that_die_and_are_replayed(watch: Watch, tmp_path: Path) -> None:
     watch.recovers()
 
 
-def test_an_answer_that_nobody_knows(watch: Watch) -> None:
+def test_unrecognised_answer(watch: Watch) -> None:
     told = watch.record(Simulate="unrecognised 400 once")
     watch.fires("GaugepostUnrecognisedAnswers")
     watch.looks("GaugepostUnrecognisedAnswers", ID=told, VERDICT="unrecognised_400")
     watch.recovers()
 
 
-def test_a_response_whose_answer_is_lost(watch: Watch) -> None:
+def test_response_with_a_lost_answer(watch: Watch) -> None:
     watch.stack.sim.fault("cut_after_commit", endpoint="response", times=1)
     lost = watch.response()
     watch.fires("GaugepostUnknownJobs")
@@ -207,7 +207,7 @@ def test_no_exporter(watch: Watch) -> None:
 
 
 @pytest.mark.needs("redis-cli", "curl")  # as the tests before it
-def test_every_alert_was_seen_to_fire_and_every_query_of_the_dashboard_found_something(watch: Watch) -> None:
+def test_every_alert_fired_and_every_dashboard_query_returned_data(watch: Watch) -> None:
     named = {line.split(": ")[1] for line in ALERTS.read_text().splitlines() if "- alert: " in line}
     assert named == watch.seen == watch.followed
     watch.recovers()

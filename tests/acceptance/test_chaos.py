@@ -51,7 +51,7 @@ def lone_beat(tmp_path: Path) -> Iterator[tuple[Host, redis.Redis]]:
 
 @pytest.mark.needs("faketime")
 @pytest.mark.parametrize("offset", ["-5h", "+5h"])
-def test_a_beat_whose_hosts_clock_is_set_goes_on_ticking(lone_beat: tuple[Host, redis.Redis], offset: str) -> None:
+def test_beat_keeps_ticking_when_its_clock_is_set(lone_beat: tuple[Host, redis.Redis], offset: str) -> None:
     beat, client = lone_beat
 
     def ticked() -> bool:

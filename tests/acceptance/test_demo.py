@@ -112,7 +112,7 @@ def test_it_shows_every_job_as_the_policy_says_and_leaves_nothing_behind(
 
 
 @pytest.mark.needs("chromium")
-def test_kept_it_can_be_looked_at_with_the_command_line_until_ctrl_c(
+def test_kept_demo_answers_the_command_line_until_ctrl_c(
     place: Path, environment: dict[str, str], start: Callable[..., subprocess.Popen[str]]
 ) -> None:
     demo = start("--keep")
@@ -174,7 +174,7 @@ def test_no_part_outlives_it_however_it_ends(
     assert demo.wait(DEADLINE_S) == code
 
 
-def test_a_demo_after_a_killed_one_begins_anew(place: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
+def test_demo_after_a_killed_one_starts_empty(place: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
     first = start()
     wait_until(lambda: "one job of every kind" in output_of(place), DEADLINE_S, "it did not get so far")
     first.kill()
@@ -191,7 +191,7 @@ def test_a_second_demo_in_the_same_folder_is_refused(
     assert "a demo is running already" in second.stderr
 
 
-def test_demos_that_start_at_the_same_moment_have_a_port_each_for_flower() -> None:
+def test_demos_started_together_use_different_flower_ports() -> None:
     with port_for_flower() as one, port_for_flower() as another:
         port = one.getsockname()[1]
         assert another.getsockname()[1] > port
@@ -213,7 +213,7 @@ AS_IT_MUST = Outcome(scenarios.KINDS[0], "id", "delivered", ("delivered",), trie
         ({"has": "nothing"}, "1 record there, not nothing"),
     ],
 )
-def test_a_job_that_is_not_as_it_must_be_is_told(
+def test_job_with_an_unexpected_end_is_reported(
     odd: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert report.show([AS_IT_MUST], [])

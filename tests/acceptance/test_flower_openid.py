@@ -61,7 +61,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     context.close()
 
 
-def test_whom_the_provider_knows_and_the_settings_name_sees_flower(page: Page, provider: OpenIdProvider) -> None:
+def test_known_user_named_in_the_settings_sees_flower(page: Page, provider: OpenIdProvider) -> None:
     provider.email, provider.verified = "amy@operators.example", True
     page.goto("/tasks")
     expect(page.get_by_text("Online workers")).to_be_visible()
@@ -79,7 +79,7 @@ def test_whom_the_provider_knows_and_the_settings_name_sees_flower(page: Page, p
         ("", True),
     ],
 )
-def test_nobody_else_does(page: Page, provider: OpenIdProvider, email: str, verified: bool) -> None:
+def test_user_outside_the_settings_is_refused(page: Page, provider: OpenIdProvider, email: str, verified: bool) -> None:
     provider.email, provider.verified = email, verified
     answer = page.goto("/tasks")
     assert answer is not None
@@ -90,7 +90,7 @@ def test_nobody_else_does(page: Page, provider: OpenIdProvider, email: str, veri
     assert page.request.post("/api/task/revoke/x").status == 403
 
 
-def test_a_code_that_somebody_else_began_logs_nobody_in(page: Page, provider: OpenIdProvider) -> None:
+def test_authorisation_code_of_another_session_is_refused(page: Page, provider: OpenIdProvider) -> None:
     provider.email, provider.verified = "amy@operators.example", True
     provider.codes.add("stolen")
     answer = page.goto("/login?code=stolen&state=made-up")
@@ -99,7 +99,7 @@ def test_a_code_that_somebody_else_began_logs_nobody_in(page: Page, provider: Op
     assert "stolen" in provider.codes
 
 
-def test_a_provider_that_does_not_answer_lets_nobody_in(page: Page, provider: OpenIdProvider) -> None:
+def test_silent_provider_means_no_login(page: Page, provider: OpenIdProvider) -> None:
     issuer, provider.issuer = provider.issuer, "http://127.0.0.1:1/another"
     try:
         answer = page.goto("/tasks")

@@ -118,7 +118,7 @@ def picture(page: Page, name: str) -> None:
         page.screenshot(path=Path(os.environ["SCREENSHOTS"]) / f"{name}.png")
 
 
-def test_who_logs_in_sees_the_workers_of_three_regions(shown: Shown, page: Page) -> None:
+def test_logged_in_user_sees_the_workers_of_three_regions(shown: Shown, page: Page) -> None:
     page.goto("/")
     for name in shown.names():
         row = page.locator("tr", has_text=name)
@@ -127,7 +127,7 @@ def test_who_logs_in_sees_the_workers_of_three_regions(shown: Shown, page: Page)
     picture(page, "flower-workers")
 
 
-def test_each_job_is_there_with_its_kind_its_state_and_why(shown: Shown, page: Page) -> None:
+def test_each_job_is_listed_with_kind_state_and_reason(shown: Shown, page: Page) -> None:
     page.goto("/tasks")
     told = {
         shown.delivered.id: ("gaugepost.personal_link", "SUCCESS", "eu-"),
@@ -151,7 +151,7 @@ def test_each_job_is_there_with_its_kind_its_state_and_why(shown: Shown, page: P
     picture(page, "flower-parked")
 
 
-def test_broker_page_lists_queues_of_all_regions_and_says_they_hold_no_jobs(page: Page) -> None:
+def test_broker_page_lists_all_queues_and_says_they_hold_no_jobs(page: Page) -> None:
     page.goto("/broker")
     rows = page.locator("#queue-table tbody tr")
     names = [f"gaugepost.{region}{ending}" for region in ("eu", "us", "au") for ending in (".urgent", "", ".ticks")]
@@ -232,7 +232,7 @@ def test_without_a_login_nothing_is_shown_and_nothing_acts(shown: Shown) -> None
         context.close()
 
 
-def test_nothing_acts_for_who_has_logged_in_either(shown: Shown, page: Page) -> None:
+def test_logged_in_user_cannot_control_workers(shown: Shown, page: Page) -> None:
     [name] = [name for name in shown.names() if name.startswith("eu-")]
     page.goto(f"/worker/{name}", wait_until="networkidle")
     buttons = page.locator("button:not([role=tab]):not(#theme-toggle):not(.theme-option):not(.navbar-toggler)")

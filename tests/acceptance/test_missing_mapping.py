@@ -117,7 +117,7 @@ def furthest_from_its_place(arrived: list[str], enqueued: list[str]) -> int:
     return max(abs(n - place[job_id]) for n, job_id in enumerate(arrived))
 
 
-def test_10000_jobs_on_a_missing_mapping_meet_fewer_than_20_requests_in_ten_minutes_and_then_arrive_in_order(
+def test_missing_mapping_gets_under_20_requests_for_10000_jobs(
     world: MakeWorld,
 ) -> None:
     here = world(2, 16)
@@ -146,7 +146,7 @@ def test_sent_one_at_a_time_they_arrive_exactly_in_the_order_enqueued(world: Mak
     assert here.arrived() == enqueued
 
 
-def test_the_probe_finds_a_mended_mapping_by_itself(world: MakeWorld) -> None:
+def test_probe_finds_a_corrected_mapping(world: MakeWorld) -> None:
     here = world(2, 16)
     enqueued = put(here, 500)
     here.pass_seconds(60)
@@ -156,7 +156,7 @@ def test_the_probe_finds_a_mended_mapping_by_itself(world: MakeWorld) -> None:
     assert here.bench.ledger.holds() == {}
 
 
-def test_with_real_workers_a_missing_mapping_meets_few_requests_and_then_all_arrive_once(tmp_path: Path) -> None:
+def test_real_workers_deliver_each_job_once_after_a_missing_mapping(tmp_path: Path) -> None:
     with Stack(tmp_path) as stack:
         stack.sim.knobs(any_mapping=False)
         stack.worker()

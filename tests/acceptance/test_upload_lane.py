@@ -100,7 +100,7 @@ class Chaos:
         self._arrived = arrived
 
 
-def test_40_parts_over_three_regions_while_everything_is_killed_start_in_time_and_arrive_once_in_order(
+def test_40_parts_arrive_once_in_order_while_processes_are_killed(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     seed = int(os.environ.get("SEED", "0")) or random.randrange(1, 1_000_000)
@@ -161,7 +161,7 @@ def verdicts(stack: Stack, job_id: str) -> list[str]:
     return [str(attempt.verdict) for attempt in stack.producer.job(job_id).history.attempts()]
 
 
-def test_a_part_whose_answer_was_lost_is_looked_up_and_never_sent_twice(stack: Stack) -> None:
+def test_part_with_a_lost_answer_is_looked_up_and_not_resent(stack: Stack) -> None:
     parts_up(stack)
     stack.sim.fault("cut_after_commit", endpoint="file", skip=1, times=1)
     files = send(stack, "lost.csv", lines("eu", 5_000))
@@ -171,7 +171,7 @@ def test_a_part_whose_answer_was_lost_is_looked_up_and_never_sent_twice(stack: S
     assert view.result().successful == 5_000
 
 
-def test_a_part_that_never_arrived_is_sent_again_in_a_later_slot_before_those_that_wait(stack: Stack) -> None:
+def test_part_that_never_arrived_is_resent_before_waiting_parts(stack: Stack) -> None:
     stack.sim.fault("cut_before_commit", endpoint="file", times=1)
     files = send(stack, "cut.csv", lines("eu", 9_000))
     parts_up(stack)
@@ -189,7 +189,7 @@ def test_a_part_that_never_arrived_is_sent_again_in_a_later_slot_before_those_th
     assert min(gaps) >= 0.5
 
 
-def test_rejected_rows_come_back_by_the_users_own_numbers_and_go_out_mended_without_a_fault(stack: Stack) -> None:
+def test_rejected_rows_return_with_original_numbers_and_can_be_resent(stack: Stack) -> None:
     parts_up(stack)
     rows = lines("eu", 5_000)
     bad = [3, 2_000, 2_001, 4_999, 5_000]
@@ -207,7 +207,7 @@ def test_rejected_rows_come_back_by_the_users_own_numbers_and_go_out_mended_with
     assert (result.total, result.successful, result.unsuccessful) == (5, 5, 0)
 
 
-def test_an_undo_deletes_at_customergauge_what_the_set_created_and_nothing_else(stack: Stack) -> None:
+def test_undo_deletes_only_what_the_set_created(stack: Stack) -> None:
     parts_up(stack)
     kept = send(stack, "kept.csv", lines("kept", 10))
     finish(stack, kept)
@@ -220,7 +220,7 @@ def test_an_undo_deletes_at_customergauge_what_the_set_created_and_nothing_else(
     assert stack.sim.state()["file_records"]["eu"] == 10
 
 
-def test_a_cancel_stops_what_was_not_sent_while_the_part_that_was_is_followed_to_its_end(tmp_path: Path) -> None:
+def test_cancel_stops_unsent_parts_and_tracks_the_sent_one(tmp_path: Path) -> None:
     with Stack(tmp_path, **SHORT, upload_interval=60) as stack:
         stack.sim.knobs(processing_seconds=3)
         parts_up(stack)
@@ -234,7 +234,7 @@ def test_a_cancel_stops_what_was_not_sent_while_the_part_that_was_is_followed_to
         assert [effect["idempotency_key"] for effect in sent(stack)] == [first]
 
 
-def test_a_content_wanted_again_is_sent_again_and_never_mistaken_for_what_is_there_already(stack: Stack) -> None:
+def test_content_sent_again_is_not_mistaken_for_the_earlier_upload(stack: Stack) -> None:
     parts_up(stack)
     rows = lines("eu", 10)
     finish(stack, send(stack, "export.csv", rows))

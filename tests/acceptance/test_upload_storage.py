@@ -35,7 +35,7 @@ def some_part(seed: int) -> bytes:
     return (HEADER + "".join(row() for _ in range(2_000))).encode()
 
 
-def test_a_queue_of_500_parts_takes_far_less_than_a_gigabyte_of_redis(
+def test_500_queued_parts_take_well_under_a_gigabyte_of_redis(
     redis_url: str, record_property: Callable[[str, object], None]
 ) -> None:
     contents = [some_part(seed) for seed in range(10)]

@@ -65,7 +65,7 @@ def idle(stack: Stack) -> None:
         wait_until(lambda: any(one["cmd"] == "brpop" for one in client.client_list()))
 
 
-def test_a_bell_popped_by_a_worker_that_dies_before_it_reads_it_is_rung_again(stack: Stack) -> None:
+def test_bell_lost_with_its_worker_is_rung_again(stack: Stack) -> None:
     """SIGSTOP, publish, kill -9: stock Celery lost 1 message of 3 for ever."""
     worker = stack.worker()
     idle(stack)  # there is no beat as yet, whose tick the frozen worker could pop in place of the bell
@@ -81,7 +81,7 @@ def test_a_bell_popped_by_a_worker_that_dies_before_it_reads_it_is_rung_again(st
     assert stack.keys()[first] == 1
 
 
-def test_bells_that_vanish_all_the_time_stall_no_region(stack: Stack) -> None:
+def test_lost_bells_stall_no_region(stack: Stack) -> None:
     """A region goes on while it has ready jobs and a live worker, whatever becomes of its bells."""
     stack.worker()
     stack.beat()
@@ -102,7 +102,7 @@ def test_bells_that_vanish_all_the_time_stall_no_region(stack: Stack) -> None:
         thief.join()
 
 
-def test_a_dropped_consumer_socket_sends_nothing_again(stack: Stack) -> None:
+def test_dropped_consumer_socket_repeats_no_job(stack: Stack) -> None:
     """CLIENT KILL of the consumer's socket with three jobs running: six runs in stock Celery."""
     stack.sim.knobs(latency_ms={"all": 1500})
     worker = stack.worker()
@@ -117,7 +117,7 @@ def test_a_dropped_consumer_socket_sends_nothing_again(stack: Stack) -> None:
     assert worker.poll() is None
 
 
-def test_a_redis_restart_with_jobs_running_ends_no_worker_and_sends_nothing_again(stack: Stack) -> None:
+def test_redis_restart_under_load_ends_no_worker_and_repeats_no_job(stack: Stack) -> None:
     """Celery 5.7.0's process ends at a Redis restart if it holds any unacknowledged message."""
     stack.sim.knobs(latency_ms={"all": 1500})
     worker = stack.worker()
@@ -130,7 +130,7 @@ def test_a_redis_restart_with_jobs_running_ends_no_worker_and_sends_nothing_agai
     assert worker.poll() is None
 
 
-def test_there_is_no_unacknowledged_message_to_be_delivered_again(stack: Stack) -> None:
+def test_no_message_stays_unacknowledged(stack: Stack) -> None:
     """A task longer than the visibility timeout ran four times; the shortest one on a Redis wins."""
     stack.sim.knobs(latency_ms={"all": 1000})
     with stack.redis.client() as client:
@@ -146,7 +146,7 @@ def test_there_is_no_unacknowledged_message_to_be_delivered_again(stack: Stack) 
         assert (client.hkeys("unacked"), client.llen("theirs")) == ([b"tag"], 0)
 
 
-def test_a_job_that_waits_lies_in_redis_and_outlives_its_worker(tmp_path: Path) -> None:
+def test_waiting_job_is_in_redis_and_survives_its_worker(tmp_path: Path) -> None:
     """A countdown lies in a worker's memory, and one longer than the visibility timeout ran five times."""
     with Stack(tmp_path, **SHORT, backoff__server_error="8s") as stack:
         stack.sim.fault("status", endpoint="records", code=503, times=1)
@@ -165,7 +165,7 @@ def test_a_job_that_waits_lies_in_redis_and_outlives_its_worker(tmp_path: Path) 
         ]
 
 
-def test_a_job_that_its_worker_does_not_outlive_is_tried_a_lease_later_and_says_so(stack: Stack) -> None:
+def test_job_of_a_dead_worker_is_retried_a_lease_later(stack: Stack) -> None:
     """With reject_on_worker_lost a job that kills its worker ran 99 times in 10 s; without, it was dropped."""
     stack.sim.knobs(latency_ms={"all": 1500})
     worker = stack.worker()
@@ -180,7 +180,7 @@ def test_a_job_that_its_worker_does_not_outlive_is_tried_a_lease_later_and_says_
     assert stack.keys()[job.id] <= 2
 
 
-def test_a_message_of_an_unknown_task_costs_no_job_and_ticks_do_not_pile_up(stack: Stack) -> None:
+def test_unknown_task_costs_no_job_and_ticks_do_not_accumulate(stack: Stack) -> None:
     """An unknown task or a broken message is thrown away with its work; expired ones pile up without a worker."""
     stack.beat()
     ids = enqueue(stack, 10)
@@ -214,7 +214,7 @@ def test_an_enqueue_whose_answer_was_lost_is_one_job(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
-def test_a_worker_that_is_told_to_stop_ends_soon_and_loses_nothing(stack: Stack, number: signal.Signals) -> None:
+def test_stopped_worker_ends_soon_and_loses_no_job(stack: Stack, number: signal.Signals) -> None:
     """A cold shutdown acknowledged unfinished tasks on gevent; prefork hung at a warm one in 3 of 37 rounds."""
     stack.sim.knobs(latency_ms={"all": 300})
     worker = stack.worker()
@@ -230,7 +230,7 @@ def test_a_worker_that_is_told_to_stop_ends_soon_and_loses_nothing(stack: Stack,
         assert times == 1 or "lost_answer" in verdicts
 
 
-def test_a_response_is_never_sent_twice_by_any_of_it(stack: Stack) -> None:
+def test_response_is_never_sent_twice(stack: Stack) -> None:
     """What must not go out twice is unknown after a lost worker, and waits for a person."""
     stack.sim.knobs(latency_ms={"all": 1500})
     worker = stack.worker()

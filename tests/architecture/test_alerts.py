@@ -36,7 +36,7 @@ def promtool(*arguments: str, folder: Path = OPS / "prometheus") -> subprocess.C
 
 @pytest.mark.needs("promtool")
 @pytest.mark.parametrize("arguments", [("check", "config", "prometheus.yml"), ("check", "rules", "alerts.yml")])
-def test_promtool_takes_the_configuration_and_the_rules(arguments: tuple[str, ...]) -> None:
+def test_promtool_accepts_the_configuration_and_the_rules(arguments: tuple[str, ...]) -> None:
     done = promtool(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -51,7 +51,7 @@ def test_the_alertmanager_in_the_comments_can_be_switched_on(tmp_path: Path) -> 
     assert promtool("check", "config", "prometheus.yml", folder=tmp_path).returncode == 0
 
 
-def test_alerts_have_the_labels_by_which_people_are_told() -> None:
+def test_alerts_have_the_labels_that_route_them() -> None:
     tests = (OPS / "prometheus/alerts_test.yml").read_text().split("\n    name: ")[1:]
     without = {one.partition("\n")[0] for one in tests if not re.search(r'alertname=[^}]+ region="eu"', one)}
     assert without == {"GaugepostTargetDown", "GaugepostExporterMissing"}
@@ -80,7 +80,7 @@ def silenced(found: re.Match[str]) -> str:
         (r"expr: (?!>-)(.*)$|^ {10}(unless .*)$", silenced),
     ],
 )
-def test_promtool_would_see_of_each_alert_that_it_fires_too_early_or_never(
+def test_promtool_finds_each_alert_that_fires_too_early_or_never(
     tmp_path: Path, pattern: str, broken: str | Callable[[re.Match[str]], str]
 ) -> None:
     (tmp_path / "alerts.yml").write_text(re.sub(pattern, broken, RULES, flags=re.MULTILINE))
@@ -95,7 +95,7 @@ def rule_of(alert: str) -> str:
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_an_alert_links_its_runbook_which_says_on_which_fault_it_was_followed(alert: str) -> None:
+def test_alert_links_a_runbook_that_names_its_tested_fault(alert: str) -> None:
     rule = rule_of(alert)
     path = f"ops/runbooks/{alert}.md"
     assert f"runbook: {path}\n" in rule
@@ -109,7 +109,7 @@ def test_an_alert_links_its_runbook_which_says_on_which_fault_it_was_followed(al
     assert all(look.promised for look in looks(alert)), "each look tells what one sees"
 
 
-def test_it_is_told_of_each_alert_what_was_seen_and_what_was_mended() -> None:
+def test_runbook_record_has_each_alert_with_finding_and_fix() -> None:
     page = (OPS / "runbooks/README.md").read_text()
     rows = re.findall(r"^\| \[(\w+)\]\((\w+)\.md\) \|(.+)\|$", page, re.MULTILINE)
     assert [alert for alert, _, _ in rows] == ALERTS
@@ -155,7 +155,7 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist(query: str) -> None:
 
 
 @pytest.mark.starts_process
-def test_the_dashboard_is_what_its_script_makes() -> None:
+def test_dashboard_is_the_output_of_its_script() -> None:
     done = subprocess.run([sys.executable, OPS / "grafana/dashboard.py", "--check"], check=False, timeout=60)
     assert done.returncode == 0
 
@@ -175,7 +175,7 @@ def test_the_dashboards_panels_are_whole_and_do_not_overlap() -> None:
         assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"])
 
 
-def test_labels_are_bounded_and_no_words_of_a_person() -> None:
+def test_labels_are_bounded_and_contain_no_free_text() -> None:
     known = [*map(str, Verdict), "hold", "sealed", "breaker", "credentials"]
     said = {
         "no_campaign": "no_campaign",

@@ -43,7 +43,7 @@ def ours(services: dict[str, Any]) -> dict[str, Any]:
 # The image
 
 
-def test_the_image_is_built_in_stages_from_a_base_of_one_version_and_runs_as_nobody_in_particular() -> None:
+def test_image_has_stages_a_pinned_base_and_a_numeric_user() -> None:
     steps = dockerfile()
     words = [word for word, _ in steps]
     assert words.count("FROM") == 2
@@ -55,7 +55,7 @@ def test_the_image_is_built_in_stages_from_a_base_of_one_version_and_runs_as_nob
     assert dict(last)["STOPSIGNAL"] == "SIGTERM"
 
 
-def test_what_the_image_is_made_of_exists_and_reaches_the_builder() -> None:
+def test_sources_of_the_image_exist_and_reach_the_builder() -> None:
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     let_in = [line.removeprefix("!") for line in ignored if line.startswith("!")]
     sources = [
@@ -82,7 +82,7 @@ def test_no_secret_gets_into_a_layer() -> None:
     )
 
 
-def test_the_image_starts_our_command_line_and_its_check_is_one_of_ours() -> None:
+def test_image_starts_the_command_line_and_has_its_health_check() -> None:
     steps = dict(dockerfile())
     assert json.loads(steps["ENTRYPOINT"]) == ["gaugepost"]
     check = json.loads(steps["HEALTHCHECK"].partition("CMD ")[2])
@@ -122,7 +122,7 @@ def test_every_services_command_is_one_of_ours(services: dict[str, Any]) -> None
 
 @pytest.mark.starts_process
 @pytest.mark.parametrize("which", FILES)
-def test_every_name_in_a_services_environment_is_a_setting_and_all_of_it_is_accepted(
+def test_environment_of_each_service_has_only_valid_settings(
     which: str, monkeypatch: pytest.MonkeyPatch, bare_environment: Path
 ) -> None:
     files, profiles = FILES[which]
@@ -188,14 +188,14 @@ def test_each_service_is_shut_in_restarted_and_checked(services: dict[str, Any])
 
 
 @pytest.mark.starts_process
-def test_workers_are_given_time_for_an_exchange_and_no_more_than_a_lease(services: dict[str, Any]) -> None:
+def test_grace_period_is_longer_than_an_exchange_and_within_a_lease(services: dict[str, Any]) -> None:
     workers = [one for name, one in services.items() if name.startswith("worker-")]
     assert [one["stop_grace_period"] for one in workers] == ["1m0s"] * 3
     assert graceful(60)
 
 
 @pytest.mark.starts_process
-def test_what_the_services_mount_is_there(services: dict[str, Any]) -> None:
+def test_files_that_services_mount_exist(services: dict[str, Any]) -> None:
     mounts = [one for service in services.values() for one in service.get("volumes", []) if one["type"] == "bind"]
     assert mounts
     assert [one["source"] for one in mounts if not Path(one["source"]).exists()] == []

@@ -25,7 +25,7 @@ def config_maps() -> dict[str, dict[str, str]]:
     }
 
 
-def test_kubernetes_takes_the_manifests() -> None:
+def test_manifests_are_valid_for_kubernetes() -> None:
     kinds = []
     for name, document in manifests():
         if name == "kustomization.yaml" or document["kind"] == "ScaledObject":
@@ -48,7 +48,7 @@ def test_every_container_starts_one_of_our_commands_with_settings_that_are_some(
         assert "livenessProbe" in box
 
 
-def test_every_pod_is_shut_in_and_gets_its_secrets_as_files_that_are_described() -> None:
+def test_every_pod_is_restricted_and_gets_documented_secrets_as_files() -> None:
     described = {
         document["metadata"]["name"]: document["stringData"]
         for name, document in manifests()
@@ -75,7 +75,7 @@ def test_every_pod_is_shut_in_and_gets_its_secrets_as_files_that_are_described()
         assert "/tmp" in mounted.values(), name
 
 
-def test_flower_gets_its_options_as_they_stand_in_their_file() -> None:
+def test_flower_gets_its_options_unchanged_from_their_file() -> None:
     pod = deployments()["gaugepost-flower"]
     [box] = pod["containers"]
     mounted = {one["mountPath"]: one["name"] for one in box["volumeMounts"]}
@@ -85,7 +85,7 @@ def test_flower_gets_its_options_as_they_stand_in_their_file() -> None:
     assert options == {conf.name: (ROOT / "ops/flowerconfig.py").read_text(encoding="utf-8")}
 
 
-def test_a_region_has_workers_a_budget_and_a_scale_and_the_regions_differ_in_their_name_alone() -> None:
+def test_regions_have_workers_budget_and_scale_and_differ_only_in_name() -> None:
     texts = {region: (K8S / f"worker-{region}.yaml").read_text(encoding="utf-8") for region in ("eu", "us", "au")}
     plain = {
         re.sub(rf"\b{region}\b", "R", text).replace(f"_{region.upper()}_", "_R_") for region, text in texts.items()
@@ -99,7 +99,7 @@ def test_a_region_has_workers_a_budget_and_a_scale_and_the_regions_differ_in_the
     assert "replicas" not in deployment["spec"], "each roll-out would undo the scale"
 
 
-def test_the_scale_has_what_keda_wants_and_nothing_that_it_does_not_know() -> None:
+def test_scaled_object_matches_the_schema_of_keda() -> None:
     """Its schema comes with no package: these are the fields of keda.sh/docs/latest/reference/scaledobject-spec."""
     *_, scale = yaml.safe_load_all((K8S / "worker-eu.yaml").read_text(encoding="utf-8"))
     assert (scale.keys(), scale["apiVersion"]) == ({"apiVersion", "kind", "metadata", "spec"}, "keda.sh/v1alpha1")
@@ -118,7 +118,7 @@ def test_the_scale_has_what_keda_wants_and_nothing_that_it_does_not_know() -> No
 
 
 @pytest.mark.needs("promtool")
-def test_what_the_scale_asks_for_is_told_by_the_exporter(tmp_path: Path) -> None:
+def test_metrics_of_the_scaler_come_from_the_exporter(tmp_path: Path) -> None:
     *_, scale = yaml.safe_load_all((K8S / "worker-eu.yaml").read_text(encoding="utf-8"))
     [trigger] = scale["spec"]["triggers"]
     query = trigger["metadata"]["query"]
@@ -139,7 +139,7 @@ UNITS = sorted(SYSTEMD.glob("*.service"))
 
 
 @pytest.mark.starts_process
-def test_what_the_units_name_is_what_the_page_installs(tmp_path: Path) -> None:
+def test_paths_in_the_units_are_those_the_page_installs(tmp_path: Path) -> None:
     """The page's own commands, carried out below another root."""
     page = (ROOT / "docs/deployment.md").read_text(encoding="utf-8").partition("## Hosts without containers")[2]
     commands = [line[2:].partition("   #")[0].split() for line in page.splitlines() if line.startswith("# install ")]
@@ -168,7 +168,7 @@ def installed(tmp_path: Path) -> Path:
 
 
 @pytest.mark.needs("systemd-analyze")
-def test_systemd_takes_the_units(installed: Path) -> None:
+def test_units_are_valid_for_systemd(installed: Path) -> None:
     names = [str(path) for path in installed.iterdir() if "@." not in path.name]
     assert len(names) == 5
     done = subprocess.run(["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False)
@@ -184,7 +184,7 @@ def test_systemd_rates_each_unit_as_shut_in(path: Path, installed: Path) -> None
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
-def test_a_unit_starts_one_of_our_commands_and_ends_it_as_it_wants_to_be_ended(path: Path) -> None:
+def test_systemd_unit_starts_our_command_and_stops_it_warmly(path: Path) -> None:
     told = unit(path)
     [command] = told["ExecStart"]
     program, *arguments = shlex.split(command.replace("%i", "eu"))

@@ -158,7 +158,7 @@ def absent(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_every_function_and_test_that_a_page_names_is_there(page: Path) -> None:
+def test_every_function_and_test_that_a_page_names_exists(page: Path) -> None:
     assert absent(read(page)) == []
 
 
@@ -169,7 +169,7 @@ def test_promises_name_their_code_and_their_tests() -> None:
 
 
 @pytest.mark.parametrize("reference", ["absent.py", "policy.py:absent", "test_docs.py::test_absent", "ops/absent/"])
-def test_reference_to_code_that_is_not_there_is_found(reference: str) -> None:
+def test_reference_to_missing_code_is_found(reference: str) -> None:
     assert absent(f"kept by `{reference}`") != []
     assert absent("kept by `policy.py:decide`, `lua/claim.lua:take`, `test_docs.py::test_page_outside_is_found`") == []
 
@@ -260,7 +260,7 @@ def test_policy_page_has_every_verdict_and_its_waits() -> None:
     assert f"sent again after {waits(SCHEDULES[Verdict.UNRECOGNISED_404])}; then dead" in row(page, "unrecognised_…")
 
 
-def test_every_error_code_that_the_code_reads_is_in_the_page_about_the_apis() -> None:
+def test_every_error_code_in_the_code_is_on_the_api_page() -> None:
     codes = set(re.findall(r"\b\d{6}\b", read(ROOT / "tasks/gaugepost_tasks/verdicts.py")))
     assert len(codes) > 8, "the codes are elsewhere now"
     assert codes - set(re.findall(r"\b\d{6}\b", read(ROOT / "docs/customergauge.md"))) == set()

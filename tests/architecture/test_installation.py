@@ -164,7 +164,7 @@ def _metadata(name: str) -> list[str]:
 
 @pytest.mark.parametrize("lock", LOCKS)
 @pytest.mark.parametrize("environment", [*environments()], ids=named)
-def test_lock_holds_all_that_is_required_there(lock: str, environment: dict[str, str]) -> None:
+def test_lock_holds_all_requirements(lock: str, environment: dict[str, str]) -> None:
     pinned = pins(lock)
     missing = []
     for requirement in required("gaugepost", LOCKS[lock], environment):

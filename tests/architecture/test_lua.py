@@ -39,14 +39,14 @@ def calls() -> Iterator[tuple[str, ast.Call]]:
                     yield path.relative_to(ROOT).as_posix(), node
 
 
-def test_scripts_are_run_in_one_file_and_never_made_up_on_the_way() -> None:
+def test_scripts_run_in_one_file_and_are_never_built_at_run_time() -> None:
     found = list(calls())
     assert {path for path, _ in found} == {"producers/gaugepost/ledger/scripts.py"}
     for _, call in found:
         assert isinstance(call.args[0], ast.Name), "a text that is put together where it is run"
 
 
-def test_every_script_is_its_file_behind_a_head_of_constants_and_the_parts_it_asks_for() -> None:
+def test_script_is_constants_then_its_libraries_then_its_file() -> None:
     scripts = load_scripts()
     assert {path.stem for path in LUA.glob("*.lua")} == scripts.keys()
     heads = set()
@@ -85,7 +85,7 @@ def test_the_scripts_are_the_same_in_every_process_whatever_its_settings(tmp_pat
 
 
 @pytest.mark.parametrize("path", sorted(LUA.rglob("*.lua")), ids=lambda path: path.stem)
-def test_a_script_makes_no_code_and_no_name_of_a_command_or_of_another_key(path: Path) -> None:
+def test_script_builds_no_code_command_or_key_name(path: Path) -> None:
     text = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
     assert not re.findall(r"\b(?:loadstring|dofile|loadfile|setfenv|getfenv|require|debug|_G)\b", text)
     assert not re.findall(r"redis\.p?call\((?!'[A-Z]+'[,)])", text), "a command that is not written out"
@@ -116,7 +116,7 @@ def bench(redis_url: str) -> Iterator[Bench]:
 
 
 @pytest.mark.parametrize("evil", EVIL)
-def test_what_a_job_says_of_itself_leads_to_no_other_key(bench: Bench, evil: str) -> None:
+def test_fields_of_a_job_cannot_name_another_key(bench: Bench, evil: str) -> None:
     told: dict[str, Any] = {"configuration": evil, "record": {evil: evil}, "idempotency_key": evil, "labels": (evil,)}
     evil_job, other, link = bench.put(record(**told), record(), case())
     bench.ledger.hold(f"configuration:{evil}", evil, evil)
@@ -148,7 +148,7 @@ def test_a_source_has_its_own_list_and_no_other(bench: Bench, source: str) -> No
 
 
 @pytest.mark.parametrize("number", ["files", "files:contact", "1:2", "../1", "1\n2", "", "١٢", "1" * 21, "*"])
-def test_a_case_is_named_by_digits_so_that_its_lane_is_no_lane_of_files(number: str) -> None:
+def test_case_number_is_digits_so_it_never_names_an_upload_lane(number: str) -> None:
     told = {"kind": "close_loop", "region": "eu", "status": "open", "number_customergauge": number}
     with pytest.raises(InvalidJob):
         parse_job(told)

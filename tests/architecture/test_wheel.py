@@ -41,21 +41,21 @@ def run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([python, *arguments], capture_output=True, text=True, check=False, cwd=python.parent)
 
 
-def test_it_brings_at_most_ten_distributions(python: Path) -> None:
+def test_wheel_installs_at_most_ten_distributions(python: Path) -> None:
     listed = json.loads(run(python, "-m", "pip", "list", "--format=json").stdout)
     names = {entry["name"].lower() for entry in listed} - {"pip", "setuptools"}
     assert {"gaugepost", "redis", "pydantic", "pydantic-settings"} <= names
     assert len(names) <= 10, sorted(names)
 
 
-def test_importing_it_imports_nothing_of_the_workers(python: Path) -> None:
+def test_importing_gaugepost_imports_no_worker_module(python: Path) -> None:
     code = "import sys, gaugepost; print(*{name.split('.')[0] for name in sys.modules})"
     done = run(python, "-W", "error", "-c", code)
     assert done.returncode == 0, done.stderr
     assert not {"celery", "requests", "kombu", "typer", "rich", "flower", "cryptography"} & set(done.stdout.split())
 
 
-def test_a_job_can_be_made_and_its_scripts_are_there(python: Path) -> None:
+def test_wheel_can_make_a_job_and_has_the_scripts(python: Path) -> None:
     code = (
         "from gaugepost import Record; from gaugepost.ledger.scripts import load_scripts;"
         "Record(region='eu', configuration='c', record={'a': 1}); print(len(load_scripts()))"
@@ -78,7 +78,7 @@ def test_a_data_key_without_its_extra_says_how_to_install_it(python: Path) -> No
     assert "SettingsError: GAUGEPOST_DATA_KEY: needs more: pip install 'gaugepost[encryption]'" in done.stderr
 
 
-def test_what_is_for_tests_says_without_its_extra_how_to_install_it(python: Path) -> None:
+def test_test_kit_without_its_extra_says_how_to_install_it(python: Path) -> None:
     done = run(python, "-c", "import gaugepost.testing")
     assert done.returncode == 1
     assert "pip install 'gaugepost[testing]'" in done.stderr

@@ -85,7 +85,7 @@ def test_a_bell_has_every_field_that_celery_sends_and_no_other(app: Celery, redi
     assert json.loads(base64.b64decode(ours["body"])) == json.loads(base64.b64decode(theirs["body"]))
 
 
-def test_what_may_differ_has_the_same_type(app: Celery, redis_url: str) -> None:
+def test_fields_that_differ_have_the_same_type(app: Celery, redis_url: str) -> None:
     ours, theirs = rung(redis_url, "gaugepost.eu"), sent_by_celery(app, redis_url, "eu")
     for part, name in MAY_DIFFER:
         assert type(ours[part][name]) is type(theirs[part][name]), f"{part}.{name}"
@@ -101,7 +101,7 @@ def test_each_bell_has_one_id_and_one_tag_of_its_own(redis_url: str) -> None:
     assert len(ids) == 2 * len(bells)
 
 
-def test_the_task_has_the_name_that_messages_under_way_have(redis_url: str) -> None:
+def test_task_name_equals_that_of_queued_messages(redis_url: str) -> None:
     assert DELIVER == "gaugepost.deliver"
     assert rung(redis_url, "gaugepost.eu")["headers"]["task"] == "gaugepost.deliver"
 

@@ -40,7 +40,7 @@ def connections(client: redis.Redis) -> int:
     return len(client.client_list())
 
 
-def test_one_caller_needs_one_connection_and_eight_at_a_time_no_more_than_eight(client: redis.Redis) -> None:
+def test_pool_opens_no_more_connections_than_concurrent_callers(client: redis.Redis) -> None:
     lines, before = Lines(client), connections(client)
     assert echoes(lines, range(100))
     assert connections(client) == before + 1
@@ -68,7 +68,7 @@ def test_an_error_of_redis_keeps_the_connection(client: redis.Redis) -> None:
     assert connections(client) == before
 
 
-def test_a_connection_that_was_closed_while_it_lay_idle_is_opened_anew_and_costs_no_retry(
+def test_connection_closed_while_idle_is_reopened_without_a_retry(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gaugepost.ledger.connection_pool.LOOK_AFTER_S", 0)
@@ -83,9 +83,7 @@ def test_a_connection_that_was_closed_while_it_lay_idle_is_opened_anew_and_costs
 
 
 @pytest.mark.parametrize("most", [1, 8])
-def test_after_as_many_callers_as_the_client_may_have_connections_there_are_some_for_others(
-    redis_url: str, most: int
-) -> None:
+def test_finished_callers_leave_their_connections_to_others(redis_url: str, most: int) -> None:
     with redis.Redis.from_url(redis_url, max_connections=most) as client:
         lines, all_there = Lines(client), threading.Barrier(most)
 
@@ -124,7 +122,7 @@ def two_servers(tmp_path: Path) -> Iterator[tuple[RedisServer, RedisServer]]:
 
 @pytest.mark.starts_process
 @pytest.mark.parametrize("end", ["killed", "demoted"])
-def test_another_master_is_found_once_the_first_is_gone(two_servers: tuple[RedisServer, RedisServer], end: str) -> None:
+def test_pool_finds_the_new_master_after_a_fail_over(two_servers: tuple[RedisServer, RedisServer], end: str) -> None:
     first, second = two_servers
     sentinels = Sentinels(first)
     pool = SentinelConnectionPool("mymaster", sentinels, retry=Retry(NoBackoff(), 0))
@@ -144,7 +142,7 @@ def test_another_master_is_found_once_the_first_is_gone(two_servers: tuple[Redis
             assert there.get("where") == b"second"
 
 
-def test_after_a_signal_while_it_waits_for_an_answer_the_next_answer_is_its_own(client: redis.Redis) -> None:
+def test_signal_while_waiting_for_an_answer_mixes_up_no_answers(client: redis.Redis) -> None:
     lines = Lines(client)
 
     def ring(*_: object) -> NoReturn:
@@ -164,7 +162,7 @@ def test_after_a_signal_while_it_waits_for_an_answer_the_next_answer_is_its_own(
         signal.signal(signal.SIGALRM, before)
 
 
-def test_after_a_signal_between_a_command_and_its_answer_the_next_answer_is_its_own(client: redis.Redis) -> None:
+def test_signal_between_command_and_answer_mixes_up_no_answers(client: redis.Redis) -> None:
     lines, reading = Lines(client), 0
 
     def strike(frame: Any, event: str, _: object) -> Any:
@@ -190,7 +188,7 @@ def test_after_a_signal_between_a_command_and_its_answer_the_next_answer_is_its_
     assert echoes(lines, range(10))
 
 
-def test_a_forked_child_has_lines_of_its_own(client: redis.Redis) -> None:
+def test_forked_child_opens_its_own_connections(client: redis.Redis) -> None:
     lines = Lines(client)
     assert echoes(lines, range(3))
     children = []

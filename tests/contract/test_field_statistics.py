@@ -40,7 +40,7 @@ def report(bench: Bench, reports: FieldReports, day: int, *jobs: Record) -> bool
     return call is not None
 
 
-def test_what_jobs_had_is_there_by_configuration_with_its_day(noting: Bench) -> None:
+def test_fields_are_recorded_by_configuration_and_day(noting: Bench) -> None:
     link = PersonalLink(region=Region.EU, configuration="b", record={"Phone": "1"})
     case = CloseLoop(region=Region.EU, number_customergauge="1", status="open")
     noting.put(record("a", "Email", "Title"), record("a", "Email", "Näme"), link, case)
@@ -57,7 +57,7 @@ def test_without_the_setting_nothing_is_noted(bench: Bench) -> None:
     assert not bench.client.exists(KEYS["configurations"])
 
 
-def test_a_field_is_told_once_a_day(noting: Bench) -> None:
+def test_field_is_recorded_once_a_day(noting: Bench) -> None:
     reports = FieldReports(KEYS)
     told = [report(noting, reports, day, record("a", "Email", *more)) for day, *more in ([1], [1], [1, "New"], [2])]
     assert told == [True, False, True, True]
@@ -84,13 +84,13 @@ def test_fields_go_when_they_have_not_been_sent_for_long(noting: Bench) -> None:
     assert noting.ledger.fields_seen() == {"a": {"Email": TODAY + KEPT_DAYS}}
 
 
-def test_all_of_it_goes_by_itself(noting: Bench) -> None:
+def test_field_statistics_expire(noting: Bench) -> None:
     noting.put(record("a", "Email"))
     lives = [noting.client.ttl(key) for key in (KEYS["configurations"], KEYS.of("fields:", "a"))]
     assert all(0 < life <= KEPT_DAYS * 86_400 for life in lives)  # type: ignore[operator]
 
 
-def test_a_process_tells_a_bounded_number_of_fields(noting: Bench) -> None:
+def test_process_records_a_bounded_number_of_fields(noting: Bench) -> None:
     names = [f"k{n}" for n in range(2 * MOST_FIELDS)]
     jobs = [record("a", *names[start : start + 100]) for start in range(0, len(names), 100)]
     for job in jobs:

@@ -120,7 +120,7 @@ def keyed(client: redis.Redis, *keys: str) -> Bench:
     return Bench(client, data_key=",".join(keys))
 
 
-def test_sealed_jobs_compare_through_a_rotation_of_keys(client: redis.Redis) -> None:
+def test_encrypted_jobs_compare_through_a_key_rotation(client: redis.Redis) -> None:
     first = put(keyed(client, OLD), record())
     for keys in ((OLD,), (OLD, NEW), (NEW, OLD)):
         again, other = put(keyed(client, *keys), record()), put(keyed(client, *keys), link())
@@ -129,13 +129,13 @@ def test_sealed_jobs_compare_through_a_rotation_of_keys(client: redis.Redis) -> 
 
 
 @pytest.mark.parametrize("keys", [(), (NEW,)], ids=["no key", "another key"])
-def test_what_cannot_be_compared_is_no_conflict(client: redis.Redis, keys: tuple[str, ...]) -> None:
+def test_incomparable_jobs_are_no_conflict(client: redis.Redis, keys: tuple[str, ...]) -> None:
     first = put(keyed(client, OLD), record())
     other = put(keyed(client, *keys) if keys else Bench(client), link())
     assert (other.id, other.duplicate, other.conflict) == (first.id, True, False)
 
 
-def test_nobody_can_guess_an_address_from_what_is_stored_with_a_data_key(client: redis.Redis) -> None:
+def test_stored_keys_reveal_no_address_when_a_data_key_is_set(client: redis.Redis) -> None:
     bench, job = keyed(client, NEW), record(record={"Email": MAIL})
     put(bench, job)
     [hashed] = client.keys("*:idem_content:*")

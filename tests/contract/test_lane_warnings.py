@@ -28,7 +28,7 @@ def warns(warnings: list[str]) -> bool:
     return any("happened_at" in warning for warning in warnings)
 
 
-def test_a_change_that_happened_before_a_delivered_one_of_its_case_is_delivered_with_a_warning(bench: Bench) -> None:
+def test_change_older_than_a_delivered_one_of_its_case_gets_a_warning(bench: Bench) -> None:
     assert not warns(deliver(bench, 12))
     assert warns(deliver(bench, 11))
 
@@ -45,20 +45,20 @@ def test_a_change_without_its_time_has_no_warning_and_hides_nothing(bench: Bench
     assert [warns(deliver(bench, hour)) for hour in (12, None, 11)] == [False, False, True]
 
 
-def test_another_case_has_times_of_its_own(bench: Bench) -> None:
+def test_each_case_has_its_own_times(bench: Bench) -> None:
     deliver(bench, 12, number=1)
     assert not warns(deliver(bench, 11, number=2))
     assert not warns(deliver(bench, 11, number=12))
     assert warns(deliver(bench, 11, number=1))
 
 
-def test_what_was_never_delivered_does_not_count(bench: Bench) -> None:
+def test_change_that_was_never_delivered_does_not_count(bench: Bench) -> None:
     bench.put(case(happened_at=at(12)))
     bench.settle(bench.claim()[0], Dead(Verdict.INVALID_VALUE))
     assert not warns(deliver(bench, 11))
 
 
-def test_the_warnings_of_the_answer_stand_beside_it(bench: Bench) -> None:
+def test_lane_warning_keeps_the_warnings_of_the_answer(bench: Bench) -> None:
     deliver(bench, 12)
     warnings = deliver(bench, 11, own=("the note may stand twice",))
     assert warnings[0] == "the note may stand twice"

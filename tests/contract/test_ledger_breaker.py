@@ -91,7 +91,7 @@ def test_clock_that_stepped_back_stops_no_count(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("other", [record(configuration="other"), link(), case(), response()])
-def test_failures_of_one_configuration_do_not_open_it_while_another_is_in_work(bench: Bench, other: JobBase) -> None:
+def test_failures_of_one_configuration_open_no_breaker_while_another_is_claimed(bench: Bench, other: JobBase) -> None:
     bench.put(*(record() for _ in range(8)), other)
     jobs = {claimed.id: claimed for claimed in bench.claim()}
     *failing, last = sorted(jobs.values(), key=lambda claimed: claimed.job == other)
@@ -111,14 +111,14 @@ def test_failures_of_one_configuration_do_not_open_it_while_another_is_queued(be
     assert not held(bench)
 
 
-def test_failures_of_the_only_configuration_in_work_open_it(bench: Bench) -> None:
+def test_failures_of_the_only_claimed_configuration_open_it(bench: Bench) -> None:
     bench.put(*(record() for _ in range(300)))
     for claimed in bench.claim(5):
         fail(bench, claimed)
     assert held(bench)
 
 
-def test_failures_under_a_hold_that_stands_are_not_counted_for_the_next(bench: Bench) -> None:
+def test_failures_under_a_hold_do_not_count_for_the_next(bench: Bench) -> None:
     bench.put(*(record(configuration=f"c{n}") for n in range(6)))
     *jobs, last = bench.claim()
     bench.ledger.hold("", "maintenance", "ops")
@@ -165,7 +165,7 @@ def test_probe_is_another_job_of_another_configuration(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("other", [link(), case(), response(), upload(), record(source="other", configuration="c")])
-def test_probe_is_of_another_kind_where_there_is_one(bench: Bench, other: JobBase) -> None:
+def test_probe_prefers_another_kind(bench: Bench, other: JobBase) -> None:
     failed = opened_by(bench, record(), record(), record())
     bench.ledger.replay(failed)
     bench.put(*(record(source="bulk") for _ in range(50)))
@@ -212,7 +212,7 @@ def test_worker_for_urgent_jobs_probes_with_an_urgent_job_only(bench: Bench) -> 
     assert [claimed.id for claimed in bench.claim(urgent_only=True)] == urgent
 
 
-def test_failed_probe_after_its_hold_was_lifted_by_a_person_opens_none(bench: Bench) -> None:
+def test_failed_probe_opens_no_hold_after_an_operator_lifted_it(bench: Bench) -> None:
     opened_by(bench, record(), record(), record())
     bench.put(record())
     [probe] = bench.claim()

@@ -85,7 +85,7 @@ def test_cause_of_a_long_streak_keeps_its_last_eight_requests(bench: Bench) -> N
     assert (cause.failures, len(cause.requests), cause.first) == (15, 8, NOON + 1000)
 
 
-def test_streak_that_an_older_worker_began_opens_its_hold_all_the_same(bench: Bench) -> None:
+def test_streak_started_by_an_older_worker_opens_its_hold(bench: Bench) -> None:
     bench.put(*(record(configuration=f"c{n}") for n in range(2)))
     old = {"n": 3, "known": NOON - 1000, "jobs": ["a", "b", "c"], "sorts": ["record a", "record b"]}
     bench.client.hset(bench.ledger.keys["failures"], "server", json.dumps(old))
@@ -174,7 +174,7 @@ def test_probe_that_is_given_back_unsent_moves_its_hold_silently(bench: Bench) -
     assert region_hold(bench).failed_probes == 0
 
 
-def test_holds_of_people_are_left_for_the_log_with_who_did_it(bench: Bench) -> None:
+def test_operators_hold_is_reported_for_the_log_with_its_author(bench: Bench) -> None:
     bench.ledger.hold("", "maintenance", "ann")
     bench.ledger.resume("", "joe")
     opened, lifted = notices(bench)
@@ -197,7 +197,7 @@ def test_hold_that_reaches_its_end_is_left_for_the_log(bench: Bench) -> None:
     assert (lifted.hold.scope, lifted.why) == (SCOPE, "its end has come")
 
 
-def test_job_that_gives_up_waiting_for_its_mapping_is_left_for_the_log(bench: Bench) -> None:
+def test_job_that_gives_up_on_its_mapping_is_reported_for_the_log(bench: Bench) -> None:
     [job_id] = bench.put(record())
     held = Held(SCOPE, "unknown_mapping", 1_000)
     bench.settle(bench.claim()[0], held, verdict=Verdict.UNKNOWN_MAPPING, hold=mapping_hold(MAPPING))
@@ -216,7 +216,7 @@ def test_job_that_cannot_be_read_is_left_for_the_log(bench: Bench) -> None:
     assert bench.states([job_id, other]) == ["dead", "dead"]
 
 
-def test_death_that_a_worker_decides_is_its_own_to_log(bench: Bench) -> None:
+def test_worker_logs_the_deaths_that_it_decides(bench: Bench) -> None:
     bench.put(record())
     bench.settle(bench.claim()[0], Dead(Verdict.INVALID_VALUE), verdict=Verdict.INVALID_VALUE)
     assert notices(bench) == []

@@ -19,7 +19,7 @@ def soon(ms: int) -> datetime:
     return datetime.fromtimestamp((NOON + ms) / 1000, UTC)
 
 
-def test_urgent_jobs_go_first_then_those_that_come_again_then_the_rest(bench: Bench) -> None:
+def test_claim_order_is_urgent_then_retried_then_new_jobs(bench: Bench) -> None:
     first = bench.put(record(), record())
     [parked, taken] = bench.claim()
     bench.settle(parked, Parked(10, "x"))
@@ -29,7 +29,7 @@ def test_urgent_jobs_go_first_then_those_that_come_again_then_the_rest(bench: Be
     assert bench.claim_ids() == [*urgent, first[0], *rest]
 
 
-def test_an_urgent_job_that_comes_again_goes_before_those_that_are_not(bench: Bench) -> None:
+def test_retried_urgent_job_is_claimed_before_all_other_jobs(bench: Bench) -> None:
     plain, urgent = bench.put(record(), record()), bench.put(link())
     for claimed in bench.claim():
         bench.settle(claimed, Requeued())
@@ -52,14 +52,14 @@ def test_no_two_workers_get_one_job(bench: Bench) -> None:
     assert [job_id for parcel in taken for job_id in parcel] == ids
 
 
-def test_what_a_claim_leaves_behind_is_told_and_rung_for(bench: Bench) -> None:
+def test_claim_reports_and_rings_for_the_jobs_it_leaves(bench: Bench) -> None:
     bench.put(*(record() for _ in range(5)))
     bench.client.delete("gaugepost.eu")
     assert bench.ledger.claim("w1", "t", 2).left == 3
     assert bench.bells() == 1
 
 
-def test_a_repeated_call_gives_the_same_jobs_under_the_same_tokens_and_a_whole_lease(bench: Bench) -> None:
+def test_repeated_claim_returns_the_same_jobs_tokens_and_a_full_lease(bench: Bench) -> None:
     bench.put(*(record() for _ in range(5)))
     first = bench.ledger.claim("w1", "t", 3)
     bench.clock.go(LEASE_MS - 1)
@@ -67,14 +67,14 @@ def test_a_repeated_call_gives_the_same_jobs_under_the_same_tokens_and_a_whole_l
     assert bench.truth().sets["leases"][first.jobs[0].id] == bench.clock.ms + LEASE_MS
 
 
-def test_a_repeated_call_does_not_give_what_was_settled_meanwhile(bench: Bench) -> None:
+def test_repeated_claim_omits_settled_jobs(bench: Bench) -> None:
     bench.put(record(), record())
     first = bench.claim(token="t")
     bench.settle(first[0])
     assert bench.claim(token="t") == [first[1]]
 
 
-def test_a_repeated_call_does_not_give_what_another_worker_holds_by_now(bench: Bench) -> None:
+def test_repeated_claim_omits_jobs_of_another_worker(bench: Bench) -> None:
     bench.put(record())
     [mine] = bench.claim(worker="w1", token="t")
     bench.clock.go(LEASE_MS)
@@ -100,13 +100,13 @@ def test_a_job_that_has_expired_is_not_claimed(bench: Bench) -> None:
     assert bench.state(expired) == "expired"
 
 
-def test_the_follower_of_an_expired_job_goes_in_the_same_claim(bench: Bench) -> None:
+def test_next_job_after_an_expired_one_is_in_the_same_claim(bench: Bench) -> None:
     _, follower = bench.put(case(expires_at=soon(1000)), case())
     bench.clock.go(1000)
     assert bench.claim_ids() == [follower]
 
 
-def test_ids_of_cancelled_jobs_cost_a_claim_no_more_than_a_bounded_time(bench: Bench) -> None:
+def test_cancelled_jobs_cost_a_claim_only_bounded_time(bench: Bench) -> None:
     ids = bench.put(*(record() for _ in range(200)))
     last = bench.put(record())
     bench.ledger.cancel(ids)
@@ -116,7 +116,7 @@ def test_ids_of_cancelled_jobs_cost_a_claim_no_more_than_a_bounded_time(bench: B
     assert parcels[2].jobs[0].id == last[0]
 
 
-def test_a_held_region_gives_nothing_and_its_jobs_stay_queued_and_say_why(bench: Bench) -> None:
+def test_held_region_gives_no_jobs_and_they_show_the_reason(bench: Bench) -> None:
     ids = bench.put(record(), link(), upload())
     bench.ledger.hold("", "maintenance", "ops", NOON + HOUR_MS)
     assert bench.claim() == []
@@ -126,7 +126,7 @@ def test_a_held_region_gives_nothing_and_its_jobs_stay_queued_and_say_why(bench:
     assert bench.view(ids[2]).reason == "hold: maintenance"
 
 
-def test_a_held_region_goes_on_when_the_hold_ends(bench: Bench) -> None:
+def test_held_region_resumes_when_the_hold_ends(bench: Bench) -> None:
     ids = bench.put(record())
     bench.ledger.hold("", "maintenance", "ops", NOON + HOUR_MS)
     bench.clock.go(HOUR_MS)
@@ -134,7 +134,7 @@ def test_a_held_region_goes_on_when_the_hold_ends(bench: Bench) -> None:
     assert bench.ledger.holds() == {}
 
 
-def test_at_its_time_one_probe_goes_out_of_a_throttled_region_and_it_is_the_job_that_was_refused(bench: Bench) -> None:
+def test_throttled_region_probes_once_with_the_job_that_was_refused(bench: Bench) -> None:
     bench.put(*(record() for _ in range(3)))
     refused = bench.claim()[1]
     bench.settle(refused, Requeued(), hold=HoldSpec("", "throttled", Verdict.THROTTLED, (15_000,)))
@@ -148,7 +148,7 @@ def test_at_its_time_one_probe_goes_out_of_a_throttled_region_and_it_is_the_job_
     assert bench.claim(worker="w3") == []
 
 
-def test_another_probe_goes_when_the_first_is_never_heard_of_again(bench: Bench) -> None:
+def test_lost_probe_is_followed_by_another(bench: Bench) -> None:
     bench.put(record(), record())
     bench.settle(bench.claim(1)[0], Requeued(), hold=breaker())
     bench.clock.go(15_000)
@@ -157,7 +157,7 @@ def test_another_probe_goes_when_the_first_is_never_heard_of_again(bench: Bench)
     assert len(bench.claim(worker="w2")) == 1
 
 
-def test_a_held_regions_probe_may_be_a_file_if_there_is_nothing_else(bench: Bench) -> None:
+def test_probe_of_a_held_region_may_be_a_file(bench: Bench) -> None:
     [file_id] = bench.put(upload())
     bench.settle(bench.claim()[0], Requeued(), hold=breaker())
     bench.clock.go(15_000)
@@ -178,7 +178,7 @@ def test_a_held_regions_probe_has_not_expired(bench: Bench, hold: HoldSpec) -> N
 
 
 @pytest.mark.parametrize("hold", [breaker(), HoldSpec("", "throttled", Verdict.THROTTLED, (15_000,))], ids=str)
-def test_a_held_regions_probe_does_not_go_to_a_mapping_under_a_hold(bench: Bench, hold: HoldSpec) -> None:
+def test_probe_of_a_held_region_avoids_a_held_mapping(bench: Bench, hold: HoldSpec) -> None:
     opener, held, other = bench.put(record(configuration="o"), record(), record(configuration="other"))
     claimed = {one.id: one for one in bench.claim()}
     bench.settle(claimed[opener], Parked(HOUR_MS, "x"), hold=hold)
@@ -190,7 +190,7 @@ def test_a_held_regions_probe_does_not_go_to_a_mapping_under_a_hold(bench: Bench
     assert bench.state(held) == "parked"
 
 
-def test_a_job_whose_mapping_is_held_parks_and_the_others_go_on(bench: Bench) -> None:
+def test_job_of_a_held_mapping_parks_and_others_are_claimed(bench: Bench) -> None:
     held, other = bench.put(record(), record(configuration="other"))
     bench.ledger.hold(f"configuration:{MAPPING}", "mapping is being changed", "ops")
     assert bench.claim_ids() == [other]
@@ -219,7 +219,7 @@ def test_a_file_that_is_held_does_not_block_the_probe_behind_it(bench: Bench) ->
     assert (probe.id, probe.probe) == (first, "credentials:api_key")
 
 
-def test_a_probe_that_nobody_claimed_in_time_is_no_probe_any_more(bench: Bench) -> None:
+def test_probe_not_claimed_in_time_becomes_an_ordinary_job(bench: Bench) -> None:
     first, second = bench.put(record(), record())
     one, two = bench.claim()
     bench.settle(one, Held(f"configuration:{MAPPING}", "unknown_mapping"), hold=mapping_hold(MAPPING))
@@ -231,7 +231,7 @@ def test_a_probe_that_nobody_claimed_in_time_is_no_probe_any_more(bench: Bench) 
     assert bench.state(first) == "parked"
 
 
-def test_a_probe_whose_hold_was_lifted_meanwhile_goes_as_any_other_job(bench: Bench) -> None:
+def test_probe_of_a_lifted_hold_is_claimed_as_an_ordinary_job(bench: Bench) -> None:
     bench.put(record())
     scope = f"configuration:{MAPPING}"
     bench.settle(bench.claim()[0], Held(scope, "unknown_mapping"), hold=mapping_hold(MAPPING))
@@ -257,7 +257,7 @@ def test_a_file_is_claimed_only_while_the_slot_is_open(bench: Bench) -> None:
     assert bench.claim_ids() == [second]
 
 
-def test_an_upload_that_is_long_on_its_way_moves_the_slot_on_to_its_answer(bench: Bench) -> None:
+def test_slow_upload_moves_the_next_slot_to_its_answer(bench: Bench) -> None:
     bench.put(upload("a.csv"), upload("b.csv"))
     [claimed] = bench.claim()
     bench.ledger.mark(claimed)
@@ -269,7 +269,7 @@ def test_an_upload_that_is_long_on_its_way_moves_the_slot_on_to_its_answer(bench
     assert len(bench.claim()) == 1
 
 
-def test_a_file_does_not_overtake_one_that_is_about_to_take_the_slot(bench: Bench) -> None:
+def test_file_does_not_overtake_one_about_to_take_the_slot(bench: Bench) -> None:
     first, second = bench.put(upload("a.csv"), upload("b.csv"))
     [claimed] = bench.claim(worker="w1")
     assert bench.claim(worker="w2") == []

@@ -50,7 +50,7 @@ def test_job_of_lost_worker_comes_back_half_a_lease_after_step_forward(bench: Be
     assert bench.settle(claimed, Requeued(), rescue=True)
 
 
-def test_each_step_forward_spares_a_renewed_lease_anew(bench: Bench) -> None:
+def test_each_step_forward_spares_a_renewed_lease_again(bench: Bench) -> None:
     bench.tick()
     claimed = claim_one(bench)
     for _ in range(3):
@@ -59,7 +59,7 @@ def test_each_step_forward_spares_a_renewed_lease_anew(bench: Bench) -> None:
         assert bench.ledger.renew([claimed]) == [True]
 
 
-def test_lease_that_nobody_renews_is_spared_once_however_often_the_clock_steps(bench: Bench) -> None:
+def test_unrenewed_lease_is_spared_once_by_any_number_of_steps(bench: Bench) -> None:
     bench.tick()
     claimed = claim_one(bench)
     bench.clock.step(HOUR_MS)

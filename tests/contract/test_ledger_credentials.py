@@ -79,7 +79,7 @@ def test_refused_credential_is_alone_while_another_is_accepted(bench: Bench, nee
     assert not note(need, "bbbb", "accepted")
 
 
-def test_credential_of_another_need_says_nothing(bench: Bench) -> None:
+def test_credential_for_other_endpoints_has_no_effect(bench: Bench) -> None:
     bench.ledger.note_credential("oauth", "aaaa", "accepted")
     assert not bench.ledger.note_credential("api_key", "bbbb", "refused")
 
@@ -128,7 +128,7 @@ def test_hold_without_a_fingerprint_ends_with_a_worker_that_has_the_credential(b
     assert bench.ledger.holds() == {}
 
 
-def test_hold_of_a_person_or_about_something_else_is_not_lifted(bench: Bench) -> None:
+def test_operators_or_unrelated_hold_is_not_lifted(bench: Bench) -> None:
     bench.ledger.hold("credentials:api_key", "new key", "ann")
     assert bench.ledger.token("w1", 36_000, "bbbb").to_fetch
     hold = HoldSpec(OAUTH, "timed out", Verdict.UNREACHABLE, (MINUTE_MS,), label="credentials")

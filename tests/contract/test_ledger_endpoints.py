@@ -36,7 +36,7 @@ def test_queued_job_says_which_hold_it_would_meet(bench: Bench) -> None:
     assert bench.view(queued).reason == "hold: throttled"
 
 
-def test_probe_that_is_delivered_releases_what_waits(bench: Bench) -> None:
+def test_delivered_probe_releases_the_waiting_jobs(bench: Bench) -> None:
     bench.put(record())
     throttle(bench, bench.claim()[0])
     ids = bench.put(*(record() for _ in range(5)))
@@ -49,7 +49,7 @@ def test_probe_that_is_delivered_releases_what_waits(bench: Bench) -> None:
     assert bench.claim_ids() == ids
 
 
-def test_probe_that_is_throttled_again_waits_for_longer_and_halves_what_may_be_out(bench: Bench) -> None:
+def test_throttled_probe_doubles_the_wait_and_halves_the_concurrency(bench: Bench) -> None:
     bench.put(record())
     throttle(bench, bench.claim()[0])
     assert bench.ledger.summary()["concurrency_limit"] == 8
@@ -60,7 +60,7 @@ def test_probe_that_is_throttled_again_waits_for_longer_and_halves_what_may_be_o
     assert bench.ledger.summary()["concurrency_limit"] == 4
 
 
-def test_person_holds_and_resumes_uploads_alone(bench: Bench) -> None:
+def test_operator_holds_and_resumes_uploads_alone(bench: Bench) -> None:
     scope = "endpoints:uploads"
     ids = bench.put(upload(), record())
     bench.ledger.hold(scope, "closed", "me")

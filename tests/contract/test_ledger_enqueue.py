@@ -55,7 +55,7 @@ def test_a_repeated_call_changes_nothing(bench: Bench) -> None:
     assert bench.truth() == before
 
 
-def test_a_call_repeated_after_its_jobs_went_on_tells_their_state_and_is_no_duplicate(bench: Bench) -> None:
+def test_repeated_call_returns_the_current_states_and_is_no_duplicate(bench: Bench) -> None:
     bench.ledger.enqueue([keyed("a", "k")])
     bench.claim()
     [again] = bench.ledger.enqueue([keyed("a", "k")])
@@ -69,7 +69,7 @@ def test_an_idempotency_key_lives_for_seven_days_by_redis_own_expiry(bench: Benc
     assert b":idem:k" not in key
 
 
-def test_a_key_outlives_its_job_and_tells_how_it_ended(client: redis.Redis) -> None:
+def test_idempotency_key_outlives_its_job_and_keeps_its_end(client: redis.Redis) -> None:
     bench = Bench(client, retention_delivered="1h")
     [first] = bench.put(record(idempotency_key="k"))
     bench.settle(bench.claim()[0])
@@ -100,7 +100,7 @@ def test_duplicates_need_no_room_in_the_backlog(client: redis.Redis) -> None:
     assert bench.ledger.enqueue([keyed("a", "k")])[0].id == "a"
 
 
-def test_waiting_and_parked_jobs_count_as_backlog_and_those_being_sent_do_not(client: redis.Redis) -> None:
+def test_backlog_counts_waiting_and_parked_jobs_but_not_claimed_ones(client: redis.Redis) -> None:
     bench = Bench(client, backlog_limit=2)
     bench.put(case(), case())
     bench.claim()
@@ -145,7 +145,7 @@ def test_a_file_rings_too(bench: Bench) -> None:
     assert bench.bells() == 1
 
 
-def test_every_kind_comes_out_as_it_went_in(bench: Bench) -> None:
+def test_every_kind_is_claimed_as_it_was_enqueued(bench: Bench) -> None:
     when = datetime(2026, 12, 1, tzinfo=UTC)
     jobs = [record(labels=["a"], source="crm"), case(note="x"), response(), file_delete(expires_at=when)]
     bench.put(*jobs)

@@ -23,7 +23,7 @@ def sources(parcel: list[Claimed]) -> list[str | None]:
     return [claimed.job.source for claimed in parcel]
 
 
-def test_each_source_is_in_each_parcel(bench: Bench) -> None:
+def test_each_claim_has_jobs_of_every_source(bench: Bench) -> None:
     bench.put(*(record(source="bulk") for _ in range(500)))
     bench.put(record(source="crm"), record(), record(source="crm"))
     parcel = sources(bench.claim(100))
@@ -38,7 +38,7 @@ def test_a_source_keeps_the_order_in_which_it_enqueued(bench: Bench) -> None:
         assert [claimed.id for claimed in taken if claimed.job.source == source] == enqueued
 
 
-def test_a_source_that_comes_late_waits_for_one_parcel_at_most(bench: Bench) -> None:
+def test_late_source_waits_for_one_claim_at_most(bench: Bench) -> None:
     bench.put(*(record(source=f"s{n}") for n in range(20) for _ in range(30)))
     bench.claim(10)
     [late] = bench.put(record(source="late"))
@@ -54,7 +54,7 @@ def test_urgent_jobs_of_all_sources_go_before_all_others(bench: Bench) -> None:
     assert other in [claimed.id for claimed in parcel]
 
 
-def test_jobs_that_come_again_leave_half_a_parcel_to_new_ones(bench: Bench) -> None:
+def test_retried_jobs_leave_half_of_a_claim_to_new_ones(bench: Bench) -> None:
     bench.put(*(record(source="bulk") for _ in range(40)))
     for claimed in bench.claim(40):
         bench.settle(claimed, Parked(1_000, "server_error"))
@@ -76,7 +76,7 @@ def throttle(bench: Bench, claimed: Claimed) -> None:
     bench.ledger.resume("")
 
 
-def test_throttling_halves_what_may_be_out_in_the_region(bench: Bench) -> None:
+def test_throttling_halves_the_concurrency_of_the_region(bench: Bench) -> None:
     bench.put(*(record() for _ in range(200)))
     [first, *others] = bench.claim(32, worker="w1", concurrency=16)
     bench.claim(1, worker="w2", concurrency=16)
@@ -88,7 +88,7 @@ def test_throttling_halves_what_may_be_out_in_the_region(bench: Bench) -> None:
     assert len(bench.claim(100)) == 4, "12 were out"
 
 
-def test_many_answers_of_one_throttling_halve_it_once(bench: Bench) -> None:
+def test_many_answers_of_one_throttling_halve_the_concurrency_once(bench: Bench) -> None:
     bench.put(*(record() for _ in range(50)))
     for claimed in bench.claim(10, concurrency=16):
         bench.settle(claimed, Requeued(), counted=False, **THROTTLED)
@@ -107,7 +107,7 @@ def test_a_probe_that_is_throttled_again_halves_it_again_down_to_one(bench: Benc
     assert limits == [4, 2, 1, 1, 1]
 
 
-def test_it_grows_by_one_as_often_as_that_many_were_delivered_until_all_are_busy_again(bench: Bench) -> None:
+def test_concurrency_grows_by_one_per_full_round_of_deliveries(bench: Bench) -> None:
     bench.put(*(record() for _ in range(100)))
     throttle(bench, bench.claim(1, concurrency=8)[0])
     limits = []
@@ -117,7 +117,7 @@ def test_it_grows_by_one_as_often_as_that_many_were_delivered_until_all_are_busy
     assert limits == [4] * 3 + [5] * 5 + [6] * 6 + [7] * 7 + [None]
 
 
-def test_nobody_turns_in_circles_while_all_that_may_be_out_is_out(bench: Bench) -> None:
+def test_bell_does_not_ring_while_the_concurrency_limit_is_reached(bench: Bench) -> None:
     bench.put(*(record() for _ in range(100)))
     throttle(bench, bench.claim(1, concurrency=4)[0])
     held = bench.claim(100, concurrency=4)
@@ -130,7 +130,7 @@ def test_nobody_turns_in_circles_while_all_that_may_be_out_is_out(bench: Bench) 
     assert bench.bells() == 1, "there is room again: somebody is told"
 
 
-def test_a_worker_that_is_gone_does_not_count(bench: Bench) -> None:
+def test_stopped_worker_does_not_count(bench: Bench) -> None:
     bench.put(*(record() for _ in range(100)))
     bench.claim(1, worker="gone", concurrency=100)
     bench.clock.go(3 * LEASE_MS)
@@ -141,7 +141,7 @@ def test_a_worker_that_is_gone_does_not_count(bench: Bench) -> None:
     assert bench.truth().hashes.get("workers") is None
 
 
-def test_a_settlement_repeated_after_a_lost_answer_tells_what_it_did(bench: Bench) -> None:
+def test_repeated_settlement_returns_the_first_outcome(bench: Bench) -> None:
     bench.put(record())
     [claimed] = bench.claim()
     assert bench.settle(claimed, verdict=Verdict.DELIVERED)

@@ -73,7 +73,7 @@ def stored_bytes(bench: Bench) -> int:
 # Accepted, all or none
 
 
-def test_the_parts_of_a_set_wait_for_their_slots_in_order_with_their_contents(bench: Bench) -> None:
+def test_parts_of_a_set_wait_for_their_slots_in_order(bench: Bench) -> None:
     files, entries = file_set(3)
     assert accept(bench, (files, entries)) == list(files.parts)
     assert bench.states(list(files.parts)) == ["waiting"] * 3
@@ -99,7 +99,7 @@ def test_a_repeated_call_changes_nothing_and_gives_the_same_set(bench: Bench) ->
     assert bench.state(first.id) == "sending"
 
 
-def test_a_set_whose_contents_lay_staged_too_long_is_refused_and_nothing_of_it_is_stored(bench: Bench) -> None:
+def test_set_whose_staged_contents_expired_is_refused_whole(bench: Bench) -> None:
     files, entries = file_set()
     stage(bench, entries)
     assert 0 < bench.client.pttl(PREFIX + "content:" + entries[1].id) <= STAGED_MS
@@ -160,7 +160,7 @@ def test_taking_staged_contents_away_leaves_those_of_an_accepted_set(bench: Benc
 # The same content again
 
 
-def test_the_same_content_is_refused_with_the_set_that_has_it_unless_it_is_wanted_again(bench: Bench) -> None:
+def test_same_content_is_refused_unless_sending_again_is_asked_for(bench: Bench) -> None:
     first, second, third = file_set(), file_set(), file_set()
     accept(bench, first)
     stage(bench, second[1])
@@ -232,7 +232,7 @@ def test_an_urgent_file_that_has_to_be_sent_again_keeps_its_place(bench: Bench) 
 # Lanes
 
 
-def test_families_have_lanes_with_slots_of_their_own_where_the_setting_says_so(client: redis.Redis) -> None:
+def test_setting_gives_each_file_family_its_own_lane_and_slots(client: redis.Redis) -> None:
     bench = Bench(client, **BY_FAMILY)
     contact, history = accept(bench, file_set(2, "contact")), accept(bench, file_set(2, "historical"))
     started = bench.claim()
@@ -267,7 +267,7 @@ def test_one_familys_used_slot_does_not_hold_up_another_family(client: redis.Red
 # Followed
 
 
-def test_a_file_that_is_followed_needs_no_slot_and_does_not_block_the_lane(bench: Bench) -> None:
+def test_tracked_file_needs_no_slot_and_does_not_block_the_lane(bench: Bench) -> None:
     first, second = accept(bench, file_set(2))
     bench.settle(claim_and_mark(bench), PROCESSING)
     assert bench.state(first) == "parked"
@@ -282,7 +282,7 @@ def test_a_file_that_is_followed_needs_no_slot_and_does_not_block_the_lane(bench
     assert bench.states([first, second]) == ["delivered", "sending"]
 
 
-def test_an_unclear_file_has_used_its_slot_and_goes_first_in_a_later_one(bench: Bench) -> None:
+def test_file_with_unclear_outcome_uses_its_slot_and_is_next(bench: Bench) -> None:
     first, second, third = accept(bench, file_set(3))
     bench.settle(claim_and_mark(bench), LOOKUP)
     assert bench.claim() == [], "the slot is used"
@@ -298,7 +298,7 @@ def test_an_unclear_file_has_used_its_slot_and_goes_first_in_a_later_one(bench: 
     assert next_starts(bench, 2) == [first, third]
 
 
-def test_a_file_that_is_sent_again_takes_a_slot_and_a_mark_of_its_own(bench: Bench) -> None:
+def test_file_sent_again_takes_its_own_slot_and_mark(bench: Bench) -> None:
     [job_id] = accept(bench, file_set(1))
     bench.settle(claim_and_mark(bench), LOOKUP)
     look(bench, job_id, Resend())
@@ -312,7 +312,7 @@ def test_a_file_that_is_sent_again_takes_a_slot_and_a_mark_of_its_own(bench: Ben
     assert bench.ledger.mark(bench.claim()[0]) == (1, 0)
 
 
-def test_a_worker_lost_during_a_look_costs_another_look_and_no_sending(bench: Bench) -> None:
+def test_worker_lost_during_a_lookup_costs_one_lookup_and_no_resend(bench: Bench) -> None:
     [job_id] = accept(bench, file_set(1))
     bench.settle(claim_and_mark(bench), PROCESSING)
     bench.tick(SOON)
@@ -325,7 +325,7 @@ def test_a_worker_lost_during_a_look_costs_another_look_and_no_sending(bench: Be
     assert (again.id, again.phase) == (job_id, Phase.PROCESSING)
 
 
-def test_what_was_sent_is_neither_cancelled_nor_expired(bench: Bench) -> None:
+def test_sent_file_is_neither_cancelled_nor_expired(bench: Bench) -> None:
     soon = datetime.fromtimestamp((NOON + SOON) / 1000, UTC)
     sent, unclear = bench.put(upload("a.csv", expires_at=soon), upload("b.csv", expires_at=soon))
     bench.settle(claim_and_mark(bench), PROCESSING)
@@ -369,7 +369,7 @@ def test_a_followed_file_waits_under_a_hold_and_is_looked_at_afterwards(bench: B
 
 
 @pytest.mark.parametrize(("status", "lifts"), [(200, True), (404, True), (None, False), (500, False), (429, False)])
-def test_a_look_as_the_probe_of_a_hold_lifts_it_only_by_an_answer_that_is_no_trouble(
+def test_status_lookup_as_probe_lifts_a_hold_only_by_a_good_answer(
     bench: Bench, status: int | None, lifts: bool
 ) -> None:
     accept(bench, file_set(1))
@@ -384,7 +384,7 @@ def test_a_look_as_the_probe_of_a_hold_lifts_it_only_by_an_answer_that_is_no_tro
     assert (bench.ledger.holds() == {}) is lifts
 
 
-def test_a_long_record_loses_its_looks_before_its_attempts(bench: Bench) -> None:
+def test_long_history_loses_lookups_before_attempts(bench: Bench) -> None:
     [job_id] = accept(bench, file_set(1))
     bench.settle(claim_and_mark(bench), LOOKUP, verdict=Verdict.LOST_ANSWER)
     for n in range(600):
@@ -401,7 +401,7 @@ def test_a_long_record_loses_its_looks_before_its_attempts(bench: Bench) -> None
     assert 100 < len(looks) < 600
 
 
-def test_a_dead_part_is_replayed_into_its_place_in_the_lane_and_sent_anew(bench: Bench) -> None:
+def test_replayed_dead_part_returns_to_its_place_and_is_sent(bench: Bench) -> None:
     first, second, third = accept(bench, file_set(3))
     bench.settle(claim_and_mark(bench), LOOKUP)
     look(bench, first, Dead(Verdict.SERVER_ERROR))
@@ -414,7 +414,7 @@ def test_a_dead_part_is_replayed_into_its_place_in_the_lane_and_sent_anew(bench:
     assert next_starts(bench, 2) == [second, third]
 
 
-def test_a_followed_file_that_is_replayed_is_looked_at_now_and_not_sent(bench: Bench) -> None:
+def test_replayed_tracked_file_is_looked_up_and_not_sent(bench: Bench) -> None:
     [job_id] = accept(bench, file_set(1))
     bench.settle(claim_and_mark(bench), Parked(HOUR_MS, "processing", Phase.PROCESSING))
     bench.ledger.replay([job_id])
@@ -425,7 +425,7 @@ def test_a_followed_file_that_is_replayed_is_looked_at_now_and_not_sent(bench: B
 # The set as one thing
 
 
-def test_the_results_of_the_parts_add_up_and_the_uploads_to_undo_are_known(bench: Bench) -> None:
+def test_set_adds_up_the_results_of_its_parts_and_lists_their_uploads(bench: Bench) -> None:
     files, entries = file_set(3)
     ids = accept(bench, (files, entries))
     for n, told in enumerate([(2000, 1998, 2, (5, 9), 71), (2000, 2000, 0, (), 72)]):
@@ -446,7 +446,7 @@ def test_the_results_of_the_parts_add_up_and_the_uploads_to_undo_are_known(bench
 # Forecast
 
 
-def test_a_forecast_stands_on_the_last_start_and_on_what_waits(bench: Bench) -> None:
+def test_forecast_uses_the_last_start_and_the_waiting_files(bench: Bench) -> None:
     assert bench.ledger.upload_lane().last_start is None
     accept(bench, file_set(3))
     assert bench.ledger.upload_lane().ahead == 3
@@ -461,7 +461,7 @@ def test_a_forecast_of_urgent_files_counts_only_the_urgent_ones_before_them(benc
     assert (bench.ledger.upload_lane().ahead, bench.ledger.upload_lane(first=True).ahead) == (5, 2)
 
 
-def test_a_forecast_tells_of_every_hold_that_keeps_files(bench: Bench) -> None:
+def test_forecast_names_every_hold_that_stops_files(bench: Bench) -> None:
     until = bench.clock.ms + HOUR_MS
     bench.ledger.hold("credentials:api_key", "no key", "ann", until)
     assert (bench.ledger.upload_lane().held, bench.ledger.upload_lane().held_until) == (True, until)

@@ -17,7 +17,7 @@ def as_before(bench: Bench, *, urgent: bool = False) -> None:
             bench.client.rpush(f"gaugepost:{{eu}}:{line}", job_id)
 
 
-def test_jobs_of_the_one_list_are_claimed_in_the_order_enqueued_urgent_ones_first(bench: Bench) -> None:
+def test_migrated_jobs_are_claimed_in_enqueue_order_with_urgent_ones_first(bench: Bench) -> None:
     plain = bench.put(record(source="a"), record(), record(source="a"))
     urgent = bench.put(link(), link())
     as_before(bench)
@@ -27,7 +27,7 @@ def test_jobs_of_the_one_list_are_claimed_in_the_order_enqueued_urgent_ones_firs
     assert bench.claim_ids() == [*urgent, *plain]
 
 
-def test_what_was_cancelled_meanwhile_does_not_come_again(bench: Bench) -> None:
+def test_job_cancelled_during_the_migration_stays_cancelled(bench: Bench) -> None:
     first, second = bench.put(record(), record())
     as_before(bench)
     bench.ledger.cancel([first])
@@ -43,7 +43,7 @@ def test_a_job_that_was_moved_can_be_cancelled(bench: Bench) -> None:
     assert bench.claim_ids() == []
 
 
-def test_more_than_one_step_moves_are_moved_in_several_and_repeating_it_changes_nothing(bench: Bench) -> None:
+def test_migration_of_many_jobs_takes_several_steps_and_is_idempotent(bench: Bench) -> None:
     ids = bench.put(*(record() for _ in range(2500)))
     as_before(bench)
     assert bench.ledger.migrate() == 2500
@@ -51,7 +51,7 @@ def test_more_than_one_step_moves_are_moved_in_several_and_repeating_it_changes_
     assert bench.client.zcard("gaugepost:{eu}:again") == len(ids)
 
 
-def test_moving_rings_so_that_a_worker_comes(bench: Bench) -> None:
+def test_migration_rings_the_bell(bench: Bench) -> None:
     bench.put(record())
     as_before(bench)
     bench.client.delete("gaugepost.eu")

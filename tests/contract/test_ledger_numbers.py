@@ -74,7 +74,7 @@ def tamper_with_each(bench: Bench, ids: list[str], name: str) -> None:
         tamper(bench, job_id, name, value)
 
 
-def test_claim_sets_aside_broken_jobs_and_returns_their_mates(bench: Bench, name: str) -> None:
+def test_claim_sets_aside_unreadable_jobs_and_returns_the_rest(bench: Bench, name: str) -> None:
     broken = bench.put(*(record() for _ in VALUES))
     mates = bench.put(record(), response(), upload())
     head, follower = bench.put(case(), case())
@@ -87,7 +87,7 @@ def test_claim_sets_aside_broken_jobs_and_returns_their_mates(bench: Bench, name
     assert all(has_ended_or_waits_for_a_person(bench, one) for one in [*broken, head])
 
 
-def test_lost_leases_of_mates_come_back(bench: Bench, name: str) -> None:
+def test_lost_leases_of_other_jobs_are_rescued(bench: Bench, name: str) -> None:
     broken = bench.put(*(record() for _ in VALUES))
     mates = bench.put(record(), case())
     sent, head, follower = bench.put(response(), case(number_customergauge="7"), case(number_customergauge="7"))
@@ -108,7 +108,7 @@ def settle_all(bench: Bench, jobs: list[Claimed], *ends: Decision) -> None:
 
 
 @pytest.mark.parametrize("how", ["queued", "parked", "held", "held until it gives up", "aside", "dead"])
-def test_every_state_lets_the_mates_go_on(bench: Bench, name: str, how: str) -> None:
+def test_unreadable_job_of_any_state_does_not_stop_the_others(bench: Bench, name: str, how: str) -> None:
     ids = bench.put(record(), *(record() for _ in VALUES), record())
     first, mate, broken = ids[0], ids[-1], ids[1:-1]
     jobs = bench.claim()
@@ -142,7 +142,7 @@ def test_cancel_ends_any_of_them(bench: Bench, name: str, job: JobBase) -> None:
 
 
 @pytest.mark.parametrize("name", ["at", "fence"])
-def test_what_is_set_aside_says_why(bench: Bench, name: str) -> None:
+def test_job_set_aside_shows_why(bench: Bench, name: str) -> None:
     [queued, sent] = bench.put(record(), response())
     tamper(bench, queued, name, "x")
     [claimed] = bench.claim()

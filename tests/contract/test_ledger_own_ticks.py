@@ -83,7 +83,7 @@ def test_workers_leave_the_ticks_to_a_beat_that_is_back(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("pushed", ["now", 0])
-def test_tick_that_was_taken_shows_a_beat_that_does_not_note_it_itself(bench: Bench, pushed: str | int) -> None:
+def test_consumed_tick_shows_an_older_beat_that_records_no_time(bench: Bench, pushed: str | int) -> None:
     assert ask(bench, pushed=pushed or bench.clock.ms) == []
     bench.clock.go(NO_BEAT_MS)
     assert ask(bench) == ["a", "b"]

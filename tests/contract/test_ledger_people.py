@@ -14,7 +14,7 @@ SCOPE = f"configuration:{MAPPING}"
 DEAD = Dead(Verdict.INVALID_VALUE)
 
 
-def test_what_has_not_been_sent_can_be_cancelled(bench: Bench) -> None:
+def test_unsent_job_can_be_cancelled(bench: Bench) -> None:
     queued, first, waiting, file_id, parked = bench.put(record(), case(), case(), upload(), link())
     for claimed in bench.claim():
         bench.settle(claimed, Parked(1, "x") if claimed.id == parked else Requeued())
@@ -24,7 +24,7 @@ def test_what_has_not_been_sent_can_be_cancelled(bench: Bench) -> None:
     assert bench.claim() == []
 
 
-def test_what_is_being_sent_or_has_ended_cannot_be_cancelled(bench: Bench) -> None:
+def test_claimed_or_ended_job_cannot_be_cancelled(bench: Bench) -> None:
     ids = bench.put(record(), record(), record())
     sending, dead, unknown = bench.claim()
     bench.settle(dead, DEAD)
@@ -46,7 +46,7 @@ def test_a_second_cancel_changes_nothing(bench: Bench) -> None:
     assert bench.truth() == before
 
 
-def test_the_follower_of_a_cancelled_job_goes_on_and_a_cancelled_follower_lets_nobody_overtake(bench: Bench) -> None:
+def test_cancelling_a_job_of_a_lane_frees_the_next_and_keeps_order(bench: Bench) -> None:
     first, second, third, fourth = bench.put(case(), case(), case(), case())
     bench.ledger.cancel([second])
     assert bench.states([third, fourth]) == ["waiting", "waiting"]
@@ -56,7 +56,7 @@ def test_the_follower_of_a_cancelled_job_goes_on_and_a_cancelled_follower_lets_n
     assert bench.claim_ids() == [third]
 
 
-def test_a_dead_job_is_replayed_before_those_enqueued_after_it_and_its_tries_start_anew(bench: Bench) -> None:
+def test_replayed_dead_job_keeps_its_order_and_gets_fresh_tries(bench: Bench) -> None:
     bench.put(record())
     bench.settle(bench.claim()[0], DEAD, verdict=Verdict.INVALID_VALUE)
     later = bench.put(record())
@@ -68,7 +68,7 @@ def test_a_dead_job_is_replayed_before_those_enqueued_after_it_and_its_tries_sta
     assert bench.claim_ids() == [dead, *later]
 
 
-def test_a_replayed_job_of_a_free_lane_goes_at_once_and_of_a_busy_one_as_soon_as_that_ends(bench: Bench) -> None:
+def test_replayed_job_of_a_lane_waits_only_while_the_lane_is_busy(bench: Bench) -> None:
     first, second, third = bench.put(case(), case(), case())
     bench.settle(bench.claim()[0], DEAD)
     [busy] = bench.claim()
@@ -114,7 +114,7 @@ def test_a_dead_file_waits_for_a_slot_again_with_its_content(bench: Bench) -> No
     assert bench.ledger.content(file_id)
 
 
-def test_what_is_neither_dead_nor_parked_is_not_replayed(bench: Bench) -> None:
+def test_only_dead_and_parked_jobs_are_replayed(bench: Bench) -> None:
     ids = bench.put(record(), record())
     bench.settle(bench.claim(1)[0])
     assert bench.ledger.replay([*ids, "nobody"]) == [
@@ -133,7 +133,7 @@ def test_a_dead_job_that_has_an_end_still_expires_after_a_replay(bench: Bench) -
 
 
 @pytest.mark.parametrize("end", [JobState.DELIVERED, JobState.DEAD])
-def test_a_person_settles_an_unknown_job_and_its_lane_goes_on(bench: Bench, end: JobState) -> None:
+def test_resolved_unknown_job_frees_its_lane(bench: Bench, end: JobState) -> None:
     first, second = bench.put(case(), case())
     bench.settle(bench.claim()[0], Unknown("answer lost"))
     bench.client.delete("gaugepost.eu")
@@ -151,7 +151,7 @@ def test_a_person_settles_an_unknown_job_and_its_lane_goes_on(bench: Bench, end:
     assert bench.ledger.resolve([first], end) == [(end, False)]
 
 
-def test_a_persons_hold_shows_who_why_and_until_when(bench: Bench) -> None:
+def test_operators_hold_shows_who_why_and_until_when(bench: Bench) -> None:
     bench.ledger.hold(SCOPE, "mapping is being changed", "ann", NOON + HOUR_MS)
     hold = bench.ledger.holds()[SCOPE]
     assert (hold.reason, hold.by, hold.since, hold.until) == ("mapping is being changed", "ann", NOON, NOON + HOUR_MS)
@@ -159,7 +159,7 @@ def test_a_persons_hold_shows_who_why_and_until_when(bench: Bench) -> None:
     assert not bench.ledger.resume(SCOPE)
 
 
-def test_a_persons_hold_takes_the_place_of_an_automatic_one_and_no_probe_goes(bench: Bench) -> None:
+def test_operators_hold_replaces_an_automatic_one_and_is_not_probed(bench: Bench) -> None:
     bench.put(record())
     bench.settle(bench.claim()[0], Requeued(), hold=breaker())
     bench.ledger.hold("", "wait", "ops")
@@ -169,7 +169,7 @@ def test_a_persons_hold_takes_the_place_of_an_automatic_one_and_no_probe_goes(be
     assert len(bench.claim()) == 1
 
 
-def test_a_probe_that_is_out_does_not_lift_the_hold_a_person_put_up_meanwhile(bench: Bench) -> None:
+def test_probe_in_flight_does_not_lift_an_operators_newer_hold(bench: Bench) -> None:
     bench.put(record())
     bench.settle(bench.claim()[0], Requeued(), hold=breaker())
     bench.clock.go(15_000)
@@ -204,7 +204,7 @@ def test_listings_walk_every_state_in_its_order(bench: Bench) -> None:
     assert set(bench.ledger.ids(JobState.PARKED)) == {rest[0].id, three.id}
 
 
-def test_the_summary_counts_every_state_and_tells_the_oldest_job_that_is_really_queued(bench: Bench) -> None:
+def test_summary_counts_every_state_and_names_the_oldest_queued_job(bench: Bench) -> None:
     old = bench.put(record())
     bench.clock.go(1000)
     bench.put(record(), case(), case(), upload())
@@ -228,7 +228,7 @@ def test_nothing_queued_has_no_age(bench: Bench) -> None:
     assert bench.ledger.summary()["oldest_age"] is None
 
 
-def test_reading_gives_none_for_an_unknown_id_and_the_others_in_place(bench: Bench) -> None:
+def test_read_returns_none_for_an_unknown_id_in_its_place(bench: Bench) -> None:
     [job_id] = bench.put(record(source="crm", labels=["a"], idempotency_key="k"))
     nobody, view = bench.ledger.read(["nobody", job_id])
     assert nobody is None

@@ -40,7 +40,7 @@ def until(ms: int) -> datetime:
     return datetime.fromtimestamp((NOON + ms) / 1000, UTC)
 
 
-def test_an_edited_job_goes_out_as_edited_and_the_record_names_fields_and_no_values(bench: Bench) -> None:
+def test_edited_job_is_sent_as_edited_and_its_history_names_only_fields(bench: Bench) -> None:
     [job_id] = bury(bench, record(idempotency_key="k"))
     mended = record(record={"Email": "new@b.example"}, idempotency_key="k")
     assert replay_edited(bench, job_id, mended) == (JobState.QUEUED, True)
@@ -51,14 +51,14 @@ def test_an_edited_job_goes_out_as_edited_and_the_record_names_fields_and_no_val
     assert "new@b.example" not in str(bench.view(job_id).timeline())
 
 
-def test_an_idempotency_key_does_not_eat_a_replay_and_goes_on_to_lead_to_the_job(bench: Bench) -> None:
+def test_idempotency_key_blocks_no_replay_and_still_finds_the_job(bench: Bench) -> None:
     [job_id] = bury(bench, record(idempotency_key="k"))
     assert bench.ledger.replay([job_id]) == [(JobState.QUEUED, True)]
     assert bench.put(record(idempotency_key="k")) == [job_id]
     assert bench.claim_ids() == [job_id]
 
 
-def test_an_edit_of_what_somebody_else_edited_meanwhile_is_refused(bench: Bench) -> None:
+def test_edit_of_a_job_edited_meanwhile_is_refused(bench: Bench) -> None:
     [job_id] = bury(bench, record())
     replay_edited(bench, job_id, record(record={"Email": "first@b.example"}))
     bench.settle(bench.claim()[0], DEAD)
@@ -83,7 +83,7 @@ def test_a_replay_whose_answer_was_lost_may_be_repeated_at_any_time(bench: Bench
     assert bench.view(first).revision == 1
 
 
-def test_an_edited_case_number_takes_a_dead_job_into_the_other_lane_by_its_stamp(bench: Bench) -> None:
+def test_edited_case_number_moves_a_dead_job_into_the_other_lane(bench: Bench) -> None:
     [moved] = bury(bench, case(1))
     head, follower = bench.put(case(2), case(2))
     assert replay_edited(bench, moved, case(2)) == (JobState.WAITING, True)
@@ -112,7 +112,7 @@ def test_a_parked_job_may_move_behind_those_of_a_busy_lane(bench: Bench) -> None
     assert bench.claim_ids() == [parked]
 
 
-def test_what_an_edit_says_of_urgency_and_lost_answers_counts(bench: Bench) -> None:
+def test_edited_urgency_and_lost_answer_rule_apply(bench: Bench) -> None:
     plain, held, urgent = bury(bench, record(), response(), record())
     replay_edited(bench, plain, record())
     replay_edited(bench, held, response(on_unknown="retry"))
@@ -126,7 +126,7 @@ def _all_lost(bench: Bench) -> Any:
     return bench.ledger.ended_leases()
 
 
-def test_a_dead_job_whose_end_is_over_stays_dead_until_that_is_edited(bench: Bench) -> None:
+def test_expired_dead_job_stays_dead_until_its_expiry_is_edited(bench: Bench) -> None:
     one, two = bury(bench, record(expires_at=until(HOUR_MS)), record(expires_at=until(HOUR_MS)))
     bench.clock.go(HOUR_MS)
     assert bench.ledger.replay([one]) == [(JobState.DEAD, False)]
@@ -137,7 +137,7 @@ def test_a_dead_job_whose_end_is_over_stays_dead_until_that_is_edited(bench: Ben
     assert bench.states([one, two]) == ["queued", "expired"]
 
 
-def test_what_a_standing_hold_keeps_stays_unless_an_edit_leads_out_of_it(bench: Bench) -> None:
+def test_replayed_job_stays_held_unless_its_edit_leaves_the_hold(bench: Bench) -> None:
     stays, leaves, other = bench.put(record(), record(), record())
     first, *rest = bench.claim()
     bench.settle(first, Held(SCOPE, "unknown_mapping"), hold=mapping_hold(MAPPING))
@@ -161,7 +161,7 @@ def test_a_job_replayed_into_a_held_region_waits_there_and_says_so(bench: Bench)
     assert bench.claim() == []
 
 
-def test_a_dead_file_whose_labels_were_edited_goes_with_its_content(bench: Bench) -> None:
+def test_dead_file_with_edited_labels_is_sent_with_its_content(bench: Bench) -> None:
     [job_id] = bench.put(upload())
     [claimed] = bench.claim()
     bench.settle(claimed, DEAD)
@@ -182,7 +182,7 @@ def test_a_followed_file_is_looked_at_now_though_its_end_is_over(bench: Bench) -
 
 
 @pytest.mark.parametrize("end", [JobState.DELIVERED, JobState.DEAD])
-def test_settling_may_be_repeated_and_tells_who_and_why(bench: Bench, end: JobState) -> None:
+def test_resolving_may_be_repeated_and_records_who_and_why(bench: Bench, end: JobState) -> None:
     first, second = bench.put(case(), case())
     bench.settle(bench.claim()[0], Unknown("answer lost"))
     call: Call[Any] = bench.ledger.intake.resolve([first], end, NOON, "ann@desk", "seen in the portal")
@@ -198,7 +198,7 @@ def test_settling_may_be_repeated_and_tells_who_and_why(bench: Bench, end: JobSt
         assert bench.ledger.replay([first]) == [(JobState.WAITING, True)]
 
 
-def test_a_persons_hold_ends_by_redis_clock_and_not_in_the_past(bench: Bench) -> None:
+def test_operators_hold_ends_by_redis_clock_and_not_in_the_past(bench: Bench) -> None:
     assert not bench.ledger.hold("", "x", "ann", NOON)
     assert not bench.ledger.hold("", "x", "ann", lasts_ms=0)
     assert bench.ledger.holds() == {}
@@ -206,7 +206,7 @@ def test_a_persons_hold_ends_by_redis_clock_and_not_in_the_past(bench: Bench) ->
     assert bench.ledger.holds()[""].until == NOON + HOUR_MS
 
 
-def test_queued_jobs_tell_of_the_hold_they_are_going_to_meet(bench: Bench) -> None:
+def test_queued_jobs_show_the_hold_they_will_meet(bench: Bench) -> None:
     mapped, other, needs_key, file_id = bench.put(record(), record(configuration="other"), response(), upload())
     bench.ledger.hold(SCOPE, "mapping is being changed", "ann", NOON + HOUR_MS)
     bench.ledger.hold("credentials:api_key", "new key", "ann")
@@ -222,7 +222,7 @@ def test_queued_jobs_tell_of_the_hold_they_are_going_to_meet(bench: Bench) -> No
     assert bench.view(mapped).reason == "hold: all of it"
 
 
-def test_a_job_parked_by_a_fault_tells_of_the_persons_hold_that_took_its_place(bench: Bench) -> None:
+def test_parked_job_shows_the_operators_hold_that_replaced_its_own(bench: Bench) -> None:
     [job_id] = bench.put(record())
     bench.settle(bench.claim()[0], Held(SCOPE, "unknown_mapping"), hold=mapping_hold(MAPPING))
     assert bench.view(job_id).reason == "unknown_mapping"
@@ -238,7 +238,7 @@ def test_holds_count_those_that_wait_under_them(bench: Bench) -> None:
     assert bench.ledger.kept_by([]) == []
 
 
-def test_the_summary_tells_why_and_until_when_each_hold_stands(bench: Bench) -> None:
+def test_summary_shows_why_and_until_when_each_hold_lasts(bench: Bench) -> None:
     bench.put(record())
     bench.settle(bench.claim()[0], hold=breaker())
     bench.ledger.hold(SCOPE, "maintenance", "ann", NOON + HOUR_MS)

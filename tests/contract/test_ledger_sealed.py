@@ -80,7 +80,7 @@ def everything(client: redis.Redis) -> bytes:
     return b"\n".join(found)
 
 
-def test_no_place_of_the_store_holds_personal_data_at_any_moment_of_a_jobs_life(bench: Bench, keyed: Keyed) -> None:
+def test_redis_never_holds_personal_data_in_plain_text(bench: Bench, keyed: Keyed) -> None:
     sealed = keyed(NEW)
     ids = sealed.put(*every_kind())
     seen = [everything(bench.client)]
@@ -105,14 +105,14 @@ def test_no_place_of_the_store_holds_personal_data_at_any_moment_of_a_jobs_life(
     ]
 
 
-def test_the_same_search_finds_personal_data_where_there_is_no_key(bench: Bench) -> None:
+def test_search_finds_personal_data_when_no_key_is_set(bench: Bench) -> None:
     """Else the test before this one could not fail."""
     bench.put(*every_kind())
     text = everything(bench.client)
     assert {word for word in PERSONAL if word.encode() in text} >= {NAME, MAIL, NOTE, "quill-contacts", "her-ticket"}
 
 
-def test_jobs_from_before_the_key_are_read_delivered_and_answered_under_it(bench: Bench, keyed: Keyed) -> None:
+def test_jobs_from_before_the_key_are_delivered_under_it(bench: Bench, keyed: Keyed) -> None:
     ids = bench.put(record(record={"Email": MAIL}), upload(content=b"Email\nx@y.example\n"))
     sealed = keyed(NEW)
     for claimed in sealed.claim():
@@ -128,7 +128,7 @@ def test_jobs_from_before_the_key_are_read_delivered_and_answered_under_it(bench
 
 
 @pytest.mark.parametrize("keys", [(), (OLD,)], ids=["no key", "another key"])
-def test_a_worker_without_the_key_parks_what_it_cannot_open_and_loses_nothing(
+def test_worker_without_data_key_parks_encrypted_jobs_and_loses_none(
     bench: Bench, keyed: Keyed, keys: tuple[str, ...]
 ) -> None:
     sealed, other = keyed(NEW), keyed(*keys)
@@ -154,7 +154,7 @@ def test_a_worker_without_the_key_parks_what_it_cannot_open_and_loses_nothing(
 
 
 @pytest.mark.parametrize("waited_s", [0, 60, 86_400])
-def test_a_job_without_its_key_is_looked_at_ever_less_often(waited_s: int) -> None:
+def test_job_without_its_key_is_retried_less_and_less_often(waited_s: int) -> None:
     decision = missing_data_key(waited_s * 1000)
     assert isinstance(decision.transition, Parked)
     assert decision.transition.delay_ms == {0: 10_000, 60: 60_000, 86_400: 600_000}[waited_s]
@@ -162,7 +162,7 @@ def test_a_job_without_its_key_is_looked_at_ever_less_often(waited_s: int) -> No
     assert decision.hold is None
 
 
-def test_people_without_the_key_see_all_but_the_data(bench: Bench, keyed: Keyed) -> None:
+def test_operator_without_the_key_sees_all_but_the_data(bench: Bench, keyed: Keyed) -> None:
     ids = keyed(NEW).put(record(record={"Email": MAIL}, source="crm"))
     view = bench.view(ids[0])
     row = view.to_dict(show_data=True)
@@ -175,7 +175,7 @@ def test_people_without_the_key_see_all_but_the_data(bench: Bench, keyed: Keyed)
     assert bench.ledger.cancel(ids)[0][1]
 
 
-def test_a_dead_job_is_told_with_its_verdict_where_its_messages_are_sealed(bench: Bench, keyed: Keyed) -> None:
+def test_dead_job_shows_its_verdict_when_its_messages_are_encrypted(bench: Bench, keyed: Keyed) -> None:
     [job_id] = keyed(NEW).put(record())
     [claimed] = keyed(NEW).claim()
     said = attempt(claimed, Verdict.MISSING_FIELD, message="Email is required")
@@ -197,7 +197,7 @@ def test_warnings_are_our_own_words_to_which_the_script_may_add(bench: Bench, ke
     assert (first, second[0], len(second)) == (("ours",), "ours", 2)
 
 
-def test_a_hold_on_a_mapping_keeps_sealed_jobs_as_any_other(keyed: Keyed) -> None:
+def test_hold_on_a_mapping_applies_to_encrypted_jobs(keyed: Keyed) -> None:
     sealed = keyed(NEW)
     ids = sealed.put(record(), record(), record(configuration="other"))
     [first] = sealed.claim(1)
@@ -226,7 +226,7 @@ def test_jobs_under_way_survive_a_rotation_of_keys(keyed: Keyed) -> None:
     assert "not in GAUGEPOST_DATA_KEY" in after.view(old[0]).sealed
 
 
-def test_an_edited_job_is_sealed_under_the_newest_key(bench: Bench, keyed: Keyed) -> None:
+def test_edited_job_is_encrypted_under_the_newest_key(bench: Bench, keyed: Keyed) -> None:
     [job_id] = keyed(OLD).put(record(record={"Email": MAIL}))
     between = keyed(NEW, OLD)
     between.settle(between.claim()[0], Dead(Verdict.MISSING_FIELD), verdict=Verdict.MISSING_FIELD)
@@ -251,7 +251,7 @@ def lost_by(sealed: Bench, other: Bench, job: JobBase, *, marked: bool) -> tuple
     return str(view.state), view.reason
 
 
-def test_a_rescuer_without_the_key_does_with_a_lost_job_what_one_with_it_would(keyed: Keyed) -> None:
+def test_rescuer_without_data_key_decides_like_one_with_it(keyed: Keyed) -> None:
     sealed, other = keyed(NEW), keyed()
     assert lost_by(sealed, other, record(), marked=False) == ("parked", "lost_answer")
     assert lost_by(sealed, other, response(), marked=True) == ("unknown", "answer lost")
@@ -262,7 +262,7 @@ def test_a_rescuer_without_the_key_does_with_a_lost_job_what_one_with_it_would(k
     assert {one.phase for one in sealed.claim() if one.job.kind == "file"} == {"lookup"}
 
 
-def test_a_file_set_and_its_staged_contents_are_sealed(bench: Bench, keyed: Keyed) -> None:
+def test_file_set_and_its_staged_contents_are_encrypted(bench: Bench, keyed: Keyed) -> None:
     sealed = keyed(NEW)
     files, entries = file_set(2)
     files = FileSet(files.id, "eu", files.family, "quill-contacts.csv", files.sha256, files.rows, files.parts)
@@ -286,12 +286,12 @@ def test_the_limit_of_contents_counts_what_is_stored(bench: Bench, keyed: Keyed)
     assert int(bench.client.get("gaugepost:{eu}:content_bytes")) == stored
 
 
-def test_the_same_key_of_idempotency_is_known_whatever_seals(bench: Bench, keyed: Keyed) -> None:
+def test_idempotency_key_is_recognised_under_any_data_key(bench: Bench, keyed: Keyed) -> None:
     ids = keyed(OLD).put(record(idempotency_key="k"))
     assert keyed(NEW).put(record(idempotency_key="k")) == ids
     assert bench.put(record(idempotency_key="k")) == ids
 
 
-def test_a_producer_has_the_seal_of_its_settings() -> None:
+def test_producer_encrypts_as_its_settings_say() -> None:
     settings = Settings.load(redis_url="redis://127.0.0.1:1", data_key=NEW)
     assert Producer(settings).ledger(record().region).intake.seal.seals

@@ -78,14 +78,14 @@ def test_an_unknown_job_shows_its_reason_and_holds_its_lane(bench: Bench) -> Non
     assert bench.state(follower) == "waiting"
 
 
-def test_a_requeued_job_goes_before_those_enqueued_after_it(bench: Bench) -> None:
+def test_requeued_job_is_claimed_before_later_ones(bench: Bench) -> None:
     claimed = claimed_record(bench)
     later = bench.put(record())
     assert bench.settle(claimed, Requeued())
     assert bench.claim_ids() == [claimed.id, *later]
 
 
-def test_a_requeued_file_goes_first_in_its_lane(bench: Bench) -> None:
+def test_requeued_file_is_first_in_its_lane(bench: Bench) -> None:
     first, second = bench.put(upload("a.csv"), upload("b.csv"))
     [claimed] = bench.claim()
     bench.settle(claimed, Requeued())
@@ -114,7 +114,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing(bench: Bench) -> None:
     assert bench.settle(current)
 
 
-def test_an_answer_counts_as_long_as_nobody_took_the_job_back(bench: Bench) -> None:
+def test_late_answer_counts_until_the_job_is_rescued(bench: Bench) -> None:
     late = claimed_record(bench)
     bench.clock.go(10 * LEASE_MS)
     assert bench.settle(late)
@@ -143,7 +143,7 @@ def test_a_renewed_lease_lasts_longer_and_a_lost_one_is_not_renewed(bench: Bench
     assert bench.ledger.renew([one]) == [False]
 
 
-def test_ended_leases_tell_what_the_rescuer_has_to_know(bench: Bench) -> None:
+def test_ended_leases_have_what_the_rescuer_needs(bench: Bench) -> None:
     bench.put(record(), link(on_unknown="hold"), upload())
     claimed = {one.job.kind: one for one in bench.claim()}
     assert bench.ledger.mark(claimed["file"]) == (1, 0)
@@ -165,7 +165,7 @@ def test_a_mark_of_an_earlier_claim_is_no_mark(bench: Bench) -> None:
     assert [lost.marked for lost in bench.ledger.ended_leases()] == [False]
 
 
-def test_a_lost_probe_is_told_as_a_probe(bench: Bench) -> None:
+def test_lost_probe_is_reported_as_a_probe(bench: Bench) -> None:
     bench.put(record())
     bench.settle(bench.claim()[0], Requeued(), hold=breaker())
     bench.clock.go(15_000)
@@ -176,7 +176,7 @@ def test_a_lost_probe_is_told_as_a_probe(bench: Bench) -> None:
     assert lost.claimed == probe
 
 
-def test_the_follower_goes_when_the_job_before_it_ends_and_not_before(bench: Bench) -> None:
+def test_next_job_of_a_lane_waits_for_the_one_before(bench: Bench) -> None:
     first, second, third = bench.put(case(), case(), case())
     bench.settle(bench.claim()[0], Parked(10, "x"))
     assert bench.claim() == []
@@ -204,7 +204,7 @@ def test_many_are_settled_in_one_call_each_for_itself(bench: Bench) -> None:
     assert bench.states([one.id, two.id, three.id]) == ["delivered", "delivered", "parked"]
 
 
-def test_attempts_stand_on_the_record_one_after_another(bench: Bench) -> None:
+def test_history_lists_attempts_in_order(bench: Bench) -> None:
     claimed = claimed_record(bench)
     told = {"field_errors": {"Email": ["is required"]}, "message": "nöt \n good", "counted": False}
     first = attempt(claimed, Verdict.INVALID_VALUE, **told)
@@ -227,7 +227,7 @@ def test_a_record_that_grows_long_keeps_its_newest_lines_whole(bench: Bench) -> 
     assert claimed.history.last_n == 99
 
 
-def test_failures_in_a_row_open_a_hold_and_a_success_between_starts_the_count_anew(bench: Bench) -> None:
+def test_failures_in_a_row_open_a_hold_and_success_resets_them(bench: Bench) -> None:
     bench.put(*(record() for _ in range(7)))
     jobs = bench.claim()
     streak = Streak("server", 3, breaker())
@@ -248,7 +248,7 @@ def test_failures_in_a_row_open_a_hold_and_a_success_between_starts_the_count_an
     bench.settle(jobs[6])
 
 
-def test_a_hold_that_stands_stays_as_it_is(bench: Bench) -> None:
+def test_existing_hold_is_not_changed(bench: Bench) -> None:
     bench.put(record(), record())
     one, two = bench.claim()
     bench.ledger.hold("", "maintenance", "ops")
@@ -267,7 +267,7 @@ def region_probe(bench: Bench) -> Claimed:
     return bench.claim()[0]
 
 
-def test_a_probe_that_fails_in_its_holds_own_way_moves_it_on_through_the_schedule(bench: Bench) -> None:
+def test_probe_that_fails_as_its_hold_did_extends_the_hold_by_schedule(bench: Bench) -> None:
     probe = region_probe(bench)
     waits = []
     for _ in range(4):
@@ -283,7 +283,7 @@ def test_a_probe_that_fails_in_its_holds_own_way_moves_it_on_through_the_schedul
     bench.settle(probe)
 
 
-def test_a_probe_that_is_told_to_wait_longer_waits_longer(bench: Bench) -> None:
+def test_probe_obeys_a_longer_retry_after(bench: Bench) -> None:
     probe = region_probe(bench)
     spec = HoldSpec("", "x", Verdict.SERVER_ERROR, (HOUR_MS,))
     bench.settle(probe, Requeued(), verdict=Verdict.SERVER_ERROR, hold=spec)
@@ -298,7 +298,7 @@ def test_any_other_answer_to_a_probe_lifts_the_hold(bench: Bench, verdict: Verdi
     assert len(bench.claim()) == 1
 
 
-def test_another_answer_may_open_a_hold_of_its_own_in_the_same_place(bench: Bench) -> None:
+def test_probe_with_another_verdict_may_replace_the_hold(bench: Bench) -> None:
     probe = region_probe(bench)
     throttle = HoldSpec("", "throttled", Verdict.THROTTLED, (30_000,))
     bench.settle(probe, Requeued(), verdict=Verdict.THROTTLED, hold=throttle)
@@ -360,14 +360,14 @@ def test_a_probe_that_was_given_up_for_lost_decides_nothing_any_more(bench: Benc
     assert bench.ledger.holds() == {}
 
 
-def test_a_job_parked_under_a_scope_without_a_hold_is_let_go(bench: Bench) -> None:
+def test_job_parked_under_a_missing_hold_is_released(bench: Bench) -> None:
     claimed = claimed_record(bench)
     bench.settle(claimed, Held(SCOPE, "unknown_mapping"))
     bench.tick()
     assert bench.state(claimed.id) == "queued"
 
 
-def test_the_time_to_give_up_runs_from_the_first_parking_through_all_probes(bench: Bench) -> None:
+def test_give_up_time_counts_from_first_parking_through_all_probes(bench: Bench) -> None:
     claimed = claimed_record(bench)
     held = Held(SCOPE, "unknown_mapping", 48 * HOUR_MS)
     bench.settle(claimed, held, verdict=Verdict.UNKNOWN_MAPPING, hold=mapping_hold(MAPPING))
@@ -382,7 +382,7 @@ def test_the_time_to_give_up_runs_from_the_first_parking_through_all_probes(benc
     assert (bench.state(claimed.id), bench.view(claimed.id).verdict) == ("dead", "unknown_mapping")
 
 
-def test_a_job_that_is_its_holds_probe_when_its_time_to_give_up_comes_gives_up_after_it(bench: Bench) -> None:
+def test_probe_job_gives_up_only_after_its_probe_ends(bench: Bench) -> None:
     claimed = claimed_record(bench)
     held = Held(SCOPE, "unknown_mapping", 1_000_000)
     bench.settle(claimed, held, verdict=Verdict.UNKNOWN_MAPPING, hold=mapping_hold(MAPPING))
@@ -395,7 +395,7 @@ def test_a_job_that_is_its_holds_probe_when_its_time_to_give_up_comes_gives_up_a
     assert (bench.state(claimed.id), bench.view(claimed.id).verdict) == ("dead", "unknown_mapping")
 
 
-def test_jobs_that_park_on_the_way_out_give_up_as_the_one_that_opened_the_hold(bench: Bench) -> None:
+def test_jobs_parked_at_claim_give_up_like_the_first_parked_one(bench: Bench) -> None:
     claimed = claimed_record(bench)
     hold = replace(mapping_hold(MAPPING), give_up_ms=48 * HOUR_MS)
     bench.settle(claimed, Held(SCOPE, "unknown_mapping", 48 * HOUR_MS), hold=hold)
@@ -406,7 +406,7 @@ def test_jobs_that_park_on_the_way_out_give_up_as_the_one_that_opened_the_hold(b
     assert bench.states([claimed.id, other]) == ["dead", "dead"]
 
 
-def test_nobody_gives_up_under_a_persons_hold(bench: Bench) -> None:
+def test_no_job_gives_up_under_an_operators_hold(bench: Bench) -> None:
     claimed = claimed_record(bench)
     bench.settle(claimed, Held(SCOPE, "unknown_mapping", 48 * HOUR_MS), hold=mapping_hold(MAPPING))
     bench.ledger.hold(SCOPE, "we are at it", "ops")
@@ -443,14 +443,14 @@ def marked_file(bench: Bench) -> Claimed:
     return claimed
 
 
-def test_a_repeated_mark_moves_its_slot_on_since_only_now_the_first_byte_goes_out(bench: Bench) -> None:
+def test_repeated_mark_moves_the_upload_slot_to_the_later_send(bench: Bench) -> None:
     claimed = marked_file(bench)
     bench.clock.go(5000)
     assert bench.ledger.mark(claimed) == (1, 0)
     assert int(bench.client.get("gaugepost:{eu}:slot")) == NOON + 5000
 
 
-def test_a_repeated_mark_that_comes_when_another_file_has_the_slot_is_refused(client: redis.Redis) -> None:
+def test_repeated_mark_is_refused_when_another_file_has_the_slot(client: redis.Redis) -> None:
     bench = Bench(client, upload_interval=1, api_url="http://127.0.0.1")
     claimed = marked_file(bench)
     bench.clock.go(1100)
@@ -492,7 +492,7 @@ def test_when_the_clock_steps_back_a_whole_interval_passes_from_there(bench: Ben
     assert bench.ledger.mark(bench.claim()[0]) == (1, 0)
 
 
-def test_the_content_of_a_file_goes_when_nothing_can_need_it_any_more(bench: Bench) -> None:
+def test_file_content_is_kept_after_an_end_and_deleted_on_cancel(bench: Bench) -> None:
     ends = {
         "delivered": Delivered(),
         "dead": Dead(Verdict.BAD_FILE),
@@ -526,7 +526,7 @@ def test_a_sent_content_is_kept_for_its_retention_and_counts_until_then(bench: B
     assert int(bench.client.get("gaugepost:{eu}:content_bytes")) == 0
 
 
-def test_a_file_that_was_sent_is_looked_up_without_a_slot_and_goes_back_to_its_lane_if_it_is_not_there(
+def test_sent_file_is_looked_up_without_slot_and_requeued_if_missing(
     bench: Bench,
 ) -> None:
     bench.put(upload())
@@ -561,7 +561,7 @@ REACHED = {
 
 
 @pytest.mark.parametrize("state", [*REACHED, JobState.WAITING, JobState.EXPIRED], ids=str)
-def test_whatever_a_state_forbids_is_refused_by_every_call(bench: Bench, state: JobState) -> None:
+def test_every_call_refuses_transitions_that_a_state_forbids(bench: Bench, state: JobState) -> None:
     """Try each call that changes a state from this one; what changed must be what TRANSITIONS lists."""
     calls = {
         "cancel": lambda job_id: bench.ledger.cancel([job_id]),
@@ -607,7 +607,7 @@ def _bring(bench: Bench, state: JobState) -> str:
     return str(bench.held.id)
 
 
-def test_newer_verdict_stands_beside_one_that_older_workers_read(bench: Bench) -> None:
+def test_newer_verdict_is_stored_beside_one_older_workers_know(bench: Bench) -> None:
     bench.put(record())
     [claimed] = bench.claim()
     bench.settle(claimed, Requeued(), verdict=Verdict.UNREADABLE_SUCCESS)

@@ -48,7 +48,7 @@ def claim_all(bench: Bench) -> list[str]:
     raise AssertionError("there is no end of it")
 
 
-def test_others_are_claimed_while_the_first_job_of_a_configuration_is_out(bench: Bench) -> None:
+def test_other_configurations_are_claimed_while_a_first_job_is_in_flight(bench: Bench) -> None:
     put(bench, 500)
     others = put(bench, 50, OTHER)
     give_back_all_but_the_first(bench, bench.claim(20))
@@ -89,7 +89,7 @@ def test_two_workers_that_meet_a_new_configuration_at_once_keep_its_order(bench:
     assert claim_all(bench) == [job_id for job_id in ids if job_id not in out]
 
 
-def test_jobs_that_come_again_keep_their_place_among_those_aside(bench: Bench) -> None:
+def test_retried_jobs_keep_their_place_in_a_slow_start(bench: Bench) -> None:
     ids = put(bench, 40)
     for claimed in bench.claim(5):
         bench.settle(claimed, Parked(1_000, "server_error"))
@@ -100,7 +100,7 @@ def test_jobs_that_come_again_keep_their_place_among_those_aside(bench: Bench) -
     assert claim_all(bench) == [job_id for job_id in ids if job_id != first.id]
 
 
-def test_those_that_waited_aside_leave_their_turn_to_other_sources(bench: Bench) -> None:
+def test_jobs_of_a_slow_start_do_not_delay_other_sources(bench: Bench) -> None:
     put(bench, 100, source="bulk")
     first = give_back_all_but_the_first(bench, bench.claim(50))
     assert bench.claim(50) == []
@@ -120,7 +120,7 @@ def test_urgent_jobs_aside_stay_urgent(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("end", [Dead(Verdict.DUPLICATE), Parked(600_000, "lost_answer")])
-def test_after_a_first_job_that_was_not_delivered_the_next_goes_alone(bench: Bench, end: Transition) -> None:
+def test_after_an_undelivered_first_job_the_next_is_sent_alone(bench: Bench, end: Transition) -> None:
     ids = put(bench, 30)
     first = give_back_all_but_the_first(bench, bench.claim(10))
     assert bench.claim(10) == []
@@ -160,7 +160,7 @@ def test_a_mapping_fault_keeps_all_under_its_hold(bench: Bench) -> None:
     assert bench.truth().faults == []
 
 
-def test_the_next_job_goes_when_the_first_ones_worker_is_lost(bench: Bench) -> None:
+def test_next_job_is_sent_when_the_worker_of_the_first_is_lost(bench: Bench) -> None:
     ids = put(bench, 30)
     first = give_back_all_but_the_first(bench, bench.claim(10))
     bench.clock.go(LEASE_MS + 1)
@@ -168,7 +168,7 @@ def test_the_next_job_goes_when_the_first_ones_worker_is_lost(bench: Bench) -> N
     assert bench.claim_ids(10) == [ids[1]]
 
 
-def test_the_next_job_goes_when_the_first_one_was_cancelled_before_it_was_claimed(bench: Bench) -> None:
+def test_next_job_is_claimed_when_first_one_is_cancelled_before_claim(bench: Bench) -> None:
     ids = put(bench, 30)
     first = give_back_all_but_the_first(bench, bench.claim(10))
     bench.settle(first, Dead(Verdict.DUPLICATE))

@@ -35,7 +35,7 @@ def hold_mapping(bench: Bench, jobs: int) -> list[str]:
     return ids
 
 
-def test_a_parked_job_goes_when_its_time_has_come_and_not_before(bench: Bench) -> None:
+def test_parked_job_is_released_at_its_time_and_not_before(bench: Bench) -> None:
     [job_id] = bench.put(record())
     bench.settle(bench.claim()[0], Parked(5000, "x"))
     bench.client.delete("gaugepost.eu")
@@ -54,7 +54,7 @@ def test_due_jobs_go_in_the_order_enqueued_whenever_they_were_due(bench: Bench) 
     assert bench.claim_ids() == ids
 
 
-def test_a_due_file_goes_back_to_its_lane(bench: Bench) -> None:
+def test_due_file_returns_to_its_lane(bench: Bench) -> None:
     ids = bench.put(upload())
     bench.settle(bench.claim()[0], Parked(1, "x"))
     bench.tick()
@@ -62,7 +62,7 @@ def test_a_due_file_goes_back_to_its_lane(bench: Bench) -> None:
     assert bench.claim_ids() == ids
 
 
-def test_due_jobs_are_let_go_at_a_bounded_rate_however_many_beats_tick(bench: Bench) -> None:
+def test_due_jobs_are_released_at_a_bounded_rate_by_several_beats(bench: Bench) -> None:
     for _ in range(3):
         bench.put(*(record() for _ in range(1000)))
         for _ in range(10):
@@ -77,7 +77,7 @@ def test_due_jobs_are_let_go_at_a_bounded_rate_however_many_beats_tick(bench: Be
     ]
 
 
-def test_jobs_of_a_lifted_hold_are_let_go_at_two_hundred_a_second_in_the_order_enqueued(bench: Bench) -> None:
+def test_lifted_hold_releases_200_jobs_a_second_in_enqueue_order(bench: Bench) -> None:
     ids = hold_mapping(bench, 450)
     assert bench.ledger.resume(SCOPE)
     assert [bench.tick(1000), bench.ledger.promote(), bench.tick(500), bench.tick(60_000), bench.tick()] == [
@@ -92,7 +92,7 @@ def test_jobs_of_a_lifted_hold_are_let_go_at_two_hundred_a_second_in_the_order_e
     assert "releasing" not in bench.truth().other
 
 
-def test_a_new_hold_keeps_what_has_not_been_let_go(bench: Bench) -> None:
+def test_new_hold_keeps_jobs_not_yet_released(bench: Bench) -> None:
     hold_mapping(bench, 3)
     bench.ledger.resume(SCOPE)
     bench.ledger.hold(SCOPE, "no, wait", "ops")
@@ -123,7 +123,7 @@ def test_a_due_hold_sends_one_probe_however_many_beats_tick(bench: Bench) -> Non
     assert bench.claim() == []
 
 
-def test_a_mappings_probe_moves_through_its_schedule_and_its_success_lets_the_others_go(bench: Bench) -> None:
+def test_mapping_probe_follows_its_schedule_and_its_success_releases_the_others(bench: Bench) -> None:
     ids = hold_mapping(bench, 3)
     waits = []
     for _ in range(4):
@@ -154,14 +154,14 @@ def test_no_probe_of_a_mapping_is_sent_while_the_region_is_held(bench: Bench) ->
     assert len(bench.claim()) == 1
 
 
-def test_a_hold_that_nobody_waits_for_goes_at_its_probes_time(bench: Bench) -> None:
+def test_hold_without_waiting_jobs_ends_at_its_probe_time(bench: Bench) -> None:
     ids = hold_mapping(bench, 1)
     bench.ledger.cancel(ids)
     bench.tick(300_000)
     assert bench.ledger.holds() == {}
 
 
-def test_a_persons_hold_ends_at_its_until_and_lets_go(bench: Bench) -> None:
+def test_operators_hold_ends_at_its_time_and_releases_its_jobs(bench: Bench) -> None:
     ids = bench.put(record())
     bench.ledger.hold(SCOPE, "x", "ops", NOON + HOUR_MS)
     bench.claim()
@@ -172,7 +172,7 @@ def test_a_persons_hold_ends_at_its_until_and_lets_go(bench: Bench) -> None:
     assert bench.claim_ids() == ids
 
 
-def test_a_persons_hold_without_an_end_stays(bench: Bench) -> None:
+def test_operators_hold_without_an_end_stays(bench: Bench) -> None:
     ids = bench.put(record())
     bench.ledger.hold(SCOPE, "x", "ops")
     bench.claim()
@@ -200,7 +200,7 @@ def test_jobs_expire_where_they_wait(bench: Bench) -> None:
     assert "deadlines" not in bench.truth().sets
 
 
-def test_a_job_that_would_give_up_before_it_expires_expires_on_time_all_the_same(bench: Bench) -> None:
+def test_job_with_a_pending_give_up_still_expires_on_time(bench: Bench) -> None:
     [job_id] = bench.put(record(expires_at=soon(10_000)))
     bench.settle(bench.claim()[0], Held(SCOPE, "x", 9000), hold=mapping_hold(MAPPING))
     bench.ledger.hold(SCOPE, "x", "ops")
@@ -280,7 +280,7 @@ def test_one_sweep_keeps_up_with_more_than_one_scripts_worth(client: redis.Redis
 
 
 @pytest.mark.starts_process
-def test_a_full_store_refuses_new_jobs_and_lets_work_go_on(tmp_path: Path) -> None:
+def test_full_store_refuses_new_jobs_and_delivers_the_old(tmp_path: Path) -> None:
     with running_redis(tmp_path, "--maxmemory-policy", "noeviction") as url, redis.Redis.from_url(url) as client:
         bench = Bench(client)
         bench.put(*(record() for _ in range(5)), upload("a.csv"), case(), case())

@@ -105,7 +105,7 @@ def fetch_and_fail(bench: Bench, spec: HoldSpec = NO_TOKEN) -> Hold | None:
     return bench.ledger.holds().get(OAUTH)
 
 
-def test_failed_request_holds_what_needs_a_token_and_speaks_for_all_until_the_next(bench: Bench) -> None:
+def test_failed_token_request_holds_all_jobs_that_need_a_token(bench: Bench) -> None:
     hold = fetch_and_fail(bench)
     assert hold is not None
     assert (hold.reason, hold.label, hold.verdict, hold.by) == (
@@ -131,7 +131,7 @@ def test_each_failure_in_a_row_waits_longer(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("how", ["success", "person", "time", "verdict"])
-def test_waits_begin_anew_after(bench: Bench, how: str) -> None:
+def test_waits_restart_after(bench: Bench, how: str) -> None:
     for _ in range(3):
         fetch_and_fail(bench)
         bench.clock.go(5_000)
@@ -163,7 +163,7 @@ def test_failed_early_refresh_holds_nothing(bench: Bench) -> None:
     assert (shared.sealed, shared.to_fetch, shared.failure) == (b"sealed", False, b"")
 
 
-def test_persons_hold_on_credentials_stays(bench: Bench) -> None:
+def test_operators_hold_on_credentials_stays(bench: Bench) -> None:
     bench.ledger.hold(OAUTH, "new secret", "ann")
     hold = fetch_and_fail(bench)
     assert hold is not None
@@ -174,7 +174,7 @@ def test_persons_hold_on_credentials_stays(bench: Bench) -> None:
     assert OAUTH in bench.ledger.holds()
 
 
-def test_jobs_that_waited_for_a_token_go_on_when_there_is_one(bench: Bench) -> None:
+def test_jobs_held_for_a_token_resume_when_it_arrives(bench: Bench) -> None:
     waited, other = bench.put(record(), response())
     [claimed, key] = bench.claim()
     fetch_and_fail(bench)
@@ -196,7 +196,7 @@ def test_jobs_that_waited_for_a_token_go_on_when_there_is_one(bench: Bench) -> N
     assert bench.claim_ids() == [met]
 
 
-def test_job_that_waited_and_is_settled_after_the_token_came_opens_no_hold(bench: Bench) -> None:
+def test_job_settled_after_the_token_arrived_opens_no_hold(bench: Bench) -> None:
     bench.put(record())
     [claimed] = bench.claim()
     fetch_and_fail(bench)
@@ -209,7 +209,7 @@ def test_job_that_waited_and_is_settled_after_the_token_came_opens_no_hold(bench
     assert bench.claim_ids() == [claimed.id]
 
 
-def test_probe_of_a_hold_is_not_put_aside_by_the_slow_start_of_its_configuration(bench: Bench) -> None:
+def test_slow_start_of_a_configuration_does_not_delay_a_probe(bench: Bench) -> None:
     bench.put(record(), record(), record())
     jobs = bench.claim()
     fetch_and_fail(bench)

@@ -38,7 +38,7 @@ def tamper(bench: Bench, job_id: str, fields: dict[str, str | bytes]) -> None:
 
 
 @pytest.mark.parametrize("fields", BROKEN.values(), ids=BROKEN)
-def test_a_broken_job_is_buried_alone_and_the_others_of_its_parcel_go_out(bench: Bench, fields: dict[str, str]) -> None:
+def test_unreadable_job_dies_alone_and_the_rest_of_its_claim_is_sent(bench: Bench, fields: dict[str, str]) -> None:
     first, broken, last = bench.put(record(), record(), record())
     tamper(bench, broken, fields)
     token = "the same call again"
@@ -50,7 +50,7 @@ def test_a_broken_job_is_buried_alone_and_the_others_of_its_parcel_go_out(bench:
 
 
 @pytest.mark.parametrize("fields", BROKEN.values(), ids=BROKEN)
-def test_a_broken_job_hides_no_other_from_people(bench: Bench, fields: dict[str, str]) -> None:
+def test_unreadable_job_hides_no_other_in_listings(bench: Bench, fields: dict[str, str]) -> None:
     broken, fine = bench.put(record(), record())
     tamper(bench, broken, fields)
     seen = bench.ledger.read([broken, fine])
@@ -65,7 +65,7 @@ def test_a_record_that_is_no_json_says_so(bench: Bench) -> None:
     assert (bench.view(job).kind, bench.view(job).reason) == ("unreadable", "its record cannot be read")
 
 
-def test_a_state_that_nobody_knows_is_shown_as_unknown(bench: Bench) -> None:
+def test_unrecognised_state_is_shown_as_unknown(bench: Bench) -> None:
     [job] = bench.put(record())
     tamper(bench, job, {"state": "bewitched"})
     assert bench.state(job) == "unknown"
@@ -73,7 +73,7 @@ def test_a_state_that_nobody_knows_is_shown_as_unknown(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("job", "sent", "state"), [(record(), True, "dead"), (response(), True, "unknown")])
-def test_what_a_lost_worker_held_and_nobody_can_read_is_unknown_if_it_may_be_out(
+def test_unreadable_job_of_lost_worker_is_unknown_if_marked_as_sent(
     bench: Bench, job: JobBase, sent: bool, state: str
 ) -> None:
     broken, fine = bench.put(job, record())
@@ -88,14 +88,14 @@ def test_what_a_lost_worker_held_and_nobody_can_read_is_unknown_if_it_may_be_out
     assert bench.ledger.ended_leases()[0].claimed.id == fine
 
 
-def test_a_broken_job_frees_its_lane(bench: Bench) -> None:
+def test_unreadable_job_frees_its_lane(bench: Bench) -> None:
     broken, follower = bench.put(case(), case())
     tamper(bench, broken, {"job": "{"})
     assert bench.claim() == []
     assert bench.claim_ids() == [follower]
 
 
-def test_a_mended_job_can_be_replayed(bench: Bench) -> None:
+def test_repaired_job_can_be_replayed(bench: Bench) -> None:
     [job] = bench.put(record())
     tamper(bench, job, {"job": "{"})
     assert bench.claim() == []
@@ -110,7 +110,7 @@ def test_a_mended_job_can_be_replayed(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("fields", BROKEN.values(), ids=BROKEN)
-def test_a_broken_job_strands_no_other_while_some_hold_stands(bench: Bench, fields: dict[str, str]) -> None:
+def test_unreadable_job_strands_no_other_under_a_hold(bench: Bench, fields: dict[str, str]) -> None:
     broken, fine = bench.put(record(), case())
     tamper(bench, broken, fields)
     bench.ledger.hold("configuration:another", "closed", "me")

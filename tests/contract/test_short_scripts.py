@@ -62,7 +62,7 @@ def test_large_jobs_are_read_whole_in_several_calls(bench: Bench) -> None:
     assert all(len(view.job["record"]) == len(LARGE) for view in views if view)
 
 
-def test_large_jobs_of_a_lost_worker_come_back_one_step_after_another(bench: Bench) -> None:
+def test_large_jobs_of_a_lost_worker_are_rescued_step_by_step(bench: Bench) -> None:
     ids = bench.put(*(large() for _ in range(12)))
     claim_all(bench)
     bench.clock.go(LEASE_MS)
@@ -74,7 +74,7 @@ def test_large_jobs_of_a_lost_worker_come_back_one_step_after_another(bench: Ben
     assert len(steps) > 1
 
 
-def test_every_due_job_of_a_second_is_released_whatever_a_script_may(bench: Bench) -> None:
+def test_every_due_job_is_released_beyond_the_limit_of_one_script(bench: Bench) -> None:
     number = 2 * DUE_AT_ONCE + 10
     bench.put(*(record() for _ in range(number)))
     while jobs := bench.claim():

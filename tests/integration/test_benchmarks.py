@@ -37,7 +37,7 @@ def of(rows: list[Row], part: str, target: str = "gaugepost") -> list[Row]:
     return [row for row in rows if (row["part"], row["contestant"]) == (part, target)]
 
 
-def test_contestants_take_turns_and_a_report_has_their_ratios_and_a_plot(tmp_path: Path) -> None:
+def test_targets_alternate_and_the_report_has_ratios_and_a_plot(tmp_path: Path) -> None:
     few = ("--quick", "--runs", "2", "--jobs", "40")
     rows = bench("drain", "singles", *few, "--only", "gaugepost,urllib3 loop", out=tmp_path)
     turns = [(row["contestant"], row["jobs"]) for row in rows if row["part"] == "drain"]
@@ -56,7 +56,7 @@ def speed_in_readme() -> str:
     return (ROOT / "README.md").read_text().partition("<!-- made: speed -->")[2].partition("<!-- end -->")[0]
 
 
-def test_a_part_of_the_run_measures_what_it_says_and_leaves_the_readme_alone(tmp_path: Path) -> None:
+def test_single_benchmark_measures_its_target_and_keeps_the_readme(tmp_path: Path) -> None:
     before = speed_in_readme()
     parts = ("trips", "latency", "trace", "slow", "enqueue")
     rows = bench(*parts, "--quick", "--jobs", "40", "--only", "gaugepost", out=tmp_path)
@@ -84,7 +84,7 @@ def row(target: str, run: int, rate: float) -> Row:
     return {"part": "drain", "contestant": target, "run": run, "jobs": 100, "rate": rate}
 
 
-def test_a_ratio_is_of_the_medians_and_its_noise_of_the_turns_that_belong_together(tmp_path: Path) -> None:
+def test_ratio_is_of_medians_and_its_noise_of_paired_runs(tmp_path: Path) -> None:
     about = {"part": "about", "contestant": "", "at": "", "machine": "", "redis": "", "ours": {}, "theirs": {}}
     ours = [row("gaugepost", run, rate) for run, rate in enumerate((300, 400, 1000), 1)]
     rq = [row("rq", run, rate) for run, rate in enumerate((10, 20, 30), 1)]
@@ -127,7 +127,7 @@ def put(stub: Stub, body: bytes, headers: dict[str, str]) -> None:
     connection.close()
 
 
-def test_a_put_without_its_token_or_cut_short_or_sent_twice_fails_the_turn(stub: Stub) -> None:
+def test_unauthorised_cut_or_doubled_put_fails_the_run(stub: Stub) -> None:
     seven, eight = (job.body(job.payload(number)) for number in (7, 8))
     cases = [(eight, job.HEADERS, True), (eight, {}, False), (eight[:-1], job.HEADERS, False)]
     for body, headers, good in [*cases, (seven, job.HEADERS, False)]:
@@ -153,7 +153,7 @@ def test_a_peers_task_sends_on_the_adapter_that_is_compared(stub: Stub, client: 
     check(stub.stats(), 1)
 
 
-def test_a_contestant_that_fails_leaves_the_others_their_turns(stub: Stub, tmp_path: Path) -> None:
+def test_failed_target_leaves_the_others_their_runs(stub: Stub, tmp_path: Path) -> None:
     def broken(_: Turn) -> Iterator[Row]:
         raise KeyError("rate")
 
@@ -167,7 +167,7 @@ def test_a_contestant_that_fails_leaves_the_others_their_turns(stub: Stub, tmp_p
     assert session.failures == 1
 
 
-def test_what_events_cost_is_told_with_and_without_them() -> None:
+def test_cost_of_events_is_measured_with_and_without_them() -> None:
     command = [sys.executable, "-m", "benchmarks.events", "1", "200", "3"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
@@ -178,7 +178,7 @@ def test_what_events_cost_is_told_with_and_without_them() -> None:
     ]
 
 
-def test_a_turn_too_short_for_the_cpus_clock_has_no_ratio(capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_too_short_for_the_cpu_clock_has_no_ratio(capsys: pytest.CaptureFixture[str]) -> None:
     on, off = dict.fromkeys(events.FIGURES, 2.0), dict.fromkeys(events.FIGURES, 2.0) | {"alone_cpu": 0.0}
     events.print_report({True: [on], False: [off]})
     told = [line.partition("(rounds: ")[2] for line in capsys.readouterr().out.splitlines()]

@@ -30,7 +30,7 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
         yield stack
 
 
-def test_producer_is_told(stack: Stack) -> None:
+def test_producer_raises(stack: Stack) -> None:
     with pytest.raises(ClusterNotSupported, match=TOLD):
         stack.producer.enqueue(Record(region=Region.EU, configuration="survey", record={"Email": "joe@example.net"}))
 

@@ -52,7 +52,7 @@ def test_several_cold_configurations_cost_one_thread_each(tmp_path: Path) -> Non
         assert all(1 <= delivered(stack)[configuration] <= len(workers) for configuration in cold)
 
 
-def test_jobs_behind_a_first_one_go_on_when_its_worker_is_killed(tmp_path: Path) -> None:
+def test_jobs_behind_a_first_one_are_sent_when_its_worker_dies(tmp_path: Path) -> None:
     with Stack(tmp_path, connect_timeout=1, read_timeout=4, lease=6, backoff__server_error="0.3s,0.3s") as stack:
         stack.sim.fault("slow", endpoint="records", seconds=HANGS_S, times=1)
         stack.beat()

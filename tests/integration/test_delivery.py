@@ -80,7 +80,7 @@ def test_1000_records_enqueued_by_the_command_line_are_delivered_once(stack: Sta
     assert stack.keys() == dict.fromkeys(ids, 1)
 
 
-def test_a_worker_killed_in_the_middle_loses_no_job_and_every_doubled_one_says_why(stack: Stack) -> None:
+def test_killed_worker_loses_no_job_and_each_duplicate_shows_its_cause(stack: Stack) -> None:
     stack.sim.knobs(latency_ms={"all": 60})
     first = stack.worker()
     stack.beat()
@@ -97,7 +97,7 @@ def test_a_worker_killed_in_the_middle_loses_no_job_and_every_doubled_one_says_w
         assert "lost_answer" in verdicts, "sent twice, and its record does not say why"
 
 
-def test_tokens_revoked_in_the_middle_cost_one_fetch_for_each_revocation_and_region(stack: Stack) -> None:
+def test_each_token_revocation_costs_one_fetch_per_region(stack: Stack) -> None:
     stack.sim.knobs(latency_ms={"all": 30})
     for region in ("eu", "us"):
         stack.worker(region)
@@ -163,7 +163,7 @@ def test_workers_come_back_by_themselves_after_redis_was_killed(stack: Stack) ->
     assert set(stack.keys()) == set(ids)
 
 
-def test_status_changes_of_one_case_keep_their_order_while_the_first_is_parked(stack: Stack) -> None:
+def test_status_changes_of_a_case_keep_order_while_first_is_parked(stack: Stack) -> None:
     stack.worker()
     stack.beat()
     stack.sim.fault("status", endpoint="close_loop", code=500, times=1)
@@ -213,7 +213,7 @@ def test_a_response_whose_answer_was_lost_is_unknown_and_never_sent_again(stack:
     assert stack.keys() == {job.id: 1, other.id: 1}
 
 
-def test_a_dead_job_raises_with_its_verdict_and_field_errors_and_frees_nobody_else(stack: Stack) -> None:
+def test_dead_job_raises_its_verdict_and_field_errors(stack: Stack) -> None:
     stack.worker()
     bad = stack.producer.enqueue(
         PersonalLink(region=Region.EU, configuration="multi-object", record={"Email": "no address"})
@@ -236,7 +236,7 @@ def test_a_missing_credential_holds_only_the_kinds_that_need_it(tmp_path: Path) 
         assert not view.history.attempts()
 
 
-def test_no_personal_data_and_no_secret_stands_in_the_logs(stack: Stack) -> None:
+def test_logs_contain_no_personal_data_and_no_secret(stack: Stack) -> None:
     stack.worker()
     stack.beat()
     stack.sim.fault("status", endpoint="records", code=422, body={"message": "person1@example.net is bad"}, times=1)

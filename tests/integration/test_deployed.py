@@ -41,7 +41,7 @@ def probe(command: list[str], stack: Stack, port: int | None = None) -> subproce
 
 
 @pytest.mark.parametrize("part", ["worker", "beat", "exporter"])
-def test_check_of_a_container_tells_a_part_that_works_from_one_that_does_not(stack: Stack, part: str) -> None:
+def test_container_check_passes_only_for_a_process_that_works(stack: Stack, part: str) -> None:
     services = compose(profiles=("monitoring",))["services"]
     command = services["worker-eu" if part == "worker" else part]["healthcheck"]["test"][1:]
     assert command == [SCRIPT, part]
@@ -54,7 +54,7 @@ def test_check_of_a_container_tells_a_part_that_works_from_one_that_does_not(sta
     assert probe(command, stack).returncode != 0
 
 
-def test_check_of_the_image_reads_pulses_where_there_are_no_metrics(stack: Stack, tmp_path: Path) -> None:
+def test_image_check_reads_heartbeats_when_metrics_are_off(stack: Stack, tmp_path: Path) -> None:
     command = json.loads(dict(dockerfile())["HEALTHCHECK"].partition("CMD ")[2])
     assert command == [SCRIPT, "worker"]
     stack.variables["GAUGEPOST_RUN_DIR"] = str(tmp_path / "run")
@@ -164,9 +164,7 @@ def url_file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.needs("redis-server", "redis-cli")
-def test_redis_takes_its_password_from_the_url_that_all_have_and_keeps_it_to_itself(
-    tmp_path: Path, url_file: Path
-) -> None:
+def test_redis_takes_its_password_from_the_shared_url_and_hides_it(tmp_path: Path, url_file: Path) -> None:
     told = compose()["services"]["redis"]
     port = free_port()
     where = {"/etc/redis": str(ROOT / "ops/redis"), "/run/secrets/redis_url": str(url_file)}
@@ -204,7 +202,7 @@ def test_redis_does_not_start_without_a_password(tmp_path: Path, url: str) -> No
 
 
 @pytest.mark.needs("make")
-def test_the_secrets_that_make_writes_are_what_the_files_want(tmp_path: Path) -> None:
+def test_make_writes_the_secrets_that_the_files_need(tmp_path: Path) -> None:
     made = subprocess.run(
         ["make", "--file", ROOT / "Makefile", "secrets"], cwd=tmp_path, capture_output=True, text=True, check=False
     )

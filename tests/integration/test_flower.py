@@ -42,7 +42,7 @@ def start_flower(stack: Stack, *options: str) -> tuple[Any, int]:
     return flower, port
 
 
-def test_flower_lists_each_job_by_kind_and_id_with_its_true_state_and_no_personal_data(tmp_path: Path) -> None:
+def test_flower_lists_each_job_with_its_true_state_and_no_personal_data(tmp_path: Path) -> None:
     with Stack(tmp_path, flower_basic_auth=LOGIN, backoff__server_error="1h,1h") as stack:
         flower, port = start_flower(stack)
         worker = stack.worker()
@@ -114,7 +114,7 @@ def test_beyond_this_machine_it_does_not_start_without_a_login(tmp_path: Path) -
             assert "GAUGEPOST_FLOWER_BASIC_AUTH" in done.stderr
 
 
-def test_a_port_that_somebody_has_is_told_with_what_helps(tmp_path: Path) -> None:
+def test_taken_port_is_reported_with_what_helps(tmp_path: Path) -> None:
     with Stack(tmp_path) as stack, socket.create_server(("127.0.0.1", 0)) as theirs:
         port = theirs.getsockname()[1]
         done = stack.cli("flower", "--port", str(port))
@@ -137,7 +137,7 @@ def test_without_a_login_only_this_machines_own_browser_sees_it(tmp_path: Path, 
         assert flower_says(port, "/api/tasks", login=None) == 401, "Flower's API is closed without a login"
 
 
-def test_its_options_can_be_given_in_a_file_but_not_those_that_open_it(tmp_path: Path) -> None:
+def test_option_file_cannot_open_flower_to_everybody(tmp_path: Path) -> None:
     conf = tmp_path / "mine.py"
     conf.write_text(
         "from gaugepost_ops.flower.flowerconfig import *\n"
@@ -157,7 +157,7 @@ def test_its_options_can_be_given_in_a_file_but_not_those_that_open_it(tmp_path:
         assert stack.cli("flower", "--conf", "no-such-file.py").returncode == 2
 
 
-def test_what_a_lost_worker_held_is_shown_as_what_became_of_it(tmp_path: Path) -> None:
+def test_jobs_of_a_lost_worker_are_shown_with_their_outcome(tmp_path: Path) -> None:
     with Stack(tmp_path, flower_basic_auth=LOGIN, connect_timeout=1, read_timeout=8, lease=10) as stack:
         _, port = start_flower(stack)
         lost = stack.worker()

@@ -147,7 +147,7 @@ def arguments_of(stack: Stack) -> str:
     return " ".join(path.read_bytes().replace(b"\0", b" ").decode() for path in ours)
 
 
-def test_the_redis_password_is_nowhere_to_be_seen_and_flower_takes_no_orders(tmp_path: Path) -> None:
+def test_redis_password_is_never_shown_and_flower_refuses_control_calls(tmp_path: Path) -> None:
     redis = RedisServer(tmp_path, "--requirepass", PASSWORD)
     redis.url = f"redis://:{PASSWORD}@127.0.0.1:{redis.port}/0"
     port = free_port()
@@ -180,7 +180,7 @@ def test_the_redis_password_is_nowhere_to_be_seen_and_flower_takes_no_orders(tmp
         assert worker.poll() is None
 
 
-def test_no_error_about_redis_tells_its_password(tmp_path: Path) -> None:
+def test_no_error_about_redis_shows_its_password(tmp_path: Path) -> None:
     redis = RedisServer(tmp_path, "--requirepass", "another")
     redis.url = f"redis://:{PASSWORD}@127.0.0.1:{redis.port}/0"
     redis.answers = lambda: True  # type: ignore[method-assign] # it does, and refuses

@@ -147,7 +147,7 @@ def test_job_that_dies_is_logged_at_warning_with_its_verdict(stack: Stack) -> No
     assert (line["verdict"], line["status"], line["attempts"]) == ("duplicate", 400, 1)
 
 
-def test_hold_of_a_person_is_logged_by_a_worker_with_who_and_why(stack: Stack) -> None:
+def test_worker_logs_who_held_a_region_and_why(stack: Stack) -> None:
     stack.worker()
     assert stack.cli("hold", "eu", "--reason", "maintenance", "--by", "ann").returncode == 0
     opened = first_logged(stack, "hold opened")

@@ -46,7 +46,7 @@ def every_doubled_one_says_why(stack: Stack) -> None:
         assert "lost_answer" in verdicts, "sent twice, and its record does not say why"
 
 
-def test_ten_changes_of_each_of_200_cases_keep_their_order_while_workers_are_killed_and_answers_are_lost(
+def test_case_lanes_keep_order_while_workers_die_and_answers_are_lost(
     tmp_path: Path,
 ) -> None:
     seed = int(os.environ.get("SEED", "0")) or random.randrange(1, 1_000_000)
@@ -72,7 +72,7 @@ def test_ten_changes_of_each_of_200_cases_keep_their_order_while_workers_are_kil
         every_doubled_one_says_why(stack)
 
 
-def test_a_worker_that_slept_through_its_leases_does_not_send_what_others_have_done_meanwhile(tmp_path: Path) -> None:
+def test_worker_suspended_past_its_leases_sends_nothing_others_did(tmp_path: Path) -> None:
     with Stack(tmp_path, **SHORT, **PATIENT) as stack:
         stack.sim.knobs(latency_ms={"close_loop": 800})
         sleeper = stack.worker(concurrency=2)
@@ -92,7 +92,7 @@ def test_a_worker_that_slept_through_its_leases_does_not_send_what_others_have_d
         every_doubled_one_says_why(stack)
 
 
-def test_the_followers_of_a_dead_a_cancelled_and_an_expired_change_go_on_and_a_replayed_one_goes_last(
+def test_case_lane_continues_after_a_dead_cancelled_or_expired_change(
     tmp_path: Path,
 ) -> None:
     with Stack(tmp_path, **SHORT) as stack:

@@ -38,7 +38,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_every_line_of_every_part_is_json_also_while_redis_is_away_and_at_the_end(tmp_path: Path) -> None:
+def test_every_process_logs_only_json_even_without_redis(tmp_path: Path) -> None:
     with Stack(tmp_path, log_format="json") as stack:
         flower_port, exporter_port = free_port(), free_port()
         stack.worker()
@@ -70,7 +70,7 @@ def test_every_line_of_every_part_is_json_also_while_redis_is_away_and_at_the_en
 
 
 @pytest.mark.parametrize("part", ["worker", "exporter"])
-def test_a_part_that_cannot_go_on_says_so_in_json(tmp_path: Path, part: str) -> None:
+def test_process_that_cannot_continue_logs_why_as_json(tmp_path: Path, part: str) -> None:
     """A worker under a ledger that a newer version has been at; an exporter whose port is taken."""
     with Stack(tmp_path, log_format="json") as stack, stack.redis.client() as client:
         client.set("gaugepost:{eu}:schema", 99)

@@ -29,7 +29,7 @@ def link(email: str) -> PersonalLink:
     return PersonalLink(region=Region.EU, configuration="multi-object", record={"Email": email, "Name": "Jane Roe"})
 
 
-def test_workers_beat_and_exporter_tell_what_became_of_jobs_and_nothing_personal(tmp_path: Path) -> None:
+def test_metrics_show_outcomes_of_jobs_and_no_personal_data(tmp_path: Path) -> None:
     port, exporter_port = free_port(in_a_row=3), free_port()
     with Stack(tmp_path, metrics_port=port) as stack:
         worker = stack.worker(processes=2)  # a port each
@@ -87,7 +87,7 @@ def test_workers_beat_and_exporter_tell_what_became_of_jobs_and_nothing_personal
         assert {process.wait(timeout=60) for process in (worker, beat, exporter)} == {0}
 
 
-def test_a_worker_whose_port_is_taken_works_all_the_same_and_shows_metrics_when_it_is_free(tmp_path: Path) -> None:
+def test_worker_runs_with_its_metrics_port_taken_and_binds_it_later(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -114,7 +114,7 @@ def test_without_a_port_a_worker_has_no_metrics_and_listens_nowhere(tmp_path: Pa
         assert not {f"socket:[{inode}]" for inode in listening} & sockets
 
 
-def test_the_exporter_tells_of_a_redis_that_is_away_or_frozen_and_comes_back_with_it(tmp_path: Path) -> None:
+def test_exporter_reports_an_absent_or_frozen_redis_and_recovers(tmp_path: Path) -> None:
     port = free_port()
     with Stack(tmp_path, regions="eu") as stack:
         exporter = stack.run("-m", "gaugepost_ops", "exporter", "--port", str(port))
@@ -130,7 +130,7 @@ def test_the_exporter_tells_of_a_redis_that_is_away_or_frozen_and_comes_back_wit
         kill(exporter)
 
 
-def test_vitals_tell_ages_lateness_and_who_is_alive(redis_url: str) -> None:
+def test_statistics_have_ages_lateness_and_live_processes(redis_url: str) -> None:
     now = int(time.time() * 1000)
 
     def about(seconds: float) -> Any:
@@ -164,7 +164,7 @@ def test_vitals_tell_ages_lateness_and_who_is_alive(redis_url: str) -> None:
         assert (found.promoted_ago, found.parked_late, found.urgent) == (about(30), 0, about(106))
 
 
-def test_vitals_tell_the_age_of_a_token_that_is_there_and_of_no_other(redis_url: str) -> None:
+def test_statistics_have_the_age_of_a_stored_token_only(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         bench = Bench(client)
         ledger, token = bench.ledger, bench.ledger.keys["token"]

@@ -60,7 +60,7 @@ LACKING = [
 
 
 @pytest.mark.parametrize(("part", "rule", "named"), LACKING)
-def test_part_ends_at_its_start_and_names_what_it_lacks(
+def test_process_ends_at_start_and_names_the_missing_right(
     stack: Stack, server: GuardedRedis, part: str, rule: str, named: str
 ) -> None:
     server.set_user(USER, rule)
@@ -98,7 +98,7 @@ def test_check_has_a_row_for_missing_rights(stack: Stack, server: GuardedRedis, 
     assert rows["token"]["ok"]
 
 
-def test_check_looks_for_the_rights_of_a_part(stack: Stack, server: GuardedRedis) -> None:
+def test_check_tests_the_rights_of_a_process(stack: Stack, server: GuardedRedis) -> None:
     server.set_user(USER, "-brpop")
     assert stack.cli("check").returncode == 0
     done = stack.cli("check", "--part", "worker")
@@ -141,7 +141,7 @@ def test_command_ends_and_names_the_key(stack: Stack, server: GuardedRedis) -> N
     assert "run HGETALL on gaugepost:{eu}:holds" in done.stderr
 
 
-def test_running_worker_goes_on_once_the_right_is_back(stack: Stack, server: GuardedRedis) -> None:
+def test_running_worker_resumes_once_the_right_is_back(stack: Stack, server: GuardedRedis) -> None:
     worker = stack.worker()
     stack.producer.enqueue(job()).result(timeout=60)
     server.set_user(USER, "-brpop")

@@ -77,7 +77,7 @@ def test_a_refused_token_is_dropped_once_however_many_were_refused(stack: Stack)
     assert herd.fetched == 2
 
 
-def test_a_token_that_cannot_be_had_is_asked_for_once_by_a_herd(stack: Stack) -> None:
+def test_herd_of_jobs_requests_an_unavailable_token_once(stack: Stack) -> None:
     refusal = TokenAnswer(judgement=Judgement(Verdict.REFUSED_CREDENTIALS, "HTTP 401"))
     herd = Herd(stack, 40, refusal)
     got = herd.get()
@@ -86,7 +86,7 @@ def test_a_token_that_cannot_be_had_is_asked_for_once_by_a_herd(stack: Stack) ->
     assert herd.fetched == 1
 
 
-def test_the_shared_token_lies_encrypted_in_redis_and_another_secret_cannot_read_it(stack: Stack) -> None:
+def test_shared_token_is_encrypted_in_redis_under_the_client_secret(stack: Stack) -> None:
     herd = Herd(stack, 1)
     herd.get()
     with stack.redis.client() as client:
@@ -106,7 +106,7 @@ def test_two_beats_tick_no_more_than_is_read_and_leave_no_file(stack: Stack) -> 
     assert {path.suffix for path in stack.folder.iterdir() if path.is_file()} <= {".log"}
 
 
-def test_a_worker_process_that_dies_is_started_anew_and_all_end_with_the_supervisor(stack: Stack) -> None:
+def test_supervisor_restarts_a_dead_worker_process_and_ends_all_with_itself(stack: Stack) -> None:
     supervisor = stack.worker(processes=2)
     first, _ = wait_until(lambda: len(found := children(supervisor)) == 2 and found)
     stack.producer.enqueue(record(1)).result(timeout=60)
@@ -118,7 +118,7 @@ def test_a_worker_process_that_dies_is_started_anew_and_all_end_with_the_supervi
     assert supervisor.wait(timeout=60) == 0
 
 
-def test_a_supervisor_told_to_end_just_before_it_starts_a_process_anew_ends_that_one_too(stack: Stack) -> None:
+def test_supervisor_stopped_just_before_a_restart_leaves_no_process(stack: Stack) -> None:
     supervisor = stack.worker(processes=2)
     first, _ = wait_until(lambda: len(found := children(supervisor)) == 2 and found)
     os.kill(first, signal.SIGKILL)
@@ -131,7 +131,7 @@ def record(i: int, configuration: str = "multi-object") -> Record:
     return Record(region=Region.EU, configuration=configuration, record={"Email": f"person{i}@example.net"})
 
 
-def test_check_tells_what_is_wrong_with_the_credentials(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_names_the_fault_of_the_credentials(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
         for variant in (name, name.lower()):
             monkeypatch.delenv(variant, raising=False)
@@ -167,7 +167,7 @@ def test_check_names_the_parts_that_are_absent_and_does_not_fail(stack: Stack) -
     assert "ok      eu  worker: 1 alive\n" in stack.cli("check").stdout
 
 
-def test_worker_and_beat_that_were_killed_are_missed(stack: Stack) -> None:
+def test_killed_worker_and_beat_are_reported_missing(stack: Stack) -> None:
     worker, beat = stack.worker(), stack.beat()
     stack.producer.enqueue(record(0)).result(timeout=60)
 
@@ -215,7 +215,7 @@ def test_file_that_cannot_be_used_ends_a_part_with_its_setting(stack: Stack) -> 
         assert "GAUGEPOST_CA_FILE: cannot be read: FileNotFoundError" in done.stderr
 
 
-def test_a_missing_mapping_meets_one_request_and_holds_its_jobs_while_others_go_on(stack: Stack) -> None:
+def test_missing_mapping_gets_one_request_and_holds_only_its_jobs(stack: Stack) -> None:
     stack.worker()
     stack.beat()
     bad = [receipt.id for receipt in stack.producer.enqueue_many(record(i, "unknown-mapping") for i in range(500))]
@@ -229,7 +229,7 @@ def test_a_missing_mapping_meets_one_request_and_holds_its_jobs_while_others_go_
     assert set(stack.keys()) == set(good)
 
 
-def test_throttled_endpoints_wait_as_long_as_told_while_others_go_on(stack: Stack) -> None:
+def test_throttled_endpoints_wait_for_retry_after_while_others_deliver(stack: Stack) -> None:
     stack.sim.fault("status", endpoint="records", code=429, headers={"Retry-After": "5"}, times=1)
     stack.worker()
     stack.beat()
@@ -247,7 +247,7 @@ def test_throttled_endpoints_wait_as_long_as_told_while_others_go_on(stack: Stac
     assert len(stack.sim.effects(kind="record")) == 20
 
 
-def test_retry_after_of_a_day_is_cut_to_the_cap_wherever_it_comes_from(tmp_path: Path) -> None:
+def test_retry_after_of_a_day_is_capped_from_any_endpoint(tmp_path: Path) -> None:
     day = {"Retry-After": "86400"}
     with Stack(tmp_path, retry_after_cap="1s") as stack:
         stack.sim.fault("status", endpoint="token", code=429, headers=day, times=1)
@@ -280,7 +280,7 @@ def test_refused_client_holds_what_needs_a_token_and_costs_no_try(stack: Stack) 
         job.result(timeout=60)
 
 
-def test_a_job_that_waits_for_a_back_off_can_be_cancelled_and_a_delivered_one_cannot(stack: Stack) -> None:
+def test_job_in_back_off_can_be_cancelled_but_a_delivered_one_cannot(stack: Stack) -> None:
     stack.worker()
     stack.beat()
     link = PersonalLink(region=Region.EU, configuration="multi-object", record={"Email": "no-campaign@example.com"})

@@ -55,7 +55,7 @@ def test_answers_that_come_after_the_clock_was_set_forward_are_known(stack: Stac
 
 
 @pytest.mark.parametrize("lease_s", [8])
-def test_jobs_of_killed_worker_come_back_soon_after_the_clock_was_set_back(stack: Stack, clock: Clock) -> None:
+def test_jobs_of_killed_worker_return_soon_after_clock_step_back(stack: Stack, clock: Clock) -> None:
     killed = stack.worker()
     stack.sim.fault("slow", endpoint="records", seconds=5, times=SENT)
     for _ in range(SENT):

@@ -77,7 +77,7 @@ def test_out_of_memory_refuses_new_jobs_while_workers_deliver_what_is_queued(sta
 # Gone, loading, frozen, read-only, its disk full
 
 
-def test_a_redis_that_reads_its_file_is_told_and_waited_for(tmp_path: Path) -> None:
+def test_loading_redis_is_an_error_for_producers_and_a_wait_for_workers(tmp_path: Path) -> None:
     slow = ("--key-load-delay", "100", "--aof-use-rdb-preamble", "no")
     with Stack(tmp_path, redis=RedisServer(tmp_path, *slow), **SHORT) as stack:
         make_its_file_long(stack.redis)
@@ -115,7 +115,7 @@ def is_loading(server: RedisServer) -> bool:
     return False
 
 
-def test_a_frozen_redis_is_told_to_producers_and_outwaited_by_workers(tmp_path: Path) -> None:
+def test_frozen_redis_is_an_error_for_producers_and_a_wait_for_workers(tmp_path: Path) -> None:
     with Stack(tmp_path, connect_timeout=1, read_timeout=2, lease=60, store_timeout=20) as stack:
         stack.sim.knobs(latency_ms={"all": 20})
         worker = stack.worker()
@@ -170,7 +170,7 @@ def test_a_busy_redis_is_unreachable_to_producers_and_waited_for_by_workers(stac
     assert (worker.poll(), beat.poll()) == (None, None)
 
 
-def test_a_master_that_becomes_a_replica_is_told_and_waited_for(stack: Stack) -> None:
+def test_demoted_master_is_an_error_for_producers_and_a_wait_for_workers(stack: Stack) -> None:
     worker = stack.worker()
     stack.beat()
     ids = enqueue(stack.producer, 0, 100)
@@ -185,7 +185,7 @@ def test_a_master_that_becomes_a_replica_is_told_and_waited_for(stack: Stack) ->
     assert worker.poll() is None
 
 
-def test_a_full_disk_is_an_error_to_the_producer_and_waited_for_by_workers(stack: Stack) -> None:
+def test_full_disk_is_an_error_for_producers_and_a_wait_for_workers(stack: Stack) -> None:
     worker = stack.worker()
     stack.beat()
     ids = enqueue(stack.producer, 0, 100)
@@ -212,7 +212,7 @@ def accepted(producer: Producer, ids: list[str]) -> bool:
     return refusal(producer, ids) is None
 
 
-def test_a_master_with_too_few_replicas_is_told(tmp_path: Path) -> None:
+def test_master_with_too_few_replicas_raises(tmp_path: Path) -> None:
     with (
         running_redis(tmp_path, "--min-replicas-to-write", "1") as url,
         Producer(Settings.load(redis_url=url)) as producer,

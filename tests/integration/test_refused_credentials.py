@@ -50,9 +50,7 @@ def worker_with_a_wrong(stack: Stack, need: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize(("need", "other"), [("api_key", "oauth"), ("oauth", "api_key")])
-def test_refused_credential_stops_only_what_needs_it_until_a_worker_has_the_right_one(
-    stack: Stack, need: str, other: str
-) -> None:
+def test_refused_credential_holds_only_its_jobs_until_a_worker_has_another(stack: Stack, need: str, other: str) -> None:
     worker = worker_with_a_wrong(stack, need)
     waiting = enqueue(stack, need, 20)
     ledger = stack.producer.ledger(Region.EU)

@@ -80,7 +80,7 @@ def url_file(stack: Stack, server: RedisServer) -> str:
     return str(path)
 
 
-def test_a_region_moves_with_all_that_it_has_and_goes_on_where_it_is_now(stack: Stack, other: RedisServer) -> None:
+def test_moved_region_keeps_all_its_jobs_and_continues(stack: Stack, other: RedisServer) -> None:
     ids = live(stack)
     other.start()
     with stack.redis.client() as old, other.client() as new:
@@ -197,9 +197,7 @@ def run(script: str, **env: str) -> None:
 
 
 @pytest.mark.needs("redis-server", "redis-cli")
-def test_a_ledger_is_restored_and_what_was_delivered_since_the_backup_is_not_sent_again(
-    stack: Stack, other: RedisServer
-) -> None:
+def test_restored_ledger_sends_nothing_delivered_since_the_backup_again(stack: Stack, other: RedisServer) -> None:
     ids = live(stack)
     backup = str(stack.folder / "ledger.rdb")
     run(steps("backup"), OLD=str(stack.redis.port), BACKUP=backup)

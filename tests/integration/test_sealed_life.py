@@ -77,7 +77,7 @@ def whole_life(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("sealed", [True, False], ids=["with a key", "without one"])
-def test_nothing_personal_is_on_redis_disk_over_the_whole_life_of_every_kind(tmp_path: Path, sealed: bool) -> None:
+def test_redis_disk_never_holds_personal_data_of_any_kind(tmp_path: Path, sealed: bool) -> None:
     settings = {"data_key": key()} if sealed else {}
     server = RedisServer(tmp_path, "--rdbcompression", "no")
     with Stack(tmp_path, redis=server, **settings) as stack:
@@ -91,7 +91,7 @@ def test_nothing_personal_is_on_redis_disk_over_the_whole_life_of_every_kind(tmp
         assert len({effect["kind"] for effect in effects}) == 6
 
 
-def test_jobs_in_flight_survive_a_rotation_and_a_worker_that_was_forgotten(tmp_path: Path) -> None:
+def test_jobs_survive_a_key_rotation_that_misses_one_worker(tmp_path: Path) -> None:
     old, new = key(), key()
     with Stack(tmp_path, data_key=f"{new},{old}") as stack:
         with Producer(Settings.load(redis_url=stack.redis.url, data_key=old)) as before:

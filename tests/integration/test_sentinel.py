@@ -75,9 +75,7 @@ def ids_of(client: redis.Redis) -> set[str]:
     return {key.rpartition(b":")[2].decode() for key in client.scan_iter("gaugepost:{eu}:job:*", count=1000)}
 
 
-def test_a_master_killed_under_traffic_is_replaced_and_all_that_the_new_one_has_is_delivered(
-    stack: Stack, watched: Watched
-) -> None:
+def test_killed_master_is_replaced_and_all_its_replicated_jobs_are_delivered(stack: Stack, watched: Watched) -> None:
     stack.worker()
     stack.beat()
     service = Service(stack.producer)
@@ -122,7 +120,7 @@ def test_a_fail_over_may_lose_what_was_accepted_last(watched: Watched) -> None:
     assert enqueue_while_the_replica_hears_nothing(watched, wait_replicas=0)
 
 
-def test_with_wait_replicas_only_what_a_replica_has_is_accepted(watched: Watched) -> None:
+def test_wait_replicas_accepts_only_replicated_jobs(watched: Watched) -> None:
     assert not enqueue_while_the_replica_hears_nothing(watched, wait_replicas=1)
     with Producer(Settings.load(redis_url=watched.url, wait_replicas=1)) as producer:
         with pytest.raises(StoreUnreachable, match="0 of 1 replicas have it"):

@@ -25,7 +25,7 @@ def record(i: int) -> Record:
     return Record(region=Region.EU, configuration="multi-object", record={"Email": f"person{i}@example.net"})
 
 
-def test_a_worker_that_is_killed_after_its_grace_period_with_answers_still_out_loses_none_of_them(
+def test_worker_killed_after_its_grace_period_loses_no_job(
     stack: Stack,
 ) -> None:
     stack.sim.fault("slow", endpoint="records", seconds=7)
@@ -51,7 +51,7 @@ def test_a_worker_that_is_killed_after_its_grace_period_with_answers_still_out_l
     assert twice <= told
 
 
-def test_a_worker_whose_answers_come_within_the_grace_period_ends_well_with_nothing_in_its_hands(
+def test_worker_ends_cleanly_when_answers_come_within_the_grace_period(
     stack: Stack,
 ) -> None:
     stack.sim.fault("slow", endpoint="records", seconds=2)
@@ -71,7 +71,7 @@ def test_a_worker_whose_answers_come_within_the_grace_period_ends_well_with_noth
     assert stack.keys() == dict.fromkeys(ids, 1)
 
 
-def test_a_group_of_processes_that_is_told_once_ends_warmly_as_one(stack: Stack) -> None:
+def test_process_group_ends_warmly_after_one_signal(stack: Stack) -> None:
     """KillMode=mixed, and Docker: the signal goes to the first process alone."""
     stack.sim.fault("slow", endpoint="records", seconds=2)
     worker = stack.worker(concurrency=4, processes=2)
@@ -95,7 +95,7 @@ def runs(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_a_group_of_processes_ends_warmly_when_the_first_of_them_is_killed(stack: Stack) -> None:
+def test_process_group_ends_warmly_when_its_first_process_is_killed(stack: Stack) -> None:
     """Out of memory, kill -9: nobody is left to look after the others, and the next group comes beside them."""
     stack.sim.fault("slow", endpoint="records", seconds=2)
     worker = stack.worker(concurrency=4, processes=2)
@@ -113,7 +113,7 @@ def test_a_group_of_processes_ends_warmly_when_the_first_of_them_is_killed(stack
     assert stack.keys() == dict.fromkeys(ids, 1)
 
 
-def test_a_lane_goes_on_in_order_after_its_worker_was_killed(stack: Stack) -> None:
+def test_lane_continues_in_order_after_its_worker_was_killed(stack: Stack) -> None:
     stack.sim.fault("slow", endpoint="close_loop", seconds=5, times=1)
     worker = stack.worker()
     steps = ("open", "progress", "closed")

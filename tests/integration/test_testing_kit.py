@@ -122,7 +122,7 @@ def test_the_examples_in_the_docstrings_are_true() -> None:
 # What was enqueued
 
 
-def test_what_was_enqueued_is_shown_in_order_by_kind_and_by_region(producer: MemoryProducer) -> None:
+def test_enqueued_jobs_are_listed_in_order_by_kind_and_region(producer: MemoryProducer) -> None:
     jobs = [record(region="us"), link(region="eu"), record(region="eu", source="crm"), case()]
     for job in jobs:
         producer.enqueue(job)
@@ -144,7 +144,7 @@ def test_the_content_of_a_file_can_be_looked_at(producer: MemoryProducer) -> Non
 
 
 @pytest.mark.parametrize(("make", "result"), ONE_OF_EACH.items(), ids=lambda made: made.__name__)
-def test_a_job_of_every_kind_can_be_delivered_with_a_result_of_its_kind(
+def test_each_kind_can_be_delivered_with_its_own_result_type(
     producer: MemoryProducer, make: Callable[..., Any], result: type
 ) -> None:
     job = producer.enqueue(make())
@@ -174,7 +174,7 @@ def test_all_of_a_kind_end_as_was_said_before_they_were_enqueued(producer: Memor
     assert [job.state() for job in producer.enqueue_many([record(), record()])] == ["delivered", "delivered"]
 
 
-def test_a_dead_job_raises_with_what_was_said(producer: MemoryProducer) -> None:
+def test_dead_job_raises_with_the_given_message(producer: MemoryProducer) -> None:
     job = producer.enqueue(record())
     producer.kill(job, verdict="missing_field", message="It is missing.", field_errors={"Email": ["is required"]})
     with pytest.raises(JobDead) as dead:
@@ -187,7 +187,7 @@ def test_a_dead_job_raises_with_what_was_said(producer: MemoryProducer) -> None:
     )
 
 
-def test_a_result_that_is_not_of_its_kind_is_refused_before_anything_moves(producer: MemoryProducer) -> None:
+def test_result_of_another_kind_is_refused_and_changes_nothing(producer: MemoryProducer) -> None:
     job = producer.enqueue(link())
     wrong: list[Any] = [FileResult(), {"survey_link": "only"}]
     for result in wrong:
@@ -197,7 +197,7 @@ def test_a_result_that_is_not_of_its_kind_is_refused_before_anything_moves(produ
     assert job.state() == "queued"
 
 
-def test_a_job_that_nobody_ends_raises_at_once_that_it_goes_on(producer: MemoryProducer) -> None:
+def test_unended_job_raises_timeout_at_once(producer: MemoryProducer) -> None:
     with pytest.raises(ResultTimeout, match="is still queued; it goes on"):
         producer.enqueue(link()).result(timeout=3600)
 
@@ -211,7 +211,7 @@ def test_status_changes_of_one_case_end_in_their_order_only(producer: MemoryProd
     assert (first.state(), second.state()) == ("delivered", "delivered")
 
 
-def test_files_go_one_a_slot_also_here(producer: MemoryProducer) -> None:
+def test_files_take_one_slot_each(producer: MemoryProducer) -> None:
     producer.deliver(File)
     files = [producer.enqueue(upload(f"{n}.csv")) for n in range(3)]
     assert [file.state() for file in files] == ["delivered", "waiting", "waiting"]
@@ -246,7 +246,7 @@ def test_a_job_expires_if_it_can(producer: MemoryProducer) -> None:
         producer.expire(producer.enqueue(record()))
 
 
-def test_an_ended_job_does_not_end_again_and_one_that_nobody_enqueued_not_at_all(producer: MemoryProducer) -> None:
+def test_ended_or_absent_job_cannot_be_ended(producer: MemoryProducer) -> None:
     job = producer.enqueue(record())
     assert job.cancel()
     with pytest.raises(AssertionError, match="is cancelled"):
@@ -325,7 +325,7 @@ def test_the_asyncio_producer_has_the_same_jobs_and_the_same_troubles(
     assert [job.kind for job in gaugepost_producer.enqueued()] == ["personal_link", "close_loop"]
 
 
-def test_many_threads_never_see_a_job_in_the_tests_hands(producer: MemoryProducer) -> None:
+def test_threads_never_see_a_job_claimed_by_the_test(producer: MemoryProducer) -> None:
     producer.deliver(PersonalLink, result=LINK)
     wrong: list[GaugepostError] = []
 

@@ -86,7 +86,7 @@ def test_200_workers_before_a_token_endpoint_that_takes_seconds_fetch_one(crowd:
     assert crowd.fetches() == 1
 
 
-def test_one_failure_of_the_token_endpoint_speaks_for_all_200_and_then_one_asks_again(crowd: Crowd) -> None:
+def test_200_workers_share_one_token_failure_and_one_retry(crowd: Crowd) -> None:
     crowd._stack.sim.knobs(latency_ms={"token": 2_000})  # a failure is remembered for a second: all must ask before it
     crowd._stack.sim.fault("status", endpoint="token", code=500, times=1)
     told = crowd.all_ask()

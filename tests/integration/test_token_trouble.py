@@ -64,7 +64,7 @@ def test_dropped_token_request_costs_no_job_a_try(stack: Stack, to_tokens: Proxy
     assert stack.producer.ledger(Region.EU).holds() == {}
 
 
-def test_token_endpoint_out_of_reach_stops_only_what_needs_a_token(stack: Stack, to_tokens: Proxy) -> None:
+def test_unreachable_token_endpoint_holds_only_jobs_that_need_a_token(stack: Stack, to_tokens: Proxy) -> None:
     to_tokens.refuse()
     ledger = stack.producer.ledger(Region.EU)
     records = [stack.producer.enqueue(record(i)) for i in range(100)]

@@ -88,7 +88,7 @@ def told(span: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("key", [None, DATA_KEY])
-def test_an_attempt_belongs_to_the_trace_of_the_service_that_enqueued_the_job(
+def test_attempt_belongs_to_the_trace_of_the_enqueuing_service(
     tmp_path: Path, receiver: Receiver, tracer: trace.Tracer, monkeypatch: pytest.MonkeyPatch, key: str | None
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
@@ -130,9 +130,7 @@ def test_customergauge_gets_no_trace(tmp_path: Path, receiver: Receiver, monkeyp
         assert "traceparent" not in str(stack.sim.state()) + str(stack.sim.effects())
 
 
-def test_a_worker_goes_on_without_what_the_environment_asks_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_runs_without_an_exporter_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "nobody_has_this")
     with Stack(tmp_path) as stack:
         stack.worker()
@@ -229,7 +227,7 @@ def test_each_attempt_is_a_span_with_the_times_of_the_record(
         (Requeued(), "queued"),
     ],
 )  # fmt: skip
-def test_a_span_tells_what_followed(
+def test_span_shows_the_decision(
     exporter: InMemorySpanExporter, tracer: trace.Tracer, transition: Any, then: str
 ) -> None:
     job = claimed("j1", CloseLoop(region=Region.EU, number_customergauge="5", status="progress", source="crm"))
@@ -242,7 +240,7 @@ def test_a_span_tells_what_followed(
     assert span.parent is None
 
 
-def test_a_parcel_ends_with_its_last_job_and_a_forgotten_one_some_time_later(
+def test_claim_span_ends_with_its_last_job_or_after_a_time_limit(
     exporter: InMemorySpanExporter, tracer: trace.Tracer
 ) -> None:
     traces = Traces(tracer, Region.EU, longest_s=0)

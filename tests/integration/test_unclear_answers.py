@@ -123,7 +123,7 @@ def test_change_whose_second_answer_is_clear_is_delivered_with_a_warning(stack: 
     assert any("note" in warning for warning in view.warnings)
 
 
-def test_link_that_a_page_hid_is_left_to_a_person(stack: Stack) -> None:
+def test_link_hidden_by_an_unclear_answer_is_unknown(stack: Stack) -> None:
     stack.sim.knobs(repeat_email_is_duplicate=True)
     for name in ("page", "500"):
         unclear(stack, name, endpoint="personal_link", contains=name, times=1)
@@ -140,7 +140,7 @@ def test_record_answered_with_an_odd_success_is_delivered_with_a_warning(stack: 
 
 
 @pytest.mark.parametrize("name", ["500", "page"])
-def test_record_that_must_not_go_out_twice_is_left_to_a_person(stack: Stack, name: str) -> None:
+def test_record_with_once_set_is_unknown_after_an_unclear_answer(stack: Stack, name: str) -> None:
     unclear(stack, name, endpoint="records")
     record = Record(region=Region.EU, configuration="external-response", record={"Email": person(1)}, on_unknown="hold")
     view = ended(stack, stack.producer.enqueue(record), JobState.UNKNOWN)

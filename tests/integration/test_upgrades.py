@@ -68,20 +68,18 @@ def records(n: int) -> list[dict[str, Any]]:
     return [{"kind": "record"} | COMMON for _ in range(n)]
 
 
-def test_there_are_older_versions_to_test_with() -> None:
+def test_packed_older_versions_exist() -> None:
     assert set(VERSIONS) - {PREVIOUS} > UNTRACED >= ONE_LIST, "some that are there in a shallow clone too"
 
 
-def test_what_an_older_version_enqueued_is_delivered_by_this_one(stack: Stack, version: str) -> None:
+def test_jobs_of_an_older_version_are_delivered_by_this_one(stack: Stack, version: str) -> None:
     ids = Old(version, stack).enqueue(*kinds(version))
     stack.worker()
     stack.beat()
     delivered(stack, ids)
 
 
-def test_what_services_of_an_older_version_enqueue_after_the_upgrade_is_delivered_too(
-    stack: Stack, version: str
-) -> None:
+def test_jobs_from_older_services_after_the_upgrade_are_delivered(stack: Stack, version: str) -> None:
     old = Old(version, stack)
     ids = old.enqueue(KINDS[0])
     stack.worker()
@@ -90,9 +88,7 @@ def test_what_services_of_an_older_version_enqueue_after_the_upgrade_is_delivere
     delivered(stack, ids + old.enqueue(*kinds(version)))
 
 
-def test_what_this_version_enqueues_is_delivered_by_an_older_one_or_waits_for_a_newer(
-    stack: Stack, version: str
-) -> None:
+def test_older_worker_delivers_new_jobs_or_leaves_them_to_newer_ones(stack: Stack, version: str) -> None:
     old = Old(version, stack)
     before = old.enqueue(KINDS[0])
     old.run("worker", "--region", "eu")
@@ -131,9 +127,7 @@ def test_workers_run_the_ticks_beside_a_beat_that_ticks_into_older_queues(stack:
 
 
 @pytest.mark.parametrize("version", sorted(UNTRACED - ONE_LIST))
-def test_a_traced_job_is_set_aside_by_a_worker_that_knows_no_traces_and_goes_out_once_it_is_replayed(
-    stack: Stack, version: str
-) -> None:
+def test_traced_job_set_aside_by_older_worker_is_delivered_after_replay(stack: Stack, version: str) -> None:
     old = Old(version, stack)
     worker = old.run("worker", "--region", "eu")
     delivered(stack, first := old.enqueue(KINDS[0]))
@@ -149,7 +143,7 @@ def test_a_traced_job_is_set_aside_by_a_worker_that_knows_no_traces_and_goes_out
     delivered(stack, [*first, plain, traced])
 
 
-def test_workers_are_rolled_while_jobs_are_in_their_hands(stack: Stack, version: str) -> None:
+def test_workers_are_rolled_while_they_hold_jobs(stack: Stack, version: str) -> None:
     stack.sim.knobs(latency_ms={"all": 300})
     old = Old(version, stack)
     ended, killed = (old.run("worker", "--region", "eu", "--concurrency", "4") for _ in range(2))
@@ -171,7 +165,7 @@ def test_workers_are_rolled_while_jobs_are_in_their_hands(stack: Stack, version:
         assert "lost_answer" in verdicts, "sent twice, and its record does not say why"
 
 
-def test_parked_held_dead_and_ended_jobs_of_an_older_version_stay_what_they_are(stack: Stack, version: str) -> None:
+def test_upgrade_keeps_parked_held_dead_and_ended_jobs(stack: Stack, version: str) -> None:
     old = Old(version, stack)
     worker = old.run("worker", "--region", "eu")
     beat = old.run("beat")
@@ -216,7 +210,7 @@ def test_region_that_begins_under_a_namespace_is_closed_to_versions_without(stac
 
 
 @pytest.mark.parametrize("version", OLDER_NAMES)
-def test_ledger_of_an_older_version_gets_the_names_of_the_namespace_under_load(stack: Stack, version: str) -> None:
+def test_older_ledger_gets_the_names_of_the_namespace_under_load(stack: Stack, version: str) -> None:
     old = Old(version, stack)
     worker, beat = old.run("worker", "--region", "eu"), old.run("beat")
     ids = old.enqueue(*records(20), {"kind": "record", "idempotency_key": "k"} | COMMON)
@@ -287,7 +281,7 @@ def enqueuing(stack: Stack) -> Iterator[list[str]]:
         service.join()
 
 
-def test_a_ledger_newer_than_the_process_is_left_alone_and_each_process_says_so(stack: Stack) -> None:
+def test_each_process_refuses_a_ledger_newer_than_itself(stack: Stack) -> None:
     with stack.redis.client() as client:
         client.set("gaugepost:{eu}:schema", 2)
         before = sorted(client.keys())

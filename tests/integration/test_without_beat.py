@@ -60,7 +60,7 @@ def leaves_ticks_to_beat(stack: Stack) -> bool:
     return own(stack) == before
 
 
-def test_delivery_goes_on_after_beat_was_killed_for_good(stack: Stack) -> None:
+def test_delivery_continues_after_beat_was_killed_for_good(stack: Stack) -> None:
     ledger = stack.producer.ledger(Region.EU)
     beat = stack.beat()
     wait_until(lambda: ledger.vitals().ticks_waiting, what="beat ticks")

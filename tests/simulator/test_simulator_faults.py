@@ -125,7 +125,7 @@ def test_the_token_endpoint_can_fail_too(sim: Simulator, token: Callable[..., st
     assert sim.state()["requests"]["us.token.500"] == 1
 
 
-def test_a_rule_is_for_what_it_matches(sim: Simulator, put_record: Call, put_link: Call) -> None:
+def test_rule_applies_only_to_matching_requests(sim: Simulator, put_record: Call, put_link: Call) -> None:
     sim.fault("status", code=500, region="us", endpoint="records", contains="ACME")
     assert put_record("us", **{"Account Name": "ACME"}).status_code == 500
     assert put_record("us").status_code == 200

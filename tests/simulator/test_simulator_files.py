@@ -241,7 +241,7 @@ def test_an_upload_too_soon_waits_in_the_queueing_mode(sim: Simulator, upload: C
     assert sim.state()["limits_broken"]["eu.interval"] == 1
 
 
-def test_a_broken_interval_is_only_counted_when_the_mode_is_off(sim: Simulator, upload: Call) -> None:
+def test_violated_interval_is_only_counted_when_the_mode_is_off(sim: Simulator, upload: Call) -> None:
     sim.knobs(upload_interval=600)
     assert [upload("a.csv").status_code, upload("b.csv").status_code] == [200, 200]
     assert sim.state()["limits_broken"]["eu.interval"] == 1

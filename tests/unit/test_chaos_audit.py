@@ -56,7 +56,7 @@ def test_double_after_an_unclear_answer_is_counted_apart(unclear: tuple[str, int
     assert (totals.wrong(), totals.doubled_with_lost_answers) == ([], 1)
 
 
-def test_only_a_lost_answer_excuses_what_must_not_go_out_twice() -> None:
+def test_only_a_lost_answer_excuses_a_duplicate() -> None:
     assert len(audit([RESPONSE], {"a": job(("server_error", 500), DELIVERED)}, "aa").doubled) == 1
 
 
@@ -88,7 +88,7 @@ def test_change_after_a_later_one_is_found() -> None:
     assert len(audit(CHANGES, jobs, "abca", forgets=True).out_of_order) == 1
 
 
-def test_job_that_is_nowhere_or_has_no_effect_is_lost() -> None:
+def test_absent_job_or_one_without_effect_is_lost() -> None:
     assert len(audit([RECORD], {}, "a").lost) == 1
     assert len(audit([RECORD], {"a": job(DELIVERED)}, "").lost) == 1
 

@@ -153,7 +153,7 @@ def test_producer_without_redis_url_is_refused(
     assert not list(bare_environment.iterdir())
 
 
-def test_what_was_enqueued_is_accepted_and_can_be_asked_after(producer: Any) -> None:
+def test_enqueued_job_is_accepted_and_can_be_found(producer: Any) -> None:
     job = producer.enqueue(link(source="crm"))
     assert (job.region, job.accepted_as, job.duplicate, job.state()) == (Region.EU, "queued", False, "queued")
     assert [entry["event"] for entry in job.timeline()] == ["enqueued"]
@@ -192,21 +192,21 @@ def test_result_waits_until_the_job_has_ended(blocking: Producer) -> None:
     timer.join()
 
 
-def test_result_tells_that_it_goes_on_when_the_time_is_over(producer: Any) -> None:
+def test_result_times_out_and_says_that_the_job_continues(producer: Any) -> None:
     job = producer.enqueue(record())
     with pytest.raises(ResultTimeout, match=f"job {job.id} is still queued.*; it goes on"):
         job.result(timeout=0.01)
     assert issubclass(ResultTimeout, TimeoutError)
 
 
-def test_result_says_that_no_worker_is_there(producer: Any, blocking: Producer) -> None:
+def test_result_error_names_that_no_worker_runs(producer: Any, blocking: Producer) -> None:
     job = producer.enqueue(record())
     why = "" if hasattr(blocking, "memory") else " (no worker of eu has been seen (never))"
     with pytest.raises(ResultTimeout, match=re.escape(f"job {job.id} is still queued{why}; it goes on")):
         job.result(timeout=0)
 
 
-def test_result_tells_why_a_job_still_waits(producer: Any, blocking: Producer) -> None:
+def test_result_error_shows_why_a_job_waits(producer: Any, blocking: Producer) -> None:
     blocking.ledger(Region.EU).hold("", "maintenance", "ops")
     with pytest.raises(ResultTimeout, match="still queued \\(hold: maintenance\\)"):
         producer.enqueue(record()).result(timeout=0)
@@ -261,7 +261,7 @@ def test_text_of_a_job_that_is_not_utf8_is_refused(producer: Any) -> None:
 
 
 @pytest.mark.parametrize("call", ["job", "state", "timeline", "cancel", "result"])
-def test_a_job_that_nobody_knows_is_not_found(producer: Any, call: str) -> None:
+def test_unknown_job_id_is_not_found(producer: Any, call: str) -> None:
     with pytest.raises(JobNotFound):
         getattr(producer, call)("0" * 32)
 
@@ -328,7 +328,7 @@ def test_one_job_alone_is_not_taken_for_many(producer: Any, one: Any) -> None:
         producer.enqueue_many(one)
 
 
-def test_error_of_the_jobs_own_source_comes_through(producer: Any, blocking: Producer) -> None:
+def test_error_of_the_callers_generator_is_raised(producer: Any, blocking: Producer) -> None:
     def broken() -> Iterator[JobBase]:
         yield record()
         raise OSError("the file is gone")
@@ -338,7 +338,7 @@ def test_error_of_the_jobs_own_source_comes_through(producer: Any, blocking: Pro
     assert blocking.ledger(Region.EU).summary()["queued"] == 1
 
 
-def test_stream_gives_all_before_a_refusal(producer: Any) -> None:
+def test_stream_yields_all_receipts_before_a_refusal(producer: Any) -> None:
     receipts = producer.enqueue_stream(with_a_wrong_one("file"))
     accepted = [next(receipts) for _ in range(BATCH + 7)]
     with pytest.raises(InvalidJob, match="empty"):
@@ -383,7 +383,7 @@ def test_mapping_is_enqueued_as_the_job_that_it_describes(producer: Any) -> None
 
 
 @pytest.mark.parametrize("job", [None, "record", 7, ["record"], {"kind": "fax"}, {}], ids=repr)
-def test_what_is_no_job_is_refused_and_says_what_is_wanted(producer: Any, job: object) -> None:
+def test_non_job_is_refused_with_the_expected_type(producer: Any, job: object) -> None:
     with pytest.raises(InvalidJob, match=r"expected a job such as Record|kind: "):
         producer.enqueue(job)
 
@@ -398,7 +398,7 @@ def test_job_of_a_region_that_is_not_served_is_refused(producer: Any, blocking: 
         producer.forecast(Region.US, 1)
 
 
-def test_uploads_and_forecast_are_there_for_both(producer: Any, blocking: Producer, tmp_path: Path) -> None:
+def test_both_producers_have_uploads_and_forecast(producer: Any, blocking: Producer, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"Email\na@b.example\n")
     ours: Any = producer.producer.uploads if isinstance(producer, Asynchronous) else blocking.uploads
@@ -414,7 +414,7 @@ def test_uploads_and_forecast_are_there_for_both(producer: Any, blocking: Produc
     assert len(producer.forecast(Region.EU, 2)) == 2
 
 
-def test_duplicates_among_many_are_told(producer: Any) -> None:
+def test_duplicates_among_many_are_marked(producer: Any) -> None:
     receipts = list(producer.enqueue_many([record(idempotency_key="k"), record(idempotency_key="k"), record()]))
     assert [one.duplicate for one in receipts] == [False, True, False]
     assert receipts[0].id == receipts[1].id
@@ -427,14 +427,14 @@ def test_a_file_is_read_by_whoever_enqueues(producer: Any, blocking: Producer, t
     assert blocking.ledger(Region.EU).content(job.id) == b"Email\na@b.example\n"
 
 
-def test_a_full_backlog_is_told(redis_url: str) -> None:
+def test_full_backlog_raises(redis_url: str) -> None:
     with Producer(Settings.load(redis_url=redis_url, backlog_limit=1)) as producer:
         producer.enqueue(case())
         with pytest.raises(BacklogFull, match="1 jobs are waiting"):
             producer.enqueue(case())
 
 
-def test_no_server_is_told_within_seconds(producer: Any, settings: Settings) -> None:
+def test_absent_server_raises_within_seconds(producer: Any, settings: Settings) -> None:
     nowhere = settings.model_copy(update={"redis_url": type(settings.redis_url)(f"redis://127.0.0.1:{free_port()}/0")})
     with Producer(nowhere) as lost, pytest.raises(StoreUnreachable) as unreachable:
         lost.enqueue(record())
@@ -449,7 +449,7 @@ def test_no_server_is_told_within_seconds(producer: Any, settings: Settings) -> 
 
 
 @pytest.mark.starts_process
-def test_a_server_out_of_memory_is_told_and_nothing_is_stored(tmp_path: Path) -> None:
+def test_server_out_of_memory_raises_and_stores_nothing(tmp_path: Path) -> None:
     with running_redis(tmp_path, "--maxmemory", "1") as url, redis.Redis.from_url(url) as client:
         with Producer(Settings.load(redis_url=url)) as producer, pytest.raises(StoreFull):
             producer.enqueue(record())
@@ -457,7 +457,7 @@ def test_a_server_out_of_memory_is_told_and_nothing_is_stored(tmp_path: Path) ->
 
 
 @pytest.mark.starts_process
-def test_a_read_only_server_is_told(tmp_path: Path) -> None:
+def test_read_only_server_raises(tmp_path: Path) -> None:
     of_nobody = ("--replicaof", "127.0.0.1", str(free_port()))
     with (
         running_redis(tmp_path, *of_nobody) as url,
@@ -467,13 +467,13 @@ def test_a_read_only_server_is_told(tmp_path: Path) -> None:
         producer.enqueue(record())
 
 
-def test_a_producer_goes_on_after_its_connections_were_closed(blocking: Producer) -> None:
+def test_producer_works_after_its_connections_were_closed(blocking: Producer) -> None:
     job: Receipt[Any] = blocking.enqueue(record())
     blocking.close()
     assert job.state() == "queued"
 
 
-def test_a_producer_goes_on_after_the_server_forgot_its_scripts(producer: Any, redis_url: str) -> None:
+def test_producer_works_after_the_server_forgot_its_scripts(producer: Any, redis_url: str) -> None:
     producer.enqueue(record())
     with redis.Redis.from_url(redis_url) as client:
         client.script_flush()
@@ -506,7 +506,7 @@ def test_one_producer_serves_many_threads(blocking: Producer) -> None:
     assert blocking.ledger(Region.EU).summary()["queued"] == 400
 
 
-def test_a_job_settled_by_hand_has_a_result_or_says_that_it_has_none(blocking: Producer) -> None:
+def test_resolved_job_returns_its_result_or_raises_that_it_has_none(blocking: Producer) -> None:
     job = blocking.enqueue(record())
     end(blocking, job.id, Delivered())
     assert job.result(timeout=1) is not None

@@ -121,7 +121,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
     server.stop()
 
 
-def test_frozen_redis_is_told_within_the_store_timeout_and_used_again_when_it_goes_on(server: RedisServer) -> None:
+def test_frozen_redis_raises_within_the_store_timeout_and_recovers(server: RedisServer) -> None:
     with Producer(Settings.load(redis_url=server.url, store_timeout=TIMEOUT_S)) as producer:
         producer.enqueue(record())
         with server.frozen():
@@ -130,7 +130,7 @@ def test_frozen_redis_is_told_within_the_store_timeout_and_used_again_when_it_go
         assert producer.enqueue(record()).state() is JobState.QUEUED
 
 
-def test_frozen_redis_is_told_to_asyncio_within_the_store_timeout(server: RedisServer) -> None:
+def test_frozen_redis_raises_in_asyncio_within_the_store_timeout(server: RedisServer) -> None:
     async def ask() -> JobState:
         async with AsyncProducer(Settings.load(redis_url=server.url, store_timeout=TIMEOUT_S)) as producer:
             await producer.enqueue(record())

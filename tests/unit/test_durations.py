@@ -26,7 +26,7 @@ def test_a_duration_is_read_as_people_write_it(text: str | float, expected: floa
 
 
 @pytest.mark.parametrize("text", ["", "m", "5 minutes", "-5", "1e3", "5m30s", "5M", "nan", "inf"])
-def test_what_is_no_duration_is_refused_with_what_was_expected(text: str) -> None:
+def test_invalid_duration_is_refused_with_the_expected_form(text: str) -> None:
     with pytest.raises(ValueError, match="expected a duration such as 90, 30s, 5m, 12h or 7d"):
         seconds(text)
 
@@ -45,5 +45,5 @@ def test_a_duration_is_spelt_in_the_largest_unit_that_keeps_it_whole(duration: f
 
 
 @given(st.integers(0, 10_000_000))
-def test_what_is_spelt_is_read_back(duration: int) -> None:
+def test_written_duration_parses_to_the_same_value(duration: int) -> None:
     assert seconds(spell(float(duration))) == pytest.approx(duration, rel=1e-5)

@@ -43,7 +43,7 @@ EVERY_KIND: list[JobBase] = [
 
 
 @pytest.mark.parametrize("job", EVERY_KIND, ids=lambda job: job.kind)
-def test_a_sealed_job_shows_no_more_than_the_scripts_need(job: JobBase) -> None:
+def test_encrypted_job_shows_only_what_the_scripts_need(job: JobBase) -> None:
     sealed = Seal([NEW]).job(job, job.to_json())
     clear = json.loads(sealed)
     assert SECRET not in sealed
@@ -65,7 +65,7 @@ def test_the_first_key_seals_and_every_key_opens() -> None:
         Seal([OLD]).open_text(both.text("x").encode())
 
 
-def test_what_is_sealed_says_so_where_there_is_no_key() -> None:
+def test_encrypted_value_without_a_key_raises() -> None:
     seal = Seal([NEW])
     for call, what in (
         (NO_SEAL.open_text, seal.text("{}").encode()),
@@ -76,14 +76,14 @@ def test_what_is_sealed_says_so_where_there_is_no_key() -> None:
             call(what)
 
 
-def test_what_was_damaged_is_not_opened() -> None:
+def test_damaged_ciphertext_is_refused() -> None:
     token = Seal([NEW]).text("x")
     with pytest.raises(DataSealed):
         Seal([NEW]).open_text((token[:-6] + ("AAAA" if token[-6:-2] != "AAAA" else "BBBB") + token[-2:]).encode())
 
 
 @given(st.binary(max_size=5_000), st.booleans())
-def test_contents_and_texts_come_back_as_they_were(content: bytes, sealed: bool) -> None:
+def test_decrypted_contents_and_texts_equal_the_originals(content: bytes, sealed: bool) -> None:
     seal, packed = Seal([NEW]), zlib.compress(content)
     stored = (seal if sealed else NO_SEAL).content(packed)
     assert seal.open_content(stored) == packed
@@ -91,7 +91,7 @@ def test_contents_and_texts_come_back_as_they_were(content: bytes, sealed: bool)
     assert seal.open_text((seal if sealed else NO_SEAL).text(text).encode()).decode() == text
 
 
-def test_a_sealed_content_costs_a_hundred_bytes_and_not_a_third() -> None:
+def test_encrypting_a_content_adds_about_a_hundred_bytes() -> None:
     packed = zlib.compress(os.urandom(100_000))
     assert len(Seal([NEW]).content(packed)) < len(packed) + 100
 
@@ -108,14 +108,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_a_malformed_key_is_refused_by_the_name_of_the_setting_and_never_shown(wrong: str) -> None:
+def test_malformed_data_key_is_refused_by_setting_name_and_never_shown(wrong: str) -> None:
     with pytest.raises(SettingsError, match=r"^GAUGEPOST_DATA_KEY: expected Fernet keys") as refused:
         Settings.load(data_key=wrong)
     assert not any(part and part in str(refused.value) for part in wrong.split(",") if len(part) > 3)
 
 
 @pytest.mark.starts_process
-def test_the_error_says_how_a_key_is_made() -> None:
+def test_error_shows_how_to_make_a_key() -> None:
     with pytest.raises(SettingsError) as refused:
         Settings.load(data_key="x")
     command = str(refused.value).partition('python -c "')[2].removesuffix('"')
@@ -140,7 +140,7 @@ def test_without_cryptography_the_setting_names_the_extra(monkeypatch: pytest.Mo
         Settings.load(data_key=NEW)
 
 
-def test_no_repr_shows_what_is_to_be_delivered_or_came_back() -> None:
+def test_no_repr_shows_payloads_or_answers() -> None:
     job = record(record={"Email": SECRET}, idempotency_key=SECRET, labels=(SECRET,))
     claimed = Claimed("id", 1, 1, job, History(({"event": "attempt", "message": SECRET},)))
     told = {"result": {"survey_link": SECRET}, "warnings": (SECRET,), "history": claimed.history}
@@ -171,7 +171,7 @@ def test_no_repr_shows_what_is_to_be_delivered_or_came_back() -> None:
         ("Joe Doe", "[…]"),
     ],
 )
-def test_row_messages_keep_only_words_that_are_no_persons(message: str, shown: str) -> None:
+def test_row_messages_keep_no_personal_words(message: str, shown: str) -> None:
     assert masked_messages([message]) == [shown]
 
 

@@ -46,16 +46,16 @@ def hold(scope: str, verdict: str, reason: str = "x") -> Hold:
         (hold("configuration:x", "mapping_drift"), "the mapping was changed", "Correct the mapping"),
     ],
 )
-def test_hold_says_what_it_is_about_and_what_to_do(one: Hold, about: str, to_do: str) -> None:
+def test_hold_explains_its_cause_and_the_next_action(one: Hold, about: str, to_do: str) -> None:
     assert about in meaning(one)
     assert to_do in action(one, "us")
 
 
-def test_hold_of_a_person_is_left_to_its_own_words() -> None:
+def test_operators_hold_gets_no_explanation() -> None:
     assert (meaning(PERSON), action(PERSON, "eu")) == ("", "")
 
 
-def test_reason_of_a_job_without_its_hold_is_explained_where_it_is_one_word() -> None:
+def test_one_word_reason_without_its_hold_is_explained() -> None:
     assert meaning_of_reason("throttled") == "CustomerGauge asks to send more slowly"
     assert meaning_of_reason("credentials")
     assert meaning_of_reason("credentials", lifted=True) == "the hold is lifted, the job goes on in its turn"

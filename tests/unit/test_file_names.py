@@ -40,7 +40,7 @@ def test_a_name_that_leads_elsewhere_is_refused_by_its_field(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["..csv", "a\u202ecsv.csv", "a\u2028b.csv", "-rf.csv", "%0d%0a.csv", "a;b.csv", "é.csv", "~x.csv"]
 )
-def test_what_goes_out_is_a_plain_name(name: str) -> None:
+def test_sent_file_name_is_plain(name: str) -> None:
     job, _ = parsed(filename=name).load()
     assert job.stored is not None
     assert set(job.upload_name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")

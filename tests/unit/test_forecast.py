@@ -26,9 +26,7 @@ def lanes(draw: st.DrawFn) -> Lane:
 
 
 @given(lanes(), st.integers(0, 60))
-def test_starts_are_an_interval_apart_and_never_before_now_or_the_slot_or_the_end_of_a_hold(
-    lane: Lane, files: int
-) -> None:
+def test_starts_are_an_interval_apart_after_now_slot_and_hold(lane: Lane, files: int) -> None:
     starts = lane.starts(files)
     assert len(starts) == files
     if lane.held and lane.held_until is None:
@@ -44,16 +42,16 @@ def test_starts_are_an_interval_apart_and_never_before_now_or_the_slot_or_the_en
         assert not lane.held or behind >= (lane.held_until or 0)
 
 
-def test_50_parts_on_an_idle_lane_start_at_once_and_the_last_8_hours_10_minutes_later() -> None:
+def test_50_parts_on_an_idle_lane_take_8_hours_10_minutes() -> None:
     starts = Lane(NOW, 600_000).starts(50)
     assert (starts[0], starts[-1]) == (NOW, NOW + (8 * 60 + 10) * 60_000)
 
 
-def test_the_slot_of_a_lane_that_has_just_started_opens_an_interval_later() -> None:
+def test_next_slot_of_a_started_lane_opens_an_interval_later() -> None:
     assert Lane(NOW, 600_000, last_start=NOW - 1000, ahead=2).starts(1) == [NOW + 599_000 + 1_200_000]
 
 
-def test_a_hold_moves_the_forecast_to_its_end_and_a_persons_hold_without_one_leaves_it_open() -> None:
+def test_hold_moves_the_forecast_to_its_end_or_leaves_it_open() -> None:
     assert Lane(NOW, 1000, held=True, held_until=NOW + 5000).starts(2) == [NOW + 5000, NOW + 6000]
     assert Lane(NOW, 1000, held=True).starts(2) == [None, None]
     assert Lane(NOW, 1000, held=True, held_until=NOW - 5000).next_slot() == NOW

@@ -77,7 +77,7 @@ def refusal(told: dict[str, Any]) -> dict[str, str]:
 
 
 @kinds
-def test_the_examples_of_the_interface_are_taken(told: dict[str, Any]) -> None:
+def test_documented_examples_are_accepted(told: dict[str, Any]) -> None:
     job = parse_job(told)
     assert job == parse_job_json(json.dumps(told))
     assert type(job) is JOBS[told["kind"]]
@@ -118,7 +118,7 @@ def test_an_unknown_key_is_refused_with_the_near_one(told: dict[str, Any]) -> No
         ("labels", "x"),
     ],
 )
-def test_what_all_kinds_have_is_refused_by_its_fields_name(told: dict[str, Any], field: str, value: object) -> None:
+def test_common_fields_are_refused_by_name(told: dict[str, Any], field: str, value: object) -> None:
     assert list(refusal(told | {field: value})) == [field]
 
 
@@ -132,28 +132,28 @@ def test_a_missing_region_is_required(told: dict[str, Any]) -> None:
     assert refusal({name: value for name, value in told.items() if name != "region"}) == {"region": "required"}
 
 
-def test_the_kind_is_required_and_one_of_those_there_are() -> None:
+def test_kind_is_required_and_must_exist() -> None:
     assert refusal({"region": "eu"}) == {"kind": "required"}
     told = refusal({"kind": "recrod", "region": "eu"})["kind"]
     assert all(kind in told for kind in JOBS)
 
 
 @pytest.mark.parametrize("text", ["", "{", "nonsense", b"\xff", '{"kind": "record"', "[1"])
-def test_what_is_no_json_is_refused_as_such(text: str | bytes) -> None:
+def test_invalid_json_is_refused_as_such(text: str | bytes) -> None:
     with pytest.raises(InvalidJob) as refused:
         parse_job_json(text)
     assert str(refused.value) == "expected one JSON object"
 
 
 @pytest.mark.parametrize("data", [[], "record", 5, None])
-def test_what_is_no_object_is_refused(data: object) -> None:
+def test_json_that_is_no_object_is_refused(data: object) -> None:
     with pytest.raises(InvalidJob):
         parse_job(data)
     with pytest.raises(InvalidJob):
         parse_job_json(json.dumps(data))
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     told = {"kind": "close_loop", "region": "mars", "number_customergauge": "x", "status": "done"}
     assert list(refusal(told)) == ["region", "number_customergauge", "status"]
 
@@ -165,7 +165,7 @@ def test_an_accepted_job_cannot_be_changed(told: dict[str, Any]) -> None:
         job.urgent = True  # type: ignore[misc]
 
 
-def test_what_is_urgent_and_what_must_not_go_out_twice_is_as_the_interface_says() -> None:
+def test_kinds_have_the_documented_urgency_and_at_most_once_rule() -> None:
     jobs = {name: parse_job(told) for name, told in EXAMPLES.items()}
     assert {name for name, job in jobs.items() if job.urgent} == {"personal_link"}
     assert {name for name, job in jobs.items() if job.once} == {"response", "file", "file by path"}
@@ -217,7 +217,7 @@ def _told(call: Callable[[Any], object], data: object) -> str:
     return ""
 
 
-def test_every_field_of_the_schema_says_what_it_is_and_its_limits() -> None:
+def test_every_schema_field_has_a_description_and_limits() -> None:
     known = {"ge", "le", "gt", "lt"}  # pydantic's own words, which JSON Schema does not know
     for kind, model in JOBS.items():
         for name, field in model.model_json_schema()["properties"].items():

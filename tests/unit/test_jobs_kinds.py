@@ -82,7 +82,7 @@ def test_a_cell_whose_rule_is_known_is_refused_by_its_heading(heading: str, valu
         {"NPS Score": "", "Phone": None, "Other": True, "Amount": 1.5},
     ],
 )
-def test_cells_are_taken_as_they_are(cells: dict[str, Any]) -> None:
+def test_cells_are_stored_unchanged(cells: dict[str, Any]) -> None:
     job = made("record", record=cells)
     assert dict(parse_job_json(job.to_json()).record) == cells
 
@@ -92,7 +92,7 @@ def test_a_number_too_large_for_a_double_is_refused() -> None:
 
 
 @pytest.mark.parametrize("heading", ["Email", "email", "Phone"])
-def test_a_personal_link_needs_somebody_to_go_to(heading: str) -> None:
+def test_personal_link_needs_a_recipient(heading: str) -> None:
     assert made("personal_link", record={heading: "123"})
     assert "record: expected an Email or a Phone" in str(refused("personal_link", record={"Name": "x"}))
 
@@ -173,7 +173,7 @@ def test_a_response_is_refused_by_its_fields_name(field: str, value: object, nam
 
 
 @pytest.mark.parametrize("value", ["DONE", 100, -1, True])
-def test_a_workflow_status_is_one_of_the_set_or_a_number_of_the_extended_one(value: object) -> None:
+def test_workflow_status_is_a_standard_or_an_extended_number(value: object) -> None:
     assert "workflow_status" in next(iter(refused("response", workflow_status=value)))
 
 
@@ -242,13 +242,13 @@ def test_a_loaded_file_knows_its_content_and_carries_it_no_more() -> None:
     ],
     ids=["empty", "header only", "blank", "rows", "bytes", "NUL"],
 )
-def test_a_file_that_is_not_fit_to_send_is_refused(content: bytes, told: str) -> None:
+def test_invalid_file_is_refused(content: bytes, told: str) -> None:
     with pytest.raises(InvalidJob, match=told) as refusal:
         load(content)
     assert refusal.value.problems[0].field == "content"
 
 
-def test_what_is_no_base64_is_refused() -> None:
+def test_invalid_base64_is_refused() -> None:
     job = parse_job({"kind": "file", "region": "eu", "family": "contact", "filename": "a.csv", "content_base64": "%%%"})
     assert isinstance(job, File)
     with pytest.raises(InvalidJob, match="content_base64: expected base64"):
@@ -277,7 +277,7 @@ def test_a_path_must_be_a_regular_file(tmp_path: Path) -> None:
             by_path(tmp_path / name).load()
 
 
-def test_two_files_of_one_name_go_out_under_two_names() -> None:
+def test_two_files_of_one_name_are_sent_under_two_names() -> None:
     names = {load(content)[0].upload_name for content in (b"a\n1\n", b"a\n2\n")}
     assert len(names) == 2
 

@@ -37,14 +37,14 @@ def test_an_idempotency_key_is_not_readable_in_a_keys_name() -> None:
     assert len(idempotency_digest("ü" * 200)) == 40
 
 
-def test_the_scripts_put_keys_together_as_we_do(redis_url: str) -> None:
+def test_scripts_build_keys_like_python(redis_url: str) -> None:
     eu = Keys(Region.EU)
     with redis.Redis.from_url(redis_url) as client:
         told = client.eval(f"{lua_table()} return {{K.turns, F.job .. 'x', F.job .. 'y'}}", 1, eu.prefix)
     assert [key.decode() for key in told] == [eu["turns"], eu.of("job:", "x"), eu.of("job:", "y")]
 
 
-def test_every_key_says_what_it_is() -> None:
+def test_every_key_has_a_description() -> None:
     for kind, what in [*FIXED.values(), *FAMILIES.values()]:
         assert re.match(r"string|hash|list|set|sorted set", kind)
         assert what

@@ -85,7 +85,7 @@ def test_one_table_names_a_mapping_in_each_of_its_regions(mappings: Mappings) ->
         ("[a]\n[a]", "expected TOML: "),
     ],
 )
-def test_what_is_wrong_is_told_with_file_table_and_key(text: str, told: str, tmp_path: Path) -> None:
+def test_error_names_file_table_and_key(text: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         read(text, tmp_path)
     message = str(refused.value)
@@ -93,7 +93,7 @@ def test_what_is_wrong_is_told_with_file_table_and_key(text: str, told: str, tmp
     assert told in message
 
 
-def test_everything_wrong_is_told_at_once_but_not_without_end(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once_up_to_a_limit(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         read("".join(f'[a{n}]\nregion = "eu"\n' for n in range(30)), tmp_path)
     assert str(refused.value).count("configuration: required") == 10
@@ -107,7 +107,7 @@ def test_one_reference_has_one_alias_in_a_region(tmp_path: Path) -> None:
         read(text + '["us", "eu"]', tmp_path)
 
 
-def test_an_alias_is_nobody_elses_reference(tmp_path: Path) -> None:
+def test_alias_that_is_a_reference_elsewhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"\[x\]: as an alias it is ambiguous: \[a\] has it as its reference in us"):
         read('[a]\nconfiguration = "x"\nregion = "us"\n[x]\nconfiguration = "y"\nregion = "eu"', tmp_path)
 
@@ -136,7 +136,7 @@ def test_a_file_that_cannot_be_read_names_the_setting(content: bytes | None, tmp
         Mappings.of(Settings(mappings=path))
 
 
-def test_without_the_setting_there_is_nothing() -> None:
+def test_without_the_setting_no_mapping_is_loaded() -> None:
     assert Mappings.of(Settings()) is None
 
 
@@ -212,7 +212,7 @@ def test_nought_is_not_empty() -> None:
     assert Mappings({"a": table}).check(Record(region=Region.EU, configuration="a", record={"Score": 0}))[1] == ()
 
 
-def test_a_strict_mapping_refuses_what_others_warn_of(mappings: Mappings) -> None:
+def test_strict_mapping_refuses_what_others_only_warn_of(mappings: Mappings) -> None:
     with pytest.raises(InvalidJob) as refused:
         mappings.check(record("strict-one", Region.AU, email="secret@example.com"))
     assert str(refused.value) == (

@@ -40,7 +40,7 @@ def direct(url: str) -> redis.Redis:
     return redis.Redis.from_url(url)
 
 
-def test_everything_passes_in_both_directions_until_it_is_told_otherwise(client: redis.Redis, proxy: Proxy) -> None:
+def test_everything_passes_in_both_directions_by_default(client: redis.Redis, proxy: Proxy) -> None:
     large = b"x" * 3_000_000
     client.set("large", large)
     assert client.get("large") == large
@@ -69,7 +69,7 @@ def test_only_messages_that_match_are_lost_and_no_more_than_asked_for(client: re
     assert client.incr("n") == 3
 
 
-def test_a_cut_ends_the_connections_there_are_and_takes_new_ones(client: redis.Redis, proxy: Proxy) -> None:
+def test_cut_ends_open_connections_and_accepts_new_ones(client: redis.Redis, proxy: Proxy) -> None:
     name = client.client_id()
     assert proxy.cut() == 1
     assert client.client_id() > name, "it has seen that its connection was gone, and has made another"
@@ -87,7 +87,7 @@ def test_refused_connections_are_refused_until_it_accepts_again(client: redis.Re
     assert client.ping()
 
 
-def test_a_target_that_is_away_is_an_error_and_works_when_it_is_back(client: redis.Redis, proxy: Proxy) -> None:
+def test_absent_target_is_an_error_until_it_returns(client: redis.Redis, proxy: Proxy) -> None:
     there, proxy.target_port = proxy.target_port, 1
     with pytest.raises(redis.ConnectionError):
         client.ping()
@@ -95,7 +95,7 @@ def test_a_target_that_is_away_is_an_error_and_works_when_it_is_back(client: red
     assert client.ping()
 
 
-def test_what_it_holds_back_too_long_times_out_and_calm_ends_it(proxy: Proxy) -> None:
+def test_delay_beyond_the_timeout_times_out_until_calm(proxy: Proxy) -> None:
     proxy.delay(2)
     with redis.Redis(port=proxy.port, retry=Retry(NoBackoff(), 0), socket_timeout=0.1) as impatient:
         with pytest.raises(redis.TimeoutError):
@@ -125,7 +125,7 @@ def test_http_requests_are_lost_before_or_after_their_effect() -> None:
         assert fetch() == 3
 
 
-def test_what_a_cut_throws_away_unread_is_still_seen(proxy: Proxy) -> None:
+def test_bytes_dropped_by_a_cut_are_still_recorded(proxy: Proxy) -> None:
     seen: list[bytes] = []
     proxy.on_request = seen.append
     busy, sent = threading.Event(), threading.Event()

@@ -15,7 +15,7 @@ FULL = (
 )
 
 
-def test_a_full_url_is_taken_apart() -> None:
+def test_full_url_is_parsed() -> None:
     url = SentinelUrl.parse(FULL)
     assert (url.hosts, url.master, url.db, url.tls) == ((("a.example", 26379), ("::1", 5000)), "my master", 3, True)
     assert url.login == {"username": "user", "password": "p@ss/w:rd"}

@@ -66,7 +66,7 @@ def test_dotenv_is_read_and_the_environment_wins(bare_environment: Path, env: py
     assert (found.regions, found.backlog_limit) == ((Region.US,), 6)
 
 
-def test_what_is_given_wins_over_the_environment(env: pytest.MonkeyPatch) -> None:
+def test_arguments_win_over_the_environment(env: pytest.MonkeyPatch) -> None:
     env.setenv("GAUGEPOST_BACKLOG_LIMIT", "6")
     assert Settings.load(backlog_limit=7).backlog_limit == 7
 
@@ -250,7 +250,7 @@ def test_no_secret_is_shown(env: pytest.MonkeyPatch) -> None:
         assert SECRET not in shown
 
 
-def test_no_secret_is_told_by_a_refusal(env: pytest.MonkeyPatch) -> None:
+def test_no_refusal_shows_a_secret(env: pytest.MonkeyPatch) -> None:
     env.setenv("GAUGEPOST_EU_CLIENT_SECRET", SECRET)
     env.setenv("GAUGEPOST_LEASE", SECRET)
     env.setenv("GAUGEPOST_AUTH_URL", f"http://user:{SECRET}@example.com")
@@ -289,7 +289,7 @@ def test_a_dotenv_of_another_user_does_not_say_where_credentials_go(bare_environ
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http"])
-def test_a_port_of_metrics_is_a_port_and_there_is_none_by_default(env: pytest.MonkeyPatch, port: str) -> None:
+def test_metrics_port_must_be_a_port_and_is_off_by_default(env: pytest.MonkeyPatch, port: str) -> None:
     assert (Settings.load().metrics_port, Settings.load().metrics_address) == (None, "127.0.0.1")
     env.setenv("GAUGEPOST_METRICS_PORT", "9464")
     assert Settings.load().metrics_port == 9464
@@ -306,15 +306,13 @@ def test_logs_have_a_level_and_a_format(env: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml")])
-def test_another_level_or_format_is_refused_with_those_there_are(
-    env: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+def test_unknown_level_or_format_is_refused_with_the_valid_ones(env: pytest.MonkeyPatch, name: str, value: str) -> None:
     env.setenv(f"GAUGEPOST_{name}", value)
     with pytest.raises(SettingsError, match=f"GAUGEPOST_{name}: expected '"):
         Settings.load()
 
 
-def test_pulses_lie_where_run_dir_says(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_heartbeats_are_in_run_dir(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert heartbeat.folder(Settings.load()).name == f"gaugepost-{os.geteuid()}"
     env.setenv("GAUGEPOST_RUN_DIR", str(tmp_path / "run"))
     assert heartbeat.folder(Settings.load()) == tmp_path / "run"

@@ -28,12 +28,12 @@ def refused(monkeypatch: pytest.MonkeyPatch, **given: str) -> str:
     return str(refusal.value)
 
 
-def test_nobody_is_asked_to_log_in_by_default_and_events_are_on() -> None:
+def test_by_default_no_login_is_required_and_events_are_on() -> None:
     found = Settings.load()
     assert (found.flower_basic_auth, found.flower_oidc_issuer, found.events) == (None, None, True)
 
 
-def test_a_whole_login_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_complete_login_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in OPENID.items():
         monkeypatch.setenv(name, value)
     found = Settings.load()
@@ -42,7 +42,7 @@ def test_a_whole_login_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("missing", OPENID)
-def test_half_a_login_is_refused_and_told_by_what_is_missing(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+def test_half_a_login_is_refused_with_what_is_missing(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     given = {name: value for name, value in OPENID.items() if name != missing}
     assert refused(monkeypatch, **given).startswith(f"{missing}: needed with GAUGEPOST_FLOWER_OIDC_")
 
@@ -54,7 +54,7 @@ def test_two_logins_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "value", ["", "amy", "amy:", ":secret-7", "amy:secret-7,", "amy:sécret-7", "amy:secret 7", "amy:secret-7\n"]
 )
-def test_what_is_no_user_is_refused_without_being_told(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_user_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     told = refused(monkeypatch, GAUGEPOST_FLOWER_BASIC_AUTH=value)
     expected = "expected name:password, several of them separated by commas, of printable ASCII alone"
     assert told == f"GAUGEPOST_FLOWER_BASIC_AUTH: {expected}"
@@ -63,7 +63,7 @@ def test_what_is_no_user_is_refused_without_being_told(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "value", [".*", "*@example.com", ".*@*", "amy@example.com|.*@example.com", "amy", "amy@example.com|"]
 )
-def test_what_would_let_in_everybody_or_nobody_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_login_rule_that_admits_everybody_or_nobody_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     assert "FLOWER_OIDC_USERS: expected" in refused(monkeypatch, **(OPENID | {"GAUGEPOST_FLOWER_OIDC_USERS": value}))
 
 

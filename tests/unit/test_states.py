@@ -51,14 +51,14 @@ def test_every_state_has_its_row_and_no_state_leads_to_itself() -> None:
     assert not any(state in targets for state, targets in TRANSITIONS.items())
 
 
-def test_every_state_can_be_reached_from_the_two_in_which_a_job_starts() -> None:
+def test_every_state_is_reachable_from_the_two_initial_states() -> None:
     reached = {JobState.QUEUED, JobState.WAITING}
     for _ in JobState:
         reached |= {target for state in reached for target in TRANSITIONS[state]}
     assert reached == set(JobState)
 
 
-def test_what_has_ended_and_what_is_open_are_all_states() -> None:
+def test_ended_and_open_states_together_are_all_states() -> None:
     assert set(JobState) == ENDED | OPEN
     assert not ENDED & OPEN
     assert {state for state in JobState if not TRANSITIONS[state]} == ENDED - {JobState.DEAD}

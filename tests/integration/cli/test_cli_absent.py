@@ -202,7 +202,7 @@ def test_beat_of_before_the_clock_was_set_back_is_no_beat(cli: Cli, hands: Hands
     assert hands.ledger.vitals().beat_ago == math.inf
 
 
-def test_status_says_that_workers_go_on_without_beat(cli: Cli, store: redis.Redis) -> None:
+def test_status_reports_workers_that_run_without_beat(cli: Cli, store: redis.Redis) -> None:
     ticked = now_ms() - 60_000
     store.hset(KEYS["pace"], "beat_sent", ticked)
     see_worker(store, 1)

@@ -108,7 +108,7 @@ def test_without_the_key_all_but_the_data_is_shown_and_why(cli: Any, sealing: Pr
     assert cli("cancel", job_id).code == 0
 
 
-def test_with_the_key_it_is_as_if_nothing_were_sealed(cli: Any, sealing: Producer, data_key: str) -> None:
+def test_with_the_key_commands_show_encrypted_jobs_as_usual(cli: Any, sealing: Producer, data_key: str) -> None:
     job_id = put(sealing, source="crm")
     cli.environment["GAUGEPOST_DATA_KEY"] = data_key
     [row] = cli("job", job_id, "--show-data", "--json").rows

@@ -112,7 +112,7 @@ def test_skip_invalid_keeps_the_refused_lines_as_they_are_and_sends_the_others(c
     assert queued(producer) == 2
 
 
-def test_the_file_of_rejects_is_there_and_empty_when_nothing_was_refused(cli: Cli) -> None:
+def test_rejects_file_is_empty_when_nothing_was_refused(cli: Cli) -> None:
     (cli.folder / "rejects").write_text("of an earlier run")
     assert cli("enqueue", cli.write("jobs.jsonl", RECORD), "--skip-invalid", "rejects").code == 0
     assert (cli.folder / "rejects").read_text() == ""

@@ -49,7 +49,7 @@ def test_latin_1_is_taken_where_nothing_else_fits(upload: Inspect) -> None:
     assert only_part(found) == ZOE.encode()
 
 
-def test_a_sign_on_the_border_of_two_reads_does_not_make_it_another_encoding(upload: Inspect) -> None:
+def test_character_across_two_reads_does_not_change_the_detected_encoding(upload: Inspect) -> None:
     for shift in range(4):
         raw = b"a\n" + b"x" * ((1 << 18) - 5 + shift) + ("\ufffd€" * 3).encode() + b"\n"
         assert upload("a.csv", raw).notes == ()
@@ -86,7 +86,7 @@ def test_blank_lines_are_left_out_and_said(upload: Inspect) -> None:
     assert only_part(found) == b"a,b\n1,2\n3,4\n"
 
 
-def test_odd_headers_are_said_without_repeating_what_may_be_personal(upload: Inspect) -> None:
+def test_odd_headers_are_noted_without_personal_data(upload: Inspect) -> None:
     found = upload("a.csv", b"Email,Email,,joe@example.com,joe@example.com\n1,2,3,4,5\n")
     assert found.notes == (
         "the first row has an email address: it is taken for the header and is not sent as a record",
@@ -95,7 +95,7 @@ def test_odd_headers_are_said_without_repeating_what_may_be_personal(upload: Ins
     )
 
 
-def test_a_long_value_is_taken_as_long_as_its_record_can_be_sent(upload: Inspect) -> None:
+def test_long_value_is_accepted_while_its_record_fits_a_request(upload: Inspect) -> None:
     raw = b'a,b\n1,"' + b"x" * 1_900_000 + b'"\n'
     assert only_part(upload("a.csv", raw)) == raw
 
@@ -121,7 +121,7 @@ def test_an_old_workbook_is_read_and_written_as_a_new_one(samples: Path, upload:
 
 
 @pytest.mark.starts_process
-def test_blank_rows_in_a_workbook_are_left_out_and_leading_columns_stay_in_place(upload: Inspect) -> None:
+def test_workbook_loses_blank_rows_and_keeps_leading_columns(upload: Inspect) -> None:
     rows = [[""], ["", "Email", "Score"], ["", "joe", 1], ["", " "], ["", "", 0], ["", "", "  "]]
     found = upload("a.xlsx", workbook(*rows))
     assert (found.rows, found.header) == (2, ("", "Email", "Score"))

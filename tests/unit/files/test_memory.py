@@ -58,7 +58,7 @@ def test_all_nasty_files_together_stay_in_little_memory_and_none_gets_through(tm
     assert found["child"] < 500
 
 
-def test_a_hundred_thousand_rows_are_fifty_parts_in_a_few_seconds_and_little_memory(tmp_path: Path) -> None:
+def test_100000_rows_become_50_parts_in_little_memory(tmp_path: Path) -> None:
     csv_of(tmp_path / "export.csv", 100_000)
     found = measure(tmp_path)
     assert found["parts"] == 50

@@ -165,5 +165,5 @@ def test_xml_parts_have_the_original_records_byte_for_byte(
         assert [again.records.read(n).decode() for n in range(again.rows)] == [found[row - 1] for row in sorted(wanted)]
 
 
-def test_the_helper_for_xml_makes_what_it_says() -> None:
+def test_xml_helper_builds_the_requested_records() -> None:
     assert len(ET.fromstring(xml(["a", "b"]))) == 2

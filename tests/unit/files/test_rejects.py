@@ -44,7 +44,7 @@ def test_reasons_are_a_last_column_of_csv(upload: Inspect) -> None:
 
 
 @pytest.mark.starts_process
-def test_reasons_are_a_last_column_of_a_workbook_and_an_element_of_xml(upload: Inspect, save: Save) -> None:
+def test_reasons_become_a_last_workbook_column_or_an_xml_element(upload: Inspect, save: Save) -> None:
     book = rejects(parts_of(upload("a.xlsx", workbook(["a", "b"], ["1"], ["2", 2], ["3", 3])), 2), [1, 3], WHY)
     assert grid(book) == [["a", "b", "Rejected because"], ["1", "", WHY[1]], ["3", 3, WHY[3]]]
     text = rejects(parts_of(upload("a.xml", xml("123")), 2), [3], WHY)
@@ -81,7 +81,7 @@ def test_other_messages_are_kept_whole_and_without_a_row() -> None:
 
 
 @pytest.mark.parametrize("impossible", ["Record 1: x", "Record 0: x", "Record 12: x", "Record 999999999: x"])
-def test_a_number_that_cannot_be_in_the_part_makes_all_of_its_numbers_doubtful(impossible: str) -> None:
+def test_impossible_row_number_makes_all_numbers_of_a_part_doubtful(impossible: str) -> None:
     assert read_messages(["Record 5: y", impossible], 10, 1) == [
         RowMessage(None, "Record 5: y"),
         RowMessage(None, impossible),

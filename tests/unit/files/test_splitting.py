@@ -42,7 +42,7 @@ def test_fifty_parts_are_numbered_and_named_in_order(upload: Inspect) -> None:
         ("v1.2_x-y.CSV", "v1.2_x-y"),
     ],
 )
-def test_names_keep_only_what_any_system_takes(filename: str, stem: str, upload: Inspect) -> None:
+def test_names_keep_only_portable_characters(filename: str, stem: str, upload: Inspect) -> None:
     (plan,) = split(upload(filename, GOOD_CSV))
     assert plan.name == f"{stem}.{plan.sha256[:10]}.csv"
 

@@ -33,7 +33,7 @@ def test_a_workbook_with_a_password_is_named_as_such_under_either_ending(samples
             inspect(save(name, content))
 
 
-def test_no_refusal_repeats_what_is_in_the_file(save: Save) -> None:
+def test_no_refusal_shows_content_of_the_file(save: Save) -> None:
     secret = b"joe.secret@example.com"
     contents = [b"a,b\n" + secret + b"\n", b'a,b\n"' + secret + b'"x,\n', b"<records><" + secret[:3] + b"/></records>"]
     for name, content in zip(("a.csv", "b.csv", "c.xml"), contents, strict=True):
@@ -52,7 +52,7 @@ def test_endings_count_in_any_case(upload: Inspect) -> None:
     assert upload("EXPORT.CSV", GOOD_CSV).type == "csv"
 
 
-def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path) -> None:
+def test_special_file_is_refused_without_waiting(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "device.csv").symlink_to("/dev/zero")
@@ -146,7 +146,7 @@ def test_importing_the_file_side_imports_no_library_of_its_extra() -> None:
     assert os.popen(f'"{sys.executable}" -c "{code}"').read().strip() == "set()"
 
 
-def test_the_file_is_kept_open_until_closed_and_closing_twice_does_no_harm(save: Save) -> None:
+def test_file_stays_open_until_closed_and_can_be_closed_twice(save: Save) -> None:
     path = save("a.csv", GOOD_CSV)
     with inspect(path) as upload:
         Path(path).unlink()

@@ -98,7 +98,7 @@ def test_open_jobs_are_listed_first_and_no_state_is_forgotten() -> None:
     assert [state in ENDED for state in OPEN_FIRST] == sorted(state in ENDED for state in OPEN_FIRST)
 
 
-def test_every_command_in_the_table_is_there_and_says_what_it_does() -> None:
+def test_every_command_in_the_table_exists_and_has_help() -> None:
     for name, command in COMMANDS.items():
         module, _, attribute = command.target.partition(":")
         assert getattr(import_module(module), attribute).__doc__, name
@@ -108,7 +108,7 @@ def test_every_command_in_the_table_is_there_and_says_what_it_does() -> None:
 LISTING = ("upload", "uploads", "job", "jobs", "cancel", "replay", "settle", "holds", "status")
 
 
-def test_the_first_help_shows_what_to_begin_with() -> None:
+def test_top_level_help_shows_where_to_begin() -> None:
     shown = build().help or ""
     for name in ("demo", "enqueue", "status"):
         assert f"`gaugepost {name} " in shown or f"`gaugepost {name}`" in shown

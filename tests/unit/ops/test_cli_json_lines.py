@@ -84,7 +84,7 @@ def test_the_last_line_needs_no_end_and_a_windows_file_is_read() -> None:
         ),
     ],
 )
-def test_a_refusal_says_what_was_expected(line: bytes, expected: str) -> None:
+def test_refusal_names_the_expected_value(line: bytes, expected: str) -> None:
     checked, told = refusals(line)
     assert checked.bad == 1
     assert expected in told[0][1]
