@@ -1,4 +1,4 @@
-"""For all tests: a Redis server of their own, and an environment without settings."""
+"""Give all tests a Redis server of their own, and an environment without settings."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ hypothesis.settings.load_profile("ordinary")
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a Redis server that lives as long as the test run."""
+    """Return the URL of a Redis server that runs as long as the test run."""
     with running_redis(tmp_path_factory.mktemp("redis")) as url:
         yield url
 
 
 @pytest.fixture
 def redis_url(redis_server: str) -> str:
-    """URL of that server, emptied."""
+    """Empty that server, and return its URL."""
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
     return redis_server
@@ -53,7 +53,7 @@ def redis_url(redis_server: str) -> str:
 
 @pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Take every setting away and go to an empty folder."""
+    """Remove every setting from the environment, and change to an empty folder."""
     for name in list(os.environ):
         if name.upper().startswith("GAUGEPOST_"):
             monkeypatch.delenv(name)

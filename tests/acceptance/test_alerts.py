@@ -1,4 +1,4 @@
-"""Every alert on a fault caused on purpose: it fires, its runbook is followed, and it is quiet again.
+"""Cause the fault of each alert on purpose, follow its runbook, and check that the alert stops.
 
 Real workers, beat, exporter, simulator, Redis, and Debian's Prometheus with the project's own alerts, whose waits are
 shortened to seconds (`support/prometheus.py`). At the end each query of the dashboard must have found something.

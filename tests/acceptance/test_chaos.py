@@ -1,6 +1,6 @@
-"""Everything breaks at random, and nothing is lost, doubled or out of order: the short form of `make chaos`.
+"""Run a short `make chaos`: faults come at random, and no job is lost, doubled or out of order.
 
-A run's seed is the first line that it prints; `SEED=… make test TEST=tests/acceptance/test_chaos.py` runs it again.
+The first line of a run is its seed. `SEED=… make test TEST=tests/acceptance/test_chaos.py` repeats the run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Flower in a real browser: the workers of three regions, what became of each job, and nothing for anybody else.
+"""Open Flower in a real browser: it lists workers of three regions and each job's state, only after login.
 
 `SCREENSHOTS=docs/images make test TEST=tests/acceptance/test_flower_pages.py` makes the pictures of the docs anew.
 """
@@ -51,14 +51,14 @@ class Shown:
         )
 
     def names(self) -> list[str]:
-        """The workers' names, as they call themselves."""
+        """Return the names that the workers report."""
         return sorted(line["name"] for line in self._log() if line.get("event") == "worker starts")
 
     def _log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.stack.logs().splitlines() if line.startswith("{")]
 
     def deliver(self) -> None:
-        """One job delivered, one parked, one dead, and others for the picture."""
+        """Deliver one job, park one, end one as dead, and enqueue others for the screenshot."""
         enqueue = self.stack.producer.enqueue
         self.delivered = enqueue(link("jane@example.net", Region.EU), idempotency_key="secret-key-of-a-ticket")
         self.parked = enqueue(link("no-campaign@example.com", Region.US))
@@ -197,7 +197,7 @@ def test_no_page_shows_personal_data_or_a_secret(shown: Shown, page: Page) -> No
 
 
 def crawled(page: Page) -> Iterator[tuple[str, str]]:
-    """Visit all that a person can click to, as it is when the page has loaded all of its data."""
+    """Visit every page that a user can click to, after the page has loaded its data."""
     seen, ahead = set(), ["/"]
     while ahead:
         path = ahead.pop()

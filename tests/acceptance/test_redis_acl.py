@@ -1,4 +1,4 @@
-"""Every part as the Redis user that docs/redis-acl.md gives it: all of its work is done, and Redis refuses nothing."""
+"""Run every process as its Redis user of docs/redis-acl.md: it does all of its work, and Redis refuses no command."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CSV = "Email,Date\na@example.net,2026-01-01 00:00:00\n"
 
 
 class Deployment:
-    """A stack in which each part logs in to Redis as a user of its own."""
+    """A stack in which each process logs in to Redis as its own user."""
 
     def __init__(self, stack: Stack, server: GuardedRedis) -> None:
         self.stack = stack
@@ -99,7 +99,7 @@ def get(port: int, path: str) -> str:
 
 
 def flower_knows_workers(port: int) -> bool:
-    """Tell whether Flower shows three workers, each with what it answered."""
+    """Return whether Flower shows three workers, each with its statistics."""
     workers = json.loads(get(port, "/api/workers?refresh=1") or "{}")
     return len(workers) == 3 and all("stats" in told and "active_queues" in told for told in workers.values())
 
@@ -163,7 +163,7 @@ def test_each_part_works_as_its_documented_user(deployment: Deployment) -> None:
 
 
 def upload_and_undo(deployment: Deployment) -> None:
-    """Upload a file as a service, follow and undo it as an operator."""
+    """Upload a file as a service, then track and undo it as an operator."""
     path = deployment.stack.folder / "april.csv"
     path.write_text(CSV)
     with deployment.being("service") as stack:

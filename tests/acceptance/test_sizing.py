@@ -1,4 +1,4 @@
-"""Jobs take no more of Redis' memory than the sizing page says; other versions of Redis take less than 7.0."""
+"""Check that jobs take no more memory than the sizing page says. Other versions of Redis take less than 7.0."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The upload lane with real parts: whatever dies, no start is early, no part is lost or doubled, and order is kept.
+"""Kill processes of a real upload lane: no upload starts early, no part is lost or doubled, and the order is kept.
 
-The order that the policy promises: parts start in the order of their rows, but for one whose sending failed or was
-unclear. That one has used its slot, is looked up while others go, and then goes first in a later slot.
+The policy promises that parts start in the order of their rows. The exception is a part whose upload failed or had an
+unclear answer. It has used its slot; the worker looks it up while others start, and sends it first in a later slot.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def sent(stack: Stack, region: str = "eu") -> list[dict[str, Any]]:
 
 
 class Chaos:
-    """Kills beats and workers with -9 at random, often just those that send an upload, and starts them anew."""
+    """Kill beats and workers with -9 at random, often during an upload, and start them again."""
 
     def __init__(self, stack: Stack, seed: int) -> None:
         self._stack, self._random = stack, random.Random(seed)
@@ -82,7 +82,7 @@ class Chaos:
         return self._stack.beat() if name == "beat" else self._stack.worker(name)
 
     def act(self, arrived: int) -> None:
-        """Kill somebody, if it is time, and if a part has arrived since: a slow host must get on between two kills."""
+        """Kill a process when it is time and a part has arrived since the last kill: slow hosts need the time."""
         if time.monotonic() < self._next or arrived == self._arrived:
             return
         region = next((region for region in Region if self._stack.counts(region)["sending"]), None)
@@ -134,7 +134,7 @@ def test_40_parts_arrive_once_in_order_while_processes_are_killed(
 
 
 def check_region(stack: Stack, region: str, view: SetView, rows: list[str]) -> None:
-    """The simulator has each part once, no two starts too near, and all rows in their order."""
+    """Check that the simulator has each part once, starts far enough apart, and all rows in order."""
     effects = sent(stack, region)
     gaps = [later["received_at"] - earlier["received_at"] for earlier, later in itertools.pairwise(effects)]
     assert min(gaps) >= 2, f"{region}: an early start: {gaps}"

@@ -1,4 +1,4 @@
-"""What a long queue of files takes of Redis."""
+"""Measure the memory that a long queue of files takes in Redis."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADER = "Email,First Name,Last Name,Account,Date,Amount,Country,Reference,NPS\n
 
 
 def some_part(seed: int) -> bytes:
-    """Make 2,000 rows of about 120 bytes, of which a third is chance: more than in a usual export."""
+    """Make 2,000 rows of about 120 bytes. A third of each row is random, more than in a usual export."""
     chance = random.Random(seed)
 
     def name() -> str:

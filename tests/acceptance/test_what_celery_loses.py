@@ -1,6 +1,6 @@
-"""The experiments in which stock Celery on Redis loses and doubles work, made with gaugepost.
+"""Repeat with gaugepost the experiments in which stock Celery on Redis loses or doubles work.
 
-Each test says what the same did to Celery 5.7 alone; `ops/decisions/0002-celery-settings.md` has the measurements.
+Each test says what happened to Celery 5.7 alone. `ops/decisions/0002-celery-settings.md` has the measurements.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def enqueue(stack: Stack, jobs: int) -> list[str]:
 
 
 def all_delivered(stack: Stack, ids: list[str]) -> dict[str, int]:
-    """Wait until all are; return how often each was sent. None may be missing, none other may be there."""
+    """Wait until all jobs are delivered; return how often each was sent. Fail on a missing or an additional job."""
     wait_until(lambda: stack.counts().get("delivered") == len(ids), what="all delivered")
     assert set(stack.keys()) == set(ids)
     return stack.keys()
@@ -52,14 +52,14 @@ def under_way(stack: Stack, jobs: int) -> Callable[[], bool]:
 
 
 def first_delivered(stack: Stack) -> str:
-    """Deliver a first job, after which jobs of its configuration go out side by side; return its id."""
+    """Deliver a first job, so that jobs of its configuration are sent in parallel; return its id."""
     job = stack.producer.enqueue(record(10_000))
     job.result(timeout=60)
     return job.id
 
 
 def idle(stack: Stack) -> None:
-    """Wait until a worker waits for bells: its first job is delivered, and its BRPOP is there."""
+    """Wait until the worker has delivered its first job and its BRPOP waits for bells."""
     first_delivered(stack)
     with stack.redis.client() as client:
         wait_until(lambda: any(one["cmd"] == "brpop" for one in client.client_list()))
@@ -82,7 +82,7 @@ def test_bell_lost_with_its_worker_is_rung_again(stack: Stack) -> None:
 
 
 def test_lost_bells_stall_no_region(stack: Stack) -> None:
-    """A region goes on while it has ready jobs and a live worker, whatever becomes of its bells."""
+    """A region with ready jobs and a live worker continues when its bells are lost."""
     stack.worker()
     stack.beat()
     over = threading.Event()
@@ -147,7 +147,7 @@ def test_no_message_stays_unacknowledged(stack: Stack) -> None:
 
 
 def test_waiting_job_is_in_redis_and_survives_its_worker(tmp_path: Path) -> None:
-    """A countdown lies in a worker's memory, and one longer than the visibility timeout ran five times."""
+    """Celery keeps a countdown in a worker's memory; one longer than the visibility timeout ran five times."""
     with Stack(tmp_path, **SHORT, backoff__server_error="8s") as stack:
         stack.sim.fault("status", endpoint="records", code=503, times=1)
         workers = [stack.worker(), stack.worker()]
@@ -181,7 +181,7 @@ def test_job_of_a_dead_worker_is_retried_a_lease_later(stack: Stack) -> None:
 
 
 def test_unknown_task_costs_no_job_and_ticks_do_not_accumulate(stack: Stack) -> None:
-    """An unknown task or a broken message is thrown away with its work; expired ones pile up without a worker."""
+    """Celery drops an unknown task or a broken message with its work. Expired messages accumulate without a worker."""
     stack.beat()
     ids = enqueue(stack, 10)
     with stack.redis.client() as client:
@@ -231,7 +231,7 @@ def test_stopped_worker_ends_soon_and_loses_no_job(stack: Stack, number: signal.
 
 
 def test_response_is_never_sent_twice(stack: Stack) -> None:
-    """What must not go out twice is unknown after a lost worker, and waits for a person."""
+    """A job that must not be sent twice is `unknown` after its worker died, and waits for an operator."""
     stack.sim.knobs(latency_ms={"all": 1500})
     worker = stack.worker()
     stack.beat()

@@ -1,4 +1,4 @@
-"""The adapter of `gaugepost_tasks.http` can be mounted where gaugepost is not installed: `make bench` does so."""
+"""Mount the adapter of `gaugepost_tasks.http` without an installed gaugepost, as `make bench` does."""
 
 from __future__ import annotations
 

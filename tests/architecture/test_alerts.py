@@ -1,4 +1,4 @@
-"""Alerts and dashboard as files: promtool takes them, they ask for metrics that exist, every alert has its runbook."""
+"""Check alerts and dashboard as files: promtool accepts them, their metrics exist, and every alert has a runbook."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_runbooks_name_commands_that_exist() -> None:
 
 
 def there_are() -> set[str]:
-    """The names of all metrics: of workers and beat as they are shown, of the exporter as its code lists them."""
+    """Return the names of all metrics: those that workers and beat expose, and those that the exporter's code lists."""
     shown = b"".join(generate_latest(one.registry) for one in (WorkerMetrics(Region.EU), BeatMetrics(["eu"])))
     names = set(re.findall(r"^# TYPE (\w+) ", shown.decode(), re.MULTILINE))
     names |= {f"{name}_bucket" for name in names}

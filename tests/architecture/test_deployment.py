@@ -1,7 +1,7 @@
-"""The image and docker-compose.yml say what this gaugepost understands, and run nothing as root.
+"""Check that the image and docker-compose.yml use valid commands and settings, and run nothing as root.
 
-There is no Docker engine here: docker compose itself reads its files, and our own command line reads each command. What
-they start is tried in `tests/integration/test_deployed.py`.
+The tests have no Docker engine. docker compose itself reads its files, and our command line parses each command.
+`tests/integration/test_deployed.py` runs what they start.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def test_image_starts_the_command_line_and_has_its_health_check() -> None:
 
 
 def names_on_networks(services: dict[str, Any]) -> dict[str, set[str]]:
-    """Return the names that are found on each network. Who shares another's network has no name of its own there."""
+    """Return the names on each network. A service that shares another's network has no name of its own there."""
     found: dict[str, set[str]] = {}
     for name, one in services.items():
         for network, told in one.get("networks", {}).items():

@@ -1,4 +1,4 @@
-"""The manifests and the units say what this gaugepost understands; Kubernetes' schemas and systemd read them."""
+"""Check manifests and units by the schemas of Kubernetes, by systemd, and by our command line."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_regions_have_workers_budget_and_scale_and_differ_only_in_name() -> None
 
 
 def test_scaled_object_matches_the_schema_of_keda() -> None:
-    """Its schema comes with no package: these are the fields of keda.sh/docs/latest/reference/scaledobject-spec."""
+    """No package has KEDA's schema; the fields are from keda.sh/docs/latest/reference/scaledobject-spec."""
     *_, scale = yaml.safe_load_all((K8S / "worker-eu.yaml").read_text(encoding="utf-8"))
     assert (scale.keys(), scale["apiVersion"]) == ({"apiVersion", "kind", "metadata", "spec"}, "keda.sh/v1alpha1")
     spec = scale["spec"]
@@ -140,7 +140,7 @@ UNITS = sorted(SYSTEMD.glob("*.service"))
 
 @pytest.mark.starts_process
 def test_paths_in_the_units_are_those_the_page_installs(tmp_path: Path) -> None:
-    """The page's own commands, carried out below another root."""
+    """Run the commands of the page below another root folder."""
     page = (ROOT / "docs/deployment.md").read_text(encoding="utf-8").partition("## Hosts without containers")[2]
     commands = [line[2:].partition("   #")[0].split() for line in page.splitlines() if line.startswith("# install ")]
     for words in commands:
@@ -158,7 +158,7 @@ def test_paths_in_the_units_are_those_the_page_installs(tmp_path: Path) -> None:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """The units, with the command of this environment in place of the one that a host would have."""
+    """Return the units, with the command of this environment in place of a host's."""
     command = COMPOSE.with_name("gaugepost")
     for path in SYSTEMD.iterdir():
         text = path.read_text(encoding="utf-8").replace("/opt/gaugepost/bin/gaugepost", str(command))

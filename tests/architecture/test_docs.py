@@ -1,4 +1,4 @@
-"""The pages are true: generated parts, links, what they name of the code, their commands and their Python."""
+"""Check the pages: generated parts, links, names of code and tests, commands and Python snippets."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_every_page_of_the_docs_is_in_the_index() -> None:
 
 
 def texts() -> Iterator[Path]:
-    """Give each file that may name a page: code, configuration, pages; but not this test, which makes some up."""
+    """Yield each file that may name a page: code, configuration, pages. This test invents names and is left out."""
     endings = {".py", ".lua", ".md", ".toml", ".yml", ".yaml", ".sh", ".service", ".target", ".txt", ".in"}
     inside = (path for folder in ("docs", *FOLDERS) for path in (ROOT / folder).rglob("*"))
     outside = (path for path in ROOT.iterdir() if path.suffix in endings or path.name == "Makefile")
@@ -139,13 +139,13 @@ def test_page_outside_is_found(mention: str) -> None:
 
 
 def have(path: str, files: tuple[Path, ...], definition: str) -> bool:
-    """Tell whether a file of this name, or of this end of a path, has such a definition."""
+    """Return whether a file with this name, or this end of its path, has such a definition."""
     found = [file for file in files if f"/{name(file)}".endswith(f"/{path}")]
     return any(re.search(definition, read(file), re.MULTILINE) for file in found)
 
 
 def absent(text: str) -> list[str]:
-    """List what a text names as `file`, `file:function`, `file::test` or a path, and the repository does not have."""
+    """List each `file`, `file:function`, `file::test` and path in a text that the repository does not have."""
     code, text = sources(*FOLDERS), prose(text)
     tests = re.findall(r"`([\w/]+\.py)::(\w+)`", text)
     places = re.findall(r"`([\w/]+\.(?:py|lua))(?::(\w+))?`", text)
@@ -178,7 +178,7 @@ def test_reference_to_missing_code_is_found(reference: str) -> None:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """Give each call of `gaugepost` in a page's blocks and code spans: its arguments, up to a pipe or the like."""
+    """Yield the arguments of each call of `gaugepost` in a page's blocks and code spans, up to a pipe."""
     blocks = "\n".join(block for _, block in FENCE.findall(text))
     shown = re.findall(r"^\$ (gaugepost .*)$", blocks, re.MULTILINE)
     for line in (*shown, *(code for code in CODE.findall(prose(text)) if code.startswith("gaugepost "))):
@@ -188,7 +188,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def fault(words: list[str]) -> str | None:
-    """Say what a call of `gaugepost` has that its command does not know."""
+    """Return the command or option of a call that `gaugepost` does not have, or None."""
     if not words or not re.match(r"[a-z]", words[0]):
         return None
     called = words[0].partition("|")[0]

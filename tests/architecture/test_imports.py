@@ -1,4 +1,4 @@
-"""What import-linter cannot see: modules that are named as text. Its contracts for imports are in pyproject.toml."""
+"""Check modules named in strings, which import-linter cannot see. Its contracts for imports are in pyproject.toml."""
 
 from __future__ import annotations
 

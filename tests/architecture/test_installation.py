@@ -1,4 +1,4 @@
-"""Every environment is installed from its lock, and from nothing else: ops/install.sh, which the Makefile calls."""
+"""Check ops/install.sh, which the Makefile calls: it installs every environment from its lock alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOCKS = {"demo": {"worker", "simulator", "embedded"}, "dev": {"worker", "simulat
 
 
 class Index:
-    """A folder of wheels that is all the index there is, and an environment that ops/install.sh installs into."""
+    """A folder of wheels as the only package index, and an environment for ops/install.sh."""
 
     def __init__(self, folder: Path) -> None:
         self.wheels, self.venv, self._folder = folder / "wheels", folder / "venv", folder
@@ -45,7 +45,7 @@ class Index:
         return wheel(self.wheels, name, version, *requires)
 
     def constrain(self, line: str) -> None:
-        """Set what a machine's own configuration of pip allows."""
+        """Set the constraints in this machine's configuration of pip."""
         (self._folder / "allowed.txt").write_text(line)
         (self._folder / "pip.conf").write_text(f"[global]\nconstraint = {self._folder / 'allowed.txt'}\n")
 
@@ -142,7 +142,7 @@ def named(environment: dict[str, str]) -> str:
 
 
 def required(root: str, extras: Iterable[str], environment: dict[str, str]) -> Iterator[Requirement]:
-    """Yield what a distribution requires in an environment, directly or by others, as their metadata say."""
+    """Yield all direct and indirect requirements of a distribution in an environment, from the metadata."""
     open_ends, seen = [(root, extra) for extra in ("", *extras)], set()
     while open_ends:
         name, extra = open_ends.pop()

@@ -1,4 +1,4 @@
-"""No value of a job, of an operator or of Redis becomes code or the name of another key: the scripts as they stand."""
+"""Read the Lua scripts: no value of a job, an operator or Redis becomes code or the name of another key."""
 
 from __future__ import annotations
 

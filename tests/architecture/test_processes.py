@@ -1,4 +1,4 @@
-"""`make unit` runs the tests that start no process, and a test that is not marked cannot start one."""
+"""Check that `make unit` runs only tests that start no process, and that an unmarked test cannot start one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests that need a program: skipped where it is missing, failed in CI; root with apt gets what is missing."""
+"""Check tests that need a program: a missing one skips them here and fails them in CI; root can install it by apt."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_program_that_is_not_listed_is_an_error(tmp_path: Path) -> None:
 
 
 def installing(folder: Path, user: int, *programs: str) -> tuple[list[str], str]:
-    """Run ops/install-programs.sh on a machine with these programs; return what it asked of apt-get, and its words."""
+    """Run ops/install-programs.sh on a machine with these programs; return its calls of apt-get, and its output."""
     path = folder / "path"
     path.mkdir()
     stubs = dict.fromkeys(programs, "") | {

@@ -1,4 +1,4 @@
-"""The README's snippets do what the page shows: its Python and its commands run, on a real Redis and the simulator."""
+"""Run the README's Python and commands on a real Redis and the simulator: they print what the page shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each claim of SECURITY.md names its test, and that test is there."""
+"""Check that each claim of SECURITY.md names a test that exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The built wheel, in an environment that has nothing else: what services install."""
+"""Check the built wheel in an otherwise empty environment, as services install it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger over a real Redis and over the store of `gaugepost.testing`, by a clock that the test sets."""
+"""Run the ledger over a real Redis and over the store of `gaugepost.testing`, with a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=[pytest.param("redis", marks=pytest.mark.starts_process), "memory"])
 def client(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
-    """Connect to an empty store: a real one, and the one in memory that services test with."""
+    """Connect to an empty store: a real Redis, and the store in memory that services test with."""
     url = request.getfixturevalue("redis_url") if request.param == "redis" else None
     with redis.Redis.from_url(url) if url else Memory().client as made:
         yield made
@@ -24,7 +24,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def bench(client: redis.Redis) -> Iterator[Bench]:
-    """Put the ledger of `eu` on a bench; at the end everything in the store must fit together."""
+    """Make a bench for the ledger of `eu`. At the end, check that the store is consistent."""
     made = Bench(client)
     yield made
     assert made.truth().faults == []

@@ -1,4 +1,4 @@
-"""The bell is held to what celery itself sends: the scripts ring without Celery, by the very same message."""
+"""Compare the bell that Lua scripts push with the message that Celery itself sends."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def app(redis_url: str) -> Iterator[Celery]:
 
 
 def rung(redis_url: str, queue: str) -> dict[str, Any]:
-    """Have a script ring in this queue, and take its message out."""
+    """Ring this queue by a script, and return the message."""
     with redis.Redis.from_url(redis_url) as client:
         if queue == "gaugepost.eu.ticks":
             Runner(client)(Call("tick", ("gaugepost:{eu}:", queue), [1, DELIVER], bool))
@@ -57,7 +57,7 @@ def rung(redis_url: str, queue: str) -> dict[str, Any]:
 
 
 def sent_by_celery(app: Celery, redis_url: str, queue: str) -> dict[str, Any]:
-    """Have celery send a message to this queue, and take it out."""
+    """Send a message to this queue by Celery, and return it."""
 
     @app.task(name=DELIVER, ignore_result=True, shared=False)
     def deliver() -> None:

@@ -1,4 +1,4 @@
-"""Which fields jobs had lately: told once a day and process, bounded, and never in the way of an enqueue."""
+"""Check the field statistics: each process records a field once a day, in bounded number, without delaying jobs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEYS = Keys(Region.EU)
 
 @pytest.fixture
 def noting(client: redis.Redis) -> Bench:
-    """Put a ledger on the bench whose settings name a mappings.toml; what it says does not matter here."""
+    """Make a bench whose settings name a mappings.toml. Its content does not matter here."""
     return Bench(client, mappings=Path("mappings.toml"))
 
 
@@ -33,7 +33,7 @@ def record(configuration: str, *names: str) -> Record:
 
 
 def report(bench: Bench, reports: FieldReports, day: int, *jobs: Record) -> bool:
-    """Report what is new; tell whether there was something."""
+    """Report new fields; return whether there were any."""
     call = reports.of([Entry.of(job) for job in jobs], day)
     if call is not None:
         bench.ledger._run(call)

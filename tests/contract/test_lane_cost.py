@@ -1,7 +1,7 @@
-"""Ten thousand lanes at once cost no scan: every call does the same work for a job, however many lanes stand.
+"""Check that 10,000 lanes cost no scan: each call does the same work per job with any number of lanes.
 
-MONITOR shows each command that a script runs. What is compared is how often each command meets each sort of key; and no
-command that walks a whole collection is among them.
+MONITOR lists each command that a script runs. The tests compare how often each command uses each sort of key. No
+command may read a whole collection.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ END = "end of the observation"
 
 @pytest.fixture
 def client(redis_url: str) -> Iterator[redis.Redis]:
-    """Connect to a real Redis: the fake one has no MONITOR."""
+    """Connect to a real Redis: the store in memory has no MONITOR."""
     with redis.Redis.from_url(redis_url) as made:
         yield made
 
 
 def commands(client: redis.Redis, act: Callable[[], object]) -> list[list[str]]:
-    """Do something, and return each command that Redis carried out for it, in words."""
+    """Call `act`, and return each command that Redis ran for it, split into words."""
     with client.monitor() as monitor:
         act()
         client.echo(END)
@@ -82,7 +82,7 @@ def _walks(words: list[str]) -> bool:
 
 
 class Standing:
-    """A ledger in which so many lanes stand, each with a job that may go and one behind it."""
+    """A ledger with `lanes` lanes, each with one ready job and one that waits behind it."""
 
     def __init__(self, client: redis.Redis, lanes: int) -> None:
         client.flushall()
@@ -97,7 +97,7 @@ class Standing:
         self.seen[name] = commands(self.client, act)
 
     def live(self) -> dict[str, list[list[str]]]:
-        """Do with some jobs all that can be done with them; return what it cost, by what was done."""
+        """Make every possible call for some jobs; return the cost of each call."""
         bench, ledger = self.bench, self.bench.ledger
         ids: list[str] = []
         self.watch("enqueue to new lanes", lambda: ids.extend(bench.put(*(case(1_000_000 + n) for n in range(JOBS)))))

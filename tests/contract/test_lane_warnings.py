@@ -1,4 +1,4 @@
-"""A status change that happened before one that is delivered already is delivered all the same, with a warning."""
+"""Deliver a status change that happened before an already delivered one, with a warning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def at(hour: int) -> str:
 def deliver(
     bench: Bench, hour: int | None, number: int = 53499, own: tuple[str, ...] = (), worker: str = "w1"
 ) -> list[str]:
-    """Enqueue a change, deliver it, with the warnings that its answer gave; return those that its record has."""
+    """Enqueue a change and deliver it with these warnings; return the warnings on its record."""
     [job_id] = bench.put(case(number, **({} if hour is None else {"happened_at": at(hour)})))
     [claimed] = bench.claim(worker=worker)
     assert claimed.id == job_id

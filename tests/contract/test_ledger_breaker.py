@@ -1,4 +1,4 @@
-"""Which failures open the breaker, and which job probes it."""
+"""Check which failures open the circuit breaker, and which job probes it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONG_MS = 60_000
 
 
 def fail(bench: Bench, claimed: Claimed, *, age_ms: int = 500, streak: Streak = SERVER) -> None:
-    """Let a second pass, and a request fail that began `age_ms` ago."""
+    """Let a second pass, then fail a request that began `age_ms` ago."""
     bench.clock.go(1000)
     bench.settle(claimed, Parked(HOUR_MS, "x"), verdict=Verdict.SERVER_ERROR, streak=streak, age_ms=age_ms)
 
@@ -141,7 +141,7 @@ def test_streaks_that_nothing_ends_are_forgotten(bench: Bench) -> None:
 
 
 def opened_by(bench: Bench, *jobs: JobBase) -> list[str]:
-    """Open the breaker with failures of these jobs, which stay parked; go to its first probe."""
+    """Open the breaker by failures of these jobs, which stay parked; move the clock to its first probe."""
     ids = bench.put(*jobs)
     for claimed in bench.claim():
         fail(bench, claimed)

@@ -1,4 +1,4 @@
-"""A hold says which failed requests opened it, and each change of a hold is left for a worker's log, once."""
+"""Check that a hold lists the failed requests that opened it, and that a worker logs each change of a hold once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OAUTH = "credentials:oauth"
 
 
 def notices(bench: Bench) -> list[Notice]:
-    """Take what a worker would log."""
+    """Return the notices that a worker would log."""
     found: list[Notice] = []
     bench.ledger.promote(log=found.append)
     return found

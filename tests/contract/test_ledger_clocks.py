@@ -1,4 +1,4 @@
-"""Redis' clock steps: workers that renew keep their jobs, and what a lost worker held comes back soon."""
+"""Step the clock of Redis: workers that renew keep their jobs, and the jobs of a lost worker return soon."""
 
 from __future__ import annotations
 

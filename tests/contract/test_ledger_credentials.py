@@ -1,4 +1,4 @@
-"""Workers of one region with different credentials: a refused one stops neither the others nor their token."""
+"""Give workers of one region different credentials: a refused one stops neither the other workers nor their token."""
 
 from __future__ import annotations
 

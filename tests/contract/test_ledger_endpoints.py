@@ -1,4 +1,4 @@
-"""A hold on one family of endpoints stops what goes there, and nothing else."""
+"""Check that a hold on one family of endpoints stops only the jobs for these endpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source's bulk load does not stand before other sources' jobs; a throttled region sends fewer at a time."""
+"""Check fairness: a bulk load does not delay other sources, and a throttled region sends fewer jobs at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""File sets and the upload lane, by the ledger: accepted whole, one slot a start, followed without a slot."""
+"""Check file sets in the ledger: accepted as a whole, one upload slot per start, tracked without a slot."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def stage(bench: Bench, entries: list[Entry]) -> None:
 def accept(
     bench: Bench, made_set: tuple[FileSet, list[Entry]], *, again: bool = False, first: bool = False
 ) -> list[str]:
-    """Stage and enqueue it; return the ids of its parts."""
+    """Stage and enqueue a file set; return the ids of its parts."""
     files, entries = made_set
     stage(bench, entries)
     assert bench.ledger.enqueue_set(files, entries, again=again, first=first) == files.id
@@ -48,7 +48,7 @@ def claim_and_mark(bench: Bench) -> Claimed:
 
 
 def next_starts(bench: Bench, parts: int) -> list[str]:
-    """Give every slot its upload, and deliver them."""
+    """Start one upload in each of the next slots, and deliver them."""
     order = []
     for _ in range(parts):
         claimed = claim_and_mark(bench)
@@ -59,7 +59,7 @@ def next_starts(bench: Bench, parts: int) -> list[str]:
 
 
 def look(bench: Bench, job_id: str, outcome: Transition) -> None:
-    """Claim a file that is due for a look, and settle it."""
+    """Claim a file that is due for a status lookup, and settle it."""
     bench.tick(SOON)
     claimed = next(one for one in bench.claim() if one.id == job_id)
     assert claimed.phase
@@ -149,7 +149,7 @@ def test_a_set_over_the_limit_of_jobs_is_refused_whole(client: redis.Redis) -> N
 
 
 def test_taking_staged_contents_away_leaves_those_of_an_accepted_set(bench: Bench) -> None:
-    """The answer of an accepting call can be lost: whoever cleans up then does not know that it was accepted."""
+    """The answer of an accepting call can be lost. The caller then cleans up a set that was accepted."""
     ids = accept(bench, file_set(2))
     _, entries = file_set(1, content="other")
     stage(bench, entries)

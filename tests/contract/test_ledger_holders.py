@@ -1,4 +1,4 @@
-"""A fail-over to a replica that lacks a claim: two workers hold one job under one fencing token, and one is refused."""
+"""Fail over to a replica that lacks a claim: of two workers with one fencing token the ledger refuses one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Replica:
-    """A copy of the store as it was at one moment, which a fail-over brings back."""
+    """A copy of the store at one moment, which a fail-over restores."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -33,7 +33,7 @@ class Replica:
 
 
 def claimed_twice(bench: Bench, job: JobBase) -> tuple[Claimed, Claimed]:
-    """Claim a job on the old master and on the new one; return what each worker holds."""
+    """Claim a job on the old master and on the new one; return both claims."""
     bench.put(job)
     replica = Replica(bench.client)
     [lost] = bench.claim(worker="w1")
@@ -91,7 +91,7 @@ def test_a_repeated_claim_does_not_return_a_job_of_another_holder(bench: Bench) 
 
 
 def claimed_by_an_older_worker(bench: Bench) -> Claimed:
-    """Claim a job as a version does that writes no holder."""
+    """Claim a job as an older version does, without a holder."""
     bench.put(record())
     [claimed] = bench.claim()
     bench.client.hdel(f"gaugepost:{{eu}}:job:{claimed.id}", "holder")

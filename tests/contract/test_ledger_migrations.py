@@ -1,4 +1,4 @@
-"""A ledger as an older version wrote it becomes one that this version reads, in steps that may be repeated."""
+"""Migrate the ledger of an older version, in steps that may be repeated."""
 
 from __future__ import annotations
 

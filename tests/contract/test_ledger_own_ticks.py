@@ -1,4 +1,4 @@
-"""Without a beat each tick goes to one worker an interval; while beat ticks, to none."""
+"""Check the workers' own ticks: without a beat one worker runs each tick per interval, with a beat none does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_BEAT_MS = 5_000
 
 
 def ask(bench: Bench, up_s: float = 60, pushed: int | str = "", worker: str = "w1") -> list[str]:
-    """Ask for the ticks that this worker has to run."""
+    """Return the ticks that this worker has to run."""
     return list(bench.ledger.alive(worker, up_s, pushed, TICKS).ticks)
 
 

@@ -258,7 +258,7 @@ def test_existing_hold_is_not_changed(bench: Bench) -> None:
 
 
 def region_probe(bench: Bench) -> Claimed:
-    """Open the breaker, and let its probe go."""
+    """Open the breaker, and claim its probe."""
     bench.put(record(), record())
     one, two = bench.claim()
     bench.settle(one, Requeued(), hold=breaker())
@@ -320,7 +320,7 @@ PROXY_HOLD = HoldSpec("", "proxy: 10.0.0.1:3128: timed out", Verdict.UNREACHABLE
 
 
 def proxy_probe(bench: Bench) -> Claimed:
-    """Open the hold of an egress proxy, and let its probe go."""
+    """Open the hold of an egress proxy, and claim its probe."""
     bench.put(record())
     [one] = bench.claim()
     bench.settle(one, Requeued(), counted=False, verdict=Verdict.UNREACHABLE, hold=PROXY_HOLD)
@@ -562,7 +562,7 @@ REACHED = {
 
 @pytest.mark.parametrize("state", [*REACHED, JobState.WAITING, JobState.EXPIRED], ids=str)
 def test_every_call_refuses_transitions_that_a_state_forbids(bench: Bench, state: JobState) -> None:
-    """Try each call that changes a state from this one; what changed must be what TRANSITIONS lists."""
+    """Make each call that changes a state from this one; it may change only what TRANSITIONS lists."""
     calls = {
         "cancel": lambda job_id: bench.ledger.cancel([job_id]),
         "replay": lambda job_id: bench.ledger.replay([job_id]),

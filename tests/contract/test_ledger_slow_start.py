@@ -1,4 +1,4 @@
-"""A new configuration: while its first job has no answer, its other jobs delay no job of another configuration."""
+"""Check the slow start: while a configuration's first job has no answer, its jobs delay no other configuration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def put(bench: Bench, number: int, configuration: str = NEW, **more: object) -> 
 
 
 def give_back_all_but_the_first(bench: Bench, parcel: list[Claimed]) -> Claimed:
-    """Settle as a worker that knows nothing of the configuration: the first job stays out."""
+    """Settle as a worker for which the configuration is new: the first job stays claimed."""
     first, *others = (claimed for claimed in parcel if claimed.job.mapping == NEW)
     behind = [Settlement(claimed, Decision(Requeued(first.id), counted=False)) for claimed in others]
     assert all(bench.ledger.settle(behind))
@@ -38,7 +38,7 @@ def deliver(bench: Bench, first: Claimed) -> None:
 
 
 def claim_all(bench: Bench) -> list[str]:
-    """Claim until nothing is left."""
+    """Claim until no job is left."""
     taken: list[str] = []
     for call in range(1_000):
         parcel = bench.ledger.claim("w1", f"all-{len(taken)}-{call}", 10)

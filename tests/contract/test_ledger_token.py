@@ -1,4 +1,4 @@
-"""The shared token: one worker fetches it, the others wait; one failed request is one failure."""
+"""Check the shared token: one worker fetches it and the others wait; one failed request counts as one failure."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_lock_is_given_again_to_the_worker_that_has_it(bench: Bench) -> None:
 
 
 def test_lock_lasts_while_it_is_prolonged_and_no_longer(bench: Bench) -> None:
-    """By the real clock, as all keys that live for a while."""
+    """This test uses the real clock, since Redis expires keys by it."""
     bench.ledger.token("w1", 200)
     assert bench.ledger.token("w1", 36_000).to_fetch
     assert not bench.ledger.token("w2", 36_000).to_fetch

@@ -1,4 +1,4 @@
-"""A job whose record was tampered with, or written by a newer version: set aside alone, with a reason."""
+"""Check jobs whose record is damaged or from a newer version: the ledger sets each aside alone, with a reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BROKEN = {
 
 @pytest.fixture
 def bench(client: redis.Redis) -> Bench:
-    """Make a bench whose store need not fit together at the end: here it is tampered with."""
+    """Make a bench without the final consistency check: these tests tamper with the store."""
     return Bench(client)
 
 

@@ -1,7 +1,7 @@
-"""No script runs longer than 100 ms, however heavy the ledger is: Redis does nothing else meanwhile, for any region.
+"""Check that no script runs longer than 100 ms on a full ledger: a script blocks Redis for all regions.
 
-`benchmarks/script_times.py` runs the same at full size. Here the time is Redis' own CPU time, which a busy machine does
-not add to.
+`benchmarks/script_times.py` runs the same at full size. These tests measure the CPU time of Redis, which does not grow
+on a busy machine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Random histories of one region, by several workers, beats and people, on a clock that jumps both ways.
+"""Run random histories of one region: several workers, beats and operators, on a clock that jumps both ways.
 
-After every step everything in the store must fit together, and what the workers were told must be possible. More of
-it: `pytest tests/contract/test_state_machine.py --hypothesis-profile=deep`.
+After every step the store must be consistent, and each answer to a worker must be possible. For a longer run:
+`pytest tests/contract/test_state_machine.py --hypothesis-profile=deep`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _NO_KEY = HoldSpec("credentials:api_key", "no key", Verdict.REFUSED_CREDENTIALS,
 
 @dataclass
 class Seen:
-    """What the machine knows of a job from its own acts."""
+    """What the test knows about a job from its own calls."""
 
     number: int
     lane: str | None
@@ -171,7 +171,7 @@ class History(RuleBasedStateMachine):
             self.given.append(claimed)
 
     def _check_probe(self, claimed: Claimed) -> None:
-        """Of each hold one probe is out, or the one before was given up for lost."""
+        """Check that each hold has one probe in flight, or that the one before is lost."""
         if claimed.probe is None:
             return
         before, until = self.probes.get(claimed.probe, (claimed, 0))
@@ -223,7 +223,7 @@ class History(RuleBasedStateMachine):
         twice=st.booleans(),
     )
     def settle(self, which: int, what: str, answered: bool, twice: bool) -> None:
-        """By the newest holders most often, and now and then by one who lost it long ago."""
+        """Settle mostly as the newest holder, and sometimes as one that lost the job long ago."""
         claimed = self.given[-1 - which % len(self.given)]
         seen = self.jobs[claimed.id]
         settlement = self._settlement(claimed, what, answered)
@@ -403,7 +403,7 @@ class History(RuleBasedStateMachine):
             del self.probes[scope]  # the hold it was for is gone
 
     def teardown(self) -> None:
-        """Whatever happened: lift all holds, let time pass, and every open job can still be delivered."""
+        """Lift all holds and let time pass: every open job can still be delivered."""
         if not hasattr(self, "bench"):
             return
         self.bench.clock.go(100 * 86_400_000)  # further than the clock can have stepped back

@@ -1,4 +1,4 @@
-"""The benchmarks work and count right; whatever their figures are. Nothing here needs the peers' environment."""
+"""Check that the benchmarks work and count correctly. No test here needs the environment of other queues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The breaker with real workers: a fault of some jobs is not taken for a fault of the region."""
+"""Check the circuit breaker with real workers: failures of some jobs do not hold the region."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""gaugepost does not support Redis Cluster, and its parts say so at once."""
+"""Check that each process refuses a Redis Cluster at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOLD = "this is a Redis Cluster, which gaugepost does not support"
 
 @pytest.fixture(params=["whole", "down"])
 def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
-    """Give a stack on a cluster of one node; `down`: it has no slots."""
+    """Start a stack on a cluster of one node. With `down` the node has no slots."""
     options = ("--cluster-enabled", "yes", "--cluster-config-file", str(tmp_path / "nodes.conf"))
     # Its own choice, the port + 10,000, may be one that Linux has lent to an outgoing connection.
     server = RedisServer(tmp_path, *options, "--cluster-port", str(free_port()))

@@ -1,4 +1,4 @@
-"""A configuration that no worker has seen deliver, and that hangs, leaves the threads to the other configurations."""
+"""Check that a new configuration whose requests hang leaves the sender threads to other configurations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def enqueue(stack: Stack, configuration: str, number: int) -> None:
 
 
 def delivered(stack: Stack) -> Counter[str]:
-    """Count the effects by configuration; a hanging one has its effect at once, and its answer much later."""
+    """Count the effects by configuration. A hanging request has its effect at once, and its answer much later."""
     return Counter(effect["configuration"] for effect in stack.sim.effects(kind="record"))
 
 

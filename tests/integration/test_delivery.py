@@ -1,4 +1,4 @@
-"""Jobs of every kind through real workers on a real Redis, to what the simulator has."""
+"""Deliver jobs of every kind by real workers on a real Redis to the simulator."""
 
 from __future__ import annotations
 

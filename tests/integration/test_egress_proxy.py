@@ -1,4 +1,4 @@
-"""Requests go through a real proxy that knows CONNECT alone. A failure of the proxy is not one of CustomerGauge."""
+"""Send requests through a real proxy that knows only CONNECT. A failure of the proxy is not one of CustomerGauge."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_requests_go_through_a_tunnel(
 def broken(
     request: pytest.FixtureRequest, tmp_path: Path, tls: tuple[ssl.SSLContext, str]
 ) -> Iterator[tuple[str, str]]:
-    """Give the URL of a proxy that fails, and how a failure is said."""
+    """Yield the URL of a failing proxy, and the expected failure text."""
     match request.param:
         case "refused":
             yield f"http://u:s3cr3t@127.0.0.1:{free_port()}", "connection refused (ConnectionRefusedError)"
@@ -159,7 +159,7 @@ def test_tunnel_closed_during_the_hook_is_replaced(tmp_path: Path, tls: tuple[ss
 
 @pytest.fixture
 def behind_proxy(tmp_path: Path, tls: tuple[ssl.SSLContext, str]) -> Iterator[tuple[Stack, ConnectProxy]]:
-    """Give a stack whose worker reaches the simulator over TLS, through a proxy that wants a password."""
+    """Start a stack whose worker reaches the simulator over TLS, through a proxy with a password."""
     proxy = ConnectProxy(tmp_path, login=LOGIN)
     with Stack(tmp_path, proxy_url=proxy.url, ca_file=tls[1], read_timeout=10, lease=20) as stack:
         port = urlsplit(stack.settings.api_url).port

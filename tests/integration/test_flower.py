@@ -1,4 +1,4 @@
-"""Flower shows jobs, not bells, and is not open to anybody: by its own API and its command."""
+"""Check Flower by its API and its command: it shows jobs instead of bells, and requires a login."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOGIN = "operator:correct-horse-7"
 
 
 def flower_says(port: int, path: str, host: str | None = None, login: str | None = LOGIN) -> Any:
-    """Return what a page says: JSON or text, its status if that is an error, or None while nobody answers."""
+    """Return a page's JSON or text, its status if that is an error, or None while Flower does not answer."""
     basic = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=basic | ({"Host": host} if host else {}))
     try:

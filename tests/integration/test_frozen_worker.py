@@ -1,4 +1,4 @@
-"""A worker that was frozen while its jobs waited for a token begins no sending under a lease that is over."""
+"""Freeze a worker while its jobs wait for a token: it sends nothing under an expired lease."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def deliver_one_record(stack: Stack) -> None:
 
 
 def freeze_until_another_has_delivered_all(stack: Stack, sleeper: subprocess.Popen[bytes]) -> None:
-    """Freeze the worker while its jobs wait for a token; let it go on alone when another one has delivered them."""
+    """Freeze the worker while its jobs wait for a token; resume it when another one has delivered them."""
     stack.sim.fault("slow", endpoint="token", seconds=TOKEN_TAKES_S, times=1)
     stack.producer.enqueue_many(changes())
     wait_until(lambda: stack.sim.faults()[0]["hits"] == 1, what="a token was asked for")

@@ -1,4 +1,4 @@
-"""Attacks on the running parts, by somebody who can write to Redis or read what they show."""
+"""Attack running processes as a user who can write to Redis, or read logs and pages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def record(number: int = 0) -> Record:
 
 
 def outsider(url: str) -> Celery:
-    """Make an app that knows the broker and the names of its exchanges."""
+    """Make a Celery app with the broker and the names of its exchanges."""
     app = Celery("outsider", broker=url, set_as_current=False)
     app.conf.update(worker_enable_remote_control=True, control_exchange="gaugepost", event_exchange="gaugepost.events")
     return app
@@ -44,7 +44,7 @@ class Evil:
 
 
 def hostile(mark: Path) -> list[str | bytes]:
-    """Return list entries that stock Celery runs, keeps, prints, or dies of."""
+    """Return queue messages that stock Celery runs, keeps, prints, or crashes on."""
     fine = json.loads(bell("gaugepost.eu"))
     evil = base64.b64encode(pickle.dumps(Evil(mark))).decode()
     told = base64.b64encode(json.dumps([["jane@example.net"], {}, {}]).encode()).decode()

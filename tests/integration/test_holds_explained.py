@@ -1,4 +1,4 @@
-"""What an operator reads of a hold, on every screen and in the log: real workers, one fault each."""
+"""Check what every screen and the log say about a hold, with real workers and one fault each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def held(stack: Stack, scope: str) -> None:
 
 
 def logged(stack: Stack, event: str) -> list[dict[str, Any]]:
-    """Return the log's lines of one event. A line that is being written is not read."""
+    """Return the log lines of one event, without an incomplete last line."""
     lines = [json.loads(line) for line in stack.logs().splitlines() if line.endswith("}")]
     return [line for line in lines if line["event"] == event]
 

@@ -46,7 +46,7 @@ def question(**parts: Any) -> dict[str, Any]:
 
 @st.composite
 def mutilated(draw: st.DrawFn) -> dict[str, Any]:
-    """A bell or a question of which some part is something else."""
+    """Make a bell or an inspection message with one wrong part."""
     message = draw(st.sampled_from([json.loads(bell("gaugepost.eu")), question()]))
     place = draw(st.sampled_from(["", "headers", "properties"]))
     inside = message[place] if place else message
@@ -83,7 +83,7 @@ def thrown_away(port: int) -> float:
 
 
 class Target:
-    """One worker, its Redis, and the parts that show that it still delivers."""
+    """One worker with its Redis, and the processes that show that it still delivers."""
 
     def __init__(self, stack: Stack, worker: Popen[bytes], port: int) -> None:
         self.stack, self.worker, self.port = stack, worker, port

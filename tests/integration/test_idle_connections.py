@@ -1,4 +1,4 @@
-"""The receiver closes its idle connections while Redis takes its time over the sending mark."""
+"""Close idle connections at the receiver while Redis is slow to store the sending mark."""
 
 from __future__ import annotations
 

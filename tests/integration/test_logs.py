@@ -1,4 +1,4 @@
-"""What the parts write, all of it, is JSON: whoever collects their logs reads no other line."""
+"""Check that every line that a process writes is JSON, as log collectors need it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def lines(stack: Stack) -> list[str]:
 
 
 def told(stack: Stack) -> list[dict[str, Any]]:
-    """Every event that the parts wrote. Raises JSONDecodeError for any other line."""
+    """Return every event that the processes logged. Raises JSONDecodeError for any other line."""
     return [json.loads(line) for line in lines(stack)]
 
 
@@ -71,7 +71,7 @@ def test_every_process_logs_only_json_even_without_redis(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("part", ["worker", "exporter"])
 def test_process_that_cannot_continue_logs_why_as_json(tmp_path: Path, part: str) -> None:
-    """A worker under a ledger that a newer version has been at; an exporter whose port is taken."""
+    """Start a worker on a ledger of a newer version, and an exporter whose port is taken."""
     with Stack(tmp_path, log_format="json") as stack, stack.redis.client() as client:
         client.set("gaugepost:{eu}:schema", 99)
         taken = stack.sim.url.rpartition(":")[2]

@@ -1,4 +1,4 @@
-"""A Redis user that lacks a right: what says so, and which command and key it names."""
+"""Take a right from a Redis user: the error names the command and the key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USER = "limited"
 
 @pytest.fixture(params=PROGRAMS, ids=lambda path: Path(path).name)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> GuardedRedis:
-    """Give a server on which the user `limited` may do all but what a test takes away."""
+    """Start a server with a user `limited`, from which a test takes rights away."""
     server = GuardedRedis(tmp_path, program=request.param)
     server.start()
     server.set_user(USER, "on", f">{USER}", "~*", "&*", "+@all")
@@ -29,7 +29,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> GuardedRedis:
 
 @pytest.fixture
 def stack(server: GuardedRedis, tmp_path: Path) -> Iterator[Stack]:
-    """Give a stack whose parts are that user."""
+    """Start a stack whose processes log in as that user."""
     url = f"redis://{USER}:{USER}@127.0.0.1:{server.port}/0"
     with Stack(tmp_path, redis=server, redis_url=url, regions="eu") as stack:
         yield stack

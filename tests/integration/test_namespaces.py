@@ -1,4 +1,4 @@
-"""Who shares a Redis with gaugepost: another Celery application, or a second deployment in its own namespace."""
+"""Share a Redis with another Celery application, or with a second deployment in its own namespace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redis' clock is set while workers send: who lives keeps its jobs, what a dead one held comes back soon."""
+"""Set the clock of Redis while workers send: live workers keep their jobs, and those of a dead one return soon."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def stack(tmp_path: Path, clock: Clock, lease_s: int) -> Iterator[Stack]:
 
 
 def set_clock(stack: Stack, clock: Clock, seconds: int) -> None:
-    """Set it, and wait until Redis has seen it: libfaketime looks at its file once a second."""
+    """Set the clock, and wait until Redis uses it: libfaketime reads its file once a second."""
     with stack.redis.client() as client:
         before = client.time()[0]
         clock.set(f"{seconds:+d}")

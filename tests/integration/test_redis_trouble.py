@@ -1,6 +1,6 @@
-"""Whatever happens to Redis: producers get an error or an acceptance, workers come back by themselves, nothing is lost.
+"""Break Redis: producers get an error or an acceptance, workers recover by themselves, and no job is lost.
 
-Each test breaks a real Redis, or the way to it, under real workers.
+Each test breaks a real Redis, or the connection to it, under real workers.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def test_full_disk_is_an_error_for_producers_and_a_wait_for_workers(stack: Stack
 
 
 def refusal(producer: Producer, ids: list[str]) -> StoreFull | None:
-    """Enqueue one more; give its refusal, or None and note its id."""
+    """Enqueue one job; return the error, or None and keep the id."""
     try:
         ids.append(producer.enqueue(record(len(ids))).id)
     except StoreFull as error:
@@ -273,7 +273,7 @@ def response(i: int) -> Response:
 
 
 class Nuisance(threading.Thread):
-    """Does something to Redis again and again."""
+    """Disturb Redis again and again."""
 
     def __init__(self, stack: Stack, do: Callable[[redis.Redis], object], every_s: float) -> None:
         super().__init__(daemon=True)
@@ -307,7 +307,7 @@ def test_scripts_flushed_all_the_time_are_no_trouble(stack: Stack) -> None:
 
 @pytest.fixture
 def patient_stack(tmp_path: Path) -> Iterator[Stack]:
-    """Give a stack in which nothing waits for a lease to end, and no answer comes too late on a host that stalls."""
+    """Start a stack with long leases and timeouts, so that a stalled host causes no rescue and no late answer."""
     with Stack(tmp_path, lease=600) as stack:
         yield stack
 

@@ -1,4 +1,4 @@
-"""CustomerGauge refuses a credential: only what needs it waits, and a worker that alone has a wrong one ends."""
+"""Refuse a credential: only jobs that need it wait, and a worker that alone has a wrong one ends."""
 
 from __future__ import annotations
 

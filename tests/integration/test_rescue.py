@@ -1,4 +1,4 @@
-"""Many leases that end at once, as when a host is lost: they come back in bounded steps."""
+"""End many leases at once, as when a host is lost: the jobs return in bounded steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def bench(redis_url: str) -> Iterator[Bench]:
 
 
 def lose(bench: Bench, jobs: int) -> None:
-    """Let workers claim so many jobs, and never come back."""
+    """Claim these many jobs as workers that never return."""
     entries = [Entry.of(record()) for _ in range(jobs)]
     for start in range(0, jobs, 500):
         bench.ledger.enqueue(entries[start : start + 500])

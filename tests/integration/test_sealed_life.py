@@ -1,4 +1,4 @@
-"""Jobs of every kind through a real worker with GAUGEPOST_DATA_KEY, and what is then on Redis' disk."""
+"""Deliver jobs of every kind with GAUGEPOST_DATA_KEY, and search the files of Redis for personal data."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def eu(**more: object) -> Record:
 
 
 def on_disk(stack: Stack) -> bytes:
-    """Return all that the server has written: each command of the past, and a snapshot of all that is there now."""
+    """Return all files of the server: the append-only file with past commands, and a snapshot of the present."""
     with stack.redis.client() as client:
         client.save()
     found = [path.read_bytes() for path in stack.folder.rglob("*") if path.suffix in {".aof", ".rdb"}]
@@ -51,7 +51,7 @@ def on_disk(stack: Stack) -> bytes:
 
 
 def whole_life(stack: Stack) -> None:
-    """Deliver a job of every kind, bury one, let one wait, cancel one."""
+    """Deliver a job of every kind, end one as dead, leave one waiting, cancel one."""
     producer = stack.producer
     waits = producer.enqueue(eu(expires_at="2099-01-01T00:00:00Z", source="crm"))
     assert waits.cancel()

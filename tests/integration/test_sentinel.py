@@ -1,6 +1,6 @@
-"""A Redis that sentinels watch over: master, replica, three sentinels, all of them real; the master is killed.
+"""Kill the master of a real Redis with a replica and three sentinels.
 
-Replication does not wait, so a fail-over may lose what the master took last: these tests count what the new master has.
+Replication is asynchronous, so a fail-over may lose the last writes. These tests count the jobs of the new master.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def stack(tmp_path: Path, watched: Watched) -> Iterator[Stack]:
 
 
 class Service(threading.Thread):
-    """A service that goes on enqueuing, each job under a key of its own, until it has been accepted."""
+    """A service that enqueues jobs, each with its own idempotency key, and repeats each call until it is accepted."""
 
     def __init__(self, producer: Producer) -> None:
         super().__init__(daemon=True)
@@ -100,7 +100,7 @@ def test_killed_master_is_replaced_and_all_its_replicated_jobs_are_delivered(sta
 
 
 def enqueue_while_the_replica_hears_nothing(watched: Watched, wait_replicas: int) -> set[str]:
-    """Enqueue more than the sockets' buffers hold, lose the master, and return what was accepted and is gone."""
+    """Enqueue more than the socket buffers hold, kill the master, and return the accepted jobs that are lost."""
     accepted = set()
     settings = Settings.load(redis_url=watched.url, wait_replicas=wait_replicas)
     with Producer(settings) as producer:
@@ -136,7 +136,7 @@ def accepted(producer: Producer) -> Any:
 
 
 def fall_behind(watched: Watched) -> None:
-    """Write more to the master than the sockets to a frozen replica hold: it does not hear what comes after."""
+    """Write more to the master than the sockets to a frozen replica hold: the replica misses later writes."""
     with watched.master.client() as client:
         for n in range(32):
             client.set(f"filler:{n}", bytes(1_000_000))
@@ -149,7 +149,7 @@ def is_replicated(client: redis.Redis) -> bool:
 
 
 def marked(ledger: Ledger, claimed: Claimed) -> tuple[int, int]:
-    """Mark a job, again while the new replica does not confirm it within the time that a call waits for that."""
+    """Mark a job; repeat while the new replica does not confirm the mark in time."""
     while True:
         with contextlib.suppress(StoreUnreachable):
             return ledger.mark(claimed)

@@ -1,4 +1,4 @@
-"""How supervisors end a worker: SIGTERM, a grace period, SIGKILL. Nothing is lost by either, nor doubled in silence."""
+"""End a worker by SIGTERM, a grace period, and SIGKILL: no job is lost, or doubled without a record."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_process_group_ends_warmly_after_one_signal(stack: Stack) -> None:
 
 
 def runs(pid: int) -> bool:
-    """Tell whether a process that is nobody's child any more runs."""
+    """Return whether a process that is no child of the test runs."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -96,7 +96,7 @@ def runs(pid: int) -> bool:
 
 
 def test_process_group_ends_warmly_when_its_first_process_is_killed(stack: Stack) -> None:
-    """Out of memory, kill -9: nobody is left to look after the others, and the next group comes beside them."""
+    """After an out-of-memory kill no process supervises the others, and the next group starts beside them."""
     stack.sim.fault("slow", endpoint="records", seconds=2)
     worker = stack.worker(concurrency=4, processes=2)
     ids = [receipt.id for receipt in stack.producer.enqueue_many(record(i) for i in range(40))]

@@ -1,7 +1,7 @@
-"""Two hundred workers need a token at one moment: CustomerGauge is asked once.
+"""Let 200 workers need a token at one moment: CustomerGauge gets one request.
 
-Four processes with fifty holders each, every holder with a lock and a memory of its own as a worker process has, so
-that Redis is all they share. The token endpoint is slow, so that the whole herd is there before the answer.
+Four processes have fifty holders each. Every holder has its own lock and memory, as a worker process has, so they share
+only Redis. The token endpoint is slow, so that the whole herd asks before the answer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LIFE_S = 10
 
 
 class Crowd:
-    """The herd, as the test drives it."""
+    """Controls the herd from the test."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -34,7 +34,7 @@ class Crowd:
         wait_until(lambda: int(self._redis.get("herd:ready") or 0) == PROCESSES, what="the herd is there")
 
     def all_ask(self, what: str = "get") -> set[str]:
-        """Let all of them ask at once; return the different things they got."""
+        """Let all holders ask at once; return the set of their results."""
         n = next(self._rounds)
         self._redis.set("herd:go", f"{n}:{what}")
         wait_until(lambda: self._redis.llen(f"herd:{n}") == ALL, what="each of the herd has its answer")

@@ -1,4 +1,4 @@
-"""The token endpoint fails, and real workers wait for it: one failed request is one failure, whoever waits for it."""
+"""Break the token endpoint under real workers: one failed request counts as one failure for all that wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the span of whoever enqueues, through the parcel, to the request: with real workers and an OTLP receiver."""
+"""Follow a trace from the enqueuing span through the claim to the request, with real workers and an OTLP receiver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that took effect and were answered by something else than a refusal: nothing is done twice unseen."""
+"""Answer requests that took effect with an unclear answer: no job is done twice without a record."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 
 def unclear(stack: Stack, name: str, **match: Any) -> None:
-    """Let requests take effect and be answered so."""
+    """Let requests take effect, and answer them so."""
     stack.sim.fault(**{"fault": "status", "commit": True} | UNCLEAR[name] | match)
 
 
@@ -91,7 +91,7 @@ def test_file_that_may_have_arrived_is_followed_to_its_rejected_rows(stack: Stac
 
 
 def test_file_sent_again_and_refused_as_processed_is_followed(stack: Stack) -> None:
-    """The statistics show it so late that it is sent again; then they show it."""
+    """The statistics list the file only after it is sent again."""
     stack.sim.knobs(reject_rows=[2], statistics_delay=6)
     unclear(stack, "500", endpoint="file", times=1)
     view = ended(stack, stack.producer.enqueue(upload()), JobState.DELIVERED)

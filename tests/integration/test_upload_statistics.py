@@ -1,4 +1,4 @@
-"""Upload statistics of megabytes, over HTTP from the simulator: every file is found, and its rejected rows are told."""
+"""Read megabytes of upload statistics from the simulator over HTTP: each file is found with its rejected rows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def statistics_of(stack: Stack, **more: object) -> requests.Response:
 
 
 def upload_others(stack: Stack) -> None:
-    """Upload other files, as a person may in CustomerGauge's own screen: the statistics list them too."""
+    """Upload other files, as a user of CustomerGauge's own screen may: the statistics list them too."""
     for n in range(OTHERS):
         file = (f"other-{n}.csv", content(f"other-{n}"))
         assert statistics_of(stack, files={"file": file}).ok

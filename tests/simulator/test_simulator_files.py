@@ -23,7 +23,7 @@ FAMILIES = ["transactional", "contact", "historical", "activity"]
 
 
 def spreadsheet(rows: list[list[str]]) -> bytes:
-    """Write the least that is an XLSX."""
+    """Write a minimal XLSX file."""
     lines = "".join(
         "<row>" + "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for cell in row) + "</row>" for row in rows
     )

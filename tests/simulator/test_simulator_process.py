@@ -27,7 +27,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start the command line; what still runs at the end is killed."""
+    """Start the command line; kill it at the end if it still runs."""
     running: list[subprocess.Popen[str]] = []
 
     def popen(*arguments: str) -> "subprocess.Popen[str]":

@@ -1,4 +1,4 @@
-"""Users in Redis, exactly as docs/redis-acl.md has them."""
+"""Create the Redis users of docs/redis-acl.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROGRAMS = sorted({str(program) for program in (server_program(), wheel_program(
 
 
 def documented_users() -> list[str]:
-    """Return the lines of the ACL file that the page shows."""
+    """Return the lines of the ACL file on the page."""
     [block] = re.findall(r"^```acl\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     return str(block).splitlines()
 
@@ -36,7 +36,7 @@ class GuardedRedis(RedisServer):
         return f"redis://gaugepost-{part}:password-of-{part}@127.0.0.1:{self.port}/0"
 
     def set_user(self, name: str, *rules: str) -> None:
-        """Make a user, or give it other rights."""
+        """Create a user, or change its rights."""
         with self.client() as client:
             client.execute_command("ACL", "SETUSER", name, *rules)
 

@@ -1,4 +1,4 @@
-"""Bells made in Python, as the scripts make them: for tests that put one into a queue by hand."""
+"""Make bells in Python like those of the scripts, for tests that push one to a queue."""
 
 from __future__ import annotations
 

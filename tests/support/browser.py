@@ -1,4 +1,4 @@
-"""A real headless Chromium, Debian's own: playwright only drives it and never downloads one."""
+"""Drive Debian's headless Chromium by playwright, without a download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An egress proxy as companies have them: CONNECT alone, with a password if wanted, in a process of its own.
+"""An egress proxy in a process of its own. It knows only CONNECT, and may ask for a password.
 
     python connect_proxy.py PORT LOG [USER:PASSWORD] [STATUS] [PEM]
 
@@ -23,7 +23,7 @@ from support.wait import wait_until
 
 
 class ConnectProxy:
-    """Starts and ends the process; its port stays the same."""
+    """Start and stop the proxy; its port stays the same."""
 
     def __init__(self, folder: Path, *, login: str = "", status: int = 200, pem: str = "") -> None:
         self.port = port = free_port()
@@ -57,7 +57,7 @@ class ConnectProxy:
         self.kill()
 
     def asked(self) -> list[str]:
-        """Return what was asked for since the start: `200 127.0.0.1:443`."""
+        """Return the log of requests since the start, such as `200 127.0.0.1:443`."""
         return self._log.read_text().splitlines()[1:]
 
 

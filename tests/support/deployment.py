@@ -1,4 +1,4 @@
-"""What the files of a deployment say: commands, environment names, services, containers."""
+"""Read the files of a deployment: commands, environment names, services, containers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMPOSE = Path(sys.executable).with_name("docker-compose")
 
 
 def parses(argv: Sequence[str]) -> bool:
-    """Tell whether our command line takes these arguments; nothing is run. Raises click's errors."""
+    """Return whether our command line accepts these arguments, without running them. Raises click's errors."""
     command: Any = load(argv[0])
     context = command.make_context(argv[0], list(argv[1:]))
     while hasattr(command, "resolve_command"):
@@ -33,17 +33,17 @@ def parses(argv: Sequence[str]) -> bool:
 
 
 def graceful(seconds: float) -> bool:
-    """Tell whether that is longer than an exchange, so that it is settled, and shorter than a lease."""
+    """Return whether a grace period is longer than an exchange and shorter than a lease."""
     return LONGEST_EXCHANGE < seconds < Settings.model_fields["lease"].default
 
 
 def unknown(names: Sequence[str]) -> list[str]:
-    """Return the names that look like settings and are none."""
+    """Return the names that look like settings but do not exist."""
     return [name for name in names if name.startswith(PREFIX) and name not in setting_names()]
 
 
 def compose(*files: str, profiles: Sequence[str] = (), folder: Path = ROOT) -> dict[str, Any]:
-    """Return the compose files as docker compose itself reads them in a folder, whose `.env` it takes."""
+    """Return the compose files as docker compose reads them in a folder, with its `.env`."""
     if not COMPOSE.exists():
         pytest.skip("needs docker-compose, which requirements/dev-sdist.txt has for Linux on x86-64 only")
     named = [option for name in files or ("docker-compose.yml",) for option in ("--file", str(ROOT / name))]
@@ -73,7 +73,7 @@ def deployments() -> dict[str, dict[str, Any]]:
 
 
 def unit(path: Path) -> dict[str, list[str]]:
-    """Return what a unit sets, by name: systemd's form of it, which no reader of ini files takes."""
+    """Return the values of a unit by name. systemd's form is not that of ini files."""
     found: dict[str, list[str]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         name, is_setting, value = line.partition("=")
@@ -83,7 +83,7 @@ def unit(path: Path) -> dict[str, list[str]]:
 
 
 def dockerfile() -> list[tuple[str, str]]:
-    """Return the instructions of the Dockerfile, each as its word and the rest of it in one line."""
+    """Return the instructions of the Dockerfile, each as its word and its arguments in one line."""
     lines = (ROOT / "ops/Dockerfile").read_text(encoding="utf-8").splitlines()
     text = "\n".join(line for line in lines if not line.startswith("#")).replace("\\\n", " ")
     return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in text.splitlines()) if word]

@@ -1,4 +1,4 @@
-"""Jobs of each kind in few words."""
+"""Make jobs of each kind with short calls."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def upload(name: str = "march.csv", content: bytes = b"Email\na@b.example\n", **
 
 
 def file_set(parts: int = 3, family: Any = "transactional", content: str = "c") -> tuple[FileSet, list[Entry]]:
-    """Make a set of so many parts; nothing of it is in the ledger yet."""
+    """Make a file set of `parts` parts, without storing it in the ledger."""
     set_id, sha256 = new_set_id(), hashlib.sha256(content.encode()).hexdigest()
     entries = []
     for n in range(1, parts + 1):

@@ -1,4 +1,4 @@
-"""A server that answers as it is told, byte by byte, and can fail in all the ways that connections fail."""
+"""A server that sends scripted answers byte by byte, and can fail in every way that connections fail."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def ok(body: bytes = b"fine", *, go_on: bool = True) -> Step:
 
 
 def resets(raw: bytes = b"") -> Step:
-    """Answer a part and then break the connection with RST."""
+    """Send a part of an answer, then reset the connection."""
 
     def answer(sock: socket.socket, server: Server) -> bool:
         sock.sendall(raw)
@@ -48,7 +48,7 @@ def resets(raw: bytes = b"") -> Step:
 
 
 def stalls(raw: bytes = b"") -> Step:
-    """Answer a part and then nothing, until the server is shut down."""
+    """Send a part of an answer, then nothing until the server stops."""
 
     def answer(sock: socket.socket, server: Server) -> bool:
         sock.sendall(raw)
@@ -59,7 +59,7 @@ def stalls(raw: bytes = b"") -> Step:
 
 
 def trickles(raw: bytes) -> Step:
-    """Answer a byte at a time, each well within a read time-out, without an end."""
+    """Send one byte at a time, each within the read timeout, without an end."""
 
     def answer(sock: socket.socket, server: Server) -> bool:
         sock.sendall(raw)
@@ -71,7 +71,7 @@ def trickles(raw: bytes) -> Step:
 
 
 def tunnels(port: int) -> Step:
-    """Answer CONNECT as a proxy does, and pass on what comes, both ways, until one side ends."""
+    """Answer CONNECT as a proxy does, and forward bytes both ways until one side closes."""
 
     def answer(sock: socket.socket, server: Server) -> bool:
         sock.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -95,7 +95,7 @@ def _passes(near: socket.socket, far: socket.socket) -> bool:
 
 
 class Server:
-    """Answers each request with the next step; `requests` and `connections` are what it saw."""
+    """Answers each request with the next step; `requests` and `connections` record what it received."""
 
     def __init__(self, *steps: Step, tls: ssl.SSLContext | None = None) -> None:
         self.steps = list(steps)
@@ -157,7 +157,7 @@ class Server:
                         return
 
     def _receive(self, sock: socket.socket) -> bytes:
-        """Read one request whole; nothing when the client goes, or the test ends."""
+        """Read one whole request; return nothing when the client closes or the test ends."""
         raw = b""
         sock.settimeout(0.05)
         while not self.over.is_set():
@@ -177,7 +177,7 @@ class Server:
 
 
 def authority(folder: Path, name: str = "127.0.0.1") -> tuple[ssl.SSLContext, str]:
-    """Return a server's TLS context under a certificate signed by itself, and the file to trust it by."""
+    """Return a server's TLS context with a self-signed certificate, and the file of that certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     day = dt.datetime.now(dt.UTC)

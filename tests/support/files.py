@@ -1,4 +1,4 @@
-"""Files for the tests of the file side: good ones of each type, and nasty ones that must be refused in words."""
+"""Make files for tests: good ones of each type, and hostile ones that must be refused with a clear text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Save(Protocol):
 
 
 class Inspect(Protocol):
-    """Write such a file and inspect it; closed when the test ends."""
+    """Write a file and inspect it; it is closed when the test ends."""
 
     def __call__(self, name: str, content: bytes) -> Upload: ...
 

@@ -1,4 +1,4 @@
-"""Calls of the command line that do not import it anew: a server process imports it once and forks for each call.
+"""Call the command line without importing it each time: a server process imports it once and forks for each call.
 
 The imports take half a second of CPU. In some 500 calls they were a quarter of the CPU that all tests used. A call is a
 process with its own folder, environment, streams and exit code; it shares only the interpreter's start and the imports.
@@ -34,7 +34,7 @@ _NOT_AT_START = re.compile(r"GAUGEPOST_\w+|PYTEST_\w+|PYTHONUNBUFFERED|TERM|COLU
 def call(
     *arguments: str, env: Mapping[str, str], folder: Path, given: str = "", timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
-    """Run `gaugepost` with these arguments to its end; anew if its environment could change how it starts."""
+    """Run `gaugepost` with these arguments to its end. Start Python if the environment could change how it starts."""
     if not forks(env):
         command = [sys.executable, "-m", "gaugepost_ops", *arguments]
         streams = {"input": given, "capture_output": True, "text": True}
@@ -55,7 +55,7 @@ def call(
 
 
 def forks(env: Mapping[str, str]) -> bool:
-    """Return whether a call with this environment may fork: it has what the imports read as the server has it."""
+    """Return whether a call with this environment may fork: the variables that imports read equal the server's."""
     return _start(env) == _start(_AT_START)
 
 
@@ -65,7 +65,7 @@ def _start(env: Mapping[str, str]) -> dict[str, str]:
 
 @functools.cache
 def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Start the server. It ends when this process does: that closes the socket."""
+    """Start the server. It ends with this process, which closes the socket."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(

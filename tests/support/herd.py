@@ -1,7 +1,7 @@
-"""A herd in one process: so many holders of the region's token, each as a worker process has one, that ask all at once.
+"""A herd in one process: many holders of the region's token, like those of worker processes, that ask at once.
 
-Run by `test_token_herd.py` several times over. Redis is the barrier: the word at `herd:go` is `<n>:get`, or
-`<n>:refused` for holders whose token was refused; what each of them got goes to the list `herd:<n>`.
+`test_token_herd.py` runs several of them. Redis is the barrier: the value of `herd:go` is `<n>:get`, or `<n>:refused`
+for holders whose token was refused. Each holder pushes its result to the list `herd:<n>`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
 
 
 class Holder:
-    """One worker process's token, asked for by one thread."""
+    """The token of one worker process, requested by one thread."""
 
     def __init__(self, ledger: Ledger, fetch: Any, secret: str, timeout_s: float) -> None:
         self._tokens = Tokens(ledger, secret, fetch, timeout_s)
         self._token: Token | None = None
 
     def ask(self, what: str) -> str:
-        """Ask, after dropping what was refused; return the token's generation, or why there is none."""
+        """Request the token, after dropping a refused one; return its generation, or why there is none."""
         try:
             if what == "refused" and self._token is not None:
                 self._tokens.drop(self._token)
@@ -65,7 +65,7 @@ class Herd:
         self._together = threading.Barrier(size)
 
     def run(self) -> None:
-        """Do as the words say, until killed."""
+        """Obey the commands in Redis until the process is killed."""
         done = ""
         self._redis.incr("herd:ready")
         while True:

@@ -1,4 +1,4 @@
-"""One region's ledger on a bench: its clock stands still until a test moves it."""
+"""Drive one region's ledger in a test. Its clock moves only when the test moves it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAPPING_PROBES = (300_000, 1_800_000, 7_200_000)
 
 
 class Clock:
-    """Redis' own time, as the scripts see it. Only the life of keys (idempotency, claims) goes by the real one."""
+    """The time of Redis as the scripts read it. Only the expiry of keys (idempotency, claims) uses the real clock."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -44,18 +44,18 @@ class Clock:
             pipe.execute()
 
     def go(self, ms: int) -> None:
-        """Let time pass, while ticks look at the clock every second as in service."""
+        """Let time pass, as if ticks had read the clock every second."""
         self.step(ms)
         if self._client.hexists("gaugepost:{eu}:pace", "watched"):
             self._client.hset("gaugepost:{eu}:pace", "watched", self.ms)
 
     def step(self, ms: int) -> None:
-        """Set the clock forward or back, so that it shows time that did not pass."""
+        """Step the clock forward or back, without the ticks of that time."""
         self.set(self.ms + ms)
 
 
 class Bench:
-    """A ledger, its clock, and short words for what tests do with it."""
+    """A ledger with its clock, and short calls for tests."""
 
     def __init__(self, client: redis.Redis, **settings: Any) -> None:
         self.client = client
@@ -86,9 +86,9 @@ class Bench:
     def settle(
         self, claimed: Claimed, transition: Transition | None = None, *, rescue: bool = False, **how: Any
     ) -> bool:
-        """Settle one job (delivered, if nothing else is said).
+        """Settle one job, by default as delivered.
 
-        `verdict` adds an attempt, `age_ms` tells how long ago its request began, the rest is for Decision.
+        `verdict` adds an attempt, `age_ms` is the age of its request in ms, and the rest goes to Decision.
         """
         verdict, age_ms = how.pop("verdict", None), how.pop("age_ms", None)
         attempts = (attempt(claimed, verdict),) if verdict else ()

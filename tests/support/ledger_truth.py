@@ -1,4 +1,4 @@
-"""Walks every key of a region and tells what does not fit together: each job in exactly one place, counts true."""
+"""Read every key of a region and list contradictions: each job must be in exactly one place, and counts correct."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _pairs(flat: Any) -> dict[str, str]:
 
 @dataclass
 class Truth:
-    """What lies in Redis, and what is wrong with it."""
+    """The content of Redis, and its faults."""
 
     jobs: dict[str, dict[str, str]] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Truth:
 
 
 def look(client: redis.Redis, region: str = "eu") -> Truth:
-    """Read everything in one moment and check it."""
+    """Read and check all keys in one transaction."""
     truth, prefix = Truth(), f"gaugepost:{{{region}}}:"
     for key, kind, value in json.loads(client.eval(_DUMP, 0)):
         if not key.startswith(prefix):
@@ -87,7 +87,7 @@ def look(client: redis.Redis, region: str = "eu") -> Truth:
 
 
 def _is_file(job: dict[str, str]) -> bool:
-    """Tell whether it is one: the lane of files is `files`, or `files:<family>`."""
+    """Return whether a job is a file: its lane is `files` or `files:<family>`."""
     return job.get("lane", "").split(":")[0] == "files"
 
 
@@ -123,7 +123,7 @@ def _check_places(truth: Truth) -> None:
 
 
 def _check_turns(truth: Truth) -> None:
-    """Each source that has ready jobs has its turn, once, but for those that wait aside for a first answer."""
+    """Check that each source with ready jobs has one turn, except jobs that wait for a first answer."""
     marks = truth.hashes.get("cold", {}).items()
     aside = {f"~{configuration}" for configuration, mark in marks if not mark.startswith("-1:")}
     for turns, line in (("turns", "ready:"), ("urgent_turns", "urgent:")):
@@ -134,7 +134,7 @@ def _check_turns(truth: Truth) -> None:
 
 
 def _check_scores(truth: Truth, name: str) -> None:
-    """Look at the sets that are in the order of stamps; urgent jobs that come again stand before all others."""
+    """Check the sets ordered by stamp. Retried urgent jobs come before all others."""
     if name not in {"again", "waiting"} and not name.startswith(("held:", "files")):
         return
     for job_id, score in truth.sets[name].items():

@@ -1,4 +1,4 @@
-"""The locks in requirements/, and small packages of a test's own for an index in a folder."""
+"""Read the locks in requirements/, and make small packages for an index in a folder."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def pins(name: str) -> dict[str, Requirement]:
-    """Return what a lock pins, by the name of the distribution, without hashes."""
+    """Return the pins of a lock by the name of the distribution, without hashes."""
     lines = (ROOT / f"requirements/{name}.txt").read_text(encoding="utf-8").splitlines()
     pinned = (Requirement(line.removesuffix("\\")) for line in lines if line[:1].isalnum())
     return {one.name: one for one in pinned}
 
 
 def wheel(folder: Path, name: str, version: str, *requires: str) -> str:
-    """Write a wheel that requires others; return its line of a lock."""
+    """Write a wheel with requirements; return its line of a lock."""
     info = f"{name}-{version}.dist-info"
     metadata = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {one}" for one in requires)]
     files = {

@@ -1,4 +1,4 @@
-"""What a part shows Prometheus, as a test reads it."""
+"""Read the metrics of a process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def text(port: int) -> str:
 
 
 def value(port: int, name: str, **labels: str) -> float | None:
-    """One sample; None if there is none with these labels."""
+    """Return one sample, or None if none has these labels."""
     for family in text_string_to_metric_families(text(port)):
         for sample in family.samples:
             if sample.name == name and labels.items() <= sample.labels.items():

@@ -1,4 +1,4 @@
-"""Versions of gaugepost that may still be running, as processes beside today's: see `versions/README.md`."""
+"""Run older versions of gaugepost beside today's: see `versions/README.md`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _packed(version: str, folder: Path) -> Path:
 
 
 def _programs(packed: Path) -> tuple[str, str]:
-    """Return the modules that run its command line and its parts: one for both since there is gaugepost_ops."""
+    """Return the modules that run its command line and its processes: one for both since gaugepost_ops exists."""
     has_ops = "gaugepost_ops/__main__.py" in zipfile.ZipFile(packed).namelist()
     return ("gaugepost_ops", "gaugepost_ops") if has_ops else ("gaugepost", "gaugepost_workers")
 
@@ -46,7 +46,7 @@ class Old:
         self._cli, self._parts = _programs(packed)
 
     def python(self, code: str, given: str = "") -> Any:
-        """Run code in this version, which prints one JSON value."""
+        """Run code in this version; return the JSON value that it prints."""
         done = subprocess.run(
             [sys.executable, "-c", code],
             env=self._env, cwd=self._stack.folder, input=given, capture_output=True, text=True, check=True,
@@ -64,7 +64,7 @@ class Old:
         return [json.loads(line)["id"] for line in done.stdout.splitlines()]
 
     def run(self, *command: str) -> subprocess.Popen[bytes]:
-        """Start a part of this version; it ends with the stack."""
+        """Start a process of this version; it ends with the stack."""
         with (self._stack.folder / f"{len(self._stack.processes)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", self._parts, *command],

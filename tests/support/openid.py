@@ -1,4 +1,4 @@
-"""An OpenID provider of a few lines: whoever comes is `email`, and is sent straight back."""
+"""A minimal OpenID provider: it logs every visitor in as `email`, and redirects back."""
 
 from __future__ import annotations
 

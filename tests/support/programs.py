@@ -1,6 +1,6 @@
-"""The programs of ops/system-programs.txt: a test that needs one is skipped where it is missing, and CI takes no skip.
+"""Skip tests whose program of ops/system-programs.txt is missing. In CI such a test fails.
 
-`@pytest.mark.needs("redis-cli")` says what a test needs. tests/conftest.py takes the hooks from here.
+`@pytest.mark.needs("redis-cli")` names the program that a test needs. tests/conftest.py uses these hooks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A real Prometheus (Debian's) of a test's own, with the project's own alerts, in a hurry."""
+"""Run Debian's Prometheus with the project's alerts and short waits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HURRY = (
 
 
 def hurried(rules: str) -> str:
-    """Return the rules with short waits. Fails if one of them is not there any more."""
+    """Return the rules with short waits. Fails if a rule is missing."""
     for pattern, replacement in _HURRY:
         rules, times = re.subn(pattern, replacement, rules)
         assert times, pattern
@@ -85,11 +85,11 @@ class Prometheus:
             return json.load(answer)["data"]
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """Return the series that an expression gives now."""
+        """Return the present series of an expression."""
         return self.ask("query", query=expression)["result"]
 
     def ever(self, expression: str) -> list[dict[str, Any]]:
-        """Return the series that an expression gave numbers for at any time since the start."""
+        """Return the series for which an expression had a number at any time since the start."""
         found = self.ask("query_range", query=expression, start=self.started, end=time.time(), step=1)["result"]
         return [series for series in found if any(number != "NaN" for _, number in series["values"])]
 

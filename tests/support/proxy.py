@@ -1,7 +1,7 @@
-"""A TCP proxy that breaks connections on demand: before the request has got through, or after, when it has been served.
+"""A TCP proxy that breaks connections on demand, before or after the target gets the request.
 
-It stands in front of one port (HTTP or Redis, it does not care) and runs in a thread of its own. What it breaks it
-breaks with a reset, as a crashed host or a firewall does, and not with a polite end of the stream.
+It serves one port, HTTP or Redis, in a thread of its own. It breaks connections with a reset, as a crashed host or a
+firewall does, and not with an orderly close.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _always(_: bytes) -> bool:
 
 @dataclass(eq=False)
 class _Rule:
-    """Lose the next `left` messages that `when` says yes to."""
+    """Drop the next `left` messages for which `when` returns true."""
 
     left: int
     when: When
@@ -50,7 +50,7 @@ class _Pair:
     lose_reply: bool = False
 
     def unread(self) -> bytes:
-        """Return what the client's socket has received and nobody has read: a reset throws it away."""
+        """Return the unread bytes of the client's socket, which a reset drops."""
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._socket(self.client).fileno())) as again:
             return again.recv(_CHUNK, socket.MSG_DONTWAIT)
         return b""
@@ -68,11 +68,11 @@ class _Pair:
 
 @dataclass
 class Proxy:
-    """Listens on `port` and passes all on to `target_port`, until told otherwise.
+    """Listens on `port` and forwards everything to `target_port`, unless a call changes that.
 
-    A *message* is what one read of the client's socket brings: for Redis a command or a pipeline, for HTTP the headers,
-    and the body after them as a message of its own if the client sends it so. All calls may come from any thread and
-    have happened when they return.
+    A *message* is the result of one read from the client's socket: for Redis a command or a pipeline, for HTTP the
+    headers, and the body as its own message if the client sends it so. All calls are thread-safe and take effect
+    before they return.
     """
 
     target_port: int
@@ -113,34 +113,34 @@ class Proxy:
         self._anchor.close()
 
     def cut(self) -> int:
-        """Reset every connection there is; return how many."""
+        """Reset every connection; return how many."""
         return self._do(self._cut())
 
     def refuse(self) -> None:
-        """Refuse new connections from now on; those there are stay."""
+        """Refuse new connections, and keep the open ones."""
         self._do(self._refuse())
 
     def accept(self) -> None:
-        """Take connections (again)."""
+        """Accept new connections again."""
         self._do(self._accept())
 
     def lose_requests(self, n: int = 1, when: When = _always) -> None:
-        """Swallow the next `n` messages to the target that `when` says yes to, each with its connection.
+        """Drop the next `n` messages to the target for which `when` returns true, each with its connection.
 
-        The effect does not happen: the target sees nothing, or half a request and a reset.
+        The request has no effect: the target gets nothing, or half a request and a reset.
         """
         self._losing_requests.append(_Rule(n, when))
 
     def lose_replies(self, n: int = 1, when: When = _always) -> None:
-        """Let the next `n` such messages through, and swallow the answer, with its connection: the effect happens."""
+        """Forward the next `n` such messages, and drop the answer with its connection: the request takes effect."""
         self._losing_replies.append(_Rule(n, when))
 
     def delay(self, seconds: float) -> None:
-        """Hold every message back so long from now on, in both directions."""
+        """Delay every message by these seconds, in both directions."""
         self._delay_s = seconds
 
     def calm(self) -> None:
-        """Forget what was to be lost, hold nothing back, take connections."""
+        """Remove all rules and delays, and accept connections."""
         self._losing_requests.clear()
         self._losing_replies.clear()
         self._delay_s = 0.0
@@ -207,7 +207,7 @@ class Proxy:
         writer: asyncio.StreamWriter,
         passes: Callable[[_Pair, bytes], bool],
     ) -> None:
-        """Copy one direction until either side ends, or a rule resets both."""
+        """Forward one direction until a side closes, or a rule resets both."""
         with contextlib.suppress(OSError):
             while message := await reader.read(_CHUNK):
                 if self._delay_s:

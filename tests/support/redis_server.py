@@ -1,4 +1,4 @@
-"""Redis servers of a test run's own, which can be killed, frozen and started again; and sentinels over two of them."""
+"""Start Redis servers that tests can kill, freeze and restart, and sentinels over two of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PORTS = range(11_000, 32_768)
 
 
 def free_port(in_a_row: int = 1) -> int:
-    """Return a port that is free, the first of so many in a row."""
+    """Return a free port, the first of `in_a_row` free ones."""
     while True:
         first = random.choice(_PORTS[:-in_a_row])
         if all(map(_is_free, range(first, first + in_a_row))):
@@ -41,10 +41,10 @@ def _is_free(port: int) -> bool:
 
 
 class RedisServer:
-    """A redis-server, with its append-only file on if nothing else is said, always on the same port."""
+    """A redis-server on a fixed port, by default with its append-only file on."""
 
     def __init__(self, folder: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
-        """`env`: for a server under libfaketime; then it is the wheel's, as that of Debian 13 does not start so."""
+        """`env` is for libfaketime. The server is the wheel's then, since that of Debian 13 does not start so."""
         self.folder = folder
         self._env = os.environ | (env or {})
         self._program = server_program() if env is None else wheel_program()
@@ -54,7 +54,7 @@ class RedisServer:
         self._options = options
 
     def start(self, *, wait: bool = True) -> Self:
-        """Start it, unless it runs; `wait`: until it answers commands, its append-only file read."""
+        """Start the server, unless it runs. With `wait`, return when it has read its append-only file and answers."""
         if self.process is not None and self.process.poll() is None:
             return self
         program = self._program
@@ -94,7 +94,7 @@ class RedisServer:
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Stop its process for a while: connections stay, nothing answers."""
+        """Stop the server's process for a while: connections stay open without answers."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
         try:
@@ -104,7 +104,7 @@ class RedisServer:
 
     @contextlib.contextmanager
     def disk_full(self) -> Iterator[None]:
-        """Let none of its files grow for a while: what a full disk is to it, whoever runs the tests."""
+        """Let none of its files grow for a while, as a full disk does, also when root runs the tests."""
         assert self.process is not None
         size = max(path.stat().st_size for path in self.folder.rglob("*.aof"))
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
@@ -183,7 +183,7 @@ class Watched:
         self._sentinels.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 
     def _told(self) -> list[dict[str, Any]]:
-        """Return what each sentinel tells of the master."""
+        """Return each sentinel's view of the master."""
         told = []
         for port in self.ports:
             with redis.Redis(port=port, socket_timeout=1) as client:
@@ -196,7 +196,7 @@ class Watched:
         return False
 
     def promoted(self) -> bool:
-        """Tell whether the replica is the master now, and all sentinels say so."""
+        """Return whether the replica is the master for all sentinels."""
         with contextlib.suppress(redis.RedisError), self.replica.client() as client:
             known = all(one["port"] == self.replica.port and not one["is_sdown"] for one in self._told())
             return known and bool(client.role()[0] == b"master")

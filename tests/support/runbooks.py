@@ -1,6 +1,6 @@
-"""A runbook's **Look**, run as it stands: each line must show what its comment promises.
+"""Run the **Look** part of a runbook: each line must print what its comment promises.
 
-Words between backticks are to be seen, `exit N` tells how it ends if not well, `until Ctrl-C` that it does not end.
+Words between backticks must be in the output, `exit N` is the exit code if not 0, `until Ctrl-C` means no end.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class Look:
         return "until Ctrl-C" in self._comment
 
     def under(self, names: dict[str, str]) -> Look:
-        """Return it with what a person fills in."""
+        """Return the line with its placeholders replaced."""
         line = self.line
         for name, value in names.items():
             line = re.sub(rf"\b{name}\b", value, line)
         return Look(line)
 
     def run(self, parts: Parts) -> None:
-        """Run it in a shell, as a person of this deployment does."""
+        """Run the line in a shell, as an operator of this deployment does."""
         told = parts.folder / "look"
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         with told.open("wb") as out:
@@ -84,7 +84,7 @@ class Look:
 
 
 def looks(alert: str) -> list[Look]:
-    """Return the lines of an alert's runbook that look, without those that cannot be run here."""
+    """Return the **Look** lines of an alert's runbook, without those that cannot run here."""
     page = (RUNBOOKS / f"{alert}.md").read_text()
     lines = [line.removeprefix("$ ") for line in page.partition("**Do**")[0].splitlines() if line.startswith("$ ")]
     return [Look(line) for line in lines if not line.startswith(NOT_HERE)]

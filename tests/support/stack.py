@@ -1,6 +1,6 @@
-"""The real parts as one thing to start, kill and look at: Redis, the simulator, worker processes, beat.
+"""Start, kill and inspect the real processes together: Redis, simulator, workers, beat.
 
-Each test that breaks something gets a stack of its own; everything lives in its own folder and on free ports.
+Each test that breaks something gets its own stack, in its own folder and on free ports.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["RedisServer", "Stack", "kill"]
 
 
 class Stack(Parts):
-    """Everything that a delivery needs, for real. A setting that is None is left out."""
+    """All real processes that a delivery needs. A setting that is None is not set."""
 
     def __init__(self, folder: Path, *, redis: RedisServer | None = None, **settings: object) -> None:
         given = {f"{PREFIX}{name.upper()}": value for name, value in settings.items()}
@@ -57,12 +57,12 @@ class Stack(Parts):
         return self.producer.ledger(Region(region)).summary()
 
     def undelivered(self) -> str:
-        """What to read when jobs that should be delivered are not: screens, the first such jobs, the logs' ends."""
+        """Return the screens, the first open jobs and the last log lines, to explain why jobs are not delivered."""
         listed = self.cli("jobs", "--limit", "5").stdout
         return "\n".join((self.cli("status").stdout, listed, *self.logs().splitlines()[-40:]))
 
     def keys(self, region: str = "eu") -> dict[str, int]:
-        """Idempotency key (= job id) → how often its effect reached the simulator."""
+        """Return idempotency key (= job id) → number of its effects at the simulator."""
         seen: dict[str, int] = {}
         for effect in self.sim.effects(region=region):
             key = effect["idempotency_key"]
@@ -71,12 +71,12 @@ class Stack(Parts):
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill -9 a process and all that it started."""
+    """Kill -9 a process and its children."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def children(process: subprocess.Popen[bytes]) -> list[int]:
-    """List the processes that a process has started."""
+    """List the child processes of a process."""
     text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     return [int(pid) for pid in text.split()]

@@ -1,4 +1,4 @@
-"""A terminal of its own for a process, and what is shown on it: pictures and bars are made for people only."""
+"""Run a process on a terminal of its own, and read what it shows: only a terminal gets pictures and bars."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def on_terminal(
     answer: str = "",
     **streams: Any,
 ) -> tuple[int, str]:
-    """Run it on a terminal; `until`: press Ctrl-C when that was shown twice; `answer`: type it where it is asked."""
+    """Run a command on a terminal. Press Ctrl-C when `until` was shown twice; type `answer` at a question."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     process = start(*arguments, **({"stdin": slave, "stdout": slave, "stderr": slave} | streams))
@@ -46,5 +46,5 @@ def on_terminal(
 
 
 def plain(shown: str) -> str:
-    """Take colours and moves of the cursor out."""
+    """Remove colours and cursor movements."""
     return ESCAPES.sub("", shown)

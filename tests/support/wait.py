@@ -1,4 +1,4 @@
-"""Waiting for a condition with a deadline: the only way a test waits."""
+"""Wait for a condition with a deadline. Tests wait in no other way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def wait_until(condition: Callable[[], T], within: float = 60.0, what: str | Callable[[], object] = "") -> T:
-    """Return the condition's first true value; when `within` seconds are over, fail with `what`, or what it returns."""
+    """Return the condition's first true value. After `within` seconds, fail with `what`, or what `what()` returns."""
     deadline = time.monotonic() + within
     while True:
         found = condition()

@@ -1,4 +1,4 @@
-"""A gaugepost under a Prometheus: what happens to it, which alerts fire, and what their runbooks show then."""
+"""Run gaugepost under Prometheus: cause faults, and read the alerts and what their runbooks show."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CALM = {"Email": "joe@example.net"}
 
 
 class Watch:
-    """A gaugepost that is watched. Parts can be killed and started anew, each with its own port of metrics."""
+    """A monitored gaugepost. Each process has its own metrics port, and can be killed and restarted."""
 
     def __init__(self, stack: Stack, prometheus: Prometheus, ports: list[int]) -> None:
         self.stack = stack
@@ -64,7 +64,7 @@ class Watch:
         wait_until(all_fire, within, f"{alerts} fire")
 
     def looks(self, *alerts: str, **names: str) -> None:
-        """Look at what fires as the runbooks tell to, with `names` filled in."""
+        """Follow the runbooks of the firing alerts, with `names` filled in."""
         names |= {"9464": str(self._ports[3]), "10s": "3s", "1m": "3s"}  # in a hurry, as the alerts are
         assert set(alerts) <= self.prometheus.firing().keys()
         for alert in alerts:
@@ -73,7 +73,7 @@ class Watch:
             self.followed.add(alert)
 
     def recovers(self, within: float = WINDOW_S + 40) -> None:
-        """Wait until nothing fires any more."""
+        """Wait until no alert fires."""
         firing: dict[str, object] = {}
 
         def quiet() -> bool:

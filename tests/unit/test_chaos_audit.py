@@ -1,4 +1,4 @@
-"""The audit of a chaos run finds what should not be: each fault is planted here by hand."""
+"""Plant each fault by hand, and check that the audit of a chaos run finds it."""
 
 from __future__ import annotations
 

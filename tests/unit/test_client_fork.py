@@ -1,4 +1,4 @@
-"""A producer in a process that forks: each child has connections of its own, whatever the parent's threads did."""
+"""Fork a process with a producer: each child opens its own connections, whatever the parent's threads do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a producer promises about time and connections: many calls at once, a Redis that does not answer, or is away."""
+"""Check a producer's limits of time and connections: many parallel calls, a silent Redis, an absent Redis."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def silent() -> Iterator[str]:
 
 
 def refused_after(call: Callable[[], object]) -> float:
-    """Return how long a call takes to say that Redis cannot be reached."""
+    """Return the seconds until a call raises that Redis cannot be reached."""
     began = time.monotonic()
     with pytest.raises(StoreUnreachable):
         call()
@@ -158,7 +158,7 @@ def test_connection_that_died_unnoticed_costs_no_call(server: RedisServer) -> No
 
 @pytest.fixture
 def apart(server: RedisServer) -> Settings:
-    """Give each region a user of Redis' own; that of eu can be taken away."""
+    """Give each region its own Redis user; a test can remove that of eu."""
     with server.client() as client:
         for region in Region:
             client.acl_setuser(region, enabled=True, passwords=["+pass"], commands=["+@all"], keys=["*"])

@@ -1,4 +1,4 @@
-"""Holds in plain words: each that gaugepost opens says what it is about and what to do."""
+"""Check the explanations of holds: each hold of gaugepost names its cause and the next action."""
 
 from __future__ import annotations
 

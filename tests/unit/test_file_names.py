@@ -1,4 +1,4 @@
-"""A file's name reaches a folder of this machine and a header of a form: neither may be led elsewhere by it."""
+"""Check file names, which reach a folder and a form header: they can change neither path nor header."""
 
 from __future__ import annotations
 

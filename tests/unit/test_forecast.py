@@ -1,4 +1,4 @@
-"""When files will start: pure arithmetic, on any lane."""
+"""Check the forecast of upload starts for any lane."""
 
 from __future__ import annotations
 

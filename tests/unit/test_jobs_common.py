@@ -1,4 +1,4 @@
-"""What all kinds have in common: refusals that name the field, and never its value."""
+"""Check what all kinds share: a refusal names the field, and never its value."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_a_refusal_never_holds_a_value_of_the_job(name: str, data: st.DataObject
 
 
 def _told(call: Callable[[Any], object], data: object) -> str:
-    """Return what a refusal says, with all that hangs on it; nothing if the job was taken."""
+    """Return a refusal's text with its causes; return nothing if the job was accepted."""
     try:
         call(data)
     except InvalidJob as refused:

@@ -1,4 +1,4 @@
-"""mappings.toml: what is read, what is refused and how that is told, and what a job's record is compared with."""
+"""Check mappings.toml: what is read, how errors are reported, and how a job's record is compared."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ NAMES = st.text(string.ascii_letters + " äß", min_size=1, max_size=12)
 
 @given(fields=st.sets(NAMES, min_size=1), others=st.sets(NAMES, min_size=1))
 def test_only_the_very_same_letters_are_mapped(fields: set[str], others: set[str]) -> None:
-    """What the mapping does not have letter by letter is named: all of it, and nothing else."""
+    """A warning names exactly the fields that do not match the mapping letter by letter."""
     table = InboundMapping(configuration={Region.EU: "x"}, fields=tuple(fields))
     known = next(iter(Mappings({"a": table})))
     assert known.unmapped(others) == [name for name in others if all(name != field for field in fields)]

@@ -1,4 +1,4 @@
-"""The proxy that the fault suites break connections with does what it says, and nothing else."""
+"""Check the proxy with which other tests break connections."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def proxy(redis_url: str) -> Iterator[Proxy]:
 
 @pytest.fixture
 def client(proxy: Proxy) -> Iterator[redis.Redis]:
-    """A client that gives up at the first failure: the one under test is the proxy."""
+    """Return a client that gives up at the first failure: the proxy is under test."""
     with redis.Redis(port=proxy.port, retry=Retry(NoBackoff(), 0), socket_timeout=5) as client:
         yield client
 
 
 def increments(message: bytes) -> bool:
-    """Tell INCR from what a client says as it connects."""
+    """Return whether a message is an INCR, and not part of a client's handshake."""
     return b"INCR" in message
 
 

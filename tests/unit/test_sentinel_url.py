@@ -1,4 +1,4 @@
-"""The form of a sentinel URL: what it means to redis-py and to kombu, and that a wrong one gives no secret away."""
+"""Check sentinel URLs: what they mean to redis-py and kombu, and that an error shows no secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of the way to CustomerGauge: proxy, authorities, certificate, adapter."""
+"""Check the settings of requests to CustomerGauge: proxy, authorities, certificate, adapter."""
 
 from __future__ import annotations
 

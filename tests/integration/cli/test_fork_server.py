@@ -1,4 +1,4 @@
-"""A forked call ends as a call that starts Python: the other tests of the command line rely on it."""
+"""Check that a forked call ends like one that starts Python. The other tests of the command line rely on it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Everything breaks at random, and at the end somebody counts: what `make chaos` runs long, and CI runs short.
+"""Break processes at random, and audit the result. `make chaos` makes a long run, CI a short one.
 
-`hosts` are what is killed and whose clocks jump, `load` is who enqueues, `faults` is the seeded schedule, `audit`
-counts, and `run` puts them together. docs/chaos.md says what is promised and how to read a result.
+`hosts` are the machines that die and whose clocks jump, `load` enqueues jobs, `faults` has the seeded schedule, `audit`
+counts, and `run` combines them. docs/chaos.md lists the promises and explains a result.
 """
 
 from support.chaos.audit import Totals

@@ -1,4 +1,4 @@
-"""`make chaos [SECONDS=600] [SEED=…]`: a long run, told as it goes, with a row in docs/chaos.md at its end."""
+"""`make chaos [SECONDS=600] [SEED=…]`: make a long run, print its progress, and add a row to docs/chaos.md."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def _cells(totals: Totals) -> dict[str, int]:
-    """Give the columns of docs/chaos.md in their order, but for the first four."""
+    """Return the columns of docs/chaos.md in their order, without the first four."""
     done = totals.done
     return {
         "jobs": totals.jobs,
@@ -95,7 +95,7 @@ def _cells(totals: Totals) -> dict[str, int]:
 
 
 def _commit() -> str:
-    """Name the commit; `+` if the checkout has changes that are not committed."""
+    """Return the commit, with `+` if the checkout has uncommitted changes."""
     git = ["git", "-C", str(_ROOT)]
     commit = subprocess.run(
         [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Who counts at the end: what the producers had accepted, what the simulator has, and what the records say of it."""
+"""Compare the accepted jobs with the simulator's effects and with the jobs' records."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MAY_BE_DEAD = {
 
 @dataclass
 class Totals:
-    """What a run came to. Everything that should not be has its own list, of words to find it by."""
+    """The result of a run. Each sort of fault has its own list of descriptions."""
 
     jobs: int = 0
     effects: int = 0
@@ -63,7 +63,7 @@ class Totals:
     """Faults by their name."""
 
     def wrong(self) -> list[str]:
-        """List everything that should not be."""
+        """List all faults."""
         named = {
             "lost": self.lost,
             "unknown without cause": self.unknown_without_cause,
@@ -77,7 +77,7 @@ class Totals:
 
 
 class Audit:
-    """Counts over one run that has ended."""
+    """Counts the faults of a finished run."""
 
     def __init__(
         self,
@@ -88,9 +88,9 @@ class Audit:
         *,
         forgets: bool = False,
     ) -> None:
-        """`truths`: region → what Redis has. `departed`: jobs of which bytes left a worker.
+        """`truths`: region → content of Redis. `departed`: jobs of which bytes left a worker.
 
-        `forgets`: a fail-over of Redis forgets claims and settlements, so that what may go out twice may do so.
+        `forgets`: a fail-over of Redis forgets claims and settlements, so that jobs may be sent twice.
         """
         self._forgets = forgets
         self._departed = departed
@@ -115,7 +115,7 @@ class Audit:
         return self.totals
 
     def _check_end(self, sent: Sent) -> None:
-        """Each ended delivered and is there, or ended as the policy says of its kind, and why is on its record."""
+        """Check that each job arrived, or ended by the policy of its kind with the reason on its record."""
         job = self._truths[sent.region].jobs.get(sent.id, {"state": "nowhere"})
         match job["state"]:
             case "delivered":
@@ -139,16 +139,16 @@ class Audit:
             self.totals.lost.append(f"{sent} is {job['state']} {told} with {len(self._of[sent.id])} effects")
 
     def _may_have_gone_out(self, sent: Sent, job: Mapping[str, str]) -> bool:
-        """Return whether a lost worker may have sent it, or its request left a worker and the answer was unclear."""
+        """Return whether a lost worker may have sent the job, or its request had an unclear answer."""
         lost_with_worker = any(entry.get("message") == WORKER_LOST for entry in _attempts(job))
         return lost_with_worker or (unclear_answers(job, sent) > 0 and sent.id in self._departed)
 
     def _is_link_of_forgotten_sending(self, sent: Sent, job: Mapping[str, str]) -> bool:
-        """Return whether the ledger forgot a link's first sending, so that its second one was refused."""
+        """Return whether the ledger forgot a link's first request, so that CustomerGauge refused the second."""
         return self._forgets and (sent.kind, job.get("verdict")) == ("personal_link", "duplicate")
 
     def _check_doubles(self, sent: Sent) -> None:
-        """Each sending too many has an unclear answer before it, on the record."""
+        """Check that each additional request follows an unclear answer on the record."""
         again = len(self._of[sent.id]) - 1
         if again <= 0:
             return
@@ -171,9 +171,9 @@ class Audit:
                 self.totals.second_jobs.append(f"{job_id} at CustomerGauge, of no producer")
 
     def _check_order(self) -> None:
-        """Changes of a case arrive in turn; one whose answer was lost arrives again before the next one does.
+        """Check that changes of a case arrive in order. One with a lost answer arrives again before the next one.
 
-        After a fail-over several may arrive again: then the last arrivals are in turn.
+        After a fail-over several may arrive again: then the last arrivals are in order.
         """
         newest: dict[tuple[str, str], int] = {}
         last = {effect["idempotency_key"]: effect for effect in self._effects}
@@ -187,7 +187,7 @@ class Audit:
             newest[case] = max(sent.turn, newest.get(case, -1))
 
     def _check_uploads(self, interval: float) -> None:
-        """Uploads start far enough apart; one that was slow on its way arrived late, and did not start late."""
+        """Check that uploads start far enough apart. A slow upload arrives late, but does not start late."""
         for region, truth in self._truths.items():
             files = [effect for effect in self._effects if (effect["region"], effect["kind"]) == (region, "file")]
             files.sort(key=lambda effect: float(effect["received_at"]))
@@ -200,10 +200,10 @@ class Audit:
 
 
 def unclear_answers(job: Mapping[str, str], sent: Sent) -> int:
-    """Count the answers on a job's record after which it may have been done: lost ones alone if it goes out once.
+    """Count the unclear answers on a job's record: only lost ones if the job may be sent only once.
 
-    What may go out twice is also sent again after a server's error and after a success with an unreadable body, which
-    its record calls a server error. Faults without an effect answer with a status of their own.
+    A job that may be sent twice is also sent again after a server error, and after a success with an unreadable body,
+    which its record calls a server error. Faults without an effect answer with their own status.
     """
     attempts = _attempts(job)
     lost = sum(entry["verdict"] == "lost_answer" for entry in attempts)
@@ -216,7 +216,7 @@ def _goes_out_once(effect: _Json) -> bool:
 
 
 def longest_exchange_s(job: Mapping[str, str]) -> float:
-    """Return how long the longest attempt took that was answered: its first byte was on its way for less than that."""
+    """Return the duration of the longest answered attempt: its first byte arrived in less time."""
     return max((entry["ms"] / 1000 for entry in _attempts(job) if entry.get("status") is not None), default=0.0)
 
 
@@ -226,5 +226,5 @@ def _attempts(job: Mapping[str, str]) -> list[_Json]:
 
 
 def _faults(truth: Truth) -> list[str]:
-    """Leave out what only means that this Redis has more than one region, and Celery's keys."""
+    """Leave out faults that come only from several regions in one Redis, or from Celery's keys."""
     return [fault for fault in truth.faults if not fault.startswith("a key without the region's hash tag")]

@@ -1,4 +1,4 @@
-"""A Redis that fails over: a master, a replica that lags behind, and sentinels that make it the master."""
+"""Fail over from a master to a replica that lags, by sentinels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.wait import wait_until
 
 
 class Pair:
-    """Takes the place of the one Redis of a run. Its master dies while the replica lags behind."""
+    """Replaces the single Redis of a run. Its master dies while the replica lags."""
 
     def __init__(self, folder: Path) -> None:
         self._watched = Watched(folder)
@@ -32,33 +32,33 @@ class Pair:
         return self._master().client()
 
     def is_whole(self) -> bool:
-        """Return whether there is a master with a replica that has all, and the sentinels name it."""
+        """Return whether the master that the sentinels name has a complete replica."""
         with contextlib.suppress(redis.RedisError, StopIteration), self.client() as client:
             there = client.info("replication")
             return there["role"] == "master" and there["connected_slaves"] == 1 and there["slave0"]["state"] == "online"
         return False
 
     def lag(self) -> None:
-        """Let the replica get nothing more: its sockets are filled, or it would read all that they hold afterwards."""
+        """Stop replication: fill the replica's sockets, or it would read their content afterwards."""
         self._signal(self._replica(), signal.SIGSTOP)
         with self.client() as client:
             for n in range(32):
                 client.set(f"filler:{n}", bytes(1_000_000))
 
     def fail_over(self) -> None:
-        """Kill the master and let the replica go on: it has not what came meanwhile."""
+        """Kill the master and resume the replica, which lacks the last writes."""
         master, replica = self._master(), self._replica()
         master.kill()
         self._signal(replica, signal.SIGCONT)
 
     def mend(self) -> None:
-        """Start what is down: it becomes the replica of the other one."""
+        """Start the server that is down: it becomes the replica of the other."""
         for server in self._servers:
             self._signal(server, signal.SIGCONT)
             server.start()
 
     def calm(self) -> None:
-        """Let both be up, one as the replica of the other."""
+        """Wait until both servers run, one as the replica of the other."""
         self.mend()
         wait_until(self.is_whole, what="a master and its replica")
 

@@ -1,4 +1,4 @@
-"""What goes wrong: a seeded schedule of kills, cuts, bad answers and clock jumps, a few every couple of seconds."""
+"""Schedule kills, cuts, bad answers and clock jumps by a seed, a few every couple of seconds."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ _SENDING = ("records", "personal_link", "close_loop", "response", "file", "stati
 
 
 def _is_script(message: bytes) -> bool:
-    """Tell a call of the ledger, which has an effect, from a worker that waits for a bell."""
+    """Return whether a message is a call of the ledger, and not a worker's wait for a bell."""
     return b"EVALSHA" in message
 
 
 def fail_poison(sim: Simulator) -> None:
-    """Let all fail that the load has made to fail each time."""
+    """Fail every request of the jobs that the load made to fail."""
     sim.fault("status", code=NO_EFFECT, contains=POISON)
 
 
 class Faults:
-    """Breaks one thing after another; `totals` counts them."""
+    """Causes one fault after another; `totals` counts them."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Faults:
             self._weights[self._jump] = 4
 
     def act(self) -> None:
-        """Do what is due now."""
+        """Cause the faults that are due now."""
         now = time.monotonic()
         for due, action in [one for one in self._later if one[0] <= now]:
             self._later.remove((due, action))
@@ -117,7 +117,7 @@ class Faults:
             self._next = time.monotonic() + self._random.expovariate(1 / _PAUSE_S)
 
     def end(self) -> None:
-        """Break nothing more, and let everything be up again. Clocks stay wrong: they must not matter."""
+        """Stop all faults, and start everything again. Clocks stay wrong: they must not matter."""
         for _, action in self._later:
             if action in self._frozen:
                 action()
@@ -136,7 +136,7 @@ class Faults:
             host.start()
 
     def _soon(self, action: Callable[[], object], longest: float) -> None:
-        """Have something done at once, or after a while."""
+        """Call `action` at once, or after a random wait of at most `longest` seconds."""
         wait = self._random.choice([0.0, self._random.uniform(0, longest)])
         self._later.append((time.monotonic() + wait, action))
 
@@ -146,7 +146,7 @@ class Faults:
         self.totals["worker kills"] += self._random.choice(self._workers).kill_one(self._random.randrange(8))
 
     def _kill_a_host(self) -> None:
-        """Take a whole machine away for a while; a process that only supervises is not counted."""
+        """Stop a whole machine for a while. A process that only supervises is not counted."""
         host = self._random.choice(self._workers)
         killed = host.kill()
         self.totals["worker kills"] += killed - 1 if killed > 1 else killed
@@ -176,7 +176,7 @@ class Faults:
             self._redis_is_up = True
 
     def _fill_redis(self) -> None:
-        """Have Redis refuse what takes memory, as one that is full does, while workers go on."""
+        """Let Redis refuse writes that take memory, as a full one does, while workers continue."""
         if self._redis_is_up:
             self._limit_memory(1)
             self.totals["redis full"] += 1
@@ -191,7 +191,7 @@ class Faults:
             client.config_set("maxmemory", limit)
 
     def _fail_over(self) -> None:
-        """Lose the master while its replica lags; the replica lacks what came meanwhile, and becomes the master."""
+        """Kill the master while its replica lags: the replica becomes the master without the last writes."""
         pair = self._pair
         if pair is None or not self._redis_is_up or not pair.is_whole():
             return
@@ -247,7 +247,7 @@ class Faults:
         self.totals[name] += times
 
     def _throttle(self) -> None:
-        """Ask to wait: in seconds, or until a time by the server's own clock."""
+        """Answer 429 with a Retry-After in seconds, or as a date by the server's clock."""
         code = self._random.choice([429, 429, 503])
         after = self._random.choice(["1", "2", formatdate(time.time() + 2, usegmt=True)])
         self._fault(f"{code} with Retry-After", "status", 2, code=code, headers={"Retry-After": after})
@@ -267,7 +267,7 @@ class Faults:
                 self._fault("504 after the effect", "status", times, code=504, commit=True)
 
     def _answer_unclearly(self) -> None:
-        """Let a request take effect, and answer with something that does not say so."""
+        """Let a request take effect, and answer it unclearly."""
         name = self._random.choice(list(_UNCLEAR))
         self._fault("unclear after the effect", "status", self._random.randint(1, 3), commit=True, **_UNCLEAR[name])
 

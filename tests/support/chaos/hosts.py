@@ -1,4 +1,4 @@
-"""The machines of a run: each runs one command with what that starts, dies with all of it, has a clock of its own."""
+"""Simulate the machines of a run: each runs one command and its children, dies with them, and has its own clock."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Clock:
         return _LIBRARY is not None
 
     def set(self, offset: str) -> None:
-        """Step it: `+3h` and `-5h` are from the true time, `+3h x1.1` also goes a tenth too fast."""
+        """Set the clock: `+3h` and `-5h` are relative to the true time, `+3h x1.1` also runs a tenth too fast."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{offset}\n")
         new.replace(self._file)
@@ -62,7 +62,7 @@ class Clock:
 
 
 class Host:
-    """One machine. Whatever its command starts carries the host's mark, so that nothing outlives it."""
+    """One machine. All processes of its command carry the host's mark, so that none outlives it."""
 
     def __init__(self, folder: Path, name: str, env: Mapping[str, str], *command: str) -> None:
         self.name = name
@@ -87,7 +87,7 @@ class Host:
             )  # fmt: skip
 
     def kill(self) -> int:
-        """Pull its plug: the first process, so that nothing is started anew, and then all others. Return how many."""
+        """Kill the first process, so that nothing is restarted, and then all others. Return how many."""
         if self._process is None:
             return 0
         killed = int(self._process.poll() is None)
@@ -98,14 +98,14 @@ class Host:
         return killed
 
     def kill_one(self, which: int) -> int:
-        """Kill one of its working processes; a supervisor, which does no work itself, lives and starts it anew."""
+        """Kill one worker process. The supervisor lives and restarts it."""
         pids = self.processes()
         if len(pids) > 1 and self._process is not None:
             pids = [pid for pid in pids if pid != self._process.pid]
         return _kill(pids[which % len(pids)]) if pids else 0
 
     def freeze(self, which: int) -> Callable[[], object]:
-        """Stop one of its working processes, as a paused machine does; return what lets it go on."""
+        """Stop one worker process, as a paused machine does; return a function that resumes it."""
         pids = [pid for pid in self.processes() if self._process is not None and pid != self._process.pid]
         pids = pids or self.processes()
         pid = pids[which % len(pids)] if pids else 0
@@ -114,7 +114,7 @@ class Host:
         return lambda: _signal(pid, signal.SIGCONT) if pid else None
 
     def processes(self) -> list[int]:
-        """List all processes of this host that there are."""
+        """List all processes of this host."""
         mark = self._mark.encode()
         return [pid for pid, environment in _environments() if mark in environment]
 
@@ -140,7 +140,7 @@ def _signal(pid: int, number: signal.Signals) -> bool:
 
 
 def _remove_shared_memory() -> None:
-    """Remove what libfaketime leaves of processes that were killed, unless they were another user's."""
+    """Remove the files that libfaketime leaves of killed processes of this user."""
     for path in Path("/dev/shm").glob("*faketime_s*"):
         pid = path.name.rpartition("_")[2]
         if pid.isdigit() and not Path("/proc", pid).exists():

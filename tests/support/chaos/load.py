@@ -1,4 +1,4 @@
-"""Who enqueues: all kinds of jobs in bulk, each with an idempotency key, and again with the same one after an error."""
+"""Enqueue all kinds of jobs in bulk, each with an idempotency key, and repeat a call after an error."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BEGIN = datetime(2026, 1, 1)  # noqa: DTZ001 - CustomerGauge states no time zon
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A job that was accepted, and what the audit needs to know of it."""
+    """An accepted job, with what the audit needs to know."""
 
     id: str
     region: str
@@ -43,7 +43,7 @@ class Sent:
 
 
 class Load(threading.Thread):
-    """One producer: enqueues `rate` jobs a second until told to stop, and lets go of none that it has begun with."""
+    """One producer that enqueues `rate` jobs a second until stopped, and repeats each call until it is accepted."""
 
     def __init__(self, name: str, settings: Settings, seed: int, rate: float, file_every: float) -> None:
         super().__init__(name=name, daemon=True)
@@ -62,7 +62,7 @@ class Load(threading.Thread):
         self._last = threading.Event()
 
     def finish(self) -> None:
-        """Make no more jobs, and wait until those under way are accepted."""
+        """Make no more jobs, and wait until the started ones are accepted."""
         self._last.set()
         self.join(60)
         assert not self.is_alive(), f"{self.name} cannot enqueue: {self.errors} errors"
@@ -130,7 +130,7 @@ class Load(threading.Thread):
         )  # fmt: skip
 
     def _configuration(self) -> str:
-        """Return one that is known, or now and then one of those that begin to be used, and answer after a second."""
+        """Return a known configuration, or sometimes a new one that answers after a second."""
         if self._random.random() >= _COLD:
             return _MAPPING
         return f"slow-{1 + self._random.randrange(_COLD_NAMES) / 100}s"
@@ -171,6 +171,6 @@ class Load(threading.Thread):
 
 
 def _turn(job: CloseLoop) -> int:
-    """Return which change of its case this is: what CustomerGauge must see rising."""
+    """Return the number of this change within its case, which must rise at CustomerGauge."""
     happened = datetime.fromisoformat(job.happened_at or "")
     return int((happened - _BEGIN).total_seconds())

@@ -1,4 +1,4 @@
-"""One run: start everything, break it for a while, let it drain, count."""
+"""Make one run: start all processes, break them for a while, drain the jobs, and audit."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _OPEN = ("queued", "waiting", "sending", "parked")
 
 @dataclass
 class Stage:
-    """All parts of a run, and what was started of them."""
+    """All processes of a run."""
 
     folder: Path
     regions: tuple[str, ...]
@@ -94,7 +94,7 @@ class Stage:
 
 @contextlib.contextmanager
 def _stage(folder: Path, regions: tuple[str, ...], *, fail_over: bool) -> Iterator[Stage]:
-    """Start Redis, the simulator and the proxies; whatever happens, leave nothing behind.
+    """Start Redis, the simulator and the proxies; stop them at the end in any case.
 
     Redis writes through before it answers (`appendfsync always`): `everysec` may lose what it accepted last.
     """
@@ -128,7 +128,7 @@ def chaos(
     fail_over: bool = False,
     tell: Tell = lambda _: None,
 ) -> Totals:
-    """Run it; return what it came to. Raises AssertionError if it does not drain.
+    """Make a run; return its totals. Raises AssertionError if the jobs do not drain.
 
     `fail_over`: Redis is a master and a replica under sentinels, and its faults are fail-overs.
     """
@@ -167,9 +167,9 @@ def chaos(
 
 
 class Operator:
-    """A person who lifts every hold soon after it came up.
+    """An operator who lifts every hold soon after it opened.
 
-    A breaker's probes come after 15 s, 1 min, 5 min: left alone, most of a run would be spent waiting in calm.
+    A breaker probes after 15 s, 1 min and 5 min: without an operator a run would mostly wait.
     """
 
     def __init__(self, stage: Stage) -> None:
@@ -185,7 +185,7 @@ class Operator:
         self._producer.close()
 
     def act(self) -> None:
-        """Lift what there is, every other second; Redis may be away just now."""
+        """Lift all holds every other second. Redis may be down meanwhile."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + 2
@@ -200,7 +200,7 @@ class Operator:
 
 
 def _break(stage: Stage, faults: Faults, loads: list[Load], operator: Operator, seconds: float, tell: Tell) -> None:
-    """Break things for so long, from when every region delivers."""
+    """Cause faults for these seconds, as soon as every region delivers."""
     wait_until(lambda: _delivering(stage) == set(stage.regions), 90, "all regions deliver")
     started = told = time.monotonic()
     while time.monotonic() < started + seconds:
@@ -220,7 +220,7 @@ def _delivering(stage: Stage) -> set[str]:
 
 
 def _drain(operator: Operator, within: float) -> None:
-    """Wait until nothing is left to do."""
+    """Wait until every job has ended."""
 
     def is_done() -> bool:
         operator.act()

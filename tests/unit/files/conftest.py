@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def save(tmp_path_factory: pytest.TempPathFactory) -> Save:
-    """Write a file of this name; of the session, so that hypothesis may use it for each example."""
+    """Write a file of this name. The fixture is per session, so that hypothesis can use it for each example."""
     root, number = tmp_path_factory.mktemp("files"), count()
 
     def write(name: str, content: bytes) -> Path:
@@ -44,11 +44,11 @@ def upload(save: Save) -> Iterator[Inspect]:
 
 @pytest.fixture(scope="session")
 def samples() -> Path:
-    """Files that are easier kept than made: a true .xls, a workbook with a password."""
+    """Return stored files that are hard to generate: a real .xls, a workbook with a password."""
     return Path(__file__).parent / "nasty"
 
 
 @pytest.fixture(scope="session")
 def samples_xls(samples: Path) -> bytes:
-    """Content of a true .xls."""
+    """Return the content of a real .xls."""
     return (samples / "good.xls").read_bytes()

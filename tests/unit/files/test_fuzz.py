@@ -1,4 +1,4 @@
-"""Any bytes under any ending: a clear refusal, or parts that would be accepted themselves. Nothing else, ever."""
+"""Give any bytes under any file ending: the result is a clear refusal, or parts that would be accepted themselves."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SAMPLES = {
 
 
 def check(save: Save, name: str, raw: bytes) -> None:
-    """Inspect, split, take rejects: only InvalidJob may come out, and what is accepted is accepted again."""
+    """Inspect, split and read rejects: only InvalidJob may be raised, and accepted parts are accepted again."""
     try:
         upload = inspect(save(name, raw))
     except InvalidJob:
@@ -65,7 +65,7 @@ def check(save: Save, name: str, raw: bytes) -> None:
 
 @st.composite
 def damaged(draw: st.DrawFn, raw: bytes) -> bytes:
-    """A good file with some bytes changed, cut out or put in."""
+    """Return a good file with some bytes changed, removed or inserted."""
     data = bytearray(raw)
     for _ in range(draw(st.integers(1, 6))):
         at = draw(st.integers(0, len(data)))

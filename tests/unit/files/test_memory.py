@@ -1,4 +1,4 @@
-"""Memory, measured in a process of its own: what pytest itself has used would hide it."""
+"""Measure memory in a process of its own: pytest's own memory would hide it."""
 
 from __future__ import annotations
 

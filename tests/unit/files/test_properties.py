@@ -1,4 +1,4 @@
-"""What must hold for any file: nothing lost, nothing reordered, no limit broken, rejects that can be sent again."""
+"""Check properties of any file: no row is lost or reordered, limits hold, and rejects can be sent again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def quoted(cell: str, *, always: bool) -> str:
 
 @dataclass(frozen=True)
 class Csv:
-    """A CSV file with its records as they stand in it; lines without a value are between them and no records."""
+    """A CSV file and its records. Lines without a value are between them and are no records."""
 
     raw: bytes
     head: bytes
@@ -60,7 +60,7 @@ def csv_files(draw: st.DrawFn) -> Csv:
 
 
 def check_plans(upload: Upload, max_rows: int, max_bytes: int) -> list[Part]:
-    """Split and check all that holds for any type."""
+    """Split, and check the properties of any type."""
     plans = split(upload, max_rows=max_rows, max_bytes=max_bytes)
     parts = [Part(upload.type, content(upload, plan), plan.first_row) for plan in plans]
     assert sum(plan.rows for plan in plans) == upload.rows
@@ -105,7 +105,7 @@ values = st.one_of(
 
 
 def same(one: object, two: object) -> bool:
-    """Midnight of a day is the day, and numbers have no type in a workbook."""
+    """Compare cells: midnight of a day equals the day, and numbers have no type in a workbook."""
     if isinstance(one, dt.datetime) and one.time() == dt.time():
         one = one.date()
     return one == two or (one == "" and two == "")
