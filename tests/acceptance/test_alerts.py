@@ -153,9 +153,9 @@ def test_jobs_that_die_and_are_replayed(watch: Watch, tmp_path: Path) -> None:
 
 
 def test_unrecognised_answer(watch: Watch) -> None:
-    told = watch.record(Simulate="unrecognised 400 once")
+    job_id = watch.record(Simulate="unrecognised 400 once")
     watch.fires("GaugepostUnrecognisedAnswers")
-    watch.looks("GaugepostUnrecognisedAnswers", ID=told, VERDICT="unrecognised_400")
+    watch.looks("GaugepostUnrecognisedAnswers", ID=job_id, VERDICT="unrecognised_400")
     watch.recovers()
 
 

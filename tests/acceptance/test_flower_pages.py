@@ -129,12 +129,12 @@ def test_logged_in_user_sees_the_workers_of_three_regions(shown: Shown, page: Pa
 
 def test_each_job_is_listed_with_kind_state_and_reason(shown: Shown, page: Page) -> None:
     page.goto("/tasks")
-    told = {
+    expected = {
         shown.delivered.id: ("gaugepost.personal_link", "SUCCESS", "eu-"),
         shown.parked.id: ("gaugepost.personal_link", "RETRY", "parked: no_campaign until 20", "us-"),
         shown.dead.id: ("gaugepost.personal_link", "FAILURE", "dead: duplicate", "au-"),
     }
-    for job, words in told.items():
+    for job, words in expected.items():
         row = page.locator("tr", has_text=job)
         for word in words:
             expect(row).to_contain_text(word)
@@ -142,9 +142,9 @@ def test_each_job_is_listed_with_kind_state_and_reason(shown: Shown, page: Page)
     picture(page, "flower-tasks")
     page.goto(f"/task/{shown.parked.id}")
     expect(page.locator("#task-page")).to_contain_text("parked: no_campaign until ")
-    told_until = re.search(r"no_campaign until ([-0-9 :]+) UTC", page.content())
-    assert told_until is not None
-    shown_until = datetime.fromisoformat(f"{told_until[1]}+00:00").timestamp() * 1000
+    until_text = re.search(r"no_campaign until ([-0-9 :]+) UTC", page.content())
+    assert until_text is not None
+    shown_until = datetime.fromisoformat(f"{until_text[1]}+00:00").timestamp() * 1000
     assert abs(shown_until - (shown.stack.producer.job(shown.parked.id).until or 0)) < 5000
     page.set_viewport_size({"width": 1100, "height": 860})
     expect(page.get_by_text("parked: no_campaign until ")).to_be_in_viewport(ratio=1)  # what the picture is for

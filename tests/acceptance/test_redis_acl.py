@@ -101,7 +101,7 @@ def get(port: int, path: str) -> str:
 def flower_knows_workers(port: int) -> bool:
     """Return whether Flower shows three workers, each with its statistics."""
     workers = json.loads(get(port, "/api/workers?refresh=1") or "{}")
-    return len(workers) == 3 and all("stats" in told and "active_queues" in told for told in workers.values())
+    return len(workers) == 3 and all("stats" in stats and "active_queues" in stats for stats in workers.values())
 
 
 def record(email: str, region: Region = Region.EU) -> Record:

@@ -125,9 +125,9 @@ def test_40_parts_arrive_once_in_order_while_processes_are_killed(
         views = {region: finish(stack, files, 120) for region, files in sets.items()}
         for region, view in views.items():
             check_region(stack, region, view, rows[region])
-        told = stack.sim.state()
-        assert sum(told["limits_broken"].values()) == 0, "an upload came too early, or too large"
-        assert set(told["doubled"].values()) == {0}
+        state = stack.sim.state()
+        assert sum(state["limits_broken"].values()) == 0, "an upload came too early, or too large"
+        assert set(state["doubled"].values()) == {0}
         lost = [a for view in views.values() for part in view.parts if part for a in part.history.attempts()]
         record_property("kills", chaos.kills)
         record_property("answers lost", sum(one.verdict == "lost_answer" for one in lost))

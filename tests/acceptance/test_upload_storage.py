@@ -29,8 +29,8 @@ def some_part(seed: int) -> bytes:
         month, day, hour, minute = (chance.randrange(low, high) for low, high in ((1, 13), (1, 29), (0, 24), (0, 60)))
         when = f"2026-{month:02}-{day:02} {hour:02}:{minute:02}:00"
         mail = f"{name()}.{name()}{chance.randrange(10_000)}@{name()}-group.example"
-        told = f"{name()},{name()},{name()} & {name()} Holding Ltd,{when},{chance.randrange(10**7) / 100},NL"
-        return f"{mail},{told},{chance.getrandbits(64):016x},{chance.randrange(11)}\n"
+        cells = f"{name()},{name()},{name()} & {name()} Holding Ltd,{when},{chance.randrange(10**7) / 100},NL"
+        return f"{mail},{cells},{chance.getrandbits(64):016x},{chance.randrange(11)}\n"
 
     return (HEADER + "".join(row() for _ in range(2_000))).encode()
 

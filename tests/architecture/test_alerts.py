@@ -85,9 +85,9 @@ def test_promtool_finds_each_alert_that_fires_too_early_or_never(
 ) -> None:
     (tmp_path / "alerts.yml").write_text(re.sub(pattern, broken, RULES, flags=re.MULTILINE))
     (tmp_path / "alerts_test.yml").write_text((OPS / "prometheus/alerts_test.yml").read_text())
-    told = promtool("test", "rules", "alerts_test.yml", folder=tmp_path)
+    done = promtool("test", "rules", "alerts_test.yml", folder=tmp_path)
     expected = set(ALERTS) if "expr" in pattern else {alert for alert in ALERTS if "for: " in rule_of(alert)}
-    assert set(re.findall(r'alertname="(\w+)', (told.stdout + told.stderr).replace("\\", ""))) == expected
+    assert set(re.findall(r'alertname="(\w+)', (done.stdout + done.stderr).replace("\\", ""))) == expected
 
 
 def rule_of(alert: str) -> str:
@@ -114,8 +114,8 @@ def test_runbook_record_has_each_alert_with_finding_and_fix() -> None:
     rows = re.findall(r"^\| \[(\w+)\]\((\w+)\.md\) \|(.+)\|$", page, re.MULTILINE)
     assert [alert for alert, _, _ in rows] == ALERTS
     assert [link for _, link, _ in rows] == ALERTS
-    for alert, _, told in rows:
-        cells = [cell.strip() for cell in told.split("|")]
+    for alert, _, columns in rows:
+        cells = [cell.strip() for cell in columns.split("|")]
         assert len(cells) == 3, alert
         assert all(cells), alert
         mended = re.findall(r"`([\w./-]+/[\w.]+)`", cells[2])
@@ -184,7 +184,7 @@ def test_labels_are_bounded_and_contain_no_free_text() -> None:
         "EU_API_KEY is not set": "credentials",
         "Jane Roe of joe@example.net asked for it": "hold",
     }
-    assert {told: exporter.bounded(told, known) for told in said} == said
+    assert {label: exporter.bounded(label, known) for label in said} == said
     assert exporter.bounded("breaker", ["other"]) == "other"
     assert len(generate_latest(WorkerMetrics(Region.EU).registry).splitlines()) < 50 + len(JOBS) * len(Verdict)
 

@@ -71,8 +71,8 @@ def test_sources_of_the_image_exist_and_reach_the_builder() -> None:
 
 
 def test_no_secret_gets_into_a_layer() -> None:
-    told = " ".join(rest for word, rest in dockerfile() if word in {"ENV", "ARG", "COPY", "RUN"})
-    assert not re.search(r"(?i)secret|password|token|api_key|\.env\b", told)
+    layers = " ".join(rest for word, rest in dockerfile() if word in {"ENV", "ARG", "COPY", "RUN"})
+    assert not re.search(r"(?i)secret|password|token|api_key|\.env\b", layers)
     names = [name for word, rest in dockerfile() if word == "ENV" for name in re.findall(r"(\w+)=", rest)]
     assert unknown(names) == []
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
@@ -98,8 +98,8 @@ def names_on_networks(services: dict[str, Any]) -> dict[str, set[str]]:
     """Return the names on each network. A service that shares another's network has no name of its own there."""
     found: dict[str, set[str]] = {}
     for name, one in services.items():
-        for network, told in one.get("networks", {}).items():
-            found.setdefault(network, set()).update({name, *((told or {}).get("aliases") or [])})
+        for network, options in one.get("networks", {}).items():
+            found.setdefault(network, set()).update({name, *((options or {}).get("aliases") or [])})
     return found
 
 
@@ -165,9 +165,9 @@ def test_compose_can_be_overridden_as_the_page_says(tmp_path: Path) -> None:
     files = [str(tmp_path / name) for name in ("override.yml", "authorities.yml")]
     services = compose("docker-compose.yml", *files)["services"]
     assert [mount["target"] for mount in services["worker-eu"]["volumes"]] == ["/etc/ssl/company.pem"]
-    told = services["flower"]["environment"]
-    assert "GAUGEPOST_FLOWER_BASIC_AUTH_FILE" not in told
-    assert "GAUGEPOST_FLOWER_OIDC_ISSUER" in told
+    environment = services["flower"]["environment"]
+    assert "GAUGEPOST_FLOWER_BASIC_AUTH_FILE" not in environment
+    assert "GAUGEPOST_FLOWER_OIDC_ISSUER" in environment
 
 
 @pytest.mark.starts_process

@@ -122,9 +122,9 @@ def test_metrics_of_the_scaler_come_from_the_exporter(tmp_path: Path) -> None:
     *_, scale = yaml.safe_load_all((K8S / "worker-eu.yaml").read_text(encoding="utf-8"))
     [trigger] = scale["spec"]["triggers"]
     query = trigger["metadata"]["query"]
-    told = Path(exporter.__file__).read_text(encoding="utf-8")
+    source = Path(exporter.__file__).read_text(encoding="utf-8")
     for name in re.findall(r"gaugepost_(\w+)\{", query):
-        assert f'"{name}"' in told, f"the exporter tells of no {name}"
+        assert f'"{name}"' in source, f"the exporter tells of no {name}"
     rules = tmp_path / "rules.yml"
     rules.write_text(
         json.dumps({"groups": [{"name": "scale", "rules": [{"record": "gaugepost:scale", "expr": query}]}]})
@@ -147,10 +147,12 @@ def test_paths_in_the_units_are_those_the_page_installs(tmp_path: Path) -> None:
         there = [f"{tmp_path}{word}" if word.startswith("/") else word for word in words]
         done = subprocess.run(there, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-    told = [unit(path) for path in SYSTEMD.iterdir()]
-    pages = [one.removeprefix("file:") for found in told for one in found["Documentation"]]
-    files = [name for found in told for name in found.get("EnvironmentFile", [])]
-    conf = [word for found in told for start in found.get("ExecStart", []) for word in start.split() if "/etc/" in word]
+    units = [unit(path) for path in SYSTEMD.iterdir()]
+    pages = [one.removeprefix("file:") for found in units for one in found["Documentation"]]
+    files = [name for found in units for name in found.get("EnvironmentFile", [])]
+    conf = [
+        word for found in units for start in found.get("ExecStart", []) for word in start.split() if "/etc/" in word
+    ]
     assert (len(pages), len(files), len(conf)) == (5, 4, 1)
     assert [name for name in pages + files + conf if not (tmp_path / name.lstrip("/")).is_file()] == []
     assert (tmp_path / files[0].lstrip("/")).stat().st_mode & 0o777 == 0o600
@@ -185,14 +187,14 @@ def test_systemd_rates_each_unit_as_shut_in(path: Path, installed: Path) -> None
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 def test_systemd_unit_starts_our_command_and_stops_it_warmly(path: Path) -> None:
-    told = unit(path)
-    [command] = told["ExecStart"]
+    values = unit(path)
+    [command] = values["ExecStart"]
     program, *arguments = shlex.split(command.replace("%i", "eu"))
     assert program == "/opt/gaugepost/bin/gaugepost"
     assert parses(arguments)
-    assert unknown([one.partition("=")[0] for one in told["Environment"]]) == []
-    assert told["KillMode"] == ["mixed"], "a second signal to those that the first process has told would not be warm"
-    assert told["User"] == ["gaugepost"]
-    assert told["RestartPreventExitStatus"] == [str(int(Exit.NOT_PERMITTED))], "a start anew gives no right in Redis"
+    assert unknown([one.partition("=")[0] for one in values["Environment"]]) == []
+    assert values["KillMode"] == ["mixed"], "a second signal to those that the first process has told would not be warm"
+    assert values["User"] == ["gaugepost"]
+    assert values["RestartPreventExitStatus"] == [str(int(Exit.NOT_PERMITTED))], "a start anew gives no right in Redis"
     if "worker" in path.name:
-        assert graceful(float(told["TimeoutStopSec"][0]))
+        assert graceful(float(values["TimeoutStopSec"][0]))

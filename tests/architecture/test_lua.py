@@ -77,11 +77,11 @@ def test_the_scripts_are_the_same_in_every_process_whatever_its_settings(tmp_pat
     code = "from gaugepost.ledger.scripts import load_scripts as l; print(sorted(l().items()))"
     outside = {name: value for name, value in os.environ.items() if not name.startswith("GAUGEPOST_")}
     odd = {"GAUGEPOST_REGIONS": "au", "GAUGEPOST_EU_API_KEY": "') redis.call('FLUSHALL') --", "PYTHONHASHSEED": "7"}
-    told = [
+    runs = [
         subprocess.run([sys.executable, "-c", code], env=outside | more, cwd=tmp_path, capture_output=True, check=True)
         for more in ({}, odd)
     ]
-    assert told[0].stdout == told[1].stdout
+    assert runs[0].stdout == runs[1].stdout
 
 
 @pytest.mark.parametrize("path", sorted(LUA.rglob("*.lua")), ids=lambda path: path.stem)
@@ -117,12 +117,12 @@ def bench(redis_url: str) -> Iterator[Bench]:
 
 @pytest.mark.parametrize("evil", EVIL)
 def test_fields_of_a_job_cannot_name_another_key(bench: Bench, evil: str) -> None:
-    told: dict[str, Any] = {"configuration": evil, "record": {evil: evil}, "idempotency_key": evil, "labels": (evil,)}
-    evil_job, other, link = bench.put(record(**told), record(), case())
+    fields: dict[str, Any] = {"configuration": evil, "record": {evil: evil}, "idempotency_key": evil, "labels": (evil,)}
+    evil_job, other, link = bench.put(record(**fields), record(), case())
     bench.ledger.hold(f"configuration:{evil}", evil, evil)
     assert sorted(bench.claim_ids()) == sorted([other, link])
     assert bench.view(evil_job).reason.endswith(evil)
-    assert bench.put(record(**told)) == [evil_job]
+    assert bench.put(record(**fields)) == [evil_job]
     bench.ledger.resume(f"configuration:{evil}")
     bench.tick()
     bench.tick()
@@ -149,9 +149,9 @@ def test_a_source_has_its_own_list_and_no_other(bench: Bench, source: str) -> No
 
 @pytest.mark.parametrize("number", ["files", "files:contact", "1:2", "../1", "1\n2", "", "١٢", "1" * 21, "*"])
 def test_case_number_is_digits_so_it_never_names_an_upload_lane(number: str) -> None:
-    told = {"kind": "close_loop", "region": "eu", "status": "open", "number_customergauge": number}
+    fields = {"kind": "close_loop", "region": "eu", "status": "open", "number_customergauge": number}
     with pytest.raises(InvalidJob):
-        parse_job(told)
+        parse_job(fields)
     assert case(7).lane == "case:7"
 
 

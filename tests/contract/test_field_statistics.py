@@ -59,8 +59,8 @@ def test_without_the_setting_nothing_is_noted(bench: Bench) -> None:
 
 def test_field_is_recorded_once_a_day(noting: Bench) -> None:
     reports = FieldReports(KEYS)
-    told = [report(noting, reports, day, record("a", "Email", *more)) for day, *more in ([1], [1], [1, "New"], [2])]
-    assert told == [True, False, True, True]
+    reported = [report(noting, reports, day, record("a", "Email", *more)) for day, *more in ([1], [1], [1, "New"], [2])]
+    assert reported == [True, False, True, True]
 
 
 def test_a_refused_enqueue_notes_nothing(client: redis.Redis) -> None:
@@ -119,8 +119,8 @@ def test_configurations_are_bounded_too_in_a_process_and_in_redis(noting: Bench)
 def test_all_that_a_process_remembers_is_bounded(noting: Bench) -> None:
     reports = FieldReports(KEYS)
     names = [f"k{n}" for n in range(MOST_FIELDS)]
-    told = [report(noting, reports, 1, record(f"c{n}", *names)) for n in range(60)]
-    assert told == [True] * 40 + [False] * 20
+    reported = [report(noting, reports, 1, record(f"c{n}", *names)) for n in range(60)]
+    assert reported == [True] * 40 + [False] * 20
     assert report(noting, reports, 2, record("c59", "Email"))
 
 

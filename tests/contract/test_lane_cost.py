@@ -46,10 +46,10 @@ def commands(client: redis.Redis, act: Callable[[], object]) -> list[list[str]]:
         client.echo(END)
         seen: list[list[str]] = []
         while True:
-            told = monitor.next_command()["command"]
-            if END in told:
+            command = monitor.next_command()["command"]
+            if END in command:
                 return seen
-            seen.append(told.split(" "))
+            seen.append(command.split(" "))
 
 
 def sort_of(key: str) -> str:

@@ -428,8 +428,8 @@ def test_replayed_tracked_file_is_looked_up_and_not_sent(bench: Bench) -> None:
 def test_set_adds_up_the_results_of_its_parts_and_lists_their_uploads(bench: Bench) -> None:
     files, entries = file_set(3)
     ids = accept(bench, (files, entries))
-    for n, told in enumerate([(2000, 1998, 2, (5, 9), 71), (2000, 2000, 0, (), 72)]):
-        total, successful, unsuccessful, rejected, upload_id = told
+    for n, counts in enumerate([(2000, 1998, 2, (5, 9), 71), (2000, 2000, 0, (), 72)]):
+        total, successful, unsuccessful, rejected, upload_id = counts
         result = FileResult(
             total=total, successful=successful, unsuccessful=unsuccessful, rejected=rejected, upload_id=upload_id
         )

@@ -209,16 +209,16 @@ def test_summary_counts_every_state_and_names_the_oldest_queued_job(bench: Bench
     bench.clock.go(1000)
     bench.put(record(), case(), case(), upload())
     bench.ledger.cancel(old)
-    told = bench.ledger.summary()
+    summary = bench.ledger.summary()
     now = bench.client.time()[0] * 1000
-    assert {name: told[name] for name in ("region", "queued", "waiting", "cancelled", "sending")} == {
+    assert {name: summary[name] for name in ("region", "queued", "waiting", "cancelled", "sending")} == {
         "region": "eu",
         "queued": 2,
         "waiting": 2,
         "cancelled": 1,
         "sending": 0,
     }
-    assert told["oldest_age"] == pytest.approx((now - NOON - 1000) / 1000, abs=5)
+    assert summary["oldest_age"] == pytest.approx((now - NOON - 1000) / 1000, abs=5)
     bench.ledger.hold("", "x", "ops")
     assert bench.ledger.summary()["holds"] == ["region"]
 
@@ -233,8 +233,8 @@ def test_read_returns_none_for_an_unknown_id_in_its_place(bench: Bench) -> None:
     nobody, view = bench.ledger.read(["nobody", job_id])
     assert nobody is None
     assert view is not None
-    told = view.to_dict()
+    fields = view.to_dict()
     names = {"id", "kind", "region", "state", "reason", "until", "attempts", "result", "warnings", "enqueued_at"}
-    assert names | {"ended_at", "idempotency_key", "source"} <= told.keys()
-    assert (told["source"], told["labels"], told["idempotency_key"]) == ("crm", ["a"], "k")
-    assert "a@b.example" not in str(told)
+    assert names | {"ended_at", "idempotency_key", "source"} <= fields.keys()
+    assert (fields["source"], fields["labels"], fields["idempotency_key"]) == ("crm", ["a"], "k")
+    assert "a@b.example" not in str(fields)

@@ -206,8 +206,8 @@ def test_many_are_settled_in_one_call_each_for_itself(bench: Bench) -> None:
 
 def test_history_lists_attempts_in_order(bench: Bench) -> None:
     claimed = claimed_record(bench)
-    told = {"field_errors": {"Email": ["is required"]}, "message": "nöt \n good", "counted": False}
-    first = attempt(claimed, Verdict.INVALID_VALUE, **told)
+    details = {"field_errors": {"Email": ["is required"]}, "message": "nöt \n good", "counted": False}
+    first = attempt(claimed, Verdict.INVALID_VALUE, **details)
     second = attempt(claimed, Verdict.UNREACHABLE, n=2)
     bench.ledger.settle([Settlement(claimed, Decision(Parked(1, "x")), (first, second))])
     assert bench.view(claimed.id).history.attempts() == [first, second]

@@ -181,5 +181,5 @@ def test_cost_of_events_is_measured_with_and_without_them() -> None:
 def test_run_too_short_for_the_cpu_clock_has_no_ratio(capsys: pytest.CaptureFixture[str]) -> None:
     on, off = dict.fromkeys(events.FIGURES, 2.0), dict.fromkeys(events.FIGURES, 2.0) | {"alone_cpu": 0.0}
     events.print_report({True: [on], False: [off]})
-    told = [line.partition("(rounds: ")[2] for line in capsys.readouterr().out.splitlines()]
-    assert told == ["", "1)", "1)", "1)", "nan)"]
+    rounds = [line.partition("(rounds: ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert rounds == ["", "1)", "1)", "1)", "nan)"]

@@ -95,14 +95,14 @@ def test_with_sentinels_too_flower_shows_workers_and_queues_and_no_password(tmp_
             workers = flower_says(port, "/api/workers?refresh=1") or {}
             return [worker["stats"] for worker in workers.values() if "stats" in worker]
 
-        [told] = wait_until(stats, what="the worker tells its statistics")
-        assert told["broker"].keys() == {"transport", "hostname", "port", "virtual_host"}
+        [stats_of_worker] = wait_until(stats, what="the worker tells its statistics")
+        assert stats_of_worker["broker"].keys() == {"transport", "hostname", "port", "virtual_host"}
         lengths = flower_says(port, "/api/queues/length")["active_queues"]
         queues = {f"gaugepost.{region}{which}" for region in ("eu", "us", "au") for which in ("", ".urgent", ".ticks")}
         assert {row["name"]: row["messages"] for row in lengths} == dict.fromkeys(queues, 0)
         broker = flower_says(port, "/broker")
         assert "sentinel://:**@" in broker
-        assert watched.password not in broker + json.dumps(told) + stack.logs()
+        assert watched.password not in broker + json.dumps(stats_of_worker) + stack.logs()
         assert "Traceback" not in stack.logs()
 
 

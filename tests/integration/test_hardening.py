@@ -47,11 +47,11 @@ def hostile(mark: Path) -> list[str | bytes]:
     """Return queue messages that stock Celery runs, keeps, prints, or crashes on."""
     fine = json.loads(bell("gaugepost.eu"))
     evil = base64.b64encode(pickle.dumps(Evil(mark))).decode()
-    told = base64.b64encode(json.dumps([["jane@example.net"], {}, {}]).encode()).decode()
+    body = base64.b64encode(json.dumps([["jane@example.net"], {}, {}]).encode()).decode()
     messages = [
         fine | {"body": evil, "content-type": "application/x-python-serialize", "content-encoding": "binary"},
-        fine | {"body": told, "headers": fine["headers"] | {"task": "posix.system"}},
-        fine | {"body": told},
+        fine | {"body": body, "headers": fine["headers"] | {"task": "posix.system"}},
+        fine | {"body": body},
         fine | {"headers": fine["headers"] | {"task": "celery.chord_unlock"}},
         fine | {"headers": fine["headers"] | {"eta": "2099-01-01T00:00:00+00:00"}},
         fine | {"headers": fine["headers"] | {"id": "\x1b[31m\nforged: a line of its own"}},
@@ -187,11 +187,11 @@ def test_no_error_about_redis_shows_its_password(tmp_path: Path) -> None:
     with Stack(tmp_path, redis=redis) as stack:
         worker = stack.worker()
         wait_until(stack.logs, what="the worker says something")
-        told = [stack.cli("enqueue", "-", stdin=record().to_json()), stack.cli("status"), stack.cli("check")]
+        calls = [stack.cli("enqueue", "-", stdin=record().to_json()), stack.cli("status"), stack.cli("check")]
         redis.kill()
-        told.append(stack.cli("jobs"))
-        assert all(done.returncode for done in told)
-        shown = "".join(done.stdout + done.stderr for done in told) + stack.logs()
+        calls.append(stack.cli("jobs"))
+        assert all(done.returncode for done in calls)
+        shown = "".join(done.stdout + done.stderr for done in calls) + stack.logs()
         assert shown
         assert PASSWORD not in shown
         worker.kill()

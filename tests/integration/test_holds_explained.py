@@ -67,11 +67,11 @@ def test_refused_token_is_explained_on_every_screen_and_in_the_log(stack: Stack)
     parked(stack, job)
     to_do = "Correct GAUGEPOST_EU_CLIENT_ID and GAUGEPOST_EU_CLIENT_SECRET on the workers and restart them"
     for command in (("holds",), ("status",), ("job", job.id), ("jobs",), ("jobs", "--group")):
-        told = screen(stack, *command)
-        assert TOKEN_REFUSED in told, command
-        assert "CustomerGauge refuses the credential" in told, command
+        output = screen(stack, *command)
+        assert TOKEN_REFUSED in output, command
+        assert "CustomerGauge refuses the credential" in output, command
         if command not in {("status",), ("jobs",)}:
-            assert to_do in told, command
+            assert to_do in output, command
     assert "opened by 1 failed request at " in screen(stack, "holds")
     assert "opened by 1 failed request at " in screen(stack, "status")
     opened = first_logged(stack, "hold opened")
@@ -87,9 +87,9 @@ def test_refused_api_key_is_explained_in_the_words_of_its_endpoint(stack: Stack)
     job = stack.producer.enqueue(response())
     held(stack, "credentials:api_key")
     parked(stack, job)
-    told = screen(stack, "job", job.id)
-    assert re.search(r"responses: HTTP 401, \w.* \(credential \w{8}\) \(CustomerGauge refuses the credential\)", told)
-    assert "Correct GAUGEPOST_EU_API_KEY on the workers" in told
+    output = screen(stack, "job", job.id)
+    assert re.search(r"responses: HTTP 401, \w.* \(credential \w{8}\) \(CustomerGauge refuses the credential\)", output)
+    assert "Correct GAUGEPOST_EU_API_KEY on the workers" in output
 
 
 def test_throttling_is_explained_and_its_hold_is_logged_from_opening_to_lifting(stack: Stack) -> None:
@@ -123,9 +123,9 @@ def test_breaker_names_the_failed_requests_that_opened_it(stack: Stack) -> None:
         r"of [3-8] jobs \(record; 2 configurations\)"
     )
     for command in ("holds", "status"):
-        told = " ".join(screen(stack, command).split())
-        assert re.search(cause, told), told
-        assert "breaker: server_error (several requests to CustomerGauge failed in a row)" in told
+        output = " ".join(screen(stack, command).split())
+        assert re.search(cause, output), output
+        assert "breaker: server_error (several requests to CustomerGauge failed in a row)" in output
     [row] = [json.loads(line) for line in screen(stack, "holds", "--json").splitlines()]
     assert row["cause"]["failures"] >= 5
     assert {request["status"] for request in row["cause"]["requests"]} == {500}

@@ -23,7 +23,7 @@ def lines(stack: Stack) -> list[str]:
     return [line for line in stack.logs().splitlines() if line]
 
 
-def told(stack: Stack) -> list[dict[str, Any]]:
+def logged(stack: Stack) -> list[dict[str, Any]]:
     """Return every event that the processes logged. Raises JSONDecodeError for any other line."""
     return [json.loads(line) for line in lines(stack)]
 
@@ -58,7 +58,7 @@ def test_every_process_logs_only_json_even_without_redis(tmp_path: Path) -> None
         for process in stack.processes:
             process.send_signal(signal.SIGTERM)
         assert [process.wait(timeout=60) for process in stack.processes] == [0, 0, 0, 0]
-        events = told(stack)
+        events = logged(stack)
     assert all(event.keys() >= {"event", "level", "timestamp"} for event in events)
     assert [event for event in events if event.get("exc_info", "none") is None] == []
     [again, *_] = [event for event in events if "Trying again" in event["event"]]
@@ -78,7 +78,7 @@ def test_process_that_cannot_continue_logs_why_as_json(tmp_path: Path, part: str
         options = {"worker": ("--region", "eu"), "exporter": ("--port", taken)}[part]
         ended = stack.run("-m", "gaugepost_ops", part, *options)
         assert ended.wait(timeout=60) != 0
-        [event] = told(stack)
+        [event] = logged(stack)
         assert {"worker": "the ledger has schema 99", "exporter": "metrics cannot be shown"}[part] in event["event"]
 
 
@@ -87,4 +87,4 @@ def test_part_without_redis_url_is_refused_in_json_too(tmp_path: Path) -> None:
         del stack.variables["GAUGEPOST_REDIS_URL"]
         refused = stack.run("-m", "gaugepost_ops", "exporter", "--port", str(free_port()))
         assert refused.wait(timeout=60) == 2
-        assert [event["event"] for event in told(stack)] == [NOT_SET]
+        assert [event["event"] for event in logged(stack)] == [NOT_SET]

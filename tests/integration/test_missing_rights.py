@@ -66,8 +66,8 @@ def test_process_ends_at_start_and_names_the_missing_right(
     server.set_user(USER, rule)
     process = stack.run("-m", "gaugepost_ops", *PARTS[part])
     assert process.wait(60) == 4
-    told = f"Redis does not permit its user {USER} to {named}"
-    assert told in stack.logs()
+    message = f"Redis does not permit its user {USER} to {named}"
+    assert message in stack.logs()
 
 
 def test_part_names_keys_and_channels_it_may_not_use(stack: Stack, server: GuardedRedis) -> None:

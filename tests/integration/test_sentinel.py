@@ -31,8 +31,8 @@ SHORT = {"connect_timeout": 1, "read_timeout": 2, "lease": 4}
 
 
 def record(i: int, **more: object) -> Record:
-    told = {"region": Region.EU, "configuration": "multi-object", "record": {"Email": f"person{i}@example.net"}}
-    return Record.model_validate(told | more)
+    fields = {"region": Region.EU, "configuration": "multi-object", "record": {"Email": f"person{i}@example.net"}}
+    return Record.model_validate(fields | more)
 
 
 @pytest.fixture

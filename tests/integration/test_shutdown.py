@@ -43,12 +43,12 @@ def test_worker_killed_after_its_grace_period_loses_no_job(
     wait_until(lambda: stack.counts()["delivered"] == 40, what=str(stack.counts()))
     assert set(stack.keys()) == set(ids)
     twice = {job_id for job_id, times in stack.keys().items() if times > 1}
-    told = {
+    expected = {
         job_id for job_id in ids
         if "lost_answer" in [one.verdict for one in stack.producer.job(job_id).history.attempts()]
     }  # fmt: skip
-    assert len(told) == 8, "each job that was out says that its answer was lost"
-    assert twice <= told
+    assert len(expected) == 8, "each job that was out says that its answer was lost"
+    assert twice <= expected
 
 
 def test_worker_ends_cleanly_when_answers_come_within_the_grace_period(

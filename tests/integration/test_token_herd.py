@@ -89,9 +89,9 @@ def test_200_workers_before_a_token_endpoint_that_takes_seconds_fetch_one(crowd:
 def test_200_workers_share_one_token_failure_and_one_retry(crowd: Crowd) -> None:
     crowd._stack.sim.knobs(latency_ms={"token": 2_000})  # a failure is remembered for a second: all must ask before it
     crowd._stack.sim.fault("status", endpoint="token", code=500, times=1)
-    told = crowd.all_ask()
+    answers = crowd.all_ask()
     asked = crowd.fetches()
-    assert told == {"server_error"}
+    assert answers == {"server_error"}
     assert asked == 1
     wait_until(lambda: crowd.all_ask() == {"1"}, what="the failure is forgotten")
     assert crowd.fetches() == 2

@@ -83,7 +83,7 @@ def tracer(exporter: InMemorySpanExporter) -> Iterator[trace.Tracer]:
     provider.shutdown()
 
 
-def told(span: Any) -> dict[str, Any]:
+def attributes(span: Any) -> dict[str, Any]:
     return {one.key: one.value.string_value or one.value.int_value for one in span.attributes}
 
 
@@ -105,19 +105,22 @@ def test_attempt_belongs_to_the_trace_of_the_enqueuing_service(
         worker.terminate()
         assert worker.wait(timeout=60) == 0
         assert "joe@" not in stack.logs()
-    spans = {told(span)["gaugepost.job"]: span for span in receiver.named("gaugepost record")}
+    spans = {attributes(span)["gaugepost.job"]: span for span in receiver.named("gaugepost record")}
     context = ours.get_span_context()
     for one in (job, bad):
         assert spans[one.id].trace_id == context.trace_id.to_bytes(16)
         assert spans[one.id].parent_span_id == context.span_id.to_bytes(8)
     assert spans[without.id].trace_id != context.trace_id.to_bytes(16)
     assert spans[without.id].parent_span_id == b""
-    parcels = {span.span_id: told(span)["gaugepost.jobs"] for span in receiver.named("gaugepost parcel")}
+    parcels = {span.span_id: attributes(span)["gaugepost.jobs"] for span in receiver.named("gaugepost parcel")}
     assert sum(parcels.values()) == 3
     assert all(span.links[0].span_id in parcels for span in spans.values())
-    told_of_bad = told(spans[bad.id])
-    assert (told_of_bad["gaugepost.verdict"], told_of_bad["gaugepost.then"]) == ("unknown_mapping", "parked")
-    assert told(spans[job.id])["http.response.status_code"] == 200
+    attributes_of_bad = attributes(spans[bad.id])
+    assert (attributes_of_bad["gaugepost.verdict"], attributes_of_bad["gaugepost.then"]) == (
+        "unknown_mapping",
+        "parked",
+    )
+    assert attributes(spans[job.id])["http.response.status_code"] == 200
     assert b"example.com" not in b"".join(span.SerializeToString() for span in receiver.spans)
 
 

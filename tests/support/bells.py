@@ -9,8 +9,8 @@ from gaugepost.bell import DELIVER, MESSAGE
 
 def bell(queue: str, task: str = DELIVER) -> str:
     """Return one message, ready to be pushed."""
-    told = {"queue": queue, "task": task, "id": str(uuid.uuid4()), "tag": str(uuid.uuid4())}
+    values = {"queue": queue, "task": task, "id": str(uuid.uuid4()), "tag": str(uuid.uuid4())}
     text = MESSAGE
-    for name, value in told.items():
+    for name, value in values.items():
         text = text.replace(f"<{name}>", value)
     return text

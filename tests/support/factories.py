@@ -20,8 +20,8 @@ def record(**more: Any) -> Record:
 
 
 def link(**more: Any) -> PersonalLink:
-    told = {"region": "eu", "configuration": MAPPING, "record": {"Email": "a@b.example"}} | more
-    return PersonalLink.model_validate(told)
+    fields = {"region": "eu", "configuration": MAPPING, "record": {"Email": "a@b.example"}} | more
+    return PersonalLink.model_validate(fields)
 
 
 def case(number: int = 53499, **more: Any) -> CloseLoop:
@@ -37,8 +37,8 @@ def file_delete(**more: Any) -> FileDelete:
 
 
 def upload(name: str = "march.csv", content: bytes = b"Email\na@b.example\n", **more: Any) -> File:
-    told = {"region": "eu", "family": "transactional", "filename": name}
-    return File.model_validate(told | {"content_base64": base64.b64encode(content).decode()} | more)
+    fields = {"region": "eu", "family": "transactional", "filename": name}
+    return File.model_validate(fields | {"content_base64": base64.b64encode(content).decode()} | more)
 
 
 def file_set(parts: int = 3, family: Any = "transactional", content: str = "c") -> tuple[FileSet, list[Entry]]:

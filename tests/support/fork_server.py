@@ -44,11 +44,11 @@ def call(
         stdin.write(given)
         stdin.seek(0)
         ours, theirs = os.pipe()
-        with os.fdopen(ours, "rb", buffering=0) as told:
+        with os.fdopen(ours, "rb", buffering=0) as status_pipe:
             with os.fdopen(theirs, "wb") as end:
                 requests, _ = _server()
                 socket.send_fds(requests, [request], [stream.fileno() for stream in (stdin, out, err, end)])
-            code = _outcome(told, ["gaugepost", *arguments], timeout)
+            code = _outcome(status_pipe, ["gaugepost", *arguments], timeout)
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
@@ -78,16 +78,16 @@ def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     return ours, process
 
 
-def _outcome(told: IO[bytes], command: list[str], timeout: float) -> int:
+def _outcome(status_pipe: IO[bytes], command: list[str], timeout: float) -> int:
     """Return the exit code. The keeper writes the process id of the call first, and the exit code after its end."""
     deadline = time.monotonic() + timeout
     words = b""
     while words.count(b"\n") < 2:
-        if not select.select([told], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        if not select.select([status_pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
             if words:
                 os.kill(int(words), signal.SIGKILL)
             raise subprocess.TimeoutExpired(command, timeout)
-        words += told.read(100) or b"\n!\n"
+        words += status_pipe.read(100) or b"\n!\n"
     return int(words.split()[1])
 
 
@@ -109,18 +109,18 @@ def serve(requests: socket.socket) -> dict[str, Any]:
             os.close(stream)
 
 
-def _keep(request: dict[str, Any], stdin: int, out: int, err: int, told: int) -> dict[str, Any]:
+def _keep(request: dict[str, Any], stdin: int, out: int, err: int, status_pipe: int) -> dict[str, Any]:
     """Fork the process of a request, and write its exit code; return in that process only."""
     pid = os.fork()
     if pid == 0:
         for number, stream in enumerate((stdin, out, err)):
             os.dup2(stream, number)
-        os.closerange(3, told + 1)
+        os.closerange(3, status_pipe + 1)
         return request
     os.closerange(stdin, err + 1)
-    os.write(told, b"%d\n" % pid)
+    os.write(status_pipe, b"%d\n" % pid)
     _, status = os.waitpid(pid, 0)
-    os.write(told, b"%d\n" % os.waitstatus_to_exitcode(status))
+    os.write(status_pipe, b"%d\n" % os.waitstatus_to_exitcode(status))
     os._exit(0)
 
 

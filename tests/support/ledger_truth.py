@@ -127,10 +127,10 @@ def _check_turns(truth: Truth) -> None:
     marks = truth.hashes.get("cold", {}).items()
     aside = {f"~{configuration}" for configuration, mark in marks if not mark.startswith("-1:")}
     for turns, line in (("turns", "ready:"), ("urgent_turns", "urgent:")):
-        told = sorted(truth.lists.get(turns, ()))
+        listed = sorted(truth.lists.get(turns, ()))
         there = sorted({name.removeprefix(line) for name in truth.lists if name.startswith(line)} - aside)
-        if told != there:
-            truth.faults.append(f"{turns} are {told}, lists are there of {there}")
+        if listed != there:
+            truth.faults.append(f"{turns} are {listed}, lists are there of {there}")
 
 
 def _check_scores(truth: Truth, name: str) -> None:
@@ -169,17 +169,17 @@ def _check_counts(truth: Truth) -> None:
     counts: Counter[str] = Counter(job["state"] for job in truth.jobs.values())
     counts.update(f"parked:{job['reason']}" for job in truth.jobs.values() if job["state"] == "parked")
     counts.update(f"dead:{job['verdict']}" for job in truth.jobs.values() if job["state"] == "dead")
-    told = {name: int(number) for name, number in truth.hashes.get("counts", {}).items()}
-    if told != dict(counts):
-        truth.faults.append(f"counts say {told}, it is {dict(counts)}")
+    stored_counts = {name: int(number) for name, number in truth.hashes.get("counts", {}).items()}
+    if stored_counts != dict(counts):
+        truth.faults.append(f"counts say {stored_counts}, it is {dict(counts)}")
 
 
 def _check_contents(truth: Truth) -> None:
     kept = {name.removeprefix("content:"): v for name, v in truth.other.items() if name.startswith("content:")}
     stored = {job_id for job_id, (_, life) in kept.items() if life < 0}  # the others are only staged
-    told, taken = int(truth.other.get("content_bytes") or 0), sum(kept[job_id][0] for job_id in stored)
-    if told != taken:
-        truth.faults.append(f"contents take {taken} bytes, the count says {told}")
+    counted, taken = int(truth.other.get("content_bytes") or 0), sum(kept[job_id][0] for job_id in stored)
+    if counted != taken:
+        truth.faults.append(f"contents take {taken} bytes, the count says {counted}")
     listed = set(truth.sets.get("contents", {}))
     if stored != listed:
         truth.faults.append(f"contents stored {stored}, listed {listed}")

@@ -182,22 +182,22 @@ class Watched:
         argv = [str(server_program()), str(path), "--sentinel"]
         self._sentinels.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 
-    def _told(self) -> list[dict[str, Any]]:
+    def _views_of_master(self) -> list[dict[str, Any]]:
         """Return each sentinel's view of the master."""
-        told = []
+        views = []
         for port in self.ports:
             with redis.Redis(port=port, socket_timeout=1) as client:
-                told.append(client.sentinel_master(MASTER))
-        return told
+                views.append(client.sentinel_master(MASTER))
+        return views
 
     def _all_know_each_other(self) -> bool:
         with contextlib.suppress(redis.RedisError):
-            return all(one["num-other-sentinels"] == 2 and one["num-slaves"] == 1 for one in self._told())
+            return all(one["num-other-sentinels"] == 2 and one["num-slaves"] == 1 for one in self._views_of_master())
         return False
 
     def promoted(self) -> bool:
         """Return whether the replica is the master for all sentinels."""
         with contextlib.suppress(redis.RedisError), self.replica.client() as client:
-            known = all(one["port"] == self.replica.port and not one["is_sdown"] for one in self._told())
+            known = all(one["port"] == self.replica.port and not one["is_sdown"] for one in self._views_of_master())
             return known and bool(client.role()[0] == b"master")
         return False

@@ -57,9 +57,9 @@ class Look:
 
     def run(self, parts: Parts) -> None:
         """Run the line in a shell, as an operator of this deployment does."""
-        told = parts.folder / "look"
+        output = parts.folder / "look"
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        with told.open("wb") as out:
+        with output.open("wb") as out:
             process = subprocess.Popen(
                 ["bash", "-c", self.line],
                 env=parts.env | {"PATH": path, "COLUMNS": "160"},
@@ -71,12 +71,12 @@ class Look:
             )
         try:
             if self.endless:
-                wait_until(lambda: not self._missing(told.read_text()), what=f"{self.line} shows it: {told}")
+                wait_until(lambda: not self._missing(output.read_text()), what=f"{self.line} shows it: {output}")
                 os.killpg(process.pid, signal.SIGINT)
             code = process.wait(timeout=60)
         finally:
             process.kill()
-        shown = told.read_text()
+        shown = output.read_text()
         assert (code, self._missing(shown)) == (self.code, []), f"{self.line}\n{shown}"
 
     def _missing(self, shown: str) -> list[str]:

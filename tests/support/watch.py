@@ -56,8 +56,8 @@ class Watch:
             firing = self.prometheus.firing()
             for name in alerts:
                 if name in firing and name not in self.seen:
-                    told = json.dumps(firing[name]["annotations"])
-                    assert "error expanding" not in told, told
+                    text = json.dumps(firing[name]["annotations"])
+                    assert "error expanding" not in text, text
                     self.seen.add(name)
             return set(alerts) <= set(firing)
 
@@ -100,8 +100,8 @@ class Watch:
         return self.stack.producer.enqueue(job).id
 
     def response(self) -> str:
-        told = {"net_promoter_score": 9, "survey_completed_date": "2026-01-01 13:59:12"}
-        return self.stack.producer.enqueue(Response(region=Region.EU, fields=CALM, source="crm", **told)).id
+        fields = {"net_promoter_score": 9, "survey_completed_date": "2026-01-01 13:59:12"}
+        return self.stack.producer.enqueue(Response(region=Region.EU, fields=CALM, source="crm", **fields)).id
 
     @contextlib.contextmanager
     def frozen_worker(self) -> Iterator[None]:

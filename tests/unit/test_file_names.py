@@ -49,7 +49,7 @@ def test_sent_file_name_is_plain(name: str) -> None:
 @pytest.mark.parametrize("name", ['a.csv"\r\nX-Forged: 1', "a\nb.csv", "../a.csv", "a" * 256])
 def test_a_stored_name_that_was_tampered_with_is_not_read(name: str) -> None:
     job, _ = parsed(filename="a.csv").load()
-    told = job.model_dump(mode="json", exclude_none=True)
-    told["stored"]["name"] = name
+    fields = job.model_dump(mode="json", exclude_none=True)
+    fields["stored"]["name"] = name
     with pytest.raises(InvalidJob, match=r"stored\.name: "):
-        parse_job(told)
+        parse_job(fields)

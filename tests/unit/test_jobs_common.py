@@ -62,41 +62,43 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "file_delete": {"kind": "file_delete", "region": "eu", "upload_id": 12},
 }
 
-kinds = pytest.mark.parametrize("told", EXAMPLES.values(), ids=EXAMPLES.keys())
+kinds = pytest.mark.parametrize("job_fields", EXAMPLES.values(), ids=EXAMPLES.keys())
 
 
-def refusal(told: dict[str, Any]) -> dict[str, str]:
+def refusal(job_fields: dict[str, Any]) -> dict[str, str]:
     """Parse what must be refused; return field → what was expected. Both ways of parsing must agree on the fields."""
     with pytest.raises(InvalidJob) as refused:
-        parse_job(told)
+        parse_job(job_fields)
     with pytest.raises(InvalidJob) as refused_as_text:
-        parse_job_json(json.dumps(told))
+        parse_job_json(json.dumps(job_fields))
     fields = {problem.field: problem.expected for problem in refused.value.problems}
     assert fields.keys() == {problem.field for problem in refused_as_text.value.problems}
     return fields
 
 
 @kinds
-def test_documented_examples_are_accepted(told: dict[str, Any]) -> None:
-    job = parse_job(told)
-    assert job == parse_job_json(json.dumps(told))
-    assert type(job) is JOBS[told["kind"]]
-    assert json.loads(job.to_json()) == told
+def test_documented_examples_are_accepted(job_fields: dict[str, Any]) -> None:
+    job = parse_job(job_fields)
+    assert job == parse_job_json(json.dumps(job_fields))
+    assert type(job) is JOBS[job_fields["kind"]]
+    assert json.loads(job.to_json()) == job_fields
 
 
 @kinds
-def test_a_job_comes_back_from_its_json_as_it_was(told: dict[str, Any]) -> None:
+def test_a_job_comes_back_from_its_json_as_it_was(job_fields: dict[str, Any]) -> None:
     more = {"source": "crm", "labels": ["a", "b"], "urgent": True, "on_unknown": "hold"}
     more |= {"expires_at": "2030-01-01T00:00:00+02:00", "idempotency_key": "k"}
-    job = parse_job(told | more)
+    job = parse_job(job_fields | more)
     assert parse_job_json(job.to_json()) == job
     assert job.expires_at == datetime(2029, 12, 31, 22, tzinfo=UTC)
 
 
 @kinds
-def test_an_unknown_key_is_refused_with_the_near_one(told: dict[str, Any]) -> None:
-    assert refusal(told | {"idempotency_kay": "x"}) == {"idempotency_kay": "unknown key; did you mean idempotency_key?"}
-    assert refusal(told | {"zzz": "x"}) == {"zzz": "unknown key"}
+def test_an_unknown_key_is_refused_with_the_near_one(job_fields: dict[str, Any]) -> None:
+    assert refusal(job_fields | {"idempotency_kay": "x"}) == {
+        "idempotency_kay": "unknown key; did you mean idempotency_key?"
+    }
+    assert refusal(job_fields | {"zzz": "x"}) == {"zzz": "unknown key"}
 
 
 @kinds
@@ -118,8 +120,8 @@ def test_an_unknown_key_is_refused_with_the_near_one(told: dict[str, Any]) -> No
         ("labels", "x"),
     ],
 )
-def test_common_fields_are_refused_by_name(told: dict[str, Any], field: str, value: object) -> None:
-    assert list(refusal(told | {field: value})) == [field]
+def test_common_fields_are_refused_by_name(job_fields: dict[str, Any], field: str, value: object) -> None:
+    assert list(refusal(job_fields | {field: value})) == [field]
 
 
 @pytest.mark.parametrize("label", ["", "x" * 65, 7])
@@ -128,14 +130,14 @@ def test_a_label_is_refused_by_its_place(label: object) -> None:
 
 
 @kinds
-def test_a_missing_region_is_required(told: dict[str, Any]) -> None:
-    assert refusal({name: value for name, value in told.items() if name != "region"}) == {"region": "required"}
+def test_a_missing_region_is_required(job_fields: dict[str, Any]) -> None:
+    assert refusal({name: value for name, value in job_fields.items() if name != "region"}) == {"region": "required"}
 
 
 def test_kind_is_required_and_must_exist() -> None:
     assert refusal({"region": "eu"}) == {"kind": "required"}
-    told = refusal({"kind": "recrod", "region": "eu"})["kind"]
-    assert all(kind in told for kind in JOBS)
+    expected = refusal({"kind": "recrod", "region": "eu"})["kind"]
+    assert all(kind in expected for kind in JOBS)
 
 
 @pytest.mark.parametrize("text", ["", "{", "nonsense", b"\xff", '{"kind": "record"', "[1"])
@@ -154,19 +156,19 @@ def test_json_that_is_no_object_is_refused(data: object) -> None:
 
 
 def test_all_errors_are_reported_at_once() -> None:
-    told = {"kind": "close_loop", "region": "mars", "number_customergauge": "x", "status": "done"}
-    assert list(refusal(told)) == ["region", "number_customergauge", "status"]
+    job_fields = {"kind": "close_loop", "region": "mars", "number_customergauge": "x", "status": "done"}
+    assert list(refusal(job_fields)) == ["region", "number_customergauge", "status"]
 
 
 @kinds
-def test_an_accepted_job_cannot_be_changed(told: dict[str, Any]) -> None:
-    job = parse_job(told)
+def test_an_accepted_job_cannot_be_changed(job_fields: dict[str, Any]) -> None:
+    job = parse_job(job_fields)
     with pytest.raises(ValueError, match="frozen"):
         job.urgent = True  # type: ignore[misc]
 
 
 def test_kinds_have_the_documented_urgency_and_at_most_once_rule() -> None:
-    jobs = {name: parse_job(told) for name, told in EXAMPLES.items()}
+    jobs = {name: parse_job(job_fields) for name, job_fields in EXAMPLES.items()}
     assert {name for name, job in jobs.items() if job.urgent} == {"personal_link"}
     assert {name for name, job in jobs.items() if job.once} == {"response", "file", "file by path"}
     assert {name for name, job in jobs.items() if job.needs == "api_key"} == {
@@ -195,20 +197,20 @@ wrong = st.one_of(
 
 @given(st.sampled_from(sorted(EXAMPLES)), st.data())
 def test_a_refusal_never_holds_a_value_of_the_job(name: str, data: st.DataObject) -> None:
-    told = dict(EXAMPLES[name])
-    fields = sorted(set(JOBS[told["kind"]].model_fields) - {"kind"})
+    job_fields = dict(EXAMPLES[name])
+    fields = sorted(set(JOBS[job_fields["kind"]].model_fields) - {"kind"})
     for field in data.draw(st.lists(st.sampled_from(fields), min_size=1, max_size=3, unique=True)):
-        told[field] = data.draw(wrong)
-    if told.get("record") or told.get("fields"):
+        job_fields[field] = data.draw(wrong)
+    if job_fields.get("record") or job_fields.get("fields"):
         cells = data.draw(
             st.dictionaries(st.sampled_from(["Phone", "NPS Score", "Sent Date", "Email"]), wrong, min_size=1)
         )
-        told["record" if "record" in told else "fields"] = cells
-    for call, given_data in ((parse_job, told), (parse_job_json, json.dumps(told))):
-        assert MARK not in _told(call, given_data)
+        job_fields["record" if "record" in job_fields else "fields"] = cells
+    for call, given_data in ((parse_job, job_fields), (parse_job_json, json.dumps(job_fields))):
+        assert MARK not in _refusal_text(call, given_data)
 
 
-def _told(call: Callable[[Any], object], data: object) -> str:
+def _refusal_text(call: Callable[[Any], object], data: object) -> str:
     """Return a refusal's text with its causes; return nothing if the job was accepted."""
     try:
         call(data)
@@ -233,7 +235,7 @@ TOO_LONG = "expected a whole number of at most 100 digits"
 
 
 @pytest.mark.parametrize(
-    ("kind", "field", "value", "told"),
+    ("kind", "field", "value", "message"),
     [
         ("record", "record", {"Number": LONG}, f"record: Number: {TOO_LONG}"),
         ("record", "record", {"Number": -LONG}, f"record: Number: {TOO_LONG}"),
@@ -249,24 +251,24 @@ TOO_LONG = "expected a whole number of at most 100 digits"
     ],
     ids=lambda value: value if isinstance(value, str) and value.isascii() and len(value) < 40 else "",
 )
-def test_value_that_cannot_be_kept_is_refused_by_name(kind: str, field: str, value: object, told: str) -> None:
+def test_value_that_cannot_be_kept_is_refused_by_name(kind: str, field: str, value: object, message: str) -> None:
     example = EXAMPLES[kind] | {field: value}
-    with pytest.raises(InvalidJob, match=f"^{told}"):
+    with pytest.raises(InvalidJob, match=f"^{message}"):
         parse_job(example)
-    with pytest.raises(InvalidJob, match=f"^{told}"):
+    with pytest.raises(InvalidJob, match=f"^{message}"):
         JOBS[kind](**{name: value for name, value in example.items() if name != "kind"})
 
 
 @pytest.mark.parametrize(
-    ("cell", "told"),
+    ("cell", "message"),
     [("9" * 5_000, TOO_LONG), ("-" + "9" * 5_000, TOO_LONG), (r'"\ud800"', NOT_UTF8)],
     ids=["long number", "long negative number", "lone surrogate"],
 )
-def test_json_with_a_value_that_cannot_be_kept_is_refused_by_name(cell: str, told: str) -> None:
+def test_json_with_a_value_that_cannot_be_kept_is_refused_by_name(cell: str, message: str) -> None:
     text = f'{{"kind": "record", "region": "eu", "configuration": "5350", "record": {{"Cell": {cell}}}}}'
-    with pytest.raises(InvalidJob, match=f"^record: Cell: {told}"):
+    with pytest.raises(InvalidJob, match=f"^record: Cell: {message}"):
         parse_job_json(text)
-    with pytest.raises(InvalidJob, match=f"^record: Cell: {told}"):
+    with pytest.raises(InvalidJob, match=f"^record: Cell: {message}"):
         parse_job_json(text.encode())
 
 

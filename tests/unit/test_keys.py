@@ -40,8 +40,8 @@ def test_an_idempotency_key_is_not_readable_in_a_keys_name() -> None:
 def test_scripts_build_keys_like_python(redis_url: str) -> None:
     eu = Keys(Region.EU)
     with redis.Redis.from_url(redis_url) as client:
-        told = client.eval(f"{lua_table()} return {{K.turns, F.job .. 'x', F.job .. 'y'}}", 1, eu.prefix)
-    assert [key.decode() for key in told] == [eu["turns"], eu.of("job:", "x"), eu.of("job:", "y")]
+        from_lua = client.eval(f"{lua_table()} return {{K.turns, F.job .. 'x', F.job .. 'y'}}", 1, eu.prefix)
+    assert [key.decode() for key in from_lua] == [eu["turns"], eu.of("job:", "x"), eu.of("job:", "y")]
 
 
 def test_every_key_has_a_description() -> None:

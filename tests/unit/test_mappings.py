@@ -62,7 +62,7 @@ def test_one_table_names_a_mapping_in_each_of_its_regions(mappings: Mappings) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ('[a]\nregion = "eu"', "[a] configuration: required"),
         ('[a]\nconfiguration = "x"', "[a] region: expected one of eu, us, au, or a list of them"),
@@ -85,12 +85,12 @@ def test_one_table_names_a_mapping_in_each_of_its_regions(mappings: Mappings) ->
         ("[a]\n[a]", "expected TOML: "),
     ],
 )
-def test_error_names_file_table_and_key(text: str, told: str, tmp_path: Path) -> None:
+def test_error_names_file_table_and_key(text: str, expected: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         read(text, tmp_path)
     message = str(refused.value)
     assert message.startswith(f"GAUGEPOST_MAPPINGS: {tmp_path / 'mappings.toml'}: ")
-    assert told in message
+    assert expected in message
 
 
 def test_all_errors_are_reported_at_once_up_to_a_limit(tmp_path: Path) -> None:

@@ -261,7 +261,7 @@ def test_no_refusal_shows_a_secret(env: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "text", "told"),
+    ("mode", "text", "warning"),
     [
         (0o644, f"GAUGEPOST_EU_API_KEY={SECRET}\n", "644"),
         (0o604, f"export gaugepost_redis_url=redis://:{SECRET}@h\n", "604"),
@@ -271,12 +271,12 @@ def test_no_refusal_shows_a_secret(env: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_secrets_in_a_dotenv_that_everybody_may_read_are_noticed(
-    bare_environment: Path, mode: int, text: str, told: str | None
+    bare_environment: Path, mode: int, text: str, warning: str | None
 ) -> None:
     assert exposed_dotenv() is None
     (bare_environment / ".env").write_text(text)
     (bare_environment / ".env").chmod(mode)
-    assert exposed_dotenv() == told
+    assert exposed_dotenv() == warning
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

@@ -135,8 +135,8 @@ class Audit:
         if not fits and self._is_link_of_forgotten_sending(sent, job):
             self.totals.forgotten += 1
         elif not fits:
-            told = [job.get(name) for name in ("reason", "verdict")]
-            self.totals.lost.append(f"{sent} is {job['state']} {told} with {len(self._of[sent.id])} effects")
+            reasons = [job.get(name) for name in ("reason", "verdict")]
+            self.totals.lost.append(f"{sent} is {job['state']} {reasons} with {len(self._of[sent.id])} effects")
 
     def _may_have_gone_out(self, sent: Sent, job: Mapping[str, str]) -> bool:
         """Return whether a lost worker may have sent the job, or its request had an unclear answer."""

@@ -202,16 +202,16 @@ class Operator:
 def _break(stage: Stage, faults: Faults, loads: list[Load], operator: Operator, seconds: float, tell: Tell) -> None:
     """Cause faults for these seconds, as soon as every region delivers."""
     wait_until(lambda: _delivering(stage) == set(stage.regions), 90, "all regions deliver")
-    started = told = time.monotonic()
+    started = printed = time.monotonic()
     while time.monotonic() < started + seconds:
         faults.act()
         operator.act()
-        if time.monotonic() > told + 10:
-            told = time.monotonic()
+        if time.monotonic() > printed + 10:
+            printed = time.monotonic()
             kills = sum(number for name, number in faults.totals.items() if "kills" in name)
             accepted = sum(len(load.accepted) for load in loads)
             effects = stage.sim.state()["effects"]
-            tell(f"{told - started:6.0f} s {accepted:8,} jobs {effects:8,} effects {kills:5} kills")
+            tell(f"{printed - started:6.0f} s {accepted:8,} jobs {effects:8,} effects {kills:5} kills")
         time.sleep(0.02)
 
 
