@@ -59,6 +59,6 @@ def test_beat_keeps_ticking_when_its_clock_is_set(lone_beat: tuple[Host, redis.R
 
     wait_until(ticked)
     beat.clock.set(offset)
-    for _ in range(5):  # libfaketime looks at its file once a second
+    for _ in range(5):  # libfaketime reads its file once a second
         client.delete("gaugepost.eu.ticks")
         wait_until(ticked, what=f"a tick after the clock was set {offset}")

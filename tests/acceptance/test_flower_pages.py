@@ -94,7 +94,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         wait_until(lambda: workers_of(page).keys() == set(shown.names()), what="Flower sees them")
         wait_until(lambda: all(page.request.get(f"/worker/{name}").ok for name in shown.names()), what="they answer it")
         shown.deliver()
-        wait_until(lambda: flower_knows(shown, page), what="Flower has heard of the jobs")
+        wait_until(lambda: flower_knows(shown, page), what="Flower has received the jobs")
         yield shown
 
 

@@ -126,7 +126,7 @@ def test_40_parts_arrive_once_in_order_while_processes_are_killed(
         for region, view in views.items():
             check_region(stack, region, view, rows[region])
         state = stack.sim.state()
-        assert sum(state["limits_broken"].values()) == 0, "an upload came too early, or too large"
+        assert sum(state["limits_broken"].values()) == 0, "an upload was too early or too large"
         assert set(state["doubled"].values()) == {0}
         lost = [a for view in views.values() for part in view.parts if part for a in part.history.attempts()]
         record_property("kills", chaos.kills)

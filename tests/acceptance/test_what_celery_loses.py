@@ -68,13 +68,13 @@ def idle(stack: Stack) -> None:
 def test_bell_lost_with_its_worker_is_rung_again(stack: Stack) -> None:
     """SIGSTOP, publish, kill -9: stock Celery lost 1 message of 3 for ever."""
     worker = stack.worker()
-    idle(stack)  # there is no beat as yet, whose tick the frozen worker could pop in place of the bell
+    idle(stack)  # no beat runs yet: the frozen worker could pop its tick in place of the bell
     os.killpg(worker.pid, signal.SIGSTOP)
     first = stack.producer.enqueue(record(0)).id
     with stack.redis.client() as client:
         wait_until(lambda: client.llen("gaugepost.eu") == 0, what="its bell is popped into the worker's socket")
         kill(worker)
-        assert client.llen("gaugepost.eu") == 0, "there is a bell still: nothing was proved"
+        assert client.llen("gaugepost.eu") == 0, "the bell is still in the queue: the test proves nothing"
     stack.worker()
     stack.beat()
     wait_until(lambda: stack.counts().get("delivered") == 2)

@@ -106,7 +106,7 @@ def test_alert_links_a_runbook_that_names_its_tested_fault(alert: str) -> None:
     for link in re.findall(r"\]\((\w+\.md)\)", text):
         assert (OPS / "runbooks" / link).is_file(), link
     assert looks(alert)
-    assert all(look.promised for look in looks(alert)), "each look tells what one sees"
+    assert all(look.promised for look in looks(alert)), "each **Look** line says what it prints"
 
 
 def test_runbook_record_has_each_alert_with_finding_and_fix() -> None:

@@ -107,8 +107,8 @@ def test_scaled_object_matches_the_schema_of_keda() -> None:
     numbers = {"pollingInterval", "cooldownPeriod", "minReplicaCount", "maxReplicaCount"}
     assert spec.keys() == {"scaleTargetRef", "triggers"} | numbers
     assert {type(spec[name]) for name in numbers} == {int}
-    assert 0 < spec["minReplicaCount"] < spec["maxReplicaCount"], "none at all would be none to take a new job"
-    assert spec["scaleTargetRef"].keys() == {"name"}, "a Deployment, unless something else is said"
+    assert 0 < spec["minReplicaCount"] < spec["maxReplicaCount"], "with no pod at all no worker would take a new job"
+    assert spec["scaleTargetRef"].keys() == {"name"}, "the default is a Deployment"
     [trigger] = spec["triggers"]
     assert trigger.keys() == {"type", "metricType", "metadata"}
     assert (trigger["type"], trigger["metricType"]) == ("prometheus", "AverageValue")
@@ -124,7 +124,7 @@ def test_metrics_of_the_scaler_come_from_the_exporter(tmp_path: Path) -> None:
     query = trigger["metadata"]["query"]
     source = Path(exporter.__file__).read_text(encoding="utf-8")
     for name in re.findall(r"gaugepost_(\w+)\{", query):
-        assert f'"{name}"' in source, f"the exporter tells of no {name}"
+        assert f'"{name}"' in source, f"the exporter has no {name}"
     rules = tmp_path / "rules.yml"
     rules.write_text(
         json.dumps({"groups": [{"name": "scale", "rules": [{"record": "gaugepost:scale", "expr": query}]}]})
@@ -193,8 +193,8 @@ def test_systemd_unit_starts_our_command_and_stops_it_warmly(path: Path) -> None
     assert program == "/opt/gaugepost/bin/gaugepost"
     assert parses(arguments)
     assert unknown([one.partition("=")[0] for one in values["Environment"]]) == []
-    assert values["KillMode"] == ["mixed"], "a second signal to those that the first process has told would not be warm"
+    assert values["KillMode"] == ["mixed"], "a second signal to the other processes would end them cold"
     assert values["User"] == ["gaugepost"]
-    assert values["RestartPreventExitStatus"] == [str(int(Exit.NOT_PERMITTED))], "a start anew gives no right in Redis"
+    assert values["RestartPreventExitStatus"] == [str(int(Exit.NOT_PERMITTED))], "a restart gives no right in Redis"
     if "worker" in path.name:
         assert graceful(float(values["TimeoutStopSec"][0]))

@@ -129,7 +129,7 @@ def is_page(mention: str, file: Path) -> bool:
 def test_every_page_that_a_file_names_is_in_the_repository() -> None:
     named = [(file, mention) for file in texts() for mention in MENTION.findall(read(file))]
     assert [f"{name(file)}: {mention}" for file, mention in named if not is_page(mention, file)] == []
-    assert len(named) > 200, "the files are not read any more as they are written"
+    assert len(named) > 200, "the pattern does not fit the files any more"
 
 
 @pytest.mark.parametrize("mention", ["interface.md", "../shared/api/customergauge.md", "docs/absent.md"])
@@ -164,7 +164,7 @@ def test_every_function_and_test_that_a_page_names_exists(page: Path) -> None:
 
 def test_promises_name_their_code_and_their_tests() -> None:
     page = read(ROOT / "docs/promises.md")
-    assert len(re.findall(r"`\w+\.py::\w+`", page)) > 40, "the page is not read any more as it is written"
+    assert len(re.findall(r"`\w+\.py::\w+`", page)) > 40, "the pattern does not fit the page any more"
     assert len(re.findall(r"`[\w/]+\.(?:py|lua):\w+`", page)) > 40
 
 
@@ -210,7 +210,7 @@ def fault(words: list[str]) -> str | None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_command_that_a_page_shows_exists_with_its_options(page: Path) -> None:
-    if page.name == "CHANGELOG.md":  # it also names what is gone
+    if page.name == "CHANGELOG.md":  # it also names removed commands
         return
     assert [found for words in commands(read(page)) if (found := fault(words))] == []
 
@@ -238,7 +238,7 @@ def test_changelog_and_upgrades_are_by_version() -> None:
     assert f" → {version} |" in read(ROOT / "docs/upgrades.md")
 
 
-# Tables that are written by hand
+# Tables written by hand
 
 
 def waits(schedule: tuple[float, ...]) -> str:
@@ -262,5 +262,5 @@ def test_policy_page_has_every_verdict_and_its_waits() -> None:
 
 def test_every_error_code_in_the_code_is_on_the_api_page() -> None:
     codes = set(re.findall(r"\b\d{6}\b", read(ROOT / "tasks/gaugepost_tasks/verdicts.py")))
-    assert len(codes) > 8, "the codes are elsewhere now"
+    assert len(codes) > 8, "the codes have moved to another file"
     assert codes - set(re.findall(r"\b\d{6}\b", read(ROOT / "docs/customergauge.md"))) == set()

@@ -33,7 +33,7 @@ class Index:
         self.wheels.mkdir()
         venv.create(self.venv)
         (folder / "path").mkdir()
-        (folder / "path/pip").symlink_to(Path(pip.__file__).parent)  # making a pip of its own would take seconds
+        (folder / "path/pip").symlink_to(Path(pip.__file__).parent)  # installing pip would take seconds
         self._settings = {
             "PYTHONPATH": str(folder / "path"),
             "PIP_NO_INDEX": "1",

@@ -43,7 +43,7 @@ def test_scripts_run_in_one_file_and_are_never_built_at_run_time() -> None:
     found = list(calls())
     assert {path for path, _ in found} == {"producers/gaugepost/ledger/scripts.py"}
     for _, call in found:
-        assert isinstance(call.args[0], ast.Name), "a text that is put together where it is run"
+        assert isinstance(call.args[0], ast.Name), "a script text that is built at run time"
 
 
 def test_script_is_constants_then_its_libraries_then_its_file() -> None:

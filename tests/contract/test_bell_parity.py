@@ -27,7 +27,7 @@ MAY_DIFFER = {
     ("headers", "root_id"): "the same id",
     ("properties", "correlation_id"): "the same id",
     ("properties", "delivery_tag"): "new for each message",
-    ("headers", "origin"): "celery names the sending process and host; nothing reads it but a person",
+    ("headers", "origin"): "celery names the sending process and host; only people read it",
     ("properties", "reply_to"): "where the rpc result backend would answer; there is no result backend",
     ("headers", "argsrepr"): "only for logs; a bell has no arguments",
     ("headers", "kwargsrepr"): "only for logs; a bell has no arguments",

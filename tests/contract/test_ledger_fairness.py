@@ -125,9 +125,9 @@ def test_bell_does_not_ring_while_the_concurrency_limit_is_reached(bench: Bench)
     bench.client.delete("gaugepost.eu")
     parcel = bench.ledger.claim("w2", "other", 100, 4)
     assert (parcel.jobs, parcel.left, bench.bells()) == ([], 0, 0)
-    bench.clock.go(300)  # nobody is known to be awake
+    bench.clock.go(300)  # no worker is known to be awake
     bench.settle(held[0])
-    assert bench.bells() == 1, "there is room again: somebody is told"
+    assert bench.bells() == 1, "a slot is free again: the bell rings"
 
 
 def test_stopped_worker_does_not_count(bench: Bench) -> None:

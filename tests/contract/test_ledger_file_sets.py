@@ -108,7 +108,7 @@ def test_set_whose_staged_contents_expired_is_refused_whole(bench: Bench) -> Non
         bench.ledger.enqueue_set(files, entries, again=False, first=False)
     bench.ledger.unstage([entry.id for entry in entries])
     assert_nothing_of_it(bench, files)
-    assert accept(bench, (files, entries)), "the digest of a refused set refuses nobody"
+    assert accept(bench, (files, entries)), "the digest of a refused set refuses no later set"
 
 
 def assert_nothing_of_it(bench: Bench, files: FileSet) -> None:
@@ -276,7 +276,7 @@ def test_tracked_file_needs_no_slot_and_does_not_block_the_lane(bench: Bench) ->
     assert (looked.id, looked.phase) == (first, Phase.PROCESSING)
     bench.clock.go(SLOT_MS)
     [started] = bench.claim()
-    assert started.id == second, "while a look is under way, the next file takes its slot"
+    assert started.id == second, "during a status lookup the next file takes its slot"
     assert bench.ledger.mark(started) == (1, 0)
     assert bench.settle(looked, Delivered({"total": 1}))
     assert bench.states([first, second]) == ["delivered", "sending"]
@@ -491,7 +491,7 @@ def test_a_file_held_by_its_credentials_goes_back_to_its_place(bench: Bench) -> 
     bench.settle(claimed, Held("credentials:api_key", "no key"))
     bench.put(file_delete())
     bench.tick()
-    assert bench.state(first) == "waiting", "no hold stands, so it is let go"
+    assert bench.state(first) == "waiting", "no hold is open, so the job is released"
     assert next(iter(bench.ledger.waiting_files())) == first
     assert attempt(claimed, Verdict.SERVER_ERROR).n == 1
     assert second in list(bench.ledger.waiting_files())

@@ -61,7 +61,7 @@ def test_replayed_dead_job_keeps_its_order_and_gets_fresh_tries(bench: Bench) ->
     bench.settle(bench.claim()[0], DEAD, verdict=Verdict.INVALID_VALUE)
     later = bench.put(record())
     dead = next(bench.ledger.ids(JobState.DEAD))
-    assert bench.ledger.replay([dead], "ann", "mapping mended") == [(JobState.QUEUED, True)]
+    assert bench.ledger.replay([dead], "ann", "mapping corrected") == [(JobState.QUEUED, True)]
     view = bench.view(dead)
     assert (view.verdict, view.ended_at, view.last_verdict) == (None, None, "invalid_value")
     assert (len(view.history.attempts()), view.history.since_replay()) == (1, [])

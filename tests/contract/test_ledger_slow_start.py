@@ -185,7 +185,7 @@ def test_a_configuration_that_delivered_lately_is_warm_for_every_worker(bench: B
     deliver(bench, one)
     assert bench.ledger.is_warm(NEW)
     bench.ledger.settle([Settlement(two, Decision(Requeued(two.id), counted=False))])
-    assert bench.claim_ids(1) == [two.id], "nobody waits aside"
+    assert bench.claim_ids(1) == [two.id], "no job waits for a first answer"
 
 
 def test_jobs_aside_are_listed_and_can_be_cancelled(bench: Bench) -> None:

@@ -33,7 +33,7 @@ SIZES = Sizes(
 )
 TINY = Sizes(jobs=40, sources=4, lanes=5, due=6, holds=7, leases=8, expired=9, delivered=10, large=1)
 ELSEWHERE = {"enqueue_set", "note_fields", "tick", "unstage"}
-"""These get what they do in their arguments, and look at nothing else: they cost the same over any ledger."""
+"""Scripts that use only their arguments: they cost the same on any ledger."""
 
 
 def test_the_heavy_ledger_fits_together(redis_url: str) -> None:

@@ -279,7 +279,7 @@ class History(RuleBasedStateMachine):
     def mark(self, which: int) -> None:
         claimed = self.given[-1 - which % len(self.given)]
         if claimed.phase:
-            return  # it is looked up: nobody marks it
+            return  # the worker looks it up, and marks nothing
         held = self.jobs[claimed.id].holder is claimed
         before = self.bench.truth()
         done, wait = self.bench.ledger.mark(claimed)
@@ -332,7 +332,7 @@ class History(RuleBasedStateMachine):
     @rule(ms=st.sampled_from([5_000, LEASE_MS, 86_400_000]))
     def the_clock_steps_forward(self, ms: int) -> None:
         self.bench.clock.step(ms)
-        self.slot_starts.clear()  # what the ledger measures begins anew
+        self.slot_starts.clear()  # the ledger restarts its measurement
 
     # People
 
@@ -360,7 +360,7 @@ class History(RuleBasedStateMachine):
             return
         edited = Edit(case(case_number), view.revision - read_before, ())
         [(_, done)] = self.bench.ledger.replay([job_id], edits={job_id: edited})
-        assert not (done and read_before), "an edit of what somebody else edited meanwhile"
+        assert not (done and read_before), "the ledger took an edit of a job that was edited meanwhile"
         if done:
             seen.lane, seen.replayed = edited.job.lane, True
 
@@ -440,7 +440,7 @@ def test_no_history_breaks_the_ledger(client: redis.Redis) -> None:
 def test_the_check_itself_finds_a_job_in_two_places(bench: Bench) -> None:
     [job_id] = bench.put(record())
     bench.client.zadd("gaugepost:{eu}:parked", {job_id: 1})
-    assert bench.truth().faults == [f"{job_id} is queued and lies in ['parked', 'ready:']"]
+    assert bench.truth().faults == [f"{job_id} is queued and is in ['parked', 'ready:']"]
     bench.client.zrem("gaugepost:{eu}:parked", job_id)
     bench.client.hincrby("gaugepost:{eu}:counts", "queued", 1)
     with pytest.raises(AssertionError):

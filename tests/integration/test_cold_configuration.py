@@ -9,7 +9,7 @@ from gaugepost import Record, Region
 from support.stack import Stack, kill
 from support.wait import wait_until
 
-HANGS_S = 120  # longer than the read timeout: no job of it has an answer while the test looks
+HANGS_S = 120  # longer than the read timeout: none of its jobs has an answer during the test
 PATIENT = {"read_timeout": 60}
 
 

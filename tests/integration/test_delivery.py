@@ -103,7 +103,7 @@ def test_each_token_revocation_costs_one_fetch_per_region(stack: Stack) -> None:
         stack.worker(region)
     stack.beat()
     for job in [stack.producer.enqueue(record(-1, region)) for region in ("eu", "us")]:
-        job.result(timeout=60)  # both are there: neither may be done before the other begins
+        job.result(timeout=60)  # both are claimed: neither may end before the other begins
     list(stack.producer.enqueue_many(record(i, region) for i in range(1500) for region in ("eu", "us")))
     for revocation in (1, 2):
         for region in ("eu", "us"):

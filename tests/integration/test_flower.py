@@ -95,7 +95,7 @@ def test_with_sentinels_too_flower_shows_workers_and_queues_and_no_password(tmp_
             workers = flower_says(port, "/api/workers?refresh=1") or {}
             return [worker["stats"] for worker in workers.values() if "stats" in worker]
 
-        [stats_of_worker] = wait_until(stats, what="the worker tells its statistics")
+        [stats_of_worker] = wait_until(stats, what="the worker reports its statistics")
         assert stats_of_worker["broker"].keys() == {"transport", "hostname", "port", "virtual_host"}
         lengths = flower_says(port, "/api/queues/length")["active_queues"]
         queues = {f"gaugepost.{region}{which}" for region in ("eu", "us", "au") for which in ("", ".urgent", ".ticks")}
@@ -170,7 +170,7 @@ def test_jobs_of_a_lost_worker_are_shown_with_their_outcome(tmp_path: Path) -> N
         wait_until(lambda: state_of(port, job.id) == ("STARTED", None))
         kill(lost)
         stack.worker()
-        wait_until(lambda: state_of(port, job.id)[0] == "FAILURE", what="the lease ends, and Flower hears it")
+        wait_until(lambda: state_of(port, job.id)[0] == "FAILURE", what="the lease ends, and Flower gets the event")
         assert str(state_of(port, job.id)[1]).startswith("unknown: ")
         assert job.state() is JobState.UNKNOWN
 
@@ -194,5 +194,5 @@ def test_events_of_jobs_can_be_turned_off(tmp_path: Path, events: str) -> None:
         channels = {
             str(message["channel"]) for message in iter(heard.get_message, None) if message["type"] == "pmessage"
         }
-        assert any("worker.offline" in channel for channel in channels), "all was heard to the end"
+        assert any("worker.offline" in channel for channel in channels), "the last event was received"
         assert any("task.multi" in channel for channel in channels) == (events == "on")

@@ -43,7 +43,7 @@ def freeze_until_another_has_delivered_all(stack: Stack, sleeper: subprocess.Pop
     stack.sim.fault("slow", endpoint="token", seconds=TOKEN_TAKES_S, times=1)
     stack.producer.enqueue_many(changes())
     wait_until(lambda: stack.sim.faults()[0]["hits"] == 1, what="a token was asked for")
-    wait_until(lambda: stack.counts()["sending"] == CASES, within=TOKEN_TAKES_S, what="all cases are in its hands")
+    wait_until(lambda: stack.counts()["sending"] == CASES, within=TOKEN_TAKES_S, what="the worker holds all cases")
     sleeper.send_signal(signal.SIGSTOP)
     assert stack.counts()["delivered"] <= 1, "the token came before the freeze: nothing is proved"
     other = stack.worker()
@@ -52,7 +52,7 @@ def freeze_until_another_has_delivered_all(stack: Stack, sleeper: subprocess.Pop
     other.terminate()
     assert other.wait(30) == 0
     sleeper.send_signal(signal.SIGCONT)
-    deliver_one_record(stack)  # behind all that it had in its hands
+    deliver_one_record(stack)  # after all jobs that the worker held
 
 
 @pytest.mark.parametrize("token", ["the first one", "a fresh one after a 401"])

@@ -107,7 +107,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     with Stack(tmp_path_factory.mktemp("hostile"), metrics_port=port) as stack:
         made = Target(stack, stack.worker(), port)
         made.delivers()  # its metrics have their port, and those of beat have none
-        stack.beat()  # what lies in a queue counts as a bell when a job is enqueued: then the next tick rings
+        stack.beat()  # an enqueue counts any message of the queue as a bell: the next tick rings
         yield made
 
 

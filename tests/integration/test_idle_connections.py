@@ -35,7 +35,7 @@ def test_connection_closed_during_the_mark_makes_no_response_unknown(tmp_path: P
                     cuts.append(front.cut())
                 return False
 
-            redis.lose_requests(1, when=close_idle)  # loses none: it looks at all
+            redis.lose_requests(1, when=close_idle)  # drops nothing: `when` sees every message
             jobs = [Response(region=Region.EU, fields={"Email": f"p{i}@example.net"}) for i in range(COUNT)]
             receipts = list(stack.producer.enqueue_many(jobs))
             stack.worker(concurrency=1)

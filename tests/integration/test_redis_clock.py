@@ -39,11 +39,11 @@ def set_clock(stack: Stack, clock: Clock, seconds: int) -> None:
         wait_until(lambda: abs(client.time()[0] - before) > abs(seconds) / 2, what="Redis' clock is set")
 
 
-@pytest.mark.parametrize("lease_s", [30])  # a third of it: longer than until the next look for lost leases
+@pytest.mark.parametrize("lease_s", [30])  # a third of it is longer than the interval of the rescuer
 def test_answers_that_come_after_the_clock_was_set_forward_are_known(stack: Stack, clock: Clock) -> None:
     stack.worker()
     stack.producer.enqueue(record())
-    wait_until(lambda: stack.counts().get("delivered") == 1, what="the worker works, and ticks look at the clock")
+    wait_until(lambda: stack.counts().get("delivered") == 1, what="the worker delivers, and ticks read the clock")
     stack.sim.fault("slow", endpoint="response", seconds=9, times=SENT)
     receipts = [stack.producer.enqueue(response()) for _ in range(SENT)]
     wait_until(lambda: stack.sim.faults()[0]["hits"] == SENT, what="all are out")
@@ -60,7 +60,7 @@ def test_jobs_of_killed_worker_return_soon_after_clock_step_back(stack: Stack, c
     stack.sim.fault("slow", endpoint="records", seconds=5, times=SENT)
     for _ in range(SENT):
         stack.producer.enqueue(record())
-    wait_until(lambda: stack.counts().get("sending"), what="jobs are in its hands")
+    wait_until(lambda: stack.counts().get("sending"), what="the worker holds jobs")
     kill(killed)
     set_clock(stack, clock, -600)
     stack.sim.clear_faults()

@@ -90,7 +90,7 @@ def test_killed_master_is_replaced_and_all_its_replicated_jobs_are_delivered(sta
     assert service.refused, "the service never met the fail-over: nothing was proved"
     with watched.replica.client() as client:
         there = ids_of(client)
-    wait_until(lambda: stack.counts().get("delivered") == len(there), what="all that is there is delivered")
+    wait_until(lambda: stack.counts().get("delivered") == len(there), what="all jobs of the new master are delivered")
     assert set(service.accepted.values()) & there <= set(stack.keys())
     assert stack.processes[0].poll() is None
     assert stack.processes[1].poll() is None
@@ -127,7 +127,7 @@ def test_wait_replicas_accepts_only_replicated_jobs(watched: Watched) -> None:
             producer.enqueue(record(1), idempotency_key="k")  # the new master has none as yet
         watched.master.start()
         job = wait_until(lambda: accepted(producer), within=90, what="the old master is a replica now")
-        assert job.duplicate, "what was told as not known had been stored, and its key was kept"
+        assert job.duplicate, "a job whose enqueue failed was stored, and its key was kept"
 
 
 def accepted(producer: Producer) -> Any:

@@ -47,7 +47,7 @@ def test_worker_killed_after_its_grace_period_loses_no_job(
         job_id for job_id in ids
         if "lost_answer" in [one.verdict for one in stack.producer.job(job_id).history.attempts()]
     }  # fmt: skip
-    assert len(expected) == 8, "each job that was out says that its answer was lost"
+    assert len(expected) == 8, "each job in flight records a lost answer"
     assert twice <= expected
 
 

@@ -31,7 +31,7 @@ class Crowd:
         self._rounds = itertools.count(1)
         for _ in range(PROCESSES):
             stack.run(herd.__file__, str(HOLDERS))
-        wait_until(lambda: int(self._redis.get("herd:ready") or 0) == PROCESSES, what="the herd is there")
+        wait_until(lambda: int(self._redis.get("herd:ready") or 0) == PROCESSES, what="the herd is ready")
 
     def all_ask(self, what: str = "get") -> set[str]:
         """Let all holders ask at once; return the set of their results."""

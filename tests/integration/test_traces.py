@@ -252,7 +252,7 @@ def test_claim_span_ends_with_its_last_job_or_after_a_time_limit(
     traces.claimed(jobs)
     traces.settled([Settlement(jobs[0], Decision(Requeued()))])
     assert exporter.get_finished_spans() == ()
-    traces.claimed([claimed("c")])  # b became somebody else's
+    traces.claimed([claimed("c")])  # another worker rescued b
     (parcel,) = exporter.get_finished_spans()
     assert parcel.attributes == {"gaugepost.region": "eu", "gaugepost.jobs": 2}
     traces.settled([Settlement(jobs[1], Decision(Requeued()))])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Step = "Callable[[socket.socket, Server], bool]"
-"""One way to answer one request; tells whether the connection goes on."""
+"""One way to answer one request. Returns whether the connection stays open."""
 
 
 def says(raw: bytes, *, go_on: bool = True) -> Step:

@@ -71,7 +71,7 @@ class Bench:
         self.held: Any = None
         """For tests that pass a claimed job along."""
 
-    # What happens
+    # Changing the ledger
 
     def put(self, *jobs: JobBase) -> list[str]:
         """Enqueue in one call; return the ids."""
@@ -101,7 +101,7 @@ class Bench:
         self.clock.go(ms)
         return self.ledger.promote()
 
-    # What is there
+    # Reading the ledger
 
     def state(self, job_id: str) -> str | None:
         view = self.ledger.read([job_id])[0]

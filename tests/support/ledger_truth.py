@@ -59,7 +59,7 @@ def look(client: redis.Redis, region: str = "eu") -> Truth:
     for key, kind, value in json.loads(client.eval(_DUMP, 0)):
         if not key.startswith(prefix):
             of_queues = key.startswith(("_kombu", f"gaugepost.{region}"))
-            if not of_queues and key != f"gp:{{{region}}}:schema":  # the sign that older versions are refused by
+            if not of_queues and key != f"gp:{{{region}}}:schema":  # by which older versions refuse it
                 truth.faults.append(f"a key without the region's hash tag: {key}")
             continue
         name = key.removeprefix(prefix)
@@ -116,10 +116,10 @@ def _check_places(truth: Truth) -> None:
             if truth.state(job_id) == "queued":
                 places[job_id].append(name)
             elif truth.state(job_id) not in {"cancelled", "expired", None}:
-                truth.faults.append(f"{job_id} is {truth.state(job_id)} and lies in {name}")
+                truth.faults.append(f"{job_id} is {truth.state(job_id)} and is in {name}")
     for job_id, job in truth.jobs.items():
         _check_place(truth, job_id, job, places.pop(job_id, []))
-    truth.faults += [f"{job_id} lies in {found} and has no record" for job_id, found in places.items()]
+    truth.faults += [f"{job_id} is in {found} and has no record" for job_id, found in places.items()]
 
 
 def _check_turns(truth: Truth) -> None:
@@ -130,7 +130,7 @@ def _check_turns(truth: Truth) -> None:
         listed = sorted(truth.lists.get(turns, ()))
         there = sorted({name.removeprefix(line) for name in truth.lists if name.startswith(line)} - aside)
         if listed != there:
-            truth.faults.append(f"{turns} are {listed}, lists are there of {there}")
+            truth.faults.append(f"{turns} are {listed}, but the lists are of {there}")
 
 
 def _check_scores(truth: Truth, name: str) -> None:
@@ -147,10 +147,10 @@ def _check_scores(truth: Truth, name: str) -> None:
 def _check_place(truth: Truth, job_id: str, job: dict[str, str], found: list[str]) -> None:
     queued = len(found) == 1 and found[0].split(":")[0] in {"ready", "urgent", "again"}
     if not (queued if job["state"] == "queued" else sorted(found) == sorted(_should_be(job))):
-        truth.faults.append(f"{job_id} is {job['state']} and lies in {found}")
-    let_go = {*truth.hashes.get("holds", {}), *truth.other.get("releasing", ())}
-    if "scope" in job and job["scope"] not in let_go:
-        truth.faults.append(f"{job_id} is held by {job['scope']}, and nothing will let it go")
+        truth.faults.append(f"{job_id} is {job['state']} and is in {found}")
+    known_scopes = {*truth.hashes.get("holds", {}), *truth.other.get("releasing", ())}
+    if "scope" in job and job["scope"] not in known_scopes:
+        truth.faults.append(f"{job_id} is held by {job['scope']}, and nothing will release it")
 
 
 def _check_lanes(truth: Truth) -> None:
@@ -171,15 +171,15 @@ def _check_counts(truth: Truth) -> None:
     counts.update(f"dead:{job['verdict']}" for job in truth.jobs.values() if job["state"] == "dead")
     stored_counts = {name: int(number) for name, number in truth.hashes.get("counts", {}).items()}
     if stored_counts != dict(counts):
-        truth.faults.append(f"counts say {stored_counts}, it is {dict(counts)}")
+        truth.faults.append(f"counts are {stored_counts}, the jobs are {dict(counts)}")
 
 
 def _check_contents(truth: Truth) -> None:
     kept = {name.removeprefix("content:"): v for name, v in truth.other.items() if name.startswith("content:")}
-    stored = {job_id for job_id, (_, life) in kept.items() if life < 0}  # the others are only staged
+    stored = {job_id for job_id, (_, life) in kept.items() if life < 0}  # the others are staged
     counted, taken = int(truth.other.get("content_bytes") or 0), sum(kept[job_id][0] for job_id in stored)
     if counted != taken:
-        truth.faults.append(f"contents take {taken} bytes, the count says {counted}")
+        truth.faults.append(f"contents take {taken} bytes, their count is {counted}")
     listed = set(truth.sets.get("contents", {}))
     if stored != listed:
         truth.faults.append(f"contents stored {stored}, listed {listed}")

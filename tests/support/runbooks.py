@@ -18,7 +18,7 @@ from support.wait import wait_until
 
 RUNBOOKS = Path(__file__).parents[2] / "ops/runbooks"
 NOT_HERE = ("systemctl", "journalctl")
-"""Programs of the hosts that gaugepost runs on in production."""
+"""Programs that only production hosts have."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def on_terminal(
                 os.write(master, answer.encode())
                 answer = ""
     except OSError:
-        pass  # Linux tells the end of a terminal so
+        pass  # Linux reports the end of a terminal so
     os.close(master)
     return process.wait(timeout=30), shown.decode()
 

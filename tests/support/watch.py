@@ -65,7 +65,7 @@ class Watch:
 
     def looks(self, *alerts: str, **names: str) -> None:
         """Follow the runbooks of the firing alerts, with `names` filled in."""
-        names |= {"9464": str(self._ports[3]), "10s": "3s", "1m": "3s"}  # in a hurry, as the alerts are
+        names |= {"9464": str(self._ports[3]), "10s": "3s", "1m": "3s"}  # short, as the waits of the alerts
         assert set(alerts) <= self.prometheus.firing().keys()
         for alert in alerts:
             for look in looks(alert):

@@ -135,7 +135,7 @@ def test_bytes_dropped_by_a_cut_are_still_recorded(proxy: Proxy) -> None:
 
         async def cut_when_sent() -> int:
             busy.set()
-            sent.wait(10)  # the loop does not look at its sockets meanwhile
+            sent.wait(10)  # the loop does not read its sockets meanwhile
             return await proxy._cut()
 
         cut = asyncio.run_coroutine_threadsafe(cut_when_sent(), proxy._loop)

@@ -35,31 +35,31 @@ def main() -> int:
     seconds = float(os.environ.get("SECONDS") or 600)
     seed = int(os.environ.get("SEED") or random.randrange(1, 1_000_000))
     fail_over = bool(os.environ.get("FAILOVER"))
-    _tell(f"SEED={seed} SECONDS={seconds:.0f}{' FAILOVER=1' if fail_over else ''}")
+    _report(f"SEED={seed} SECONDS={seconds:.0f}{' FAILOVER=1' if fail_over else ''}")
     if not Clock.can_jump():
-        _tell("no clock will jump: Debian's libfaketime is not there")
+        _report("no clock will jump: Debian's libfaketime is not installed")
     began = datetime.now(UTC)
     folder = Path(tempfile.mkdtemp(prefix="gaugepost-chaos-"))
-    _tell(f"logs and Redis' files are in {folder}")
+    _report(f"logs and Redis' files are in {folder}")
     drain_within = max(180, seconds)
     totals = chaos(
-        folder, seed, seconds=seconds, rate=_RATE, drain_within=drain_within, fail_over=fail_over, tell=_tell
+        folder, seed, seconds=seconds, rate=_RATE, drain_within=drain_within, fail_over=fail_over, report=_report
     )
-    for name, value in _cells(totals).items():
-        _tell(f"{name:28} {value}")
-    row = [f"{began:%Y-%m-%d %H:%M}", _commit(), str(seed), f"{seconds:.0f}", *map(str, _cells(totals).values())]
+    for name, value in _columns(totals).items():
+        _report(f"{name:28} {value}")
+    row = [f"{began:%Y-%m-%d %H:%M}", _commit(), str(seed), f"{seconds:.0f}", *map(str, _columns(totals).values())]
     with _RESULTS.open("a", encoding="utf-8") as results:
         results.write(f"| {' | '.join(row)} |\n")
     for one in totals.wrong()[:40]:
-        _tell(f"WRONG {one}")
+        _report(f"WRONG {one}")
     if totals.wrong():
         return 1
     shutil.rmtree(folder)
-    _tell("nothing lost, nothing doubled, all in order")
+    _report("nothing lost, nothing doubled, all in order")
     return 0
 
 
-def _cells(totals: Totals) -> dict[str, int]:
+def _columns(totals: Totals) -> dict[str, int]:
     """Return the columns of docs/chaos.md in their order, without the first four."""
     done = totals.done
     return {
@@ -106,7 +106,7 @@ def _commit() -> str:
     return (commit or "?") + ("+" if changed else "")
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
     sys.stdout.flush()
 

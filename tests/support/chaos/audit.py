@@ -20,19 +20,19 @@ _MAY_BE_UNKNOWN = {
     "personal_link": {"link lost", _UNREADABLE},
     "close_loop": {_UNREADABLE},
 }
-"""Kind → the reasons that the policy has for leaving it to a person."""
+"""Kind → the reasons for which the policy makes a job `unknown`."""
 _ONCE = frozenset({"response", "file"})
-"""Kinds that are marked on a replica before their first byte."""
+"""Kinds whose sending mark is on a replica before the first byte leaves."""
 NO_EFFECT = 501
-"""The status of failures without an effect; with one, all others."""
+"""The status of failures without an effect. All other failures have one."""
 WORKER_LOST = "the worker that held it was lost"
-"""What a job's record says that was in the hands of a lost worker."""
+"""The message on the record of a job that a lost worker held."""
 _MAY_BE_DEAD = {
     "personal_link": {"duplicate"},
     "close_loop": {"unrecognised_400"},
     "record": {"server_error", "lost_answer"},
 }
-"""Kind → the verdicts that a doomed job of it may end with. The last answer to a poison record may have been cut."""
+"""Kind → the verdicts that a doomed job may end with. The last answer to a poison record may have been cut."""
 
 
 @dataclass
@@ -42,16 +42,16 @@ class Totals:
     jobs: int = 0
     effects: int = 0
     effects_under_fire: int = 0
-    """Those that came before the faults ended."""
+    """Effects before the faults ended."""
     delivered: int = 0
     dead: int = 0
     unknown: int = 0
     doubled_with_lost_answers: int = 0
     forgotten: int = 0
-    """Jobs that may go out twice and did so, since a fail-over forgot their claim or settlement: effects too many, and
-    links that died as duplicates."""
+    """Jobs sent twice because a fail-over forgot their claim or settlement: additional effects, and links that died as
+    duplicates."""
     slowed_uploads: int = 0
-    """Uploads that arrived less than the interval apart, because the first one was slow on its way."""
+    """Uploads that arrived less than the interval apart because the first one was slow."""
     lost: list[str] = field(default_factory=list)
     unknown_without_cause: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Totals:
     second_jobs: list[str] = field(default_factory=list)
     untruths: list[str] = field(default_factory=list)
     done: dict[str, int] = field(default_factory=dict)
-    """Faults by their name."""
+    """Fault → how often it happened."""
 
     def wrong(self) -> list[str]:
         """List all faults."""
@@ -164,9 +164,7 @@ class Audit:
         self.totals.second_jobs += [f"{job_id} in the ledger, of no producer" for job_id in ledger - self._sent.keys()]
         for job_id in self._of.keys() - self._sent.keys():
             if self._forgets and not any(_goes_out_once(effect) for effect in self._of[job_id]):
-                self.totals.forgotten += len(
-                    self._of[job_id]
-                )  # the producer was told of an error, and enqueued it anew
+                self.totals.forgotten += len(self._of[job_id])  # the producer got an error, and enqueued the job again
             else:
                 self.totals.second_jobs.append(f"{job_id} at CustomerGauge, of no producer")
 

@@ -17,13 +17,13 @@ BATCH = 60
 _MAPPING = "multi-object"
 _OPEN_CASES = 50
 _CHANGES = 25
-"""A case closes after so many changes, and another one opens."""
+"""A case closes after this number of changes, and another case opens."""
 _WEIGHTS = {"record": 46, "close_loop": 32, "personal_link": 14, "response": 8}
 _DOOMED = 0.01
 _COLD = 0.02
 _COLD_NAMES = 40
 POISON, HOLD = "poison", "once"
-"""In the address of a record that always fails; of one that must not go out twice."""
+"""Words in the address of a record that always fails, and of one that must not be sent twice."""
 _BEGIN = datetime(2026, 1, 1)  # noqa: DTZ001 - CustomerGauge states no time zone
 
 
@@ -37,9 +37,9 @@ class Sent:
     case: str = ""
     turn: int = 0
     doomed: bool = False
-    """It asks for something that CustomerGauge refuses or always fails at, and so ends dead."""
+    """CustomerGauge refuses the job, or always fails, so that it ends as dead."""
     once: bool = False
-    """It must not go out twice unless an answer was lost."""
+    """The job must not be sent twice unless an answer was lost."""
 
 
 class Load(threading.Thread):
@@ -51,7 +51,7 @@ class Load(threading.Thread):
         """Idempotency key → the job."""
         self.errors = 0
         self.second_jobs: list[str] = []
-        """Keys that gave another job when they were sent again."""
+        """Keys that returned another job when a call was repeated."""
         self._settings = settings
         self._random = random.Random(seed)
         self._rate = rate
@@ -77,7 +77,7 @@ class Load(threading.Thread):
                     jobs += [self._file(region) for region in self._regions]
                 self._enqueue(producer, jobs)
                 if self._random.random() < 0.05:
-                    self._enqueue(producer, jobs)  # a service that was restarted and does it all again
+                    self._enqueue(producer, jobs)  # as a restarted service that repeats its work
                 self._last.wait(started + self._made / self._rate - time.monotonic())
 
     def _enqueue(self, producer: Producer, jobs: Sequence[JobBase]) -> None:

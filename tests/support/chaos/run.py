@@ -26,7 +26,7 @@ from support.wait import wait_until
 
 UPLOAD_INTERVAL_S = 2.0
 _PATIENCE = ",".join(["0.3s"] * 3 + ["1s"] * 30)
-"""Waits after a server's trouble: short ones, and so many that only what always fails gives up."""
+"""Back-off after server errors: short waits, and so many that only jobs that always fail give up."""
 _SETTINGS = {
     "UPLOAD_INTERVAL": str(UPLOAD_INTERVAL_S),
     "UPLOAD_POLL": "0.3s,0.5s,1s",
@@ -39,12 +39,12 @@ _SETTINGS = {
 _WRITTEN_THROUGH = ("--appendfsync", "always", "--auto-aof-rewrite-min-size", "4mb")
 _KEY = re.compile(rb"(?i)idempotency-key: ([^\r\n]+)")
 _PRODUCERS = 2
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 _OPEN = ("queued", "waiting", "sending", "parked")
 
 
 @dataclass
-class Stage:
+class Environment:
     """All processes of a run."""
 
     folder: Path
@@ -57,7 +57,7 @@ class Stage:
     workers: list[Host] = field(default_factory=list)
     beats: list[Host] = field(default_factory=list)
     departed: set[str] = field(default_factory=set)
-    """Jobs of which bytes left a worker, whatever became of them."""
+    """Jobs of which bytes left a worker, whatever their outcome."""
 
     def settings(self, way: Proxy | None = None) -> Settings:
         """Return settings for a process that reaches Redis through this proxy, or directly."""
@@ -93,13 +93,13 @@ class Stage:
 
 
 @contextlib.contextmanager
-def _stage(folder: Path, regions: tuple[str, ...], *, fail_over: bool) -> Iterator[Stage]:
+def _environment(folder: Path, regions: tuple[str, ...], *, fail_over: bool) -> Iterator[Environment]:
     """Start Redis, the simulator and the proxies; stop them at the end in any case.
 
-    Redis writes through before it answers (`appendfsync always`): `everysec` may lose what it accepted last.
+    Redis writes to disk before it answers (`appendfsync always`): `everysec` may lose the last writes.
     """
     knobs: dict[str, object] = {"upload_interval": UPLOAD_INTERVAL_S, "repeat_email_is_duplicate": True}
-    knobs |= {"processing_seconds": 0.5, "latency_ms": {"all": 40}}  # so that a kill meets some that are out
+    knobs |= {"processing_seconds": 0.5, "latency_ms": {"all": 40}}  # so that a kill hits requests in flight
     with contextlib.ExitStack() as stack:
         server: RedisServer | Pair
         server = Pair(folder) if fail_over else RedisServer(folder, *_WRITTEN_THROUGH)
@@ -110,11 +110,11 @@ def _stage(folder: Path, regions: tuple[str, ...], *, fail_over: bool) -> Iterat
         ways: list[Proxy | None] = [None, None]
         if isinstance(server, RedisServer):
             ways = [stack.enter_context(Proxy(server.port)) for _ in range(2)]
-        stage = Stage(folder, regions, server, sim, to_sim, *ways)
-        for host in (*stage.workers, *stage.beats):
+        environment = Environment(folder, regions, server, sim, to_sim, *ways)
+        for host in (*environment.workers, *environment.beats):
             stack.callback(host.kill)
             host.start()
-        yield stage
+        yield environment
 
 
 def chaos(
@@ -126,15 +126,15 @@ def chaos(
     regions: tuple[str, ...] = ("eu", "us", "au"),
     drain_within: float = 120,
     fail_over: bool = False,
-    tell: Tell = lambda _: None,
+    report: Report = lambda _: None,
 ) -> Totals:
     """Make a run; return its totals. Raises AssertionError if the jobs do not drain.
 
     `fail_over`: Redis is a master and a replica under sentinels, and its faults are fail-overs.
     """
     dice = random.Random(seed)
-    with _stage(folder, regions, fail_over=fail_over) as stage:
-        settings = stage.settings(stage.from_producers)
+    with _environment(folder, regions, fail_over=fail_over) as environment:
+        settings = environment.settings(environment.from_producers)
         loads = [
             Load(
                 f"producer-{n}",
@@ -147,20 +147,20 @@ def chaos(
         ]
         faults = Faults(
             dice.randrange(10**9),
-            redis=stage.redis, sim=stage.sim, workers=stage.workers, beats=stage.beats,
-            to_sim=stage.to_sim, to_redis=stage.to_redis, from_producers=stage.from_producers,
+            redis=environment.redis, sim=environment.sim, workers=environment.workers, beats=environment.beats,
+            to_sim=environment.to_sim, to_redis=environment.to_redis, from_producers=environment.from_producers,
         )  # fmt: skip
         for load in loads:
             load.start()
-        with Operator(stage) as operator:
-            _break(stage, faults, loads, operator, seconds, tell)
-            calm = stage.sim.state()["effects"]
+        with Operator(environment) as operator:
+            _break(environment, faults, loads, operator, seconds, report)
+            calm = environment.sim.state()["effects"]
             faults.end()
             for load in loads:
                 load.finish()
-            tell(f"faults end; of {sum(len(load.accepted) for load in loads):,} jobs {calm:,} are there")
+            report(f"faults end; {calm:,} effects of {sum(len(load.accepted) for load in loads):,} jobs")
             _drain(operator, drain_within)
-        totals = _count(stage, loads, faults)
+        totals = _count(environment, loads, faults)
     totals.effects_under_fire = calm
     totals.done["holds lifted"] = operator.lifted
     return totals
@@ -172,9 +172,9 @@ class Operator:
     A breaker probes after 15 s, 1 min and 5 min: without an operator a run would mostly wait.
     """
 
-    def __init__(self, stage: Stage) -> None:
-        self._producer = Producer(stage.settings())
-        self._ledgers = [self._producer.ledger(Region(region)) for region in stage.regions]
+    def __init__(self, environment: Environment) -> None:
+        self._producer = Producer(environment.settings())
+        self._ledgers = [self._producer.ledger(Region(region)) for region in environment.regions]
         self._next = 0.0
         self.lifted = 0
 
@@ -199,9 +199,11 @@ class Operator:
         return {region: left for region, c in counts.items() if (left := {s: c[s] for s in _OPEN if c[s]})}
 
 
-def _break(stage: Stage, faults: Faults, loads: list[Load], operator: Operator, seconds: float, tell: Tell) -> None:
+def _break(
+    environment: Environment, faults: Faults, loads: list[Load], operator: Operator, seconds: float, report: Report
+) -> None:
     """Cause faults for these seconds, as soon as every region delivers."""
-    wait_until(lambda: _delivering(stage) == set(stage.regions), 90, "all regions deliver")
+    wait_until(lambda: _delivering(environment) == set(environment.regions), 90, "all regions deliver")
     started = printed = time.monotonic()
     while time.monotonic() < started + seconds:
         faults.act()
@@ -210,13 +212,13 @@ def _break(stage: Stage, faults: Faults, loads: list[Load], operator: Operator, 
             printed = time.monotonic()
             kills = sum(number for name, number in faults.totals.items() if "kills" in name)
             accepted = sum(len(load.accepted) for load in loads)
-            effects = stage.sim.state()["effects"]
-            tell(f"{printed - started:6.0f} s {accepted:8,} jobs {effects:8,} effects {kills:5} kills")
+            effects = environment.sim.state()["effects"]
+            report(f"{printed - started:6.0f} s {accepted:8,} jobs {effects:8,} effects {kills:5} kills")
         time.sleep(0.02)
 
 
-def _delivering(stage: Stage) -> set[str]:
-    return {name.partition(".")[0] for name in stage.sim.state()["by"]}
+def _delivering(environment: Environment) -> set[str]:
+    return {name.partition(".")[0] for name in environment.sim.state()["by"]}
 
 
 def _drain(operator: Operator, within: float) -> None:
@@ -233,19 +235,23 @@ def _drain(operator: Operator, within: float) -> None:
         raise AssertionError(f"not drained within {within:.0f} s: {operator.left()}") from None
 
 
-def _count(stage: Stage, loads: list[Load], faults: Faults) -> Totals:
-    with stage.redis.client() as client:
+def _count(environment: Environment, loads: list[Load], faults: Faults) -> Totals:
+    with environment.redis.client() as client:
         client.connection_pool.connection_kwargs["socket_timeout"] = 120
         accepted = {key: sent for load in loads for key, sent in load.accepted.items()}
-        truths = {region: look(client, region) for region in stage.regions}
-        forgets = isinstance(stage.redis, Pair)
-        audit = Audit(accepted, truths, stage.sim.effects(), stage.departed, forgets=forgets)
+        truths = {region: look(client, region) for region in environment.regions}
+        forgets = isinstance(environment.redis, Pair)
+        audit = Audit(accepted, truths, environment.sim.effects(), environment.departed, forgets=forgets)
         totals = audit.count(UPLOAD_INTERVAL_S)
     totals.second_jobs += [key for load in loads for key in load.second_jobs]
     proxies = {
-        "cuts": sum(way.cuts for way in (stage.to_sim, stage.to_redis, stage.from_producers) if way is not None),
-        "cut before": stage.to_sim.requests_lost,
-        "cut after": stage.to_sim.replies_lost,
+        "cuts": sum(
+            way.cuts
+            for way in (environment.to_sim, environment.to_redis, environment.from_producers)
+            if way is not None
+        ),
+        "cut before": environment.to_sim.requests_lost,
+        "cut after": environment.to_sim.replies_lost,
         "errors to producers": sum(load.errors for load in loads),
     }
     totals.done = dict(faults.totals) | proxies
