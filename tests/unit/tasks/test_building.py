@@ -116,7 +116,7 @@ def test_the_same_job_always_gives_the_same_bytes(build: Build, job: MakeJob) ->
     assert build(file, b"a").body != build(file, b"b").body
 
 
-def test_a_boundary_that_stands_in_the_content_is_not_taken() -> None:
+def test_boundary_does_not_occur_in_the_content() -> None:
     first = boundary_for(b"", "digest")
     assert boundary_for(b"x" + first.encode(), "digest") not in {first, ""}
 

@@ -43,10 +43,10 @@ def exchange(client: HttpClient, server: Server, **more: object) -> Answer:
     return client.exchange(put(server.url, **more), SECRET)
 
 
-# What goes out and what comes back.
+# Requests and answers.
 
 
-def test_an_answer_comes_back_whole(client: HttpClient) -> None:
+def test_whole_answer_is_returned(client: HttpClient) -> None:
     with Server(says(b"HTTP/1.1 422 No\r\nX-One: 1\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}")) as server:
         answer = exchange(client, server)
     assert (answer.status, answer.body, answer.failure, answer.truncated) == (422, b"{}", None, False)
@@ -201,36 +201,36 @@ def test_credential_with_line_break_is_neither_sent_nor_shown(
     assert "s3cr3t" not in answer.detail + caplog.text
 
 
-class RunOut(Deadline):
-    """A deadline that a test lets run out."""
+class ShortDeadline(Deadline):
+    """A deadline whose remaining time a test sets."""
 
-    made: list[RunOut]
+    created: list[ShortDeadline]
 
     def __init__(self, total: float, each: float) -> None:
         super().__init__(total, each)
-        RunOut.made = [self]
+        ShortDeadline.created = [self]
 
     @classmethod
-    def leave(cls, seconds: float) -> None:
-        cls.made[0]._ends = time.monotonic() + seconds
+    def set_time_left(cls, seconds: float) -> None:
+        cls.created[0]._ends = time.monotonic() + seconds
 
 
 def test_connecting_that_took_too_long_sends_nothing(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    hook_calls = []
 
     def slow(*where: Any, **how: Any) -> Any:
-        RunOut.leave(0.1)
+        ShortDeadline.set_time_left(0.1)
         return found(*where, **how)
 
     found = socket.getaddrinfo
-    monkeypatch.setattr(exchanges, "Deadline", RunOut)
+    monkeypatch.setattr(exchanges, "Deadline", ShortDeadline)
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     with Server(ok()) as server:
-        answer = client.exchange(put(server.url), SECRET, lambda: asked.append(1))
-    assert (answer.failure, server.requests, asked) == ("unreachable", [], [])
+        answer = client.exchange(put(server.url), SECRET, lambda: hook_calls.append(1))
+    assert (answer.failure, server.requests, hook_calls) == ("unreachable", [], [])
 
 
-# The moment before the first byte.
+# Before the first byte: the hook.
 
 
 def test_hook_runs_once_before_the_first_byte(client: HttpClient) -> None:
@@ -243,16 +243,16 @@ def test_hook_runs_once_before_the_first_byte(client: HttpClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "refusal", [RuntimeError("no slot"), BrokenPipeError(), TimeoutError(), KeyboardInterrupt(), requests.ReadTimeout()]
+    "error", [RuntimeError("no slot"), BrokenPipeError(), TimeoutError(), KeyboardInterrupt(), requests.ReadTimeout()]
 )
-def test_exception_of_hook_is_raised_unchanged_and_nothing_is_sent(client: HttpClient, refusal: BaseException) -> None:
+def test_exception_of_hook_is_raised_unchanged_and_nothing_is_sent(client: HttpClient, error: BaseException) -> None:
     def refuse() -> None:
-        raise refusal
+        raise error
 
     with Server(ok()) as server:
-        with pytest.raises(type(refusal)) as caught:
+        with pytest.raises(type(error)) as caught:
             client.exchange(put(server.url), SECRET, refuse)
-        assert caught.value is refusal
+        assert caught.value is error
         assert server.requests == []
         assert exchange(client, server).status == 200
 
@@ -266,25 +266,25 @@ def test_hook_does_not_run_without_a_connection(client: HttpClient) -> None:
 
 def test_hook_that_returns_too_late_sends_nothing(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def late() -> None:
-        RunOut.leave(-1)
+        ShortDeadline.set_time_left(-1)
 
-    monkeypatch.setattr(exchanges, "Deadline", RunOut)
+    monkeypatch.setattr(exchanges, "Deadline", ShortDeadline)
     with Server(ok()) as server:
         assert client.exchange(put(server.url), SECRET, late).failure == "unreachable"
     assert server.requests == []
 
 
 def test_connection_closed_during_the_hook_is_replaced(client: HttpClient) -> None:
-    asked = []
+    hook_calls = []
     with Server(ok(), ok()) as server:
 
         def hang_up() -> None:
-            asked.append(1)
+            hook_calls.append(1)
             server.hang_up()
 
         assert exchange(client, server).body == b"fine"
         assert client.exchange(put(server.url), SECRET, hang_up).body == b"fine"
-    assert (len(asked), server.connections, len(server.requests)) == (1, 2, 2)
+    assert (len(hook_calls), server.connections, len(server.requests)) == (1, 2, 2)
 
 
 def test_server_gone_after_the_hook_is_unreachable(client: HttpClient) -> None:
@@ -294,11 +294,11 @@ def test_server_gone_after_the_hook_is_unreachable(client: HttpClient) -> None:
     assert (answer.failure, len(server.requests)) == ("unreachable", 1)
 
 
-# Something was sent, and the answer lost.
+# After the first byte: lost answers.
 
 
 @pytest.mark.parametrize(
-    ("step", "words"),
+    ("step", "text"),
     [
         (says(b"", go_on=False), "closed without an answer"),
         (resets(), "reset"),
@@ -310,12 +310,12 @@ def test_server_gone_after_the_hook_is_unreachable(client: HttpClient) -> None:
         (stalls(FULL + b"short"), "timed out"),
     ],
 )
-def test_failure_after_the_first_byte_is_a_lost_answer(client: HttpClient, step: Step, words: str) -> None:
+def test_failure_after_the_first_byte_is_a_lost_answer(client: HttpClient, step: Step, text: str) -> None:
     with Server(step) as server:
         answer = exchange(client, server)
         assert len(server.requests) == 1
     assert answer.failure == "lost_answer"
-    assert words in answer.detail
+    assert text in answer.detail
 
 
 @pytest.mark.parametrize("raw", [b"HTTP/1.1 200 OK\r\nX: ", FULL.replace(b"10", b"9999"), b"HTTP/1.1 200 OK\r\n\r\n"])

@@ -43,7 +43,7 @@ def test_a_reset_is_no_ticket() -> None:
 
 
 class ResetAtTheLastMoment(Exchange):
-    """An exchange whose connection breaks between the last look at it and the first byte."""
+    """An exchange whose connection breaks between its last check and the first byte."""
 
     listener: socket.socket
 

@@ -37,7 +37,7 @@ def put(url: str, **headers: str) -> Request:
 
 
 def floods(head: bytes, piece: bytes) -> Any:
-    """Send a piece again and again, as fast as it is taken, without an end."""
+    """Send a piece again and again, without an end."""
 
     def answer(sock: socket.socket, server: Server) -> bool:
         sock.sendall(head)

@@ -76,12 +76,12 @@ def test_idle_tls_connection_is_replaced(
         assert [client.exchange(put(server.url), SECRET).body for _ in range(2)] == [b"fine"] * 2
 
 
-# Whom we trust, and who we are.
+# Authorities, and our certificate.
 
 
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Give our certificate and its key, in a file each."""
+    """Return our certificate and its key, each in a file."""
     folder = tmp_path_factory.mktemp("ours")
     _, both = authority(folder, "127.0.0.9")
     head = "-----BEGIN PRIVATE KEY-----"

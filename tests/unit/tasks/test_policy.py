@@ -311,7 +311,7 @@ def test_there_is_a_decision_for_every_verdict_kind_and_circumstance(job: MakeJo
         decision = decide(Judgement(verdict), facts)
         assert decision.transition is not None
         assert decision.hold is None or decision.hold.probe_ms
-        # What was sent and may not go out twice never goes back by itself.
+        # A job that must not be repeated never goes back to the queue by itself.
         if verdict is V.LOST_ANSWER and on_unknown == "hold":
             assert isinstance(decision.transition, Unknown)
 

@@ -92,7 +92,7 @@ MOST = 80_000
 
 
 class Listing:
-    """Statistics of so many bytes a row; an answer is cut at `MOST` bytes."""
+    """Statistics with rows of these sizes in bytes. An answer is cut at `MOST` bytes."""
 
     def __init__(self, sizes: list[int]) -> None:
         self._rows = [self._row(n, size) for n, size in enumerate(sizes)]

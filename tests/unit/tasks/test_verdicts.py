@@ -52,7 +52,7 @@ def v41(code: object, text: str = "", wrapped: bool = True) -> dict[str, object]
     return {"Error": inner} if wrapped else inner
 
 
-# What the documentation shows, word for word.
+# The documented answers, word for word.
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_empty_success_is_unreadable_where_a_body_is_due(
     assert judged(job(kind), answer(200)).verdict is V.UNREADABLE_SUCCESS
 
 
-# Whether an earlier sending may have been carried out.
+# Whether CustomerGauge may have carried out an earlier attempt.
 
 
 def tried(verdict: Verdict, status: int | None = 500) -> Attempt:

@@ -31,7 +31,7 @@ LINKS = {
 }
 
 
-# Whatever comes.
+# Any bytes.
 
 BODIES = st.binary() | st.sampled_from(
     [b"[" * 100_000, b"<a>" * 50_000, b'{"message":"\\ud800","errors":{"\\ud800":["x"]}}']
