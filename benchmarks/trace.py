@@ -27,10 +27,10 @@ STEPS = {
     ),
     "kombu has read the bell": "gaugepost_workers.celery_app.kombu_transport:Transport._deliver",
     "bell checked, given to Celery's pool": "celery.concurrency.thread:TaskPool.on_apply",
-    "a thread of the pool has begun": "gaugepost_workers.dispatcher:Executor.run",
+    "a thread of the pool has begun": "gaugepost_workers.dispatcher:Dispatcher.run",
     "claim asked for": "gaugepost.ledger:Ledger.claim",
     "claim returned": "gaugepost.ledger:Ledger.claim:end",
-    "a sender has begun": "gaugepost_workers.dispatcher:Executor._send",
+    "a sender has begun": "gaugepost_workers.dispatcher:Dispatcher._send",
     "token found, request built": "gaugepost_tasks.http:HttpClient.exchange",
     "first byte": "gaugepost_tasks.http.connection:Connection.send",
 }

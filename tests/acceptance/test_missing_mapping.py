@@ -1,7 +1,7 @@
 """Ten thousand jobs wait for one mapping that is missing: CustomerGauge hardly notices, and then all arrive in order.
 
 Simulated time: the ledger's clock is moved by the test, second by second, while two real executors, each with its own
-courier and HTTP client, work against the real simulator. A second run has real worker processes at real time.
+delivery and HTTP client, work against the real simulator. A second run has real worker processes at real time.
 
 Records go side by side, so neighbours may swap. What the policy promises is that they are let go in the order enqueued,
 at most 200 a second: so none may arrive 200 or more places from its own.
@@ -22,8 +22,8 @@ from gaugepost.ledger import Claimed, Settlement
 from gaugepost.ledger.worker_calls import RELEASED_A_SECOND
 from gaugepost_simulator import Simulator
 from gaugepost_tasks.http import HttpClient
-from gaugepost_workers.delivery import Courier
-from gaugepost_workers.dispatcher import Executor
+from gaugepost_workers.delivery import Delivery
+from gaugepost_workers.dispatcher import Dispatcher
 from support.ledger_harness import Bench
 from support.stack import Stack
 from support.wait import wait_until
@@ -48,19 +48,19 @@ class World:
         told = {name.removeprefix("GAUGEPOST_").lower(): value for name, value in sim.env().items()}
         self.bench = Bench(client, **told)
         self.sim = sim
-        self._executors = [self._executor(f"w{n}", concurrency) for n in range(workers)]
+        self._dispatchers = [self._dispatcher(f"w{n}", concurrency) for n in range(workers)]
         self._threads = ThreadPoolExecutor(workers)
 
-    def _executor(self, name: str, concurrency: int) -> Executor:
+    def _dispatcher(self, name: str, concurrency: int) -> Dispatcher:
         http = HttpClient(connect_timeout=5, read_timeout=30, pool_size=2 * concurrency)
-        courier = Courier(self.bench.ledger, http, self.bench.ledger._settings)
+        delivery = Delivery(self.bench.ledger, http, self.bench.ledger._settings)
         how: dict[str, Any] = {"worker": name, "concurrency": concurrency, "lease_s": 90.0}
-        return Executor(self.bench.ledger, courier.deliver, Nobody(), **how)
+        return Dispatcher(self.bench.ledger, delivery.deliver, Nobody(), **how)
 
     def work(self) -> None:
         """Let every worker answer a bell for as long as there are bells; each works until nothing is left to claim."""
         while self.bench.client.delete("gaugepost.eu", "gaugepost.eu.urgent"):
-            list(self._threads.map(Executor.run, self._executors))
+            list(self._threads.map(Dispatcher.run, self._dispatchers))
 
     def pass_seconds(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -77,8 +77,8 @@ class World:
         return [effect["idempotency_key"] for effect in self.sim.effects(kind="record")]
 
     def stop(self) -> None:
-        for executor in self._executors:
-            executor.stop()
+        for dispatcher in self._dispatchers:
+            dispatcher.stop()
         self._threads.shutdown()
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from gaugepost import PersonalLink, Record, Region
-from gaugepost_workers.heartbeat import Pulse, feel
-from gaugepost_workers.observers.dispatcher_watch import WatchedWheel
-from gaugepost_workers.watchdog import Signs
+from gaugepost_workers.heartbeat import Heartbeat, read_heartbeats
+from gaugepost_workers.observers.dispatcher_watch import DispatcherWatch
+from gaugepost_workers.watchdog import Watchdog
 from support.stack import Stack, kill
 from support.wait import wait_until
 
@@ -171,12 +171,12 @@ def test_a_probe_imports_neither_celery_nor_tables(stack: Stack) -> None:
 
 
 def test_pulses_of_another_redis_are_not_ours(stack: Stack) -> None:
-    other = Pulse(stack.settings.model_copy(update={"redis_url": None}), "beat")
-    assert feel(stack.settings, "beat") == []
-    mine = Pulse(stack.settings, "beat")
-    assert [felt.pid for felt in feel(stack.settings, "beat")] == [os.getpid()]
-    other.end()
-    mine.end()
+    other = Heartbeat(stack.settings.model_copy(update={"redis_url": None}), "beat")
+    assert read_heartbeats(stack.settings, "beat") == []
+    mine = Heartbeat(stack.settings, "beat")
+    assert [reading.pid for reading in read_heartbeats(stack.settings, "beat")] == [os.getpid()]
+    other.remove()
+    mine.remove()
 
 
 # What a worker's pulse stands on
@@ -188,25 +188,25 @@ class Silent:
     def settled(self, settlements: Any) -> None: ...
 
 
-def test_the_signs_are_good_while_messages_are_read_and_the_wheel_turns_or_rests(
+def test_worker_is_healthy_while_messages_are_read_and_the_loop_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
     monkeypatch.setattr("gaugepost_workers.watchdog.time.monotonic", lambda: now[0])
-    signs = Signs()
-    wheel = WatchedWheel(Silent(), signs)
-    with signs.at_the_wheel():
+    watchdog = Watchdog()
+    watch = DispatcherWatch(Silent(), watchdog)
+    with watchdog.dispatching():
         for now[0] in range(1000):
-            signs.read()
-            wheel.claimed([])
-            with signs.at_the_wheel():  # another bell
-                assert signs.good()
+            watchdog.note_read()
+            watch.claimed([])
+            with watchdog.dispatching():  # another bell
+                assert watchdog.is_healthy()
         for now[0] in range(1000, 1061):
-            signs.read()
-        assert not signs.good()  # it stands still
-        wheel.settled([])
-        assert signs.good()
+            watchdog.note_read()
+        assert not watchdog.is_healthy()  # it stands still
+        watch.settled([])
+        assert watchdog.is_healthy()
     now[0] += 1000
-    assert not signs.good()  # nothing was read
-    signs.read()
-    assert signs.good()  # at rest
+    assert not watchdog.is_healthy()  # nothing was read
+    watchdog.note_read()
+    assert watchdog.is_healthy()  # at rest

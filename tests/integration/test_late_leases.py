@@ -17,8 +17,8 @@ from gaugepost.transitions import Dead, Decision, Delivered, Requeued
 from gaugepost.verdict import Verdict
 from gaugepost_simulator import Simulator
 from gaugepost_tasks.http import HttpClient
-from gaugepost_workers.delivery import Courier
-from gaugepost_workers.dispatcher import Executor
+from gaugepost_workers.delivery import Delivery
+from gaugepost_workers.dispatcher import Dispatcher
 from gaugepost_workers.lease import Lease, lease_clock
 from support.factories import case, file_delete, link, record, response, upload
 from support.proxy import Proxy
@@ -43,8 +43,8 @@ def sim() -> Iterator[Simulator]:
         yield sim
 
 
-def courier(there: Ledger) -> Courier:
-    return Courier(there, HttpClient(connect_timeout=1, read_timeout=4, pool_size=1), there._settings)
+def delivery(there: Ledger) -> Delivery:
+    return Delivery(there, HttpClient(connect_timeout=1, read_timeout=4, pool_size=1), there._settings)
 
 
 def credentials(sim: Simulator) -> dict[str, Any]:
@@ -82,9 +82,9 @@ def test_a_job_whose_lease_ran_out_while_it_waited_its_turn_is_not_sent_under_it
         return Settlement(claimed, Decision(Delivered()))
 
     far = ledger(f"redis://127.0.0.1:{proxy.port}/0")
-    worker = Executor(far, deliver, Nobody(), worker="w1", concurrency=1, lease_s=SETTINGS["lease"])
-    wheel = threading.Thread(target=worker.run)
-    wheel.start()
+    worker = Dispatcher(far, deliver, Nobody(), worker="w1", concurrency=1, lease_s=SETTINGS["lease"])
+    thread = threading.Thread(target=worker.run)
+    thread.start()
     assert begun.wait(30)
     proxy.refuse()
     proxy.cut()
@@ -93,8 +93,8 @@ def test_a_job_whose_lease_ran_out_while_it_waited_its_turn_is_not_sent_under_it
     proxy.accept()
     wait_until(lambda: there.read([second])[0].has_ended)
     worker.stop()
-    wheel.join(30)
-    assert not wheel.is_alive()
+    thread.join(30)
+    assert not thread.is_alive()
     assert sent == [(first, 1), (second, 2)], "the second one was given back, and claimed anew"
 
 
@@ -105,10 +105,10 @@ def test_no_kind_is_sent_under_an_old_lease(redis_url: str, sim: Simulator, job:
     sim.reset()
     there = ledger(redis_url, **credentials(sim))
     lease = Lease(claim(there, job), 90, renewed_at=lease_clock() - 61)
-    assert courier(there).deliver(lease).decision.transition == Requeued()
+    assert delivery(there).deliver(lease).decision.transition == Requeued()
     assert requests(sim) == 0
     lease.renewed_at = lease_clock()
-    assert courier(there).deliver(lease).decision.transition != Requeued(), "a fresh one is sent"
+    assert delivery(there).deliver(lease).decision.transition != Requeued(), "a fresh one is sent"
     assert requests(sim) == 1
 
 
@@ -122,7 +122,7 @@ def test_slow_sending_mark_under_which_the_lease_grows_old_sends_nothing(
     far.content(claimed.id)  # connected
     proxy.delay(0.5)
     lease = Lease(claimed, 1.5, lease_clock() + (1 if job.kind == "file" else 0))  # its content is read first
-    assert courier(far).deliver(lease).decision.transition == Requeued()
+    assert delivery(far).deliver(lease).decision.transition == Requeued()
     assert requests(sim) == 0
 
 
@@ -148,15 +148,15 @@ def test_after_a_fault_no_job_waits_for_a_first_one_that_the_worker_let_go_of(re
             out.wait(30)
         return Settlement(lease.claimed, Decision(Delivered()))
 
-    worker = Executor(there, deliver, FailsOnce(), worker="w1", concurrency=2, lease_s=SETTINGS["lease"])
+    worker = Dispatcher(there, deliver, FailsOnce(), worker="w1", concurrency=2, lease_s=SETTINGS["lease"])
     with pytest.raises(RuntimeError, match="a fault"):
         worker.run()
     wait_until(lambda: [lost.claimed.id for lost in there.ended_leases()] == [first], what="its lease has ended")
     [lost] = there.ended_leases()
     there.settle([Settlement(lost.claimed, Decision(Dead(Verdict.DUPLICATE)))], rescue=True)
-    wheel = threading.Thread(target=worker.run)
-    wheel.start()
+    thread = threading.Thread(target=worker.run)
+    thread.start()
     wait_until(lambda: there.read([second])[0].has_ended, within=20)
     worker.stop()
     out.set()
-    wheel.join(30)
+    thread.join(30)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Cell:
+class Calls:
     """Notes what is called; the first bell fails."""
 
     def __init__(self) -> None:
@@ -38,15 +38,15 @@ class Cell:
 
 
 @pytest.fixture
-def cell(redis_url: str) -> Iterator[Cell]:
-    """Return the cell of a worker in this process."""
-    cell = Cell()
-    app = make_app(Region.EU, redis_url, cell)
+def calls(redis_url: str) -> Iterator[Calls]:
+    """Return the calls of a worker in this process."""
+    calls = Calls()
+    app = make_app(Region.EU, redis_url, calls)
     with start_worker(app, perform_ping_check=False, pool="threads", concurrency=2, loglevel="ERROR"):
-        yield cell
+        yield calls
 
 
-def test_task_that_fails_is_logged_and_the_next_one_runs(redis_url: str, cell: Cell) -> None:
+def test_task_that_fails_is_logged_and_the_next_one_runs(redis_url: str, calls: Calls) -> None:
     with redis.Redis.from_url(redis_url) as client, structlog.testing.capture_logs() as logged:
         for pushed, task in (
             ("gaugepost.eu", DELIVER),
@@ -54,7 +54,7 @@ def test_task_that_fails_is_logged_and_the_next_one_runs(redis_url: str, cell: C
             ("gaugepost.eu.ticks", SWEEP),
         ):
             client.lpush(pushed, bell(pushed, task))
-            assert cell.called.get(timeout=10) == task
+            assert calls.called.get(timeout=10) == task
         wait_until(lambda: logged, what="the fault is logged")
         assert client.exists("gaugepost.eu", "gaugepost.eu.urgent", "gaugepost.eu.ticks", "unacked") == 0
     assert [(line["event"], line["task"], line["exc_info"]) for line in logged] == [("task failed", DELIVER, True)]

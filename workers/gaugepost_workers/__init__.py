@@ -1,1 +1,1 @@
-"""What runs the jobs: the Celery app, the executor, tokens and beat."""
+"""What runs the jobs: the Celery app, the dispatcher, tokens and beat."""

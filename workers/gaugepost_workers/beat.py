@@ -24,7 +24,7 @@ from gaugepost.keys import Keys
 from gaugepost.ledger.scripts import Call, Runner
 from gaugepost.settings import Settings
 from gaugepost_workers.celery_app.app import TICKS
-from gaugepost_workers.heartbeat_renewal import open_pulse
+from gaugepost_workers.heartbeat_renewal import open_heartbeat
 from gaugepost_workers.liveness import Liveness
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("gaugepost.beat")
 
-_SHORT = 2 * len(TICKS)
+_QUEUE_LIMIT = 2 * len(TICKS)
 _LONGEST_SLEEP_S = 1
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def _steady_now() -> datetime:
+def _monotonic_now() -> datetime:
     """Return a time that only goes on: Celery reckons in dates, and a clock set back by hours would stop its ticks."""
     return datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=time.monotonic())
 
@@ -49,7 +49,7 @@ class TickScheduler(Scheduler):
     def __init__(self, app: Celery, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - celery's own
         settings = Settings.load()
         self._regions = {str(region): _Region(settings, region) for region in settings.regions}
-        self._pulse = open_pulse(settings, "beat")
+        self._heartbeat = open_heartbeat(settings, "beat")
         self._liveness = Liveness("tick")
         self._metrics = _metrics(settings, self._liveness)
         super().__init__(app, *args, **kwargs)
@@ -63,7 +63,7 @@ class TickScheduler(Scheduler):
         for region in self._regions:
             for name, every in TICKS.items():
                 entry = f"{name} {region}"
-                ticking = schedule(every, nowfun=_steady_now, app=self.app)
+                ticking = schedule(every, nowfun=_monotonic_now, app=self.app)
                 self.schedule[entry] = ScheduleEntry(
                     entry, name, _LONG_AGO, schedule=ticking, args=(region,), app=self.app
                 )
@@ -85,8 +85,8 @@ class TickScheduler(Scheduler):
         else:
             self._count(entry, sent=True)
         self._liveness.renew()
-        if self._pulse is not None:
-            self._pulse.beat()
+        if self._heartbeat is not None:
+            self._heartbeat.renew()
 
     def _count(self, entry: Any, *, sent: bool) -> None:  # noqa: ANN401 - as above
         if self._metrics is not None:
@@ -105,7 +105,7 @@ def _metrics(settings: Settings, liveness: Liveness) -> BeatMetrics | None:
     from gaugepost_workers.observers.metrics import BeatMetrics, serve  # noqa: PLC0415 - only where they are wanted
 
     metrics = BeatMetrics(map(str, settings.regions))
-    serve(metrics.registry, settings.metrics_address, settings.metrics_port, liveness.look)
+    serve(metrics.registry, settings.metrics_address, settings.metrics_port, liveness.check)
     return metrics
 
 
@@ -116,7 +116,7 @@ class _Region:
         self._keys = (keys.prefix, keys.tick_queue)
 
     def push(self, tick: str) -> None:
-        self._run(Call("tick", self._keys, [_SHORT, tick], bool))
+        self._run(Call("tick", self._keys, [_QUEUE_LIMIT, tick], bool))
 
 
 def run_beat() -> None:

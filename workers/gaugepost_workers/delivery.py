@@ -29,7 +29,7 @@ from gaugepost_tasks.verdicts import cap_retry_after, judge, may_be_done
 from gaugepost_workers.credentials import Credentials
 from gaugepost_workers.lease import LeaseOver
 from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
-from gaugepost_workers.upload_lookup import last_sending, looks_before, see
+from gaugepost_workers.upload_lookup import count_checks, find_upload, last_sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("gaugepost.attempt")
 
-_GIVEN_BACK = Decision(Requeued(), counted=False)
+_GIVE_BACK = Decision(Requeued(), counted=False)
 
 
-class NotNow(Exception):  # noqa: N818
+class SlotTaken(Exception):  # noqa: N818
     """Raised just before the first byte: the upload slot is taken, so nothing was sent."""
 
 
@@ -59,7 +59,7 @@ class _Exchange:
     began: float | None = None
 
 
-class Courier:
+class Delivery:
     """Delivers the jobs of one region. Thread-safe."""
 
     def __init__(
@@ -120,8 +120,8 @@ class Courier:
         except DataSealed as error:
             log.warning("job not opened", job=claimed.id, kind=claimed.job.kind, error=f"it {error}")
             return Settlement(claimed, missing_data_key(_now_ms() - claimed.enqueued_at))
-        except (NotNow, LeaseOver, StoreError):  # before the first byte: nothing was sent
-            return Settlement(claimed, _GIVEN_BACK)
+        except (SlotTaken, LeaseOver, StoreError):  # before the first byte: nothing was sent
+            return Settlement(claimed, _GIVE_BACK)
         except Exception as error:  # noqa: BLE001 - told on the job's record, by class only: its text may hold data
             where = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{where.name} in {where.filename}:{where.lineno}"
@@ -139,7 +139,7 @@ class Courier:
         if job.needs not in self.credentials.fingerprints:
             return Settlement(claimed, missing_credentials(job.needs, self._missing_setting(job.needs)))
         if isinstance(job, File) and claimed.phase:
-            return self._look(lease, job)
+            return self._look_up(lease, job)
         content = self._ledger.content(claimed.id) if job.kind == "file" else None
         if job.kind == "file" and content is None:
             return Settlement(claimed, Decision(Dead(Verdict.BAD_FILE)))
@@ -148,19 +148,19 @@ class Courier:
         try:
             self._exchange_all(lease, request, done)
         except TokenUnavailable as error:
-            return self._settlement(claimed, done, _GIVEN_BACK if error.alone else wait_for_token(error.judgement))
+            return self._settlement(claimed, done, _GIVE_BACK if error.alone else wait_for_token(error.judgement))
         except LeaseOver:
             if not done:
                 raise
         return self._settlement(claimed, done)
 
-    def _look(self, lease: Lease, job: File) -> Settlement:
+    def _look_up(self, lease: Lease, job: File) -> Settlement:
         """Look a sent file up in the statistics: whether it is there, and whether CustomerGauge is done with it."""
         claimed = lease.claimed
         at = _now_ms()
         sent_at = last_sending(claimed) or at
-        seen = see(self._http, self._endpoints, self._api_key or "", lease, job)
-        found, looks, sent_s_ago = seen.upload, looks_before(claimed), time.time() - sent_at / 1000
+        seen = find_upload(self._http, self._endpoints, self._api_key or "", lease, job)
+        found, looks, sent_s_ago = seen.upload, count_checks(claimed), time.time() - sent_at / 1000
         look = Look(claimed.phase, seen.complete, found, looks, sent_s_ago, random.random(), self._poll)  # noqa: S311
         stored = job.stored
         rows = RowRange(stored.first_row, stored.rows, self._base) if stored else RowRange(1, 0)
@@ -192,15 +192,15 @@ class Courier:
     def _exchange(self, lease: Lease, request: Request, credential: str, *, fresh_token: bool) -> _Exchange:
         at, began, claimed = _now_ms(), time.monotonic(), lease.claimed
         header = credential_header(request.auth, credential)
-        answer = self._http.exchange(request, header, lambda: self._may_depart(lease))
+        answer = self._http.exchange(request, header, lambda: self._before_first_byte(lease))
         done = may_be_done(claimed.job, claimed.history.attempts())
         judgement = judge(
             claimed.job, answer, fresh_token=fresh_token, may_be_done=done, now=time.time(), secrets=(credential,)
         )
         return _Exchange(answer, cap_retry_after(judgement, self._longest_wait), at, began)
 
-    def _may_depart(self, lease: Lease) -> None:
-        """Allow the first byte. Raises LeaseOver, NotNow, StoreError."""
+    def _before_first_byte(self, lease: Lease) -> None:
+        """Allow the first byte. Raises LeaseOver, SlotTaken, StoreError."""
         lease.check()
         if lease.claimed.job.once:
             self._mark(lease.claimed)
@@ -209,7 +209,7 @@ class Courier:
     def _mark(self, claimed: Claimed) -> None:
         done, _ = self._ledger.mark(claimed)
         if done == 0:
-            raise NotNow
+            raise SlotTaken
         if done < 0:
             raise LeaseOver
         self._departed.add(claimed.id)
@@ -219,7 +219,7 @@ class Courier:
         if judgement.verdict is Verdict.DELIVERED:
             self.credentials.accepted(needs)
         elif judgement.verdict is Verdict.REFUSED_CREDENTIALS and self.credentials.refused(needs):
-            return _GIVEN_BACK
+            return _GIVE_BACK
         known = facts(claimed, self._schedules, self._poll, self.credentials.fingerprints.get(needs))
         return decide(judgement, known)
 

@@ -29,43 +29,43 @@ def folder(settings: Settings) -> Path:
     return settings.run_dir or Path(tempfile.gettempdir()) / f"gaugepost-{os.geteuid()}"
 
 
-def _family(settings: Settings) -> str:
+def _redis_id(settings: Settings) -> str:
     """Tell the parts of two gaugeposts on one machine apart: by their Redis, without its password."""
     place = settings.redis_url.get_secret_value().rpartition("@")[2] if settings.redis_url else ""
     return hashlib.sha256(place.encode()).hexdigest()[:8]
 
 
-def _ours(there: Path) -> Path:
+def _own_folder(directory: Path) -> Path:
     """Make the folder if need be. Raises SettingsError if somebody else could write into it."""
-    there.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if there.lstat().st_uid != os.geteuid():
-        raise SettingsError(f"{there} belongs to another user: set GAUGEPOST_RUN_DIR to a folder of your own")
-    return there
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if directory.lstat().st_uid != os.geteuid():
+        raise SettingsError(f"{directory} belongs to another user: set GAUGEPOST_RUN_DIR to a folder of your own")
+    return directory
 
 
-class Pulse:
+class Heartbeat:
     """One part's pulse. `name` is `beat`, or `worker-eu`. Renewed by `beat()`, which costs some µs; thread-safe."""
 
     def __init__(self, settings: Settings, name: str) -> None:
-        there = _ours(folder(settings))
-        self._path = there / f"{name}.{_family(settings)}.{os.getpid()}"
+        directory = _own_folder(folder(settings))
+        self._path = directory / f"{name}.{_redis_id(settings)}.{os.getpid()}"
         new = self._path.with_name(f"new-{self._path.name}")  # a probe must not find it without its lock
         self._file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
-        self.beat()
+        self.renew()
         new.rename(self._path)
 
-    def beat(self) -> None:
+    def renew(self) -> None:
         """Tell that the part works."""
         os.pwrite(self._file, b"%020.3f\n" % time.monotonic(), 0)  # no wall clock: those jump
 
-    def end(self) -> None:
+    def remove(self) -> None:
         """Take the file away: the part ends."""
         self._path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Felt:
+class HeartbeatReading:
     """A pulse of a part that lives: its process, and how long ago it was renewed."""
 
     name: str
@@ -73,13 +73,13 @@ class Felt:
     age_s: float
 
 
-def feel(settings: Settings, name: str) -> list[Felt]:
+def read_heartbeats(settings: Settings, name: str) -> list[HeartbeatReading]:
     """Return the pulses of the parts of this name that live on this machine; those of dead ones are taken away."""
-    return sorted(_felt(folder(settings), f"{name}.{_family(settings)}.*"), key=lambda felt: felt.age_s)
+    return sorted(_readings(folder(settings), f"{name}.{_redis_id(settings)}.*"), key=lambda reading: reading.age_s)
 
 
-def _felt(there: Path, pattern: str) -> Iterator[Felt]:
-    for path in there.glob(pattern):
+def _readings(directory: Path, pattern: str) -> Iterator[HeartbeatReading]:
+    for path in directory.glob(pattern):
         name, _, pid = path.name.split(".")
         try:
             with path.open("rb") as file:
@@ -89,7 +89,7 @@ def _felt(there: Path, pattern: str) -> Iterator[Felt]:
                 text = file.read()
         except FileNotFoundError:
             continue
-        yield Felt(name, int(pid), max(0.0, time.monotonic() - float(text or 0)))
+        yield HeartbeatReading(name, int(pid), max(0.0, time.monotonic() - float(text or 0)))
 
 
 def _is_dead(file: int) -> bool:

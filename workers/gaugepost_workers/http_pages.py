@@ -39,24 +39,24 @@ class _Handler(WSGIRequestHandler):
         """Log nothing: a probe comes every few seconds."""
 
 
-def serve_pages(registry: CollectorRegistry, address: str, port: int, look: Callable[[], Health]) -> WSGIServer:
+def serve_pages(registry: CollectorRegistry, address: str, port: int, check: Callable[[], Health]) -> WSGIServer:
     """Serve the pages from a thread; return the server. Raises OSError if the port is taken."""
     family, *_, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
     kind = type("Server", (_Server,), {"address_family": family})
     server: WSGIServer = kind((str(place[0]), port), _Handler)
-    server.set_app(_pages(registry, look))
+    server.set_app(_pages(registry, check))
     threading.Thread(target=server.serve_forever, name="pages", daemon=True).start()
     return server
 
 
-def _pages(registry: CollectorRegistry, look: Callable[[], Health]) -> Any:  # noqa: ANN401 - a WSGI application
+def _pages(registry: CollectorRegistry, check: Callable[[], Health]) -> Any:  # noqa: ANN401 - a WSGI application
     metrics = make_wsgi_app(registry)
 
     def pages(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] != "/healthz":
             shown: Iterable[bytes] = metrics(environ, start)
             return shown
-        health = look()
+        health = check()
         start("200 OK" if health.well else "503 Service Unavailable", list(_TEXT))
         return [f"{'well' if health.well else 'not well'}: {health.why}\n".encode()]
 

@@ -37,7 +37,7 @@ class Liveness:
         """Note that it works."""
         self._renewed_at = time.monotonic()
 
-    def look(self, stale_s: float = STALE_S) -> Health:
+    def check(self, stale_s: float = STALE_S) -> Health:
         """Return how this process is."""
         age = time.monotonic() - self._renewed_at
         if age <= stale_s:

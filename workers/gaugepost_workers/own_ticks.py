@@ -16,13 +16,13 @@ from gaugepost.errors import StoreError
 from gaugepost.ledger.presence import NO_BEAT_MS
 from gaugepost_workers.celery_app.app import TICKS, run_tick
 from gaugepost_workers.celery_app.consumer_timer import repeat
-from gaugepost_workers.watchdog import SIGNS
+from gaugepost_workers.watchdog import WATCHDOG
 
 if TYPE_CHECKING:
     from celery import Celery
 
     from gaugepost.ledger import Ledger
-    from gaugepost_workers.celery_app.app import Cell
+    from gaugepost_workers.celery_app.app import TaskHandler
     from gaugepost_workers.observers.metrics import WorkerMetrics
 
 log = structlog.get_logger("gaugepost.ticks")
@@ -33,10 +33,10 @@ EVERY_S = 1.0
 class OwnTicks:
     """The ticks that one worker process runs itself."""
 
-    def __init__(self, ledger: Ledger, worker: str, cell: Cell, metrics: WorkerMetrics | None) -> None:
+    def __init__(self, ledger: Ledger, worker: str, handler: TaskHandler, metrics: WorkerMetrics | None) -> None:
         self._ledger = ledger
         self._worker = worker
-        self._cell = cell
+        self._handler = handler
         self._metrics = metrics
         self._started = time.monotonic()
         self._beat_is_missed = False
@@ -45,26 +45,26 @@ class OwnTicks:
         """Note that this worker is alive, before it claims. Raises StoreError."""
         self._ledger.alive(self._worker, 0.0, "", {})
 
-    def begin(self, app: Celery) -> None:
+    def start(self, app: Celery) -> None:
         """Look each second while a worker of this app runs."""
-        repeat(app, "own_ticks", EVERY_S, self.look)
+        repeat(app, "own_ticks", EVERY_S, self.run_due)
 
-    def look(self) -> None:
+    def run_due(self) -> None:
         """Note that this worker is alive, and run the ticks that are due because no beat ticks.
 
         A worker that is stuck, as `health worker` sees it, does neither.
         """
-        if not SIGNS.good():
+        if not WATCHDOG.is_healthy():
             return
         up_s = time.monotonic() - self._started
         try:
-            found = self._ledger.alive(self._worker, up_s, SIGNS.newest_tick(), TICKS)
+            found = self._ledger.alive(self._worker, up_s, WATCHDOG.pop_newest_tick(), TICKS)
         except StoreError as error:
             log.warning("Redis does not say whether beat ticks", error=str(error))
             return
         self._report(up_s if found.beat_ago is None else found.beat_ago)
         for tick in found.ticks:
-            run_tick(self._cell, tick)
+            run_tick(self._handler, tick)
             if self._metrics is not None:
                 self._metrics.ran_tick_itself(tick)
 

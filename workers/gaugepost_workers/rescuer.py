@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("gaugepost.rescue")
 
-_STEPS = 25  # of 200 jobs: 20,000 lost leases come back within four ticks, and no thread is taken for long
+_MAX_STEPS = 25  # of 200 jobs: 20,000 lost leases come back within four ticks, and no thread is taken for long
 
 _LOST = Judgement(Verdict.LOST_ANSWER, "the worker that held it was lost")
 
@@ -54,21 +54,21 @@ def judge_lost(lost: Lost, schedules: dict[Verdict, tuple[float, ...]]) -> Settl
 def rescue(
     ledger: Ledger,
     schedules: dict[Verdict, tuple[float, ...]],
-    tell: Callable[[Sequence[Settlement]], None] | None = None,
+    on_rescued: Callable[[Sequence[Settlement]], None] | None = None,
 ) -> int:
     """Take back jobs whose lease has ended, in short scripts, up to a bounded number; return how many.
 
-    A step that takes nothing ends it: another rescuer is at the same jobs. `tell` is told what was taken.
+    A step that takes nothing ends it: another rescuer is at the same jobs. `on_rescued` is told what was taken.
     """
     rescued = 0
-    for _ in range(_STEPS):
+    for _ in range(_MAX_STEPS):
         settlements = [judge_lost(lost, schedules) for lost in ledger.ended_leases()]
         done = ledger.settle(settlements, rescue=True) if settlements else []
         taken = [settlement for settlement, ours in zip(settlements, done, strict=True) if ours]
         rescued += len(taken)
         log_deaths(taken)
-        if tell is not None and taken:
-            tell(taken)
+        if on_rescued is not None and taken:
+            on_rescued(taken)
         if not taken:
             break
     if rescued:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gaugepost.ledger import Claimed
 
 
-class Senders:
+class SenderPool:
     """So many threads, and the jobs that wait for one of them."""
 
     def __init__(self, threads: int, send: Callable[[Claimed], None], name: str) -> None:

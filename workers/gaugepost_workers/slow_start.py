@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from gaugepost.ledger import Claimed
     from gaugepost.transitions import Decision
 
-_TOLD_S = 600.0
+_TRUST_S = 600.0
 """How long this worker trusts what it last exchanged with the ledger about a configuration."""
-_MOST = 10_000
+_MAX_REMEMBERED = 10_000
 
 
 class SlowStart:
@@ -32,12 +32,12 @@ class SlowStart:
         self._warm_until: dict[str, float] = {}
         self._firsts: dict[str, str] = {}
 
-    def firsts(self, jobs: Sequence[Claimed]) -> dict[str, str]:
+    def waiting(self, jobs: Sequence[Claimed]) -> dict[str, str]:
         """Return, by id, the jobs that have to wait, and the job that goes before each of them."""
-        behind, cold = {}, {mapping for mapping in map(_guarded, jobs) if mapping is not None}
+        behind, cold = {}, {mapping for mapping in map(_configuration_of, jobs) if mapping is not None}
         cold = {mapping for mapping in cold if not self._is_warm(mapping)}
         for claimed in jobs:
-            if (mapping := _guarded(claimed)) in cold and mapping is not None:
+            if (mapping := _configuration_of(claimed)) in cold and mapping is not None:
                 first = self._firsts.setdefault(mapping, claimed.id)
                 if first != claimed.id:
                     behind[claimed.id] = first
@@ -76,11 +76,11 @@ class SlowStart:
 
     def _remember(self, mapping: str, now: float) -> None:
         """Remember a bounded number: of what is forgotten the ledger is asked again."""
-        if len(self._warm_until) >= _MOST:
+        if len(self._warm_until) >= _MAX_REMEMBERED:
             self._warm_until.clear()
-        self._warm_until[mapping] = now + _TOLD_S
+        self._warm_until[mapping] = now + _TRUST_S
 
 
-def _guarded(claimed: Claimed) -> str | None:
+def _configuration_of(claimed: Claimed) -> str | None:
     """Return the configuration that has to start slowly with this job; a probe tests one already."""
     return None if claimed.probe is not None else claimed.job.mapping

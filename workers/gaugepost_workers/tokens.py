@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gaugepost_tasks.endpoints.token import TokenAnswer
 
 _LOCK_S = 3.0  # how long others wait for a worker that was killed while it fetched
-_LONGEST_LIFE_S = 3_600.0  # "only valid for up to 1 hour" (PUT Close the Loop), whatever the answer promises
+_MAX_LIFE_S = 3_600.0  # "only valid for up to 1 hour" (PUT Close the Loop), whatever the answer promises
 _REFRESH_BEFORE_S = 300.0
 _POLL_S = 0.02
 _LOCK_MS = int(_LOCK_S * 1000)
@@ -65,7 +65,7 @@ class TokenUnavailable(Exception):  # noqa: N818
         self.alone = alone
 
 
-def _seal(region: str, client_secret: str) -> Fernet:
+def _cipher(region: str, client_secret: str) -> Fernet:
     key = HKDF(hashes.SHA256(), 32, None, f"gaugepost token {region}".encode()).derive(client_secret.encode())
     return Fernet(base64.urlsafe_b64encode(key))
 
@@ -90,23 +90,23 @@ class Tokens:
         """`refused` notes that the credential was refused, and returns whether it alone is."""
         self._ledger = ledger
         self._fetch = fetch
-        self._patience_s = 3 * fetch_timeout_s  # a fetch may be two requests
-        self._fernet = _seal(ledger.region, client_secret)
+        self._wait_s = 3 * fetch_timeout_s  # a fetch may be two requests
+        self._fernet = _cipher(ledger.region, client_secret)
         self._fingerprint = fingerprint
         self._refused = refused
-        self._who = uuid.uuid4().hex
+        self._holder = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._token: Token | None = None
-        self._ask_again_at = 0.0
+        self._load_again_at = 0.0
 
     def get(self) -> Token:
         """Return a token. Raises TokenUnavailable, StoreError."""
         token = self._token
-        if token is not None and time.monotonic() < self._ask_again_at:
+        if token is not None and time.monotonic() < self._load_again_at:
             return token
         with self._lock:
-            if self._token is None or time.monotonic() >= self._ask_again_at:
-                self._token = self._ask()
+            if self._token is None or time.monotonic() >= self._load_again_at:
+                self._token = self._load()
             return self._token
 
     def drop(self, token: Token) -> None:
@@ -116,11 +116,11 @@ class Tokens:
                 self._token = None
         self._ledger.drop_token(token.generation)
 
-    def _ask(self) -> Token:
-        deadline = time.monotonic() + self._patience_s
+    def _load(self) -> Token:
+        deadline = time.monotonic() + self._wait_s
         while True:
-            shared = self._ledger.token(self._who, _LOCK_MS, self._fingerprint)
-            known = self._unseal(shared)
+            shared = self._ledger.token(self._holder, _LOCK_MS, self._fingerprint)
+            known = self._decrypt(shared)
             if shared.to_fetch:
                 return self._fetch_and_share(known)
             if known is not None:
@@ -131,7 +131,7 @@ class Tokens:
                 raise TokenUnavailable(Judgement(Verdict.UNREACHABLE, "no worker brought a token in time"))
             time.sleep(_POLL_S)
 
-    def _unseal(self, shared: SharedToken) -> Token | None:
+    def _decrypt(self, shared: SharedToken) -> Token | None:
         if not shared.sealed:
             return None
         try:
@@ -139,31 +139,31 @@ class Tokens:
         except InvalidToken:  # of an older version with another client secret, or damaged
             self._ledger.drop_token(shared.generation)
             return None
-        self._keep(shared.left_ms / 1000)
+        self._plan_next_load(shared.left_ms / 1000)
         return Token(value, shared.generation)
 
-    def _keep(self, left_s: float) -> None:
+    def _plan_next_load(self, left_s: float) -> None:
         """Ask Redis again now and then: the token ends, or somebody refreshes it early."""
-        self._ask_again_at = time.monotonic() + min(left_s, max(1.0, left_s / 10), 30.0)
+        self._load_again_at = time.monotonic() + min(left_s, max(1.0, left_s / 10), 30.0)
 
     @contextmanager
-    def _lock_kept(self) -> Iterator[None]:
+    def _lock_renewed(self) -> Iterator[None]:
         """Prolong the lock again and again: it is short, so that other workers wait only briefly for a killed one."""
         done = threading.Event()
-        threading.Thread(target=self._keep_lock, args=(done,), name="token-lock", daemon=True).start()
+        threading.Thread(target=self._renew_lock, args=(done,), name="token-lock", daemon=True).start()
         try:
             yield
         finally:
             done.set()
 
-    def _keep_lock(self, done: threading.Event) -> None:
+    def _renew_lock(self, done: threading.Event) -> None:
         while not done.wait(_LOCK_S / 3):
             with suppress(StoreError):
-                self._ledger.token(self._who, _LOCK_MS, self._fingerprint)
+                self._ledger.token(self._holder, _LOCK_MS, self._fingerprint)
 
     def _fetch_and_share(self, known: Token | None) -> Token:
         """Fetch a token; where that fails, return the one `known`, which still lasts."""
-        with self._lock_kept():
+        with self._lock_renewed():
             answer = self._fetch()
         if answer.token is None:
             judgement = answer.judgement or Judgement(Verdict.SERVER_ERROR, "no token")
@@ -171,15 +171,15 @@ class Tokens:
             if judgement.verdict is Verdict.REFUSED_CREDENTIALS and self._refused():
                 raise TokenUnavailable(judgement, alone=True)
             hold = token_hold(judgement, random.random(), self._fingerprint)  # noqa: S311 - jitter
-            self._ledger.put_token_failure(self._who, _write_failure(judgement), hold, self._fingerprint)
+            self._ledger.put_token_failure(self._holder, _write_failure(judgement), hold, self._fingerprint)
             if known is not None:
                 return known
             raise TokenUnavailable(judgement)
-        life_s = min(answer.expires_in_s or _LONGEST_LIFE_S, _LONGEST_LIFE_S)
+        life_s = min(answer.expires_in_s or _MAX_LIFE_S, _MAX_LIFE_S)
         sealed = self._fernet.encrypt(answer.token.encode())
         refresh_ms = int(_refresh_after(life_s) * 1000)
-        generation = self._ledger.put_token(self._who, sealed, int(life_s * 1000), refresh_ms, self._fingerprint)
-        self._keep(life_s)
+        generation = self._ledger.put_token(self._holder, sealed, int(life_s * 1000), refresh_ms, self._fingerprint)
+        self._plan_next_load(life_s)
         return Token(answer.token, generation)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gaugepost_workers.lease import Lease
 
 
-def see(http: HttpClient, endpoints: Endpoints, api_key: str, lease: Lease, job: File) -> Found:
+def find_upload(http: HttpClient, endpoints: Endpoints, api_key: str, lease: Lease, job: File) -> Found:
     """Look a sent file up. Raises LeaseOver before a request that the lease does not last for."""
 
     def ask(request: Request) -> Answer:
@@ -54,7 +54,7 @@ def _sendings(claimed: Claimed) -> tuple[datetime, datetime]:
     return min(times), max(times)
 
 
-def looks_before(claimed: Claimed) -> int:
+def count_checks(claimed: Claimed) -> int:
     """Count the looks since the last sending; while it is not known to be there, only those that were answered."""
     looks = 0
     for entry in claimed.history.entries:

@@ -27,20 +27,20 @@ from gaugepost.settings import PREFIX
 from gaugepost_tasks.endpoints.handlers import check_handlers
 from gaugepost_tasks.http import HttpClient
 from gaugepost_workers.celery_app.app import OPEN_SLOT, PROMOTE, RESCUE, SWEEP, make_app
-from gaugepost_workers.celery_app.message_filter import answer_questions_only, on_thrown_away
-from gaugepost_workers.delivery import Courier
-from gaugepost_workers.dispatcher import URGENT_THREADS, Executor
-from gaugepost_workers.heartbeat_renewal import open_pulse, pulse_with
+from gaugepost_workers.celery_app.message_filter import on_discarded, restrict_remote_control
+from gaugepost_workers.delivery import Delivery
+from gaugepost_workers.dispatcher import URGENT_THREADS, Dispatcher
+from gaugepost_workers.heartbeat_renewal import open_heartbeat, renew_while_healthy
 from gaugepost_workers.liveness import Liveness
-from gaugepost_workers.observers.dispatcher_watch import WatchedWheel
-from gaugepost_workers.observers.fan_out import Witnesses
+from gaugepost_workers.observers.dispatcher_watch import DispatcherWatch
+from gaugepost_workers.observers.fan_out import FanOut
 from gaugepost_workers.observers.flower_events import TaskEvents
 from gaugepost_workers.observers.ledger_log import log_notice
 from gaugepost_workers.observers.traces import open_traces
 from gaugepost_workers.own_ticks import OwnTicks
 from gaugepost_workers.redis_trouble import redis_trouble
 from gaugepost_workers.rescuer import rescue
-from gaugepost_workers.watchdog import SIGNS
+from gaugepost_workers.watchdog import WATCHDOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,14 +49,14 @@ if TYPE_CHECKING:
     from gaugepost.ledger.notices import Notice
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
-    from gaugepost_workers.heartbeat import Pulse
+    from gaugepost_workers.heartbeat import Heartbeat
     from gaugepost_workers.observers.metrics import WorkerMetrics
-    from gaugepost_workers.observers.observer import Witness
+    from gaugepost_workers.observers.observer import Observer
 
 log = structlog.get_logger("gaugepost.worker")
 
 _CREDENTIAL_SETTINGS = {"oauth": "CLIENT_ID and CLIENT_SECRET", "api_key": "API_KEY"}
-_CELERY_THREADS = 4  # one turns the executor's wheel, the others take bells and ticks meanwhile
+_CELERY_THREADS = 4  # one turns the dispatcher's wheel, the others take bells and ticks meanwhile
 
 
 class Worker:
@@ -78,7 +78,7 @@ class Worker:
             SWEEP: self.ledger.sweep,
         }
         self._failed = False
-        self.courier = Courier(self.ledger, http, settings, self._refused_alone)
+        self.delivery = Delivery(self.ledger, http, settings, self._refused_alone)
         # Each is for one thread: the wheel's, and the rescue's.
         self._events = TaskEvents(self.app, self.name) if settings.events else None
         self._rescue_events = TaskEvents(self.app, self.name) if settings.events else None
@@ -86,10 +86,10 @@ class Worker:
         self._metrics = _metrics(settings, region, self._liveness)
         self._id = f"{self.name}-{uuid.uuid4().hex[:8]}"
         self._own_ticks = OwnTicks(self.ledger, self._id, self, self._metrics)
-        self.executor = Executor(
+        self.dispatcher = Dispatcher(
             self.ledger,
-            self.courier.deliver,
-            WatchedWheel(self._witness()),
+            self.delivery.deliver,
+            DispatcherWatch(self._observer()),
             worker=self._id,
             concurrency=concurrency,
             lease_s=settings.lease,
@@ -97,8 +97,8 @@ class Worker:
 
     def deliver(self) -> None:
         """Answer a bell."""
-        with SIGNS.at_the_wheel():
-            self.executor.run()
+        with WATCHDOG.dispatching():
+            self.dispatcher.run()
 
     def tick(self, name: str) -> None:
         """Do the work of one tick, as the ledger's gates allow."""
@@ -115,24 +115,24 @@ class Worker:
         if self._metrics is not None:
             self._metrics.rescued(settlements)
 
-    def _witness(self) -> Witness:
+    def _observer(self) -> Observer:
         found = (self._events, self._metrics, open_traces(self.region))
-        witnesses = [witness for witness in found if witness is not None]
-        return witnesses[0] if len(witnesses) == 1 else Witnesses(*witnesses)
+        observers = [observer for observer in found if observer is not None]
+        return observers[0] if len(observers) == 1 else FanOut(*observers)
 
     def run(self) -> int:
         """Work until stopped by a signal; return the exit code."""
-        self._look_at_ledger()
-        worker_init.connect(self._begin, weak=False)
-        worker_ready.connect(_quit_warmly, weak=False)
-        worker_shutting_down.connect(self._end, weak=False)
-        answer_questions_only(self._concurrency)
+        self._migrate_ledger()
+        worker_init.connect(self._on_start, weak=False)
+        worker_ready.connect(_handle_sigquit_like_sigterm, weak=False)
+        worker_shutting_down.connect(self._on_shutdown, weak=False)
+        restrict_remote_control(self._concurrency)
         if self._metrics is not None:
-            on_thrown_away.append(self._metrics.threw_away)
-        celery.apps.worker.safe_say = _say  # type: ignore[attr-defined]  # not in its stubs
-        pulse = open_pulse(self.settings, f"worker-{self.region}")
-        pulse_with(self.app, partial(_renew, self._liveness, pulse))
-        self._own_ticks.begin(self.app)
+            on_discarded.append(self._metrics.discarded)
+        celery.apps.worker.safe_say = _log_text  # type: ignore[attr-defined]  # not in its stubs
+        heartbeat = open_heartbeat(self.settings, f"worker-{self.region}")
+        renew_while_healthy(self.app, partial(_renew, self._liveness, heartbeat))
+        self._own_ticks.start(self.app)
         argv = [
             "--quiet",
             "worker",
@@ -149,12 +149,12 @@ class Worker:
         except SystemExit as ended:
             return ended.code if isinstance(ended.code, int) else 1
         finally:
-            if pulse is not None:
-                pulse.end()
-            self._leave()
+            if heartbeat is not None:
+                heartbeat.remove()
+            self._note_end()
         return int(self._failed)
 
-    def _look_at_ledger(self) -> None:
+    def _migrate_ledger(self) -> None:
         """Bring the ledger to what this version reads.
 
         Raises LedgerClosed (a newer version has been at it), ClusterNotSupported, NotPermitted.
@@ -166,14 +166,14 @@ class Worker:
         except StoreError as error:
             log.warning("Redis is away; waiting for it", error=str(error))
 
-    def _leave(self) -> None:
+    def _note_end(self) -> None:
         """Note in Redis that this worker has ended. A Redis that is away is not waited for."""
         with suppress(StoreError), closing(connect_briefly(self.settings, self.region)) as client:
             Ledger(client, self.region, self.settings).leave(self._id)
 
     def _promote(self) -> None:
         self.ledger.migrate()  # services of an older version may still enqueue
-        self.ledger.promote(self.courier.credentials.fingerprints, self._log_notice)
+        self.ledger.promote(self.delivery.credentials.fingerprints, self._log_notice)
 
     def _log_notice(self, notice: Notice) -> None:
         log_notice(self.region, notice)
@@ -186,29 +186,29 @@ class Worker:
         log.error(
             "worker stops: CustomerGauge refuses its credential and accepts that of another worker",
             settings=f"{PREFIX}{self.region.upper()}_{_CREDENTIAL_SETTINGS[need]}",
-            fingerprint=self.courier.credentials.fingerprints[need],
+            fingerprint=self.delivery.credentials.fingerprints[need],
         )
-        self.executor.stop()
+        self.dispatcher.stop()
         celery.worker.state.should_stop = 1  # type: ignore[assignment]  # its stubs know no exit code
 
-    def _begin(self, **_: Any) -> None:  # noqa: ANN401 - a Celery signal
+    def _on_start(self, **_: Any) -> None:  # noqa: ANN401 - a Celery signal
         """Let go what waits for credentials that this worker has, and look for work that nobody rang for."""
         try:
             self._own_ticks.note_start()
-            self.courier.credentials.stop_if_refused()
-            self.ledger.promote(self.courier.credentials.fingerprints, self._log_notice)
+            self.delivery.credentials.stop_if_refused()
+            self.ledger.promote(self.delivery.credentials.fingerprints, self._log_notice)
         except StoreError as error:
             log.warning("Redis is away; waiting for it", error=str(error))
         log.info("worker starts", region=str(self.region), name=self.name)
 
-    def _end(self, **_: Any) -> None:  # noqa: ANN401 - a Celery signal
-        self.executor.stop()
+    def _on_shutdown(self, **_: Any) -> None:  # noqa: ANN401 - a Celery signal
+        self.dispatcher.stop()
 
 
-def _renew(liveness: Liveness, pulse: Pulse | None) -> None:
+def _renew(liveness: Liveness, heartbeat: Heartbeat | None) -> None:
     liveness.renew()
-    if pulse is not None:
-        pulse.beat()
+    if heartbeat is not None:
+        heartbeat.renew()
 
 
 def _metrics(settings: Settings, region: Region, liveness: Liveness) -> WorkerMetrics | None:
@@ -218,15 +218,15 @@ def _metrics(settings: Settings, region: Region, liveness: Liveness) -> WorkerMe
     from gaugepost_workers.observers.metrics import WorkerMetrics, serve  # noqa: PLC0415
 
     metrics = WorkerMetrics(region)
-    serve(metrics.registry, settings.metrics_address, settings.metrics_port, liveness.look)
+    serve(metrics.registry, settings.metrics_address, settings.metrics_port, liveness.check)
     return metrics
 
 
-def _say(text: str, *_: object) -> None:
+def _log_text(text: str, *_: object) -> None:
     """Log what celery tells people of a shutdown: it would write to the terminal itself, into the JSON of a log."""
     log.info(text)
 
 
-def _quit_warmly(**_: Any) -> None:  # noqa: ANN401 - a Celery signal
+def _handle_sigquit_like_sigterm(**_: Any) -> None:  # noqa: ANN401 - a Celery signal
     """Let SIGQUIT do what SIGTERM does: celery's cold shutdown fails half-way on threads, and stops nothing."""
     signal.signal(signal.SIGQUIT, signal.getsignal(signal.SIGTERM))

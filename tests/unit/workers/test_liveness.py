@@ -19,19 +19,19 @@ STALE = -1.0
 def test_part_that_renewed_its_pulse_is_well() -> None:
     liveness = Liveness("take work", lambda: "gone")
     liveness.renew()
-    health = liveness.look()
+    health = liveness.check()
     assert health.well
     assert health.why.startswith("last pulse 0.")
 
 
 def test_part_that_is_stuck_is_not_well() -> None:
-    health = Liveness("take work").look(STALE)
+    health = Liveness("take work").check(STALE)
     assert not health.well
     assert health.why == "does not take work any more: last pulse 0 s ago"
 
 
 def test_part_whose_redis_is_away_is_well() -> None:
-    assert Liveness("take work", lambda: "gone").look(STALE) == Health(well=True, why="Redis is away: gone")
+    assert Liveness("take work", lambda: "gone").check(STALE) == Health(well=True, why="Redis is away: gone")
 
 
 def answer(url: str) -> tuple[int, str]:

@@ -14,7 +14,7 @@ import pytest
 from gaugepost import Region
 from gaugepost.bell import DELIVER
 from gaugepost_workers.celery_app.app import TICKS, make_app
-from gaugepost_workers.celery_app.message_filter import QUESTIONS, fault_of, fault_of_question
+from gaugepost_workers.celery_app.message_filter import ALLOWED_COMMANDS, fault_of, fault_of_command
 from support.bells import bell as rung
 
 
@@ -102,7 +102,7 @@ HOSTILE_QUESTIONS = {
 
 @pytest.mark.parametrize(("message", "fault"), HOSTILE_QUESTIONS.values(), ids=HOSTILE_QUESTIONS)
 def test_command_that_is_no_question_has_a_fault_without_its_text(message: object, fault: str) -> None:
-    assert fault_of_question(message) == fault
+    assert fault_of_command(message) == fault
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_command_that_is_no_question_has_a_fault_without_its_text(message: objec
     ],
 )
 def test_question_as_celery_asks_it_has_no_fault(asked: dict[str, Any]) -> None:
-    assert fault_of_question(question(**asked)) is None
+    assert fault_of_command(question(**asked)) is None
 
 
 def test_each_queue_of_a_region_has_its_own_tasks() -> None:
@@ -132,9 +132,9 @@ def test_each_queue_of_a_region_has_its_own_tasks() -> None:
 def test_a_worker_answers_questions_and_obeys_nobody() -> None:
     code = (
         "from celery.worker.control import Panel;"
-        "from gaugepost_workers.celery_app.message_filter import answer_questions_only;"
-        "answer_questions_only(16); print(*Panel.data)"
+        "from gaugepost_workers.celery_app.message_filter import restrict_remote_control;"
+        "restrict_remote_control(16); print(*Panel.data)"
     )
     left = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert set(left) == QUESTIONS
+    assert set(left) == ALLOWED_COMMANDS
     assert not {"shutdown", "pool_restart", "rate_limit", "cancel_consumer", "terminate", "disable_events"} & set(left)

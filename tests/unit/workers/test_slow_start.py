@@ -33,37 +33,37 @@ class Warmth:
 
 def test_all_but_the_first_job_wait_for_it() -> None:
     start = SlowStart(Warmth())
-    assert start.firsts([job(1), job(2), job(3, "d"), job(4)]) == {"2": "1", "4": "1"}
-    assert start.firsts([job(5), job(6, "d")]) == {"5": "1", "6": "3"}
+    assert start.waiting([job(1), job(2), job(3, "d"), job(4)]) == {"2": "1", "4": "1"}
+    assert start.waiting([job(5), job(6, "d")]) == {"5": "1", "6": "3"}
 
 
 def test_after_a_delivery_none_waits_and_the_ledger_hears_of_it_once() -> None:
     start = SlowStart(Warmth())
-    start.firsts([job(1), job(2)])
+    start.waiting([job(1), job(2)])
     assert start.answered(job(1), DELIVERED)
-    assert start.firsts([job(3), job(4)]) == {}
+    assert start.waiting([job(3), job(4)]) == {}
     assert not start.answered(job(3), DELIVERED)
 
 
 def test_after_any_other_end_the_next_job_is_a_first_one() -> None:
     start = SlowStart(Warmth())
     for number, decision in ((1, BURIED), (2, None)):
-        assert start.firsts([job(number), job(9)]) == {"9": str(number)}
+        assert start.waiting([job(number), job(9)]) == {"9": str(number)}
         assert not start.answered(job(number), decision)
 
 
 def test_another_workers_deliveries_count() -> None:
     warmth = Warmth("c")
     start = SlowStart(warmth)
-    assert start.firsts([job(1), job(2)]) == {}
-    assert start.firsts([job(3)]) == {}
+    assert start.waiting([job(1), job(2)]) == {}
+    assert start.waiting([job(3)]) == {}
     assert warmth.asked == 1
 
 
 def test_the_ledger_is_asked_once_a_parcel_and_configuration() -> None:
     warmth = Warmth()
     start = SlowStart(warmth)
-    start.firsts([job(n) for n in range(50)])
+    start.waiting([job(n) for n in range(50)])
     assert warmth.asked == 1
 
 
@@ -71,12 +71,12 @@ def test_what_was_heard_counts_for_a_while_and_is_told_again_after_it() -> None:
     now = 0.0
     warmth = Warmth()
     start = SlowStart(warmth, lambda: now)
-    start.firsts([job(1)])
+    start.waiting([job(1)])
     assert start.answered(job(1), DELIVERED)
     now = 599.0
-    assert start.firsts([job(2), job(3)]) == {}
+    assert start.waiting([job(2), job(3)]) == {}
     now = 601.0
-    assert start.firsts([job(4), job(5)]) == {"5": "4"}
+    assert start.waiting([job(4), job(5)]) == {"5": "4"}
     assert start.answered(job(4), DELIVERED)
 
 
@@ -84,7 +84,7 @@ def test_a_probe_never_waits_and_a_job_without_configuration_neither() -> None:
     start = SlowStart(Warmth())
     unmapped = parse_job({"kind": "file_delete", "region": "eu", "upload_id": 1})
     others = [Claimed(str(n), 1, 0, unmapped, History()) for n in (8, 9)]
-    assert start.firsts([job(1), job(2, probe="configuration:c"), *others]) == {}
+    assert start.waiting([job(1), job(2, probe="configuration:c"), *others]) == {}
     assert not start.answered(others[0], DELIVERED)
 
 
@@ -92,21 +92,21 @@ def test_without_redis_a_configuration_counts_as_new() -> None:
     def away(_: str) -> bool:
         raise StoreUnreachable("away")
 
-    assert SlowStart(away).firsts([job(1), job(2)]) == {"2": "1"}
+    assert SlowStart(away).waiting([job(1), job(2)]) == {"2": "1"}
 
 
 def test_the_memory_of_a_worker_is_bounded() -> None:
     start = SlowStart(Warmth())
-    for number in range(2 * slow_start._MOST + 5):
+    for number in range(2 * slow_start._MAX_REMEMBERED + 5):
         claimed = job(number, f"c{number}")
-        start.firsts([claimed])
+        start.waiting([claimed])
         start.answered(claimed, DELIVERED)
-    assert len(start._warm_until) <= slow_start._MOST
+    assert len(start._warm_until) <= slow_start._MAX_REMEMBERED
     assert start._firsts == {}
 
 
 def test_first_job_that_the_worker_let_go_of_is_waited_for_no_more() -> None:
     start = SlowStart(Warmth())
-    start.firsts([job(1)])
+    start.waiting([job(1)])
     start.forget_firsts()
-    assert start.firsts([job(2), job(3)]) == {"3": "2"}
+    assert start.waiting([job(2), job(3)]) == {"3": "2"}

@@ -74,7 +74,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-class Cell(Protocol):
+class TaskHandler(Protocol):
     """What a region's tasks call: one worker process's own parts."""
 
     def deliver(self) -> None:
@@ -84,8 +84,10 @@ class Cell(Protocol):
         """Do the work of one tick."""
 
 
-def make_app(region: Region, broker_url: str, cell: Cell | None = None, *, namespace: str = NAMESPACE) -> Celery:
-    """Build the app of one region; without a cell (Flower, beat) its tasks are only names."""
+def make_app(
+    region: Region, broker_url: str, handler: TaskHandler | None = None, *, namespace: str = NAMESPACE
+) -> Celery:
+    """Build the app of one region; without a handler (Flower, beat) its tasks are only names."""
     for name in _OVERRIDES:  # celery would listen to these rather than to the settings: to another Redis
         os.environ.pop(name, None)
     keys = Keys(region, namespace)
@@ -105,31 +107,31 @@ def make_app(region: Region, broker_url: str, cell: Cell | None = None, *, names
         event_queue_prefix=keys.event_exchange,
     )
 
-    # Not shared: celery would give them to every other app of this process too, with this one's cell.
+    # Not shared: celery would give them to every other app of this process too, with this one's handler.
     task = functools.partial(app.task, send_events=False, shared=False, Strategy=f"{hand_over.__module__}:hand_over")
 
     @task(name=DELIVER)
     def deliver() -> None:
-        if cell is not None:
-            cell.deliver()
+        if handler is not None:
+            handler.deliver()
 
     for name in TICKS:
-        task(name=name)(_tick(cell, name))
+        task(name=name)(_tick(handler, name))
     return app
 
 
-def run_tick(cell: Cell, name: str) -> None:
+def run_tick(handler: TaskHandler, name: str) -> None:
     """Do the work of one tick. A Redis that is away costs this one: the next tick is never far."""
     try:
-        cell.tick(name)
+        handler.tick(name)
     except StoreError as error:
         log.warning("tick failed", tick=name, error=str(error))
 
 
-def _tick(cell: Cell | None, name: str) -> Callable[[], None]:
+def _tick(handler: TaskHandler | None, name: str) -> Callable[[], None]:
     def tick() -> None:
-        if cell is not None:
-            run_tick(cell, name)
+        if handler is not None:
+            run_tick(handler, name)
 
     tick.__name__ = name.rpartition(".")[2]
     return tick

@@ -27,21 +27,21 @@ def repeat(app: Celery, what: str, every_s: float, work: Callable[[], None]) -> 
         requires = ("celery.worker.consumer.tasks:Tasks",)
 
         def start(self, parent: Any) -> None:  # noqa: ANN401 - celery's own
-            waits = [False]  # whether the last turn still waits for a thread, or works
+            is_pending = [False]  # whether the last turn still is_pending for a thread, or works
 
-            def take() -> None:
+            def run() -> None:
                 try:
                     work()
                 except Exception:
                     log.exception("repeated work failed", work=what)
                 finally:
-                    waits[0] = False
+                    is_pending[0] = False
 
-            def put() -> None:
-                if not waits[0]:
-                    waits[0] = True
-                    parent.pool.apply_async(take, callback=lambda _: None)
+            def submit() -> None:
+                if not is_pending[0]:
+                    is_pending[0] = True
+                    parent.pool.apply_async(run, callback=lambda _: None)
 
-            parent.timer.call_repeatedly(every_s, put)
+            parent.timer.call_repeatedly(every_s, submit)
 
     app.steps["consumer"].add(Repeating)

@@ -24,13 +24,13 @@ from redis.retry import Retry
 
 from gaugepost.connection import SENTINEL_OPTIONS, sentinel_url
 from gaugepost.ledger.refusals import refused, user_of
-from gaugepost_workers.celery_app.message_filter import GuardedChannel, GuardedTransport
-from gaugepost_workers.watchdog import SIGNS
+from gaugepost_workers.celery_app.message_filter import FilteredChannel, FilteredTransport
+from gaugepost_workers.watchdog import WATCHDOG
 
 log = structlog.get_logger("gaugepost.transport")
 
 
-class _NothingUnacknowledged(QoS):
+class _NoAcknowledgements(QoS):
     """Looks after no unacknowledged messages: there are none of ours (`app.py`), and it must not run anybody else's.
 
     What lies in kombu's `unacked` is shared by all Celery applications of a Redis, and the shortest visibility timeout
@@ -50,24 +50,24 @@ class _NothingUnacknowledged(QoS):
         """Restore nothing."""
 
 
-class _Ours:
+class _GaugepostChannel:
     """A channel that restores nothing, tells that it listens, and opens on a Redis that is out of memory."""
 
-    QoS: Any = _NothingUnacknowledged
+    QoS: Any = _NoAcknowledgements
 
     def _brpop_read(self, **options: Any) -> Any:  # noqa: ANN401 - kombu's signature
         """Read a bell, or that there is none: the sign that this process still listens."""
         try:
             found = super()._brpop_read(**options)  # type: ignore[misc] # a mixin
         except Empty:
-            SIGNS.read()
+            WATCHDOG.note_read()
             raise
         except redis.exceptions.NoPermissionError as error:
             # Celery says only that the connection was lost, and tries again.
             command = ["BRPOP", *self.active_queues, "1"]  # type: ignore[attr-defined] # a mixin
             log.warning("no bells are read", error=str(refused(error, user_of(self.client), command)))  # type: ignore[attr-defined]
             raise
-        SIGNS.read()
+        WATCHDOG.note_read()
         return found
 
     # Redis out of memory refuses what kombu does when it declares a queue, and workers are what makes room again.
@@ -82,21 +82,21 @@ class _Ours:
             super()._queue_bind(*binding)  # type: ignore[misc] # a mixin
 
 
-class Channel(_Ours, GuardedChannel, KombuChannel):
+class Channel(_GaugepostChannel, FilteredChannel, KombuChannel):
     """A channel to a Redis that is named."""
 
 
-class Transport(GuardedTransport, KombuTransport):
+class Transport(FilteredTransport, KombuTransport):
     """What kombu's `redis://`, `rediss://` and `redis+socket://` mean here."""
 
     Channel = Channel
 
 
-class SentinelChannel(_Ours, GuardedChannel, KombuSentinelChannel):
+class SentinelChannel(_GaugepostChannel, FilteredChannel, KombuSentinelChannel):
     """A channel to the master that sentinels name."""
 
 
-class SentinelTransport(GuardedTransport, KombuSentinelTransport):
+class SentinelTransport(FilteredTransport, KombuSentinelTransport):
     """What kombu's `sentinel://` means here."""
 
     Channel = SentinelChannel
@@ -110,11 +110,11 @@ TRANSPORT_ALIASES.update(
 
 def broker(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the Celery settings that lead to this Redis, and its own transport options. Raises SettingsError."""
-    watched = sentinel_url(url)
-    if watched is not None:
-        ask = {**SENTINEL_OPTIONS, **watched.sentinel_options(), "retry": Retry(NoBackoff(), 0)}
-        tls = {"broker_use_ssl": watched.ssl()} if watched.tls else {}
-        return {"broker_url": watched.kombu_url(), **tls}, {"master_name": watched.master, "sentinel_kwargs": ask}
+    sentinel = sentinel_url(url)
+    if sentinel is not None:
+        ask = {**SENTINEL_OPTIONS, **sentinel.sentinel_options(), "retry": Retry(NoBackoff(), 0)}
+        tls = {"broker_use_ssl": sentinel.ssl()} if sentinel.tls else {}
+        return {"broker_url": sentinel.kombu_url(), **tls}, {"master_name": sentinel.master, "sentinel_kwargs": ask}
     parts = urlsplit(url)
     if parts.scheme == "unix":
         db = dict(parse_qsl(parts.query)).get("db", "0")

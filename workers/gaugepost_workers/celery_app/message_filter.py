@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("gaugepost.guard")
 
-QUESTIONS = frozenset(
+ALLOWED_COMMANDS = frozenset(
     {
         *("ping", "stats", "conf", "registered", "active_queues", "active", "reserved", "scheduled", "revoked"),
         *("enable_events", "heartbeat"),  # Flower sends the first, and both only make a worker tell
@@ -37,20 +37,20 @@ QUESTIONS = frozenset(
 )
 """The remote-control commands that a worker answers. Celery has some 25 more, `shutdown` among them."""
 
-_PLACE = ("transport", "hostname", "port", "virtual_host")
+_BROKER_FIELDS = ("transport", "hostname", "port", "virtual_host")
 """What `stats` tells of the broker."""
 
-_LONGEST = 1_000_000
+_MAX_MESSAGE_BYTES = 1_000_000
 """Bytes of the longest message that is decoded. Ours have less than 1,000, a worker's answers some 10,000."""
 
-on_thrown_away: list[Callable[[], None]] = []
+on_discarded: list[Callable[[], None]] = []
 """Called with each message that is thrown away."""
 
 _Name = Annotated[str, Field(pattern=r"^[\w.@:-]{0,200}$")]
-_Nothing = Annotated[None, Field(default=None)]
+_Absent = Annotated[None, Field(default=None)]
 
 
-def _unpacked(body: object) -> object:
+def _decoded(body: object) -> object:
     return base64.b64decode(body, validate=True) if isinstance(body, str) else body
 
 
@@ -80,20 +80,20 @@ class _Headers(BaseModel):
 
     task: str
     id: Annotated[_Name, Field(min_length=1)]
-    eta: _Nothing
-    expires: _Nothing
-    group: _Nothing
-    shadow: _Nothing
-    compression: _Nothing
+    eta: _Absent
+    expires: _Absent
+    group: _Absent
+    shadow: _Absent
+    compression: _Absent
     timelimit: tuple[None, None] | None = None
     retries: Literal[0] = 0
 
 
 class _Embedded(BaseModel):
-    callbacks: _Nothing
-    errbacks: _Nothing
-    chain: _Nothing
-    chord: _Nothing
+    callbacks: _Absent
+    errbacks: _Absent
+    chain: _Absent
+    chord: _Absent
 
 
 class _Bell(_Message):
@@ -101,7 +101,7 @@ class _Bell(_Message):
 
     content_type: Annotated[Literal["application/json"], Field(alias="content-type")]
     content_encoding: Annotated[Literal["utf-8"], Field(alias="content-encoding")]
-    body: Annotated[Json[tuple[tuple[()], dict[str, None], _Embedded]], BeforeValidator(_unpacked)]  # type: ignore[assignment]
+    body: Annotated[Json[tuple[tuple[()], dict[str, None], _Embedded]], BeforeValidator(_decoded)]  # type: ignore[assignment]
     headers: _Headers  # type: ignore[assignment]
 
 
@@ -115,54 +115,54 @@ class _Arguments(BaseModel):
     taskinfoitems: tuple[()] = ()
 
 
-class _Ask(BaseModel):
+class _CommandBody(BaseModel):
     """A question to these workers or to all. A pattern would be a regular expression that runs in the worker."""
 
     model_config = ConfigDict(extra="forbid")
     method: str
     arguments: _Arguments = _Arguments()
     destination: list[_Name] | None = None
-    pattern: _Nothing
-    matcher: _Nothing
+    pattern: _Absent
+    matcher: _Absent
     ticket: _Name | None = None
     reply_to: _Route | None = None
 
 
-class _AskHeaders(BaseModel):
+class _CommandHeaders(BaseModel):
     """A clock without a bound would be in every event that this worker sends from then on."""
 
     clock: Annotated[int, Field(strict=True, ge=0, le=2**53)] = 0
-    compression: _Nothing
+    compression: _Absent
 
 
-class _Question(_Message):
+class _Command(_Message):
     """A command of remote control."""
 
     content_type: Annotated[Literal["application/json"], Field(alias="content-type")]
     content_encoding: Annotated[Literal["utf-8"], Field(alias="content-encoding")]
-    body: Annotated[Json[_Ask], BeforeValidator(_unpacked)]  # type: ignore[assignment]
-    headers: _AskHeaders  # type: ignore[assignment]
+    body: Annotated[Json[_CommandBody], BeforeValidator(_decoded)]  # type: ignore[assignment]
+    headers: _CommandHeaders  # type: ignore[assignment]
 
 
-_MESSAGE, _BELL, _QUESTION = TypeAdapter(_Message), TypeAdapter(_Bell), TypeAdapter(_Question)
-_OUR_WORDS = frozenset(
+_MESSAGE, _BELL, _COMMAND = TypeAdapter(_Message), TypeAdapter(_Bell), TypeAdapter(_Command)
+_KNOWN_FIELDS = frozenset(
     str(name)
-    for model in (_Message, _Properties, _Headers, _Ask, _AskHeaders, _Bell)
+    for model in (_Message, _Properties, _Headers, _CommandBody, _CommandHeaders, _Bell)
     for field, info in model.model_fields.items()
     for name in (field, info.alias)
 )
 
 
-_OUR_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+_PLAIN_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
 
-def _is_pushed_by_us(message: Any, tasks: Sequence[str]) -> bool:  # noqa: ANN401 - whatever a queue holds
+def _equals_a_bell(message: Any, tasks: Sequence[str]) -> bool:  # noqa: ANN401 - whatever a queue holds
     """Return whether a message equals what our scripts push. It takes a tenth of the time of the full check."""
     try:
         headers, properties = message["headers"], message["properties"]
         queue, tag = properties["delivery_info"]["routing_key"], properties["delivery_tag"]
         task, message_id = headers["task"], headers["id"]
-        is_plain = task in tasks and all(map(_OUR_NAME.fullmatch, (queue, message_id, tag)))
+        is_plain = task in tasks and all(map(_PLAIN_NAME.fullmatch, (queue, message_id, tag)))
         return is_plain and message == bell(queue, task, message_id, tag)
     except (TypeError, LookupError):
         return False
@@ -170,7 +170,7 @@ def _is_pushed_by_us(message: Any, tasks: Sequence[str]) -> bool:  # noqa: ANN40
 
 def fault_of(message: object, tasks: Sequence[str] | None) -> str | None:
     """Return what is wrong with a message, in words without data; None if nothing. `tasks`: it must ask for one."""
-    if tasks is not None and _is_pushed_by_us(message, tasks):
+    if tasks is not None and _equals_a_bell(message, tasks):
         return None
     try:
         if tasks is None:
@@ -182,10 +182,10 @@ def fault_of(message: object, tasks: Sequence[str] | None) -> str | None:
     return None
 
 
-def fault_of_question(message: object) -> str | None:
+def fault_of_command(message: object) -> str | None:
     """Return what is wrong with a command of remote control, in words without data; None if nothing."""
     try:
-        return None if _QUESTION.validate_python(message).body.method in QUESTIONS else "another command"
+        return None if _COMMAND.validate_python(message).body.method in ALLOWED_COMMANDS else "another command"
     except ValidationError as error:
         return _fault(error)
 
@@ -193,19 +193,19 @@ def fault_of_question(message: object) -> str | None:
 def _fault(error: ValidationError) -> str:
     """Name the place of the first fault; what is no word of ours may be anything."""
     place = error.errors(include_input=False)[0]["loc"][:2]
-    words = (str(part) if isinstance(part, int) or part in _OUR_WORDS else "other" for part in place)
+    words = (str(part) if isinstance(part, int) or part in _KNOWN_FIELDS else "other" for part in place)
     return ".".join(words) or "no message"
 
 
-def _throw_away(queue: str, fault: str) -> None:
+def _discard(queue: str, fault: str) -> None:
     log.warning("message thrown away", queue=queue, fault=fault)
-    for count in on_thrown_away:
+    for count in on_discarded:
         count()
 
 
 def _decodes(text: object) -> bool:
     """Return whether kombu can decode a message: its JSON has types of its own, whose constructors raise anything."""
-    if not isinstance(text, bytes) or len(text) > _LONGEST:
+    if not isinstance(text, bytes) or len(text) > _MAX_MESSAGE_BYTES:
         return False
     try:
         loads(bytes_to_str(text))
@@ -214,7 +214,7 @@ def _decodes(text: object) -> bool:
     return True
 
 
-class GuardedTransport:
+class FilteredTransport:
     """Looks at each message before kombu delivers it. Transport option `bells`: queue → tasks that may be rung."""
 
     client: Any
@@ -224,12 +224,12 @@ class GuardedTransport:
         if queue in bells:
             fault = fault_of(message, bells[queue])
         elif _is_mailbox(queue):
-            fault = fault_of_question(message)
+            fault = fault_of_command(message)
         else:  # Flower's answers and events
             fault = fault_of(message, None)
         if fault is None:
             return super()._deliver(message, queue)  # type: ignore[misc] # a mixin
-        _throw_away(queue if queue in bells else "other", fault)
+        _discard(queue if queue in bells else "other", fault)
         return None
 
 
@@ -238,7 +238,7 @@ def _is_mailbox(queue: object) -> bool:
     return isinstance(queue, str) and queue.endswith(".pidbox") and ".reply." not in queue
 
 
-class GuardedRedis(redis.Redis):
+class FilteredRedis(redis.Redis):
     """Reads messages for kombu, which a list entry that it cannot decode would end: it gets `null` instead."""
 
     def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:  # noqa: ANN401 - as in redis-py
@@ -248,12 +248,12 @@ class GuardedRedis(redis.Redis):
             return found[0], b"null"
         return b"null" if command_name == "RPOP" and found and not _decodes(found) else found
 
-    def pubsub(self, **kwargs: Any) -> GuardedPubSub:  # noqa: ANN401 - as in redis-py
+    def pubsub(self, **kwargs: Any) -> FilteredPubSub:  # noqa: ANN401 - as in redis-py
         """Return the reader of what is published."""
-        return GuardedPubSub(self.connection_pool, **kwargs)
+        return FilteredPubSub(self.connection_pool, **kwargs)
 
 
-class GuardedPubSub(redis.client.PubSub):
+class FilteredPubSub(redis.client.PubSub):
     """Reads what is published for kombu: it gets `null` for what it cannot decode."""
 
     def parse_response(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as in redis-py
@@ -264,35 +264,35 @@ class GuardedPubSub(redis.client.PubSub):
         return found
 
 
-class GuardedChannel:
+class FilteredChannel:
     """Reads with a guarded client."""
 
     def _get_client(self) -> Any:  # noqa: ANN401 - kombu's signature
         super()._get_client()  # type: ignore[misc] # a mixin: it looks at redis-py's version
-        return GuardedRedis
+        return FilteredRedis
 
     def _deliver_fanout_message(self, message: Any, exchange: Any) -> Any:  # noqa: ANN401 - kombu's signature
         if isinstance(message, dict) and isinstance(message.get("properties"), dict):  # of sentinels it looks inside
             return super()._deliver_fanout_message(message, exchange)  # type: ignore[misc] # a mixin
-        _throw_away("other", "no message")
+        _discard("other", "no message")
         return False
 
 
-def answer_questions_only(concurrency: int) -> None:
+def restrict_remote_control(concurrency: int) -> None:
     """Take from this process' remote control all that does more than look, or shows how to get into Redis.
 
     `concurrency`: exchanges at a time, for `stats`: Celery knows only of the few threads that take bells and ticks.
     """
-    for command in set(Panel.data) - QUESTIONS:
+    for command in set(Panel.data) - ALLOWED_COMMANDS:
         del Panel.data[command]
     theirs = Panel.data["stats"]
 
     # Celery tells all transport options: the sentinels' password among them, and what has no JSON, so that it failed.
     @functools.wraps(theirs)
     def stats(state: Any, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - Celery's signature
-        told: dict[str, Any] = theirs(state, **more)
-        place = {name: told["broker"][name] for name in _PLACE}
-        pool = {"implementation": told["pool"]["implementation"], "max-concurrency": concurrency}
-        return told | {"broker": place, "pool": pool}
+        shown: dict[str, Any] = theirs(state, **more)
+        place = {name: shown["broker"][name] for name in _BROKER_FIELDS}
+        pool = {"implementation": shown["pool"]["implementation"], "max-concurrency": concurrency}
+        return shown | {"broker": place, "pool": pool}
 
     Panel.data["stats"] = stats

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from gaugepost.bell import DELIVER
-from gaugepost_workers.watchdog import SIGNS
+from gaugepost_workers.watchdog import WATCHDOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def hand_over(task: Any, _app: object, consumer: Any) -> Callable[..., None]:  #
 
     def received(message: Any, *_: object) -> None:  # noqa: ANN401 - as above
         if is_tick:
-            SIGNS.took_tick(message.headers["id"])
+            WATCHDOG.note_tick(message.headers["id"])
         apply(run, callback=_ignore)
         time.sleep(_YIELD_S)
 

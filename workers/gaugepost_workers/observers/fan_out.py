@@ -1,4 +1,4 @@
-"""Several witnesses of one executor, told one after the other."""
+"""Several observers of one dispatcher, told one after the other."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gaugepost.ledger import Claimed, Settlement
-    from gaugepost_workers.observers.observer import Witness
+    from gaugepost_workers.observers.observer import Observer
 
 
-class Witnesses:
+class FanOut:
     """Tells each of them all."""
 
-    def __init__(self, *witnesses: Witness) -> None:
-        self._witnesses = witnesses
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
 
     def claimed(self, jobs: Sequence[Claimed]) -> None:
         """Jobs were claimed."""
-        for witness in self._witnesses:
-            witness.claimed(jobs)
+        for observer in self._observers:
+            observer.claimed(jobs)
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
         """Jobs were settled."""
-        for witness in self._witnesses:
-            witness.settled(settlements)
+        for observer in self._observers:
+            observer.settled(settlements)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("gaugepost.events")
 
-_BUFFER = 500
-_LARGE = 10
+_BUFFER_LIMIT = 500
+_LARGE_CLAIM = 10
 
 
 class TaskEvents:
@@ -38,14 +38,14 @@ class TaskEvents:
 
     def claimed(self, jobs: Sequence[Claimed]) -> None:
         """Tell that jobs were received and begun; of a large parcel together with what becomes of the first of it."""
-        self._tell([event for claimed in jobs for event in _begun(claimed)], at_once=len(jobs) < _LARGE)
+        self._send([event for claimed in jobs for event in _started(claimed)], flush=len(jobs) < _LARGE_CLAIM)
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
         """Tell what became of jobs."""
         now = time.time()
-        self._tell([ended(settlement, now) for settlement in settlements])
+        self._send([ended(settlement, now) for settlement in settlements])
 
-    def _tell(self, events: Sequence[tuple[str, dict[str, Any]]], *, at_once: bool = True) -> None:
+    def _send(self, events: Sequence[tuple[str, dict[str, Any]]], *, flush: bool = True) -> None:
         """Send events; they are a view for people, so trouble with them never touches a job."""
         if not events:
             return
@@ -53,7 +53,7 @@ class TaskEvents:
             dispatcher = self._dispatcher or self._connect()
             for name, fields in events:
                 dispatcher.send(name, **fields)
-            if at_once:
+            if flush:
                 dispatcher.flush()
         except Exception as error:  # noqa: BLE001 - any of kombu's and redis'
             log.warning("events not sent", error=type(error).__name__)
@@ -64,12 +64,12 @@ class TaskEvents:
             self._app.connection_for_write(),
             hostname=self._hostname,
             buffer_group=frozenset({"task"}),
-            buffer_limit=_BUFFER,
+            buffer_limit=_BUFFER_LIMIT,
         )
         return self._dispatcher
 
 
-def _begun(claimed: Claimed) -> list[tuple[str, dict[str, Any]]]:
+def _started(claimed: Claimed) -> list[tuple[str, dict[str, Any]]]:
     name = f"gaugepost.{claimed.job.kind}"
     received = {"uuid": claimed.id, "name": name, "args": "", "kwargs": "", "retries": claimed.history.last_n}
     return [
@@ -92,8 +92,8 @@ def ended(settlement: Settlement, now: float) -> tuple[str, dict[str, Any]]:
             until = datetime.fromtimestamp(now + delay_ms / 1000, UTC)
             return _retried(uuid, f"parked: {reason} until {until:%Y-%m-%d %H:%M:%S} UTC")
         case Held(_, reason, _, words):
-            told = words or meaning_of_reason(reason)
-            return _retried(uuid, f"parked: {reason}{told and f' ({told})'}, until its hold is lifted")
+            explanation = words or meaning_of_reason(reason)
+            return _retried(uuid, f"parked: {reason}{explanation and f' ({explanation})'}, until its hold is lifted")
         case Requeued() | Resend():
             return _retried(uuid, f"queued again{why}")
         case Unknown(reason):

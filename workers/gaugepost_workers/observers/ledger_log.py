@@ -57,7 +57,7 @@ def log_notice(region: Region, notice: Notice) -> None:
 
 def _facts(region: Region, hold: Hold) -> dict[str, str]:
     """Return what a hold is about, and what opened it."""
-    return _known(
+    return _without_none(
         region=str(region),
         verdict=hold.verdict,
         hold=hold.scope or "region",
@@ -71,10 +71,10 @@ def _facts(region: Region, hold: Hold) -> dict[str, str]:
 
 def _outlook(region: Region, hold: Hold) -> dict[str, str]:
     """Return what a hold means, what ends it and what to do."""
-    return _known(
+    return _without_none(
         meaning=meaning(hold), next_probe=iso(hold.probe_at), until=iso(hold.until), to_do=action(hold, region)
     )
 
 
-def _known(**facts: str | None) -> dict[str, str]:
+def _without_none(**facts: str | None) -> dict[str, str]:
     return {name: value for name, value in facts.items() if value}

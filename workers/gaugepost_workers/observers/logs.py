@@ -65,11 +65,11 @@ def format_fault(exc_info: ExcInfo) -> str:
 def _format_one(error: BaseException) -> str:
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    headline = f"{name}: {error}" if _quotes_no_data(error) else name
+    headline = f"{name}: {error}" if _is_safe_to_quote(error) else name
     return "".join(["Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__), headline])
 
 
-def _quotes_no_data(error: BaseException) -> bool:
+def _is_safe_to_quote(error: BaseException) -> bool:
     # The exceptions of requests are OSErrors too, and their texts have URLs.
     of_the_system = isinstance(error, OSError) and type(error).__module__ in {"builtins", "socket", "ssl"}
     return of_the_system or isinstance(error, GaugepostError | RedisError)
@@ -78,7 +78,7 @@ def _quotes_no_data(error: BaseException) -> bool:
 _with_traceback = structlog.processors.ExceptionRenderer(format_fault)
 
 
-class _Clock:
+class _Timestamps:
     """Writes the time as `2026-11-22T01:02:03.004567Z`; all but the fraction is made once a second."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class _Clock:
         return f"{text}.{micros:06d}Z"
 
 
-_now = _Clock()
+_now = _Timestamps()
 
 
 def json_line(logger: object, method: str, event: structlog.typing.EventDict) -> str:
@@ -123,7 +123,7 @@ class _Stderr:
     debug = info = warning = error = critical = exception = msg = log = _write
 
 
-class _Foreign(logging.Handler):
+class _LibraryHandler(logging.Handler):
     """Takes what libraries log by Python's own logging."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -137,7 +137,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-class _Output:
+class _PrintedLines:
     """Stands for `sys.stdout` or `sys.stderr`: what is printed there becomes events, one a line."""
 
     encoding = "utf-8"
@@ -168,24 +168,24 @@ class _Output:
 def set_up_logs(settings: Settings, region: Region | None = None) -> None:
     """Set up the logs of this process, as LOG_LEVEL and LOG_FORMAT say. `region`: of a part that serves one."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    for_people = sys.stderr.isatty() if settings.log_format == "auto" else settings.log_format == "text"
+    as_text = sys.stderr.isatty() if settings.log_format == "auto" else settings.log_format == "text"
     structlog.configure(
-        processors=[*_in_region(region), *(_for_people() if for_people else [json_line])],
+        processors=[*_region_processors(region), *(_text_processors() if as_text else [json_line])],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_Stderr,
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
-    root.handlers = [_Foreign()]
+    root.handlers = [_LibraryHandler()]
     root.setLevel(max(level, logging.WARNING))
     logging.captureWarnings(True)  # celery warns who runs it as root
-    sys.excepthook = lambda *fault: _crashed(fault)
-    threading.excepthook = lambda args: _crashed((args.exc_type, args.exc_value, args.exc_traceback))
-    if not for_people:  # a program that reads JSON lines fails at any other line
-        sys.stdout, sys.stderr = _Output("stdout"), _Output("stderr")
+    sys.excepthook = lambda *fault: _log_crash(fault)
+    threading.excepthook = lambda args: _log_crash((args.exc_type, args.exc_value, args.exc_traceback))
+    if not as_text:  # a program that reads JSON lines fails at any other line
+        sys.stdout, sys.stderr = _PrintedLines("stdout"), _PrintedLines("stderr")
 
 
-def _in_region(region: Region | None) -> list[structlog.typing.Processor]:
+def _region_processors(region: Region | None) -> list[structlog.typing.Processor]:
     """Give each line the region of a part that serves one."""
     if region is None:
         return []
@@ -197,13 +197,13 @@ def _in_region(region: Region | None) -> list[structlog.typing.Processor]:
     return [name_region]
 
 
-def _crashed(fault: tuple[Any, ...]) -> None:
+def _log_crash(fault: tuple[Any, ...]) -> None:
     if not issubclass(fault[0], (KeyboardInterrupt, SystemExit)):
         structlog.get_logger().critical("crashed", exc_info=fault)
 
 
-def _for_people() -> list[structlog.typing.Processor]:
-    return [_with_traceback, scrub, partial(people_line, _in_colours())]
+def _text_processors() -> list[structlog.typing.Processor]:
+    return [_with_traceback, scrub, partial(text_line, _use_colours())]
 
 
 _WIDTHS = {"event": 18, "region": 3, "verdict": 19}
@@ -213,12 +213,12 @@ _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
-def people_line(colours: bool, _logger: object, method: str, event: structlog.typing.EventDict) -> str:  # noqa: FBT001 - a partial
+def text_line(colours: bool, _logger: object, method: str, event: structlog.typing.EventDict) -> str:  # noqa: FBT001 - a partial
     """Write an event as a line for people: time, level, event, region and verdict in columns, then the rest."""
     fault = event.pop("exception", "")
     level = {"exception": "error"}.get(method, method)
     columns = [f"{event.pop(name, '') or '':<{width}}" for name, width in _WIDTHS.items()]
-    rest = " ".join(f"{name}={_shown(value)}" for name, value in event.items() if value is not None)
+    rest = " ".join(f"{name}={_quoted(value)}" for name, value in event.items() if value is not None)
     words = [f"{level:<8}", *columns, rest]
     if colours:
         words = [_COLOURS.get(level, "") + words[0] + _PLAIN, _BOLD + words[1] + _PLAIN, *words[2:]]
@@ -226,11 +226,11 @@ def people_line(colours: bool, _logger: object, method: str, event: structlog.ty
     return f"{line}\n{fault}" if fault else line
 
 
-def _shown(value: object) -> str:
+def _quoted(value: object) -> str:
     """Write a value so that a person sees where it ends."""
     text = str(value)
     return repr(text) if not text or " " in text else text
 
 
-def _in_colours() -> bool:
+def _use_colours() -> bool:
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR")

@@ -39,10 +39,10 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for
 log = structlog.get_logger("gaugepost.metrics")
 
 NO_VERDICT = "none"
-_TRY_AGAIN_S = 5.0
+_RETRY_S = 5.0
 _DELIVERY_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 3_600, 14_400, 86_400)
 _EXCHANGE_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-_BECAME: dict[type[Transition], str] = {
+_STATE_AFTER: dict[type[Transition], str] = {
     Delivered: "delivered",
     Parked: "parked",
     Held: "parked",
@@ -54,7 +54,7 @@ _BECAME: dict[type[Transition], str] = {
 
 
 class _Children(dict[tuple[str, ...], Any]):
-    """The series of one metric by their labels behind `region`: to look one up there costs more than to count it."""
+    """The series of one metric by their labels behind `region`: to check one up there costs more than to count it."""
 
     def __init__(self, metric: Counter | Histogram, region: str) -> None:
         super().__init__()
@@ -67,35 +67,35 @@ class _Children(dict[tuple[str, ...], Any]):
 
 
 class WorkerMetrics:
-    """Counts what becomes of each job of one worker: a witness of its executor, and of its rescues."""
+    """Counts what becomes of each job of one worker: a witness of its dispatcher, and of its rescues."""
 
     def __init__(self, region: Region) -> None:
         self.registry = CollectorRegistry()
         self._region = str(region)
-        told = ("region", "kind")
+        labels = ("region", "kind")
         jobs = Counter(
             "gaugepost_jobs",
             "Jobs that this process settled: what became of them, and the verdict of the last attempt",
-            (*told, "state", "verdict"),
+            (*labels, "state", "verdict"),
             registry=self.registry,
         )
         attempts = Counter(
             "gaugepost_attempts",
             "Attempts by verdict, those of lost workers' jobs included",
-            (*told, "verdict"),
+            (*labels, "verdict"),
             registry=self.registry,
         )
         delivery = Histogram(
             "gaugepost_delivery_seconds",
             "From enqueue (Redis' clock) to delivery (this host's)",
-            told,
+            labels,
             buckets=_DELIVERY_S,
             registry=self.registry,
         )
         exchange = Histogram(
             "gaugepost_exchange_seconds",
             "One HTTP exchange with CustomerGauge that had an answer",
-            told,
+            labels,
             buckets=_EXCHANGE_S,
             registry=self.registry,
         )
@@ -113,7 +113,7 @@ class WorkerMetrics:
             ("region", "tick"),
             registry=self.registry,
         )
-        self._thrown_away = Counter(
+        self._discarded = Counter(
             "gaugepost_messages_thrown_away",
             "Celery messages that were no bell, no tick and no question of Flower's",
             ("region",),
@@ -121,7 +121,7 @@ class WorkerMetrics:
         )
         ProcessCollector(registry=self.registry)
         self._rescued.labels(self._region)
-        self._thrown_away.labels(self._region)
+        self._discarded.labels(self._region)
         for tick in TICKS:
             self._own_ticks.labels(self._region, _short(tick))
         for kind in JOBS:
@@ -129,7 +129,7 @@ class WorkerMetrics:
                 self._attempts[kind, verdict.value]
 
     def claimed(self, jobs: Sequence[Claimed]) -> None:
-        """Jobs were claimed: told when they are settled."""
+        """Jobs were claimed: is_logged when they are settled."""
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
         """Count what became of jobs."""
@@ -142,15 +142,15 @@ class WorkerMetrics:
         self._rescued.labels(self._region).inc(len(settlements))
         self.settled(settlements)
 
-    def threw_away(self) -> None:
+    def discarded(self) -> None:
         """Count a Celery message that was thrown away."""
-        self._thrown_away.labels(self._region).inc()
+        self._discarded.labels(self._region).inc()
 
     def ticked(self, tick: str) -> None:
         """Count a tick."""
         self._ticks.labels(self._region, _short(tick)).inc()
 
-    def ran_tick_itself(self, tick: str) -> None:
+    def ran_own_tick(self, tick: str) -> None:
         """Count a tick that no beat sent."""
         self._own_ticks.labels(self._region, _short(tick)).inc()
 
@@ -162,7 +162,7 @@ class WorkerMetrics:
             self._attempts[kind, verdict].inc()
             if attempt.status is not None:
                 self._exchange[kind,].observe(attempt.ms / 1000)
-        state = _BECAME[type(settlement.decision.transition)]
+        state = _STATE_AFTER[type(settlement.decision.transition)]
         self._jobs[kind, state, verdict].inc()
         if state == "delivered":
             self._delivery[kind,].observe(max(0.0, now_ms - settlement.claimed.enqueued_at) / 1000)
@@ -173,15 +173,15 @@ class BeatMetrics:
 
     def __init__(self, regions: Iterable[str]) -> None:
         self.registry = CollectorRegistry()
-        about = ("region", "tick")
+        labels = ("region", "tick")
         self._sent = Counter(
             "gaugepost_beat_ticks",
             "Ticks this beat sent, or left to those that still wait",
-            about,
+            labels,
             registry=self.registry,
         )
         self._failed = Counter(
-            "gaugepost_beat_failures", "Ticks that Redis did not take", about, registry=self.registry
+            "gaugepost_beat_failures", "Ticks that Redis did not take", labels, registry=self.registry
         )
         ProcessCollector(registry=self.registry)
         for region in regions:
@@ -198,25 +198,25 @@ def _short(tick: str) -> str:
     return tick.rpartition(".")[2]
 
 
-def serve(registry: CollectorRegistry, address: str, port: int, look: Callable[[], Health]) -> None:
-    """Serve `http://address:port/metrics` and, with what `look` returns, `/healthz`, from a thread of its own.
+def serve(registry: CollectorRegistry, address: str, port: int, check: Callable[[], Health]) -> None:
+    """Serve `http://address:port/metrics` and, with what `check` returns, `/healthz`, from a thread of its own.
 
     A port that is taken is tried again and again: a worker that ends warmly may still have it, and the deliveries of
     the one that takes its place must not wait for that.
     """
-    threading.Thread(target=_serve, args=(registry, address, port, look), name="metrics", daemon=True).start()
+    threading.Thread(target=_serve, args=(registry, address, port, check), name="metrics", daemon=True).start()
 
 
-def _serve(registry: CollectorRegistry, address: str, port: int, look: Callable[[], Health]) -> None:
-    told = False
+def _serve(registry: CollectorRegistry, address: str, port: int, check: Callable[[], Health]) -> None:
+    is_logged = False
     while True:
         try:
-            serve_pages(registry, address, port, look)
+            serve_pages(registry, address, port, check)
         except OSError as error:
-            if not told:
+            if not is_logged:
                 log.warning("metrics wait for their port", address=address, port=port, error=error.strerror)
-            told = True
-            time.sleep(_TRY_AGAIN_S)
+            is_logged = True
+            time.sleep(_RETRY_S)
         else:
             log.info("metrics", address=address, port=port)
             return

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from gaugepost.ledger import Claimed, Settlement
 
 
-class Witness(Protocol):
+class Observer(Protocol):
     """Sees what becomes of each job: Flower's events, metrics."""
 
     def claimed(self, jobs: Sequence[Claimed]) -> None:

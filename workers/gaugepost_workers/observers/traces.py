@@ -1,7 +1,7 @@
-"""Traces of what a worker does, by OpenTelemetry (extra `otel`): a span a parcel, and a span an attempt of each job.
+"""Traces of what a worker does, by OpenTelemetry (extra `otel`): a span a claim, and a span an attempt of each job.
 
 An attempt belongs to the trace of the service that enqueued the job, as a child of its span, and is linked to the
-parcel with which the job was sent: one parcel holds jobs of many traces. Spans are written as jobs are settled, with
+claim with which the job was sent: one claim holds jobs of many traces. Spans are written as jobs are settled, with
 the times on their records, so that the threads that send know nothing of this. CustomerGauge gets no `traceparent`:
 which of our requests belong together is nobody else's business.
 
@@ -58,7 +58,7 @@ def _exporter_name(name: str) -> str:
 def open_traces(region: Region) -> Traces | None:
     """Begin to trace if the environment asks for it; None if it does not, or asks for what is not installed.
 
-    That is told and no more: OTEL_… may be set for all of a cluster, and deliveries do not wait for traces.
+    That is attributes and no more: OTEL_… may be set for all of a cluster, and deliveries do not wait for traces.
     """
     exporters = wanted()
     if not exporters:
@@ -94,76 +94,76 @@ def _exporter(name: str) -> Any:  # noqa: ANN401 - whatever is registered under 
 
 
 @dataclass(slots=True)
-class _Parcel:
-    """A parcel that is out: its span, and which of its jobs are not settled yet."""
+class _ClaimSpan:
+    """A claim that is out: its span, and which of its jobs are not settled yet."""
 
     span: Span
-    since: float
+    started_at: float
     out: set[str] = field(default_factory=set)
 
 
 class Traces:
     """A witness that writes spans. Used by one thread at a time."""
 
-    def __init__(self, tracer: Tracer, region: Region, longest_s: float = 600.0) -> None:
+    def __init__(self, tracer: Tracer, region: Region, max_open_s: float = 600.0) -> None:
         from opentelemetry import trace  # noqa: PLC0415 - an extra
 
         self._api = trace
         self._tracer = tracer
         self._region = str(region)
-        self._longest_s = longest_s
-        self._parcels: dict[str, _Parcel] = {}
-        """Job id → the parcel it is out with."""
-        self._open: dict[int, _Parcel] = {}
+        self._max_open_s = max_open_s
+        self._claim_of_job: dict[str, _ClaimSpan] = {}
+        """Job id → the claim it is out with."""
+        self._open: dict[int, _ClaimSpan] = {}
 
     def claimed(self, jobs: Sequence[Claimed]) -> None:
-        """Begin the span of a parcel."""
+        """Begin the span of a claim."""
         if not jobs:
             return
-        self._end_forgotten()
+        self._end_abandoned()
         attributes: dict[str, str | int] = {"gaugepost.region": self._region, "gaugepost.jobs": len(jobs)}
         span = self._tracer.start_span("gaugepost parcel", kind=self._api.SpanKind.CONSUMER, attributes=attributes)
-        parcel = _Parcel(span, time.monotonic(), {claimed.id for claimed in jobs})
-        self._open[id(parcel)] = parcel
-        self._parcels |= dict.fromkeys(parcel.out, parcel)
+        claim = _ClaimSpan(span, time.monotonic(), {claimed.id for claimed in jobs})
+        self._open[id(claim)] = claim
+        self._claim_of_job |= dict.fromkeys(claim.out, claim)
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
         """Write a span for each attempt; end the parcels that are settled whole."""
         for settlement in settlements:
             claimed = settlement.claimed
-            parcel = self._parcels.pop(claimed.id, None)
+            claim = self._claim_of_job.pop(claimed.id, None)
             for attempt in settlement.attempts:
-                self._attempt(claimed, attempt, settlement.decision.transition, parcel)
-            if parcel is not None:
-                parcel.out.discard(claimed.id)
-                if not parcel.out:
-                    self._end(parcel)
+                self._attempt(claimed, attempt, settlement.decision.transition, claim)
+            if claim is not None:
+                claim.out.discard(claimed.id)
+                if not claim.out:
+                    self._end(claim)
 
-    def _end_forgotten(self) -> None:
+    def _end_abandoned(self) -> None:
         """End parcels with jobs that became somebody else's: nobody will tell of those here."""
         while self._open:
             oldest = next(iter(self._open.values()))
-            if time.monotonic() - oldest.since < self._longest_s:
+            if time.monotonic() - oldest.started_at < self._max_open_s:
                 return
             for job_id in oldest.out:
-                self._parcels.pop(job_id, None)
+                self._claim_of_job.pop(job_id, None)
             self._end(oldest)
 
-    def _end(self, parcel: _Parcel) -> None:
-        if self._open.pop(id(parcel), None) is not None:
-            parcel.span.end()
+    def _end(self, claim: _ClaimSpan) -> None:
+        if self._open.pop(id(claim), None) is not None:
+            claim.span.end()
 
-    def _attempt(self, claimed: Claimed, attempt: Attempt, transition: Transition, parcel: _Parcel | None) -> None:
+    def _attempt(self, claimed: Claimed, attempt: Attempt, transition: Transition, claim: _ClaimSpan | None) -> None:
         began = attempt.at * _NS_MS
         span = self._tracer.start_span(
             f"gaugepost {claimed.job.kind}",
             context=self._parent(claimed),
             kind=self._api.SpanKind.CLIENT,
-            links=[self._api.Link(parcel.span.get_span_context())] if parcel else None,
+            links=[self._api.Link(claim.span.get_span_context())] if claim else None,
             start_time=began,
         )
         if span.is_recording():
-            span.set_attributes(self._told(claimed, attempt, transition))
+            span.set_attributes(self._attributes(claimed, attempt, transition))
             if attempt.verdict is not Verdict.DELIVERED:
                 span.set_status(self._api.StatusCode.ERROR, str(attempt.verdict))
         span.end(began + attempt.ms * _NS_MS)
@@ -179,26 +179,26 @@ class Traces:
         )
         return self._api.set_span_in_context(self._api.NonRecordingSpan(context))
 
-    def _told(self, claimed: Claimed, attempt: Attempt, transition: Transition) -> dict[str, str | int]:
+    def _attributes(self, claimed: Claimed, attempt: Attempt, transition: Transition) -> dict[str, str | int]:
         """Return what an attempt's span says: nothing about persons."""
-        told: dict[str, str | int] = {
+        attributes: dict[str, str | int] = {
             "gaugepost.job": claimed.id,
             "gaugepost.kind": claimed.job.kind,
             "gaugepost.region": self._region,
             "gaugepost.n": attempt.n,
             "gaugepost.verdict": str(attempt.verdict),
-            "gaugepost.then": _then(transition),
+            "gaugepost.then": _state_after(transition),
         }
         if claimed.job.mapping is not None:
-            told["gaugepost.configuration"] = claimed.job.mapping
+            attributes["gaugepost.configuration"] = claimed.job.mapping
         if claimed.job.source is not None:
-            told["gaugepost.source"] = claimed.job.source
+            attributes["gaugepost.source"] = claimed.job.source
         if attempt.status is not None:
-            told["http.response.status_code"] = attempt.status
-        return told
+            attributes["http.response.status_code"] = attempt.status
+        return attributes
 
 
-def _then(transition: Transition) -> str:
+def _state_after(transition: Transition) -> str:
     """Return the state the job went to."""
     match transition:
         case Delivered():

@@ -23,7 +23,7 @@ from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost_ops.cli.common import AsJson, Exit, operator_settings, served, write_rows
 from gaugepost_ops.cli.output.formatting import age, printable
 from gaugepost_ops.cli.output.text_layout import fold
-from gaugepost_workers.heartbeat import feel
+from gaugepost_workers.heartbeat import read_heartbeats
 from gaugepost_workers.redis_trouble import redis_trouble
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gaugepost.ledger import Hold
     from gaugepost.settings import Settings
-    from gaugepost_workers.heartbeat import Felt
+    from gaugepost_workers.heartbeat import HeartbeatReading
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", no_args_is_help=True)
 
@@ -101,13 +101,13 @@ def worker(
     """
     settings = operator_settings()
     regions = (served(settings, region),) if region else settings.regions
-    found = {one: feel(settings, f"worker-{one}") for one in regions}
+    found = {one: read_heartbeats(settings, f"worker-{one}") for one in regions}
     if region is None:  # none of the others is expected here
-        found = {one: pulses for one, pulses in found.items() if pulses} or {None: []}  # type: ignore[dict-item]
+        found = {one: heartbeats for one, heartbeats in found.items() if heartbeats} or {None: []}  # type: ignore[dict-item]
     return _tell(
         (
-            _beating(settings, "worker", one, pulses, max_age, ignore_redis=ignore_redis)
-            for one, pulses in found.items()
+            _beating(settings, "worker", one, heartbeats, max_age, ignore_redis=ignore_redis)
+            for one, heartbeats in found.items()
         ),
         as_json=as_json,
     )
@@ -127,7 +127,7 @@ def beat(
     """
     settings = operator_settings()
     of = served(settings, region) if region else None
-    found = _beating(settings, "beat", of, feel(settings, "beat"), max_age, ignore_redis=ignore_redis)
+    found = _beating(settings, "beat", of, read_heartbeats(settings, "beat"), max_age, ignore_redis=ignore_redis)
     return _tell([found], as_json=as_json)
 
 
@@ -169,21 +169,27 @@ def _lines(text: str) -> list[str]:
 
 
 def _beating(
-    settings: Settings, what: str, of: Region | None, pulses: Sequence[Felt], max_age: float, *, ignore_redis: bool
+    settings: Settings,
+    what: str,
+    of: Region | None,
+    heartbeats: Sequence[HeartbeatReading],
+    max_age: float,
+    *,
+    ignore_redis: bool,
 ) -> Finding:
-    if not pulses:
+    if not heartbeats:
         command = f"gaugepost {what}" + (f" --region {of or '…'}" if what == "worker" else "")
         return Finding(what, of, Exit.FAILED, f"none runs on this machine; start it: {command}")
     away = redis_trouble(settings, of)
-    stuck = [felt for felt in pulses if felt.age_s > max_age]
+    stuck = [reading for reading in heartbeats if reading.age_s > max_age]
     if away and not ignore_redis:
         return Finding(what, of, Exit.NO_REDIS, away)
     if stuck and not away:
-        pids = ", ".join(str(felt.pid) for felt in stuck)
+        pids = ", ".join(str(reading.pid) for reading in stuck)
         last = f"last pulse {age(stuck[-1].age_s)} ago, allowed {age(max_age)}"
         return Finding(what, of, Exit.FAILED, f"process {pids} does not {_DOES[what]} any more: {last}")
-    count = f"{len(pulses)} process{'es' if len(pulses) > 1 else ''}"
-    return Finding(what, of, Exit.DONE, away or f"{count}, last pulse {pulses[-1].age_s:.1f} s ago")
+    count = f"{len(heartbeats)} process{'es' if len(heartbeats) > 1 else ''}"
+    return Finding(what, of, Exit.DONE, away or f"{count}, last pulse {heartbeats[-1].age_s:.1f} s ago")
 
 
 _DOES = {"worker": "take work", "beat": "tick"}
