@@ -1,4 +1,4 @@
-"""Notes for the watchdog that the dispatcher's loop goes on."""
+"""Notes for the watchdog that the dispatcher goes on."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ if TYPE_CHECKING:
 
 
 class DispatcherWatch:
-    """A witness that notes each turn, and passes on what it sees."""
+    """An observer that notes each call for the watchdog, and passes the call on to another observer."""
 
     def __init__(self, observer: Observer, watchdog: Watchdog = WATCHDOG) -> None:
         self._observer = observer
         self._watchdog = watchdog
 
     def claimed(self, jobs: Sequence[Claimed]) -> None:
-        """See that the wheel asked for jobs."""
         self._watchdog.note_progress()
         self._observer.claimed(jobs)
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
-        """See that the wheel settled jobs."""
         self._watchdog.note_progress()
         self._observer.settled(settlements)

@@ -1,4 +1,4 @@
-"""Several observers of one dispatcher, told one after the other."""
+"""Passes job events on to several observers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ if TYPE_CHECKING:
 
 
 class FanOut:
-    """Tells each of them all."""
+    """An observer that calls several others, one after another."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
     def claimed(self, jobs: Sequence[Claimed]) -> None:
-        """Jobs were claimed."""
         for observer in self._observers:
             observer.claimed(jobs)
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
-        """Jobs were settled."""
         for observer in self._observers:
             observer.settled(settlements)

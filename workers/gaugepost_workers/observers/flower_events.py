@@ -1,7 +1,7 @@
-"""Shows jobs in Flower: Celery's own task events, one task a job.
+"""Shows jobs in Flower, by Celery's own task events: one task for each job.
 
-Name = `gaugepost.<kind>`, uuid = job id; a parked job is RETRY with its reason, a dead one FAILURE with its verdict.
-No personal data in any of it: arguments are empty, and reasons are words of the policy. Names are frozen by a test.
+Its name is `gaugepost.<kind>`, its uuid is the job id. A parked job is RETRY with its reason, a dead one is FAILURE
+with its verdict. Events hold no personal data: arguments are empty, and reasons come from the policy.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LARGE_CLAIM = 10
 
 
 class TaskEvents:
-    """Sends the events of one worker, buffered. Used by one thread."""
+    """An observer that sends Flower's events of one worker, buffered. For one thread."""
 
     def __init__(self, app: Celery, hostname: str) -> None:
         self._app = app
@@ -37,16 +37,16 @@ class TaskEvents:
         self._dispatcher: Any = None
 
     def claimed(self, jobs: Sequence[Claimed]) -> None:
-        """Tell that jobs were received and begun; of a large parcel together with what becomes of the first of it."""
+        """Send that jobs were received and started. The events of a large claim wait for its first settlement."""
         self._send([event for claimed in jobs for event in _started(claimed)], flush=len(jobs) < _LARGE_CLAIM)
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
-        """Tell what became of jobs."""
+        """Send the outcome of each job."""
         now = time.time()
         self._send([ended(settlement, now) for settlement in settlements])
 
     def _send(self, events: Sequence[tuple[str, dict[str, Any]]], *, flush: bool = True) -> None:
-        """Send events; they are a view for people, so trouble with them never touches a job."""
+        """Send events. An error is logged and goes no further: Flower must not affect jobs."""
         if not events:
             return
         try:
@@ -55,7 +55,7 @@ class TaskEvents:
                 dispatcher.send(name, **fields)
             if flush:
                 dispatcher.flush()
-        except Exception as error:  # noqa: BLE001 - any of kombu's and redis'
+        except Exception as error:  # noqa: BLE001 - any error of kombu or redis
             log.warning("events not sent", error=type(error).__name__)
             self._dispatcher = None
 
@@ -79,14 +79,14 @@ def _started(claimed: Claimed) -> list[tuple[str, dict[str, Any]]]:
 
 
 def ended(settlement: Settlement, now: float) -> tuple[str, dict[str, Any]]:
-    """Return the event that tells what became of one job; `now` is Unix time in seconds."""
+    """Return the event of one job's outcome: its name and fields. `now` is Unix time in seconds."""
     uuid = settlement.claimed.id
     attempts = settlement.attempts
     why = f" ({attempts[-1].verdict})" if attempts else ""
     match settlement.decision.transition:
         case Delivered():
             runtime = sum(attempt.ms for attempt in attempts) / 1000
-            # No exception: Flower would go on showing what the job last waited for.
+            # An empty exception: otherwise Flower would still show what the job last waited for.
             return "task-succeeded", {"uuid": uuid, "result": "delivered", "runtime": runtime, "exception": ""}
         case Parked(delay_ms, reason):
             until = datetime.fromtimestamp(now + delay_ms / 1000, UTC)

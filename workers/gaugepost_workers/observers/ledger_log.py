@@ -1,4 +1,4 @@
-"""Logs what happened in the ledger: holds that opened, moved on or were lifted, and jobs that died."""
+"""Logs changes in the ledger: holds that open, whose probe fails or that are lifted, and jobs that become dead."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = structlog.get_logger("gaugepost.ledger")
 
 
 def log_deaths(settlements: Iterable[Settlement]) -> None:
-    """Log the jobs among these that died, with their verdicts and what was answered last."""
+    """Log those of the settled jobs that are dead, with verdict and last status."""
     for settlement in settlements:
         if not isinstance(settlement.decision.transition, Dead):
             continue
@@ -41,7 +41,7 @@ def log_deaths(settlements: Iterable[Settlement]) -> None:
 
 
 def log_notice(region: Region, notice: Notice) -> None:
-    """Log a change of a hold, or the death of a job that no worker decided."""
+    """Log a change of a hold, or a job that became dead without a worker's decision."""
     if isinstance(notice, Death):
         log.warning("job dead", region=str(region), verdict=notice.verdict, job=notice.job, hold=notice.scope)
         return
@@ -56,7 +56,7 @@ def log_notice(region: Region, notice: Notice) -> None:
 
 
 def _facts(region: Region, hold: Hold) -> dict[str, str]:
-    """Return what a hold is about, and what opened it."""
+    """Return what a hold stops, and what opened it."""
     return _without_none(
         region=str(region),
         verdict=hold.verdict,
@@ -70,7 +70,7 @@ def _facts(region: Region, hold: Hold) -> dict[str, str]:
 
 
 def _outlook(region: Region, hold: Hold) -> dict[str, str]:
-    """Return what a hold means, what ends it and what to do."""
+    """Return what a hold means, when it ends, and what to do."""
     return _without_none(
         meaning=meaning(hold), next_probe=iso(hold.probe_at), until=iso(hold.until), to_do=action(hold, region)
     )

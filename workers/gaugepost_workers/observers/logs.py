@@ -1,12 +1,11 @@
-"""Logs: one line an event on stderr, for people on a terminal, JSON elsewhere. Ids and verdicts, never data.
+"""Logs: one line for each event on stderr, as text on a terminal and as JSON elsewhere. Ids and verdicts, never data.
 
-What is told may come from Redis or from a library's exception, so passwords in URLs and whatever a terminal would
-obey are taken out once more here, whoever logs: celery's and other libraries' own lines come this way too. A traceback
-shows the text of an exception only if its class is known to quote no data. Where the log is JSON, so does all else that
-would be written to this process' output, a traceback that ends it included.
+A value may come from Redis or from a library's exception. So passwords in URLs and control characters are removed here
+from every line, Celery's and other libraries' lines included. A traceback shows the text of an exception only if its
+class quotes no data. With JSON logs, all other output of the process becomes JSON too: prints and fatal tracebacks.
 
-A worker writes a line for each attempt, so this is on the way of every job: a line of plain letters, as nearly all are,
-is written by one encoder and looked through for two things, and only the others are taken apart.
+A worker logs each attempt, so this code runs for every job. Nearly all lines are plain: they are encoded once and
+searched for two substrings. Only the others are cleaned field by field.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ if TYPE_CHECKING:
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
 
-_STDERR = 2  # not sys.stderr: celery puts something else there
+_STDERR = 2  # not sys.stderr, which celery replaces
 _PASSWORD = re.compile(r"(://[^/@\s:]*:)[^@\s]*@")
 _encode = json.JSONEncoder(separators=(", ", ": "), default=repr).encode
 
 
 def scrub(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Take passwords and control characters out of all texts; a traceback keeps its lines."""
+    """Remove passwords and control characters from all texts of an event. A traceback keeps its line breaks."""
     return {name: _clean(text, name) if isinstance(text, str) else text for name, text in event.items()}
 
 
@@ -53,7 +52,7 @@ def _clean(text: str, name: str) -> str:
 
 
 def format_fault(exc_info: ExcInfo) -> str:
-    """Format an exception and what led to it, with their tracebacks."""
+    """Format an exception and its causes, with tracebacks, the first cause first."""
     chain: list[BaseException] = []
     error: BaseException | None = exc_info[1]
     while error is not None and error not in chain:
@@ -70,7 +69,7 @@ def _format_one(error: BaseException) -> str:
 
 
 def _is_safe_to_quote(error: BaseException) -> bool:
-    # The exceptions of requests are OSErrors too, and their texts have URLs.
+    # The exceptions of requests are OSErrors too, and their texts contain URLs.
     of_the_system = isinstance(error, OSError) and type(error).__module__ in {"builtins", "socket", "ssl"}
     return of_the_system or isinstance(error, GaugepostError | RedisError)
 
@@ -79,7 +78,7 @@ _with_traceback = structlog.processors.ExceptionRenderer(format_fault)
 
 
 class _Timestamps:
-    """Writes the time as `2026-11-22T01:02:03.004567Z`; all but the fraction is made once a second."""
+    """Formats the time as `2026-11-22T01:02:03.004567Z`. All but the fraction is formatted once a second."""
 
     def __init__(self) -> None:
         self._second = (0, "")
@@ -90,7 +89,7 @@ class _Timestamps:
         known, text = self._second
         if known != second:
             text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._second = (second, text)  # one assignment: any number of threads are here
+            self._second = (second, text)  # one assignment, because many threads log
         return f"{text}.{micros:06d}Z"
 
 
@@ -98,23 +97,23 @@ _now = _Timestamps()
 
 
 def json_line(logger: object, method: str, event: structlog.typing.EventDict) -> str:
-    """Write an event as a line of JSON."""
+    """Return an event as a line of JSON."""
     event["level"] = method
     event["timestamp"] = _now()
     if event.get("exc_info"):
         event = _with_traceback(logger, method, event)
     line = _encode(event)
-    # Whatever is not a plain letter stands as an escape in it.
+    # The encoder escapes every character that needs cleaning.
     if "\\" in line or "://" in line:
         line = _encode(scrub(logger, method, event))
     return line
 
 
 class _Stderr:
-    """Writes lines where stderr is, each in one piece. Never raises: a full disk is not a failed delivery."""
+    """Writes each line to stderr in one call. Never raises: a full disk must not fail a delivery."""
 
     def __init__(self, *_: object) -> None:
-        """Take no name."""
+        """Accept the logger's name, which no line shows."""
 
     def _write(self, line: str) -> None:
         with suppress(OSError):
@@ -124,10 +123,10 @@ class _Stderr:
 
 
 class _LibraryHandler(logging.Handler):
-    """Takes what libraries log by Python's own logging."""
+    """Receives what libraries log by Python's logging."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass a record on, as one line: some libraries write several."""
+        """Log a record as one line: some libraries write several."""
         log: Any = structlog.get_logger()
         fault = {"exc_info": record.exc_info} if record.exc_info else {}
         log.log(max(record.levelno, logging.DEBUG), _one_line(record.getMessage()), logger=record.name, **fault)
@@ -138,17 +137,16 @@ def _one_line(text: str) -> str:
 
 
 class _PrintedLines:
-    """Stands for `sys.stdout` or `sys.stderr`: what is printed there becomes events, one a line."""
+    """Replaces `sys.stdout` or `sys.stderr`. Each printed line becomes an event; `name` is its logger."""
 
     encoding = "utf-8"
 
     def __init__(self, name: str) -> None:
-        """Take the name that its events bear."""
         self._name = name
         self._begun = ""
 
     def write(self, text: str) -> int:
-        """Tell the lines that have ended; keep the rest until it ends too."""
+        """Log the complete lines; keep the rest until its line ends."""
         *ended, self._begun = (self._begun + text).split("\n")
         log: Any = structlog.get_logger()
         for line in filter(None, map(_one_line, ended)):
@@ -156,17 +154,16 @@ class _PrintedLines:
         return len(text)
 
     def flush(self) -> None:
-        """Tell a line that has not ended."""
+        """Log an incomplete line."""
         if self._begun:
             self.write("\n")
 
     def isatty(self) -> bool:
-        """Tell that nobody looks."""
         return False
 
 
 def set_up_logs(settings: Settings, region: Region | None = None) -> None:
-    """Set up the logs of this process, as LOG_LEVEL and LOG_FORMAT say. `region`: of a part that serves one."""
+    """Set up the logs of this process by LOG_LEVEL and LOG_FORMAT. `region`: added to each line, if given."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     as_text = sys.stderr.isatty() if settings.log_format == "auto" else settings.log_format == "text"
     structlog.configure(
@@ -178,15 +175,15 @@ def set_up_logs(settings: Settings, region: Region | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [_LibraryHandler()]
     root.setLevel(max(level, logging.WARNING))
-    logging.captureWarnings(True)  # celery warns who runs it as root
+    logging.captureWarnings(True)  # celery warns when it runs as root
     sys.excepthook = lambda *fault: _log_crash(fault)
     threading.excepthook = lambda args: _log_crash((args.exc_type, args.exc_value, args.exc_traceback))
-    if not as_text:  # a program that reads JSON lines fails at any other line
+    if not as_text:  # a reader of JSON lines fails at any other line
         sys.stdout, sys.stderr = _PrintedLines("stdout"), _PrintedLines("stderr")
 
 
 def _region_processors(region: Region | None) -> list[structlog.typing.Processor]:
-    """Give each line the region of a part that serves one."""
+    """Return the processor that adds the region to each event, if there is one."""
     if region is None:
         return []
 
@@ -207,14 +204,14 @@ def _text_processors() -> list[structlog.typing.Processor]:
 
 
 _WIDTHS = {"event": 18, "region": 3, "verdict": 19}
-"""The columns that each line begins with, behind its time and its level."""
+"""The first columns of a text line after its time and level, with their widths in characters."""
 
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 def text_line(colours: bool, _logger: object, method: str, event: structlog.typing.EventDict) -> str:  # noqa: FBT001 - a partial
-    """Write an event as a line for people: time, level, event, region and verdict in columns, then the rest."""
+    """Return an event as a line of text: time, level, event, region and verdict in columns, then the rest."""
     fault = event.pop("exception", "")
     level = {"exception": "error"}.get(method, method)
     columns = [f"{event.pop(name, '') or '':<{width}}" for name, width in _WIDTHS.items()]
@@ -227,7 +224,7 @@ def text_line(colours: bool, _logger: object, method: str, event: structlog.typi
 
 
 def _quoted(value: object) -> str:
-    """Write a value so that a person sees where it ends."""
+    """Return a value as text, in quotes if it is empty or has spaces."""
     text = str(value)
     return repr(text) if not text or " " in text else text
 

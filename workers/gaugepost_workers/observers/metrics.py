@@ -1,8 +1,8 @@
-"""Metrics of a worker and of a beat for Prometheus: what passes through this process. What is in Redis: `exporter.py`.
+"""Prometheus metrics of a worker and of beat: what this process did. The exporter has what is in Redis.
 
-Every label is a word of ours, with few values: region, kind, state, verdict, tick. A configuration, a source, an id or
-anything that a person wrote never is one. The series of failures are there from the start at 0, or the first one would
-not be a rise.
+Labels are words of ours with few values: region, kind, state, verdict, tick. No label is a configuration, a source, an
+id or anything that a person wrote. Each series of failures starts at 0, or Prometheus would not see the first failure
+as a rise.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gaugepost.transitions import Transition
     from gaugepost_workers.liveness import Health
 
-disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, which no query of ours asks for
+disable_created_metrics()  # type: ignore[no-untyped-call] # it would double the series, and no query uses it
 
 log = structlog.get_logger("gaugepost.metrics")
 
@@ -54,7 +54,7 @@ _STATE_AFTER: dict[type[Transition], str] = {
 
 
 class _Children(dict[tuple[str, ...], Any]):
-    """The series of one metric by their labels behind `region`: to check one up there costs more than to count it."""
+    """The series of one metric, by the labels after `region`. A look-up in the metric costs more than the count."""
 
     def __init__(self, metric: Counter | Histogram, region: str) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class _Children(dict[tuple[str, ...], Any]):
 
 
 class WorkerMetrics:
-    """Counts what becomes of each job of one worker: a witness of its dispatcher, and of its rescues."""
+    """Counts the outcomes of one worker's jobs: an observer of its dispatcher and of its rescues."""
 
     def __init__(self, region: Region) -> None:
         self.registry = CollectorRegistry()
@@ -129,29 +129,24 @@ class WorkerMetrics:
                 self._attempts[kind, verdict.value]
 
     def claimed(self, jobs: Sequence[Claimed]) -> None:
-        """Jobs were claimed: is_logged when they are settled."""
+        """Count nothing: jobs are counted when they are settled."""
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
-        """Count what became of jobs."""
         now_ms = time.time() * 1000
         for settlement in settlements:
             self._count(settlement, now_ms)
 
     def rescued(self, settlements: Sequence[Settlement]) -> None:
-        """Count jobs that were taken back from lost workers."""
         self._rescued.labels(self._region).inc(len(settlements))
         self.settled(settlements)
 
     def discarded(self) -> None:
-        """Count a Celery message that was thrown away."""
         self._discarded.labels(self._region).inc()
 
     def ticked(self, tick: str) -> None:
-        """Count a tick."""
         self._ticks.labels(self._region, _short(tick)).inc()
 
     def ran_own_tick(self, tick: str) -> None:
-        """Count a tick that no beat sent."""
         self._own_ticks.labels(self._region, _short(tick)).inc()
 
     def _count(self, settlement: Settlement, now_ms: float) -> None:
@@ -190,7 +185,6 @@ class BeatMetrics:
                 self._failed.labels(region, _short(tick))
 
     def ticked(self, region: str, tick: str, *, sent: bool) -> None:
-        """Count a tick."""
         (self._sent if sent else self._failed).labels(region, _short(tick)).inc()
 
 
@@ -199,10 +193,10 @@ def _short(tick: str) -> str:
 
 
 def serve(registry: CollectorRegistry, address: str, port: int, check: Callable[[], Health]) -> None:
-    """Serve `http://address:port/metrics` and, with what `check` returns, `/healthz`, from a thread of its own.
+    """Serve `http://address:port/metrics` and `/healthz` from a thread of its own. `check` returns the health.
 
-    A port that is taken is tried again and again: a worker that ends warmly may still have it, and the deliveries of
-    the one that takes its place must not wait for that.
+    If the port is taken, it tries again every 5 s: the previous worker may still have it during its warm shutdown, and
+    this worker's deliveries must not wait for that.
     """
     threading.Thread(target=_serve, args=(registry, address, port, check), name="metrics", daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""What an observer of jobs is: the dispatcher calls it with each claim and each settlement."""
+"""The protocol of observers. The dispatcher calls them with each claim and each settlement."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """Sees what becomes of each job: Flower's events, metrics."""
+    """Receives job events: for Flower, metrics and traces. Its methods are called in the dispatcher's thread."""
 
     def claimed(self, jobs: Sequence[Claimed]) -> None:
-        """Jobs were claimed."""
+        """Receive the jobs of one claim, which may be none."""
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
-        """Jobs were settled."""
+        """Receive the settlements that the ledger accepted."""

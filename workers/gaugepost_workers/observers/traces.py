@@ -1,12 +1,11 @@
-"""Traces of what a worker does, by OpenTelemetry (extra `otel`): a span a claim, and a span an attempt of each job.
+"""OpenTelemetry traces of a worker (extra `otel`): a span for each claim and for each attempt.
 
-An attempt belongs to the trace of the service that enqueued the job, as a child of its span, and is linked to the
-claim with which the job was sent: one claim holds jobs of many traces. Spans are written as jobs are settled, with
-the times on their records, so that the threads that send know nothing of this. CustomerGauge gets no `traceparent`:
-which of our requests belong together is nobody else's business.
+The span of an attempt is a child of the span in which a service enqueued the job. It links to the span of its claim,
+because one claim holds jobs of many traces. The spans of attempts are written when jobs are settled, with the recorded
+times, so sender threads do no work for traces. Requests to CustomerGauge carry no `traceparent`: our traces stay ours.
 
-Exporter, sampler and service name come from OpenTelemetry's own environment (`OTEL_EXPORTER_OTLP_ENDPOINT`,
-`OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME` …). Without any of it nothing is imported.
+OpenTelemetry's own environment variables set exporter, sampler and service name (`OTEL_EXPORTER_OTLP_ENDPOINT`,
+`OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME` …). Without them nothing of OpenTelemetry is imported.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _NS_MS = 1_000_000
 
 
 def wanted() -> list[str]:
-    """Return the exporters that the environment asks for, by name; none if it says nothing of traces."""
+    """Return the names of the exporters that the environment asks for, which may be none."""
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return []
     named = os.environ.get("OTEL_TRACES_EXPORTER") or ("otlp" if any(map(os.environ.get, _ENDPOINTS)) else "none")
@@ -48,7 +47,7 @@ def wanted() -> list[str]:
 
 
 def _exporter_name(name: str) -> str:
-    """Return what an exporter registers as: OTLP has one name for each protocol."""
+    """Return the name under which an exporter is registered. OTLP has a name for each protocol."""
     if name != "otlp":
         return name
     protocol = next(filter(None, map(os.environ.get, _PROTOCOLS)), "http/protobuf")
@@ -56,9 +55,9 @@ def _exporter_name(name: str) -> str:
 
 
 def open_traces(region: Region) -> Traces | None:
-    """Begin to trace if the environment asks for it; None if it does not, or asks for what is not installed.
+    """Set up tracing if the environment asks for it. Return None if it does not, or if a package is missing.
 
-    That is attributes and no more: OTEL_… may be set for all of a cluster, and deliveries do not wait for traces.
+    A missing package is only logged: OTEL_… may be set for a whole cluster, and jobs need no traces.
     """
     exporters = wanted()
     if not exporters:
@@ -66,10 +65,10 @@ def open_traces(region: Region) -> Traces | None:
     try:
         from opentelemetry import trace  # noqa: PLC0415 - an extra
 
-        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):  # else somebody has set one
+        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):  # otherwise an agent has set a provider
             _set_provider(exporters)
     except (ModuleNotFoundError, LookupError) as error:
-        log.warning("OTEL_… asks for traces that need more: pip install 'gaugepost[otel]'", error=str(error))
+        log.warning("no traces, packages are missing: pip install 'gaugepost[otel]'", error=str(error))
         return None
     return Traces(trace.get_tracer("gaugepost"), region)
 
@@ -86,7 +85,7 @@ def _set_provider(exporters: Sequence[str]) -> None:
     trace.set_tracer_provider(provider)
 
 
-def _exporter(name: str) -> Any:  # noqa: ANN401 - whatever is registered under this name
+def _exporter(name: str) -> Any:  # noqa: ANN401 - any registered class
     found = next(iter(entry_points(group="opentelemetry_traces_exporter", name=name)), None)
     if found is None:
         raise LookupError(f"no exporter is installed as {name}")
@@ -95,15 +94,18 @@ def _exporter(name: str) -> Any:  # noqa: ANN401 - whatever is registered under 
 
 @dataclass(slots=True)
 class _ClaimSpan:
-    """A claim that is out: its span, and which of its jobs are not settled yet."""
+    """The span of one claim, and the ids of its jobs that are not settled yet."""
 
     span: Span
     started_at: float
-    out: set[str] = field(default_factory=set)
+    unsettled: set[str] = field(default_factory=set)
 
 
 class Traces:
-    """A witness that writes spans. Used by one thread at a time."""
+    """An observer that writes spans. For one thread at a time.
+
+    The span of a claim ends after `max_open_s` seconds even if some of its jobs are not settled.
+    """
 
     def __init__(self, tracer: Tracer, region: Region, max_open_s: float = 600.0) -> None:
         from opentelemetry import trace  # noqa: PLC0415 - an extra
@@ -113,39 +115,40 @@ class Traces:
         self._region = str(region)
         self._max_open_s = max_open_s
         self._claim_of_job: dict[str, _ClaimSpan] = {}
-        """Job id → the claim it is out with."""
+        """Job id → the claim that took it."""
         self._open: dict[int, _ClaimSpan] = {}
 
     def claimed(self, jobs: Sequence[Claimed]) -> None:
-        """Begin the span of a claim."""
+        """Start the span of a claim."""
         if not jobs:
             return
         self._end_abandoned()
         attributes: dict[str, str | int] = {"gaugepost.region": self._region, "gaugepost.jobs": len(jobs)}
+        # The name of the span is public, so it keeps the old word for a claim.
         span = self._tracer.start_span("gaugepost parcel", kind=self._api.SpanKind.CONSUMER, attributes=attributes)
         claim = _ClaimSpan(span, time.monotonic(), {claimed.id for claimed in jobs})
         self._open[id(claim)] = claim
-        self._claim_of_job |= dict.fromkeys(claim.out, claim)
+        self._claim_of_job |= dict.fromkeys(claim.unsettled, claim)
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
-        """Write a span for each attempt; end the parcels that are settled whole."""
+        """Write a span for each attempt, and end the spans of claims whose jobs are all settled."""
         for settlement in settlements:
             claimed = settlement.claimed
             claim = self._claim_of_job.pop(claimed.id, None)
             for attempt in settlement.attempts:
                 self._attempt(claimed, attempt, settlement.decision.transition, claim)
             if claim is not None:
-                claim.out.discard(claimed.id)
-                if not claim.out:
+                claim.unsettled.discard(claimed.id)
+                if not claim.unsettled:
                     self._end(claim)
 
     def _end_abandoned(self) -> None:
-        """End parcels with jobs that became somebody else's: nobody will tell of those here."""
+        """End the spans of old claims. This worker lost some of their jobs, so their settlements never come."""
         while self._open:
             oldest = next(iter(self._open.values()))
             if time.monotonic() - oldest.started_at < self._max_open_s:
                 return
-            for job_id in oldest.out:
+            for job_id in oldest.unsettled:
                 self._claim_of_job.pop(job_id, None)
             self._end(oldest)
 
@@ -169,7 +172,7 @@ class Traces:
         span.end(began + attempt.ms * _NS_MS)
 
     def _parent(self, claimed: Claimed) -> Any:  # noqa: ANN401 - a Context
-        """Return the context of whoever enqueued the job; a trace of its own for one that came without."""
+        """Return the context of the service that enqueued the job; without one the attempt starts a new trace."""
         parent = claimed.job.traceparent
         if parent is None:
             return self._api.set_span_in_context(self._api.INVALID_SPAN)
@@ -180,7 +183,7 @@ class Traces:
         return self._api.set_span_in_context(self._api.NonRecordingSpan(context))
 
     def _attributes(self, claimed: Claimed, attempt: Attempt, transition: Transition) -> dict[str, str | int]:
-        """Return what an attempt's span says: nothing about persons."""
+        """Return the attributes of an attempt's span. None is personal data."""
         attributes: dict[str, str | int] = {
             "gaugepost.job": claimed.id,
             "gaugepost.kind": claimed.job.kind,
@@ -199,7 +202,7 @@ class Traces:
 
 
 def _state_after(transition: Transition) -> str:
-    """Return the state the job went to."""
+    """Return the job's state after this transition."""
     match transition:
         case Delivered():
             return "delivered"
