@@ -1,1 +1,1 @@
-"""The Celery app: its tasks, its transport and the filter of its messages."""
+"""The Celery app of a worker: its tasks, its Redis transport and its message filter."""

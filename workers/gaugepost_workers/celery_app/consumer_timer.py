@@ -1,4 +1,4 @@
-"""Repeats a piece of work on one of the threads of Celery's pool, for as long as the worker's consumer runs."""
+"""Repeats a function on a thread of Celery's pool for as long as the worker's consumer runs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ log = structlog.get_logger("gaugepost.worker")
 
 
 def repeat(app: Celery, what: str, every_s: float, work: Callable[[], None]) -> None:
-    """Do `work` every `every_s` seconds in a worker of this app, never twice at a time. `what` names it to Celery.
+    """Call `work` every `every_s` seconds in a worker of this app, never twice at a time. `what` names it in Celery.
 
-    Celery's consumer runs the timer, a thread of the pool does the work. It begins anew with each connection: Celery
-    clears its timers when it loses one.
+    The timer of Celery's consumer starts each call, and a thread of the pool runs it. Celery clears its timers when it
+    loses its connection, so this starts again with each connection.
     """
 
     class Repeating(bootsteps.StartStopStep):
@@ -27,7 +27,7 @@ def repeat(app: Celery, what: str, every_s: float, work: Callable[[], None]) -> 
         requires = ("celery.worker.consumer.tasks:Tasks",)
 
         def start(self, parent: Any) -> None:  # noqa: ANN401 - celery's own
-            is_pending = [False]  # whether the last turn still is_pending for a thread, or works
+            is_pending = [False]  # whether the last call still waits for a thread, or runs
 
             def run() -> None:
                 try:

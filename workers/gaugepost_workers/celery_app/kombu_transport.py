@@ -1,7 +1,7 @@
-"""Celery's way to Redis: kombu's transports, with what a worker of ours must not do taken out, and the settings.
+"""Celery's connection to Redis: kombu's transports without acknowledgements, and their settings.
 
-No message of ours is ever unacknowledged (`app.py`). kombu 5.7.0 acknowledges it all the same: a full Redis refuses
-that, and if the connection is lost meanwhile an AttributeError, which nobody expects, ends the worker.
+Our queues need no acknowledgements (`app.py`), but kombu 5.7.0 sends them all the same. A full Redis refuses them. If
+the connection is lost before one, kombu raises an AttributeError, which ends the worker.
 """
 
 from __future__ import annotations
@@ -31,85 +31,87 @@ log = structlog.get_logger("gaugepost.transport")
 
 
 class _NoAcknowledgements(QoS):
-    """Looks after no unacknowledged messages: there are none of ours (`app.py`), and it must not run anybody else's.
+    """Acknowledges and restores no messages: we have no unacknowledged ones, and must not restore those of others.
 
-    What lies in kombu's `unacked` is shared by all Celery applications of a Redis, and the shortest visibility timeout
-    of them all wins: so none is needed here, and whoever shares a Redis with us keeps theirs.
+    All Celery apps of a Redis share kombu's `unacked` key, and the shortest visibility timeout of all apps wins. So our
+    workers leave it to the other apps.
     """
 
     def append(self, message: object, delivery_tag: str) -> None:
         """Keep nothing of what comes when the consumers have gone: kombu would write it into the shared `unacked`."""
 
     def ack(self, delivery_tag: str) -> None:
-        """Acknowledge nothing."""
+        """Do nothing: a popped message counts as acknowledged."""
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
-        """Reject nothing: who rejects (Celery an unknown task) throws away what is taken already."""
+        """Do nothing: a rejected message (of an unknown task) is popped already."""
 
     def restore_visible(self, *_: object, **__: object) -> None:
-        """Restore nothing."""
+        """Do nothing: there is no message to restore."""
 
 
 class _GaugepostChannel:
-    """A channel that restores nothing, tells that it listens, and opens on a Redis that is out of memory."""
+    """A channel that acknowledges nothing, notes each read for the watchdog, and opens while Redis is out of memory."""
 
     QoS: Any = _NoAcknowledgements
 
     def _brpop_read(self, **options: Any) -> Any:  # noqa: ANN401 - kombu's signature
-        """Read a bell, or that there is none: the sign that this process still listens."""
+        """Read a message, and note for the watchdog that this process still reads."""
         try:
             found = super()._brpop_read(**options)  # type: ignore[misc] # a mixin
         except Empty:
             WATCHDOG.note_read()
             raise
         except redis.exceptions.NoPermissionError as error:
-            # Celery says only that the connection was lost, and tries again.
+            # Celery logs only that the connection was lost, and tries again.
             command = ["BRPOP", *self.active_queues, "1"]  # type: ignore[attr-defined] # a mixin
-            log.warning("no bells are read", error=str(refused(error, user_of(self.client), command)))  # type: ignore[attr-defined]
+            log.warning("cannot read bells", error=str(refused(error, user_of(self.client), command)))  # type: ignore[attr-defined]
             raise
         WATCHDOG.note_read()
         return found
 
-    # Redis out of memory refuses what kombu does when it declares a queue, and workers are what makes room again.
+    # A Redis that is out of memory refuses the commands with which kombu declares a queue. Workers must start all the
+    # same: they free memory.
 
     def _size(self, queue: str) -> int:
         with suppress(redis.exceptions.OutOfMemoryError):
             return int(super()._size(queue))  # type: ignore[misc] # a mixin
-        return 0  # only ever told to whoever declares, who does not ask
+        return 0  # kombu returns it to callers of queue_declare, and we have none
 
     def _queue_bind(self, *binding: Any) -> None:  # noqa: ANN401 - kombu's signature
-        with suppress(redis.exceptions.OutOfMemoryError):  # only Flower's questions need it
+        with suppress(redis.exceptions.OutOfMemoryError):  # only remote control needs it
             super()._queue_bind(*binding)  # type: ignore[misc] # a mixin
 
 
 class Channel(_GaugepostChannel, FilteredChannel, KombuChannel):
-    """A channel to a Redis that is named."""
+    """A channel to one Redis server."""
 
 
 class Transport(FilteredTransport, KombuTransport):
-    """What kombu's `redis://`, `rediss://` and `redis+socket://` mean here."""
+    """The transport of `redis://`, `rediss://` and `redis+socket://`."""
 
     Channel = Channel
 
 
 class SentinelChannel(_GaugepostChannel, FilteredChannel, KombuSentinelChannel):
-    """A channel to the master that sentinels name."""
+    """A channel to the master that Sentinel names."""
 
 
 class SentinelTransport(FilteredTransport, KombuSentinelTransport):
-    """What kombu's `sentinel://` means here."""
+    """The transport of `sentinel://`."""
 
     Channel = SentinelChannel
 
 
-# Under its own names rather than in `broker_transport`: kombu sees to TLS, and Flower to its page, by the scheme.
+# These replace kombu's own names. `broker_transport` would not do: kombu (TLS) and Flower (broker page) look at the
+# scheme of the URL.
 TRANSPORT_ALIASES.update(
     dict.fromkeys(("redis", "rediss"), f"{__name__}:Transport"), sentinel=f"{__name__}:SentinelTransport"
 )
 
 
 def broker(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the Celery settings that lead to this Redis, and its own transport options. Raises SettingsError."""
+    """Return the Celery settings and the transport options for a Redis URL. Raises SettingsError."""
     sentinel = sentinel_url(url)
     if sentinel is not None:
         ask = {**SENTINEL_OPTIONS, **sentinel.sentinel_options(), "retry": Retry(NoBackoff(), 0)}
@@ -121,5 +123,5 @@ def broker(url: str) -> tuple[dict[str, Any], dict[str, Any]]:
         return {"broker_url": f"redis+socket://{parts.netloc}{parts.path}?virtual_host={db}"}, {}
     tls = (
         {"broker_use_ssl": {"ssl_cert_reqs": "required"}} if parts.scheme == "rediss" else {}
-    )  # kombu verifies nothing
+    )  # kombu verifies no certificate by itself
     return {"broker_url": url, **tls}, {}

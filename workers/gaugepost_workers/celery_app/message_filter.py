@@ -1,10 +1,11 @@
-"""What of Redis reaches Celery: our own bells and ticks, and the questions that Flower asks. Nothing else.
+"""Lets through to Celery only our bells and ticks, and the remote-control commands that Flower sends.
 
-Stock Celery trusts whoever can write to its broker. One list entry that is no message ends the worker process, and
-the next one that is started; a message may name Celery's built-in tasks, call back, or lie in a worker's memory until
-its `eta`; a broadcast shuts all workers down, and its pattern may be a regular expression without an end. So each
-message is decoded and checked before kombu and Celery see it, and remote control is left with what only looks. What is
-thrown away is counted and logged by its queue and the sort of fault: its text may be anything.
+Stock Celery trusts everyone who can write to its broker. One list entry that is not a message ends the worker process,
+and the next one that starts. A message may name Celery's built-in tasks, start callbacks, or stay in a worker's memory
+until its `eta`. A broadcast can shut all workers down, and its pattern may be a regular expression that never ends.
+
+So each message is decoded and checked before kombu and Celery see it, and only commands that read are allowed. A
+discarded message is counted, and logged with its queue and its kind of fault, never with its text.
 """
 
 from __future__ import annotations
@@ -27,24 +28,24 @@ from gaugepost.bell import bell
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-log = structlog.get_logger("gaugepost.guard")
+log = structlog.get_logger("gaugepost.message_filter")
 
 ALLOWED_COMMANDS = frozenset(
     {
         *("ping", "stats", "conf", "registered", "active_queues", "active", "reserved", "scheduled", "revoked"),
-        *("enable_events", "heartbeat"),  # Flower sends the first, and both only make a worker tell
+        *("enable_events", "heartbeat"),  # Flower sends the first; both only make a worker send events
     }
 )
-"""The remote-control commands that a worker answers. Celery has some 25 more, `shutdown` among them."""
+"""The remote-control commands that a worker answers. Celery has about 25 more, `shutdown` among them."""
 
 _BROKER_FIELDS = ("transport", "hostname", "port", "virtual_host")
-"""What `stats` tells of the broker."""
+"""The fields of the broker that `stats` returns."""
 
 _MAX_MESSAGE_BYTES = 1_000_000
-"""Bytes of the longest message that is decoded. Ours have less than 1,000, a worker's answers some 10,000."""
+"""Longer messages are not decoded. Ours have less than 1,000 bytes, a worker's replies about 10,000."""
 
 on_discarded: list[Callable[[], None]] = []
-"""Called with each message that is thrown away."""
+"""Functions to call for each discarded message."""
 
 _Name = Annotated[str, Field(pattern=r"^[\w.@:-]{0,200}$")]
 _Absent = Annotated[None, Field(default=None)]
@@ -60,7 +61,7 @@ class _Route(BaseModel):
 
 
 class _Properties(BaseModel):
-    """What kombu needs of any message."""
+    """The properties without which kombu fails."""
 
     delivery_tag: Annotated[_Name, Field(min_length=1)]
     delivery_info: _Route
@@ -68,7 +69,7 @@ class _Properties(BaseModel):
 
 
 class _Message(BaseModel):
-    """Whatever kombu can hand on without a fault of its own; its body is looked at by whoever decodes it."""
+    """Any message that kombu can deliver without an error. Subclasses check the body."""
 
     body: str
     headers: dict[str, Any]
@@ -76,7 +77,7 @@ class _Message(BaseModel):
 
 
 class _Headers(BaseModel):
-    """A call at once: not later, not again, in no group, not compressed."""
+    """A plain call of a task: no eta, no retry, no group, no compression."""
 
     task: str
     id: Annotated[_Name, Field(min_length=1)]
@@ -97,7 +98,7 @@ class _Embedded(BaseModel):
 
 
 class _Bell(_Message):
-    """A message without arguments. New versions may add headers: those that do harm are named, not the others."""
+    """A task message without arguments. It may have other headers, because later versions may add some."""
 
     content_type: Annotated[Literal["application/json"], Field(alias="content-type")]
     content_encoding: Annotated[Literal["utf-8"], Field(alias="content-encoding")]
@@ -106,7 +107,7 @@ class _Bell(_Message):
 
 
 class _Arguments(BaseModel):
-    """What a question may add. `taskinfoitems` would name attributes of our tasks to be shown."""
+    """The allowed arguments of a command. `taskinfoitems` must be empty: it names attributes of our tasks to show."""
 
     model_config = ConfigDict(extra="forbid")
     safe: bool | None = None
@@ -116,7 +117,7 @@ class _Arguments(BaseModel):
 
 
 class _CommandBody(BaseModel):
-    """A question to these workers or to all. A pattern would be a regular expression that runs in the worker."""
+    """A command to all workers or to named ones. No pattern: the worker would run it as a regular expression."""
 
     model_config = ConfigDict(extra="forbid")
     method: str
@@ -129,14 +130,14 @@ class _CommandBody(BaseModel):
 
 
 class _CommandHeaders(BaseModel):
-    """A clock without a bound would be in every event that this worker sends from then on."""
+    """Limits the clock: a worker puts it into every later event."""
 
     clock: Annotated[int, Field(strict=True, ge=0, le=2**53)] = 0
     compression: _Absent
 
 
 class _Command(_Message):
-    """A command of remote control."""
+    """A remote-control command."""
 
     content_type: Annotated[Literal["application/json"], Field(alias="content-type")]
     content_encoding: Annotated[Literal["utf-8"], Field(alias="content-encoding")]
@@ -157,7 +158,7 @@ _PLAIN_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
 
 def _equals_a_bell(message: Any, tasks: Sequence[str]) -> bool:  # noqa: ANN401 - whatever a queue holds
-    """Return whether a message equals what our scripts push. It takes a tenth of the time of the full check."""
+    """Return whether a message equals one that our scripts push. This takes a tenth of the time of the full check."""
     try:
         headers, properties = message["headers"], message["properties"]
         queue, tag = properties["delivery_info"]["routing_key"], properties["delivery_tag"]
@@ -169,7 +170,10 @@ def _equals_a_bell(message: Any, tasks: Sequence[str]) -> bool:  # noqa: ANN401 
 
 
 def fault_of(message: object, tasks: Sequence[str] | None) -> str | None:
-    """Return what is wrong with a message, in words without data; None if nothing. `tasks`: it must ask for one."""
+    """Return what is wrong with a message, None if nothing. The text holds no data.
+
+    `tasks`: the task names that its queue allows; None checks only the shape of a message.
+    """
     if tasks is not None and _equals_a_bell(message, tasks):
         return None
     try:
@@ -183,7 +187,7 @@ def fault_of(message: object, tasks: Sequence[str] | None) -> str | None:
 
 
 def fault_of_command(message: object) -> str | None:
-    """Return what is wrong with a command of remote control, in words without data; None if nothing."""
+    """Return what is wrong with a remote-control command, None if nothing. The text holds no data."""
     try:
         return None if _COMMAND.validate_python(message).body.method in ALLOWED_COMMANDS else "another command"
     except ValidationError as error:
@@ -191,7 +195,7 @@ def fault_of_command(message: object) -> str | None:
 
 
 def _fault(error: ValidationError) -> str:
-    """Name the place of the first fault; what is no word of ours may be anything."""
+    """Return the path of the first wrong field. Unknown names become "other": they may be data."""
     place = error.errors(include_input=False)[0]["loc"][:2]
     words = (str(part) if isinstance(part, int) or part in _KNOWN_FIELDS else "other" for part in place)
     return ".".join(words) or "no message"
@@ -204,7 +208,7 @@ def _discard(queue: str, fault: str) -> None:
 
 
 def _decodes(text: object) -> bool:
-    """Return whether kombu can decode a message: its JSON has types of its own, whose constructors raise anything."""
+    """Return whether kombu can decode a message. Its JSON has own types, whose constructors may raise any exception."""
     if not isinstance(text, bytes) or len(text) > _MAX_MESSAGE_BYTES:
         return False
     try:
@@ -215,7 +219,7 @@ def _decodes(text: object) -> bool:
 
 
 class FilteredTransport:
-    """Looks at each message before kombu delivers it. Transport option `bells`: queue → tasks that may be rung."""
+    """Checks each message before kombu delivers it. Transport option `bells`: queue → names of its allowed tasks."""
 
     client: Any
 
@@ -225,7 +229,7 @@ class FilteredTransport:
             fault = fault_of(message, bells[queue])
         elif _is_mailbox(queue):
             fault = fault_of_command(message)
-        else:  # Flower's answers and events
+        else:  # replies and events for Flower
             fault = fault_of(message, None)
         if fault is None:
             return super()._deliver(message, queue)  # type: ignore[misc] # a mixin
@@ -234,30 +238,27 @@ class FilteredTransport:
 
 
 def _is_mailbox(queue: object) -> bool:
-    """Return whether a queue carries commands for workers; the others carry replies."""
+    """Return whether a queue has commands for workers, and not replies."""
     return isinstance(queue, str) and queue.endswith(".pidbox") and ".reply." not in queue
 
 
 class FilteredRedis(redis.Redis):
-    """Reads messages for kombu, which a list entry that it cannot decode would end: it gets `null` instead."""
+    """A client that returns `null` for a list entry that kombu cannot decode: the entry would end the worker."""
 
     def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:  # noqa: ANN401 - as in redis-py
-        """Read one answer."""
         found = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
         if command_name == "BRPOP" and found and not _decodes(found[1]):
             return found[0], b"null"
         return b"null" if command_name == "RPOP" and found and not _decodes(found) else found
 
     def pubsub(self, **kwargs: Any) -> FilteredPubSub:  # noqa: ANN401 - as in redis-py
-        """Return the reader of what is published."""
         return FilteredPubSub(self.connection_pool, **kwargs)
 
 
 class FilteredPubSub(redis.client.PubSub):
-    """Reads what is published for kombu: it gets `null` for what it cannot decode."""
+    """A subscription that returns `null` for a published message that kombu cannot decode."""
 
     def parse_response(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as in redis-py
-        """Read one message, or the answer to a subscription."""
         found = super().parse_response(*args, **kwargs)  # type: ignore[no-untyped-call]
         if isinstance(found, list) and found and found[0] in {b"message", b"pmessage"} and not _decodes(found[-1]):
             return [*found[:-1], b"null"]
@@ -265,29 +266,29 @@ class FilteredPubSub(redis.client.PubSub):
 
 
 class FilteredChannel:
-    """Reads with a guarded client."""
+    """Reads with a filtered client."""
 
     def _get_client(self) -> Any:  # noqa: ANN401 - kombu's signature
-        super()._get_client()  # type: ignore[misc] # a mixin: it looks at redis-py's version
+        super()._get_client()  # type: ignore[misc] # a mixin: it checks redis-py's version
         return FilteredRedis
 
     def _deliver_fanout_message(self, message: Any, exchange: Any) -> Any:  # noqa: ANN401 - kombu's signature
-        if isinstance(message, dict) and isinstance(message.get("properties"), dict):  # of sentinels it looks inside
+        if isinstance(message, dict) and isinstance(message.get("properties"), dict):
             return super()._deliver_fanout_message(message, exchange)  # type: ignore[misc] # a mixin
         _discard("other", "no message")
         return False
 
 
 def restrict_remote_control(concurrency: int) -> None:
-    """Take from this process' remote control all that does more than look, or shows how to get into Redis.
+    """Remove the remote-control commands that change something, and hide the broker's password from `stats`.
 
-    `concurrency`: exchanges at a time, for `stats`: Celery knows only of the few threads that take bells and ticks.
+    `concurrency`: the number of sender threads, for `stats`. Celery knows only its few threads for bells and ticks.
     """
     for command in set(Panel.data) - ALLOWED_COMMANDS:
         del Panel.data[command]
     theirs = Panel.data["stats"]
 
-    # Celery tells all transport options: the sentinels' password among them, and what has no JSON, so that it failed.
+    # Celery's own `stats` returns all transport options: the password of Sentinel, and objects that have no JSON.
     @functools.wraps(theirs)
     def stats(state: Any, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - Celery's signature
         shown: dict[str, Any] = theirs(state, **more)

@@ -1,8 +1,8 @@
-"""Celery's way from a message to a task, without what our tasks never use.
+"""Runs a task for a message, without the parts of Celery that bells and ticks never use.
 
-Celery's default strategy makes a Request of each message and runs the task in its tracer, for revocation, time limits,
-retries, results and events. A bell and a tick have none of these, and the Request and the tracer take a quarter of the
-time from a bell to its claim (benchmarks/RESULTS.md). Celery's consumer and its pool do the rest as always.
+Celery's default strategy creates a Request for each message and runs the task in its tracer, for revocation, time
+limits, retries, results and events. Bells and ticks have none of these. The Request and the tracer take a quarter of
+the time from a bell to its claim (benchmarks/RESULTS.md). Celery's consumer and pool are used as they are.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger("gaugepost.worker")
 
 _YIELD_S = 0.001
-"""After each message the consumer sleeps so long: else it keeps the interpreter while it goes back to its queues, and
-the thread that does the work waits for it. A claim and a first byte take about so long."""
+"""Seconds for which the consumer sleeps after each message: about as long as a claim and a first byte take.
+
+Without it the consumer keeps the interpreter lock while it returns to its queues, and the thread that runs the task
+waits for it."""
 
 
 def hand_over(task: Any, _app: object, consumer: Any) -> Callable[..., None]:  # noqa: ANN401 - celery has no types
-    """Return what celery calls with each message of this task: it gives the task to the pool. Celery's `Strategy`."""
+    """Return the function that gives each message of this task to the pool. It is the task's `Strategy` in Celery."""
     apply = consumer.pool.apply_async
     is_tick = task.name != DELIVER
 
@@ -46,4 +48,4 @@ def hand_over(task: Any, _app: object, consumer: Any) -> Callable[..., None]:  #
 
 
 def _ignore(_: object) -> None:
-    """Take the outcome of a task: there is none."""
+    """Ignore the result of a task, which is always None."""
