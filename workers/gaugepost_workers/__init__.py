@@ -1,1 +1,1 @@
-"""What runs the jobs: the Celery app, the dispatcher, tokens and beat."""
+"""Runs jobs: the Celery app, the dispatcher, deliveries, tokens and beat."""

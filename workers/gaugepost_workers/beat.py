@@ -1,10 +1,10 @@
-"""Beat only ticks: every second or so it puts one message a tick into each region's queue of ticks.
+"""Beat: sends the ticks. It pushes a message for each due tick into the tick queue of each region.
 
-Without it the workers run the ticks themselves (own_ticks.py).
+Without beat the workers run the ticks themselves (own_ticks.py).
 
-The work of a tick is one atomic script on Redis' own clock, so any number of beats may run, in one directory too (no
-state file is written). Celery's expiry would not keep ticks from piling up where no worker reads them, since the Redis
-transport looks at it only on receipt; so a tick is pushed only if its queue is short.
+The work of a tick is one script that uses Redis' clock, so any number of beats may run, in one directory too: beat
+writes no state file. Beat pushes a tick only into a short queue. Celery's message expiry would not keep the queue short
+where no worker reads it, because the Redis transport checks it only on receipt.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def _monotonic_now() -> datetime:
-    """Return a time that only goes on: Celery reckons in dates, and a clock set back by hours would stop its ticks."""
+    """Return a time that is never set back. Celery computes with dates: a clock set back by hours would stop beat."""
     return datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=time.monotonic())
 
 
 class TickScheduler(Scheduler):
-    """Celery's scheduler without its state file, ticking into every region's own Redis."""
+    """Celery's scheduler without its state file. It sends ticks into the Redis of every region."""
 
     def __init__(self, app: Celery, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - celery's own
         settings = Settings.load()
@@ -55,10 +55,9 @@ class TickScheduler(Scheduler):
         super().__init__(app, *args, **kwargs)
 
     def setup_schedule(self) -> None:
-        """Make an entry of every tick in every region, all due at once.
+        """Add an entry for every tick of every region, all due at once.
 
-        Celery would begin with a whole interval of waiting: a beat that is started anew more often than every ten
-        seconds would never have lost jobs rescued.
+        Celery would first wait for a whole interval: a beat that restarts often would never send a slow tick.
         """
         for region in self._regions:
             for name, every in TICKS.items():
@@ -69,9 +68,9 @@ class TickScheduler(Scheduler):
                 )
 
     def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **_: Any) -> None:  # noqa: ANN401, ARG002, FBT001, FBT002 - celery's signature
-        """Push one tick. A region whose Redis is away misses it; the next one is never far.
+        """Push one tick. If the region's Redis is away, this tick is lost and the next one follows soon.
 
-        A beat that may not push ticks is not well: its heartbeat is not renewed.
+        If Redis does not permit beat to push ticks, the heartbeat is not renewed: then beat is not well.
         """
         if advance:
             entry = self.reserve(entry)
@@ -94,15 +93,15 @@ class TickScheduler(Scheduler):
 
     @property
     def producer(self) -> Any:  # noqa: ANN401 - celery's own
-        """Celery would connect here to publish; ticks go another way."""
+        """Return none: Celery would connect to publish, but `apply_async` pushes ticks itself."""
         return None
 
 
 def _metrics(settings: Settings, liveness: Liveness) -> BeatMetrics | None:
-    """Show metrics if that is wanted."""
+    """Serve metrics if METRICS_PORT is set."""
     if settings.metrics_port is None:
         return None
-    from gaugepost_workers.observers.metrics import BeatMetrics, serve  # noqa: PLC0415 - only where they are wanted
+    from gaugepost_workers.observers.metrics import BeatMetrics, serve  # noqa: PLC0415 - only where METRICS_PORT is set
 
     metrics = BeatMetrics(map(str, settings.regions))
     serve(metrics.registry, settings.metrics_address, settings.metrics_port, liveness.check)
@@ -120,7 +119,7 @@ class _Region:
 
 
 def run_beat() -> None:
-    """Tick until stopped by a signal."""
+    """Run beat until a signal stops it."""
     app = Celery("gaugepost-beat", set_as_current=False)
     app.conf.update(enable_utc=True, timezone="UTC", worker_hijack_root_logger=False)
     scheduler = f"{TickScheduler.__module__}:{TickScheduler.__name__}"

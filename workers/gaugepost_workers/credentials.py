@@ -1,4 +1,4 @@
-"""The credentials of one worker: which it has, and what to do when CustomerGauge refuses one."""
+"""The credentials of one worker, and what happens when CustomerGauge refuses one."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _NOTED_EVERY_S = 60.0
 
 
 def fingerprint(need: str, secret: str, client_id: str = "") -> str:
-    """Return eight hex digits that name a credential, and from which it cannot be computed."""
+    """Return eight hex digits that identify a credential and do not reveal it. `need` is `oauth` or `api_key`."""
     return hmac.new(secret.encode(), f"gaugepost {need} {client_id}".encode(), hashlib.sha256).hexdigest()[:8]
 
 
 class Credentials:
-    """What this worker has of a region's credentials. Thread-safe.
+    """The credentials of a region that this worker has. Thread-safe.
 
-    `on_refused_alone` gets the need (`oauth` or `api_key`) of a credential that is refused, while another worker's is
-    accepted.
+    `on_refused_alone` is called with the need (`oauth` or `api_key`) when CustomerGauge refuses this worker's
+    credential and accepts another worker's.
     """
 
     def __init__(self, ledger: Ledger, settings: CredentialSettings, on_refused_alone: Callable[[str], None]) -> None:
@@ -36,7 +36,7 @@ class Credentials:
         self.client_id = settings.client_id.get_secret_value() if settings.client_id else None
         self.client_secret = settings.client_secret.get_secret_value() if settings.client_secret else None
         self.fingerprints: dict[str, str] = {}
-        """Need → fingerprint, of those that are set."""
+        """Need → fingerprint of each credential that is set."""
         if self.client_id is not None and self.client_secret is not None:
             self.fingerprints["oauth"] = fingerprint("oauth", self.client_secret, self.client_id)
         if self.api_key is not None:
@@ -47,8 +47,8 @@ class Credentials:
         self._lock = threading.Lock()
 
     def accepted(self, need: str) -> None:
-        """Note that CustomerGauge took a job under this credential; now and then is enough."""
-        if self._was_noted(need):  # without the lock, which each delivery would wait for
+        """Record, at most once a minute, that CustomerGauge accepted this credential."""
+        if self._was_noted(need):  # before the lock: each delivery comes here
             return
         with self._lock:
             if self._was_noted(need):
@@ -63,11 +63,11 @@ class Credentials:
         return need not in self._noted_at or time.monotonic() - self._noted_at[need] < _NOTED_EVERY_S
 
     def refused(self, need: str) -> bool:
-        """Note a refusal; return whether only this worker's credential is refused, which ends this worker."""
+        """Record a refusal. Return whether only this worker's credential is refused: then this worker ends."""
         return self._is_refused_alone(need, "refused")
 
     def stop_if_refused(self) -> None:
-        """End this worker if it was refused a moment ago, alone: it was started again with the same credential."""
+        """End this worker if its credential was refused before its restart, and only this one."""
         for need in self.fingerprints:
             self._is_refused_alone(need, "")
 

@@ -1,6 +1,6 @@
-"""Takes one claimed job to CustomerGauge: a straight line, `prepare → send → judge → decide`.
+"""Delivers one claimed job to CustomerGauge: build → send → judge → decide.
 
-Knows nothing of queues, parcels or threads: it gets a claimed job and returns what should become of it.
+It knows no queue and no other job: it gets the lease on a job and returns the settlement.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ _GIVE_BACK = Decision(Requeued(), counted=False)
 
 
 class SlotTaken(Exception):  # noqa: N818
-    """Raised just before the first byte: the upload slot is taken, so nothing was sent."""
+    """Raised just before the first byte. Nothing was sent: another file has the upload slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Exchange:
-    """One answer, judged: what an attempt's line on the record is made from. `began` is monotonic, in seconds."""
+    """One HTTP exchange and its verdict. It began `at` Unix time in ms, and at `began` monotonic seconds."""
 
     answer: Answer
     judgement: Judgement
@@ -60,7 +60,10 @@ class _Exchange:
 
 
 class Delivery:
-    """Delivers the jobs of one region. Thread-safe."""
+    """Delivers the jobs of one region. Thread-safe.
+
+    `on_refused_alone`: see `credentials.Credentials`.
+    """
 
     def __init__(
         self,
@@ -69,7 +72,6 @@ class Delivery:
         settings: Settings,
         on_refused_alone: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`on_refused_alone`: see `credentials.Credentials`."""
         self._ledger = ledger
         self._http = http
         self._schedules = settings.backoff
@@ -88,7 +90,7 @@ class Delivery:
         self._api_key = self.credentials.api_key
         self._tokens = self._open_tokens(settings.connect_timeout + settings.read_timeout + 1)
         self._departed: set[str] = set()
-        """Jobs that must not go out twice, and whose first byte may be out."""
+        """Ids of jobs that must not go out twice, and whose first byte may have been sent."""
 
     def _open_tokens(self, fetch_timeout_s: float) -> Tokens | None:
         client_id, client_secret = self.credentials.client_id, self.credentials.client_secret
@@ -110,19 +112,19 @@ class Delivery:
         return replace(answer, judgement=cap_retry_after(answer.judgement, self._longest_wait))
 
     def deliver(self, lease: Lease) -> Settlement:
-        """Send one job to its endpoint, unless its lease is over, and decide what becomes of it.
+        """Send one job, unless its lease is over, and decide its outcome.
 
-        Never raises: whatever goes wrong in here is a verdict too, so that no job is lost to a fault of ours.
+        Never raises: a bug of ours becomes a verdict too, so that no job is lost by it.
         """
         claimed = lease.claimed
         try:
             return self._deliver(lease)
         except DataSealed as error:
-            log.warning("job not opened", job=claimed.id, kind=claimed.job.kind, error=f"it {error}")
+            log.warning("job not decrypted", job=claimed.id, kind=claimed.job.kind, error=f"it {error}")
             return Settlement(claimed, missing_data_key(_now_ms() - claimed.enqueued_at))
-        except (SlotTaken, LeaseOver, StoreError):  # before the first byte: nothing was sent
+        except (SlotTaken, LeaseOver, StoreError):  # raised before the first byte, so nothing was sent
             return Settlement(claimed, _GIVE_BACK)
-        except Exception as error:  # noqa: BLE001 - told on the job's record, by class only: its text may hold data
+        except Exception as error:  # noqa: BLE001 - its class goes into the job's history; its text may hold data
             where = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{where.name} in {where.filename}:{where.lineno}"
             log.error("fault", job=claimed.id, kind=claimed.job.kind, error=type(error).__name__, where=place)  # noqa: TRY400
@@ -155,7 +157,7 @@ class Delivery:
         return self._settlement(claimed, done)
 
     def _look_up(self, lease: Lease, job: File) -> Settlement:
-        """Look a sent file up in the statistics: whether it is there, and whether CustomerGauge is done with it."""
+        """Look a sent file up in the upload statistics: whether it arrived and was processed."""
         claimed = lease.claimed
         at = _now_ms()
         sent_at = last_sending(claimed) or at
@@ -175,7 +177,7 @@ class Delivery:
         return f"{region}_CLIENT_ID" if self.credentials.client_id is None else f"{region}_CLIENT_SECRET"
 
     def _exchange_all(self, lease: Lease, request: Request, done: list[_Exchange]) -> None:
-        """Send it; once again with a fresh token if the one it went out with was refused. Raises TokenUnavailable."""
+        """Send the request, and once again with a new token if its token was refused. Raises TokenUnavailable."""
         if self._tokens is None or request.auth == "api_key":
             done.append(self._exchange(lease, request, self._api_key or "", fresh_token=True))
             return
@@ -200,11 +202,14 @@ class Delivery:
         return _Exchange(answer, cap_retry_after(judgement, self._longest_wait), at, began)
 
     def _before_first_byte(self, lease: Lease) -> None:
-        """Allow the first byte. Raises LeaseOver, SlotTaken, StoreError."""
+        """Check the lease, and write the sending mark if the job needs one, just before the first byte.
+
+        Raises LeaseOver, SlotTaken, StoreError: then nothing is sent.
+        """
         lease.check()
         if lease.claimed.job.once:
             self._mark(lease.claimed)
-            lease.check()  # the mark may have taken long
+            lease.check()  # Redis may have taken long
 
     def _mark(self, claimed: Claimed) -> None:
         done, _ = self._ledger.mark(claimed)
@@ -226,7 +231,7 @@ class Delivery:
     def _settlement(
         self, claimed: Claimed, exchanges: Sequence[_Exchange], decision: Decision | None = None
     ) -> Settlement:
-        """Record what was exchanged; the last answer decides what becomes of the job, unless that is decided."""
+        """Return the settlement with an attempt for each exchange. Without a `decision` the last answer decides."""
         last = exchanges[-1] if exchanges else None
         if decision is None:
             assert last is not None  # noqa: S101 - what sends nothing says what becomes of the job
@@ -257,7 +262,7 @@ def facts(
     poll: Sequence[float] = UPLOAD_POLL,
     fingerprint: str | None = None,
 ) -> Facts:
-    """Gather what the policy looks at, beside the answer itself."""
+    """Gather what the policy needs beside the answer. `schedules`: verdict → back-off delays in seconds."""
     return Facts(
         job=claimed.job,
         attempts=claimed.history.since_replay(),
@@ -286,5 +291,5 @@ def _attempt(n: int, exchange: _Exchange, *, counted: bool) -> Attempt:
 
 
 def _now_ms() -> int:
-    """Return the time for the record; nothing is decided by it."""
+    """Return the Unix time in ms, for the history. Nothing is decided by it."""
     return int(time.time() * 1000)

@@ -1,10 +1,11 @@
-"""Works through a region's jobs: claim a claim, send its jobs side by side, settle their answers, go on.
+"""The loop of a worker: claim jobs, hand them to sender threads, settle their outcomes.
 
-One thread at a time turns this wheel, whichever of Celery's took a bell first; later bells only tell it that there is
-more. Answers are settled as they come, many in one call, and new jobs are claimed while others are still out, so that
-the threads that send are never idle for the slowest job of a claim. Urgent jobs have threads of their own, and are
-claimed even while there is no room for others. Who enqueues while a worker is awake need not ring: it looks for work
-again before it goes to rest (`lua/lib/base.lua`, awake).
+One Celery thread at a time runs the loop: the first that takes a bell. A later bell only signals that there is more
+work. The loop settles many outcomes in one call, and claims new jobs while others are still being sent, so that no
+sender waits for the slowest job. Urgent jobs have their own senders, and are claimed even when all others are busy.
+
+A service that enqueues while a worker is awake need not ring: the worker asks for work once more before it rests
+(`lua/lib/base.lua`, awake).
 """
 
 from __future__ import annotations
@@ -36,15 +37,19 @@ log = structlog.get_logger("gaugepost.dispatcher")
 
 URGENT_THREADS = 4
 MAX_CLAIM = 100
-_GATHER_S = 0.01  # while more are out, answers are gathered for so long, to be settled in one call
-_SOON_S = 0.1  # what is claimed beyond twice the concurrency is begun within so long
-_POLL_S = 0.05  # while awake, look so often for work that nobody rang for
-_PAUSE_S = 0.25  # between two tries while Redis does not answer; an answer is settled within half a second
+_GATHER_S = 0.01  # while other jobs are in flight, gather outcomes for this long and settle them in one call
+_SOON_S = 0.1  # jobs beyond twice the concurrency must start within this time
+_POLL_S = 0.05  # while awake, ask this often for work without a bell
+_PAUSE_S = 0.25  # between two tries while Redis does not answer: an outcome is settled soon after Redis is back
 _GIVE_BACK = Decision(Requeued(), counted=False)
 
 
 class Dispatcher:
-    """The wheel of one worker process."""
+    """The dispatcher of one worker process. `run` and `stop` are thread-safe.
+
+    `deliver` sends one job and decides its outcome, in a sender thread. `worker`: this process' id in the ledger.
+    `concurrency`: the number of sender threads, beside those for urgent jobs. `lease_s`: the length of a lease.
+    """
 
     def __init__(
         self,
@@ -70,28 +75,31 @@ class Dispatcher:
         self._unsettled: list[Settlement] = []
         self._unpublished: list[Claimed] = []
         self._claim_token = uuid.uuid4().hex
-        self._mean_exchange_s = 0.05  # how long one exchange takes, a running mean
+        self._mean_exchange_s = 0.05  # running mean of the seconds of a delivery
         self._claimed_at = 0.0
-        self._claim_lease_at = 0.0  # the same by the lease's clock
-        self._unanswered_since: float | None = None  # by time.monotonic; None: the last claim had its answer
+        self._claim_lease_at = 0.0  # the same moment by the lease's clock
+        self._unanswered_since: float | None = None  # monotonic; None: Redis answered the last claim
         self._work = threading.Event()
         self._urgent_work = threading.Event()
         self._loop_lock = threading.Lock()
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        """Work until there is no more, or another thread does so already: what the bell's task calls."""
+        """Deliver jobs until no work is left. Return at once if another thread does so already.
+
+        The Celery task of a bell calls this.
+        """
         self._work.set()
         self._urgent_work.set()
         while self._work.is_set():
             if not self._loop_lock.acquire(blocking=False):
-                self._answers.put(None)  # whoever turns it may be waiting for answers
+                self._answers.put(None)  # wakes the thread that runs the loop
                 return
             try:
                 self._loop()
             except Exception:
-                # A fault of ours: let go of everything, so that the rescuer takes it back when the leases end, and
-                # the next bell finds a clean wheel rather than the same fault.
+                # A bug of ours. Give up all jobs: the rescuer takes them back when their leases end. The next bell then
+                # starts from a clean state instead of meeting the same bug.
                 self._in_flight.clear()
                 self._slow_start.forget_firsts()
                 self._unsettled.clear()
@@ -103,7 +111,10 @@ class Dispatcher:
                 return
 
     def stop(self) -> None:
-        """Claim no more, give back what has not begun, finish what has. Returns at once; `run` ends soon after."""
+        """Stop claiming, give back the jobs that no sender has started, finish the others.
+
+        Returns at once; `run` returns when all are settled.
+        """
         self._stopping.set()
         self._answers.put(None)
 
@@ -121,7 +132,7 @@ class Dispatcher:
             self._renew()
 
     def _publish_claimed(self) -> None:
-        """Publish what was claimed only now: earlier, it would keep the sender threads from the interpreter."""
+        """Call the observers about claimed jobs: late, because earlier they would take the CPU from the senders."""
         if self._unpublished:
             claimed_jobs, self._unpublished = self._unpublished, []
             self._observer.claimed(claimed_jobs)
@@ -129,7 +140,7 @@ class Dispatcher:
     # Claim
 
     def _claim_if_needed(self) -> None:
-        """Claim if there is room, and word of work, or none for a while, or nothing else to do."""
+        """Claim jobs if there is capacity and a bell came, no job is in flight, or the last claim is old."""
         room = self._capacity()
         if room and (self._work.is_set() or not self._in_flight or time.monotonic() - self._claimed_at > _POLL_S):
             self._work.clear()
@@ -142,7 +153,7 @@ class Dispatcher:
                 self._urgent_work.set()
 
     def _claim(self, room: int, *, urgent_only: bool = False) -> bool:
-        """Claim up to so many jobs and begin them; tell whether there are more."""
+        """Claim up to `room` jobs and start them. Return whether the ledger may have more."""
         self._claimed_at = time.monotonic()
         self._claim_lease_at = lease_clock()
         try:
@@ -160,17 +171,20 @@ class Dispatcher:
             self._unsettled += behind
             self._settle([])
         elif claim.left and not self._in_flight:
-            time.sleep(_GATHER_S)  # it passed over jobs, and looks further
+            time.sleep(_GATHER_S)  # the script skipped jobs and stopped early: ask again
         return claim.left > 0
 
     def _claim_may_have_worked(self) -> bool:
-        """Tell whether a claim without an answer may hold jobs still: the same token gets them, and no bell rings."""
+        """Return whether a claim without an answer may still hold jobs.
+
+        A claim with the same token gets them. No bell would ring for them.
+        """
         if self._unanswered_since is None:
             self._unanswered_since = self._claimed_at
         return time.monotonic() - self._unanswered_since < self._lease_s
 
     def _start_all(self, jobs: Sequence[Claimed]) -> list[Settlement]:
-        """Begin what was claimed; return what goes back since another job of its configuration goes first."""
+        """Start the claimed jobs. Return those that must first wait for another job of their configuration."""
         behind_first = self._slow_start.waiting(jobs)
         for claimed in jobs:
             self._in_flight[claimed.id] = Lease(claimed, self._lease_s, self._claim_lease_at)
@@ -181,9 +195,10 @@ class Dispatcher:
         return [Settlement(claimed, Decision(Requeued(behind_first[claimed.id]), counted=False)) for claimed in waiting]
 
     def _capacity(self) -> int:
-        """Take what can be begun in a moment, in parcels and not one by one; newer jobs wait behind what waits here.
+        """Return how many jobs to claim: as many as senders can start soon, and within a third of a lease.
 
-        And never more than can be begun within a third of a lease.
+        No other worker can take a job that waits here. Returns 0 until a quarter of the limit is free, because few
+        large claims cost less than many small ones.
         """
         a_second = self._concurrency / self._mean_exchange_s
         soon, in_time = min(MAX_CLAIM, int(a_second * _SOON_S)), int(a_second * self._lease_s / 3)
@@ -210,7 +225,7 @@ class Dispatcher:
         settlement = None
         try:
             settlement = self._deliver(lease)
-        except Exception as error:  # noqa: BLE001 - against its word: its lease will end, and the rescuer takes it back
+        except Exception as error:  # noqa: BLE001 - `deliver` never raises; if it does, the rescuer takes the job back
             log.error("fault", job=claimed.id, error=type(error).__name__)  # noqa: TRY400 - its text may hold data
         self._mean_exchange_s = 0.9 * self._mean_exchange_s + 0.1 * max(time.monotonic() - started, 0.001)
         self._answers.put((claimed, settlement))
@@ -218,7 +233,7 @@ class Dispatcher:
     # Settle
 
     def _wait_for_answers(self) -> list[tuple[Claimed, Settlement | None]]:
-        """Wait for an answer, a bell, or the time to look for work; take with it all that have come meanwhile."""
+        """Wait for an outcome, a bell, or the time to ask for work. Return all outcomes that have come."""
         found: list[tuple[Claimed, Settlement | None] | None] = []
         try:
             found.append(self._answers.get(timeout=self._wait_s()))
@@ -256,17 +271,17 @@ class Dispatcher:
             self._release(settlement.claimed)
             if not accepted:
                 log.warning("lease lost", job=settlement.claimed.id)
-            elif not _was_never_started(settlement):  # the worker never began it, and the observers never saw it
+            elif not _was_never_started(settlement):  # otherwise no sender started it, and observers do not know it
                 observed.append(settlement)
         log_deaths(observed)
         self._observer.settled(observed)
 
     def _release(self, claimed: Claimed) -> None:
         lease = self._in_flight.get(claimed.id)
-        if lease is not None and lease.claimed is claimed:  # else it was lost, and has been claimed here anew
+        if lease is not None and lease.claimed is claimed:  # otherwise this worker lost the job and claimed it again
             del self._in_flight[claimed.id]
 
-    # Keep, and give back
+    # Renew leases, and give back jobs
 
     def _renew(self) -> None:
         now = lease_clock()

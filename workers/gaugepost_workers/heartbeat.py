@@ -1,8 +1,10 @@
-"""The pulse of a part: a small file that it renews while it works, and that `gaugepost health` feels.
+"""A process' heartbeat: a small file that a worker or beat renews while it works, and that `gaugepost health` reads.
 
-A file rather than a key in Redis: a probe asks about the process beside it, and a Redis that is away or takes no writes
-must not make workers look dead, since starting them anew would not help. The part holds a lock on its file as long as
-it lives, so what a killed one leaves behind is told from a frozen one's, whatever process has its number by then.
+It is a file and not a key in Redis. A probe asks about a process on its own machine, and a Redis that is away must not
+make workers look dead: a restart would not help.
+
+The process locks its file for as long as it lives. So a reader can tell a killed process (no lock) from a frozen one
+(locked, but old), even if another process has the same pid by now.
 """
 
 from __future__ import annotations
@@ -25,18 +27,18 @@ if TYPE_CHECKING:
 
 
 def folder(settings: Settings) -> Path:
-    """Return where pulses lie: RUN_DIR, else a folder of this user among the temporary ones."""
+    """Return the directory of heartbeat files: RUN_DIR, or else this user's own directory in the temporary one."""
     return settings.run_dir or Path(tempfile.gettempdir()) / f"gaugepost-{os.geteuid()}"
 
 
 def _redis_id(settings: Settings) -> str:
-    """Tell the parts of two gaugeposts on one machine apart: by their Redis, without its password."""
+    """Return eight hex digits for the Redis in use, without its password: two installations can share a machine."""
     place = settings.redis_url.get_secret_value().rpartition("@")[2] if settings.redis_url else ""
     return hashlib.sha256(place.encode()).hexdigest()[:8]
 
 
 def _own_folder(directory: Path) -> Path:
-    """Make the folder if need be. Raises SettingsError if somebody else could write into it."""
+    """Create the directory if it is missing. Raises SettingsError if another user owns it."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if directory.lstat().st_uid != os.geteuid():
         raise SettingsError(f"{directory} belongs to another user: set GAUGEPOST_RUN_DIR to a folder of your own")
@@ -44,29 +46,32 @@ def _own_folder(directory: Path) -> Path:
 
 
 class Heartbeat:
-    """One part's pulse. `name` is `beat`, or `worker-eu`. Renewed by `beat()`, which costs some µs; thread-safe."""
+    """The heartbeat of this process. Thread-safe.
+
+    `name` is `beat` or `worker-<region>`. Raises SettingsError or OSError if its file cannot be written.
+    """
 
     def __init__(self, settings: Settings, name: str) -> None:
         directory = _own_folder(folder(settings))
         self._path = directory / f"{name}.{_redis_id(settings)}.{os.getpid()}"
-        new = self._path.with_name(f"new-{self._path.name}")  # a probe must not find it without its lock
+        new = self._path.with_name(f"new-{self._path.name}")  # a probe must not find the file before it is locked
         self._file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self.renew()
         new.rename(self._path)
 
     def renew(self) -> None:
-        """Tell that the part works."""
-        os.pwrite(self._file, b"%020.3f\n" % time.monotonic(), 0)  # no wall clock: those jump
+        """Write the current time into the file. It takes a few µs."""
+        os.pwrite(self._file, b"%020.3f\n" % time.monotonic(), 0)  # a wall clock may be set back
 
     def remove(self) -> None:
-        """Take the file away: the part ends."""
+        """Delete the file, because the process ends."""
         self._path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatReading:
-    """A pulse of a part that lives: its process, and how long ago it was renewed."""
+    """What a heartbeat file says of a living process: its pid, and the seconds since its last renewal."""
 
     name: str
     pid: int
@@ -74,7 +79,10 @@ class HeartbeatReading:
 
 
 def read_heartbeats(settings: Settings, name: str) -> list[HeartbeatReading]:
-    """Return the pulses of the parts of this name that live on this machine; those of dead ones are taken away."""
+    """Return the heartbeats of living processes of this name on this machine, newest first.
+
+    Deletes the files that killed processes left.
+    """
     return sorted(_readings(folder(settings), f"{name}.{_redis_id(settings)}.*"), key=lambda reading: reading.age_s)
 
 

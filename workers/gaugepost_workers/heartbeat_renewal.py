@@ -1,9 +1,8 @@
-"""Renews a worker's pulse, only while it would really take work.
+"""Renews a worker's heartbeat, but only while the worker can take jobs.
 
-A thread that beats on its own would prove only that the process has threads. Here each part that a job needs has its
-turn: Celery's consumer runs a timer, which gives a thread of the pool a piece of work beside the bells; that thread
-checks that messages are still read from Redis, and that the dispatcher runs or has nothing to do. If one of them is
-stuck, the pulse is not renewed, and `gaugepost health worker` says so.
+A thread of its own would prove only that the process has threads. So every part that a job needs takes part here:
+Celery's consumer runs a timer, the timer gives work to Celery's thread pool, and the pool's thread asks the watchdog.
+If one of these is stuck, the heartbeat grows old, and `gaugepost health worker` reports it.
 """
 
 from __future__ import annotations
@@ -30,16 +29,19 @@ EVERY_S = 2.0
 
 
 def open_heartbeat(settings: Settings, name: str) -> Heartbeat | None:
-    """Begin a part's pulse; None if it cannot be written: that is no reason to deliver nothing."""
+    """Create the heartbeat of a process. Return None if its file cannot be written: delivery goes on without it."""
     try:
         return Heartbeat(settings, name)
     except (OSError, SettingsError) as error:
-        log.warning("no pulse for gaugepost health; set GAUGEPOST_RUN_DIR", error=str(error))
+        log.warning(
+            "no heartbeat for gaugepost health: set GAUGEPOST_RUN_DIR",
+            error=str(error),
+        )
         return None
 
 
 def renew_while_healthy(app: Celery, renew: Callable[[], None]) -> None:
-    """Call `renew` now and then, while a worker of this app takes work."""
+    """Call `renew` every two seconds while the worker of this app can take jobs."""
 
     def renew_if_healthy() -> None:
         if WATCHDOG.is_healthy():

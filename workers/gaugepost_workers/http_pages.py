@@ -1,4 +1,4 @@
-"""The port of a part: `/metrics` for Prometheus, `/healthz` for probes."""
+"""The HTTP port of a process: `/metrics` for Prometheus, `/healthz` for probes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
     def server_bind(self) -> None:
-        """Bind without asking DNS for this machine's name, as http.server does."""
+        """Bind without a DNS lookup of this machine's name, which http.server would make."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
@@ -33,14 +33,14 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = 20  # a client that says nothing keeps no thread for ever
+    timeout = 20  # a silent client must not keep a thread for ever
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Log nothing: a probe comes every few seconds."""
+        """Log nothing: probes come every few seconds."""
 
 
 def serve_pages(registry: CollectorRegistry, address: str, port: int, check: Callable[[], Health]) -> WSGIServer:
-    """Serve the pages from a thread; return the server. Raises OSError if the port is taken."""
+    """Serve both pages from a thread of their own. Raises OSError if another process has the port."""
     family, *_, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
     kind = type("Server", (_Server,), {"address_family": family})
     server: WSGIServer = kind((str(place[0]), port), _Handler)

@@ -1,7 +1,7 @@
-"""What this process knows of its lease on a job, without asking Redis.
+"""A worker's own view of its lease on a job, without a question to Redis.
 
 A process can be frozen at any moment, for longer than a lease: SIGSTOP, a suspended host, a paused container. When it
-continues, other workers may have delivered its jobs. So each sending checks its lease just before its first byte.
+continues, another worker may have delivered its jobs. So each request checks its lease just before its first byte.
 """
 
 from __future__ import annotations
@@ -14,26 +14,27 @@ if TYPE_CHECKING:
     from gaugepost.ledger import Claimed
 
 _FRESH = 2 / 3
-"""No sending begins under a lease that was last renewed longer ago than this part of it."""
+"""A request may begin while less than this part of the lease has passed since its last renewal."""
 
 # Linux stops its monotonic clock while the host is suspended; macOS does not, and has no other.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class LeaseOver(Exception):  # noqa: N818
-    """Raised just before the first byte: the job may be another worker's by now, so nothing was sent."""
+    """Raised just before the first byte. Nothing was sent: another worker may hold the job by now."""
 
 
 def lease_clock() -> float:
-    """Return seconds of a clock that also advances while this process is stopped or its host is suspended."""
+    """Return seconds of a clock that also runs while this process is stopped or its host is suspended."""
     return time.clock_gettime(_CLOCK)
 
 
 @dataclass(slots=True)
 class Lease:
-    """The lease on one claimed job. `renewed_at`: `lease_clock()` before the call that claimed or last renewed it.
+    """The lease on one claimed job. The dispatcher's thread renews it; sender threads read it.
 
-    One thread renews it, others read it.
+    `length_s`: seconds from a renewal to the end. `renewed_at`: `lease_clock()` before the call that claimed the job
+    or last renewed its lease. `lost`: Redis says that this worker holds the job no more.
     """
 
     claimed: Claimed
@@ -42,7 +43,7 @@ class Lease:
     lost: bool = False
 
     def is_over(self, now: float) -> bool:
-        """Return whether another worker may hold the job by now, or will before a request begun now has an answer."""
+        """Return whether a request that begins at `now` could still run when another worker gets the job."""
         return self.lost or now - self.renewed_at > _FRESH * self.length_s
 
     def check(self) -> None:

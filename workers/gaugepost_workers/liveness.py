@@ -1,4 +1,4 @@
-"""Whether a part works, for `/healthz`: a probe that asks the process itself, and starts no other one."""
+"""Whether this process works, for its own `/healthz`. A probe need not start another process to ask."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STALE_S = 60.0
-"""As old as a pulse may be for `gaugepost health`, too."""
+"""The greatest age of a heartbeat, in seconds. `gaugepost health` uses the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether a part is well, and why."""
+    """Whether a process is well, and why."""
 
     well: bool
     why: str
@@ -24,8 +24,8 @@ class Health:
 class Liveness:
     """When this process last showed that it works. Thread-safe.
 
-    `does`: what a stuck one does no more. `redis_trouble` returns why Redis is away, if it is: a start anew would not
-    bring it back, so such a part is well.
+    `does` completes "does not … any more". `redis_trouble` returns why Redis is away, or None. A process without Redis
+    counts as well, because a restart would not bring Redis back.
     """
 
     def __init__(self, does: str, redis_trouble: Callable[[], str | None] = lambda: None) -> None:
@@ -34,15 +34,14 @@ class Liveness:
         self._renewed_at = time.monotonic()
 
     def renew(self) -> None:
-        """Note that it works."""
         self._renewed_at = time.monotonic()
 
     def check(self, stale_s: float = STALE_S) -> Health:
-        """Return how this process is."""
+        """Return whether this process renewed its liveness in the last `stale_s` seconds."""
         age = time.monotonic() - self._renewed_at
         if age <= stale_s:
-            return Health(well=True, why=f"last pulse {age:.1f} s ago")
+            return Health(well=True, why=f"last heartbeat {age:.1f} s ago")
         trouble = self._redis_trouble()
         if trouble is not None:
             return Health(well=True, why=f"Redis is away: {trouble}")
-        return Health(well=False, why=f"does not {self._does} any more: last pulse {age:.0f} s ago")
+        return Health(well=False, why=f"does not {self._does} any more: last heartbeat {age:.0f} s ago")

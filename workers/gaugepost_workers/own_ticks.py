@@ -1,8 +1,8 @@
-"""Runs the ticks in the workers while no beat ticks, so that jobs are delivered without a beat too.
+"""Runs the ticks in the workers while no beat sends them, so that jobs are delivered without beat too.
 
-Each worker calls one script a second. The script notes that the worker is alive, and returns the ticks that this worker
-has to run: none while beat ticks. Without a beat for 5 seconds each tick goes to one worker an interval, however many
-workers ask. Redis' clock decides (alive.lua).
+Each worker calls one script each second (`alive.lua`). The script notes that the worker is alive, and returns the ticks
+that this worker must run. While beat sends ticks there are none. After 5 s without beat, each tick goes to one worker
+in its interval, however many workers ask. The script uses Redis' clock.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EVERY_S = 1.0
 
 
 class OwnTicks:
-    """The ticks that one worker process runs itself."""
+    """The ticks that one worker process runs itself. `worker`: its id in the ledger."""
 
     def __init__(self, ledger: Ledger, worker: str, handler: TaskHandler, metrics: WorkerMetrics | None) -> None:
         self._ledger = ledger
@@ -42,17 +42,17 @@ class OwnTicks:
         self._beat_is_missed = False
 
     def note_start(self) -> None:
-        """Note that this worker is alive, before it claims. Raises StoreError."""
+        """Record that this worker is alive, before its first claim. Raises StoreError."""
         self._ledger.alive(self._worker, 0.0, "", {})
 
     def start(self, app: Celery) -> None:
-        """Look each second while a worker of this app runs."""
+        """Call `run_due` each second while the worker of this app runs."""
         repeat(app, "own_ticks", EVERY_S, self.run_due)
 
     def run_due(self) -> None:
-        """Note that this worker is alive, and run the ticks that are due because no beat ticks.
+        """Record that this worker is alive, and run the ticks that are due because no beat sends them.
 
-        A worker that is stuck, as `health worker` sees it, does neither.
+        A stuck worker does neither.
         """
         if not WATCHDOG.is_healthy():
             return
@@ -60,7 +60,7 @@ class OwnTicks:
         try:
             found = self._ledger.alive(self._worker, up_s, WATCHDOG.pop_newest_tick(), TICKS)
         except StoreError as error:
-            log.warning("Redis does not say whether beat ticks", error=str(error))
+            log.warning("cannot ask Redis whether beat ticks", error=str(error))
             return
         self._report(up_s if found.beat_ago is None else found.beat_ago)
         for tick in found.ticks:
@@ -69,7 +69,7 @@ class OwnTicks:
                 self._metrics.ran_tick_itself(tick)
 
     def _report(self, silent_s: float) -> None:
-        """Log once that beat is missed, and once that it ticks again."""
+        """Log once that beat is missing, and once that it ticks again. `silent_s`: seconds since its last tick."""
         is_missed = silent_s * 1000 >= NO_BEAT_MS
         if is_missed and not self._beat_is_missed:
             log.warning("no beat ticks: workers run the ticks themselves; start one: gaugepost beat")

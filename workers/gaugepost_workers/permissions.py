@@ -1,4 +1,4 @@
-"""Looks at a part's start whether Redis' ACL permits its user what the part needs."""
+"""Checks, when a process starts, that its Redis user has the rights that it needs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ log = structlog.get_logger("gaugepost.permissions")
 
 
 def require_rights(settings: Settings, part: Part, regions: Iterable[Region]) -> None:
-    """Raise NotPermitted if the user in the regions' Redis lacks what a part needs.
+    """Raise NotPermitted if the Redis user of a region lacks a right that this part needs.
 
-    A worker that may claim jobs and not settle them would send each job again and again, so all is looked at before the
-    part begins. A Redis that is away is not waited for.
+    A worker that may claim jobs but not settle them would send each job again and again. So the process checks all
+    rights before it starts. It does not wait for a Redis that is away.
     """
     for region in regions:
         try:
@@ -35,4 +35,4 @@ def require_rights(settings: Settings, part: Part, regions: Iterable[Region]) ->
         except NotPermitted:
             raise
         except StoreError as error:
-            log.warning("rights in Redis not looked at", region=str(region), error=str(error))
+            log.warning("rights in Redis not checked", region=str(region), error=str(error))

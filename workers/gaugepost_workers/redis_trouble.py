@@ -1,4 +1,4 @@
-"""Whether Redis is away, for a probe of liveness: a restart would not bring Redis back."""
+"""Asks whether Redis is away, for liveness probes: a restart of the worker would not bring Redis back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def redis_trouble(settings: Settings, of: Region | None) -> str | None:
-    """Ask Redis whether it takes a write that changes nothing; return what is wrong, if it is with all of several."""
+    """Return why no Redis takes writes, or None if one does. It tries a write that changes nothing.
+
+    `of`: the region whose Redis to ask; None asks all.
+    """
     regions = (of,) if of else settings.regions if _has_one_each(settings) else settings.regions[:1]
     troubles: list[str] = []
     for one in regions:

@@ -1,8 +1,8 @@
-"""Takes back what lost workers held: jobs whose lease has ended.
+"""Takes back the jobs of lost workers: those whose lease has ended.
 
-A job that must not go out twice and has no sending mark was not sent: it goes back as it was. Any other may have been
-sent, so what happens is what the policy says of a lost answer. Whoever settles first wins: the worker, should it still
-live, or this; the fencing token lets only one of them.
+A job that must not go out twice and has no sending mark was not sent, so it is queued again. Any other job may have
+been sent, so the policy for a lost answer decides. If the worker lives after all, the fencing token lets only the first
+settlement through, the worker's or the rescuer's.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("gaugepost.rescue")
 
-_MAX_STEPS = 25  # of 200 jobs: 20,000 lost leases come back within four ticks, and no thread is taken for long
+_MAX_STEPS = 25  # of 200 jobs each: 20,000 lost leases come back within four ticks, and no tick takes long
 
-_LOST = Judgement(Verdict.LOST_ANSWER, "the worker that held it was lost")
+_LOST = Judgement(Verdict.LOST_ANSWER, "the worker that held the job was lost")
 
 
 def judge_lost(lost: Lost, schedules: dict[Verdict, tuple[float, ...]]) -> Settlement:
-    """Decide what becomes of one job whose lease ended in a worker's hands."""
+    """Decide what happens to one job whose lease ended. `schedules`: verdict → back-off delays in seconds."""
     claimed = lost.claimed
     if lost.once and not lost.marked:
         return Settlement(claimed, Decision(Requeued(), counted=False))
-    decision = replace(decide(_LOST, facts(claimed, schedules)), streak=None)  # it was not CustomerGauge that failed
+    decision = replace(decide(_LOST, facts(claimed, schedules)), streak=None)  # not a failure of CustomerGauge
     attempt = Attempt(
         n=claimed.history.last_n + 1,
         at=int(time.time() * 1000),
@@ -56,9 +56,10 @@ def rescue(
     schedules: dict[Verdict, tuple[float, ...]],
     on_rescued: Callable[[Sequence[Settlement]], None] | None = None,
 ) -> int:
-    """Take back jobs whose lease has ended, in short scripts, up to a bounded number; return how many.
+    """Take back jobs whose lease has ended, at most 5,000, in short scripts; return how many.
 
-    A step that takes nothing ends it: another rescuer is at the same jobs. `on_rescued` is told what was taken.
+    It stops when a script takes back nothing: then another rescuer is at the same jobs. `on_rescued` gets the
+    settlements of each script. Raises StoreError.
     """
     rescued = 0
     for _ in range(_MAX_STEPS):

@@ -1,4 +1,4 @@
-"""The threads that send: one job after another from a queue, so that none waits for the slowest of a parcel."""
+"""The threads that send jobs. Each takes the next job as soon as it is free, so none waits for a slow job."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SenderPool:
-    """So many threads, and the jobs that wait for one of them."""
+    """A fixed number of sender threads with one queue. `send` gets each job, in one of the threads."""
 
     def __init__(self, threads: int, send: Callable[[Claimed], None], name: str) -> None:
         self.threads = threads
@@ -27,11 +27,11 @@ class SenderPool:
             self._send(self._waiting.get())
 
     def put(self, claimed: Claimed) -> None:
-        """Have a job sent as soon as a thread is free."""
+        """Queue a job for the next free thread."""
         self._waiting.put(claimed)
 
     def take_back(self) -> list[Claimed]:
-        """Take out all that have not begun."""
+        """Remove and return the jobs that no thread has taken yet."""
         waiting: list[Claimed] = []
         try:
             while True:

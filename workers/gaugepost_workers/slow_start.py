@@ -1,7 +1,8 @@
-"""A configuration starts slowly: one job of it first, the others after its answer.
+"""Sends one job of a cold configuration first, and the others after its answer.
 
-A mapping that is missing would otherwise meet a whole parcel of requests before its hold opens. The others go back to
-the ledger, where they wait aside (`lua/lib/slow_start.lua`), so that they take no room here.
+Without this, up to 100 requests would fail before a missing mapping is held. The other jobs go back to the ledger and
+wait there (`lua/lib/slow_start.lua`), so they take no place in this worker. A configuration is *warm* when one of its
+jobs was delivered lately, by any worker; otherwise it is *cold*.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
     from gaugepost.transitions import Decision
 
 _TRUST_S = 600.0
-"""How long this worker trusts what it last exchanged with the ledger about a configuration."""
+"""Seconds for which this worker remembers that a configuration is warm."""
 _MAX_REMEMBERED = 10_000
 
 
 class SlowStart:
-    """Remembers which configurations deliver, and which job of each other one goes first. Used by one thread."""
+    """Remembers the warm configurations, and the first job of each cold one. For one thread.
+
+    `is_warm` asks the ledger about a configuration; `clock` returns monotonic seconds.
+    """
 
     def __init__(self, is_warm: Callable[[str], bool], clock: Callable[[], float] = time.monotonic) -> None:
         self._ask = is_warm
@@ -33,7 +37,7 @@ class SlowStart:
         self._firsts: dict[str, str] = {}
 
     def waiting(self, jobs: Sequence[Claimed]) -> dict[str, str]:
-        """Return, by id, the jobs that have to wait, and the job that goes before each of them."""
+        """Return the jobs that must wait: job id → id of the first job of its configuration."""
         behind, cold = {}, {mapping for mapping in map(_configuration_of, jobs) if mapping is not None}
         cold = {mapping for mapping in cold if not self._is_warm(mapping)}
         for claimed in jobs:
@@ -56,7 +60,7 @@ class SlowStart:
         return warm
 
     def answered(self, claimed: Claimed, decision: Decision | None) -> bool:
-        """Note what became of a job (None: nothing); return whether the ledger should hear that it delivers."""
+        """Note a job's outcome (None: not sent). Return whether the ledger must mark its configuration warm."""
         mapping = claimed.job.mapping
         if mapping is None:
             return False
@@ -71,16 +75,16 @@ class SlowStart:
         return True
 
     def forget_firsts(self) -> None:
-        """Forget which jobs go first: the worker has given up all its jobs, so no answer to these will come here."""
+        """Forget all first jobs. The dispatcher gave up its jobs after a fault, so no answer to them will come."""
         self._firsts.clear()
 
     def _remember(self, mapping: str, now: float) -> None:
-        """Remember a bounded number: of what is forgotten the ledger is asked again."""
+        """Remember at most 10,000 configurations. The ledger is asked again about forgotten ones."""
         if len(self._warm_until) >= _MAX_REMEMBERED:
             self._warm_until.clear()
         self._warm_until[mapping] = now + _TRUST_S
 
 
 def _configuration_of(claimed: Claimed) -> str | None:
-    """Return the configuration that has to start slowly with this job; a probe tests one already."""
+    """Return the configuration to start slowly, None if there is none. A probe is a first job already."""
     return None if claimed.probe is not None else claimed.job.mapping

@@ -1,7 +1,7 @@
-"""The region's shared access token: fetched once by one worker, refreshed early, dropped by everyone when refused.
+"""The region's access token, shared by all workers through Redis.
 
-It lies encrypted in Redis, under a key that only those can derive who have the client secret anyway. A thread that
-finds a good token in this process asks nobody.
+One worker fetches it and refreshes it early; all drop it when CustomerGauge refuses it. In Redis it is encrypted with a
+key that is derived from the client secret. A thread that has a valid token in memory does not ask Redis.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from gaugepost.ledger import Ledger, SharedToken
     from gaugepost_tasks.endpoints.token import TokenAnswer
 
-_LOCK_S = 3.0  # how long others wait for a worker that was killed while it fetched
-_MAX_LIFE_S = 3_600.0  # "only valid for up to 1 hour" (PUT Close the Loop), whatever the answer promises
+_LOCK_S = 3.0  # others wait this long for a worker that was killed during its fetch
+_MAX_LIFE_S = 3_600.0  # "only valid for up to 1 hour" (API page PUT Close the Loop), whatever the answer promises
 _REFRESH_BEFORE_S = 300.0
 _POLL_S = 0.02
 _LOCK_MS = int(_LOCK_S * 1000)
@@ -43,20 +43,20 @@ log = structlog.get_logger("gaugepost.token")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token; `generation` tells it from those before and after it."""
+    """An access token. Each fetch in the region raises `generation` by one."""
 
     value: str
     generation: int
 
     def __repr__(self) -> str:
-        """Tell which it is, and not what it is."""
+        # Never the value: a repr may reach a log.
         return f"Token(generation={self.generation})"
 
 
 class TokenUnavailable(Exception):  # noqa: N818
-    """No token could be had; `judgement` says why, in the words of the policy.
+    """Raised when there is no token. `judgement` says why.
 
-    `alone`: only this worker's credential is refused, so that nothing is to be held.
+    `alone`: CustomerGauge refuses only this worker's credential, so the region needs no hold.
     """
 
     def __init__(self, judgement: Judgement, *, alone: bool = False) -> None:
@@ -71,12 +71,16 @@ def _cipher(region: str, client_secret: str) -> Fernet:
 
 
 def _refresh_after(life_s: float) -> float:
-    """Refresh five minutes before the end of an hour, later in a longer life, at nine tenths of a short one."""
+    """Return the seconds until the refresh: 5 minutes before the end, or 90 % of a life under 50 minutes."""
     return max(life_s - _REFRESH_BEFORE_S, life_s * 0.9)
 
 
 class Tokens:
-    """Gives the threads of one worker process their token."""
+    """The token source of one worker process. Thread-safe.
+
+    `fetch` asks CustomerGauge for a token and takes at most `fetch_timeout_s` for a request. `fingerprint` names the
+    credential. `refused` records that CustomerGauge refused it, and returns whether it refuses only this one.
+    """
 
     def __init__(
         self,
@@ -87,10 +91,9 @@ class Tokens:
         fingerprint: str = "",
         refused: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`refused` notes that the credential was refused, and returns whether it alone is."""
         self._ledger = ledger
         self._fetch = fetch
-        self._wait_s = 3 * fetch_timeout_s  # a fetch may be two requests
+        self._wait_s = 3 * fetch_timeout_s  # a fetch may take two requests
         self._fernet = _cipher(ledger.region, client_secret)
         self._fingerprint = fingerprint
         self._refused = refused
@@ -100,7 +103,7 @@ class Tokens:
         self._load_again_at = 0.0
 
     def get(self) -> Token:
-        """Return a token. Raises TokenUnavailable, StoreError."""
+        """Return a valid token. Raises TokenUnavailable, StoreError."""
         token = self._token
         if token is not None and time.monotonic() < self._load_again_at:
             return token
@@ -110,7 +113,7 @@ class Tokens:
             return self._token
 
     def drop(self, token: Token) -> None:
-        """Drop a token that was refused, for everyone, unless a newer one has come meanwhile. Raises StoreError."""
+        """Drop a refused token for all workers, unless there is a newer one by now. Raises StoreError."""
         with self._lock:
             if self._token is not None and self._token.generation <= token.generation:
                 self._token = None
@@ -128,7 +131,7 @@ class Tokens:
             if shared.failure:
                 raise TokenUnavailable(_read_failure(shared.failure))
             if time.monotonic() > deadline:
-                raise TokenUnavailable(Judgement(Verdict.UNREACHABLE, "no worker brought a token in time"))
+                raise TokenUnavailable(Judgement(Verdict.UNREACHABLE, "no worker fetched a token in time"))
             time.sleep(_POLL_S)
 
     def _decrypt(self, shared: SharedToken) -> Token | None:
@@ -136,19 +139,19 @@ class Tokens:
             return None
         try:
             value = self._fernet.decrypt(shared.sealed).decode()
-        except InvalidToken:  # of an older version with another client secret, or damaged
+        except InvalidToken:  # encrypted under another client secret, or damaged
             self._ledger.drop_token(shared.generation)
             return None
         self._plan_next_load(shared.left_ms / 1000)
         return Token(value, shared.generation)
 
     def _plan_next_load(self, left_s: float) -> None:
-        """Ask Redis again now and then: the token ends, or somebody refreshes it early."""
+        """Load it from Redis again in at most 30 s: another worker may refresh or drop it."""
         self._load_again_at = time.monotonic() + min(left_s, max(1.0, left_s / 10), 30.0)
 
     @contextmanager
     def _lock_renewed(self) -> Iterator[None]:
-        """Prolong the lock again and again: it is short, so that other workers wait only briefly for a killed one."""
+        """Renew the lock while the block runs. It is short: others wait only briefly if this worker is killed."""
         done = threading.Event()
         threading.Thread(target=self._renew_lock, args=(done,), name="token-lock", daemon=True).start()
         try:
@@ -162,7 +165,7 @@ class Tokens:
                 self._ledger.token(self._holder, _LOCK_MS, self._fingerprint)
 
     def _fetch_and_share(self, known: Token | None) -> Token:
-        """Fetch a token; where that fails, return the one `known`, which still lasts."""
+        """Fetch a token and share it. If that fails, return `known`, still valid, or raise TokenUnavailable."""
         with self._lock_renewed():
             answer = self._fetch()
         if answer.token is None:
@@ -190,5 +193,5 @@ def _write_failure(judgement: Judgement) -> str:
 
 def _read_failure(text: bytes) -> Judgement:
     found = json.loads(text)
-    at_proxy = found.get("p", False)  # older workers do not say it
+    at_proxy = found.get("p", False)  # missing if an older worker wrote it
     return Judgement(Verdict(found["v"]), found["m"], retry_after_s=found["r"], at_proxy=at_proxy)

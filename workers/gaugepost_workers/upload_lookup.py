@@ -1,4 +1,4 @@
-"""Looks for a sent file in the upload statistics: by its id once that is known, by its name before."""
+"""Finds a sent file in CustomerGauge's upload statistics: by its upload id if that is known, else by its name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def find_upload(http: HttpClient, endpoints: Endpoints, api_key: str, lease: Lease, job: File) -> Found:
-    """Look a sent file up. Raises LeaseOver before a request that the lease does not last for."""
+    """Find a sent file in the upload statistics. Raises LeaseOver if a request may not begin under this lease."""
 
     def ask(request: Request) -> Answer:
         header = credential_header(request.auth, api_key)
@@ -43,19 +43,19 @@ def find_upload(http: HttpClient, endpoints: Endpoints, api_key: str, lease: Lea
 
 
 def last_sending(claimed: Claimed) -> int | None:
-    """Return when it was last sent, Unix time in ms."""
+    """Return when the job was last sent (Unix time in ms), None if never."""
     return max((attempt.at for attempt in claimed.history.attempts()), default=None)
 
 
 def _sendings(claimed: Claimed) -> tuple[datetime, datetime]:
-    """Return when it was first and last sent: one refused as already processed arrived by an earlier sending."""
+    """Return when the job was first and last sent. A file "already processed" arrived with an earlier attempt."""
     times = [datetime.fromtimestamp(attempt.at / 1000, UTC) for attempt in claimed.history.attempts()]
     times = times or [datetime.now(UTC)]
     return min(times), max(times)
 
 
 def count_checks(claimed: Claimed) -> int:
-    """Count the looks since the last sending; while it is not known to be there, only those that were answered."""
+    """Count the checks since the job was last sent. While the file is not found yet, count only answered ones."""
     looks = 0
     for entry in claimed.history.entries:
         if entry["event"] == "attempt":
@@ -67,7 +67,7 @@ def count_checks(claimed: Claimed) -> int:
 
 
 def _known_upload(claimed: Claimed) -> int | None:
-    """Return the id that an earlier look found, since the last sending."""
+    """Return the upload id that a check found since the job was last sent."""
     for entry in reversed(claimed.history.entries):
         if entry["event"] == "attempt":
             break

@@ -1,6 +1,6 @@
-"""What tells that a worker would really take work: when a message was last read, and when the wheel last turned.
+"""Detects a stuck worker: it notes when the worker last read from Redis, and when its dispatcher last went on.
 
-Notes of times and nothing else, so that they may stand in the hot path.
+A note is one assignment, so every message and every turn of the loop can make one.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from gaugepost.bell import pushed_at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_READ_S = 10.0  # an empty queue is read anew each second
-_PROGRESS_S = 60.0  # a turn takes at most an exchange (30 s), or a claim that Redis does not answer (some 20 s)
+_READ_S = 10.0  # kombu reads an empty queue again each second
+_PROGRESS_S = 60.0  # one turn of the loop waits at most for an exchange (30 s) or for Redis (about 20 s)
 
 
 class Watchdog:
-    """The signs of one process. Times are monotonic seconds."""
+    """The times at which one worker process last made progress. Times are monotonic seconds. Thread-safe."""
 
     def __init__(self) -> None:
         self._read_at = time.monotonic()
@@ -30,26 +30,29 @@ class Watchdog:
         self._lock = threading.Lock()
 
     def note_read(self) -> None:
-        """Note that a message was read from Redis, or that there was none."""
+        """Note that kombu read from Redis, whether it found a message or none."""
         self._read_at = time.monotonic()
 
     def note_progress(self) -> None:
-        """Note that the wheel turned."""
+        """Note that the dispatcher's loop went on."""
         self._progress_at = time.monotonic()
 
     def note_tick(self, message_id: str) -> None:
-        """Note that a tick was taken, and when beat pushed it: now, where an older beat's message does not say."""
+        """Note that this worker took a tick, and when beat pushed it.
+
+        The message of an older beat has no time: it counts as pushed now.
+        """
         seconds = pushed_at(message_id)
         self._tick_pushed = "now" if seconds is None else seconds * 1000
 
     def pop_newest_tick(self) -> int | Literal["now", ""]:
-        """Return when beat pushed the newest tick since the last call, ms by Redis' clock; empty if there was none."""
+        """Return when beat pushed the newest tick since the last call: ms of Redis' clock, or "" for no tick."""
         pushed, self._tick_pushed = self._tick_pushed, ""
         return pushed
 
     @contextmanager
     def dispatching(self) -> Iterator[None]:
-        """Stand for a bell's thread that goes to the wheel, be it that another one turns it already."""
+        """Count a thread that runs the dispatcher, or that finds another thread running it."""
         self._count(1)
         try:
             yield
@@ -58,15 +61,15 @@ class Watchdog:
 
     def _count(self, step: int) -> None:
         with self._lock:
-            if not self._threads:  # it rested
+            if not self._threads:  # the dispatcher had nothing to do until now
                 self.note_progress()
             self._threads += step
 
     def is_healthy(self) -> bool:
-        """Tell whether messages are read, and the wheel turns or rests."""
+        """Return whether kombu reads messages, and the dispatcher either goes on or has nothing to do."""
         now = time.monotonic()
         return now - self._read_at < _READ_S and (not self._threads or now - self._progress_at < _PROGRESS_S)
 
 
 WATCHDOG = Watchdog()
-"""Those of this process: it has one worker, and kombu makes the channel that reads."""
+"""The watchdog of this process. It is global because kombu creates the channel that reads."""

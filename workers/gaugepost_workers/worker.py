@@ -1,8 +1,8 @@
 """One worker process: a region's Celery worker with its dispatcher.
 
-SIGTERM is a warm shutdown: no more is claimed, what has not begun is given back, what is out is finished and settled.
-Whatever supervises this must allow a grace period longer than the longest exchange, and then may kill: what a killed
-worker held comes back when its lease ends.
+SIGTERM is a warm shutdown. The worker claims no more jobs, gives back those that have not started, and finishes and
+settles the others. The supervisor must wait for longer than the longest exchange before it kills the process. The jobs
+of a killed worker come back when their leases end.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("gaugepost.worker")
 
 _CREDENTIAL_SETTINGS = {"oauth": "CLIENT_ID and CLIENT_SECRET", "api_key": "API_KEY"}
-_CELERY_THREADS = 4  # one turns the dispatcher's wheel, the others take bells and ticks meanwhile
+_CELERY_THREADS = 4  # one runs the dispatcher's loop, the others take bells and ticks meanwhile
 
 
 class Worker:
@@ -79,7 +79,7 @@ class Worker:
         }
         self._failed = False
         self.delivery = Delivery(self.ledger, http, settings, self._refused_alone)
-        # Each is for one thread: the wheel's, and the rescue's.
+        # Each belongs to one thread: the dispatcher's, and that of the rescue tick.
         self._events = TaskEvents(self.app, self.name) if settings.events else None
         self._rescue_events = TaskEvents(self.app, self.name) if settings.events else None
         self._liveness = Liveness("take work", partial(redis_trouble, settings, region))
@@ -96,12 +96,12 @@ class Worker:
         )
 
     def deliver(self) -> None:
-        """Answer a bell."""
+        """Answer a bell: run the dispatcher until no work is left."""
         with WATCHDOG.dispatching():
             self.dispatcher.run()
 
     def tick(self, name: str) -> None:
-        """Do the work of one tick, as the ledger's gates allow."""
+        """Do the work of one tick. Raises StoreError."""
         self._ticks[name]()
         if self._metrics is not None:
             self._metrics.ticked(name)
@@ -121,7 +121,10 @@ class Worker:
         return observers[0] if len(observers) == 1 else FanOut(*observers)
 
     def run(self) -> int:
-        """Work until stopped by a signal; return the exit code."""
+        """Run until a signal stops the worker; return the exit code.
+
+        Raises LedgerClosed, ClusterNotSupported, NotPermitted.
+        """
         self._migrate_ledger()
         worker_init.connect(self._on_start, weak=False)
         worker_ready.connect(_handle_sigquit_like_sigterm, weak=False)
@@ -155,9 +158,9 @@ class Worker:
         return int(self._failed)
 
     def _migrate_ledger(self) -> None:
-        """Bring the ledger to what this version reads.
+        """Migrate the ledger to this version's format. Does not wait for a Redis that is away.
 
-        Raises LedgerClosed (a newer version has been at it), ClusterNotSupported, NotPermitted.
+        Raises LedgerClosed (a newer version has written to it), ClusterNotSupported, NotPermitted.
         """
         try:
             self.ledger.migrate()
@@ -167,19 +170,19 @@ class Worker:
             log.warning("Redis is away; waiting for it", error=str(error))
 
     def _note_end(self) -> None:
-        """Note in Redis that this worker has ended. A Redis that is away is not waited for."""
+        """Record in Redis that this worker has ended. Does not wait for a Redis that is away."""
         with suppress(StoreError), closing(connect_briefly(self.settings, self.region)) as client:
             Ledger(client, self.region, self.settings).leave(self._id)
 
     def _promote(self) -> None:
-        self.ledger.migrate()  # services of an older version may still enqueue
+        self.ledger.migrate()  # services of an older version may still enqueue in the old format
         self.ledger.promote(self.delivery.credentials.fingerprints, self._log_notice)
 
     def _log_notice(self, notice: Notice) -> None:
         log_notice(self.region, notice)
 
     def _refused_alone(self, need: str) -> None:
-        """End warmly, with exit code 1: others deliver, and this worker only takes jobs from them."""
+        """Shut down warmly with exit code 1: other workers can deliver, and this one only takes jobs from them."""
         if self._failed:
             return
         self._failed = True
@@ -192,7 +195,7 @@ class Worker:
         celery.worker.state.should_stop = 1  # type: ignore[assignment]  # its stubs know no exit code
 
     def _on_start(self, **_: Any) -> None:  # noqa: ANN401 - a Celery signal
-        """Let go what waits for credentials that this worker has, and look for work that nobody rang for."""
+        """Queue the jobs that waited for this worker's credentials, and ring for work whose bell was lost."""
         try:
             self._own_ticks.note_start()
             self.delivery.credentials.stop_if_refused()
@@ -212,7 +215,7 @@ def _renew(liveness: Liveness, heartbeat: Heartbeat | None) -> None:
 
 
 def _metrics(settings: Settings, region: Region, liveness: Liveness) -> WorkerMetrics | None:
-    """Show metrics if that is wanted; without METRICS_PORT nothing of it is loaded, and it costs nothing."""
+    """Serve metrics if METRICS_PORT is set. Without it the module is not even loaded."""
     if settings.metrics_port is None:
         return None
     from gaugepost_workers.observers.metrics import WorkerMetrics, serve  # noqa: PLC0415
@@ -223,10 +226,10 @@ def _metrics(settings: Settings, region: Region, liveness: Liveness) -> WorkerMe
 
 
 def _log_text(text: str, *_: object) -> None:
-    """Log what celery tells people of a shutdown: it would write to the terminal itself, into the JSON of a log."""
+    """Log Celery's shutdown messages. Celery would write them to the terminal, in the middle of a JSON log."""
     log.info(text)
 
 
 def _handle_sigquit_like_sigterm(**_: Any) -> None:  # noqa: ANN401 - a Celery signal
-    """Let SIGQUIT do what SIGTERM does: celery's cold shutdown fails half-way on threads, and stops nothing."""
+    """Let SIGQUIT do what SIGTERM does. With a thread pool, Celery's cold shutdown fails half-way and stops nothing."""
     signal.signal(signal.SIGQUIT, signal.getsignal(signal.SIGTERM))
