@@ -30,7 +30,7 @@ STEPS = {
     "a thread of the pool has begun": "gaugepost_workers.dispatcher:Dispatcher.run",
     "claim asked for": "gaugepost.ledger:Ledger.claim",
     "claim returned": "gaugepost.ledger:Ledger.claim:end",
-    "a sender has begun": "gaugepost_workers.dispatcher:Dispatcher._send",
+    "a sender has begun": "gaugepost_workers.sender_pool:SenderPool._send",
     "token found, request built": "gaugepost_tasks.http:HttpClient.exchange",
     "first byte": "gaugepost_tasks.http.connection:Connection.send",
 }

@@ -26,10 +26,11 @@ from gaugepost.ledger import Ledger
 from gaugepost.settings import PREFIX
 from gaugepost_tasks.endpoints.handlers import check_handlers
 from gaugepost_tasks.http import HttpClient
+from gaugepost_workers.capacity import URGENT_THREADS
 from gaugepost_workers.celery_app.app import OPEN_SLOT, PROMOTE, RESCUE, SWEEP, make_app
 from gaugepost_workers.celery_app.message_filter import on_discarded, restrict_remote_control
 from gaugepost_workers.delivery import Delivery
-from gaugepost_workers.dispatcher import URGENT_THREADS, Dispatcher
+from gaugepost_workers.dispatcher import Dispatcher
 from gaugepost_workers.heartbeat_renewal import open_heartbeat, renew_while_healthy
 from gaugepost_workers.liveness import Liveness
 from gaugepost_workers.observers.dispatcher_watch import DispatcherWatch
