@@ -6,9 +6,8 @@ It knows no queue and no other job: it gets the lease on a job and returns the s
 from __future__ import annotations
 
 import random
-import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +16,7 @@ from gaugepost.errors import DataSealed, StoreError
 from gaugepost.jobs import File
 from gaugepost.jobs.common import SealedJob
 from gaugepost.ledger import Settlement
-from gaugepost.transitions import Attempt, Check, Dead, Decision, Requeued
+from gaugepost.transitions import Check, Dead, Decision, Requeued
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.backoff import UPLOAD_POLL
 from gaugepost_tasks.endpoints.handlers import HANDLERS
@@ -26,9 +25,11 @@ from gaugepost_tasks.http_messages import Answer, Endpoints, Judgement, Request,
 from gaugepost_tasks.policy import Facts, decide, missing_credentials, missing_data_key, wait_for_token
 from gaugepost_tasks.upload_tracking import Look, RowRange, decide_on_upload
 from gaugepost_tasks.verdicts import cap_retry_after, judge, may_be_done
+from gaugepost_workers.clock import SYSTEM_CLOCK
 from gaugepost_workers.credentials import Credentials
+from gaugepost_workers.exchange import Exchange, attempts_of, log_attempts
 from gaugepost_workers.lease import LeaseOver
-from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
+from gaugepost_workers.tokens import Tokens, TokenUnavailable
 from gaugepost_workers.upload_lookup import count_checks, find_upload, last_sending
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from gaugepost.settings import Settings
     from gaugepost_tasks.endpoints.token import TokenAnswer
     from gaugepost_tasks.http import HttpClient
+    from gaugepost_workers.clock import Clock
     from gaugepost_workers.lease import Lease
 
 log = structlog.get_logger("gaugepost.attempt")
@@ -49,18 +51,22 @@ class SlotTaken(Exception):  # noqa: N818
     """Raised just before the first byte. Nothing was sent: another file has the upload slot."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Exchange:
-    """One HTTP exchange and its verdict. It began `at` Unix time in ms, and at `began` monotonic seconds."""
+@dataclass(slots=True)
+class _Progress:
+    """How far the delivery of one job has come. Only its sender thread has it."""
 
-    answer: Answer
-    judgement: Judgement
-    at: int
-    began: float | None = None
+    lease: Lease
+    exchanges: list[Exchange] = field(default_factory=list)
+    is_marked: bool = False
+    """Its sending mark is written, so its first byte may have been sent."""
+
+    @property
+    def claimed(self) -> Claimed:
+        return self.lease.claimed
 
 
 class Delivery:
-    """Delivers the jobs of one region. Thread-safe.
+    """Delivers the jobs of one region. Thread-safe: what belongs to one job is in its `_Progress`.
 
     `on_refused_alone`: see `credentials.Credentials`.
     """
@@ -71,9 +77,12 @@ class Delivery:
         http: HttpClient,
         settings: Settings,
         on_refused_alone: Callable[[str], None] = lambda _: None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._ledger = ledger
         self._http = http
+        self._clock = clock
         self._schedules = settings.backoff
         self._longest_wait = settings.retry_after_cap
         self._poll = settings.upload_poll
@@ -89,8 +98,6 @@ class Delivery:
         self.credentials = Credentials(ledger, settings.credentials(ledger.region), on_refused_alone)
         self._api_key = self.credentials.api_key
         self._tokens = self._open_tokens(settings.connect_timeout + settings.read_timeout + 1)
-        self._departed: set[str] = set()
-        """Ids of jobs that must not go out twice, and whose first byte may have been sent."""
 
     def _open_tokens(self, fetch_timeout_s: float) -> Tokens | None:
         client_id, client_secret = self.credentials.client_id, self.credentials.client_secret
@@ -106,7 +113,7 @@ class Delivery:
         )
 
     def _fetch_token(self, client_id: str, client_secret: str) -> TokenAnswer:
-        answer = fetch_token(self._http, self._endpoints, client_id, client_secret, now=time.time())
+        answer = fetch_token(self._http, self._endpoints, client_id, client_secret, now=self._clock.wall())
         if answer.judgement is None:
             return answer
         return replace(answer, judgement=cap_retry_after(answer.judgement, self._longest_wait))
@@ -116,53 +123,51 @@ class Delivery:
 
         Never raises: a bug of ours becomes a verdict too, so that no job is lost by it.
         """
-        claimed = lease.claimed
+        progress, claimed = _Progress(lease), lease.claimed
         try:
-            return self._deliver(lease)
+            return self._deliver(progress)
         except DataSealed as error:
             log.warning("job not decrypted", job=claimed.id, kind=claimed.job.kind, error=f"it {error}")
-            return Settlement(claimed, missing_data_key(_now_ms() - claimed.enqueued_at))
+            return Settlement(claimed, missing_data_key(self._now_ms() - claimed.enqueued_at))
         except (SlotTaken, LeaseOver, StoreError):  # raised before the first byte, so nothing was sent
             return Settlement(claimed, _GIVE_BACK)
         except Exception as error:  # noqa: BLE001 - its class goes into the job's history; its text may hold data
             where = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{where.name} in {where.filename}:{where.lineno}"
             log.error("fault", job=claimed.id, kind=claimed.job.kind, error=type(error).__name__, where=place)  # noqa: TRY400
-            verdict = Verdict.LOST_ANSWER if claimed.id in self._departed else Verdict.SERVER_ERROR
+            verdict = Verdict.LOST_ANSWER if progress.is_marked else Verdict.SERVER_ERROR
             judgement = Judgement(verdict, f"a fault in gaugepost: {type(error).__name__}")
-            return self._settlement(claimed, [_Exchange(Answer(None), judgement, _now_ms())])
-        finally:
-            self._departed.discard(claimed.id)
+            progress.exchanges = [Exchange(Answer(None), judgement, self._now_ms())]
+            return self._settlement(progress)
 
-    def _deliver(self, lease: Lease) -> Settlement:
-        claimed, job = lease.claimed, lease.claimed.job
+    def _deliver(self, progress: _Progress) -> Settlement:
+        claimed, job = progress.claimed, progress.claimed.job
         if isinstance(job, SealedJob):
             raise DataSealed("is sealed under a key that is not in GAUGEPOST_DATA_KEY here")
         if job.needs not in self.credentials.fingerprints:
             return Settlement(claimed, missing_credentials(job.needs, self._missing_setting(job.needs)))
         if isinstance(job, File) and claimed.phase:
-            return self._look_up(lease, job)
+            return self._look_up(progress.lease, job)
         content = self._ledger.content(claimed.id) if job.kind == "file" else None
         if job.kind == "file" and content is None:
             return Settlement(claimed, Decision(Dead(Verdict.BAD_FILE)))
         request = HANDLERS[job.kind].build(job, self._endpoints, claimed.id, content)
-        done: list[_Exchange] = []
         try:
-            self._exchange_all(lease, request, done)
+            self._exchange_all(progress, request)
         except TokenUnavailable as error:
-            return self._settlement(claimed, done, _GIVE_BACK if error.alone else wait_for_token(error.judgement))
+            return self._settlement(progress, _GIVE_BACK if error.alone else wait_for_token(error.judgement))
         except LeaseOver:
-            if not done:
+            if not progress.exchanges:
                 raise
-        return self._settlement(claimed, done)
+        return self._settlement(progress)
 
     def _look_up(self, lease: Lease, job: File) -> Settlement:
         """Look a sent file up in the upload statistics: whether it arrived and was processed."""
         claimed = lease.claimed
-        at = _now_ms()
+        at = self._now_ms()
         sent_at = last_sending(claimed) or at
         seen = find_upload(self._http, self._endpoints, self._api_key or "", lease, job)
-        found, looks, sent_s_ago = seen.upload, count_checks(claimed), time.time() - sent_at / 1000
+        found, looks, sent_s_ago = seen.upload, count_checks(claimed), self._clock.wall() - sent_at / 1000
         look = Look(claimed.phase, seen.complete, found, looks, sent_s_ago, random.random(), self._poll)  # noqa: S311
         stored = job.stored
         rows = RowRange(stored.first_row, stored.rows, self._base) if stored else RowRange(1, 0)
@@ -176,48 +181,51 @@ class Delivery:
             return f"{region}_API_KEY"
         return f"{region}_CLIENT_ID" if self.credentials.client_id is None else f"{region}_CLIENT_SECRET"
 
-    def _exchange_all(self, lease: Lease, request: Request, done: list[_Exchange]) -> None:
+    def _exchange_all(self, progress: _Progress, request: Request) -> None:
         """Send the request, and once again with a new token if its token was refused. Raises TokenUnavailable."""
         if self._tokens is None or request.auth == "api_key":
-            done.append(self._exchange(lease, request, self._api_key or "", fresh_token=True))
+            self._exchange(progress, request, self._api_key or "", fresh_token=True)
             return
         token = self._tokens.get()
-        done.append(self._exchange(lease, request, token.value, fresh_token=False))
-        if done[0].judgement.verdict is Verdict.UNAUTHENTICATED:
-            done.append(self._exchange(lease, request, self._next(token).value, fresh_token=True))
+        verdict = self._exchange(progress, request, token.value, fresh_token=False)
+        if verdict is Verdict.UNAUTHENTICATED:
+            self._tokens.drop(token)
+            self._exchange(progress, request, self._tokens.get().value, fresh_token=True)
 
-    def _next(self, refused: Token) -> Token:
-        assert self._tokens is not None  # noqa: S101 - only called with tokens
-        self._tokens.drop(refused)
-        return self._tokens.get()
-
-    def _exchange(self, lease: Lease, request: Request, credential: str, *, fresh_token: bool) -> _Exchange:
-        at, began, claimed = _now_ms(), time.monotonic(), lease.claimed
+    def _exchange(self, progress: _Progress, request: Request, credential: str, *, fresh_token: bool) -> Verdict:
+        """Send the request once, judge the answer and add both to the progress. Return the verdict."""
+        at, began, claimed = self._now_ms(), self._clock.monotonic(), progress.claimed
         header = credential_header(request.auth, credential)
-        answer = self._http.exchange(request, header, lambda: self._before_first_byte(lease))
+        answer = self._http.exchange(request, header, lambda: self._before_first_byte(progress))
         done = may_be_done(claimed.job, claimed.history.attempts())
         judgement = judge(
-            claimed.job, answer, fresh_token=fresh_token, may_be_done=done, now=time.time(), secrets=(credential,)
+            claimed.job,
+            answer,
+            fresh_token=fresh_token,
+            may_be_done=done,
+            now=self._clock.wall(),
+            secrets=(credential,),
         )
-        return _Exchange(answer, cap_retry_after(judgement, self._longest_wait), at, began)
+        progress.exchanges.append(Exchange(answer, cap_retry_after(judgement, self._longest_wait), at, began))
+        return judgement.verdict
 
-    def _before_first_byte(self, lease: Lease) -> None:
+    def _before_first_byte(self, progress: _Progress) -> None:
         """Check the lease, and write the sending mark if the job needs one, just before the first byte.
 
         Raises LeaseOver, SlotTaken, StoreError: then nothing is sent.
         """
-        lease.check()
-        if lease.claimed.job.once:
-            self._mark(lease.claimed)
-            lease.check()  # Redis may have taken long
+        progress.lease.check(self._clock.lease())
+        if progress.claimed.job.once:
+            self._mark(progress)
+            progress.lease.check(self._clock.lease())  # Redis may have taken long
 
-    def _mark(self, claimed: Claimed) -> None:
-        done, _ = self._ledger.mark(claimed)
+    def _mark(self, progress: _Progress) -> None:
+        done, _ = self._ledger.mark(progress.claimed)
         if done == 0:
             raise SlotTaken
         if done < 0:
             raise LeaseOver
-        self._departed.add(claimed.id)
+        progress.is_marked = True
 
     def _decide(self, claimed: Claimed, judgement: Judgement) -> Decision:
         needs = claimed.job.needs
@@ -228,32 +236,20 @@ class Delivery:
         known = facts(claimed, self._schedules, self._poll, self.credentials.fingerprints.get(needs))
         return decide(judgement, known)
 
-    def _settlement(
-        self, claimed: Claimed, exchanges: Sequence[_Exchange], decision: Decision | None = None
-    ) -> Settlement:
+    def _settlement(self, progress: _Progress, decision: Decision | None = None) -> Settlement:
         """Return the settlement with an attempt for each exchange. Without a `decision` the last answer decides."""
-        last = exchanges[-1] if exchanges else None
+        claimed = progress.claimed
+        last = progress.exchanges[-1] if progress.exchanges else None
         if decision is None:
-            assert last is not None  # noqa: S101 - what sends nothing says what becomes of the job
+            assert last is not None  # noqa: S101 - without an exchange the caller decides
             decision = self._decide(claimed, last.judgement)
-        first = claimed.history.last_n + 1
-        attempts = tuple(
-            _attempt(first + i, exchange, counted=decision.counted and exchange is last)
-            for i, exchange in enumerate(exchanges)
-        )
-        for attempt in attempts:
-            log.info(
-                "attempt",
-                job=claimed.id,
-                kind=claimed.job.kind,
-                region=str(self._region),
-                configuration=claimed.job.mapping,
-                n=attempt.n,
-                status=attempt.status,
-                verdict=str(attempt.verdict),
-                ms=attempt.ms,
-            )
+        attempts = attempts_of(claimed, progress.exchanges, last_counts=decision.counted)
+        log_attempts(claimed, attempts)
         return Settlement(claimed, decision, attempts, began=last.began if last else None)
+
+    def _now_ms(self) -> int:
+        """Return the Unix time in ms, for the history. Nothing is decided by it."""
+        return int(self._clock.wall() * 1000)
 
 
 def facts(
@@ -274,22 +270,3 @@ def facts(
         poll=poll,
         fingerprint=fingerprint,
     )
-
-
-def _attempt(n: int, exchange: _Exchange, *, counted: bool) -> Attempt:
-    answer, judgement = exchange.answer, exchange.judgement
-    return Attempt(
-        n=n,
-        at=exchange.at,
-        ms=answer.ms,
-        status=answer.status,
-        verdict=judgement.verdict,
-        message=judgement.message,
-        counted=counted,
-        field_errors=judgement.field_errors,
-    )
-
-
-def _now_ms() -> int:
-    """Return the Unix time in ms, for the history. Nothing is decided by it."""
-    return int(time.time() * 1000)

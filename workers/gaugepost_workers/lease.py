@@ -46,7 +46,7 @@ class Lease:
         """Return whether a request that begins at `now` could still run when another worker gets the job."""
         return self.lost or now - self.renewed_at > _FRESH * self.length_s
 
-    def check(self) -> None:
-        """Raise LeaseOver unless a request may begin now."""
-        if self.is_over(lease_clock()):
+    def check(self, now: float) -> None:
+        """Raise LeaseOver unless a request may begin at `now`."""
+        if self.is_over(now):
             raise LeaseOver

@@ -17,6 +17,7 @@ from gaugepost_tasks.endpoints.upload_statistics import (
     search_pages,
 )
 from gaugepost_tasks.http_messages import Answer, Endpoints, Request, credential_header
+from gaugepost_workers.lease import lease_clock
 
 if TYPE_CHECKING:
     from gaugepost.jobs import File
@@ -30,7 +31,7 @@ def find_upload(http: HttpClient, endpoints: Endpoints, api_key: str, lease: Lea
 
     def ask(request: Request) -> Answer:
         header = credential_header(request.auth, api_key)
-        return http.exchange(request, header, lease.check, max_answer_bytes=MAX_ANSWER_BYTES)
+        return http.exchange(request, header, lambda: lease.check(lease_clock()), max_answer_bytes=MAX_ANSWER_BYTES)
 
     where = endpoints, job.family, lease.claimed.id
     known = _known_upload(lease.claimed)
