@@ -1,6 +1,6 @@
 """Ten thousand jobs wait for one mapping that is missing: CustomerGauge hardly notices, and then all arrive in order.
 
-Simulated time: the ledger's clock is moved by the test, second by second, while two real executors, each with its own
+Simulated time: the ledger's clock is moved by the test, second by second, while two real dispatchers, each with its own
 delivery and HTTP client, work against the real simulator. A second run has real worker processes at real time.
 
 Records go side by side, so neighbours may swap. What the policy promises is that they are let go in the order enqueued,

@@ -37,7 +37,7 @@ def link() -> PersonalLink:
     return PersonalLink(region=Region.EU, configuration="multi-object", record={"Email": "joe@example.com"})
 
 
-def test_a_worker_that_runs_is_well_and_one_that_is_frozen_is_not(stack: Stack) -> None:
+def test_running_worker_is_well_and_a_frozen_one_is_not(stack: Stack) -> None:
     worker = stack.worker()
     wait_until(lambda: is_well(stack, "worker", "--region", "eu", "--max-age", "5s"))
     os.kill(worker.pid, signal.SIGSTOP)
@@ -47,7 +47,7 @@ def test_a_worker_that_runs_is_well_and_one_that_is_frozen_is_not(stack: Stack) 
     wait_until(lambda: is_well(stack, "worker", "--max-age", "3s"))
 
 
-def test_a_killed_worker_is_told_from_one_that_never_was_by_nothing_and_is_not_well(stack: Stack) -> None:
+def test_killed_worker_is_not_well(stack: Stack) -> None:
     worker = stack.worker()
     wait_until(lambda: is_well(stack, "worker"))
     kill(worker)
@@ -59,15 +59,15 @@ def test_a_killed_worker_is_told_from_one_that_never_was_by_nothing_and_is_not_w
     assert not list((stack.folder / "run").iterdir())
 
 
-def test_a_worker_that_was_stopped_leaves_no_pulse(stack: Stack) -> None:
+def test_stopped_worker_leaves_no_heartbeat(stack: Stack) -> None:
     worker = stack.worker()
-    stack.producer.enqueue(link()).result(timeout=60)  # its pulse beats before it listens for signals
+    stack.producer.enqueue(link()).result(timeout=60)  # its heartbeat starts before it handles signals
     worker.terminate()
     assert worker.wait(timeout=60) == 0
     assert not list((stack.folder / "run").iterdir())
 
 
-def test_status_stops_counting_a_worker_as_soon_as_it_has_ended(stack: Stack) -> None:
+def test_status_does_not_count_a_worker_that_has_ended(stack: Stack) -> None:
     first, second = stack.worker(), stack.worker()
     wait_until(lambda: workers_of(stack) == 2)
     for count, worker in ((1, first), (0, second)):
@@ -82,7 +82,7 @@ def workers_of(stack: Stack) -> int:
     return next(int(row["workers"]) for row in rows if row["region"] == "eu")
 
 
-def test_a_worker_of_another_region_does_not_stand_in(stack: Stack) -> None:
+def test_worker_of_another_region_does_not_count(stack: Stack) -> None:
     stack.worker("us")
     wait_until(lambda: is_well(stack, "worker", "--region", "us"))
     assert health(stack, "worker", "--region", "eu") == 1
@@ -90,7 +90,7 @@ def test_a_worker_of_another_region_does_not_stand_in(stack: Stack) -> None:
     assert [(row["what"], row["region"], row["well"], row["code"]) for row in rows] == [("worker", "us", True, 0)]
 
 
-def test_a_beat_that_ticks_is_well_and_a_frozen_or_killed_one_is_not(stack: Stack) -> None:
+def test_ticking_beat_is_well_and_a_frozen_or_killed_one_is_not(stack: Stack) -> None:
     beat = stack.beat()
     wait_until(lambda: is_well(stack, "beat", "--max-age", "5s"))
     os.kill(beat.pid, signal.SIGSTOP)
@@ -103,7 +103,7 @@ def test_a_beat_that_ticks_is_well_and_a_frozen_or_killed_one_is_not(stack: Stac
     )
 
 
-def test_without_redis_a_part_is_neither_well_nor_to_be_started_anew(stack: Stack) -> None:
+def test_without_redis_a_process_is_neither_well_nor_to_be_restarted(stack: Stack) -> None:
     stack.worker()
     stack.beat()
     wait_until(lambda: is_well(stack, "worker") and is_well(stack, "beat"))
@@ -117,7 +117,7 @@ def test_without_redis_a_part_is_neither_well_nor_to_be_started_anew(stack: Stac
     wait_until(lambda: is_well(stack, "beat", "--max-age", "4s"))
 
 
-def test_a_pulse_goes_on_while_all_senders_are_busy(stack: Stack) -> None:
+def test_heartbeat_goes_on_while_all_senders_are_busy(stack: Stack) -> None:
     stack.sim.fault("slow", endpoint="records", seconds=1.5, times=50)
     stack.worker(concurrency=2)
     stack.beat()
@@ -130,7 +130,7 @@ def test_a_pulse_goes_on_while_all_senders_are_busy(stack: Stack) -> None:
         assert health(stack, "worker", "--max-age", "10s") == 0
 
 
-def test_a_region_is_well_until_an_urgent_job_waits_too_long(stack: Stack) -> None:
+def test_region_is_well_until_an_urgent_job_waits_too_long(stack: Stack) -> None:
     assert stack.cli("health", "region", "eu").stdout.startswith(
         "region eu: well: no urgent job waits; no worker of eu "
     )
@@ -170,7 +170,7 @@ def test_a_probe_imports_neither_celery_nor_tables(stack: Stack) -> None:
     assert stack.logs().endswith("set()\n")
 
 
-def test_pulses_of_another_redis_are_not_ours(stack: Stack) -> None:
+def test_heartbeats_of_another_redis_are_not_ours(stack: Stack) -> None:
     other = Heartbeat(stack.settings.model_copy(update={"redis_url": None}), "beat")
     assert read_heartbeats(stack.settings, "beat") == []
     mine = Heartbeat(stack.settings, "beat")
@@ -179,7 +179,7 @@ def test_pulses_of_another_redis_are_not_ours(stack: Stack) -> None:
     mine.remove()
 
 
-# What a worker's pulse stands on
+# The watchdog, on which a worker's heartbeat depends
 
 
 class Silent:
@@ -203,7 +203,7 @@ def test_worker_is_healthy_while_messages_are_read_and_the_loop_goes_on(
                 assert watchdog.is_healthy()
         for now[0] in range(1000, 1061):
             watchdog.note_read()
-        assert not watchdog.is_healthy()  # it stands still
+        assert not watchdog.is_healthy()  # the loop is stuck
         watch.settled([])
         assert watchdog.is_healthy()
     now[0] += 1000

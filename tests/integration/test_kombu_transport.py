@@ -13,7 +13,7 @@ from support.bells import bell
 
 
 @pytest.mark.parametrize("how", ["ack", "reject", "requeue"])
-def test_a_bell_may_be_settled_after_its_connection_was_lost_and_that_costs_nothing(redis_url: str, how: str) -> None:
+def test_bell_may_be_acknowledged_after_its_connection_was_lost(redis_url: str, how: str) -> None:
     """In stock kombu 5.7 an acknowledgement that comes then is an AttributeError, which ends the worker."""
     app, messages = make_app(Region.EU, redis_url), []
     with redis.Redis.from_url(redis_url) as client, app.connection_for_read() as connection:

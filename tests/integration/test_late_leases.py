@@ -1,4 +1,4 @@
-"""A worker that cannot renew its leases begins nothing more: the job may be somebody else's by then."""
+"""A worker that cannot renew its leases sends no more: another worker may have the jobs by then."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def proxy(redis_url: str) -> Iterator[Proxy]:
         yield proxy
 
 
-def test_a_job_whose_lease_ran_out_while_it_waited_its_turn_is_not_sent_under_it(redis_url: str, proxy: Proxy) -> None:
+def test_job_whose_lease_ends_while_it_waits_is_claimed_again(redis_url: str, proxy: Proxy) -> None:
     there = ledger(redis_url)
     jobs = [CloseLoop(region=Region.EU, number_customergauge=str(n), status="open") for n in (1, 2)]
     first, second = (accepted.id for accepted in there.enqueue([Entry.of(job) for job in jobs]))
@@ -113,7 +113,7 @@ def test_no_kind_is_sent_under_an_old_lease(redis_url: str, sim: Simulator, job:
 
 
 @pytest.mark.parametrize("job", [response(), upload()], ids=lambda job: job.kind)
-def test_slow_sending_mark_under_which_the_lease_grows_old_sends_nothing(
+def test_slow_sending_mark_sends_nothing_under_an_old_lease(
     redis_url: str, proxy: Proxy, sim: Simulator, job: JobBase
 ) -> None:
     sim.reset()
@@ -138,7 +138,7 @@ class FailsOnce(Nobody):
             raise RuntimeError("a fault")
 
 
-def test_after_a_fault_no_job_waits_for_a_first_one_that_the_worker_let_go_of(redis_url: str) -> None:
+def test_after_a_fault_no_job_waits_for_a_first_job_that_was_given_up(redis_url: str) -> None:
     there = ledger(redis_url)
     first, second = (accepted.id for accepted in there.enqueue([Entry.of(record()), Entry.of(record())]))
     out = threading.Event()

@@ -88,7 +88,7 @@ def test_file_whose_lease_grows_old_while_it_is_marked_is_not_sent(way: Way) -> 
     assert way.server.requests == []
 
 
-def test_fault_before_the_sending_mark_is_retried_and_one_after_it_is_a_lost_answer(way: Way) -> None:
+def test_fault_after_the_sending_mark_is_a_lost_answer(way: Way) -> None:
     before = way.deliver(upload(), lease_times(way, ValueError("a bug")))
     assert [attempt.verdict for attempt in before.attempts] == [Verdict.SERVER_ERROR]
     way.bench.settle(before.claimed)

@@ -1,4 +1,4 @@
-"""What `/healthz` says of a part."""
+"""What `/healthz` of a process returns."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from gaugepost_workers.liveness import Health, Liveness
 from support.redis_server import free_port
 
 STALE = -1.0
-"""No pulse is as new as this."""
+"""Every renewal is older than this."""
 
 
-def test_part_that_renewed_its_pulse_is_well() -> None:
+def test_process_that_renewed_lately_is_well() -> None:
     liveness = Liveness("take work", lambda: "gone")
     liveness.renew()
     health = liveness.check()
     assert health.well
-    assert health.why.startswith("last pulse 0.")
+    assert health.why.startswith("last heartbeat ")
 
 
-def test_part_that_is_stuck_is_not_well() -> None:
+def test_stuck_process_is_not_well() -> None:
     health = Liveness("take work").check(STALE)
     assert not health.well
-    assert health.why == "does not take work any more: last pulse 0 s ago"
+    assert "take work" in health.why
 
 
-def test_part_whose_redis_is_away_is_well() -> None:
+def test_process_without_redis_is_well() -> None:
     assert Liveness("take work", lambda: "gone").check(STALE) == Health(well=True, why="Redis is away: gone")
 
 

@@ -1,4 +1,4 @@
-"""What a log line may hold, whoever writes it and whatever was said to them."""
+"""What log lines may contain, whoever writes them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def scrubbed(**event: object) -> EventDict:
 @pytest.mark.parametrize(
     "text", ["\x1b[31mred", "a\nforged: line", "\x07", "\u202eabc", "\r", "\x9b2J", "\u2028", "\0"]
 )
-def test_nothing_that_a_terminal_obeys_is_written(text: str) -> None:
+def test_control_characters_are_not_logged(text: str) -> None:
     assert scrubbed(error=text)["error"].isprintable()
     assert scrubbed(event=text)["event"].isprintable()
 
@@ -36,13 +36,13 @@ def test_nothing_that_a_terminal_obeys_is_written(text: str) -> None:
 @pytest.mark.parametrize(
     "url", ["redis://:hunter2@host:6379/0", "rediss://joe:hunter2@host", "sentinel://:hunter2@a:1,b:2/m/0 is away"]
 )
-def test_no_password_of_a_url_is_written(url: str) -> None:
-    told = scrubbed(error=f"cannot reach {url}", exception=f"Traceback\n  {url}\nError: {url}")
-    assert "hunter2" not in str(told)
-    assert "host" in str(told) or "b:2" in str(told)
+def test_passwords_in_urls_are_not_logged(url: str) -> None:
+    logged = scrubbed(error=f"cannot reach {url}", exception=f"Traceback\n  {url}\nError: {url}")
+    assert "hunter2" not in str(logged)
+    assert "host" in str(logged) or "b:2" in str(logged)
 
 
-def test_a_traceback_keeps_its_lines_and_what_is_no_text_is_left_alone() -> None:
+def test_traceback_keeps_its_lines_and_numbers_stay_numbers() -> None:
     assert scrubbed(exception="a\n\x1b[1mb", jobs=5, ok=True) == {"exception": "a\n?[1mb", "jobs": 5, "ok": True}
 
 
@@ -62,45 +62,45 @@ def run(code: str, *, ends_with: int = 0, **environment: str) -> list[str]:
 
 
 @pytest.mark.starts_process
-def test_each_event_is_one_line_of_json_whatever_it_tells() -> None:
+def test_each_event_is_one_clean_line_of_json() -> None:
     lines = run(
         "log.info('a\\nb', job='x\\n{}\\x1b[0m', url='redis://:hunter2@h', what=b'\\x1b')\n"
         "url = 'redis://:' + 'hunter2@h'\n"
         "try: raise OSError(url)\n"
         "except OSError: log.exception('fault')"
     )
-    told = [json.loads(line) for line in lines]
-    assert [one["event"] for one in told] == ["a?b", "fault"]
-    assert (told[0]["url"], told[0]["job"]) == ("redis://:***@h", "x?{}?[0m")
-    assert told[1]["exception"].splitlines()[-1] == "OSError: redis://:***@h"
+    events = [json.loads(line) for line in lines]
+    assert [event["event"] for event in events] == ["a?b", "fault"]
+    assert (events[0]["url"], events[0]["job"]) == ("redis://:***@h", "x?{}?[0m")
+    assert events[1]["exception"].splitlines()[-1] == "OSError: redis://:***@h"
     assert "hunter2" not in "".join(lines)
     assert all(line.isprintable() for line in lines)
 
 
 @pytest.mark.starts_process
-def test_an_event_has_its_level_and_its_time() -> None:
+def test_event_has_its_level_and_its_time() -> None:
     (line,) = run("log.warning('rescued', jobs=5, configuration=None, who='Jürgen')")
-    told = json.loads(line)
-    moment = datetime.fromisoformat(told.pop("timestamp"))
+    event = json.loads(line)
+    moment = datetime.fromisoformat(event.pop("timestamp"))
     assert abs((datetime.now(UTC) - moment).total_seconds()) < 60
-    assert told == {"event": "rescued", "level": "warning", "jobs": 5, "configuration": None, "who": "Jürgen"}
+    assert event == {"event": "rescued", "level": "warning", "jobs": 5, "configuration": None, "who": "Jürgen"}
 
 
 @pytest.mark.starts_process
-@pytest.mark.parametrize(("level", "told"), [("info", ["b", "c"]), ("warning", ["c"]), ("debug", ["a", "b", "c"])])
-def test_the_level_is_a_setting(level: str, told: list[str]) -> None:
+@pytest.mark.parametrize(("level", "logged"), [("info", ["b", "c"]), ("warning", ["c"]), ("debug", ["a", "b", "c"])])
+def test_the_level_is_a_setting(level: str, logged: list[str]) -> None:
     lines = run("log.debug('a'); log.info('b'); log.warning('c')", log_level=level)
-    assert [json.loads(line)["event"] for line in lines] == told
+    assert [json.loads(line)["event"] for line in lines] == logged
 
 
 @pytest.mark.starts_process
-def test_people_get_words_without_colours_where_there_is_no_terminal() -> None:
+def test_text_has_no_colours_without_a_terminal() -> None:
     (line,) = run("log.info('attempt', job='j1', url='redis://:hunter2@h\\x1b')", log_format="text")
     assert re.match(r"\d\d:\d\d:\d\d info +attempt +job=j1 url=redis://:\*\*\*@h\?$", line)
 
 
 @pytest.mark.starts_process
-def test_lines_for_people_lead_with_event_region_and_verdict_in_columns() -> None:
+def test_text_lines_start_with_event_region_and_verdict_in_columns() -> None:
     lines = run(
         "log.info('attempt', job='j1', region='eu', n=1, verdict='refused_credentials')\n"
         "log.warning('tick not sent', error='Redis is away')\n"
@@ -115,7 +115,7 @@ def test_lines_for_people_lead_with_event_region_and_verdict_in_columns() -> Non
 
 
 @pytest.mark.starts_process
-def test_lines_of_a_part_that_serves_a_region_name_it() -> None:
+def test_lines_name_the_region_that_the_process_serves() -> None:
     again = "from gaugepost.regions import Region; set_up_logs(Settings.load(), Region.AU)\n"
     (line,) = run(f"{again}log.warning('claim failed')", log_format="json")
     assert json.loads(line)["region"] == "au"
@@ -124,13 +124,13 @@ def test_lines_of_a_part_that_serves_a_region_name_it() -> None:
 
 
 @pytest.mark.starts_process
-def test_what_libraries_log_comes_as_json_and_scrubbed() -> None:
+def test_lines_of_libraries_are_clean_json() -> None:
     lines = run(
         "logging.getLogger('celery.worker').error('cannot connect to %s', 'redis://:hunter2@h/0')\n"
         "logging.getLogger('kombu').info('chatter')"
     )
-    (told,) = [json.loads(line) for line in lines]
-    assert (told["event"], told["logger"], told["level"]) == (
+    (event,) = [json.loads(line) for line in lines]
+    assert (event["event"], event["logger"], event["level"]) == (
         "cannot connect to redis://:***@h/0",
         "celery.worker",
         "error",
@@ -138,15 +138,15 @@ def test_what_libraries_log_comes_as_json_and_scrubbed() -> None:
 
 
 @pytest.mark.starts_process
-def test_what_a_library_writes_in_several_lines_is_one() -> None:
+def test_several_lines_of_a_library_become_one() -> None:
     (line,) = run("logging.getLogger('celery').error('cannot connect\\r\\n\\nTrying again  (1/None)\\n')")
-    told = json.loads(line)
-    assert told["event"] == "cannot connect Trying again (1/None)"
-    assert told.keys() == {"event", "logger", "level", "timestamp"}
+    event = json.loads(line)
+    assert event["event"] == "cannot connect Trying again (1/None)"
+    assert event.keys() == {"event", "logger", "level", "timestamp"}
 
 
 @pytest.mark.starts_process
-def test_what_is_printed_or_warned_of_or_crashes_is_json_too() -> None:
+def test_prints_warnings_and_crashes_are_json_too() -> None:
     lines = run(
         "import sys, threading, warnings\n"
         "print('a\\n\\n  b redis://:hunter2@h'); sys.stderr.write('not ended')\n"
@@ -155,17 +155,20 @@ def test_what_is_printed_or_warned_of_or_crashes_is_json_too() -> None:
         "thread = threading.Thread(target=crash); thread.start(); thread.join(); crash()",
         ends_with=1,
     )
-    told = [json.loads(line) for line in lines]
-    assert [(one["event"], one["logger"]) for one in told[:2]] == [("a", "stdout"), ("b redis://:***@h", "stdout")]
-    assert told[2]["event"].endswith("UserWarning: who runs this as root")
-    assert told[2]["logger"] == "py.warnings"
-    assert [one["event"] for one in told[3:]] == ["crashed", "crashed", "not ended"]
-    assert told[3]["exception"].endswith("OSError: redis://:***@h")
-    assert told[4]["level"] == "critical"
+    events = [json.loads(line) for line in lines]
+    assert [(event["event"], event["logger"]) for event in events[:2]] == [
+        ("a", "stdout"),
+        ("b redis://:***@h", "stdout"),
+    ]
+    assert events[2]["event"].endswith("UserWarning: who runs this as root")
+    assert events[2]["logger"] == "py.warnings"
+    assert [event["event"] for event in events[3:]] == ["crashed", "crashed", "not ended"]
+    assert events[3]["exception"].endswith("OSError: redis://:***@h")
+    assert events[4]["level"] == "critical"
 
 
 @pytest.mark.starts_process
-def test_people_see_what_is_printed_as_it_is() -> None:
+def test_prints_stay_as_they_are_in_text_logs() -> None:
     lines = run("import sys; sys.stderr.write('a word\\n'); raise ValueError('x')", log_format="text", ends_with=1)
     assert (lines[0], lines[-1]) == ("a word", "ValueError")
 
@@ -183,14 +186,14 @@ ADDRESS = "joe.doe@example.com"
     ],
     ids=lambda one: one if isinstance(one, str) else "",
 )
-def test_traceback_shows_no_data_that_an_exception_quotes(kind: str, quoting: Callable[[], object]) -> None:
+def test_traceback_does_not_show_data_of_exceptions(kind: str, quoting: Callable[[], object]) -> None:
     with pytest.raises(Exception, match=r"joe\.doe") as first:
         quoting()
     last = OSError("the disk is full")
     last.__cause__ = first.value
-    told = format_fault((OSError, last, None))
-    assert "joe.doe" not in told
-    before, after = told.split("\n\nThat led to:\n\n")[-2:]
+    text = format_fault((OSError, last, None))
+    assert "joe.doe" not in text
+    before, after = text.split("\n\nThat led to:\n\n")[-2:]
     assert before.splitlines()[-1].endswith(kind)
     assert after.splitlines()[-1] == "OSError: the disk is full"
 
@@ -198,18 +201,18 @@ def test_traceback_shows_no_data_that_an_exception_quotes(kind: str, quoting: Ca
 @pytest.mark.parametrize(
     "error", [StoreFull("Redis is full"), RedisError("Redis is full"), TimeoutError("Redis is full")]
 )
-def test_traceback_shows_what_redis_the_system_and_we_say(error: BaseException) -> None:
+def test_traceback_shows_texts_of_redis_the_system_and_gaugepost(error: BaseException) -> None:
     assert format_fault((type(error), error, None)).endswith(f"{type(error).__name__}: Redis is full")
 
 
-def test_traceback_of_exceptions_that_led_to_each_other_ends() -> None:
+def test_traceback_of_a_cycle_of_causes_ends() -> None:
     first, second = KeyError(1), KeyError(2)
     first.__cause__, second.__cause__ = second, first
     assert format_fault((KeyError, first, None)).count("KeyError") == 2
 
 
 @pytest.mark.starts_process
-def test_a_log_that_cannot_be_written_is_no_fault() -> None:
+def test_full_disk_does_not_fail_a_log_call() -> None:
     code = (
         "import sys, structlog; from gaugepost.settings import Settings\n"
         "from gaugepost_workers.observers.logs import set_up_logs\n"

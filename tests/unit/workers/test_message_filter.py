@@ -1,4 +1,4 @@
-"""What Celery gets to see of a queue, and what of remote control is left: each attack as a message."""
+"""Which messages and remote-control commands reach Celery. Each attack is a message."""
 
 from __future__ import annotations
 
@@ -59,54 +59,54 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("message", "fault"), HOSTILE.values(), ids=HOSTILE)
-def test_a_message_that_is_no_bell_is_told_by_its_fault_and_not_by_its_text(message: object, fault: str) -> None:
+def test_fault_of_a_foreign_message_does_not_quote_it(message: object, fault: str) -> None:
     assert fault_of(message, [DELIVER]) == fault
 
 
 @pytest.mark.parametrize("task", [DELIVER, *TICKS])
-def test_every_bell_and_tick_of_ours_is_let_through(task: str) -> None:
+def test_our_bells_and_ticks_have_no_fault(task: str) -> None:
     assert fault_of(json.loads(rung("eu", task)), [task]) is None
 
 
-def test_a_bell_of_a_later_version_may_have_more_headers() -> None:
+def test_bell_of_a_later_version_may_have_more_headers() -> None:
     assert fault_of(bell(headers={"colour": "red", "stamps": {"a": "b"}}, colour="red"), [DELIVER]) is None
 
 
-def test_what_is_no_bell_of_a_queue_needs_only_the_shape_of_a_message() -> None:
+def test_other_queues_need_only_well_formed_messages() -> None:
     assert fault_of(bell(body=packed({"method": "ping"}), headers={"ticket": "x"}), None) is None
     for message in ({}, 5, bell(headers=None) | {"properties": {}}, bell() | {"headers": []}):
         assert fault_of(message, None) is not None
 
 
-def question(*, headers: dict[str, Any] | None = None, **parts: Any) -> Any:
-    asked = {"method": "ping", "arguments": {}, "destination": None, "pattern": None, "matcher": None} | parts
-    return bell(body=packed(asked), headers={"clock": 1, "expires": 0} | (headers or {}))
+def command(*, headers: dict[str, Any] | None = None, **parts: Any) -> Any:
+    body = {"method": "ping", "arguments": {}, "destination": None, "pattern": None, "matcher": None} | parts
+    return bell(body=packed(body), headers={"clock": 1, "expires": 0} | (headers or {}))
 
 
-HOSTILE_QUESTIONS = {
-    "an order": (question(method="shutdown"), "another command"),
-    "a regular expression": (question(pattern="(a+)+$", matcher="pcre"), "body.pattern"),
-    "names of our attributes": (question(method="registered", arguments={"taskinfoitems": ["app"]}), "body.arguments"),
-    "arguments of its own": (question(arguments={"jane@example.net": 1}), "body.arguments"),
-    "members of its own": (question(**{"jane@example.net": 1}), "body.other"),
-    "a type of kombu's": (question(destination={"__type__": "bytes", "__value__": 5}), "body.destination"),
-    "no text as a command": (question(method=5), "body.method"),
-    "a clock that is text": (question(headers={"clock": "x"}), "headers.clock"),
-    "a clock of 4,000 digits": (question(headers={"clock": 10**4_000}), "headers.clock"),
-    "packed": (question(headers={"compression": "application/x-gzip"}), "headers.compression"),
-    "a way to a queue that is no name": (question(reply_to={"exchange": "x y", "routing_key": ""}), "body.reply_to"),
+FORBIDDEN_COMMANDS = {
+    "an order": (command(method="shutdown"), "another command"),
+    "a regular expression": (command(pattern="(a+)+$", matcher="pcre"), "body.pattern"),
+    "names of our attributes": (command(method="registered", arguments={"taskinfoitems": ["app"]}), "body.arguments"),
+    "arguments of its own": (command(arguments={"jane@example.net": 1}), "body.arguments"),
+    "members of its own": (command(**{"jane@example.net": 1}), "body.other"),
+    "a type of kombu's": (command(destination={"__type__": "bytes", "__value__": 5}), "body.destination"),
+    "no text as a command": (command(method=5), "body.method"),
+    "a clock that is text": (command(headers={"clock": "x"}), "headers.clock"),
+    "a clock of 4,000 digits": (command(headers={"clock": 10**4_000}), "headers.clock"),
+    "packed": (command(headers={"compression": "application/x-gzip"}), "headers.compression"),
+    "a way to a queue that is no name": (command(reply_to={"exchange": "x y", "routing_key": ""}), "body.reply_to"),
     "a list": (bell(body=packed([1, 2])), "body"),
     "no JSON": (bell(body=packed(b"\xff\xfe")), "body"),
 }
 
 
-@pytest.mark.parametrize(("message", "fault"), HOSTILE_QUESTIONS.values(), ids=HOSTILE_QUESTIONS)
-def test_command_that_is_no_question_has_a_fault_without_its_text(message: object, fault: str) -> None:
+@pytest.mark.parametrize(("message", "fault"), FORBIDDEN_COMMANDS.values(), ids=FORBIDDEN_COMMANDS)
+def test_fault_of_a_forbidden_command_does_not_quote_it(message: object, fault: str) -> None:
     assert fault_of_command(message) == fault
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "sent",
     [
         {"method": "stats"},
         {"method": "registered", "arguments": {"taskinfoitems": []}},
@@ -115,8 +115,8 @@ def test_command_that_is_no_question_has_a_fault_without_its_text(message: objec
         {"ticket": "a-b", "reply_to": {"exchange": "reply.gaugepost.pidbox", "routing_key": "a-b"}},
     ],
 )
-def test_question_as_celery_asks_it_has_no_fault(asked: dict[str, Any]) -> None:
-    assert fault_of_command(question(**asked)) is None
+def test_allowed_command_as_celery_sends_it_has_no_fault(sent: dict[str, Any]) -> None:
+    assert fault_of_command(command(**sent)) is None
 
 
 def test_each_queue_of_a_region_has_its_own_tasks() -> None:
@@ -129,7 +129,7 @@ def test_each_queue_of_a_region_has_its_own_tasks() -> None:
 
 
 @pytest.mark.starts_process
-def test_a_worker_answers_questions_and_obeys_nobody() -> None:
+def test_worker_keeps_only_the_allowed_commands() -> None:
     code = (
         "from celery.worker.control import Panel;"
         "from gaugepost_workers.celery_app.message_filter import restrict_remote_control;"

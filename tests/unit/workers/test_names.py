@@ -1,4 +1,4 @@
-"""Names that outlive a deployment are written out here a second time, so that a change of them is a decision."""
+"""Public names, written out a second time: who changes one has to change this test too."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def test_no_task_of_ours_sends_events_of_its_own() -> None:
     assert not any(task.send_events for name, task in app.tasks.items() if name.startswith("gaugepost."))
 
 
-def test_every_kind_has_its_handler_and_its_name() -> None:
+def test_every_kind_has_its_handler() -> None:
     kinds = {"record", "personal_link", "close_loop", "response", "file", "file_delete"}
     assert set(JOBS) == set(HANDLERS) == kinds
 
 
-def test_nothing_but_json_is_accepted() -> None:
+def test_only_json_is_accepted() -> None:
     assert SETTINGS["accept_content"] == ["json"]
 
 
 @pytest.mark.parametrize(
-    ("transition", "event", "told"),
+    ("transition", "event", "text"),
     [
         (Delivered(), "task-succeeded", "delivered"),
         (Parked(300_000, "no_campaign"), "task-retried", "parked: no_campaign until 2026-11-22 12:05:00 UTC"),
@@ -71,12 +71,12 @@ def test_nothing_but_json_is_accepted() -> None:
         (Unknown("link lost"), "task-failed", "unknown: link lost"),
     ],
 )
-def test_event_names_and_texts_are_frozen(transition: Transition, event: str, told: str) -> None:
+def test_event_names_and_texts_are_frozen(transition: Transition, event: str, text: str) -> None:
     job = JOBS["file_delete"].model_validate({"kind": "file_delete", "region": "eu", "upload_id": 1})
     claimed = Claimed("id", 1, 0, job, History())
     attempt = Attempt(1, 0, 250, 400, Verdict.NO_CAMPAIGN, "message with data")
     name, fields = ended(Settlement(claimed, Decision(transition), (attempt,)), 1795348800.0)
     assert name == event
     assert fields["uuid"] == "id"
-    assert told in (fields.get("exception"), fields.get("result"))
+    assert text in (fields.get("exception"), fields.get("result"))
     assert "data" not in str(fields)

@@ -1,4 +1,4 @@
-"""A configuration of which no job was delivered lately gets one job at first."""
+"""A cold configuration gets one job first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def job(number: int, configuration: str = "c", probe: str | None = None) -> Clai
 
 
 class Warmth:
-    """What the ledger knows; counts how often it was asked."""
+    """The configurations that are warm in the ledger, and how often a worker asked."""
 
     def __init__(self, *configurations: str) -> None:
         self.warm, self.asked = {*configurations}, 0
@@ -31,13 +31,13 @@ class Warmth:
         return configuration in self.warm
 
 
-def test_all_but_the_first_job_wait_for_it() -> None:
+def test_all_but_the_first_job_of_a_cold_configuration_wait() -> None:
     start = SlowStart(Warmth())
     assert start.waiting([job(1), job(2), job(3, "d"), job(4)]) == {"2": "1", "4": "1"}
     assert start.waiting([job(5), job(6, "d")]) == {"5": "1", "6": "3"}
 
 
-def test_after_a_delivery_none_waits_and_the_ledger_hears_of_it_once() -> None:
+def test_after_a_delivery_none_waits_and_the_ledger_is_updated_once() -> None:
     start = SlowStart(Warmth())
     start.waiting([job(1), job(2)])
     assert start.answered(job(1), DELIVERED)
@@ -45,14 +45,14 @@ def test_after_a_delivery_none_waits_and_the_ledger_hears_of_it_once() -> None:
     assert not start.answered(job(3), DELIVERED)
 
 
-def test_after_any_other_end_the_next_job_is_a_first_one() -> None:
+def test_after_any_other_outcome_the_next_job_goes_first() -> None:
     start = SlowStart(Warmth())
     for number, decision in ((1, BURIED), (2, None)):
         assert start.waiting([job(number), job(9)]) == {"9": str(number)}
         assert not start.answered(job(number), decision)
 
 
-def test_another_workers_deliveries_count() -> None:
+def test_deliveries_of_another_worker_count() -> None:
     warmth = Warmth("c")
     start = SlowStart(warmth)
     assert start.waiting([job(1), job(2)]) == {}
@@ -60,14 +60,14 @@ def test_another_workers_deliveries_count() -> None:
     assert warmth.asked == 1
 
 
-def test_the_ledger_is_asked_once_a_parcel_and_configuration() -> None:
+def test_ledger_is_asked_once_for_each_claim_and_configuration() -> None:
     warmth = Warmth()
     start = SlowStart(warmth)
     start.waiting([job(n) for n in range(50)])
     assert warmth.asked == 1
 
 
-def test_what_was_heard_counts_for_a_while_and_is_told_again_after_it() -> None:
+def test_warm_configuration_is_forgotten_after_ten_minutes() -> None:
     now = 0.0
     warmth = Warmth()
     start = SlowStart(warmth, lambda: now)
@@ -80,7 +80,7 @@ def test_what_was_heard_counts_for_a_while_and_is_told_again_after_it() -> None:
     assert start.answered(job(4), DELIVERED)
 
 
-def test_a_probe_never_waits_and_a_job_without_configuration_neither() -> None:
+def test_probes_and_jobs_without_configuration_never_wait() -> None:
     start = SlowStart(Warmth())
     unmapped = parse_job({"kind": "file_delete", "region": "eu", "upload_id": 1})
     others = [Claimed(str(n), 1, 0, unmapped, History()) for n in (8, 9)]
@@ -88,14 +88,14 @@ def test_a_probe_never_waits_and_a_job_without_configuration_neither() -> None:
     assert not start.answered(others[0], DELIVERED)
 
 
-def test_without_redis_a_configuration_counts_as_new() -> None:
+def test_without_redis_a_configuration_counts_as_cold() -> None:
     def away(_: str) -> bool:
         raise StoreUnreachable("away")
 
     assert SlowStart(away).waiting([job(1), job(2)]) == {"2": "1"}
 
 
-def test_the_memory_of_a_worker_is_bounded() -> None:
+def test_memory_of_configurations_is_bounded() -> None:
     start = SlowStart(Warmth())
     for number in range(2 * slow_start._MAX_REMEMBERED + 5):
         claimed = job(number, f"c{number}")
@@ -105,7 +105,7 @@ def test_the_memory_of_a_worker_is_bounded() -> None:
     assert start._firsts == {}
 
 
-def test_first_job_that_the_worker_let_go_of_is_waited_for_no_more() -> None:
+def test_no_job_waits_for_a_first_job_that_was_given_up() -> None:
     start = SlowStart(Warmth())
     start.waiting([job(1)])
     start.forget_firsts()

@@ -1,4 +1,4 @@
-"""Where a sent file is looked for in the upload statistics, as the server of them sees it."""
+"""Which requests look a sent file up in the upload statistics, as their server sees them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sending(day: int) -> dict[str, object]:
 
 
 def queries(*entries: dict[str, object], answers: int = 1) -> list[dict[str, list[str]]]:
-    """Look once with this on the job's record; return what the statistics were asked for."""
+    """Look a file with this history up once; return the query of each request."""
     _, (entry,) = file_set(1)
     file = entry.job
     history = read_history("\n".join(map(json.dumps, entries)).encode())
@@ -52,19 +52,19 @@ def queries(*entries: dict[str, object], answers: int = 1) -> list[dict[str, lis
 
 
 @pytest.mark.parametrize(("days", "first", "last"), [([20], 20, 21), ([18, 22], 18, 23), ([], None, None)])
-def test_file_is_looked_for_on_all_days_of_its_sendings(days: list[int], first: int | None, last: int | None) -> None:
+def test_file_is_looked_up_on_all_days_of_its_attempts(days: list[int], first: int | None, last: int | None) -> None:
     [query] = queries(*map(sending, days))
     if first is not None:
         assert query["date_range_from"] == [f"2026-11-{first}"]
         assert query["date_range_to"] == [f"2026-11-{last}"]
 
 
-def test_upload_that_was_found_is_asked_for_by_its_id_and_then_by_name() -> None:
+def test_found_upload_is_looked_up_by_id_and_then_by_name() -> None:
     by_id, by_name = queries(sending(20), FOUND, answers=2)
     assert by_id == {"id": ["7"]}
     assert "date_range_from" in by_name
 
 
-def test_id_of_an_earlier_sending_is_not_asked_for() -> None:
+def test_upload_id_of_an_earlier_attempt_is_not_used() -> None:
     [query] = queries(sending(20), FOUND, sending(21))
     assert "id" not in query
