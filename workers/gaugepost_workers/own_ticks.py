@@ -66,7 +66,7 @@ class OwnTicks:
         for tick in found.ticks:
             run_tick(self._handler, tick)
             if self._metrics is not None:
-                self._metrics.ran_tick_itself(tick)
+                self._metrics.ran_own_tick(tick)
 
     def _report(self, silent_s: float) -> None:
         """Log once that beat is missing, and once that it ticks again. `silent_s`: seconds since its last tick."""

@@ -30,7 +30,7 @@ log = structlog.get_logger("gaugepost.rescue")
 
 _MAX_STEPS = 25  # of 200 jobs each: 20,000 lost leases come back within four ticks, and no tick takes long
 
-_LOST = Judgement(Verdict.LOST_ANSWER, "the worker that held the job was lost")
+_LOST = Judgement(Verdict.LOST_ANSWER, "the worker that held it was lost")
 
 
 def judge_lost(lost: Lost, schedules: dict[Verdict, tuple[float, ...]]) -> Settlement:
