@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gaugepost.ledger import Claimed
+    from gaugepost_workers.sender_pool import Outcome
 
 LEASE_S = LEASE_MS / 1000
 DELIVERED = Decision(Delivered())
@@ -149,13 +150,14 @@ def test_sender_gives_back_a_job_whose_lease_grew_old_while_it_waited() -> None:
     senders = SenderPool(deliver, lambda _: True, 1, time.clock())
     senders.start(old)
     senders.start(fresh)
-    outcomes = dict(senders.outcomes(20, gather=False))
+    outcomes: list[Outcome] = []
     while len(outcomes) < 2:
-        outcomes |= dict(senders.outcomes(20, gather=False))
+        outcomes += senders.outcomes(20, gather=False)
     assert sent == [fresh]
-    given_back = outcomes[old.claimed]
-    assert given_back is not None
-    assert given_back.decision == Decision(Requeued(), counted=False)
+    assert outcomes == [
+        (old.claimed, Settlement(old.claimed, Decision(Requeued(), counted=False))),
+        (fresh.claimed, Settlement(fresh.claimed, DELIVERED)),
+    ]
 
 
 def test_sender_skips_a_job_that_the_worker_holds_no_more() -> None:
