@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from gaugepost_ops.cli.common import Exit, Failure, told_errors
+from gaugepost_ops.cli.common import Exit, Failure, reported_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,7 +160,7 @@ class Gaugepost(TyperGroup):
 
     def invoke(self, ctx: Any) -> None:  # noqa: ANN401 - typer's own
         """Run the command; a number it returns is the exit code."""
-        with told_errors():
+        with reported_errors():
             try:
                 code = super().invoke(ctx)
             except ModuleNotFoundError as error:  # imported as late as in the command itself

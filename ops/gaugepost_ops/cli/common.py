@@ -116,7 +116,7 @@ def exit_code(error: BaseException) -> Exit:
 
 
 @contextmanager
-def told_errors() -> Iterator[None]:
+def reported_errors() -> Iterator[None]:
     """Turn what may go wrong into a line on stderr and an exit code. Bugs keep their traceback."""
     try:
         yield
@@ -195,44 +195,52 @@ def served(settings: Settings, region: Region) -> Region:
     return region
 
 
-class Cells:
-    """The regions that a command asks, one after another.
+class RegionLedgers:
+    """The ledgers of the regions that a command reads, one after another.
 
-    Where each region has its own Redis, one that is down does not keep the others from being asked: it is named on
-    stderr, left out from then on, and `check` makes the command end with exit code 3.
+    Each region may have its own Redis. If one of them is down, the command names it on stderr, skips it from then on,
+    and still reads the others. `require_all_reached` then ends the command with exit code 3.
     """
 
-    def __init__(self, producer: Producer, only: Region | None = None, *, told: bool = True) -> None:
-        regions = producer.settings.regions
-        self.regions = (served(producer.settings, only),) if only else regions
-        self._told = told
-        self.down: dict[Region, StoreUnreachable] = {}
+    def __init__(self, producer: Producer, only: Region | None = None, *, quiet: bool = False) -> None:
+        """Take all regions of `producer`, or `only` this one; `quiet`: do not name unreachable regions on stderr.
+
+        Raises Failure if `only` is not one of GAUGEPOST_REGIONS.
+        """
+        settings = producer.settings
+        self.names = (served(settings, only),) if only else settings.regions
+        self._quiet = quiet
+        self._unreachable: dict[Region, StoreUnreachable] = {}
         self._producer = producer
-        url = producer.settings.redis_url
-        self._apart = url is not None and "{region}" in url.get_secret_value()
+        self._each_has_its_own_redis = settings.redis_url is not None and (
+            "{region}" in settings.redis_url.get_secret_value()
+        )
 
     def ledgers(self) -> Iterator[Ledger]:
-        """Walk those that answered so far; ask each of them under `asking`."""
-        for region in self.regions:
-            if region not in self.down:
+        """Yield the ledger of each region that has not failed so far. Read it inside `skip_unreachable`."""
+        for region in self.names:
+            if region not in self._unreachable:
                 yield self._producer.ledger(region)
 
     @contextmanager
-    def asking(self, region: Region) -> Iterator[None]:
-        """Set a region aside if it cannot be reached. Raises StoreUnreachable where all regions share one Redis."""
+    def skip_unreachable(self, region: Region) -> Iterator[None]:
+        """Skip the region from now on if its Redis cannot be reached.
+
+        Raises StoreUnreachable where all regions share one Redis.
+        """
         try:
             yield
         except StoreUnreachable as error:
-            if not self._apart:
+            if not self._each_has_its_own_redis:
                 raise
-            if self._told:
+            if not self._quiet:
                 note(f"{region}: {error}")
-            self.down[region] = error
+            self._unreachable[region] = error
 
-    def check(self) -> None:
-        """Raise Failure if a region could not be reached."""
-        if self.down:
-            raise Failure(Exit.NO_REDIS, f"not reached: {', '.join(self.down)}")
+    def require_all_reached(self) -> None:
+        """Raise Failure (exit code 3) if a region could not be reached."""
+        if self._unreachable:
+            raise Failure(Exit.NO_REDIS, f"not reached: {', '.join(self._unreachable)}")
 
 
 def write_row(row: Mapping[str, Any]) -> None:

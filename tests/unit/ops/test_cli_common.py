@@ -28,7 +28,7 @@ from gaugepost.regions import Region
 from gaugepost.settings import Settings
 from gaugepost.states import ENDED, JobState
 from gaugepost_ops.cli.app import COMMANDS, build, load
-from gaugepost_ops.cli.common import Cells, Exit, Failure, Kind, told_errors
+from gaugepost_ops.cli.common import RegionLedgers, Exit, Failure, Kind, reported_errors
 from gaugepost_ops.cli.jobs.jobs import OPEN_FIRST
 from gaugepost_ops.cli.operations.status import picture, table
 from gaugepost_ops.cli.output.formatting import age, clock, printable
@@ -50,13 +50,13 @@ from gaugepost_ops.cli.output.state_text import why
     ],
 )
 def test_each_error_has_its_exit_code(error: BaseException, code: int) -> None:
-    with pytest.raises(typer.Exit) as ended, told_errors():
+    with pytest.raises(typer.Exit) as ended, reported_errors():
         raise error
     assert ended.value.exit_code == code
 
 
 def test_a_bug_keeps_its_traceback() -> None:
-    with pytest.raises(OSError, match="disk"), told_errors():
+    with pytest.raises(OSError, match="disk"), reported_errors():
         raise OSError(errno.EIO, "disk")
 
 
@@ -123,7 +123,7 @@ def test_our_own_commands_show_an_example_and_have_json_where_they_list() -> Non
 
 def test_a_region_that_is_not_served_is_a_wrong_call() -> None:
     with pytest.raises(Failure, match="au is not one of GAUGEPOST_REGIONS") as failure:
-        Cells(Producer(Settings.load(regions="eu,us", redis_url="redis://127.0.0.1:1")), Region.AU)
+        RegionLedgers(Producer(Settings.load(regions="eu,us", redis_url="redis://127.0.0.1:1")), Region.AU)
     assert failure.value.code == 2
 
 

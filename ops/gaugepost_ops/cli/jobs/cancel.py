@@ -14,7 +14,7 @@ from gaugepost_ops.cli.common import (
     WHERE_JOBS,
     WHERE_UPLOADS,
     AsJson,
-    Cells,
+    RegionLedgers,
     Exit,
     note,
     open_producer,
@@ -51,47 +51,47 @@ def cancel(
     jobs = [job_id for job_id in dict.fromkeys(ids) if not is_set(job_id)]
     done, unknown = True, False
     with open_producer() as producer:
-        cells = Cells(producer)
+        regions = RegionLedgers(producer)
         for set_id in filter(is_set, dict.fromkeys(ids)):
-            done &= _cancel_set(cells, set_id, as_json=as_json)
+            done &= _cancel_set(regions, set_id, as_json=as_json)
         by = who()
-        for job_id, outcome in ask_all(cells, jobs, "cancelling", lambda ledger, batch: ledger.cancel(batch, by=by)):
+        for job_id, outcome in ask_all(regions, jobs, "cancelling", lambda ledger, batch: ledger.cancel(batch, by=by)):
             done &= _tell(job_id, outcome, as_json=as_json)
             unknown |= outcome[0] is None
-        cells.check()
+        regions.require_all_reached()
     if unknown:
         note(WHERE_JOBS)
     return Exit.DONE if done else Exit.FAILED
 
 
 def ask_all(
-    cells: Cells, ids: Sequence[str], title: str, ask: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
+    regions: RegionLedgers, ids: Sequence[str], title: str, ask: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
 ) -> Iterator[tuple[str, Outcome]]:
     """Ask, in batches and under a bar, whichever region knows each job."""
     with bar_beside_rows(title, len(ids), worth=_WORTH_A_BAR) as advance:
         for start in range(0, len(ids), _BATCH):
             batch = ids[start : start + _BATCH]
-            yield from _ask(cells, batch, ask).items()
+            yield from _ask(regions, batch, ask).items()
             sys.stdout.flush()
             advance(len(batch))
 
 
 def _ask(
-    cells: Cells, ids: Sequence[str], ask: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
+    regions: RegionLedgers, ids: Sequence[str], ask: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
 ) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = dict.fromkeys(ids, (None, False))
-    for ledger in cells.ledgers():
+    for ledger in regions.ledgers():
         missing = [job_id for job_id, (state, _) in outcomes.items() if state is None]
         if not missing:
             break
-        with cells.asking(ledger.region):
+        with regions.skip_unreachable(ledger.region):
             outcomes |= zip(missing, ask(ledger, missing), strict=True)
     return outcomes
 
 
-def _cancel_set(cells: Cells, set_id: str, *, as_json: bool) -> bool:
+def _cancel_set(regions: RegionLedgers, set_id: str, *, as_json: bool) -> bool:
     """Cancel the parts of an upload that have not been sent; False if there was none, and there are others."""
-    found = find_set(cells, set_id)
+    found = find_set(regions, set_id)
     if found is None:
         note(WHERE_UPLOADS)
         return _tell(set_id, (None, False), as_json=as_json)

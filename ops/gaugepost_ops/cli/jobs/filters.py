@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gaugepost.ledger import JobView
     from gaugepost.states import JobState
-    from gaugepost_ops.cli.common import Cells
+    from gaugepost_ops.cli.common import RegionLedgers
 
 _BATCH = 200
 _REMEMBERED = 50_000
@@ -61,11 +61,11 @@ def faulty_fields(view: JobView) -> tuple[str, ...]:
     return tuple(sorted(attempts[-1].field_errors)) if attempts else ()
 
 
-def walk(cells: Cells, states: tuple[JobState, ...]) -> Iterator[JobView]:
+def walk(regions: RegionLedgers, states: tuple[JobState, ...]) -> Iterator[JobView]:
     """Walk the jobs in these states, read in batches; one that moved on meanwhile is left out."""
     for state in states:
-        for ledger in cells.ledgers():
-            with cells.asking(ledger.region):
+        for ledger in regions.ledgers():
+            with regions.skip_unreachable(ledger.region):
                 ids = ledger.ids(state)
                 while batch := list(islice(ids, _BATCH)):
                     yield from (view for view in ledger.read(batch) if view is not None and view.state is state)

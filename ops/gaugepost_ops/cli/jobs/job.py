@@ -15,7 +15,7 @@ from gaugepost_ops.cli.common import (
     WHERE_JOBS,
     WHERE_UPLOADS,
     AsJson,
-    Cells,
+    RegionLedgers,
     Exit,
     Failure,
     ShowData,
@@ -52,11 +52,11 @@ def job(
     Example: `gaugepost job 0f8fad5bd9cb469fa16570867728950e --json`
     """
     with open_producer() as producer:
-        cells = Cells(producer)
+        regions = RegionLedgers(producer)
         if is_set(job_id):
-            _show_set(cells, job_id, Dues(producer), show_data=show_data, as_json=as_json)
+            _show_set(regions, job_id, Dues(producer), show_data=show_data, as_json=as_json)
             return
-        view = _find(cells, job_id)
+        view = _find(regions, job_id)
         row = aliased(shown(view, Dues(producer), show_data=show_data), producer)
     if as_json:
         write_row(row)
@@ -69,10 +69,10 @@ def job(
         raise Failure(Exit.FAILED, view.sealed)
 
 
-def _show_set(cells: Cells, set_id: str, dues: Dues, *, show_data: bool, as_json: bool) -> None:
-    found = find_set(cells, set_id)
+def _show_set(regions: RegionLedgers, set_id: str, dues: Dues, *, show_data: bool, as_json: bool) -> None:
+    found = find_set(regions, set_id)
     if found is None:
-        cells.check()
+        regions.require_all_reached()
         raise Failure(Exit.FAILED, f"no upload {set_id}", WHERE_UPLOADS)
     ledger, files = found
     view = read_set(ledger, files)
@@ -82,13 +82,13 @@ def _show_set(cells: Cells, set_id: str, dues: Dues, *, show_data: bool, as_json
         print_set(view, ledger, dues, show_data=show_data)
 
 
-def _find(cells: Cells, job_id: str) -> JobView:
-    for ledger in cells.ledgers():
-        with cells.asking(ledger.region):
+def _find(regions: RegionLedgers, job_id: str) -> JobView:
+    for ledger in regions.ledgers():
+        with regions.skip_unreachable(ledger.region):
             view = ledger.read([job_id])[0]
             if view is not None:
                 return view
-    cells.check()
+    regions.require_all_reached()
     raise Failure(Exit.FAILED, f"no job {job_id}", WHERE_JOBS)
 
 
@@ -133,7 +133,7 @@ def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _data(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Write what is to be delivered; the cells of a record each under its heading."""
+    """Write what is to be delivered; the regions of a record each under its heading."""
     for name, value in data.items():
         if isinstance(value, dict):
             yield from ((f"{name}.{heading}", _text(cell)) for heading, cell in value.items())

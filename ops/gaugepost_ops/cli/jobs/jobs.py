@@ -13,7 +13,7 @@ import typer
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.states import ENDED, JobState
 from gaugepost_ops.cli.aliases import alias, aliased, of_configuration
-from gaugepost_ops.cli.common import AsJson, Cells, Exit, Failure, ShowData, console, note, open_producer, write_row
+from gaugepost_ops.cli.common import AsJson, RegionLedgers, Exit, Failure, ShowData, console, note, open_producer, write_row
 from gaugepost_ops.cli.jobs.filters import Choice, OfConfiguration, OfFields, OfKind, OfSource, OfVerdict, unseen, walk
 from gaugepost_ops.cli.jobs.groups import STUCK, is_stuck, show_groups
 from gaugepost_ops.cli.missing_workers import Absent
@@ -63,20 +63,20 @@ def jobs(  # noqa: PLR0913 - an option each
     Example: `gaugepost jobs --state dead --group`
     """
     with open_producer() as producer:
-        cells = Cells(producer, region)
+        regions = RegionLedgers(producer, region)
         stuck = group and state is None
-        states = (state,) if state else _stuck(cells) if group else OPEN_FIRST
+        states = (state,) if state else _stuck(regions) if group else OPEN_FIRST
         choice = Choice(of_configuration(producer, configuration, region), kind, verdict, source, tuple(field or ()))
         sealed: Counter[str] = Counter()
         absent = Absent()
-        views = (view for view in _noting(unseen(walk(cells, states)), sealed) if choice.fits(view))
+        views = (view for view in _noting(unseen(walk(regions, states)), sealed) if choice.fits(view))
         found = absent.watch(view for view in views if not stuck or is_stuck(view))
         writer = _json_writer if as_json else _line_writer
         if group:
             number = show_groups(found, limit, producer, as_json=as_json)
         else:
             number = _show(found, limit, writer(producer, show_data=show_data))
-        cells.check()
+        regions.require_all_reached()
     if not as_json:
         if not number:
             note("no jobs")
@@ -86,10 +86,10 @@ def jobs(  # noqa: PLR0913 - an option each
         raise Failure(Exit.FAILED, f"{sealed['jobs']:,} jobs are not shown whole: their data {_WHY_SEALED}")
 
 
-def _stuck(cells: Cells) -> tuple[JobState, ...]:
+def _stuck(regions: RegionLedgers) -> tuple[JobState, ...]:
     """Return the states in which a person may help; where a region is held, or has no worker, its ready jobs too."""
-    for ledger in cells.ledgers():
-        with cells.asking(ledger.region):
+    for ledger in regions.ledgers():
+        with regions.skip_unreachable(ledger.region):
             if "" in ledger.holds() or not ledger.presence().has_worker:
                 return (*STUCK, JobState.QUEUED, JobState.WAITING)
     return STUCK
@@ -150,10 +150,10 @@ def _line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], 
     return write
 
 
-def _write_line(out: Console | None, cells: tuple[str, str, str], state: str, cause: str, style: str) -> None:
+def _write_line(out: Console | None, columns: tuple[str, str, str], state: str, cause: str, style: str) -> None:
     """Write a line; in a pipe it is as long as it is. A narrow terminal has beneath what it has no room for beside."""
     gap = "  " if out is None or out.width >= _BEHIND + _LONGEST_STATE else " "
-    id_and_region, kind = f"{cells[0]:{_WIDTHS[0]}}{gap}{cells[1]:{_WIDTHS[1]}}", cells[2]
+    id_and_region, kind = f"{columns[0]:{_WIDTHS[0]}}{gap}{columns[1]:{_WIDTHS[1]}}", columns[2]
     head = f"{id_and_region}{gap}{kind:{_WIDTHS[2]}}{gap}"
     if out is None:
         sys.stdout.write(f"{head}{state}{cause}\n")

@@ -17,7 +17,7 @@ from gaugepost_ops.cli.common import (
     NO_SUCH_JOB,
     WHERE_JOBS,
     AsJson,
-    Cells,
+    RegionLedgers,
     Exit,
     Failure,
     note,
@@ -68,7 +68,7 @@ def replay(  # noqa: PLR0913 - an option each
 
     A change (--set record.Email=…, --set configuration=…, --set net_promoter_score=9, --unset expires_at) is checked
     on all jobs before the first one goes: if it makes one invalid, none goes (exit code 2). Give what is somebody's
-    data as --set FIELD=@FILE or FIELD=-, so that it is not seen in the list of processes. Cells are set as text.
+    data as --set FIELD=@FILE or FIELD=-, so that it is not seen in the list of processes. RegionLedgers are set as text.
 
     A job stays, and is named, if a hold keeps it (`gaugepost resume`), or if its expires_at is over: change that too.
 
@@ -77,26 +77,26 @@ def replay(  # noqa: PLR0913 - an option each
     _check_call(ids or (), state, region, narrowed=any((kind, verdict, configuration, source, field, limit)))
     with open_producer() as producer:
         edits = read_edits(sets or (), unsets or (), producer.mappings)
-        cells, report = Cells(producer, region), Report(named=bool(ids), as_json=as_json)
+        regions, report = RegionLedgers(producer, region), Report(named=bool(ids), as_json=as_json)
         plan = Plan()
         if ids:
-            _find_named(cells, ids, plan, report)
+            _find_named(regions, ids, plan, report)
         elif state:
             choice = Choice(
                 of_configuration(producer, configuration, region), kind, verdict, source, tuple(field or ())
             )
-            plan.add_all(view for view in unseen(walk(cells, (state,))) if choice.fits(view))
+            plan.add_all(view for view in unseen(walk(regions, (state,))) if choice.fits(view))
         plan.order(limit)
         if edits:
-            check_edits(cells, plan, edits)
+            check_edits(regions, plan, edits)
         if dry_run:
-            show_planned(plan.views(cells), producer, "replayed", as_json=as_json)
+            show_planned(plan.views(regions), producer, "replayed", as_json=as_json)
         else:
-            stopped = run(cells, plan, edits, rate, report, by=by or who(), why=reason)
+            stopped = run(regions, plan, edits, rate, report, by=by or who(), why=reason)
             report.sum_up()
             if stopped:
                 return Exit.INTERRUPTED
-        cells.check()
+        regions.require_all_reached()
     if report.stayed[NO_SUCH_JOB]:
         note(WHERE_JOBS)
     return Exit.FAILED if report.stayed else Exit.DONE
@@ -112,14 +112,14 @@ def _check_call(ids: Sequence[str], state: JobState | None, region: Region | Non
         raise Failure(Exit.USAGE, told, "`gaugepost jobs --group` writes the command for each fault")
 
 
-def _find_named(cells: Cells, ids: Sequence[str], plan: Plan, report: Report) -> None:
+def _find_named(regions: RegionLedgers, ids: Sequence[str], plan: Plan, report: Report) -> None:
     """Find each id's region; tell at once of those that cannot be replayed."""
     found: dict[str, JobView | None] = dict.fromkeys(ids)
-    for ledger in cells.ledgers():
+    for ledger in regions.ledgers():
         missing = [job_id for job_id, view in found.items() if view is None]
         if not missing:
             break
-        with cells.asking(ledger.region):
+        with regions.skip_unreachable(ledger.region):
             found |= zip(missing, ledger.read(missing), strict=True)
     for job_id, view in found.items():
         if view is not None and view.state in _REPLAYABLE:

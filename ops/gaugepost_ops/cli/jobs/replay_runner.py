@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gaugepost.ledger import Edit, JobView, Ledger
     from gaugepost.regions import Region
-    from gaugepost_ops.cli.common import Cells
+    from gaugepost_ops.cli.common import RegionLedgers
     from gaugepost_ops.cli.jobs.edits import Edits
 
 _BATCH = 200
@@ -61,24 +61,24 @@ class Plan:
         """Return their ids, in order."""
         return [one[_STAMP_BYTES:].decode() for found in self.jobs.values() for one in found]
 
-    def batches(self, cells: Cells, size: int = _BATCH) -> Iterator[tuple[Ledger, list[str]]]:
+    def batches(self, regions: RegionLedgers, size: int = _BATCH) -> Iterator[tuple[Ledger, list[str]]]:
         """Walk them in order."""
-        for ledger in cells.ledgers():
+        for ledger in regions.ledgers():
             found = self.jobs.get(ledger.region, [])
             for start in range(0, len(found), size):
                 yield ledger, [one[_STAMP_BYTES:].decode() for one in found[start : start + size]]
 
-    def views(self, cells: Cells) -> Iterator[JobView]:
+    def views(self, regions: RegionLedgers) -> Iterator[JobView]:
         """Walk their records, as they are now."""
-        for ledger, ids in self.batches(cells):
+        for ledger, ids in self.batches(regions):
             yield from (view for view in ledger.read(ids) if view is not None)
 
 
-def check_edits(cells: Cells, plan: Plan, edits: Edits) -> None:
+def check_edits(regions: RegionLedgers, plan: Plan, edits: Edits) -> None:
     """Check the edits on every job, before the first one is replayed. Raises Failure that names jobs and fields."""
     invalid = 0
     with bar("checking", plan.total, worth=_WORTH_A_BAR) as advance:
-        for view in plan.views(cells):
+        for view in plan.views(regions):
             advance(1)
             try:
                 edits.of(view)
@@ -148,13 +148,13 @@ def _is_over(view: JobView, edit: Edit | None) -> bool:
     return text is not None and datetime.fromisoformat(text) <= datetime.now(UTC)
 
 
-def run(cells: Cells, plan: Plan, edits: Edits, rate: int | None, report: Report, *, by: str, why: str) -> bool:
+def run(regions: RegionLedgers, plan: Plan, edits: Edits, rate: int | None, report: Report, *, by: str, why: str) -> bool:
     """Replay them all; return whether Ctrl-C stopped it. Says how far it came if it could not go on."""
     done, worth = 0, _WORTH_A_BAR if rate is None else rate
     shown = bar_beside_rows if report.named or report.as_json else bar
     with Pace(rate) as pace, shown("replaying", plan.total, worth=worth) as advance:
         try:
-            for ledger, ids in plan.batches(cells, pace.step(_BATCH)):
+            for ledger, ids in plan.batches(regions, pace.step(_BATCH)):
                 _replay(ledger, ids, edits, report, by=by, why=why)
                 sys.stdout.flush()
                 done += len(ids)

@@ -15,7 +15,7 @@ from gaugepost_ops.cli.common import (
     NO_SUCH_JOB,
     WHERE_JOBS,
     AsJson,
-    Cells,
+    RegionLedgers,
     Exit,
     Failure,
     note,
@@ -68,24 +68,24 @@ def settle(  # noqa: PLR0913 - an option each
     _check_call(ids or (), state, region, narrowed=any((kind, verdict, configuration, source, field, limit)))
     wanted, done, unknown = JobState(ending), True, False
     with open_producer() as producer:
-        cells = Cells(producer, region)
+        regions = RegionLedgers(producer, region)
         plan = Plan()
         if state:
             of = of_configuration(producer, configuration, region)
             choice = Choice(of, kind, verdict, source, tuple(field or ()))
-            plan.add_all(view for view in unseen(walk(cells, (state,))) if choice.fits(view))
+            plan.add_all(view for view in unseen(walk(regions, (state,))) if choice.fits(view))
             plan.order(limit)
         if dry_run:
-            show_planned(plan.views(cells), producer, "settled", as_json=as_json)
+            show_planned(plan.views(regions), producer, "settled", as_json=as_json)
             return Exit.DONE
         left = plan.ids() if state else list(dict.fromkeys(ids or ()))
         person = by or who()
-        settled = ask_all(cells, left, "settling", lambda ledger, batch: ledger.resolve(batch, wanted, person, reason))
+        settled = ask_all(regions, left, "settling", lambda ledger, batch: ledger.resolve(batch, wanted, person, reason))
         for job_id, (now, by_us) in settled:
             _tell(job_id, now, by_us=by_us, wanted=wanted, as_json=as_json)
             done &= now is wanted
             unknown |= now is None
-        cells.check()
+        regions.require_all_reached()
     if unknown:
         note(WHERE_JOBS)
     return Exit.DONE if done else Exit.FAILED

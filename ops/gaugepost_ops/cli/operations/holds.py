@@ -14,7 +14,7 @@ from gaugepost.durations import seconds
 from gaugepost.ledger.explanations import action, explained, failed_probes, meaning, opened_by
 from gaugepost.regions import Region
 from gaugepost_ops.cli.aliases import aliased, reference
-from gaugepost_ops.cli.common import AsJson, Cells, Exit, Failure, console, note, open_producer, who, write_row
+from gaugepost_ops.cli.common import AsJson, RegionLedgers, Exit, Failure, console, note, open_producer, who, write_row
 from gaugepost_ops.cli.common import served as is_served
 from gaugepost_ops.cli.jobs.groups import scope_options
 from gaugepost_ops.cli.missing_workers import Absent
@@ -129,11 +129,11 @@ def holds(
     """
     found, absent = 0, Absent()
     with open_producer() as producer:
-        cells = Cells(producer, region)
-        for ledger in cells.ledgers():
-            with cells.asking(ledger.region):
+        regions = RegionLedgers(producer, region)
+        for ledger in regions.ledgers():
+            with regions.skip_unreachable(ledger.region):
                 found += _list(ledger, producer, absent, as_json=as_json)
-        cells.check()
+        regions.require_all_reached()
     if not found and not as_json:
         note("no holds")
     absent.note()

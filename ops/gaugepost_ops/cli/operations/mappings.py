@@ -14,7 +14,7 @@ import typer
 from gaugepost.ledger.field_statistics import KEPT_DAYS, LONGEST_NAME
 from gaugepost.mappings import SETTING
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
-from gaugepost_ops.cli.common import AsJson, Cells, Exit, Failure, console, note, open_producer, write_rows
+from gaugepost_ops.cli.common import AsJson, RegionLedgers, Exit, Failure, console, note, open_producer, write_rows
 from gaugepost_ops.cli.output.formatting import printable
 from gaugepost_ops.cli.output.text_layout import hang
 
@@ -50,15 +50,15 @@ def mappings(
     with open_producer() as producer:
         if producer.mappings is None:
             raise Failure(Exit.USAGE, _NOT_SET)
-        cells = Cells(producer, region)
-        rows = _rows(producer, cells)
+        regions = RegionLedgers(producer, region)
+        rows = _rows(producer, regions)
         if init:
             sys.stdout.write(skeleton(row for row in rows if row.known is None))
         elif as_json:
             write_rows(row.to_dict() for row in rows)
         else:
             _print(rows)
-        cells.check()
+        regions.require_all_reached()
     if not rows:
         note(f"nothing in the file, and no job in the last {KEPT_DAYS} days")
 
@@ -118,11 +118,11 @@ def _date(day: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).date().isoformat()
 
 
-def _rows(producer: Producer, cells: Cells) -> list[Row]:
+def _rows(producer: Producer, regions: RegionLedgers) -> list[Row]:
     """Return the configurations of the file, in its order, and behind them those that it does not name."""
     seen: dict[Region, Seen] = {}
-    for ledger in cells.ledgers():
-        with cells.asking(ledger.region):
+    for ledger in regions.ledgers():
+        with regions.skip_unreachable(ledger.region):
             seen[ledger.region] = ledger.fields_seen()
     named = [
         Row(one.region, one.reference, one, seen[one.region].pop(one.reference, {}))

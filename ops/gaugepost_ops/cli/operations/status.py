@@ -13,7 +13,7 @@ from gaugepost.errors import StoreUnreachable
 from gaugepost.ledger.explanations import failed_probes, meaning, opened_by
 from gaugepost.states import JobState
 from gaugepost_ops.cli.aliases import scope_name
-from gaugepost_ops.cli.common import AsJson, Cells, console, open_producer, write_rows
+from gaugepost_ops.cli.common import AsJson, RegionLedgers, console, open_producer, write_rows
 from gaugepost_ops.cli.output.formatting import age, clock, clock_of, printable
 from gaugepost_ops.cli.output.state_text import STYLES
 from gaugepost_ops.cli.output.text_layout import fold, terminal_width
@@ -52,19 +52,19 @@ def status(
     Example: `gaugepost status --watch`
     """
     with open_producer() as producer:
-        cells = Cells(producer)
-        found = _ask(cells)
+        regions = RegionLedgers(producer)
+        found = _ask(regions)
         if watch:
             _watch(producer, found, as_json=as_json)
         else:
             _print(producer, found, as_json=as_json)
-        cells.check()
+        regions.require_all_reached()
 
 
-def _ask(cells: Cells) -> Summaries:
-    found: Summaries = dict.fromkeys(cells.regions)
-    for ledger in cells.ledgers():
-        with cells.asking(ledger.region):
+def _ask(regions: RegionLedgers) -> Summaries:
+    found: Summaries = dict.fromkeys(regions.names)
+    for ledger in regions.ledgers():
+        with regions.skip_unreachable(ledger.region):
             holds = ledger.holds()
             found[ledger.region] = {**ledger.summary(holds), _HELD: holds}
     return found
@@ -76,7 +76,7 @@ def _print(producer: Producer, found: Summaries, *, as_json: bool) -> None:
         write_rows({name: value for name, value in summary.items() if name != _HELD} for summary in shown)
     else:
         out = console()
-        out.print(picture(_with_holds_told(producer, found), terminal_width(out)))
+        out.print(picture(_with_hold_texts(producer, found), terminal_width(out)))
         sys.stdout.flush()
 
 
@@ -94,11 +94,11 @@ def _watch(producer: Producer, found: Summaries, *, as_json: bool) -> None:
 
 
 def _ask_again(producer: Producer) -> Summaries:
-    cells = Cells(producer, told=False)
+    regions = RegionLedgers(producer, quiet=True)
     try:
-        return _ask(cells)
+        return _ask(regions)
     except StoreUnreachable:
-        return dict.fromkeys(cells.regions)
+        return dict.fromkeys(regions.names)
 
 
 def _redraw(producer: Producer, found: Summaries) -> None:
@@ -113,7 +113,7 @@ def _redraw(producer: Producer, found: Summaries) -> None:
                 last = _ask_again(producer)
                 live.update(_watched(producer, last, out), refresh=True)
     finally:
-        out.print(picture(_with_holds_told(producer, last), terminal_width(out)))
+        out.print(picture(_with_hold_texts(producer, last), terminal_width(out)))
 
 
 def _watched(producer: Producer, found: Summaries, out: Console) -> Group:
@@ -121,19 +121,19 @@ def _watched(producer: Producer, found: Summaries, out: Console) -> Group:
     from rich.text import Text  # noqa: PLC0415
 
     now = clock(time.time() * 1000)
-    drawn = picture(_with_holds_told(producer, found), terminal_width(out))
+    drawn = picture(_with_hold_texts(producer, found), terminal_width(out))
     return Group(Text(f"  gaugepost {now}, Ctrl-C ends", "dim"), drawn)
 
 
-def _with_holds_told(producer: Producer, found: Summaries) -> Summaries:
+def _with_hold_texts(producer: Producer, found: Summaries) -> Summaries:
     """Name the holds as people know them, with their reasons and until when."""
     return {
-        region: one and {**one, "holds": [_told(producer, region, hold) for hold in one[_HELD].values()]}
+        region: one and {**one, "holds": [_hold_text(producer, region, hold) for hold in one[_HELD].values()]}
         for region, one in found.items()
     }
 
 
-def _told(producer: Producer, region: Region, hold: Hold) -> str:
+def _hold_text(producer: Producer, region: Region, hold: Hold) -> str:
     what = f"{scope_name(producer, hold.scope or 'region', region)}: {hold.reason}"
     what += f" ({meaning(hold)})" if meaning(hold) else ""
     since = f"since {clock(hold.since)} by {hold.by}"
@@ -149,9 +149,9 @@ def picture(found: Summaries, width: int | None) -> Group:
     from rich.text import Text  # noqa: PLC0415
 
     holds = [(region, printable(hold)) for region, one in found.items() for hold in (one or {}).get("holds", ())]
-    lines = [line for region, hold in holds for line in _hanging(f"  {region}  ", hold, width)]
-    told = [Text("  holds", "bold"), *(Text(line, STYLES["parked"]) for line in lines), Text()] if holds else []
-    return Group(*_tables(found, width), *told, *_missing(found, width))
+    lines = [line for region, hold in holds for line in _hanging_lines(f"  {region}  ", hold, width)]
+    hold_lines = [Text("  holds", "bold"), *(Text(line, STYLES["parked"]) for line in lines), Text()] if holds else []
+    return Group(*_tables(found, width), *hold_lines, *_missing(found, width))
 
 
 def _missing(found: Summaries, width: int | None) -> list[Text]:
@@ -165,12 +165,12 @@ def _missing(found: Summaries, width: int | None) -> list[Text]:
     lines = [
         Text(line, _MISSING[part])
         for (part, text), of in regions.items()
-        for line in _hanging(f"  {', '.join(of)}  ", printable(text), width)
+        for line in _hanging_lines(f"  {', '.join(of)}  ", printable(text), width)
     ]
     return [Text("  missing", "bold"), *lines, Text()] if lines else []
 
 
-def _hanging(head: str, text: str, width: int | None) -> Iterator[str]:
+def _hanging_lines(head: str, text: str, width: int | None) -> Iterator[str]:
     for line in [text] if width is None else fold(text, width - len(head)):
         yield head + line
         head = " " * len(head)
@@ -202,8 +202,8 @@ def table(found: Summaries) -> Table:
     summaries = list(found.values())
     if None in summaries:
         drawn.add_row("Redis", *("unreachable" if one is None else "" for one in summaries), style="red")
-    for name, cells, style in _rows([one or {} for one in summaries]):
-        drawn.add_row(name, *cells, style=style)
+    for name, texts, style in _rows([one or {} for one in summaries]):
+        drawn.add_row(name, *texts, style=style)
     return drawn
 
 
@@ -214,25 +214,25 @@ Line = tuple[str, list[str], str]
 def _rows(regions: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
     """Make the rows; a region that could not be reached is empty, and so are its cells."""
     for state in ("queued", "waiting", "sending"):
-        yield _counted(state, regions)
-    yield _counted("parked", regions)
-    yield from _broken_down("parked_by_reason", regions, STYLES["parked"])
-    yield _counted("unknown", regions)
-    yield _counted("dead", regions)
-    yield from _broken_down("dead_by_verdict", regions, STYLES["dead"])
-    yield _counted("delivered", regions)
+        yield _count_row(state, regions)
+    yield _count_row("parked", regions)
+    yield from _detail_rows("parked_by_reason", regions, STYLES["parked"])
+    yield _count_row("unknown", regions)
+    yield _count_row("dead", regions)
+    yield from _detail_rows("dead_by_verdict", regions, STYLES["dead"])
+    yield _count_row("delivered", regions)
     for state in _SHOWN_IF_ANY:
         if any(one.get(state) for one in regions):
-            yield _counted(state, regions)
+            yield _count_row(state, regions)
     yield "holds", [str(len(one["holds"])) if one.get("holds") else "-" if one else "" for one in regions], ""
     yield "token until", [clock_of(one["token_expires"]) or "-" if one else "" for one in regions], ""
     yield "next upload", [_slot(one["next_slot"]) if one else "" for one in regions], ""
     yield "oldest queued", [age(one["oldest_queued_s"]) or "-" if one else "" for one in regions], ""
-    yield "workers", [str(one["workers"] or "none") if one else "" for one in regions], _style("worker", regions)
-    yield "beat ticked", [_ago(one["beat_age_s"]) if one else "" for one in regions], _style("beat", regions)
+    yield "workers", [str(one["workers"] or "none") if one else "" for one in regions], _missing_style("worker", regions)
+    yield "beat ticked", [_ago(one["beat_age_s"]) if one else "" for one in regions], _missing_style("beat", regions)
 
 
-def _style(part: str, regions: Sequence[Mapping[str, Any]]) -> str:
+def _missing_style(part: str, regions: Sequence[Mapping[str, Any]]) -> str:
     is_missing = any(found["part"] == part for one in regions for found in one.get("missing", ()))
     return _MISSING[part] if is_missing else ""
 
@@ -241,12 +241,12 @@ def _ago(seconds: float | None) -> str:
     return "never" if seconds is None else f"{age(seconds)} ago"
 
 
-def _counted(state: str, regions: Sequence[Mapping[str, Any]]) -> Line:
+def _count_row(state: str, regions: Sequence[Mapping[str, Any]]) -> Line:
     numbers = [one.get(state) for one in regions]
     return state, [f"{number:,}" if number is not None else "" for number in numbers], STYLES.get(state, "")
 
 
-def _broken_down(name: str, regions: Sequence[Mapping[str, Any]], style: str) -> Iterator[Line]:
+def _detail_rows(name: str, regions: Sequence[Mapping[str, Any]], style: str) -> Iterator[Line]:
     found = [one.get(name, {}) for one in regions]
     for cause in sorted(set().union(*found)):
         numbers = [f"{one[cause]:,}" if cause in one else "" for one in found]

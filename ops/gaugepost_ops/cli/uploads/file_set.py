@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gaugepost.ledger import FileSet, JobView, Ledger
     from gaugepost.uploads import SetView
-    from gaugepost_ops.cli.common import Cells
+    from gaugepost_ops.cli.common import RegionLedgers
     from gaugepost_ops.cli.uploads.lanes import Dues
 
 _MESSAGES = 5
@@ -35,10 +35,10 @@ def is_set(job_id: str) -> bool:
     return job_id.startswith(SET_PREFIX)
 
 
-def find_set(cells: Cells, set_id: str) -> tuple[Ledger, FileSet] | None:
+def find_set(regions: RegionLedgers, set_id: str) -> tuple[Ledger, FileSet] | None:
     """Find an upload in whichever region knows it."""
-    for ledger in cells.ledgers():
-        with cells.asking(ledger.region):
+    for ledger in regions.ledgers():
+        with regions.skip_unreachable(ledger.region):
             files = ledger.file_set(set_id)
             if files is not None:
                 return ledger, files

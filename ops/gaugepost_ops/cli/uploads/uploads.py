@@ -10,7 +10,7 @@ import typer
 from gaugepost.errors import InvalidJob
 from gaugepost.files.rejected import REASON
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
-from gaugepost_ops.cli.common import AsJson, Cells, Exit, Failure, console, note, open_producer, write_rows
+from gaugepost_ops.cli.common import AsJson, RegionLedgers, Exit, Failure, console, note, open_producer, write_rows
 from gaugepost_ops.cli.output.text_layout import terminal_width
 from gaugepost_ops.cli.uploads.lane_view import lines, picture
 from gaugepost_ops.cli.uploads.lanes import read_lane
@@ -43,21 +43,21 @@ def uploads(
             raise Failure(Exit.USAGE, f"give the options of {context.invoked_subcommand} behind its name")
         return
     with open_producer() as producer:
-        cells = Cells(producer, region)
-        lanes = _read(cells)
+        regions = RegionLedgers(producer, region)
+        lanes = _read(regions)
         if as_json:
             write_rows(lane.to_dict() for lane in lanes)
         else:
             _print(lanes)
-        cells.check()
+        regions.require_all_reached()
 
 
 app.command("undo")(undo)
 
 
-def _read(cells: Cells) -> Iterator[LaneView]:
-    for ledger in cells.ledgers():
-        with cells.asking(ledger.region):
+def _read(regions: RegionLedgers) -> Iterator[LaneView]:
+    for ledger in regions.ledgers():
+        with regions.skip_unreachable(ledger.region):
             for name in ledger.upload_lanes():
                 yield read_lane(ledger, name)
 
