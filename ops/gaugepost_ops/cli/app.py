@@ -21,7 +21,7 @@ from gaugepost_ops.cli.common import Exit, Failure, reported_errors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_OURS = frozenset({"gaugepost", "gaugepost_ops", "gaugepost_simulator", "gaugepost_tasks", "gaugepost_workers"})
+_OUR_PACKAGES = frozenset({"gaugepost", "gaugepost_ops", "gaugepost_simulator", "gaugepost_tasks", "gaugepost_workers"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Command:
     """Where a command's function is (`module:name`), its line in `--help`, and the extra that it needs."""
 
     target: str
-    line: str
+    summary: str
     extra: str = "cli"
     panel: str = "Jobs"
-    passes_on: bool = False
+    passes_options_on: bool = False
     """Whether options it does not know are for somebody behind it."""
 
 
@@ -103,14 +103,14 @@ COMMANDS: dict[str, Command] = {
         "Run the CustomerGauge simulator alone.",
         "simulator",
         _PARTS,
-        passes_on=True,
+        passes_options_on=True,
     ),
 }
 
 
-def _missing(error: ModuleNotFoundError, name: str) -> Failure:
+def _missing_extra(error: ModuleNotFoundError, name: str) -> Failure:
     """Tell an import that failed for want of an extra; a module of our own that is missing is a bug and stays one."""
-    if (error.name or "").partition(".")[0] in _OURS:
+    if (error.name or "").partition(".")[0] in _OUR_PACKAGES:
         raise error
     return Failure(Exit.USAGE, f"gaugepost {name} needs more: pip install 'gaugepost[{COMMANDS[name].extra}]'")
 
@@ -125,12 +125,12 @@ def load(name: str) -> TyperCommand | TyperGroup:
     try:
         function: Callable[..., Any] | typer.Typer = getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
-        raise _missing(error, name) from None
+        raise _missing_extra(error, name) from None
     if isinstance(function, typer.Typer):
         group = cast("TyperGroup", typer.main.get_command(function))
         group.name = name
         return group
-    settings = {"ignore_unknown_options": True, "allow_extra_args": True} if command.passes_on else None
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True} if command.passes_options_on else None
     alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
     alone.command(name, context_settings=settings)(function)
     return cast("TyperCommand", typer.main.get_command(alone))
@@ -143,7 +143,7 @@ class Gaugepost(TyperGroup):
         super().__init__(**attributes)
         for name, command in COMMANDS.items():
             self.add_command(
-                TyperCommand(name, help=command.line, rich_help_panel=command.panel, rich_markup_mode="markdown")
+                TyperCommand(name, help=command.summary, rich_help_panel=command.panel, rich_markup_mode="markdown")
             )
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - typer's own
@@ -164,7 +164,7 @@ class Gaugepost(TyperGroup):
             try:
                 code = super().invoke(ctx)
             except ModuleNotFoundError as error:  # imported as late as in the command itself
-                raise _missing(error, ctx.invoked_subcommand) from None
+                raise _missing_extra(error, ctx.invoked_subcommand) from None
             except typer.BadParameter as error:
                 error.message = error.message.removeprefix("Value error, ")  # pydantic's
                 raise

@@ -127,13 +127,13 @@ def reported_errors() -> Iterator[None]:
         _drop_stdout()
         raise typer.Exit(Exit.DONE) from None
     except (Failure, GaugepostError) as error:
-        note(f"{error}{_where() if isinstance(error, StoreUnreachable) else ''}")
-        if then := _what_to_do(error):
+        note(f"{error}{_redis_address() if isinstance(error, StoreUnreachable) else ''}")
+        if then := _next_action(error):
             note(f"  {then}")
         raise typer.Exit(exit_code(error)) from None
 
 
-def _what_to_do(error: BaseException) -> str:
+def _next_action(error: BaseException) -> str:
     """Tell what helps; nothing where the message says so itself."""
     match error:
         case Failure():
@@ -150,7 +150,7 @@ def _what_to_do(error: BaseException) -> str:
             return ""
 
 
-def _where() -> str:
+def _redis_address() -> str:
     """Name the Redis that could not be reached, without its password."""
     url = Settings.load().redis_url
     if url is None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _INDENT = 2
 
 
-class Absent:
+class MissingWorkers:
     """The regions without a worker that a command came across."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Absent:
         if no_worker is not None:
             self._found[region] = no_worker
 
-    def watch(self, views: Iterator[JobView]) -> Iterator[JobView]:
+    def collect(self, views: Iterator[JobView]) -> Iterator[JobView]:
         """Pass jobs on, and remember the regions of those that wait for a worker."""
         for view in views:
             self.add(view.region, view.no_worker)
@@ -40,7 +40,7 @@ class Absent:
     def note(self) -> None:
         """Say of each of these regions what to start."""
         for region, no_worker in self._found.items():
-            told = f"{no_worker}; start one: {start_worker(region)}"
-            lines = fold(told, get_terminal_size().columns - _INDENT) if sys.stderr.isatty() else [told]
+            text = f"{no_worker}; start one: {start_worker(region)}"
+            lines = fold(text, get_terminal_size().columns - _INDENT) if sys.stderr.isatty() else [text]
             for i, line in enumerate(lines):
                 note(" " * (_INDENT if i else 0) + line)

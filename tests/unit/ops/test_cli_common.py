@@ -28,11 +28,11 @@ from gaugepost.regions import Region
 from gaugepost.settings import Settings
 from gaugepost.states import ENDED, JobState
 from gaugepost_ops.cli.app import COMMANDS, build, load
-from gaugepost_ops.cli.common import RegionLedgers, Exit, Failure, Kind, reported_errors
+from gaugepost_ops.cli.common import Exit, Failure, Kind, RegionLedgers, reported_errors
 from gaugepost_ops.cli.jobs.jobs import OPEN_FIRST
-from gaugepost_ops.cli.operations.status import picture, table
+from gaugepost_ops.cli.operations.status import counts_table, render
 from gaugepost_ops.cli.output.formatting import age, clock, printable
-from gaugepost_ops.cli.output.state_text import why
+from gaugepost_ops.cli.output.state_text import describe_state
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ def test_a_time_has_its_day_unless_it_is_today() -> None:
 
 
 def test_a_state_is_told_with_its_cause() -> None:
-    assert why("parked", "no_campaign", "no_campaign", "12:00:00") == "parked: no_campaign until 12:00:00"
-    throttled = why("parked", "throttled", None, "12:00:00", "CustomerGauge asks to send more slowly")
+    assert describe_state("parked", "no_campaign", "no_campaign", "12:00:00") == "parked: no_campaign until 12:00:00"
+    throttled = describe_state("parked", "throttled", None, "12:00:00", "CustomerGauge asks to send more slowly")
     assert throttled == "parked: throttled (CustomerGauge asks to send more slowly) until 12:00:00"
-    assert why("dead", None, "missing_field", "") == "dead: missing_field"
-    assert why("delivered", None, "delivered", "") == "delivered"
+    assert describe_state("dead", None, "missing_field", "") == "dead: missing_field"
+    assert describe_state("delivered", None, "delivered", "") == "delivered"
 
 
 def test_the_choices_of_kind_are_the_kinds() -> None:
@@ -147,7 +147,7 @@ SUMMARY: dict[str, Any] = {
 
 def test_three_busy_regions_fit_eighty_columns() -> None:
     console = Console(width=80, record=True, color_system=None)
-    console.print(table(dict.fromkeys(Region, SUMMARY)))
+    console.print(counts_table(dict.fromkeys(Region, SUMMARY)))
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("1,000,000") >= 3 * len(JobState)
@@ -157,7 +157,7 @@ def test_three_busy_regions_fit_eighty_columns() -> None:
 @pytest.mark.parametrize("width", [80, 60, 40])
 def test_three_busy_regions_stand_below_each_other_where_they_do_not_fit_beside(width: int) -> None:
     console = Console(width=width, record=True, color_system=None)
-    console.print(picture(dict.fromkeys(Region, SUMMARY), width))
+    console.print(render(dict.fromkeys(Region, SUMMARY), width))
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= width
     assert text.count("1,000,000") >= 3 * len(JobState), "no number is broken"
@@ -166,5 +166,5 @@ def test_three_busy_regions_stand_below_each_other_where_they_do_not_fit_beside(
 
 def test_a_region_that_cannot_be_reached_is_shown_as_such() -> None:
     console = Console(width=80, record=True, color_system=None)
-    console.print(table({Region.EU: SUMMARY, Region.US: None}))
+    console.print(counts_table({Region.EU: SUMMARY, Region.US: None}))
     assert "unreachable" in console.export_text()

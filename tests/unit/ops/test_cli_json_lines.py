@@ -24,7 +24,7 @@ from gaugepost_ops.cli.jobs.json_lines import (
     batches,
     check,
     fit_jobs,
-    opened,
+    open_rereadable,
     read_job,
     read_lines,
 )
@@ -163,14 +163,14 @@ def test_a_pipe_is_spooled_so_that_it_can_be_read_twice(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.write(writer, b"one\n")
     os.close(writer)
-    with opened(f"/dev/fd/{reader}") as stream:
+    with open_rereadable(f"/dev/fd/{reader}") as stream:
         assert (stream.read(), stream.seek(0), stream.read()) == (b"one\n", 0, b"one\n")
     os.close(reader)
 
 
 def test_an_input_that_cannot_be_read_is_a_wrong_call(tmp_path: Path) -> None:
     for name in (tmp_path, tmp_path / "nothing"):
-        with pytest.raises(Failure, match="cannot be read") as failure, opened(str(name)):
+        with pytest.raises(Failure, match="cannot be read") as failure, open_rereadable(str(name)):
             pass
         assert failure.value.code == 2
 

@@ -18,8 +18,8 @@ from gaugepost_ops.cli.common import FamilyName
 from gaugepost_ops.cli.output.columns import columns, shorten
 from gaugepost_ops.cli.output.formatting import clock, size, span, wait
 from gaugepost_ops.cli.output.text_layout import fold, fold_command
-from gaugepost_ops.cli.uploads.lane_view import lines, picture
-from gaugepost_ops.cli.uploads.lanes import LaneView, Waiting
+from gaugepost_ops.cli.uploads.lane_view import detail_lines, lane_line
+from gaugepost_ops.cli.uploads.lanes import LaneView, WaitingFile
 
 NOON = 1_790_000_000_000
 INTERVAL = 600_000
@@ -36,7 +36,7 @@ def part(number: int, of: int = 50, **more: Any) -> JobView:
 def lane(*parts: JobView, hold: Hold | None = None, sent: tuple[JobView, ...] = (), **more: Any) -> LaneView:
     held = {"held": hold is not None, "held_until": hold.until if hold else None}
     stands = Lane(now=NOON, interval=INTERVAL, **(held | more))
-    waiting = [Waiting(view, due, False) for view, due in zip(parts, stands.starts(len(parts)), strict=True)]
+    waiting = [WaitingFile(view, due, False) for view, due in zip(parts, stands.starts(len(parts)), strict=True)]
     return LaneView("eu", "files", stands, hold, waiting, list(sent))
 
 
@@ -45,27 +45,29 @@ def at(minutes: int) -> str:
 
 
 def test_the_picture_has_the_last_start_and_the_next_files_and_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = picture(lane(*[part(number) for number in range(2, 51)], last_start=NOON), 110)
+    drawn = lane_line(lane(*[part(number) for number in range(2, 51)], last_start=NOON), 110)
     assert drawn.startswith(f"eu  ──● {at(0)} sent ──○ {at(10)} export.part-02 ──○ {at(20)} export.part-03 ")
     assert drawn.endswith(" more")
     for width in (40, 60, 80, 200):
-        assert len(picture(lane(*[part(number) for number in range(1, 51)], last_start=NOON), width)) <= width
+        assert len(lane_line(lane(*[part(number) for number in range(1, 51)], last_start=NOON), width)) <= width
 
 
 def test_the_picture_says_what_is_held_and_why_and_until_when() -> None:
     manual = Hold("", "maintenance", "joe", NOON)
-    drawn = picture(lane(part(1), hold=manual), 80)
+    drawn = lane_line(lane(part(1), hold=manual), 80)
     assert "──✕ held: maintenance, until somebody resumes it" in drawn
     timed = Hold("", "x" * 200, "joe", NOON, until=NOON + 60_000)
-    assert len(picture(lane(part(1), hold=timed), 80)) <= 80
-    told = [text for text, _ in lines(lane(part(1), hold=Hold("", "why", "joe", NOON, until=NOON + 60_000)), None)]
+    assert len(lane_line(lane(part(1), hold=timed), 80)) <= 80
+    told = [
+        text for text, _ in detail_lines(lane(part(1), hold=Hold("", "why", "joe", NOON, until=NOON + 60_000)), None)
+    ]
     assert f"    held: why, until {clock(NOON + 60_000)}" in told
-    assert "next slot: nobody can tell" in next(lines(lane(part(1), hold=manual), 80))[0]
+    assert "next slot: nobody can tell" in next(detail_lines(lane(part(1), hold=manual), 80))[0]
 
 
 def test_an_empty_lane_says_that_it_is_free() -> None:
-    assert picture(lane(), 80) == "eu  ──○ now free"
-    assert picture(lane(last_start=NOON), 80) == f"eu  ──● {at(0)} sent ──○ {at(10)} free"
+    assert lane_line(lane(), 80) == "eu  ──○ now free"
+    assert lane_line(lane(last_start=NOON), 80) == f"eu  ──● {at(0)} sent ──○ {at(10)} free"
 
 
 def test_a_terminal_without_unicode_gets_plain_letters(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,13 +75,13 @@ def test_a_terminal_without_unicode_gets_plain_letters(monkeypatch: pytest.Monke
         encoding = "ANSI_X3.4-1968"
 
     monkeypatch.setattr(sys, "stdout", Ascii())
-    assert picture(lane(last_start=NOON), 80).isascii()
+    assert lane_line(lane(last_start=NOON), 80).isascii()
 
 
 def test_files_that_were_sent_are_listed_with_their_next_look() -> None:
     followed = part(1, state=JobState.PARKED, reason="processing", until=NOON + 120_000)
     failed = part(2, state=JobState.PARKED, reason="server_error", until=NOON + 5_000)
-    told = [text for text, _ in lines(lane(part(3), sent=(followed, failed)), 80)]
+    told = [text for text, _ in detail_lines(lane(part(3), sent=(followed, failed)), 80)]
     assert told[1].endswith("processing, next look in 2 min")
     assert told[2].endswith("parked: server_error, in 5 s")
     assert max(map(len, told)) <= 80
@@ -87,13 +89,15 @@ def test_files_that_were_sent_are_listed_with_their_next_look() -> None:
 
 def test_columns_give_way_in_the_middle_and_empty_ones_are_left_out() -> None:
     rows = [("1/9", "", "export.part-1-of-9.0123456789.csv", "2,000"), ("2/9", "", "b", "7")]
-    assert columns(rows, right=(3,), yields=2, width=None)[1] == "2/9  b                                      7"
-    assert [len(line) for line in columns(rows, right=(3,), yields=2, width=32)] == [32, 32]
+    assert (
+        columns(rows, right_aligned=(3,), flexible=2, width=None)[1] == "2/9  b                                      7"
+    )
+    assert [len(line) for line in columns(rows, right_aligned=(3,), flexible=2, width=32)] == [32, 32]
 
 
 def test_a_row_that_no_cut_makes_fit_goes_on_further_lines() -> None:
     rows = [("12:00", "in 1 h 20 min", "export.part-1-of-9.0123456789.csv", "2,000"), ("12:10", "now", "b", "7")]
-    assert columns(rows, yields=2, width=30, indent=2) == [
+    assert columns(rows, flexible=2, width=30, indent=2) == [
         "  12:00  in 1 h 20 min\n    export.part-…123456789.csv\n    2,000",
         "  12:10  now  b  7",
     ]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gaugepost_ops.cli.jobs.throttle import Pace
+from gaugepost_ops.cli.jobs.throttle import Throttle
 
 if TYPE_CHECKING:
     from types import FrameType
 
 
-def pause_with_ctrl_c_before_line(number: int) -> Pace:
+def pause_with_ctrl_c_before_line(number: int) -> Throttle:
     """Pause while Ctrl-C is pressed before the so many-th line of Python that runs meanwhile, if there are so many."""
     lines = 0
 
@@ -27,11 +27,11 @@ def pause_with_ctrl_c_before_line(number: int) -> Pace:
         return trace
 
     before = sys.gettrace()
-    with Pace(rate=1_000) as pace:
+    with Throttle(rate=1_000) as throttle:
         sys.settrace(trace)
-        pace.keep(20)
+        throttle.wait_until_due(20)
         sys.settrace(before)
-    return pace
+    return throttle
 
 
 @pytest.mark.timeout(30)

@@ -14,8 +14,8 @@ from gaugepost_ops.cli.common import (
     WHERE_JOBS,
     WHERE_UPLOADS,
     AsJson,
-    RegionLedgers,
     Exit,
+    RegionLedgers,
     note,
     open_producer,
     who,
@@ -23,7 +23,7 @@ from gaugepost_ops.cli.common import (
 )
 from gaugepost_ops.cli.output.formatting import printable
 from gaugepost_ops.cli.output.progress import bar_beside_rows
-from gaugepost_ops.cli.uploads.file_set import find_set, in_words, is_set
+from gaugepost_ops.cli.uploads.file_set import describe_cancel, find_set, is_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,8 +55,10 @@ def cancel(
         for set_id in filter(is_set, dict.fromkeys(ids)):
             done &= _cancel_set(regions, set_id, as_json=as_json)
         by = who()
-        for job_id, outcome in ask_all(regions, jobs, "cancelling", lambda ledger, batch: ledger.cancel(batch, by=by)):
-            done &= _tell(job_id, outcome, as_json=as_json)
+        for job_id, outcome in apply_in_batches(
+            regions, jobs, "cancelling", lambda ledger, batch: ledger.cancel(batch, by=by)
+        ):
+            done &= _print_outcome(job_id, outcome, as_json=as_json)
             unknown |= outcome[0] is None
         regions.require_all_reached()
     if unknown:
@@ -64,20 +66,20 @@ def cancel(
     return Exit.DONE if done else Exit.FAILED
 
 
-def ask_all(
-    regions: RegionLedgers, ids: Sequence[str], title: str, ask: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
+def apply_in_batches(
+    regions: RegionLedgers, ids: Sequence[str], title: str, action: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
 ) -> Iterator[tuple[str, Outcome]]:
     """Ask, in batches and under a bar, whichever region knows each job."""
     with bar_beside_rows(title, len(ids), worth=_WORTH_A_BAR) as advance:
         for start in range(0, len(ids), _BATCH):
             batch = ids[start : start + _BATCH]
-            yield from _ask(regions, batch, ask).items()
+            yield from _apply(regions, batch, action).items()
             sys.stdout.flush()
             advance(len(batch))
 
 
-def _ask(
-    regions: RegionLedgers, ids: Sequence[str], ask: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
+def _apply(
+    regions: RegionLedgers, ids: Sequence[str], action: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
 ) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = dict.fromkeys(ids, (None, False))
     for ledger in regions.ledgers():
@@ -85,7 +87,7 @@ def _ask(
         if not missing:
             break
         with regions.skip_unreachable(ledger.region):
-            outcomes |= zip(missing, ask(ledger, missing), strict=True)
+            outcomes |= zip(missing, action(ledger, missing), strict=True)
     return outcomes
 
 
@@ -94,10 +96,10 @@ def _cancel_set(regions: RegionLedgers, set_id: str, *, as_json: bool) -> bool:
     found = find_set(regions, set_id)
     if found is None:
         note(WHERE_UPLOADS)
-        return _tell(set_id, (None, False), as_json=as_json)
+        return _print_outcome(set_id, (None, False), as_json=as_json)
     ledger, files = found
     unsent = [part.id for part in read_set(ledger, files).unsent()]
-    cancelled = sum(by_us for _, by_us in ledger.cancel(unsent, by=who())) if unsent else 0
+    cancelled = sum(by_this_call for _, by_this_call in ledger.cancel(unsent, by=who())) if unsent else 0
     after = read_set(ledger, files)
     states = after.counts()
     all_cancelled = set(states) == {"cancelled"}
@@ -105,22 +107,22 @@ def _cancel_set(regions: RegionLedgers, set_id: str, *, as_json: bool) -> bool:
         state = "cancelled" if all_cancelled else None
         write_row({"id": set_id, "state": state, "cancelled": cancelled > 0, "parts": cancelled, "states": states})
     else:
-        sys.stdout.write(f"{printable(set_id)}  {in_words(after, cancelled)}\n")
+        sys.stdout.write(f"{printable(set_id)}  {describe_cancel(after, cancelled)}\n")
     return cancelled > 0 or all_cancelled
 
 
-def _tell(job_id: str, outcome: Outcome, *, as_json: bool) -> bool:
-    state, by_us = outcome
+def _print_outcome(job_id: str, outcome: Outcome, *, as_json: bool) -> bool:
+    state, by_this_call = outcome
     if as_json:
-        write_row({"id": job_id, "state": state and str(state), "cancelled": by_us})
+        write_row({"id": job_id, "state": state and str(state), "cancelled": by_this_call})
     else:
-        sys.stdout.write(f"{printable(job_id)}  {_in_words(state, by_us=by_us)}\n")
-    return by_us or state is JobState.CANCELLED
+        sys.stdout.write(f"{printable(job_id)}  {_outcome_text(state, by_this_call=by_this_call)}\n")
+    return by_this_call or state is JobState.CANCELLED
 
 
-def _in_words(state: JobState | None, *, by_us: bool) -> str:
+def _outcome_text(state: JobState | None, *, by_this_call: bool) -> str:
     if state is None:
         return NO_SUCH_JOB
-    if by_us:
+    if by_this_call:
         return "cancelled"
     return "was cancelled before" if state is JobState.CANCELLED else f"too late: it is {state}"

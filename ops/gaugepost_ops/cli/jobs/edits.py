@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gaugepost.mappings import Mappings
 
 _MAX_VALUE = 1_000_000
-_CELLS = ("record", "fields")
+_WITH_COLUMNS = ("record", "fields")
 _FILE = "is part of its upload, which was checked as a whole: upload the mended file"
 _FIXED = {
     "id": "is the job's name",
@@ -63,10 +63,10 @@ class Change:
         if self.heading is None:
             _put(data, self.field, self._split())
             return
-        cells = data.setdefault(self.field, {})
-        if self.heading not in cells:
-            self._check_spelling(cells)
-        _put(cells, self.heading, self.value)
+        columns = data.setdefault(self.field, {})
+        if self.heading not in columns:
+            self._check_spelling(columns)
+        _put(columns, self.heading, self.value)
 
     def _split(self) -> str | list[str] | None:
         """Take a list apart: `--set labels=a,b`."""
@@ -74,9 +74,9 @@ class Change:
             return self.value
         return [part.strip() for part in self.value.split(",")]
 
-    def _check_spelling(self, cells: Mapping[str, Any]) -> None:
+    def _check_spelling(self, columns: Mapping[str, Any]) -> None:
         """Headings are case-sensitive at CustomerGauge: one that differs in case only would be dropped there."""
-        for heading in cells:
+        for heading in columns:
             if heading.lower() == str(self.heading).lower():
                 raise InvalidJob([Problem(self.name, f"the job has {self.field}.{heading}")])
 
@@ -125,44 +125,44 @@ def read_edits(sets: Sequence[str], unsets: Sequence[str], mappings: Mappings | 
 def _set_changes(sets: Sequence[str]) -> Iterator[Change]:
     stdin_used = False
     for text in sets:
-        place, equals, value = text.partition("=")
+        name, equals, value = text.partition("=")
         if not equals:
             raise Failure(Exit.USAGE, "--set: expected field=value, field=@FILE or field=-")
-        field, heading = _field("--set", place)
+        field, heading = _field("--set", name)
         if value == "-" and stdin_used:
             raise Failure(Exit.USAGE, "--set: stdin can give one value only")
         stdin_used |= value == "-"
-        yield Change(field, heading, _value(place, value))
+        yield Change(field, heading, _value(name, value))
 
 
-def _field(option: str, place: str) -> tuple[str, str | None]:
-    """Read a field's name. An unknown one is not repeated: who forgets the name gives the value in its place."""
-    field, dot, heading = place.partition(".")
+def _field(option: str, name: str) -> tuple[str, str | None]:
+    """Read a field's name. An unknown one is not repeated: who forgets the name gives the value in its name."""
+    field, dot, heading = name.partition(".")
     if field in _FIXED:
         raise Failure(Exit.USAGE, f"{option}: {field} cannot be edited: it {_FIXED[field]}")
-    if field not in _known() or bool(dot) != (field in _CELLS) or (dot and not heading):
-        near = difflib.get_close_matches(field, [*_known(), *_CELLS], n=1)
-        hint = f"; did you mean {near[0]}{'.<heading>' if near[0] in _CELLS else ''}?" if near else ""
+    if field not in _known() or bool(dot) != (field in _WITH_COLUMNS) or (dot and not heading):
+        near = difflib.get_close_matches(field, [*_known(), *_WITH_COLUMNS], n=1)
+        hint = f"; did you mean {near[0]}{'.<heading>' if near[0] in _WITH_COLUMNS else ''}?" if near else ""
         raise Failure(Exit.USAGE, f"{option}: expected a field of a job, record.<heading> or fields.<heading>{hint}")
     return field, heading or None
 
 
-def _value(place: str, value: str) -> str:
+def _value(name: str, value: str) -> str:
     """Return the value itself, or what the file or stdin holds, without its last line end."""
     if value == "-":
         text = sys.stdin.read(_MAX_VALUE + 1)
     elif value.startswith("@"):
-        text = _read(place, Path(value[1:]))
+        text = _read(name, Path(value[1:]))
     else:
         return value
     if len(text) > _MAX_VALUE:
-        raise Failure(Exit.USAGE, f"--set {place}: expected at most {_MAX_VALUE:,} characters")
+        raise Failure(Exit.USAGE, f"--set {name}: expected at most {_MAX_VALUE:,} characters")
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _read(place: str, path: Path) -> str:
+def _read(name: str, path: Path) -> str:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return file.read(_MAX_VALUE + 1)
     except (OSError, UnicodeDecodeError) as error:
-        raise Failure(Exit.USAGE, f"--set {place}: {path} cannot be read ({type(error).__name__})") from None
+        raise Failure(Exit.USAGE, f"--set {name}: {path} cannot be read ({type(error).__name__})") from None

@@ -13,9 +13,9 @@ import typer
 from gaugepost.errors import GaugepostError
 from gaugepost.mappings import Mappings
 from gaugepost_ops.cli.common import Exit, Failure, note, open_producer, operator_settings
-from gaugepost_ops.cli.jobs.batch_enqueue import Sender
-from gaugepost_ops.cli.jobs.json_lines import Checked, Line, batches, check, fit_jobs, opened
-from gaugepost_ops.cli.jobs.result_poll import Watch
+from gaugepost_ops.cli.jobs.batch_enqueue import BatchEnqueuer
+from gaugepost_ops.cli.jobs.json_lines import Checked, Line, batches, check, fit_jobs, open_rereadable
+from gaugepost_ops.cli.jobs.result_poll import ResultPoll
 from gaugepost_ops.cli.output.progress import bar, bar_beside_rows
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gaugepost.errors import InvalidJob
     from gaugepost.settings import Settings
 
-_THEN = "--skip-invalid REJECTS enqueues the others; `gaugepost schema` tells what a job looks like"
+_NEXT_ACTION = "--skip-invalid REJECTS enqueues the others; `gaugepost schema` tells what a job looks like"
 _LONG_BYTES, _LONG_LINES = 2_000_000, 2_000
 
 
@@ -51,10 +51,10 @@ def enqueue(
     Example: `gaugepost enqueue jobs.jsonl --skip-invalid rejects.jsonl > receipts.jsonl`
     """
     settings = operator_settings()
-    with opened(file) as stream, rejects_to(skip_invalid, stream) as rejects:
+    with open_rereadable(file) as stream, rejects_to(skip_invalid, stream) as rejects:
         checked = _check(stream, rejects, settings)
         if checked.bad and rejects is None:
-            raise Failure(Exit.USAGE, f"{_lines(checked.bad)} refused; nothing was enqueued", _THEN)
+            raise Failure(Exit.USAGE, f"{_lines(checked.bad)} refused; nothing was enqueued", _NEXT_ACTION)
         if not checked.good:
             note(f"no job to enqueue in {file}")
             return Exit.FAILED if checked.bad else Exit.DONE
@@ -100,18 +100,18 @@ def _check(stream: IO[bytes], rejects: IO[bytes] | None, settings: Settings) -> 
 def _send(producer: Producer, stream: IO[bytes], checked: Checked, *, wait: bool) -> bool:
     """Send all that is fit; False if a key belongs to another job, or a job that was waited for was not delivered."""
     jobs = batches(fit_jobs(stream, checked, producer.settings.regions))
-    watch = Watch(producer) if wait else None
+    poll = ResultPoll(producer) if wait else None
     try:
         with bar_beside_rows("enqueuing", checked.good, worth=_LONG_LINES) as advance:
-            sender = Sender(producer, watch)
-            sender.send(jobs, advance)
-        if watch is None:
-            return not sender.conflicts
+            enqueuer = BatchEnqueuer(producer, poll)
+            enqueuer.send(jobs, advance)
+        if poll is None:
+            return not enqueuer.conflicts
         if sys.stdout.isatty():
             note("waiting until they have ended; Ctrl-C leaves them to it")
         with bar_beside_rows("waiting", checked.good, worth=_LONG_LINES) as advance:
-            return watch.run(advance) and not sender.conflicts
+            return poll.run(advance) and not enqueuer.conflicts
     except (GaugepostError, Failure, KeyboardInterrupt):
-        if watch is not None:
-            watch.abandon()
+        if poll is not None:
+            poll.print_unfinished()
         raise

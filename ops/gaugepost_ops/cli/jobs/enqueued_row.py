@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EnqueuedRow:
     """An accepted job and the line it came from."""
 
     line: int

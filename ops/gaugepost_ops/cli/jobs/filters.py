@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 _BATCH = 200
 _REMEMBERED = 50_000
 
-OfKind = Annotated[Kind | None, typer.Option(help="Only this kind.")]
-OfVerdict = Annotated[
+KindOption = Annotated[Kind | None, typer.Option(help="Only this kind.")]
+VerdictOption = Annotated[
     Verdict | None, typer.Option(help="Only those that ended, or whose last attempt ended, with it.", metavar="V")
 ]
-OfConfiguration = Annotated[
+ConfigurationOption = Annotated[
     str | None, typer.Option(help="Only those of this inbound mapping: its reference, or its alias.", metavar="C")
 ]
-OfSource = Annotated[str | None, typer.Option(help="Only those that this service enqueued.", metavar="X")]
-OfFields = Annotated[
+SourceOption = Annotated[str | None, typer.Option(help="Only those that this service enqueued.", metavar="X")]
+FieldsOption = Annotated[
     list[str] | None, typer.Option("--field", help="Only those whose last answer found fault with it.", metavar="F")
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class JobFilter:
     """What a job must be to be meant; None: it may be any."""
 
     of_configuration: Callable[[JobView], bool]
@@ -71,7 +71,7 @@ def walk(regions: RegionLedgers, states: tuple[JobState, ...]) -> Iterator[JobVi
                     yield from (view for view in ledger.read(batch) if view is not None and view.state is state)
 
 
-def unseen(views: Iterator[JobView]) -> Iterator[JobView]:
+def without_repeats(views: Iterator[JobView]) -> Iterator[JobView]:
     """Leave out what was given before: jobs move while they are listed. Remembers a bounded number."""
     seen: dict[str, None] = {}
     for view in views:

@@ -17,7 +17,7 @@ from gaugepost_ops.cli.aliases import alias, aliased
 from gaugepost_ops.cli.common import console, note, write_rows
 from gaugepost_ops.cli.jobs.filters import faulty_fields
 from gaugepost_ops.cli.output.formatting import clock, printable
-from gaugepost_ops.cli.output.text_layout import fold_command, hang, terminal_width
+from gaugepost_ops.cli.output.text_layout import fold_command, print_hanging, terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,8 +30,8 @@ STUCK = (JobState.DEAD, JobState.UNKNOWN, JobState.PARKED)
 """States out of which, or out of whose wait, a person may help a job."""
 
 
-_MOST = 1_000
-_LOOK_FIRST = "look first: is it at CustomerGauge? Then settle them as what you found:"
+_MAX_GROUPS = 1_000
+_INSPECT_FIRST = "look first: is it at CustomerGauge? Then settle them as what you found:"
 _INDENT, _NARROW, _NARROW_INDENT = 11, 60, 2
 
 
@@ -62,10 +62,10 @@ class Fault:
         scope = view.hold.scope if view.hold else None
         verdict, fields = (None, ()) if scope is not None else (view.last_verdict, faulty_fields(view))
         reason = "; ".join(dict.fromkeys(filter(None, (view.reason, view.no_worker)))) or None
-        told = (reason, scope, view.job.get("configuration"), fields, view.no_worker is not None)
-        return cls(view.region, view.state, view.kind, verdict, *told, view.meaning, view.to_do)
+        common = (reason, scope, view.job.get("configuration"), fields, view.no_worker is not None)
+        return cls(view.region, view.state, view.kind, verdict, *common, view.meaning, view.to_do)
 
-    def look(self, example: str) -> str | None:
+    def inspect_command(self, example: str) -> str | None:
         """Write what to look at before the command: what CustomerGauge did with a job is not known here."""
         return shlex.join(["gaugepost", "job", example]) if self.state is JobState.UNKNOWN else None
 
@@ -123,7 +123,7 @@ class Groups:
     def add(self, view: JobView) -> None:
         """Count a job under its fault; where there are too many of them, without its configuration and fields."""
         fault = Fault.of(view)
-        if fault not in self.found and len(self.found) >= _MOST:
+        if fault not in self.found and len(self.found) >= _MAX_GROUPS:
             fault = replace(fault, configuration=None, fields=(), scope=None)
         self.found.setdefault(fault, Group()).add(view)
 
@@ -151,7 +151,7 @@ def to_dict(fault: Fault, group: Group) -> dict[str, Any]:
         "count": group.count,
         "newest": iso(group.newest),
         "example": group.example,
-        "look": fault.look(group.example),
+        "look": fault.inspect_command(group.example),
         "to_do": fault.to_do or None,
         "command": fault.command(),
     }
@@ -169,21 +169,21 @@ def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer) -> N
         cause += f" ({fault.meaning})" if fault.meaning else ""
         of_fields = f" ({', '.join(fault.fields)})" if fault.fields else ""
         number = f"{group.count:,}".rjust(indent - 2)
-        said = f"{fault.region}  {fault.kind}  {fault.state}{cause}{of_fields}"
-        hang(out, Text(number, "bold"), printable(said), at=max(indent, len(number) + 2), style="bold")
+        headline = f"{fault.region}  {fault.kind}  {fault.state}{cause}{of_fields}"
+        print_hanging(out, Text(number, "bold"), printable(headline), at=max(indent, len(number) + 2), style="bold")
         mapping = alias(producer, fault.configuration, fault.region) or fault.configuration
         of_mapping = f"configuration {mapping}, " if mapping else ""
-        hang(out, Text(), printable(f"{of_mapping}newest {clock(group.newest)}: {group.example}"), at=indent)
+        print_hanging(out, Text(), printable(f"{of_mapping}newest {clock(group.newest)}: {group.example}"), at=indent)
         if fault.to_do:
-            hang(out, Text(), printable(fault.to_do), at=indent, style="dim")
-        if look := fault.look(group.example):
-            hang(out, Text(), _LOOK_FIRST, at=indent, style="dim")
-            out.print(fold_command(printable(look), width, indent=indent), style="dim", soft_wrap=True)
+            print_hanging(out, Text(), printable(fault.to_do), at=indent, style="dim")
+        if inspect := fault.inspect_command(group.example):
+            print_hanging(out, Text(), _INSPECT_FIRST, at=indent, style="dim")
+            out.print(fold_command(printable(inspect), width, indent=indent), style="dim", soft_wrap=True)
         if command := fault.command():
             out.print(fold_command(printable(command), width, indent=indent), style="dim", soft_wrap=True)
 
 
-def show_planned(views: Iterable[JobView], producer: Producer, what: str, *, as_json: bool) -> None:
+def show_dry_run(views: Iterable[JobView], producer: Producer, what: str, *, as_json: bool) -> None:
     """Show what a command would do, by groups, and count it on stderr: `12 would be replayed`."""
     groups = Groups()
     for view in views:

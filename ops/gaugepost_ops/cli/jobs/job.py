@@ -15,20 +15,20 @@ from gaugepost_ops.cli.common import (
     WHERE_JOBS,
     WHERE_UPLOADS,
     AsJson,
-    RegionLedgers,
     Exit,
     Failure,
+    RegionLedgers,
     ShowData,
     console,
     open_producer,
     write_row,
 )
-from gaugepost_ops.cli.missing_workers import Absent
-from gaugepost_ops.cli.output.formatting import clock_of, printable
-from gaugepost_ops.cli.output.state_text import STYLES, why
-from gaugepost_ops.cli.output.text_layout import hang
+from gaugepost_ops.cli.missing_workers import MissingWorkers
+from gaugepost_ops.cli.output.formatting import clock_iso, printable
+from gaugepost_ops.cli.output.state_text import STYLES, describe_state
+from gaugepost_ops.cli.output.text_layout import print_hanging
 from gaugepost_ops.cli.uploads.file_set import find_set, is_set, print_set, to_dict
-from gaugepost_ops.cli.uploads.lanes import Dues, shown
+from gaugepost_ops.cli.uploads.lanes import DueTimes, job_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,22 +54,22 @@ def job(
     with open_producer() as producer:
         regions = RegionLedgers(producer)
         if is_set(job_id):
-            _show_set(regions, job_id, Dues(producer), show_data=show_data, as_json=as_json)
+            _show_set(regions, job_id, DueTimes(producer), show_data=show_data, as_json=as_json)
             return
         view = _find(regions, job_id)
-        row = aliased(shown(view, Dues(producer), show_data=show_data), producer)
+        row = aliased(job_row(view, DueTimes(producer), show_data=show_data), producer)
     if as_json:
         write_row(row)
     else:
         _print(row)
-        absent = Absent()
-        absent.add(view.region, view.no_worker)
-        absent.note()
+        missing_workers = MissingWorkers()
+        missing_workers.add(view.region, view.no_worker)
+        missing_workers.note()
     if view.sealed:
         raise Failure(Exit.FAILED, view.sealed)
 
 
-def _show_set(regions: RegionLedgers, set_id: str, dues: Dues, *, show_data: bool, as_json: bool) -> None:
+def _show_set(regions: RegionLedgers, set_id: str, dues: DueTimes, *, show_data: bool, as_json: bool) -> None:
     found = find_set(regions, set_id)
     if found is None:
         regions.require_all_reached()
@@ -100,19 +100,19 @@ def _print(row: Mapping[str, Any]) -> None:
     out.print(f"{row['kind']} in {row['region']}", style="bold")
     for name, value in _facts(row):
         style = STYLES.get(row["state"], "") if name == "state" else ""
-        hang(out, Text(f"  {printable(name)}", "dim"), printable(value), at=24, style=style)
+        print_hanging(out, Text(f"  {printable(name)}", "dim"), printable(value), at=24, style=style)
     out.print()
-    events = [(f"  {clock_of(entry['at'])}", entry["event"], _details(entry)) for entry in row["timeline"]]
+    events = [(f"  {clock_iso(entry['at'])}", entry["event"], _details(entry)) for entry in row["timeline"]]
     times, names = (max((len(event[part]) for event in events), default=0) for part in (0, 1))
     for time, name, details in events:
-        hang(out, Text.assemble((time.ljust(times), "dim"), f"  {name}"), details, at=times + names + 4)
+        print_hanging(out, Text.assemble((time.ljust(times), "dim"), f"  {name}"), details, at=times + names + 4)
 
 
 def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "id", row["id"]
-    yield "state", why(row["state"], row["reason"], row["verdict"], clock_of(row["until"]), row["meaning"])
+    yield "state", describe_state(row["state"], row["reason"], row["verdict"], clock_iso(row["until"]), row["meaning"])
     if hold := row["hold"]:
-        yield "held since", f"{clock_of(hold['since'])}, by {hold['by']}"
+        yield "held since", f"{clock_iso(hold['since'])}, by {hold['by']}"
         yield from [("to do", hold["to_do"])] if hold["to_do"] else []
     if row["state"] == JobState.UNKNOWN:
         yield "to do", f"{_LOOK}, then: gaugepost settle {row['id']} --as delivered (or --as dead)"
@@ -147,7 +147,7 @@ def _text(value: object) -> str:
 
 def _file_facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if row["due"]:
-        yield "starts", clock_of(row["due"])
+        yield "starts", clock_iso(row["due"])
     yield "file", f"{row['filename']}, {row['rows']:,} rows, {row['family']}"
     if row["set"]:
         yield "part", f"{row['part']} of {row['of']} of {row['set']}"

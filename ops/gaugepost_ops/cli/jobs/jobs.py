@@ -13,14 +13,33 @@ import typer
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.states import ENDED, JobState
 from gaugepost_ops.cli.aliases import alias, aliased, of_configuration
-from gaugepost_ops.cli.common import AsJson, RegionLedgers, Exit, Failure, ShowData, console, note, open_producer, write_row
-from gaugepost_ops.cli.jobs.filters import Choice, OfConfiguration, OfFields, OfKind, OfSource, OfVerdict, unseen, walk
+from gaugepost_ops.cli.common import (
+    AsJson,
+    Exit,
+    Failure,
+    RegionLedgers,
+    ShowData,
+    console,
+    note,
+    open_producer,
+    write_row,
+)
+from gaugepost_ops.cli.jobs.filters import (
+    ConfigurationOption,
+    FieldsOption,
+    JobFilter,
+    KindOption,
+    SourceOption,
+    VerdictOption,
+    walk,
+    without_repeats,
+)
 from gaugepost_ops.cli.jobs.groups import STUCK, is_stuck, show_groups
-from gaugepost_ops.cli.missing_workers import Absent
+from gaugepost_ops.cli.missing_workers import MissingWorkers
 from gaugepost_ops.cli.output.formatting import clock, printable
-from gaugepost_ops.cli.output.state_text import STYLES, why
-from gaugepost_ops.cli.output.text_layout import hang
-from gaugepost_ops.cli.uploads.lanes import Dues, shown
+from gaugepost_ops.cli.output.state_text import STYLES, describe_state
+from gaugepost_ops.cli.output.text_layout import print_hanging
+from gaugepost_ops.cli.uploads.lanes import DueTimes, job_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,11 +58,11 @@ OPEN_FIRST = tuple(sorted(JobState, key=lambda state: state in ENDED))
 def jobs(  # noqa: PLR0913 - an option each
     state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
     region: Annotated[Region | None, typer.Option(help="Only this region's.")] = None,
-    kind: OfKind = None,
-    verdict: OfVerdict = None,
-    configuration: OfConfiguration = None,
-    source: OfSource = None,
-    field: OfFields = None,
+    kind: KindOption = None,
+    verdict: VerdictOption = None,
+    configuration: ConfigurationOption = None,
+    source: SourceOption = None,
+    field: FieldsOption = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many jobs, or groups.", metavar="N")] = 50,
     *,
     group: Annotated[
@@ -65,28 +84,32 @@ def jobs(  # noqa: PLR0913 - an option each
     with open_producer() as producer:
         regions = RegionLedgers(producer, region)
         stuck = group and state is None
-        states = (state,) if state else _stuck(regions) if group else OPEN_FIRST
-        choice = Choice(of_configuration(producer, configuration, region), kind, verdict, source, tuple(field or ()))
+        states = (state,) if state else _stuck_states(regions) if group else OPEN_FIRST
+        job_filter = JobFilter(
+            of_configuration(producer, configuration, region), kind, verdict, source, tuple(field or ())
+        )
         sealed: Counter[str] = Counter()
-        absent = Absent()
-        views = (view for view in _noting(unseen(walk(regions, states)), sealed) if choice.fits(view))
-        found = absent.watch(view for view in views if not stuck or is_stuck(view))
+        missing_workers = MissingWorkers()
+        views = (
+            view for view in _count_sealed(without_repeats(walk(regions, states)), sealed) if job_filter.matches(view)
+        )
+        found = missing_workers.collect(view for view in views if not stuck or is_stuck(view))
         writer = _json_writer if as_json else _line_writer
         if group:
             number = show_groups(found, limit, producer, as_json=as_json)
         else:
-            number = _show(found, limit, writer(producer, show_data=show_data))
+            number = _print_rows(found, limit, writer(producer, show_data=show_data))
         regions.require_all_reached()
     if not as_json:
         if not number:
             note("no jobs")
         if not group:  # a group has its command
-            absent.note()
+            missing_workers.note()
     if sealed:
         raise Failure(Exit.FAILED, f"{sealed['jobs']:,} jobs are not shown whole: their data {_WHY_SEALED}")
 
 
-def _stuck(regions: RegionLedgers) -> tuple[JobState, ...]:
+def _stuck_states(regions: RegionLedgers) -> tuple[JobState, ...]:
     """Return the states in which a person may help; where a region is held, or has no worker, its ready jobs too."""
     for ledger in regions.ledgers():
         with regions.skip_unreachable(ledger.region):
@@ -95,7 +118,7 @@ def _stuck(regions: RegionLedgers) -> tuple[JobState, ...]:
     return STUCK
 
 
-def _noting(views: Iterator[JobView], sealed: Counter[str]) -> Iterator[JobView]:
+def _count_sealed(views: Iterator[JobView], sealed: Counter[str]) -> Iterator[JobView]:
     """Count the jobs that could not be opened."""
     for view in views:
         if view.sealed:
@@ -103,7 +126,7 @@ def _noting(views: Iterator[JobView], sealed: Counter[str]) -> Iterator[JobView]
         yield view
 
 
-def _show(found: Iterator[JobView], limit: int, write: Callable[[JobView], None]) -> int:
+def _print_rows(found: Iterator[JobView], limit: int, write: Callable[[JobView], None]) -> int:
     """Print them up to the limit; return how many that were."""
     number = 0
     for view in islice(found, limit):
@@ -116,17 +139,17 @@ def _show(found: Iterator[JobView], limit: int, write: Callable[[JobView], None]
 
 
 def _json_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], None]:
-    dues = Dues(producer)
-    return lambda view: write_row(aliased(shown(view, dues, show_data=show_data), producer))
+    dues = DueTimes(producer)
+    return lambda view: write_row(aliased(job_row(view, dues, show_data=show_data), producer))
 
 
 _WIDTHS = (32, 2, 13)
 _HEADING = ("ID", "IN", "KIND")
-_BEHIND = sum(_WIDTHS) + 2 * len(_WIDTHS)
+_STATE_COLUMN = sum(_WIDTHS) + 2 * len(_WIDTHS)
 """The column of the state."""
 _LONGEST_STATE = max(map(len, JobState))
-_ROOMY = 90
-_BENEATH = 4
+_WIDE = 90
+_INDENT_BELOW = 4
 
 
 def _line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], None]:
@@ -139,12 +162,12 @@ def _line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], 
         if not headed:
             _write_line(out, _HEADING, "STATE", "", "dim")
             headed = True
-        told = printable(why(view.state, view.why_waits, view.verdict, clock(view.until), view.meaning))
+        text = printable(describe_state(view.state, view.why_waits, view.verdict, clock(view.until), view.meaning))
         if name := alias(producer, view.job.get("configuration"), view.region):
-            told += f" ({printable(name)})"
+            text += f" ({printable(name)})"
         if show_data and not view.sealed:
-            told += printable(f"  {json.dumps(view.data(), ensure_ascii=False)}")
-        cause = told.removeprefix(view.state)
+            text += printable(f"  {json.dumps(view.data(), ensure_ascii=False)}")
+        cause = text.removeprefix(view.state)
         _write_line(out, (view.id, view.region, view.kind), view.state, cause, STYLES.get(view.state, ""))
 
     return write
@@ -152,7 +175,7 @@ def _line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], 
 
 def _write_line(out: Console | None, columns: tuple[str, str, str], state: str, cause: str, style: str) -> None:
     """Write a line; in a pipe it is as long as it is. A narrow terminal has beneath what it has no room for beside."""
-    gap = "  " if out is None or out.width >= _BEHIND + _LONGEST_STATE else " "
+    gap = "  " if out is None or out.width >= _STATE_COLUMN + _LONGEST_STATE else " "
     id_and_region, kind = f"{columns[0]:{_WIDTHS[0]}}{gap}{columns[1]:{_WIDTHS[1]}}", columns[2]
     head = f"{id_and_region}{gap}{kind:{_WIDTHS[2]}}{gap}"
     if out is None:
@@ -162,9 +185,9 @@ def _write_line(out: Console | None, columns: tuple[str, str, str], state: str, 
 
     if out.width < len(head) + _LONGEST_STATE:
         out.print(id_and_region, soft_wrap=True)
-        hang(out, Text(" " * _BENEATH), f"{state}  {kind}{cause}", at=_BENEATH, style=style)
-    elif out.width >= _ROOMY or len(head) + len(state) + len(cause) <= out.width:
-        hang(out, Text(head), state + cause, at=len(head), style=style)
+        print_hanging(out, Text(" " * _INDENT_BELOW), f"{state}  {kind}{cause}", at=_INDENT_BELOW, style=style)
+    elif out.width >= _WIDE or len(head) + len(state) + len(cause) <= out.width:
+        print_hanging(out, Text(head), state + cause, at=len(head), style=style)
     else:
         out.print(Text.assemble(head, (state, style)), soft_wrap=True)
-        hang(out, Text(), cause.lstrip(": "), at=_BENEATH, style=style)
+        print_hanging(out, Text(), cause.lstrip(": "), at=_INDENT_BELOW, style=style)

@@ -51,11 +51,11 @@ class Line:
         return not self.data or self.data.isspace()
 
 
-def _nowhere(_: bytes) -> None:
+def _discard(_: bytes) -> None:
     """Take the rest of a line that is too long, and forget it."""
 
 
-def read_lines(stream: IO[bytes], overflow: Callable[[bytes], object] = _nowhere) -> Iterator[Line]:
+def read_lines(stream: IO[bytes], overflow: Callable[[bytes], object] = _discard) -> Iterator[Line]:
     """Walk the lines. What is cut off a line that is too long goes to `overflow`, after the line itself was taken."""
     longest = MAX_FILE_LINE + len(b"\r\n")
     for number in count(1):
@@ -69,7 +69,7 @@ def read_lines(stream: IO[bytes], overflow: Callable[[bytes], object] = _nowhere
 
 
 @contextmanager
-def opened(name: str) -> Iterator[IO[bytes]]:
+def open_rereadable(name: str) -> Iterator[IO[bytes]]:
     """Open a file that can be read twice; stdin (`-`) and pipes are spooled first. Raises Failure."""
     try:
         stream = _rereadable(name)
@@ -108,7 +108,7 @@ def _too_long() -> InvalidJob:
     return InvalidJob([Problem("", most)])
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise InvalidJob([Problem("", "expected each key only once in an object")])
@@ -117,7 +117,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_repeated_keys(line: Line) -> None:
     """Refuse a line of which one value would be lost in silence. It is JSON, as `read_job` has found."""
-    json.loads(line.data.decode("utf-8-sig"), object_pairs_hook=_once, parse_int=str, parse_float=str)
+    json.loads(line.data.decode("utf-8-sig"), object_pairs_hook=_unique_keys, parse_int=str, parse_float=str)
 
 
 @dataclass(slots=True)
@@ -132,22 +132,22 @@ class Checked:
 def check(
     stream: IO[bytes],
     regions: Collection[Region],
-    refuse: Callable[[Line, InvalidJob], None],
-    overflow: Callable[[bytes], object] = _nowhere,
-    read: Callable[[int], None] = lambda _: None,
+    on_refused: Callable[[Line, InvalidJob], None],
+    overflow: Callable[[bytes], object] = _discard,
+    on_read: Callable[[int], None] = lambda _: None,
     mappings: Mappings | None = None,
 ) -> Checked:
-    """Check all lines; `refuse` is called for each that is not fit, `read` with the bytes of each."""
+    """Check all lines; `on_refused` is called for each that is not fit, `on_read` with the bytes of each."""
     checked = Checked()
     for line in read_lines(stream, overflow):
-        read(len(line.data))
+        on_read(len(line.data))
         problem = None if line.is_blank else _problem(line, regions, mappings)
         is_fit = not line.is_blank and problem is None
         checked.fit.append(is_fit)
         checked.good += is_fit
         if problem is not None:
             checked.bad += 1
-            refuse(line, problem)
+            on_refused(line, problem)
     return checked
 
 
@@ -162,7 +162,7 @@ def _problem(line: Line, regions: Collection[Region], mappings: Mappings | None)
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
+class NumberedJob:
     """A job, the line it stands on, and the bytes it will take on its way."""
 
     line: int
@@ -170,7 +170,7 @@ class Numbered:
     size: int
 
 
-def fit_jobs(stream: IO[bytes], checked: Checked, regions: Collection[Region]) -> Iterator[Numbered]:
+def fit_jobs(stream: IO[bytes], checked: Checked, regions: Collection[Region]) -> Iterator[NumberedJob]:
     """Walk the jobs that the first pass found fit. Raises Failure if the file is another one by now."""
     stream.seek(0)
     found = 0
@@ -184,15 +184,15 @@ def fit_jobs(stream: IO[bytes], checked: Checked, regions: Collection[Region]) -
         raise Failure(Exit.FAILED, "the input has become shorter while it was read")
 
 
-def _numbered(line: Line, regions: Collection[Region]) -> Numbered:
+def _numbered(line: Line, regions: Collection[Region]) -> NumberedJob:
     try:
         job = read_job(line, regions)
     except InvalidJob as problem:
-        raise changed(line.number, problem) from None
-    return Numbered(line.number, job, len(line.data) + (PART_BYTES if isinstance(job, File) else 0))
+        raise changed_since_check(line.number, problem) from None
+    return NumberedJob(line.number, job, len(line.data) + (PART_BYTES if isinstance(job, File) else 0))
 
 
-def changed(number: int, problem: InvalidJob) -> Failure:
+def changed_since_check(number: int, problem: InvalidJob) -> Failure:
     """Make the failure of a line that was fit when it was checked, and is not any more."""
     return Failure(Exit.FAILED, f"line {number}: {problem} (it has changed since it was checked)")
 
@@ -201,9 +201,9 @@ BATCH_JOBS = 200
 BATCH_BYTES = 8_000_000
 
 
-def batches(jobs: Iterator[Numbered]) -> Iterator[list[Numbered]]:
+def batches(jobs: Iterator[NumberedJob]) -> Iterator[list[NumberedJob]]:
     """Cut the jobs into what goes to Redis at once: bounded in number and in bytes, since files are large."""
-    batch: list[Numbered] = []
+    batch: list[NumberedJob] = []
     size = 0
     for numbered in jobs:
         if batch and (len(batch) == BATCH_JOBS or size + numbered.size > BATCH_BYTES):

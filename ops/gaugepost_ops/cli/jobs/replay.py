@@ -17,16 +17,25 @@ from gaugepost_ops.cli.common import (
     NO_SUCH_JOB,
     WHERE_JOBS,
     AsJson,
-    RegionLedgers,
     Exit,
     Failure,
+    RegionLedgers,
     note,
     open_producer,
     who,
 )
 from gaugepost_ops.cli.jobs.edits import read_edits
-from gaugepost_ops.cli.jobs.filters import Choice, OfConfiguration, OfFields, OfKind, OfSource, OfVerdict, unseen, walk
-from gaugepost_ops.cli.jobs.groups import show_planned
+from gaugepost_ops.cli.jobs.filters import (
+    ConfigurationOption,
+    FieldsOption,
+    JobFilter,
+    KindOption,
+    SourceOption,
+    VerdictOption,
+    walk,
+    without_repeats,
+)
+from gaugepost_ops.cli.jobs.groups import show_dry_run
 from gaugepost_ops.cli.jobs.replay_runner import Plan, Report, check_edits, run
 
 if TYPE_CHECKING:
@@ -41,11 +50,11 @@ def replay(  # noqa: PLR0913 - an option each
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Jobs to replay.")] = None,
     state: Annotated[JobState | None, typer.Option(help="All that are dead, or parked.", metavar="dead|parked")] = None,
     region: Annotated[Region | None, typer.Option(help="The region they are in; goes with --state.")] = None,
-    kind: OfKind = None,
-    verdict: OfVerdict = None,
-    configuration: OfConfiguration = None,
-    source: OfSource = None,
-    field: OfFields = None,
+    kind: KindOption = None,
+    verdict: VerdictOption = None,
+    configuration: ConfigurationOption = None,
+    source: SourceOption = None,
+    field: FieldsOption = None,
     *,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many: the oldest.", metavar="N")] = None,
     rate: Annotated[int | None, typer.Option(min=1, help="At most so many a second.", metavar="N")] = None,
@@ -82,24 +91,24 @@ def replay(  # noqa: PLR0913 - an option each
         if ids:
             _find_named(regions, ids, plan, report)
         elif state:
-            choice = Choice(
+            job_filter = JobFilter(
                 of_configuration(producer, configuration, region), kind, verdict, source, tuple(field or ())
             )
-            plan.add_all(view for view in unseen(walk(regions, (state,))) if choice.fits(view))
+            plan.add_all(view for view in without_repeats(walk(regions, (state,))) if job_filter.matches(view))
         plan.order(limit)
         if edits:
             check_edits(regions, plan, edits)
         if dry_run:
-            show_planned(plan.views(regions), producer, "replayed", as_json=as_json)
+            show_dry_run(plan.views(regions), producer, "replayed", as_json=as_json)
         else:
             stopped = run(regions, plan, edits, rate, report, by=by or who(), why=reason)
-            report.sum_up()
+            report.print_summary()
             if stopped:
                 return Exit.INTERRUPTED
         regions.require_all_reached()
-    if report.stayed[NO_SUCH_JOB]:
+    if report.skipped[NO_SUCH_JOB]:
         note(WHERE_JOBS)
-    return Exit.FAILED if report.stayed else Exit.DONE
+    return Exit.FAILED if report.skipped else Exit.DONE
 
 
 def _check_call(ids: Sequence[str], state: JobState | None, region: Region | None, *, narrowed: bool) -> None:
@@ -108,8 +117,8 @@ def _check_call(ids: Sequence[str], state: JobState | None, region: Region | Non
     if ids:
         return
     if state not in _REPLAYABLE or region is None:
-        told = "expected ids, or --state dead|parked and --region"
-        raise Failure(Exit.USAGE, told, "`gaugepost jobs --group` writes the command for each fault")
+        problem = "expected ids, or --state dead|parked and --region"
+        raise Failure(Exit.USAGE, problem, "`gaugepost jobs --group` writes the command for each fault")
 
 
 def _find_named(regions: RegionLedgers, ids: Sequence[str], plan: Plan, report: Report) -> None:
@@ -125,4 +134,4 @@ def _find_named(regions: RegionLedgers, ids: Sequence[str], plan: Plan, report: 
         if view is not None and view.state in _REPLAYABLE:
             plan.add(view)
         else:
-            report.stays(job_id, view)
+            report.add_skipped(job_id, view)

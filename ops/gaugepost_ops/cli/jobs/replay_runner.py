@@ -12,7 +12,7 @@ from gaugepost.errors import GaugepostError, InvalidJob
 from gaugepost.states import JobState
 from gaugepost_ops.cli.common import NO_SUCH_JOB, Exit, Failure, note, write_row
 from gaugepost_ops.cli.jobs.groups import scope_options
-from gaugepost_ops.cli.jobs.throttle import Pace
+from gaugepost_ops.cli.jobs.throttle import Throttle
 from gaugepost_ops.cli.output.formatting import printable
 from gaugepost_ops.cli.output.progress import bar, bar_beside_rows
 
@@ -100,105 +100,107 @@ class Report:
     named: bool
     as_json: bool
     replayed: int = 0
-    stayed: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
 
-    def went(self, job_id: str, region: Region, state: JobState | None) -> None:
+    def add_replayed(self, job_id: str, region: Region, state: JobState | None) -> None:
         """Tell of a job that was replayed."""
         self.replayed += 1
-        self._tell(job_id, region, state, None)
+        self._print(job_id, region, state, None)
 
-    def stays(self, job_id: str, view: JobView | None, edit: Edit | None = None, why: str | None = None) -> None:
+    def add_skipped(self, job_id: str, view: JobView | None, edit: Edit | None = None, why: str | None = None) -> None:
         """Tell of a job that was not."""
-        why = why or _why_not(view, edit)
-        self.stayed[why] += 1
-        self._tell(job_id, view.region if view else None, view.state if view else None, why)
+        why = why or _why_skipped(view, edit)
+        self.skipped[why] += 1
+        self._print(job_id, view.region if view else None, view.state if view else None, why)
 
-    def _tell(self, job_id: str, region: Region | None, state: JobState | None, why: str | None) -> None:
+    def _print(self, job_id: str, region: Region | None, state: JobState | None, why: str | None) -> None:
         if self.as_json:
-            told = {"id": job_id, "region": region and str(region), "state": state and str(state)}
-            write_row({**told, "replayed": why is None, "why_not": why})
+            row = {"id": job_id, "region": region and str(region), "state": state and str(state)}
+            write_row({**row, "replayed": why is None, "why_not": why})
         elif self.named:
             sys.stdout.write(f"{printable(job_id)}  {'replayed' if why is None else printable(why)}\n")
 
-    def sum_up(self) -> None:
+    def print_summary(self) -> None:
         """Tell the sums."""
         if not self.as_json and not self.named:
             sys.stdout.write(f"{self.replayed:,} replayed\n")
-            for why, number in self.stayed.most_common():
+            for why, number in self.skipped.most_common():
                 sys.stdout.write(f"{number:,} not: {printable(why)}\n")
         sys.stdout.flush()
 
 
-def _why_not(view: JobView | None, edit: Edit | None) -> str:
+def _why_skipped(view: JobView | None, edit: Edit | None) -> str:
     if view is None:
         return NO_SUCH_JOB
     if view.state not in {JobState.DEAD, JobState.PARKED}:
         return f"it is {view.state}"
     if view.held_by is not None:
         return f"a hold keeps it: gaugepost resume {' '.join([view.region, *scope_options(view.held_by)])}"
-    if _is_over(view, edit):
+    if _has_expired(view, edit):
         return "its expires_at is over: --unset expires_at, or --set another"
     return "it changed meanwhile"
 
 
-def _is_over(view: JobView, edit: Edit | None) -> bool:
+def _has_expired(view: JobView, edit: Edit | None) -> bool:
     if edit is not None:
         return edit.job.expires_at is not None and edit.job.expires_at <= datetime.now(UTC)
     text = view.job.get("expires_at")
     return text is not None and datetime.fromisoformat(text) <= datetime.now(UTC)
 
 
-def run(regions: RegionLedgers, plan: Plan, edits: Edits, rate: int | None, report: Report, *, by: str, why: str) -> bool:
+def run(
+    regions: RegionLedgers, plan: Plan, edits: Edits, rate: int | None, report: Report, *, by: str, why: str
+) -> bool:
     """Replay them all; return whether Ctrl-C stopped it. Says how far it came if it could not go on."""
     done, worth = 0, _WORTH_A_BAR if rate is None else rate
-    shown = bar_beside_rows if report.named or report.as_json else bar
-    with Pace(rate) as pace, shown("replaying", plan.total, worth=worth) as advance:
+    shown_bar = bar_beside_rows if report.named or report.as_json else bar
+    with Throttle(rate) as throttle, shown_bar("replaying", plan.total, worth=worth) as advance:
         try:
-            for ledger, ids in plan.batches(regions, pace.step(_BATCH)):
+            for ledger, ids in plan.batches(regions, throttle.batch_size(_BATCH)):
                 _replay(ledger, ids, edits, report, by=by, why=why)
                 sys.stdout.flush()
                 done += len(ids)
                 advance(len(ids))
                 if done < plan.total:
-                    pace.keep(done)
-                if pace.interrupted:
+                    throttle.wait_until_due(done)
+                if throttle.interrupted:
                     break
         except (GaugepostError, KeyboardInterrupt):
-            note(f"{_account(report, plan)}; no answer came for up to {min(_BATCH, plan.total - done):,} more")
+            note(f"{_progress_text(report, plan)}; no answer came for up to {min(_BATCH, plan.total - done):,} more")
             raise
-    if pace.interrupted and done < plan.total:
-        note(f"{_account(report, plan)}; the others stay as they are, and the same call goes on with them")
+    if throttle.interrupted and done < plan.total:
+        note(f"{_progress_text(report, plan)}; the others stay as they are, and the same call goes on with them")
         return True
     return False
 
 
-def _account(report: Report, plan: Plan) -> str:
+def _progress_text(report: Report, plan: Plan) -> str:
     return f"{report.replayed:,} of {plan.total:,} were replayed"
 
 
 def _replay(ledger: Ledger, ids: Sequence[str], edits: Edits, report: Report, *, by: str, why: str) -> None:
     """Replay one batch."""
-    made = _edit(ledger, ids, edits, report) if edits else {}
-    going = [job_id for job_id in ids if job_id in made] if edits else ids
-    outcomes = dict(zip(going, ledger.replay(going, by, why, made), strict=True)) if going else {}
-    stayed = [job_id for job_id, (_, done) in outcomes.items() if not done]
-    views = dict(zip(stayed, ledger.read(stayed), strict=True)) if stayed else {}
+    edited = _edit(ledger, ids, edits, report) if edits else {}
+    to_replay = [job_id for job_id in ids if job_id in edited] if edits else ids
+    outcomes = dict(zip(to_replay, ledger.replay(to_replay, by, why, edited), strict=True)) if to_replay else {}
+    skipped = [job_id for job_id, (_, done) in outcomes.items() if not done]
+    views = dict(zip(skipped, ledger.read(skipped), strict=True)) if skipped else {}
     for job_id, (state, done) in outcomes.items():
         if done:
-            report.went(job_id, ledger.region, state)
+            report.add_replayed(job_id, ledger.region, state)
         else:
-            report.stays(job_id, views[job_id], made.get(job_id))
+            report.add_skipped(job_id, views[job_id], edited.get(job_id))
 
 
 def _edit(ledger: Ledger, ids: Sequence[str], edits: Edits, report: Report) -> dict[str, Edit]:
     """Edit a batch as it is now: what became unfit since it was checked stays as it is."""
-    made: dict[str, Edit] = {}
+    edited: dict[str, Edit] = {}
     for job_id, view in zip(ids, ledger.read(ids), strict=True):
         try:
             if view is not None:
-                made[job_id] = edits.of(view)
+                edited[job_id] = edits.of(view)
             else:
-                report.stays(job_id, None)
+                report.add_skipped(job_id, None)
         except InvalidJob:
-            report.stays(job_id, view, why="it changed meanwhile")
-    return made
+            report.add_skipped(job_id, view, why="it changed meanwhile")
+    return edited

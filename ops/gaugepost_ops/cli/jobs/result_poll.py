@@ -21,86 +21,86 @@ if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import JobView
     from gaugepost.regions import Region
-    from gaugepost_ops.cli.jobs.enqueued_row import Row
+    from gaugepost_ops.cli.jobs.enqueued_row import EnqueuedRow
 
 _BATCH = 200
 _SHORTEST_S, _LONGEST_S = 0.02, 0.5
-_TOLD_DEAD = 10
+_MAX_DEAD_SHOWN = 10
 
 
-class _Open:
+class _OpenJobs:
     """The jobs of one region that have not ended: id → the rows that wait for it (several, if it is a duplicate)."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, list[Row]] = defaultdict(list)
-        self._turn: Iterator[str] = iter(())
+        self.rows: dict[str, list[EnqueuedRow]] = defaultdict(list)
+        self._rotation: Iterator[str] = iter(())
 
     def oldest(self) -> list[str]:
         """Return the first that are open."""
         return list(islice(self.rows, _BATCH))
 
-    def next_in_turn(self) -> list[str]:
+    def next_batch(self) -> list[str]:
         """Return the next batch of all that are open, from the beginning again after the last."""
         if len(self.rows) <= _BATCH:
             return []
-        batch = [job_id for job_id in islice(self._turn, _BATCH) if job_id in self.rows]
+        batch = [job_id for job_id in islice(self._rotation, _BATCH) if job_id in self.rows]
         if not batch:
-            self._turn = iter(list(self.rows))
+            self._rotation = iter(list(self.rows))
         return batch
 
 
-class Watch:
+class ResultPoll:
     """Knows the rows whose jobs have not ended, and prints each when its job has."""
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
-        self._open: dict[Region, _Open] = defaultdict(_Open)
+        self._open: dict[Region, _OpenJobs] = defaultdict(_OpenJobs)
         self._last: dict[str, JobState] = {}
         self._all_delivered = True
         self._dead = 0
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[EnqueuedRow]) -> None:
         """Wait for these too."""
         for row in rows:
             self._open[row.region].rows[row.accepted.id].append(row)
 
-    def run(self, ended: Callable[[int], None]) -> bool:
-        """Wait until all have ended; `ended` hears how many did. Returns whether all were delivered."""
+    def run(self, on_ended: Callable[[int], None]) -> bool:
+        """Wait until all have ended; `on_ended` hears how many did. Returns whether all were delivered."""
         pause = _SHORTEST_S
         while any(part.rows for part in self._open.values()):
-            number = sum(self._look(region, part) for region, part in self._open.items())
-            ended(number)
+            number = sum(self._poll_region(region, part) for region, part in self._open.items())
+            on_ended(number)
             pause = _SHORTEST_S if number else min(pause * 1.5, _LONGEST_S)
             time.sleep(pause)
         return self._all_delivered
 
-    def _look(self, region: Region, part: _Open) -> int:
+    def _poll_region(self, region: Region, jobs: _OpenJobs) -> int:
         """Read some of a region's jobs; print those that have ended and return how many rows that were."""
         number = 0
-        for ids in (part.oldest(), part.next_in_turn()):
+        for ids in (jobs.oldest(), jobs.next_batch()):
             views = self._producer.ledger(region).read(ids) if ids else []
             for job_id, view in zip(ids, views, strict=True):
                 if view is None or view.has_ended:
                     self._last.pop(job_id, None)
-                    number += self._end(part.rows.pop(job_id, []), view)
+                    number += self._print_ended(jobs.rows.pop(job_id, []), view)
                 else:
                     self._note_unknown(view)
         return number
 
-    def _end(self, rows: Sequence[Row], view: JobView | None) -> int:
+    def _print_ended(self, rows: Sequence[EnqueuedRow], view: JobView | None) -> int:
         self._all_delivered &= view is not None and view.state is JobState.DELIVERED
         write_rows(row.to_dict() | _outcome(view) for row in rows)
         if view is not None and view.state is JobState.DEAD:
-            self._tell_dead(rows, view)
+            self._note_dead(rows, view)
         return len(rows)
 
-    def _tell_dead(self, rows: Sequence[Row], view: JobView) -> None:
+    def _note_dead(self, rows: Sequence[EnqueuedRow], view: JobView) -> None:
         """Say on stderr why the first dead jobs are dead; their rows have it too."""
         for row in rows:
             self._dead += 1
-            if self._dead <= _TOLD_DEAD:
-                note(f"line {row.line}: {_in_words(view)}")
-        if self._dead > _TOLD_DEAD >= self._dead - len(rows):
+            if self._dead <= _MAX_DEAD_SHOWN:
+                note(f"line {row.line}: {_dead_text(view)}")
+        if self._dead > _MAX_DEAD_SHOWN >= self._dead - len(rows):
             note("more jobs are dead: see their rows, and `gaugepost jobs --group`")
 
     def _note_unknown(self, view: JobView) -> None:
@@ -110,7 +110,7 @@ class Watch:
             note(f"job {view.id} is unknown ({view.reason}): it waits for a person to settle it")
         self._last[view.id] = view.state
 
-    def abandon(self) -> None:
+    def print_unfinished(self) -> None:
         """Print the rows that are still open as they were when last seen, so that no id is lost."""
         rows = [row for part in self._open.values() for found in part.rows.values() for row in found]
         if not rows:
@@ -129,7 +129,7 @@ def _why_dead(view: JobView) -> dict[str, Any]:
     return {"message": attempts[-1].message, "field_errors": dict(attempts[-1].field_errors)}
 
 
-def _in_words(view: JobView) -> str:
+def _dead_text(view: JobView) -> str:
     """Write why a job is dead: `dead: missing_field: The Email field is required. (record.Email)`."""
     found = _why_dead(view)
     message, fields = found.get("message"), found.get("field_errors")

@@ -15,17 +15,26 @@ from gaugepost_ops.cli.common import (
     NO_SUCH_JOB,
     WHERE_JOBS,
     AsJson,
-    RegionLedgers,
     Exit,
     Failure,
+    RegionLedgers,
     note,
     open_producer,
     who,
     write_row,
 )
-from gaugepost_ops.cli.jobs.cancel import ask_all
-from gaugepost_ops.cli.jobs.filters import Choice, OfConfiguration, OfFields, OfKind, OfSource, OfVerdict, unseen, walk
-from gaugepost_ops.cli.jobs.groups import show_planned
+from gaugepost_ops.cli.jobs.cancel import apply_in_batches
+from gaugepost_ops.cli.jobs.filters import (
+    ConfigurationOption,
+    FieldsOption,
+    JobFilter,
+    KindOption,
+    SourceOption,
+    VerdictOption,
+    walk,
+    without_repeats,
+)
+from gaugepost_ops.cli.jobs.groups import show_dry_run
 from gaugepost_ops.cli.jobs.replay_runner import Plan
 from gaugepost_ops.cli.output.formatting import printable
 
@@ -33,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Ending(StrEnum):
+class Resolution(StrEnum):
     """How it may be settled."""
 
     DELIVERED = "delivered"
@@ -43,14 +52,14 @@ class Ending(StrEnum):
 def settle(  # noqa: PLR0913 - an option each
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Unknown jobs.")] = None,
     *,
-    ending: Annotated[Ending, typer.Option("--as", help="What a look at CustomerGauge showed.")],
+    resolution: Annotated[Resolution, typer.Option("--as", help="What a look at CustomerGauge showed.")],
     state: Annotated[JobState | None, typer.Option(help="All that are unknown.", metavar="unknown")] = None,
     region: Annotated[Region | None, typer.Option(help="The region they are in; goes with --state.")] = None,
-    kind: OfKind = None,
-    verdict: OfVerdict = None,
-    configuration: OfConfiguration = None,
-    source: OfSource = None,
-    field: OfFields = None,
+    kind: KindOption = None,
+    verdict: VerdictOption = None,
+    configuration: ConfigurationOption = None,
+    source: SourceOption = None,
+    field: FieldsOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many: the oldest.", metavar="N")] = None,
     reason: Annotated[str, typer.Option(help="Why, for the record.", metavar="WHY")] = "",
     by: Annotated[str | None, typer.Option(help="Who, for the record; else user@host.", metavar="WHO")] = None,
@@ -66,23 +75,25 @@ def settle(  # noqa: PLR0913 - an option each
     Example: `gaugepost settle --state unknown --region eu --kind response --as delivered --reason "seen in the portal"`
     """
     _check_call(ids or (), state, region, narrowed=any((kind, verdict, configuration, source, field, limit)))
-    wanted, done, unknown = JobState(ending), True, False
+    wanted, done, unknown = JobState(resolution), True, False
     with open_producer() as producer:
         regions = RegionLedgers(producer, region)
         plan = Plan()
         if state:
             of = of_configuration(producer, configuration, region)
-            choice = Choice(of, kind, verdict, source, tuple(field or ()))
-            plan.add_all(view for view in unseen(walk(regions, (state,))) if choice.fits(view))
+            job_filter = JobFilter(of, kind, verdict, source, tuple(field or ()))
+            plan.add_all(view for view in without_repeats(walk(regions, (state,))) if job_filter.matches(view))
             plan.order(limit)
         if dry_run:
-            show_planned(plan.views(regions), producer, "settled", as_json=as_json)
+            show_dry_run(plan.views(regions), producer, "settled", as_json=as_json)
             return Exit.DONE
         left = plan.ids() if state else list(dict.fromkeys(ids or ()))
         person = by or who()
-        settled = ask_all(regions, left, "settling", lambda ledger, batch: ledger.resolve(batch, wanted, person, reason))
-        for job_id, (now, by_us) in settled:
-            _tell(job_id, now, by_us=by_us, wanted=wanted, as_json=as_json)
+        settled = apply_in_batches(
+            regions, left, "settling", lambda ledger, batch: ledger.resolve(batch, wanted, person, reason)
+        )
+        for job_id, (now, by_this_call) in settled:
+            _print_outcome(job_id, now, by_this_call=by_this_call, wanted=wanted, as_json=as_json)
             done &= now is wanted
             unknown |= now is None
         regions.require_all_reached()
@@ -99,16 +110,16 @@ def _check_call(ids: Sequence[str], state: JobState | None, region: Region | Non
         raise Failure(Exit.USAGE, expected, "`gaugepost jobs --group` writes the command for each fault")
 
 
-def _tell(job_id: str, state: JobState | None, *, by_us: bool, wanted: JobState, as_json: bool) -> None:
+def _print_outcome(job_id: str, state: JobState | None, *, by_this_call: bool, wanted: JobState, as_json: bool) -> None:
     if as_json:
-        write_row({"id": job_id, "state": state and str(state), "settled": by_us})
+        write_row({"id": job_id, "state": state and str(state), "settled": by_this_call})
     else:
-        sys.stdout.write(f"{printable(job_id)}  {_in_words(state, by_us=by_us, wanted=wanted)}\n")
+        sys.stdout.write(f"{printable(job_id)}  {_outcome_text(state, by_this_call=by_this_call, wanted=wanted)}\n")
 
 
-def _in_words(state: JobState | None, *, by_us: bool, wanted: JobState) -> str:
+def _outcome_text(state: JobState | None, *, by_this_call: bool, wanted: JobState) -> str:
     if state is None:
         return NO_SUCH_JOB
-    if by_us:
+    if by_this_call:
         return f"settled as {wanted}"
     return f"was {state} before" if state is wanted else f"is not unknown: it is {state}"

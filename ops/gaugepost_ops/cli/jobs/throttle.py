@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _STEPS_A_SECOND = 4
 
 
-class Pace:
+class Throttle:
     """Use it in a `with` statement. `rate`: jobs a second; None: as fast as it goes. A second Ctrl-C ends at once."""
 
     def __init__(self, rate: int | None) -> None:
@@ -40,11 +40,11 @@ class Pace:
         self._stop.put(None)
         signal.signal(signal.SIGINT, self._before)
 
-    def step(self, most: int) -> int:
+    def batch_size(self, most: int) -> int:
         """Return how many jobs to take at a time."""
         return most if self._rate is None else max(1, min(most, ceil(self._rate / _STEPS_A_SECOND)))
 
-    def keep(self, done: int) -> None:
+    def wait_until_due(self, done: int) -> None:
         """Wait until it is time for more than `done` jobs."""
         if self._rate is None or self.interrupted:
             return

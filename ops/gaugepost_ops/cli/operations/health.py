@@ -67,8 +67,8 @@ class Finding:
 
     def __str__(self) -> str:
         """Read as `worker eu: well: 2 processes, …`."""
-        told = {Exit.DONE: "well", Exit.NO_REDIS: "Redis is away"}.get(self.code, "not well")
-        return f"{' '.join(filter(None, (self.what, self.region)))}: {told}: {self.why}"
+        verdict = {Exit.DONE: "well", Exit.NO_REDIS: "Redis is away"}.get(self.code, "not well")
+        return f"{' '.join(filter(None, (self.what, self.region)))}: {verdict}: {self.why}"
 
     def to_dict(self) -> dict[str, object]:
         """Return it as a row of --json."""
@@ -104,9 +104,9 @@ def worker(
     found = {one: read_heartbeats(settings, f"worker-{one}") for one in regions}
     if region is None:  # none of the others is expected here
         found = {one: heartbeats for one, heartbeats in found.items() if heartbeats} or {None: []}  # type: ignore[dict-item]
-    return _tell(
+    return _report(
         (
-            _beating(settings, "worker", one, heartbeats, max_age, ignore_redis=ignore_redis)
+            _process_finding(settings, "worker", one, heartbeats, max_age, ignore_redis=ignore_redis)
             for one, heartbeats in found.items()
         ),
         as_json=as_json,
@@ -127,8 +127,8 @@ def beat(
     """
     settings = operator_settings()
     of = served(settings, region) if region else None
-    found = _beating(settings, "beat", of, read_heartbeats(settings, "beat"), max_age, ignore_redis=ignore_redis)
-    return _tell([found], as_json=as_json)
+    found = _process_finding(settings, "beat", of, read_heartbeats(settings, "beat"), max_age, ignore_redis=ignore_redis)
+    return _report([found], as_json=as_json)
 
 
 @app.command()
@@ -148,10 +148,10 @@ def region(
     settings = operator_settings()
     named = dict.fromkeys([*(regions or ()), *(region or ())])
     asked = [served(settings, one) for one in named or settings.regions]
-    return _tell((_waiting(settings, one, max_age) for one in asked), as_json=as_json)
+    return _report((_backlog_finding(settings, one, max_age) for one in asked), as_json=as_json)
 
 
-def _tell(findings: Iterable[Finding], *, as_json: bool) -> int:
+def _report(findings: Iterable[Finding], *, as_json: bool) -> int:
     """Print what was found; return the worst exit code: not well before Redis away."""
     codes = set[int]()
     for found in findings:
@@ -168,7 +168,7 @@ def _lines(text: str) -> list[str]:
     return fold(text, get_terminal_size().columns - 4) if sys.stdout.isatty() else [text]
 
 
-def _beating(
+def _process_finding(
     settings: Settings,
     what: str,
     of: Region | None,
@@ -187,19 +187,19 @@ def _beating(
     if stuck and not away:
         pids = ", ".join(str(reading.pid) for reading in stuck)
         last = f"last pulse {age(stuck[-1].age_s)} ago, allowed {age(max_age)}"
-        return Finding(what, of, Exit.FAILED, f"process {pids} does not {_DOES[what]} any more: {last}")
+        return Finding(what, of, Exit.FAILED, f"process {pids} does not {_DUTY[what]} any more: {last}")
     count = f"{len(heartbeats)} process{'es' if len(heartbeats) > 1 else ''}"
     return Finding(what, of, Exit.DONE, away or f"{count}, last pulse {heartbeats[-1].age_s:.1f} s ago")
 
 
-_DOES = {"worker": "take work", "beat": "tick"}
+_DUTY = {"worker": "take work", "beat": "tick"}
 
 
 def _held(hold: Hold) -> str:
     return f"held: {hold.reason}" + (f" ({meaning(hold)})" if meaning(hold) else "")
 
 
-def _waiting(settings: Settings, of: Region, max_age: float) -> Finding:
+def _backlog_finding(settings: Settings, of: Region, max_age: float) -> Finding:
     try:
         with closing(connect_briefly(settings, of)) as client:
             ledger = Ledger(client, of, settings)
@@ -207,12 +207,12 @@ def _waiting(settings: Settings, of: Region, max_age: float) -> Finding:
             held = ledger.holds().get("") if waits is not None and waits > max_age else None
     except StoreError as error:
         return Finding("region", of, Exit.NO_REDIS, str(error))
-    absent = f"; {no_worker}; start one: {start_worker(of)}" if no_worker else ""
+    no_worker_text = f"; {no_worker}; start one: {start_worker(of)}" if no_worker else ""
     if waits is None:
-        return Finding("region", of, Exit.DONE, f"no urgent job waits{absent}")
-    told = f"the oldest urgent job waits for {age(waits)}, allowed {age(max_age)}"
+        return Finding("region", of, Exit.DONE, f"no urgent job waits{no_worker_text}")
+    text = f"the oldest urgent job waits for {age(waits)}, allowed {age(max_age)}"
     if waits <= max_age:
-        return Finding("region", of, Exit.DONE, told + absent)
-    look = "" if absent else f"; see gaugepost status, and gaugepost jobs --region {of} --state queued"
+        return Finding("region", of, Exit.DONE, text + no_worker_text)
+    look = "" if no_worker_text else f"; see gaugepost status, and gaugepost jobs --region {of} --state queued"
     then = f"; {_held(held)}" if held else look
-    return Finding("region", of, Exit.FAILED, told + then + absent)
+    return Finding("region", of, Exit.FAILED, text + then + no_worker_text)

@@ -14,12 +14,12 @@ from gaugepost.durations import seconds
 from gaugepost.ledger.explanations import action, explained, failed_probes, meaning, opened_by
 from gaugepost.regions import Region
 from gaugepost_ops.cli.aliases import aliased, reference
-from gaugepost_ops.cli.common import AsJson, RegionLedgers, Exit, Failure, console, note, open_producer, who, write_row
+from gaugepost_ops.cli.common import AsJson, Exit, Failure, RegionLedgers, console, note, open_producer, who, write_row
 from gaugepost_ops.cli.common import served as is_served
 from gaugepost_ops.cli.jobs.groups import scope_options
-from gaugepost_ops.cli.missing_workers import Absent
+from gaugepost_ops.cli.missing_workers import MissingWorkers
 from gaugepost_ops.cli.output.formatting import clock, printable
-from gaugepost_ops.cli.output.text_layout import fold_command, hang, terminal_width
+from gaugepost_ops.cli.output.text_layout import fold_command, print_hanging, terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,25 +47,25 @@ class Endpoints(StrEnum):
     UPLOADS = "uploads"
 
 
-OfRegion = Annotated[Region, typer.Argument(metavar="REGION", help="eu, us or au.")]
-OfConfiguration = Annotated[
+RegionArgument = Annotated[Region, typer.Argument(metavar="REGION", help="eu, us or au.")]
+ConfigurationOption = Annotated[
     str | None, typer.Option(help="Only this inbound mapping: its reference, or its alias.", metavar="C")
 ]
-OfCredentials = Annotated[
+CredentialsOption = Annotated[
     Credentials | None, typer.Option(help="Only the kinds that need them (api_key: response, file, file_delete).")
 ]
 
-OfEndpoints = Annotated[
+EndpointsOption = Annotated[
     Endpoints | None, typer.Option(help="Only the kinds that go there (imports: record, personal_link).")
 ]
 
 
 def hold(
-    region: OfRegion,
+    region: RegionArgument,
     reason: Annotated[str, typer.Option(help="Why; every job that waits shows it.", metavar="WHY")],
-    configuration: OfConfiguration = None,
-    credentials: OfCredentials = None,
-    endpoints: OfEndpoints = None,
+    configuration: ConfigurationOption = None,
+    credentials: CredentialsOption = None,
+    endpoints: EndpointsOption = None,
     until: Annotated[
         str | None, typer.Option(help="When it ends: 2026-11-22T18:00+01:00, or 30m, 2h, 1d from now.", metavar="T")
     ] = None,
@@ -93,10 +93,10 @@ def hold(
 
 
 def resume(
-    region: OfRegion,
-    configuration: OfConfiguration = None,
-    credentials: OfCredentials = None,
-    endpoints: OfEndpoints = None,
+    region: RegionArgument,
+    configuration: ConfigurationOption = None,
+    credentials: CredentialsOption = None,
+    endpoints: EndpointsOption = None,
 ) -> int:
     """Lift a hold, whoever put it up: its jobs go on in the order enqueued, parked ones at most 200 a second.
 
@@ -109,7 +109,7 @@ def resume(
         scope = _scope(producer, region, configuration, credentials, endpoints)
         before, [kept] = ledger.holds().get(scope), ledger.kept_by([scope])
         if not ledger.resume(scope, who()):
-            _tell_others(ledger, scope)
+            _note_other_holds(ledger, scope)
             return Exit.FAILED
     sys.stdout.write(f"{_name(region, scope)}: resumed, {kept:,} go on\n")
     if before is not None:
@@ -127,30 +127,30 @@ def holds(
 
     Example: `gaugepost holds --json`
     """
-    found, absent = 0, Absent()
+    found, missing_workers = 0, MissingWorkers()
     with open_producer() as producer:
         regions = RegionLedgers(producer, region)
         for ledger in regions.ledgers():
             with regions.skip_unreachable(ledger.region):
-                found += _list(ledger, producer, absent, as_json=as_json)
+                found += _list(ledger, producer, missing_workers, as_json=as_json)
         regions.require_all_reached()
     if not found and not as_json:
         note("no holds")
-    absent.note()
+    missing_workers.note()
 
 
-def _list(ledger: Ledger, producer: Producer, absent: Absent, *, as_json: bool) -> int:
-    standing, presence = sorted(ledger.holds().items()), ledger.presence()
-    absent.add(ledger.region, presence.no_worker())
-    kept = ledger.kept_by([scope for scope, _ in standing]) if standing else []
-    for (_, one), waiting in zip(standing, kept, strict=True):
+def _list(ledger: Ledger, producer: Producer, missing_workers: MissingWorkers, *, as_json: bool) -> int:
+    active, presence = sorted(ledger.holds().items()), ledger.presence()
+    missing_workers.add(ledger.region, presence.no_worker())
+    kept = ledger.kept_by([scope for scope, _ in active]) if active else []
+    for (_, one), waiting in zip(active, kept, strict=True):
         if as_json:
             row = _row(one, ledger.region, waiting) | {"workers": presence.workers}
             write_row(aliased(row, producer))
         else:
             _print(one, ledger.region, waiting)
     sys.stdout.flush()
-    return len(standing)
+    return len(active)
 
 
 def _row(one: Hold, region: Region, waiting: int) -> dict[str, Any]:
@@ -165,15 +165,15 @@ def _print(one: Hold | None, region: Region, waiting: int | None = None) -> None
         return
     ends = f"until {clock(one.until)}" if one.until else f"next probe {clock(one.probe_at)}" if one.probe_at else ""
     facts = [f"by {one.by} since {clock(one.since)}", ends, "" if waiting is None else f"{waiting:,} wait"]
-    said = f"{one.reason} ({meaning(one)})" if meaning(one) else one.reason
+    reason = f"{one.reason} ({meaning(one)})" if meaning(one) else one.reason
     from rich.text import Text  # noqa: PLC0415 - --json does without rich
 
     out = console()
     name = printable(_name(region, one.scope))
-    hang(out, Text(f"{name}:", "yellow"), printable(said), at=len(name) + 2, style="yellow")
+    print_hanging(out, Text(f"{name}:", "yellow"), printable(reason), at=len(name) + 2, style="yellow")
     for line in (", ".join(filter(None, facts)), *_why(one), action(one, region)):
         if line:
-            hang(out, Text(), printable(line), at=_INDENT)
+            print_hanging(out, Text(), printable(line), at=_INDENT)
     command = printable(shlex.join(["gaugepost", "resume", region, *scope_options(one.scope)]))
     out.print(fold_command(command, terminal_width(out), indent=_INDENT), style="dim", soft_wrap=True)
 
@@ -188,11 +188,13 @@ def _name(region: Region, scope: str) -> str:
     return " ".join([region, *scope_options(scope)])
 
 
-def _tell_others(ledger: Ledger, scope: str) -> None:
+def _note_other_holds(ledger: Ledger, scope: str) -> None:
     """Say that there is none, and which there are."""
     others = ", ".join(_name(ledger.region, other) for other in ledger.holds())
-    told = f"there are: {others}" if others else f"none in {ledger.region} at all: `gaugepost holds` lists all regions'"
-    note(f"{_name(ledger.region, scope)}: no hold; {told}")
+    others_text = (
+        f"there are: {others}" if others else f"none in {ledger.region} at all: `gaugepost holds` lists all regions'"
+    )
+    note(f"{_name(ledger.region, scope)}: no hold; {others_text}")
 
 
 def _scope(

@@ -14,9 +14,9 @@ import typer
 from gaugepost.ledger.field_statistics import KEPT_DAYS, LONGEST_NAME
 from gaugepost.mappings import SETTING
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
-from gaugepost_ops.cli.common import AsJson, RegionLedgers, Exit, Failure, console, note, open_producer, write_rows
+from gaugepost_ops.cli.common import AsJson, Exit, Failure, RegionLedgers, console, note, open_producer, write_rows
 from gaugepost_ops.cli.output.formatting import printable
-from gaugepost_ops.cli.output.text_layout import hang
+from gaugepost_ops.cli.output.text_layout import print_hanging
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -138,9 +138,9 @@ def _print(rows: Iterable[Row]) -> None:
     out = console()
     for row in rows:
         title = printable(_title(row))
-        hang(out, Text(title, "bold"), f"{row.region}  {printable(_about(row))}", at=len(title) + 2)
+        print_hanging(out, Text(title, "bold"), f"{row.region}  {printable(_about(row))}", at=len(title) + 2)
         for name, value, style in _facts(row):
-            hang(out, Text(f"  {name}", "dim"), printable(value), at=22, style=style)
+            print_hanging(out, Text(f"  {name}", "dim"), printable(value), at=22, style=style)
 
 
 def _title(row: Row) -> str:
@@ -149,8 +149,8 @@ def _title(row: Row) -> str:
 
 def _about(row: Row) -> str:
     table = row.known.table if row.known else None
-    told = [row.reference, (table.type or "") if table else "", "strict" if table and table.strict else ""]
-    return ", ".join(filter(None, told))
+    facts = [row.reference, (table.type or "") if table else "", "strict" if table and table.strict else ""]
+    return ", ".join(filter(None, facts))
 
 
 def _facts(row: Row) -> Iterator[tuple[str, str, str]]:

@@ -14,7 +14,7 @@ from gaugepost.ledger.explanations import failed_probes, meaning, opened_by
 from gaugepost.states import JobState
 from gaugepost_ops.cli.aliases import scope_name
 from gaugepost_ops.cli.common import AsJson, RegionLedgers, console, open_producer, write_rows
-from gaugepost_ops.cli.output.formatting import age, clock, clock_of, printable
+from gaugepost_ops.cli.output.formatting import age, clock, clock_iso, printable
 from gaugepost_ops.cli.output.state_text import STYLES
 from gaugepost_ops.cli.output.text_layout import fold, terminal_width
 
@@ -76,7 +76,7 @@ def _print(producer: Producer, found: Summaries, *, as_json: bool) -> None:
         write_rows({name: value for name, value in summary.items() if name != _HELD} for summary in shown)
     else:
         out = console()
-        out.print(picture(_with_hold_texts(producer, found), terminal_width(out)))
+        out.print(render(_with_hold_texts(producer, found), terminal_width(out)))
         sys.stdout.flush()
 
 
@@ -113,7 +113,7 @@ def _redraw(producer: Producer, found: Summaries) -> None:
                 last = _ask_again(producer)
                 live.update(_watched(producer, last, out), refresh=True)
     finally:
-        out.print(picture(_with_hold_texts(producer, last), terminal_width(out)))
+        out.print(render(_with_hold_texts(producer, last), terminal_width(out)))
 
 
 def _watched(producer: Producer, found: Summaries, out: Console) -> Group:
@@ -121,7 +121,7 @@ def _watched(producer: Producer, found: Summaries, out: Console) -> Group:
     from rich.text import Text  # noqa: PLC0415
 
     now = clock(time.time() * 1000)
-    drawn = picture(_with_hold_texts(producer, found), terminal_width(out))
+    drawn = render(_with_hold_texts(producer, found), terminal_width(out))
     return Group(Text(f"  gaugepost {now}, Ctrl-C ends", "dim"), drawn)
 
 
@@ -143,7 +143,7 @@ def _hold_text(producer: Producer, region: Region, hold: Hold) -> str:
     return "; ".join(filter(None, (what, since, cause, failed_probes(hold, clock))))
 
 
-def picture(found: Summaries, width: int | None) -> Group:
+def render(found: Summaries, width: int | None) -> Group:
     """Draw the figures, and the holds below them: a reason is longer than a column is wide. `width`: None is any."""
     from rich.console import Group  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -183,14 +183,14 @@ def _tables(found: Summaries, width: int | None) -> list[Table]:
 
     regions, out, beside = list(found.items()), Console(width=sys.maxsize), len(found)
     while True:
-        tables = [table(dict(regions[start : start + beside])) for start in range(0, len(regions), beside)]
+        tables = [counts_table(dict(regions[start : start + beside])) for start in range(0, len(regions), beside)]
         needed = max(Measurement.get(out, out.options, one).maximum for one in tables)
         if width is None or needed <= width or beside == 1:
             return tables
         beside -= 1
 
 
-def table(found: Summaries) -> Table:
+def counts_table(found: Summaries) -> Table:
     """Draw the figures: a row each, a column a region, so that three regions fit 80 columns."""
     from rich import box  # noqa: PLC0415 - --json does without rich
     from rich.table import Table  # noqa: PLC0415
@@ -225,10 +225,14 @@ def _rows(regions: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
         if any(one.get(state) for one in regions):
             yield _count_row(state, regions)
     yield "holds", [str(len(one["holds"])) if one.get("holds") else "-" if one else "" for one in regions], ""
-    yield "token until", [clock_of(one["token_expires"]) or "-" if one else "" for one in regions], ""
+    yield "token until", [clock_iso(one["token_expires"]) or "-" if one else "" for one in regions], ""
     yield "next upload", [_slot(one["next_slot"]) if one else "" for one in regions], ""
     yield "oldest queued", [age(one["oldest_queued_s"]) or "-" if one else "" for one in regions], ""
-    yield "workers", [str(one["workers"] or "none") if one else "" for one in regions], _missing_style("worker", regions)
+    yield (
+        "workers",
+        [str(one["workers"] or "none") if one else "" for one in regions],
+        _missing_style("worker", regions),
+    )
     yield "beat ticked", [_ago(one["beat_age_s"]) if one else "" for one in regions], _missing_style("beat", regions)
 
 
@@ -257,4 +261,4 @@ def _slot(text: str | None) -> str:
     """Write when the next upload may start: at once, if none was lately."""
     if text is None or datetime.fromisoformat(text) <= datetime.now(UTC):
         return "now"
-    return clock_of(text)
+    return clock_iso(text)

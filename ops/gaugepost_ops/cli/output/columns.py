@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
 _GAP = "  "
-_LEAST = 12
+_MIN_WIDTH = 12
 
 
 def shorten(text: str, width: int) -> str:
@@ -23,32 +23,37 @@ def shorten(text: str, width: int) -> str:
 
 
 def columns(
-    rows: Sequence[Sequence[str]], *, right: Collection[int] = (), yields: int, width: int | None, indent: int = 0
+    rows: Sequence[Sequence[str]],
+    *,
+    right_aligned: Collection[int] = (),
+    flexible: int,
+    width: int | None,
+    indent: int = 0,
 ) -> list[str]:
-    """Write rows as lines of at most `width` letters (None: as long as they are); column `yields` is cut if it must be.
+    """Write rows as lines of at most `width` letters (None: as long as they are); column `flexible` is cut if it must be.
 
-    `right`: the columns that stand on the right. Empty columns are left out. A row that takes several lines is one
+    `right_aligned`: the columns that stand on the right. Empty columns are left out. A row that takes several lines is one
     text with line ends in it.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     taken = indent + sum(one + len(_GAP) for one in widths if one) - len(_GAP)
     if width is not None and taken > width:
-        if widths[yields] - (taken - width) < min(_LEAST, widths[yields]):
-            return [_flowing(filter(None, row), width, indent) for row in rows]
-        widths[yields] -= taken - width
+        if widths[flexible] - (taken - width) < min(_MIN_WIDTH, widths[flexible]):
+            return [_wrap_row(filter(None, row), width, indent) for row in rows]
+        widths[flexible] -= taken - width
 
-    def cell(place: int, text: str) -> str:
+    def padded(place: int, text: str) -> str:
         text = shorten(text, widths[place])
-        return text.rjust(widths[place]) if place in right else text.ljust(widths[place])
+        return text.rjust(widths[place]) if place in right_aligned else text.ljust(widths[place])
 
-    shown = [[cell(place, text) for place, text in enumerate(row) if widths[place]] for row in rows]
-    return [" " * indent + _GAP.join(row).rstrip() for row in shown]
+    padded_rows = [[padded(place, text) for place, text in enumerate(row) if widths[place]] for row in rows]
+    return [" " * indent + _GAP.join(row).rstrip() for row in padded_rows]
 
 
-def _flowing(cells: Iterable[str], width: int, indent: int) -> str:
+def _wrap_row(texts: Iterable[str], width: int, indent: int) -> str:
     """Write cells one behind the other, on further lines where the first is full."""
     lines = [" " * indent]
-    for text in cells:
+    for text in texts:
         cell = shorten(text, width - indent - len(_GAP))
         if not lines[-1].strip():
             lines[-1] += cell

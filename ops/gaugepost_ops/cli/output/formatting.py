@@ -31,7 +31,7 @@ def clock(ms: float | None, *, now: datetime | None = None, seconds: bool = True
     return moment.strftime(today_form if same_day else "%d %b %H:%M")
 
 
-def clock_of(text: str | None) -> str:
+def clock_iso(text: str | None) -> str:
     """Write a time that comes as ISO 8601 for people."""
     return clock(datetime.fromisoformat(text).timestamp() * 1000) if text else ""
 

@@ -14,8 +14,8 @@ STYLES = {
 """Colour of each state; the others have none."""
 
 
-def why(state: str, reason: str | None, verdict: str | None, until: str, meaning: str | None = None) -> str:
+def describe_state(state: str, reason: str | None, verdict: str | None, until: str, meaning: str | None = None) -> str:
     """Write a state with what it needs to be understood: `parked: server_error until 14:05:00`, `dead: no_campaign`."""
     cause = reason or (verdict if state == "dead" else None)
-    told = f": {cause}" + (f" ({meaning})" if meaning else "") if cause else ""
-    return state + told + (f" until {until}" if until else "")
+    cause_text = f": {cause}" + (f" ({meaning})" if meaning else "") if cause else ""
+    return state + cause_text + (f" until {until}" if until else "")

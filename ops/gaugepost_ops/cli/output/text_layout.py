@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-_BENEATH = 4
-_ROOM = 36
+_INDENT_BELOW = 4
+_MIN_ROOM = 36
 """Letters that an id of an upload or of a configuration has: with less room, a value goes beneath its name."""
 
 
@@ -68,7 +68,7 @@ def _folded_head(head: Text, width: int) -> list[Text]:
     return [Text(line, head.style) for line in (first, *(f"  {other}" for other in others))]
 
 
-def hang(out: Console, head: Text, value: str, *, at: int, style: str = "") -> None:
+def print_hanging(out: Console, head: Text, value: str, *, at: int, style: str = "") -> None:
     """Print `value` behind `head`, from column `at` on; what does not fit is folded under itself, or beneath both."""
     from rich.text import Text  # noqa: PLC0415
 
@@ -76,14 +76,14 @@ def hang(out: Console, head: Text, value: str, *, at: int, style: str = "") -> N
     lines = value.split("\n")
     if width is not None:
         room = width - at
-        if room < _ROOM and any(len(line) > room for line in lines):
+        if room < _MIN_ROOM and any(len(line) > room for line in lines):
             for part in _folded_head(head, width):
                 out.print(part, soft_wrap=True)
-            head, at = Text(), _BENEATH
+            head, at = Text(), _INDENT_BELOW
         lines = [part for line in lines for part in fold(line, width - at)]
     for line in lines:
         head.pad_right(at - head.cell_len)
-        told = head + Text(line, style)
-        told.rstrip()
-        out.print(told, soft_wrap=True)
+        printed = head + Text(line, style)
+        printed.rstrip()
+        out.print(printed, soft_wrap=True)
         head = Text()

@@ -12,9 +12,9 @@ from gaugepost.states import ENDED, JobState
 from gaugepost.uploads import known_headings
 from gaugepost_ops.cli.common import console, note
 from gaugepost_ops.cli.output.columns import columns
-from gaugepost_ops.cli.output.formatting import clock, clock_of, printable, wait
-from gaugepost_ops.cli.output.state_text import why
-from gaugepost_ops.cli.output.text_layout import hang, terminal_width
+from gaugepost_ops.cli.output.formatting import clock, clock_iso, printable, wait
+from gaugepost_ops.cli.output.state_text import describe_state
+from gaugepost_ops.cli.output.text_layout import print_hanging, terminal_width
 from gaugepost_ops.cli.uploads.lanes import lane_of, stored
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gaugepost.ledger import FileSet, JobView, Ledger
     from gaugepost.uploads import SetView
     from gaugepost_ops.cli.common import RegionLedgers
-    from gaugepost_ops.cli.uploads.lanes import Dues
+    from gaugepost_ops.cli.uploads.lanes import DueTimes
 
 _MESSAGES = 5
 _BAR = 16
@@ -45,7 +45,7 @@ def find_set(regions: RegionLedgers, set_id: str) -> tuple[Ledger, FileSet] | No
     return None
 
 
-def to_dict(view: SetView, ledger: Ledger, dues: Dues, *, show_data: bool) -> dict[str, Any]:
+def to_dict(view: SetView, ledger: Ledger, dues: DueTimes, *, show_data: bool) -> dict[str, Any]:
     """Return it as `job SET --json` shows it."""
     files = view.files
     parts = [_part(view, number, dues) for number in range(len(files.parts))]
@@ -85,7 +85,7 @@ def _undone(view: SetView, ledger: Ledger) -> dict[str, Any] | None:
     return {"at": iso(view.undo.at), "by": view.undo.by, "deletions": deletions}
 
 
-def _part(view: SetView, number: int, dues: Dues) -> dict[str, Any]:
+def _part(view: SetView, number: int, dues: DueTimes) -> dict[str, Any]:
     part = view.parts[number]
     if part is None:
         names = ("filename", "rows", "due", "ended_at", "reason", "until", "verdict")
@@ -105,20 +105,20 @@ def _part(view: SetView, number: int, dues: Dues) -> dict[str, Any]:
     }
 
 
-def print_set(view: SetView, ledger: Ledger, dues: Dues, *, show_data: bool) -> None:
+def print_set(view: SetView, ledger: Ledger, dues: DueTimes, *, show_data: bool) -> None:
     """Print it for people."""
     from rich.text import Text  # noqa: PLC0415 - --json does without rich
 
     out = console()
     files = view.files
     now = ledger.upload_lane(lane_of(ledger, files.family)).now
-    hang(out, Text(), f"{printable(files.filename)} in {files.region}, {files.family}", at=0, style="bold")
+    print_hanging(out, Text(), f"{printable(files.filename)} in {files.region}, {files.family}", at=0, style="bold")
     for name, value in (*_facts(view, dues, now), *_undo_facts(_undone(view, ledger))):
-        hang(out, Text(f"  {name}", "dim"), printable(value), at=14)
-    rows = list(_remarkable(view))
+        print_hanging(out, Text(f"  {name}", "dim"), printable(value), at=14)
+    rows = list(_notable_parts(view))
     if rows:
         out.print()
-        for line in columns(rows, right=(0,), yields=1, width=terminal_width(out), indent=2):
+        for line in columns(rows, right_aligned=(0,), flexible=1, width=terminal_width(out), indent=2):
             out.print(line, soft_wrap=True)
     _print_messages(view, ledger, show_data=show_data)
 
@@ -127,13 +127,13 @@ def _undo_facts(undone: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     if undone is None:
         return
     by = f" by {undone['by']}" if undone["by"] else ""
-    yield "undone", f"{clock_of(undone['at'])}{by}"
+    yield "undone", f"{clock_iso(undone['at'])}{by}"
     for one in undone["deletions"]:
         state = {"delivered": "deleted", None: "deletion forgotten"}.get(one["state"], f"deletion {one['state']}")
         yield "", f"upload {one['upload_id']}: {state}, job {one['id']}"
 
 
-def _facts(view: SetView, dues: Dues, now: int) -> Iterator[tuple[str, str]]:
+def _facts(view: SetView, dues: DueTimes, now: int) -> Iterator[tuple[str, str]]:
     files = view.files
     yield "id", files.id
     yield "parts", f"{len(files.parts):,}: " + ", ".join(f"{n:,} {state}" for state, n in view.counts().items())
@@ -163,7 +163,7 @@ def _result(view: SetView) -> Iterator[tuple[str, str]]:
         yield "result", f"{taken:,} of {result.total:,} rows successful, {refused:,} unsuccessful"
 
 
-def _forecast(waiting: list[JobView], dues: Dues, now: int) -> Iterator[tuple[str, str]]:
+def _forecast(waiting: list[JobView], dues: DueTimes, now: int) -> Iterator[tuple[str, str]]:
     times = [due for due in map(dues.of, waiting) if due is not None]
     if not times:
         yield "next part", waiting[0].reason or "nobody can tell"
@@ -172,12 +172,12 @@ def _forecast(waiting: list[JobView], dues: Dues, now: int) -> Iterator[tuple[st
     yield "last part", f"part {stored(waiting[-1]).part}: {clock(max(times))}, {wait(max(times), now)}"
 
 
-def _remarkable(view: SetView) -> Iterator[tuple[str, str, str]]:
+def _notable_parts(view: SetView) -> Iterator[tuple[str, str, str]]:
     """Name the parts a person may want to look at: neither done nor simply waiting; by their job ids."""
     for part in view.parts:
         if part and str(part.state) not in _UNREMARKABLE:
-            told = why(part.state, part.why_waits, part.verdict, clock(part.until), part.meaning)
-            yield f"part {stored(part).part}", printable(told), part.id
+            text = describe_state(part.state, part.why_waits, part.verdict, clock(part.until), part.meaning)
+            yield f"part {stored(part).part}", printable(text), part.id
 
 
 def _print_messages(view: SetView, ledger: Ledger, *, show_data: bool) -> None:
@@ -190,38 +190,38 @@ def _print_messages(view: SetView, ledger: Ledger, *, show_data: bool) -> None:
     if messages:
         out.print()
     for message in messages[:_MESSAGES]:
-        hang(out, Text(), printable(message), at=2)
+        print_hanging(out, Text(), printable(message), at=2)
     if len(messages) > _MESSAGES:
         out.print(f"  and {len(messages) - _MESSAGES:,} more (--json)")
     if messages != whole:
         out.print(f"  {MARK}: what may quote a row is left out (--show-data)", style="dim")
     warnings = Counter(warning for part in view.parts if part for warning in part.warnings)
     for warning, times in warnings.items():
-        hang(out, Text(), f"{_parts(times)}: {printable(warning)}", at=2)
+        print_hanging(out, Text(), f"{_parts(times)}: {printable(warning)}", at=2)
     if result.rejected:
-        note(f"the refused rows: gaugepost uploads rejects {view.files.id} > rejects{_ending(view.files.filename)}")
+        note(f"the refused rows: gaugepost uploads rejects {view.files.id} > rejects{_extension(view.files.filename)}")
 
 
 def _parts(number: int) -> str:
     return "1 part" if number == 1 else f"{number:,} parts"
 
 
-def _ending(filename: str) -> str:
+def _extension(filename: str) -> str:
     ending = "." + filename.rpartition(".")[2].lower()
     return ".xlsx" if ending == ".xls" else ending
 
 
-def in_words(view: SetView, cancelled: int) -> str:
+def describe_cancel(view: SetView, cancelled: int) -> str:
     """Say what a cancel did to an upload."""
     counts: Mapping[str, int] = view.counts()
     open_ones = [part for part in view.parts if part and part.state not in ENDED]
-    told = f"{_parts(cancelled)} cancelled"
+    text = f"{_parts(cancelled)} cancelled"
     before = counts.get("cancelled", 0) - cancelled
     if before:
-        told += f", {_parts(before)} before"
+        text += f", {_parts(before)} before"
     others = {state: number for state, number in counts.items() if state != "cancelled"}
     if others:
-        told += "; too late for " + ", ".join(f"{number:,} {state}" for state, number in others.items())
+        text += "; too late for " + ", ".join(f"{number:,} {state}" for state, number in others.items())
     if open_ones:
-        told += " (what was sent is followed to its end)"
-    return told
+        text += " (what was sent is followed to its end)"
+    return text

@@ -10,15 +10,15 @@ from gaugepost.ledger.explanations import meaning
 from gaugepost_ops.cli.output.columns import columns, shorten
 from gaugepost_ops.cli.output.formatting import clock, printable, span, wait
 from gaugepost_ops.cli.output.text_layout import fold
-from gaugepost_ops.cli.uploads.lanes import how, place, stored
+from gaugepost_ops.cli.uploads.lanes import part_label, sent_state, stored
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from gaugepost.ledger import JobView
-    from gaugepost_ops.cli.uploads.lanes import LaneView, Waiting
+    from gaugepost_ops.cli.uploads.lanes import LaneView, WaitingFile
 
-Line = tuple[str, str]
+StyledLine = tuple[str, str]
 """A text and its style."""
 
 _INDENT = 4
@@ -27,12 +27,12 @@ _MINUTE_MS = 60_000
 _PLAIN = str.maketrans("─●○✕…·", "-*ox..")
 
 
-def picture(lane: LaneView, width: int) -> str:
+def lane_line(lane: LaneView, width: int) -> str:
     """Draw the lane: `eu  ──● 12:00 sent ──○ 12:10 export.part-02 ──○ 12:20 export.part-03 ── 47 more`."""
     drawn = f"{lane.title} "
     drawn += f" ──● {_at(lane, lane.lane.last_start)} sent" if lane.lane.last_start else ""
     if lane.hold:
-        drawn += shorten(f" ──✕ {_held(lane)}", max(width - len(drawn), 0))
+        drawn += shorten(f" ──✕ {_hold_text(lane)}", max(width - len(drawn), 0))
     rest = len(lane.waiting)
     for one in lane.waiting:
         step = f" ──○ {_step(lane, one)}"
@@ -64,52 +64,54 @@ def _next(lane: LaneView) -> str:
     return "now" if opens is not None and opens <= lane.lane.now else _at(lane, opens)
 
 
-def _held(lane: LaneView) -> str:
+def _hold_text(lane: LaneView) -> str:
     """Write the hold of a lane."""
     if lane.hold is None:
         return ""
     until = f"until {clock(lane.held_until)}" if lane.held_until else "until somebody resumes it"
-    told = meaning(lane.hold)
-    return f"held: {printable(lane.hold.reason)}{told and f' ({told})'}, {until}"
+    text = meaning(lane.hold)
+    return f"held: {printable(lane.hold.reason)}{text and f' ({text})'}, {until}"
 
 
-def _step(lane: LaneView, one: Waiting) -> str:
+def _step(lane: LaneView, one: WaitingFile) -> str:
     label = re.sub(r"(-of-\d+)?\.[0-9a-f]{10}\.\w+$", "", stored(one.view).name)
     words = (_at(lane, one.due), shorten(label, _LABEL), "first" if one.first else "")
     return " ".join(word for word in words if word)
 
 
-def lines(lane: LaneView, width: int | None) -> Iterator[Line]:
+def detail_lines(lane: LaneView, width: int | None) -> Iterator[StyledLine]:
     """Write what stands below the picture: the lane's times, its hold, each file."""
     now = lane.lane.now
     began = clock(lane.lane.last_start) or "none yet"
     opens = lane.lane.next_slot()
     slot = "nobody can tell" if opens is None else "now" if opens <= now else f"{clock(opens)}, {wait(opens, now)}"
-    told = f"last start: {began} · next slot: {slot} · one in {span(lane.lane.interval / 1000)}"
-    yield from _folded(told, width, "dim")
+    text = f"last start: {began} · next slot: {slot} · one in {span(lane.lane.interval / 1000)}"
+    yield from _folded(text, width, "dim")
     if lane.hold:
-        yield from _folded(_held(lane), width, "yellow")
+        yield from _folded(_hold_text(lane), width, "yellow")
     sent = [_sent_row(lane, view) for view in lane.sent]
-    yield from ((text, "cyan") for text in _table(sent, width, right=(0, 2), yields=1))
-    yield from ((text, "") for text in _table(_waiting_rows(lane), width, right=(2, 4), yields=3))
+    yield from ((text, "cyan") for text in _table(sent, width, right_aligned=(0, 2), flexible=1))
+    yield from ((text, "") for text in _table(_waiting_rows(lane), width, right_aligned=(2, 4), flexible=3))
 
 
-def _folded(text: str, width: int | None, style: str) -> Iterator[Line]:
+def _folded(text: str, width: int | None, style: str) -> Iterator[StyledLine]:
     parts = [text] if width is None else fold(text, width - _INDENT)
     yield from ((f"{' ' * _INDENT}{part}", style) for part in parts)
 
 
-def _table(rows: Sequence[Sequence[str]], width: int | None, *, right: Collection[int], yields: int) -> list[str]:
-    return columns(rows, right=right, yields=yields, width=width, indent=_INDENT) if rows else []
+def _table(
+    rows: Sequence[Sequence[str]], width: int | None, *, right_aligned: Collection[int], flexible: int
+) -> list[str]:
+    return columns(rows, right_aligned=right_aligned, flexible=flexible, width=width, indent=_INDENT) if rows else []
 
 
 def _sent_row(lane: LaneView, view: JobView) -> tuple[str, str, str, str]:
     content = stored(view)
-    told = how(view)
+    text = sent_state(view)
     if view.until:
-        looked = told in {"processing", "parked: lost_answer"}
-        told += f", {'next look ' if looked else ''}{wait(view.until, lane.lane.now)}"
-    return place(content), content.name, f"{content.rows:,}", printable(told)
+        looked = text in {"processing", "parked: lost_answer"}
+        text += f", {'next look ' if looked else ''}{wait(view.until, lane.lane.now)}"
+    return part_label(content), content.name, f"{content.rows:,}", printable(text)
 
 
 Row = tuple[str, str, str, str, str, str]
@@ -121,6 +123,6 @@ def _waiting_rows(lane: LaneView) -> list[Row]:
     for one in lane.waiting:
         content = stored(one.view)
         soon = wait(one.due, lane.lane.now) if one.due is not None else "held"
-        told = "first" if one.first else ""
-        rows.append((_at(lane, one.due), soon, place(content), content.name, f"{content.rows:,}", told))
+        text = "first" if one.first else ""
+        rows.append((_at(lane, one.due), soon, part_label(content), content.name, f"{content.rows:,}", text))
     return rows

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gaugepost.ledger import Hold, JobView, Ledger
 
 _BATCH = 200
-_LOOKED_AT = {JobState.SENDING: 1_000, JobState.PARKED: 5_000, JobState.QUEUED: 400}
+_SEARCHED_JOBS = {JobState.SENDING: 1_000, JobState.PARKED: 5_000, JobState.QUEUED: 400}
 """Where files that were sent are looked for, and among how many jobs (those that go next): it must stay instant."""
 
 
@@ -39,12 +39,12 @@ def stored(view: JobView) -> Stored:
     return Stored.model_validate(view.job["stored"])
 
 
-def place(of: Stored) -> str:
+def part_label(of: Stored) -> str:
     """Write which part it is; nothing for a file that is whole."""
     return f"{of.part}/{of.of}" if of.of > 1 else ""
 
 
-def shown(view: JobView, dues: Dues, *, show_data: bool = False) -> dict[str, Any]:
+def job_row(view: JobView, dues: DueTimes, *, show_data: bool = False) -> dict[str, Any]:
     """Return a job as `--json` shows it: a file also with its set, part and forecast start."""
     row = view.to_dict(show_data=show_data)
     if view.kind != "file" or "stored" not in view.job:
@@ -63,7 +63,7 @@ def shown(view: JobView, dues: Dues, *, show_data: bool = False) -> dict[str, An
     }
 
 
-def starts(ledger: Ledger, name: str) -> tuple[Lane, dict[str, int | None]]:
+def forecast_starts(ledger: Ledger, name: str) -> tuple[Lane, dict[str, int | None]]:
     """Return a lane and, for each file that waits in it, in order, when it will start (Unix ms)."""
     ids = list(dict.fromkeys(ledger.waiting_files(name)))
     lane = ledger.upload_lane(name)
@@ -85,14 +85,14 @@ def _was_sent_before(view: JobView) -> bool:
 
 def _files(ledger: Ledger, name: str, state: JobState) -> Iterator[JobView]:
     """Walk the files of a lane in a state, looking at a bounded number of jobs."""
-    ids = islice(ledger.ids(state), _LOOKED_AT[state])
+    ids = islice(ledger.ids(state), _SEARCHED_JOBS[state])
     while batch := list(islice(ids, _BATCH)):
         for view in ledger.read(batch):
             if view and view.state is state and view.kind == "file" and lane_of(ledger, view.job["family"]) == name:
                 yield view
 
 
-class Dues:
+class DueTimes:
     """Forecast starts of waiting files; each lane is read once, when it is first asked for."""
 
     def __init__(self, producer: Producer) -> None:
@@ -106,12 +106,12 @@ class Dues:
         ledger = self._producer.ledger(view.region)
         name = lane_of(ledger, view.job["family"])
         if (view.region, name) not in self._lanes:
-            self._lanes[view.region, name] = starts(ledger, name)[1]
+            self._lanes[view.region, name] = forecast_starts(ledger, name)[1]
         return self._lanes[view.region, name].get(view.id)
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingFile:
     """A file that waits for its slot; `first`: it was wanted before all others."""
 
     view: JobView
@@ -127,7 +127,7 @@ class LaneView:
     name: str
     lane: Lane
     hold: Hold | None = None
-    waiting: list[Waiting] = field(default_factory=list)
+    waiting: list[WaitingFile] = field(default_factory=list)
     sent: list[JobView] = field(default_factory=list)
 
     @property
@@ -174,17 +174,17 @@ def _row(view: JobView) -> dict[str, Any]:
 
 def read_lane(ledger: Ledger, name: str) -> LaneView:
     """Look at one lane."""
-    lane, dues = starts(ledger, name)
+    lane, dues = forecast_starts(ledger, name)
     views = [view for batch in _batches(dues) for view in ledger.read(batch)]
     waiting = [view for view in views if view is not None and view.state is JobState.WAITING]
     early = set(islice(dues, ledger.upload_lane(name, first=True).ahead))
-    sent = [view for state in _LOOKED_AT for view in _files(ledger, name, state)]
+    sent = [view for state in _SEARCHED_JOBS for view in _files(ledger, name, state)]
     return LaneView(
         region=ledger.region,
         name=name,
         lane=lane,
         hold=_hold_of(ledger),
-        waiting=[Waiting(view, dues[view.id], view.id in early) for view in waiting],
+        waiting=[WaitingFile(view, dues[view.id], view.id in early) for view in waiting],
         sent=list({view.id: view for view in sent}.values()),
     )
 
@@ -202,7 +202,7 @@ def _hold_of(ledger: Ledger) -> Hold | None:
     return max(holds, key=lambda hold: hold.until or hold.probe_at or float("inf"), default=None)
 
 
-def how(view: JobView) -> str:
+def sent_state(view: JobView) -> str:
     """Write what a file that was sent waits for: `processing: next look`."""
     if view.state is JobState.SENDING:
         return "checking" if _was_sent_before(view) else "sending"

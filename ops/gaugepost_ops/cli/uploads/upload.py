@@ -20,8 +20,8 @@ from gaugepost_ops.cli.common import AsJson, Exit, Failure, FamilyName, console,
 from gaugepost_ops.cli.output.columns import columns
 from gaugepost_ops.cli.output.formatting import clock, printable, size, wait
 from gaugepost_ops.cli.output.progress import bar
-from gaugepost_ops.cli.output.text_layout import hang, terminal_width
-from gaugepost_ops.cli.uploads.lanes import lane_of, starts
+from gaugepost_ops.cli.output.text_layout import print_hanging, terminal_width
+from gaugepost_ops.cli.uploads.lanes import forecast_starts, lane_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gaugepost.files import Upload
     from gaugepost.ledger import FileSet
 
-_MANY = 20
+_MIN_PARTS_FOR_BAR = 20
 _SOURCE = r"^[\w.:/-]{1,64}$"
 
 
@@ -64,7 +64,7 @@ def upload(
             parts = [PlannedPart(plan, due) for plan, due in zip(plans, dues, strict=True)]
             before = producer.ledger(region).uploaded_before(family.value, checked.sha256)
             if before and not again:
-                raise _unfit(file, uploaded_before(before))
+                raise _refused(file, uploaded_before(before))
             files = None
             if not dry_run:
                 files = _enqueue(
@@ -83,7 +83,7 @@ def _check_source(source: str | None) -> None:
         raise Failure(Exit.USAGE, "--source: expected 1 to 64 letters, digits and _ . : / -")
 
 
-def _unfit(file: Path, problem: InvalidJob) -> Failure:
+def _refused(file: Path, problem: InvalidJob) -> Failure:
     told = "; ".join(one.expected for one in problem.problems)
     return Failure(Exit.USAGE, f"{file}: {told}")
 
@@ -92,14 +92,14 @@ def _inspected(file: Path) -> Upload:
     try:
         return inspect(file)
     except InvalidJob as problem:
-        raise _unfit(file, problem) from None
+        raise _refused(file, problem) from None
 
 
 def _split(file: Path, checked: Upload) -> Sequence[Any]:
     try:
         return split(checked)
     except InvalidJob as problem:
-        raise _unfit(file, problem) from None
+        raise _refused(file, problem) from None
 
 
 def _enqueue(  # noqa: PLR0913 - what the user said, one for one
@@ -114,7 +114,7 @@ def _enqueue(  # noqa: PLR0913 - what the user said, one for one
     first: bool,
     source: str | None,
 ) -> FileSet:
-    with bar("queueing", len(parts), worth=_MANY) as advance:
+    with bar("queueing", len(parts), worth=_MIN_PARTS_FOR_BAR) as advance:
         try:
             return producer.uploads.upload(
                 checked,
@@ -127,7 +127,7 @@ def _enqueue(  # noqa: PLR0913 - what the user said, one for one
                 progress=lambda: advance(1),
             )
         except InvalidJob as problem:
-            raise _unfit(file, problem) from None
+            raise _refused(file, problem) from None
         except BacklogFull as full:
             limits = "GAUGEPOST_BACKLOG_LIMIT, GAUGEPOST_CONTENT_LIMIT"
             told = f"{file}: the region takes no more now, nothing was stored: {full} ({limits})"
@@ -139,7 +139,7 @@ def _as_enqueued(
 ) -> list[PlannedPart]:
     """Tell the names they go out under, and forecast from their places; the first may be on its way by now."""
     ledger = producer.ledger(region)
-    dues = starts(ledger, lane_of(ledger, family))[1]
+    dues = forecast_starts(ledger, lane_of(ledger, family))[1]
     return [
         PlannedPart(replace(part.plan, name=unique_name(part.plan.name, files.id)), dues.get(job_id, part.due))
         for job_id, part in zip(files.parts, parts, strict=True)
@@ -166,27 +166,27 @@ def _print(
 
     out = console()
     cut = f"{len(parts):,} parts" if len(parts) > 1 else "1 part"
-    hang(out, Text(), f"{printable(checked.filename)} to {region}, {family}", at=0, style="bold")
+    print_hanging(out, Text(), f"{printable(checked.filename)} to {region}, {family}", at=0, style="bold")
     rows = "row" if checked.rows == 1 else "rows"
     of_set = f", set {files.id}" if files else ""
-    hang(out, Text(), f"{checked.rows:,} {rows}, {size(checked.size)}: {cut}{of_set}", at=0)
+    print_hanging(out, Text(), f"{checked.rows:,} {rows}, {size(checked.size)}: {cut}{of_set}", at=0)
     table: list[tuple[str, ...]] = [("PART", "NAME", "ROWS", "SIZE", "DUE", "")]
-    table += [_cells(part, now) for part in parts]
-    head, *body = columns(table, right=(0, 2, 3), yields=1, width=terminal_width(out))
+    table += [_table_row(part, now) for part in parts]
+    head, *body = columns(table, right_aligned=(0, 2, 3), flexible=1, width=terminal_width(out))
     out.print(head, style="dim", soft_wrap=True)
     for line in body:
         out.print(line, soft_wrap=True)
-    for line in _end(parts, files, now):
-        hang(out, Text(), line, at=0)
+    for line in _closing_lines(parts, files, now):
+        print_hanging(out, Text(), line, at=0)
 
 
-def _cells(part: PlannedPart, now: int) -> tuple[str, ...]:
+def _table_row(part: PlannedPart, now: int) -> tuple[str, ...]:
     plan = part.plan
     due = ("held", "") if part.due is None else (clock(part.due, seconds=False), wait(part.due, now))
     return f"{plan.number}/{plan.of}", plan.name, f"{plan.rows:,}", size(plan.bytes), *due
 
 
-def _end(parts: Sequence[PlannedPart], files: FileSet | None, now: int) -> list[str]:
+def _closing_lines(parts: Sequence[PlannedPart], files: FileSet | None, now: int) -> list[str]:
     """Say when it ends, as far as anybody can tell, and what to do next."""
     last = parts[-1].due
     if last is None:

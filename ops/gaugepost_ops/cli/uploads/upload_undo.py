@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
+class UndoEffects:
     """What an undo will do. `not_known`: parts that CustomerGauge has, or may have, without a known upload id."""
 
     parts: int
@@ -32,7 +32,7 @@ class Damage:
     not_known: tuple[str, ...]
 
     @classmethod
-    def of(cls, view: SetView) -> Damage:
+    def of(cls, view: SetView) -> UndoEffects:
         """Count it."""
         delivered = [part for part in view.parts if part and part.state is JobState.DELIVERED]
         return cls(
@@ -43,7 +43,7 @@ class Damage:
             not_known=tuple(view.not_known()),
         )
 
-    def told(self, view: SetView) -> str:
+    def question(self, view: SetView) -> str:
         """Write it as the question's text."""
         files = view.files
         lines = [
@@ -77,19 +77,22 @@ def undo(
     Example: `gaugepost uploads undo set-0f8fad5bd9cb469fa16570867728950e`
     """
     with open_producer() as producer:
-        view = viewed(producer, set_id)
-        damage = Damage.of(view)
-        if not damage.uploads and not damage.unsent:
-            note("nothing to undo" + (f": {damage.told(view).splitlines()[-1].strip()}" if damage.not_known else ""))
-            return Exit.FAILED if damage.not_known else Exit.DONE
-        _confirm(damage.told(view), yes=yes)
+        view = find_upload(producer, set_id)
+        effects = UndoEffects.of(view)
+        if not effects.uploads and not effects.unsent:
+            note(
+                "nothing to undo"
+                + (f": {effects.question(view).splitlines()[-1].strip()}" if effects.not_known else "")
+            )
+            return Exit.FAILED if effects.not_known else Exit.DONE
+        _confirm(effects.question(view), yes=yes)
         receipts = producer.uploads.undo(set_id, by=who())
         after = producer.uploads.view(set_id)
     _print(view, after, receipts, as_json=as_json)
     return Exit.FAILED if after.not_known() else Exit.DONE
 
 
-def viewed(producer: Producer, set_id: str) -> SetView:
+def find_upload(producer: Producer, set_id: str) -> SetView:
     """Return an upload. Raises Failure, with what helps, if there is none of this id."""
     try:
         return producer.uploads.view(set_id)
@@ -97,9 +100,9 @@ def viewed(producer: Producer, set_id: str) -> SetView:
         raise Failure(Exit.FAILED, f"no upload {set_id}", WHERE_UPLOADS) from None
 
 
-def _confirm(told: str, *, yes: bool) -> None:
+def _confirm(question: str, *, yes: bool) -> None:
     """Ask a person. Raises Failure without one, and if the answer is no."""
-    for line in told.splitlines():
+    for line in question.splitlines():
         note(line)
     if yes:
         return

@@ -10,11 +10,11 @@ import typer
 from gaugepost.errors import InvalidJob
 from gaugepost.files.rejected import REASON
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
-from gaugepost_ops.cli.common import AsJson, RegionLedgers, Exit, Failure, console, note, open_producer, write_rows
+from gaugepost_ops.cli.common import AsJson, Exit, Failure, RegionLedgers, console, note, open_producer, write_rows
 from gaugepost_ops.cli.output.text_layout import terminal_width
-from gaugepost_ops.cli.uploads.lane_view import lines, picture
+from gaugepost_ops.cli.uploads.lane_view import detail_lines, lane_line
 from gaugepost_ops.cli.uploads.lanes import read_lane
-from gaugepost_ops.cli.uploads.upload_undo import undo, viewed
+from gaugepost_ops.cli.uploads.upload_undo import find_upload, undo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,8 +68,8 @@ def _print(lanes: Iterator[LaneView]) -> None:
     for number, lane in enumerate(lanes):
         if number:
             out.print()
-        out.print(picture(lane, width) if width else lane.title, style="bold", soft_wrap=True)
-        for text, style in lines(lane, width):
+        out.print(lane_line(lane, width) if width else lane.title, style="bold", soft_wrap=True)
+        for text, style in detail_lines(lane, width):
             out.print(text, style=style, soft_wrap=True)
     sys.stdout.flush()
 
@@ -91,7 +91,7 @@ def rejects(
     Example: `gaugepost uploads rejects set-0f8fad5bd9cb469fa16570867728950e > rejects.csv`
     """
     with open_producer() as producer:
-        view = viewed(producer, set_id)
+        view = find_upload(producer, set_id)
         try:
             found = producer.uploads.rejects(set_id, with_reasons=with_reasons)
         except InvalidJob as none:
