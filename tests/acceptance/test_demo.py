@@ -105,7 +105,7 @@ def test_it_shows_every_job_as_the_policy_says_and_leaves_nothing_behind(
     assert [title for title in TITLES if title not in re.sub(r" +", " ", marked)] == []
     assert "✗" not in told
     assert "All is as policy.md says." in told
-    assert "GAUGEPOST_API_URL" in told, "it says that it does not look at these"
+    assert "GAUGEPOST_API_URL" in told, "it names the settings that it ignores"
     assert "a-real-key" not in told
     assert max(map(len, marked.splitlines())) <= 100
     assert parts_of(place) == []
@@ -142,7 +142,7 @@ def test_kept_demo_answers_the_command_line_until_ctrl_c(
         flower_lists(browser.new_page(), address[1], jobs)
     demo.send_signal(signal.SIGINT)
     assert demo.wait(DEADLINE_S) == 0
-    assert output_of(place).endswith("All parts have ended.\n")
+    assert output_of(place).endswith("All processes have ended.\n")
     assert parts_of(place) == []
     assert not settings.exists()
 
@@ -188,7 +188,7 @@ def test_a_second_demo_in_the_same_folder_is_refused(
     wait_until(lambda: len(parts_of(place)) > 3, DEADLINE_S, "it did not start")
     second = subprocess.run(DEMO, cwd=place, env=environment, capture_output=True, text=True, check=False)
     assert second.returncode == 1
-    assert "a demo is running already" in second.stderr
+    assert "another demo runs" in second.stderr
 
 
 def test_demos_started_together_use_different_flower_ports() -> None:

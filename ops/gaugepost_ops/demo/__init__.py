@@ -1,7 +1,7 @@
-"""`gaugepost demo`: everything on this machine alone, against the simulator, and a table of what became of each job.
+"""`gaugepost demo`: run everything on this machine, against the simulator, and print a table of all jobs.
 
-`scenarios.py` lists the jobs and what `docs/policy.md` makes of each, `environment.py` starts and stops the parts,
-`job_runner.py` sends the jobs and waits, `outcome.py` compares, `report.py` prints.
+`scenarios.py` lists the jobs with the outcomes that `docs/policy.md` promises, `environment.py` starts and stops the
+processes, `job_runner.py` enqueues the jobs and waits, `outcome.py` compares, `report.py` prints.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The simulator's control API, over HTTP: the demo does not import the simulator."""
+"""A client of the simulator's control API. It uses HTTP, since the demo does not import the simulator."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ import urllib.request
 from typing import Any
 
 _TIMEOUT_S = 10
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy the environment names
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # ignores proxies of the environment
 _ALL = 100_000
 
 
 class Control:
-    """Asks and tells a running simulator."""
+    """Reads and changes a running simulator."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def effects(self) -> list[dict[str, Any]]:
-        """Return what CustomerGauge would have now, oldest first."""
+        """Return what CustomerGauge would have now: one effect for each accepted request, oldest first."""
         found: list[dict[str, Any]] = self._call("GET", f"effects?limit={_ALL}")
         return found
 
     def state(self) -> dict[str, Any]:
-        """Return its counts."""
+        """Return the simulator's counts: requests, tokens, broken limits."""
         found: dict[str, Any] = self._call("GET", "state")
         return found
 
     def knobs(self, **changes: object) -> None:
-        """Change knobs."""
+        """Change settings of the simulator ("knobs")."""
         self._call("PATCH", "knobs", changes)
 
     def fault(self, **rule: object) -> None:
-        """Let something go wrong on demand."""
+        """Add a rule: a fault for requests that match."""
         self._call("POST", "faults", rule)
 
     def revoke(self, region: str) -> None:
@@ -47,7 +47,7 @@ class Control:
 
 
 def answers(url: str) -> bool:
-    """Tell whether a page is there."""
+    """Return whether a GET request to the URL gets HTTP 200."""
     try:
         with _DIRECT.open(url, timeout=_TIMEOUT_S) as answer:
             return bool(answer.status == 200)  # noqa: PLR2004 - OK

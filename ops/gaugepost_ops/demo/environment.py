@@ -1,7 +1,7 @@
-"""Starts the demo's parts, each a process that ends with the demo, and stops them.
+"""Start and stop the processes of the demo. They end when the demo ends, even if it is killed.
 
-Everything lies in `.gaugepost/demo`, wiped at the start: its own Redis, logs, settings. What the user has set for
-gaugepost, Celery or Flower does not reach the parts. Secrets go to them by the environment, never as arguments.
+Redis, logs and settings are in `.gaugepost/demo`, which is emptied at the start. The user's own settings for gaugepost,
+Celery and Flower do not reach the processes. Secrets go to them by the environment, never as arguments.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 UPLOAD_INTERVAL_S = 3
-_FOREIGN = (PREFIX, "CELERY_", "FLOWER_")  # Celery takes CELERY_BROKER_URL before any app's own setting
+_FOREIGN = (PREFIX, "CELERY_", "FLOWER_")  # CELERY_BROKER_URL would override the setting of our Celery app
 _FLOWER_PORT = 5555
 _START_DEADLINE_S = 45.0
 _STOP_DEADLINE_S = 15.0
@@ -48,8 +48,8 @@ class _Part:
     log: Path
 
 
-class Stage:
-    """The parts of one demo. Use it in a `with` statement: they stop with it."""
+class Environment:
+    """Redis, settings and processes of one demo. Use it in a `with` statement, whose end stops all of them."""
 
     def __init__(self) -> None:
         self.folder = embedded_redis.home() / embedded_redis.DEMO
@@ -61,7 +61,7 @@ class Stage:
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        """Take the folder, wipe it, start Redis in it, and settle on ports."""
+        """Lock and empty the folder, start Redis in it, and choose a port for the simulator. Raises DemoFailed."""
         self.folder.parent.mkdir(mode=0o700, exist_ok=True)
         lock = self._open.enter_context((self.folder.parent / "demo.lock").open("a"))
         try:
@@ -72,18 +72,17 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop all parts."""
         self.stop()
 
     def _prepare(self, lock: IO[str]) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DemoFailed(f"a demo is running already in {self.folder}") from None
+            raise DemoFailed(f"another demo runs in {self.folder}: stop it with Ctrl-C, then try again") from None
         _wipe(self.folder)
         redis_url = embedded_redis.url(self.folder)
         self._open.callback(embedded_redis.leave, self.folder)
-        # Workers start before the simulator and find nobody there. The port is kept from others until then.
+        # Workers start before the simulator and cannot reach it. Until it starts, this socket reserves its port.
         self._reserved = self._open.enter_context(socket.socket())
         self._reserved.bind(("127.0.0.1", 0))
         self.control = Control(f"http://127.0.0.1:{self._reserved.getsockname()[1]}")
@@ -96,13 +95,13 @@ class Stage:
         self._open.callback(self.settings_file.unlink, missing_ok=True)
 
     def settings(self) -> Settings:
-        """Return the demo's settings, and nothing of the user's."""
+        """Return the settings of the demo, without the user's own."""
         return Settings.given(**{name.removeprefix(PREFIX).lower(): value for name, value in self.values.items()})
 
     # Start
 
     def start_parts(self) -> None:
-        """Start a worker a region, beat and Flower."""
+        """Start a worker for each region, beat and Flower."""
         for region in Region:
             self._start_ours(f"worker-{region}", "worker", "--region", region, "--concurrency", "4")
         self._start_ours("beat", "beat")
@@ -111,7 +110,7 @@ class Stage:
         self.flower_url = f"http://127.0.0.1:{port}"
 
     def start_simulator(self) -> None:
-        """Start the simulator where the parts look for CustomerGauge; return when it answers."""
+        """Start the simulator on the port that the settings name. Return when it answers. Raises DemoFailed."""
         port = str(self._reserved.getsockname()[1])
         self._reserved.close()
         command = ["-m", "gaugepost_simulator", "--port", port, "--parent", str(os.getpid())]
@@ -119,7 +118,7 @@ class Stage:
         self._wait_for(f"{self.control.url}/_simulator/health", "the simulator")
 
     def wait_for_flower(self) -> None:
-        """Return when Flower answers."""
+        """Return when Flower answers. Raises DemoFailed."""
         self._wait_for(f"{self.flower_url}/healthcheck", "Flower")
 
     def _wait_for(self, url: str, name: str) -> None:
@@ -138,17 +137,17 @@ class Stage:
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, *arguments],
-                stdin=subprocess.PIPE,  # never written to: its end tells the part that the demo is gone
+                stdin=subprocess.PIPE,  # never written to: its end is the sign that the demo has ended
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=_surroundings() | self.values,
                 cwd=self.folder,
-                start_new_session=True,  # Ctrl-C is for the demo alone, which then ends the others
+                start_new_session=True,  # Ctrl-C reaches only the demo, which then stops the others
             )
         self._parts.append(_Part(name, process, log))
 
     def check(self) -> None:
-        """Raise DemoFailed if a part has ended by itself."""
+        """Raise DemoFailed, with the end of its log, if a process has ended."""
         for part in self._parts:
             code = part.process.poll()
             if code is not None:
@@ -158,7 +157,7 @@ class Stage:
     # Stop
 
     def stop(self) -> None:
-        """End all parts, by force if they take too long, and Redis last."""
+        """Stop all processes (SIGTERM; SIGKILL after 15 s), and then Redis."""
         for part in self._parts:
             part.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + _STOP_DEADLINE_S
@@ -175,7 +174,7 @@ class Stage:
 
 
 def _wipe(folder: Path) -> None:
-    """Empty the folder; a Redis that a killed demo left in it stops when the last of its parts has gone."""
+    """Empty the folder. If a killed demo has left a Redis there, first wait until its last process has stopped it."""
     deadline = time.monotonic() + _STOP_DEADLINE_S
     while (folder / "redis.json").exists() and time.monotonic() < deadline:
         embedded_redis.url(folder)
@@ -187,7 +186,7 @@ def _wipe(folder: Path) -> None:
 
 
 def credentials(region: str) -> dict[str, str]:
-    """Return the simulator's credentials of a region, as `ops/simulator/README.md` has them."""
+    """Return the credentials that the simulator accepts for a region (`ops/simulator/README.md`)."""
     words = {"client_id": "client", "client_secret": "secret", "api_key": "key"}
     return {name: f"{region}-{word}" for name, word in words.items()}
 
@@ -205,15 +204,15 @@ def _surroundings() -> dict[str, str]:
 
 
 def ignored() -> list[str]:
-    """Name the user's own settings, of the environment and of `.env`, which the demo does not look at."""
+    """Return the names of the user's own settings, from the environment and `.env`, which the demo ignores."""
     names = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
     return sorted(name for name in names if name.startswith(_FOREIGN))
 
 
 def port_for_flower() -> socket.socket:
-    """Return a socket whose number is a free port's, kept from other demos while it is open.
+    """Return a UDP socket on a port that is free for Flower. It reserves the port against other demos.
 
-    It is a datagram's and else of no use: Flower takes the port itself, seconds later, and could not if it were held.
+    It is UDP because Flower binds the same TCP port seconds later, which a TCP socket would prevent.
     """
     for port in range(_FLOWER_PORT, _FLOWER_PORT + 1000):
         kept = socket.socket(type=socket.SOCK_DGRAM)

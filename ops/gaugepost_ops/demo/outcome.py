@@ -1,4 +1,4 @@
-"""What became of one job, and where that differs from what its case says it must come to."""
+"""The outcome of a scenario's job, and how it differs from the expected one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gaugepost.errors import InvalidJob
     from gaugepost.ledger import JobView
     from gaugepost.transitions import Attempt
-    from gaugepost_ops.demo.scenarios import Case
+    from gaugepost_ops.demo.scenarios import Scenario
 
 _JITTER = 0.2
 _SLACK_S = 3.0
@@ -23,13 +23,13 @@ _NOUNS = {"record": "record", "personal_link": "link", "response": "response", "
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a case: `has` is filled in at the end, when CustomerGauge is asked.
+    """The outcome of one scenario.
 
-    `waits` is how many seconds after its last attempt it will go on, `pause` how many lie between its first and its
-    last one, `took` how many it was under way; None where that does not apply.
+    All times are in seconds. `waits`: from the last attempt to the next. `pause`: from the first attempt to the last.
+    `took`: from the enqueue to the end. None: does not apply. `has`: what CustomerGauge has; filled in at the end.
     """
 
-    case: Case
+    scenario: Scenario
     id: str
     state: str
     verdicts: tuple[str, ...]
@@ -43,24 +43,24 @@ class Outcome:
 
     @property
     def is_final(self) -> bool:
-        """Tell whether nothing more will happen to it by itself."""
+        """Return whether the job stays as it is unless a person acts."""
         return self.state in ENDED | {JobState.UNKNOWN, "refused"}
 
     def holding(self, effects: Sequence[dict[str, Any]]) -> Outcome:
-        """Return it with what CustomerGauge has of it."""
-        return replace(self, has=told([effect for effect in effects if effect["idempotency_key"] == self.id]))
+        """Return a copy with `has` set from the simulator's effects."""
+        return replace(self, has=effects_text([effect for effect in effects if effect["idempotency_key"] == self.id]))
 
     def differences(self) -> list[str]:
-        """Tell where it is not what its case says, but for what CustomerGauge has."""
-        return list(_differences(self.case, self))
+        """Return the differences from the scenario, except for `has`."""
+        return list(_differences(self.scenario, self))
 
 
-def of_view(case: Case, view: JobView) -> Outcome:
-    """Read an outcome from a job's record."""
+def of_view(scenario: Scenario, view: JobView) -> Outcome:
+    """Return the outcome of a job as it is in the ledger."""
     attempts = view.history.attempts()
     last = attempts[-1].at + attempts[-1].ms if attempts else None
     return Outcome(
-        case=case,
+        scenario=scenario,
         id=view.id,
         state=str(view.state),
         verdicts=tuple(_verdicts(attempts)),
@@ -73,13 +73,13 @@ def of_view(case: Case, view: JobView) -> Outcome:
     )
 
 
-def of_refusal(case: Case, refusal: InvalidJob) -> Outcome:
-    """Read an outcome from a refusal at the door: its fields stand for verdicts."""
-    return Outcome(case, "", "refused", tuple(problem.field for problem in refusal.problems))
+def of_refusal(scenario: Scenario, refusal: InvalidJob) -> Outcome:
+    """Return the outcome of a job that `enqueue` refused; the wrong fields take the place of verdicts."""
+    return Outcome(scenario, "", "refused", tuple(problem.field for problem in refusal.problems))
 
 
 def _verdicts(attempts: Iterable[Attempt]) -> Iterator[str]:
-    """Give each attempt's verdict; of several in a row that found nobody, one: how many is a matter of luck."""
+    """Yield the verdict of each attempt; of consecutive `unreachable` ones only the first, as their number varies."""
     last = ""
     for attempt in attempts:
         if not last == attempt.verdict == "unreachable":
@@ -87,8 +87,8 @@ def _verdicts(attempts: Iterable[Attempt]) -> Iterator[str]:
         last = str(attempt.verdict)
 
 
-def told(effects: Sequence[dict[str, Any]]) -> str:
-    """Say what effects amount to: `1 record`, `closed`, `1 file, 3 rows`."""
+def effects_text(effects: Sequence[dict[str, Any]]) -> str:
+    """Return the effects of one job in words: `1 record`, `closed`, `1 file, 3 rows`."""
     if not effects:
         return "nothing"
     body, number = effects[0]["body"], len(effects)
@@ -101,19 +101,19 @@ def told(effects: Sequence[dict[str, Any]]) -> str:
             return f"{number} {_NOUNS[kind]}" + ("s" if number > 1 else "")
 
 
-def _differences(case: Case, found: Outcome) -> Iterator[str]:
-    if found.state != case.state:
-        yield f"state {case.state}, not {found.state}" + (f" ({found.reason})" if found.reason else "")
-    if found.verdicts != case.verdicts:
-        yield f"verdicts {_list(case.verdicts)}, not {_list(found.verdicts)}"
-    if case.reason is not None and found.reason != case.reason:
-        yield f"reason {case.reason}, not {found.reason}"
-    if case.wait is not None and not _is_about(found.waits, case.wait):
-        yield f"a wait of {case.wait:.0f} s, not {found.waits}"
-    if found.pause < case.pause:
-        yield f"{case.pause} s or more between its attempts, not {found.pause}"
-    if case.warning is not None and not any(case.warning in warning for warning in found.warnings):
-        yield f"a warning about {case.warning}, not {_list(found.warnings)}"
+def _differences(scenario: Scenario, found: Outcome) -> Iterator[str]:
+    if found.state != scenario.state:
+        yield f"state {scenario.state}, not {found.state}" + (f" ({found.reason})" if found.reason else "")
+    if found.verdicts != scenario.verdicts:
+        yield f"verdicts {_list(scenario.verdicts)}, not {_list(found.verdicts)}"
+    if scenario.reason is not None and found.reason != scenario.reason:
+        yield f"reason {scenario.reason}, not {found.reason}"
+    if scenario.wait is not None and not _is_about(found.waits, scenario.wait):
+        yield f"a wait of {scenario.wait:.0f} s, not {found.waits}"
+    if found.pause < scenario.pause:
+        yield f"{scenario.pause} s or more between its attempts, not {found.pause}"
+    if scenario.warning is not None and not any(scenario.warning in warning for warning in found.warnings):
+        yield f"a warning about {scenario.warning}, not {_list(found.warnings)}"
 
 
 def _is_about(found: float | None, wait: float) -> bool:
@@ -126,6 +126,6 @@ def _list(words: Iterable[str]) -> str:
 
 
 def count_states(outcomes: Iterable[Outcome]) -> str:
-    """Count outcomes by state, most frequent first: `20 delivered, 8 parked`."""
+    """Return the number of outcomes by state, the most frequent first: `20 delivered, 8 parked`."""
     counts = Counter(outcome.state for outcome in outcomes)
     return ", ".join(f"{number} {state}" for state, number in counts.most_common())

@@ -1,4 +1,4 @@
-"""What the demo prints: its steps, a bar on a terminal, the table of all jobs, and how to go on looking."""
+"""Print the demo's steps, a progress bar, the table of all jobs, and where to look further."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from gaugepost_ops.demo.outcome import count_states
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gaugepost_ops.demo.environment import Stage
+    from gaugepost_ops.demo.environment import Environment
     from gaugepost_ops.demo.outcome import Outcome
 
 _WIDTH = 100
-_WIDE = 96  # from here on there is room for the kind
+_WIDE = 96  # with this width there is room for the column `kind`
 _COLOURS = {"delivered": "green", "parked": "yellow", "waiting": "yellow", "dead": "red", "unknown": "magenta"}
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that must be true of the whole performance."""
+    """A statement about the whole demo, and whether it is true. It must be."""
 
-    told: str
+    text: str
     is_so: bool
 
 
 class Reporter:
-    """Steps go to stderr, results to stdout."""
+    """Prints steps and progress to stderr; results go to stdout."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -45,44 +45,46 @@ class Reporter:
 
     @contextmanager
     def bar(self) -> Iterator[None]:
-        """Show a bar at the foot of a terminal while the block runs."""
+        """Show a bar while the block runs, if stderr is a terminal."""
         if not self._err.is_terminal:
             yield
             return
-        columns = SpinnerColumn(), TextColumn("jobs at rest"), BarColumn(), MofNCompleteColumn()
+        columns = SpinnerColumn(), TextColumn("jobs done"), BarColumn(), MofNCompleteColumn()
         with Progress(*columns, console=self._err, transient=True, redirect_stdout=False) as self._bar:
             self._bar.add_task("", total=self._total)
             yield
         self._bar = None
 
     def step(self, text: str) -> None:
-        """Tell what happens next."""
+        """Print what happens next."""
         self._err.print(f"· {text}", soft_wrap=True, markup=False)
 
     def progress(self, done: int) -> None:
-        """Tell how many jobs are at rest."""
+        """Show on the bar how many jobs have their outcome."""
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=done)
 
 
 def show(outcomes: Sequence[Outcome], facts: Sequence[Fact]) -> bool:
-    """Print the table, and below it what must be true; tell whether all is as it must be."""
+    """Print the table, the facts and all differences. Return whether everything is as expected."""
     console = _console()
     yes, no = ("✓", "✗") if not console.options.ascii_only else ("ok", "NO")
-    wrong = [(outcome, told) for outcome in outcomes for told in all_differences(outcome)]
+    wrong = [(outcome, difference) for outcome in outcomes for difference in all_differences(outcome)]
     console.print(_table(outcomes, yes, no, with_kind=console.width >= _WIDE))
     for fact in facts:
-        console.print(Text.assemble(_mark(fact.is_so, yes, no), " ", fact.told), soft_wrap=True)
-    for outcome, told in wrong:
-        line = f" {outcome.case.region}, {outcome.case.title}: expected {told} [{outcome.id}]"
+        console.print(Text.assemble(_mark(fact.is_so, yes, no), " ", fact.text), soft_wrap=True)
+    for outcome, difference in wrong:
+        line = f" {outcome.scenario.region}, {outcome.scenario.title}: expected {difference} [{outcome.id}]"
         console.print(Text.assemble(_mark(False, yes, no), line), soft_wrap=True)
     return not wrong and all(fact.is_so for fact in facts)
 
 
 def all_differences(outcome: Outcome) -> list[str]:
-    """Tell where an outcome is not what it must be, with what CustomerGauge has."""
-    told = outcome.differences()
-    return told if outcome.has == outcome.case.has else [*told, f"{outcome.case.has} there, not {outcome.has}"]
+    """Return the differences of an outcome from its scenario, also in what CustomerGauge has."""
+    differences = outcome.differences()
+    if outcome.has != outcome.scenario.has:
+        differences.append(f"{outcome.scenario.has} there, not {outcome.has}")
+    return differences
 
 
 def _console() -> Console:
@@ -111,11 +113,11 @@ def _table(outcomes: Sequence[Outcome], yes: str, no: str, *, with_kind: bool) -
 
 
 def _cells(outcome: Outcome, *, with_kind: bool) -> list[Text]:
-    case, state = outcome.case, outcome.state
+    scenario, state = outcome.scenario, outcome.state
     return [
-        Text(case.title),
-        *([Text(case.kind, style="dim")] if with_kind else []),
-        Text(case.region),
+        Text(scenario.title),
+        *([Text(scenario.kind, style="dim")] if with_kind else []),
+        Text(scenario.region),
         Text(state, style=_COLOURS.get(state, "")),
         Text(_verdicts(outcome)),
         Text(str(outcome.tries or "-")),
@@ -125,13 +127,13 @@ def _cells(outcome: Outcome, *, with_kind: bool) -> list[Text]:
 
 
 def _verdicts(outcome: Outcome) -> str:
-    """Write its attempts' verdicts; without an attempt, why it waits."""
-    told = ",\n".join(outcome.verdicts)
-    return told or (f"({outcome.reason})" if outcome.reason else "-")
+    """Return the verdicts of the attempts; without an attempt, the reason for which the job waits."""
+    verdicts = ",\n".join(outcome.verdicts)
+    return verdicts or (f"({outcome.reason})" if outcome.reason else "-")
 
 
 def _time(outcome: Outcome) -> str:
-    """Write how long it took, or after how long it will be tried again."""
+    """Return how long the job took, or when its next attempt is: `0.4s`, `+5m02s`."""
     if outcome.took is not None:
         return f"{outcome.took:.1f}s"
     if outcome.waits is None:
@@ -141,32 +143,34 @@ def _time(outcome: Outcome) -> str:
 
 
 def close(outcomes: Sequence[Outcome], requests: int, seconds: float, *, as_it_must_be: bool) -> None:
-    """Print the closing line."""
+    """Print the last line: counts, duration, and whether everything is as expected."""
     console = _console()
-    told = f"{len(outcomes)} jobs ({count_states(outcomes)}), {requests} requests, {seconds:.0f} s. "
-    verdict = "All is as policy.md says." if as_it_must_be else "Not all is as policy.md says: see above."
-    console.print(Text.assemble("\n", told, (verdict, "bold green" if as_it_must_be else "bold red")), soft_wrap=True)
+    counts = f"{len(outcomes)} jobs ({count_states(outcomes)}), {requests} requests, {seconds:.0f} s. "
+    verdict = (
+        "All is as policy.md says." if as_it_must_be else "Not all is as policy.md says: see the lines marked above."
+    )
+    console.print(Text.assemble("\n", counts, (verdict, "bold green" if as_it_must_be else "bold red")), soft_wrap=True)
 
 
-def how_to_look(stage: Stage) -> None:
-    """Print where to look while it is left running."""
+def print_addresses(environment: Environment) -> None:
+    """Print the addresses of what runs on: Flower, simulator, logs, command line."""
     console = _console()
     lines = {
-        "Flower": f"{stage.flower_url}/tasks",
-        "simulator": f"{stage.control.url}/",
-        "logs": f"{stage.folder}",
-        # Not `gaugepost`: who came by `make demo` does not have it on the PATH.
-        "command line": f". {quote(str(stage.settings_file))} && {quote(sys.executable)} -m gaugepost_ops jobs",
+        "Flower": f"{environment.flower_url}/tasks",
+        "simulator": f"{environment.control.url}/",
+        "logs": f"{environment.folder}",
+        # Not `gaugepost`, since after `make demo` it is not on the PATH.
+        "command line": f". {quote(str(environment.settings_file))} && {quote(sys.executable)} -m gaugepost_ops jobs",
     }
-    console.print("\nIt is left running; Ctrl-C ends it.", markup=False)
+    console.print("\nThe demo keeps running; Ctrl-C stops it.", markup=False)
     for name, value in lines.items():
         console.print(f"  {name:13} {value}", soft_wrap=True, markup=False)
 
 
 def hint(*, kept: bool) -> None:
-    """Print that all is over and, if it was not kept, how to keep it: by the command that it was started with."""
+    """Print that all processes have ended and, unless `kept`, the command that keeps them running."""
     again = "make demo DEMO=--keep" if "MAKELEVEL" in os.environ else "gaugepost demo --keep"
     console = _console()
-    console.print("All parts have ended.", end="\n" if kept else " ", markup=False)
+    console.print("All processes have ended.", end="\n" if kept else " ", markup=False)
     if not kept:
         console.print(f"To look around in Flower: {again}", markup=False)

@@ -1,4 +1,4 @@
-"""One run of the demo, from the first process to the exit code."""
+"""Run the demo once, from the first process to the exit code."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gaugepost.client import Producer
 from gaugepost.errors import GaugepostError, StoreUnreachable
 from gaugepost_ops.demo import report, scenarios
 from gaugepost_ops.demo.control import answers
-from gaugepost_ops.demo.environment import Stage, ignored
-from gaugepost_ops.demo.job_runner import Play
+from gaugepost_ops.demo.environment import Environment, ignored
+from gaugepost_ops.demo.job_runner import JobRunner
 from gaugepost_ops.demo.report import Fact, Reporter
 
 if TYPE_CHECKING:
@@ -28,25 +28,25 @@ _DONE, _FAILED, _NO_REDIS, _INTERRUPTED = 0, 1, 3, 130
 
 
 def run_demo(*, keep: bool = False) -> int:
-    """Play it and return the exit code; with `keep`, only when somebody ends it."""
+    """Run the demo and return its exit code; with `keep`, only after Ctrl-C or SIGTERM."""
     with _signals():
         try:
-            with Stage() as stage:
-                code = _perform(stage, keep=keep)
+            with Environment() as environment:
+                code = _perform(environment, keep=keep)
         except KeyboardInterrupt:
             sys.stderr.write("interrupted\n")
             return _INTERRUPTED
         except (GaugepostError, OSError) as error:
             sys.stderr.write(f"{error}\n")
             return _NO_REDIS if isinstance(error, StoreUnreachable) else _FAILED
-        with suppress(OSError):  # the terminal may be what ended it
+        with suppress(OSError):  # the demo may have ended because its terminal was closed
             report.hint(kept=keep)
         return code
 
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end it as Ctrl-C does: with all its parts."""
+    """Handle SIGTERM and a closed terminal as Ctrl-C, so that the demo stops all its processes."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -59,35 +59,35 @@ def _signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _perform(stage: Stage, *, keep: bool) -> int:
+def _perform(environment: Environment, *, keep: bool) -> int:
     started = time.monotonic()
     reporter = Reporter(_JOBS)
-    with reporter.bar(), Producer(stage.settings()) as producer:
-        _open_stage(stage, reporter)
-        play = Play(stage, producer, reporter)
-        play.run()
-    state = stage.control.state()
-    effects = stage.control.effects()
-    outcomes = [outcome.holding(effects) for outcome in play.outcomes]
+    with reporter.bar(), Producer(environment.settings()) as producer:
+        _start_environment(environment, reporter)
+        runner = JobRunner(environment, producer, reporter)
+        runner.run()
+    state = environment.control.state()
+    effects = environment.control.effects()
+    outcomes = [outcome.holding(effects) for outcome in runner.outcomes]
     outcomes.sort(key=_place)
-    as_it_must_be = report.show(outcomes, list(_facts(stage, state, effects, outcomes)))
+    as_it_must_be = report.show(outcomes, list(_facts(environment, state, effects, outcomes)))
     seconds = time.monotonic() - started
     report.close(outcomes, sum(state["requests"].values()), seconds, as_it_must_be=as_it_must_be)
     if keep:
-        _keep(stage)
+        _keep(environment)
     return _DONE if as_it_must_be else _FAILED
 
 
-def _open_stage(stage: Stage, reporter: Reporter) -> None:
+def _start_environment(environment: Environment, reporter: Reporter) -> None:
     if names := ignored():
         more = ", …" if len(names) > _SHOWN_NAMES else ""
-        reporter.step(f"your own settings are not looked at: {', '.join(names[:_SHOWN_NAMES])}{more}")
-    reporter.step(f"Redis runs in {stage.folder}; three workers, beat and Flower start")
-    stage.start_parts()
+        reporter.step(f"your own settings are ignored: {', '.join(names[:_SHOWN_NAMES])}{more}")
+    reporter.step(f"Redis runs in {environment.folder}; now three workers, beat and Flower start")
+    environment.start_parts()
 
 
 def _place(outcome: Outcome) -> int:
-    """Return where a case stands in the table: kinds first, failures after them."""
+    """Return the place of a scenario in the table: kinds first, then failures."""
     order = (
         *scenarios.KINDS,
         scenarios.DELETE,
@@ -96,18 +96,19 @@ def _place(outcome: Outcome) -> int:
         scenarios.UNAUTHENTICATED,
         *scenarios.THROTTLED,
     )
-    titles = [case.title for case in order]
-    title = outcome.case.title
+    titles = [scenario.title for scenario in order]
+    title = outcome.scenario.title
     return titles.index(title) if title in titles else len(titles)
 
 
 def _facts(
-    stage: Stage, state: dict[str, Any], effects: list[dict[str, Any]], outcomes: list[Outcome]
+    environment: Environment, state: dict[str, Any], effects: list[dict[str, Any]], outcomes: list[Outcome]
 ) -> Iterator[Fact]:
     tokens = state["tokens_issued"]
-    told = ", ".join(f"{region} {number}" for region, number in tokens.items())
+    counts = ", ".join(f"{region} {number}" for region, number in tokens.items())
     yield Fact(
-        f"tokens fetched: {told} (one a region, and one when they were revoked)", tokens == {"eu": 2, "us": 1, "au": 1}
+        f"tokens fetched: {counts} (one a region, and one when they were revoked)",
+        tokens == {"eu": 2, "us": 1, "au": 1},
     )
     statuses = [effect["body"]["status"] for effect in effects if _is_of_case(effect, "53499")]
     yield Fact(f"order of the case's statuses: {', '.join(statuses)}", statuses == ["open", "progress", "closed"])
@@ -116,7 +117,7 @@ def _facts(
     yield Fact(f"two files of a region: {apart}", len(uploads) > 1 and not any(state["limits_broken"].values()))
     twice, lost = sum(state["doubled"].values()), sum(_was_sent_again(outcome) for outcome in outcomes)
     yield Fact(f"sent twice: {twice}, each because its answer was lost", twice == lost)
-    yield Fact("Flower answers", answers(f"{stage.flower_url}/healthcheck"))
+    yield Fact("Flower answers", answers(f"{environment.flower_url}/healthcheck"))
 
 
 def _is_of_case(effect: dict[str, Any], number: str) -> bool:
@@ -127,12 +128,12 @@ def _was_sent_again(outcome: Outcome) -> bool:
     return outcome.verdicts == ("lost_answer", "delivered")
 
 
-def _keep(stage: Stage) -> None:
-    """Leave it running until somebody ends it, or a part does."""
-    report.how_to_look(stage)
+def _keep(environment: Environment) -> None:
+    """Print the addresses, and wait for Ctrl-C. Raises DemoFailed if a process ends."""
+    report.print_addresses(environment)
     try:
         while True:
-            stage.check()
+            environment.check()
             time.sleep(_LOOK_S)
     except KeyboardInterrupt:
         return

@@ -1,8 +1,8 @@
-"""The demo's jobs, as a service would write them, and what each must come to by `docs/policy.md`.
+"""The demo's jobs, as a service would write them, and the outcome that `docs/policy.md` promises for each.
 
-Most failures are scenario words of the simulator, so that each can be asked for again by hand: an `Email` such as
-`no-campaign@example.com`, a note such as `simulate: partial` (`ops/simulator/README.md`). In no region do five
-failures of a server come in a row: that would open the breaker and keep the others waiting.
+Most failures use scenario words of the simulator (`ops/simulator/README.md`), so that a person can repeat each one: an
+`Email` such as `no-campaign@example.com`, a note such as `simulate: partial`. No region gets five server failures in a
+row, since that would open the circuit breaker and delay the other jobs.
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ _MINUTE = 60.0
 _MAPPING = "8a1c2f0e-demo"
 _DELIVERED = ("delivered",)
 NEW_TEXT_EMAIL = "new-text@example.net"
-"""Whose record is refused with a 422 that names no field: the simulator has no word for that."""
+"""The simulator refuses this person's record with a 422 that names no field, by a fault rule of the demo."""
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One job and what must become of it.
+class Scenario:
+    """One job and its expected outcome. All times are in seconds.
 
-    `verdicts` are those of its attempts, in order. `has` is what CustomerGauge has of it in the end. `reason` is why
-    it waits, `wait` for how many seconds (±20 % jitter), `pause` how many seconds lie between its first and its last
-    attempt at least. `warning` is a part of its warning. `expires_in` is in seconds from the enqueue. `act`:
-    what a person does to it.
+    `verdicts`: of its attempts, in order. `has`: what CustomerGauge has of it at the end. `reason`: why it waits.
+    `wait`: until its next attempt (±20 % jitter). `pause`: at least this long from the first attempt to the last.
+    `warning`: a part of its warning. `expires_in`: from the enqueue. `act`: what the demo does with it beside that.
     """
 
     title: str
@@ -45,18 +44,18 @@ class Case:
 
     @property
     def region(self) -> str:
-        """Return its region."""
+        """Return the region of the job."""
         return str(self.job["region"])
 
     @property
     def kind(self) -> str:
-        """Return its kind."""
+        """Return the kind of the job."""
         return str(self.job["kind"])
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Joe, in as many fields as a job wants."""
+    """A person, from whose fields jobs are made."""
 
     email: str
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -67,7 +66,7 @@ class Person:
         return {"kind": "record", "region": region, "configuration": configuration, "record": record}
 
     def link(self, region: str) -> dict[str, Any]:
-        """Return a wish for a personal link."""
+        """Return a job that asks for this person's survey link."""
         return {
             "kind": "personal_link",
             "region": region,
@@ -105,83 +104,83 @@ def _file(region: str, filename: str, rows: int) -> dict[str, Any]:
     }
 
 
-UNREACHABLE = Case(
-    "nobody there yet",
+UNREACHABLE = Scenario(
+    "API unreachable",
     _joe("down@example.net").response("au"),
     verdicts=("unreachable", "delivered"),
     has="1 response",
     pause=1.5,
 )
-"""Enqueued before there is a CustomerGauge; several attempts that reach nobody stand as one."""
+"""Enqueued before the simulator runs. Several unreachable attempts count as one."""
 
 KINDS = (
-    Case("record", _joe().record("eu"), has="1 record"),
-    Case("personal link", _joe().link("us"), has="1 link"),
-    Case("response", _joe().response("au"), has="1 response"),
-    Case("status 1 of a case", _status("eu", 53499, "open"), has="open"),
-    Case("status 2 of it", _status("eu", 53499, "progress", note="called back"), has="progress"),
-    Case("status 3 of it", _status("eu", 53499, "closed"), has="closed"),
-    Case("file", _file("eu", "march.csv", 3), has="1 file, deleted"),
-    Case("file, a slot later", _file("eu", "april.csv", 5), has="1 file, 5 rows"),
+    Scenario("record", _joe().record("eu"), has="1 record"),
+    Scenario("personal link", _joe().link("us"), has="1 link"),
+    Scenario("response", _joe().response("au"), has="1 response"),
+    Scenario("status 1 of a case", _status("eu", 53499, "open"), has="open"),
+    Scenario("status 2 of it", _status("eu", 53499, "progress", note="called back"), has="progress"),
+    Scenario("status 3 of it", _status("eu", 53499, "closed"), has="closed"),
+    Scenario("file", _file("eu", "march.csv", 3), has="1 file, deleted"),
+    Scenario("file, a slot later", _file("eu", "april.csv", 5), has="1 file, 5 rows"),
 )
-"""One of every kind but for file_delete, which needs an upload's id."""
+"""One job of every kind except file_delete, which needs the id of an upload."""
 
 FAILURES = (
-    Case("taken in part", _status("au", 20001, "open", note="simulate: partial", assignee="a@example.net"),
+    Scenario("taken in part", _status("au", 20001, "open", note="simulate: partial", assignee="a@example.net"),
          verdicts=("delivered_in_part",), has="open", warning="assignee"),
-    Case("no campaign fits", _word("no-campaign").link("us"),
+    Scenario("no campaign fits", _word("no-campaign").link("us"),
          "parked", ("no_campaign",), reason="no_campaign", wait=5 * _MINUTE),
-    Case("duplicate contact", _word("duplicate").link("us"), "dead", ("duplicate",)),
-    Case("unknown mapping", _joe().record("us", "unknown-mapping"),
+    Scenario("duplicate contact", _word("duplicate").link("us"), "dead", ("duplicate",)),
+    Scenario("unknown mapping", _joe().record("us", "unknown-mapping"),
          "parked", ("unknown_mapping",), reason="unknown_mapping", wait=5 * _MINUTE),
-    Case("… the next of it", _joe().record("us", "unknown-mapping"),
+    Scenario("… the next of it", _joe().record("us", "unknown-mapping"),
          "parked", (), reason="unknown_mapping"),
-    Case("wrong mapping type", _joe().link("au") | {"configuration": "wrong-type"},
+    Scenario("wrong mapping type", _joe().link("au") | {"configuration": "wrong-type"},
          "parked", ("wrong_mapping_type",), reason="wrong_mapping_type", wait=5 * _MINUTE),
-    Case("mapping has drifted", _word("drifted").record("eu"),
+    Scenario("mapping has drifted", _word("drifted").record("eu"),
          "parked", ("mapping_drift",), reason="mapping_drift", wait=5 * _MINUTE),
-    Case("missing field", _joe("").record("eu"), "dead", ("missing_field",)),
-    Case("invalid value", _status("au", 20002, "open", happened_at="2099-01-01 00:00:00"),
+    Scenario("missing field", _joe("").record("eu"), "dead", ("missing_field",)),
+    Scenario("invalid value", _status("au", 20002, "open", happened_at="2099-01-01 00:00:00"),
          "dead", ("invalid_value",)),
-    Case("new text with a 400", _word("unrecognised-400").link("us"),
+    Scenario("new text with a 400", _word("unrecognised-400").link("us"),
          "parked", ("unrecognised_400",), reason="unrecognised_400", wait=_MINUTE),
-    Case("new text with a 422", _joe(NEW_TEXT_EMAIL).record("eu"),
+    Scenario("new text with a 422", _joe(NEW_TEXT_EMAIL).record("eu"),
          "parked", ("unrecognised_422",), reason="unrecognised_422", wait=_MINUTE),
-    Case("200, Data is false", _word("unrecognised-200").response("au"),
+    Scenario("200, Data is false", _word("unrecognised-200").response("au"),
          "parked", ("unrecognised_200",), reason="unrecognised_200", wait=_MINUTE),
-    Case("no such case (404)", _status("au", 20003, "open", note="simulate: unknown case"),
+    Scenario("no such case (404)", _status("au", 20003, "open", note="simulate: unknown case"),
          "parked", ("unrecognised_404",), reason="unrecognised_404", wait=_MINUTE),
-    Case("… the next waits", _status("au", 20003, "progress"), "waiting", (), reason="lane"),
-    Case("… another expires", _status("au", 20003, "closed"), "expired", (), expires_in=2.0),
-    Case("… is cancelled", _status("au", 20003, "closed"), "cancelled", (), act="cancel"),
-    Case("server error, once", _word("500-once").record("us"),
+    Scenario("… the next waits", _status("au", 20003, "progress"), "waiting", (), reason="lane"),
+    Scenario("… another expires", _status("au", 20003, "closed"), "expired", (), expires_in=2.0),
+    Scenario("… is cancelled", _status("au", 20003, "closed"), "cancelled", (), act="cancel"),
+    Scenario("server error, once", _word("500-once").record("us"),
          verdicts=("server_error", "delivered"), has="1 record", pause=1.5),
-    Case("HTML page, once", _word("html-once").link("eu"),
+    Scenario("HTML page, once", _word("html-once").link("eu"),
          verdicts=("unreadable_success", "delivered"), has="1 link", pause=1.5),
-    Case("answer lost: record", _word("cut-after-once").record("eu"),
+    Scenario("answer lost: record", _word("cut-after-once").record("eu"),
          verdicts=("lost_answer", "delivered"), has="2 records", pause=1.5),
-    Case("answer lost: status", _status("us", 20004, "open", note="simulate: cut after once"),
+    Scenario("answer lost: status", _status("us", 20004, "open", note="simulate: cut after once"),
          verdicts=("lost_answer", "delivered"), has="open, twice", pause=1.5, warning="twice"),
-    Case("answer lost: response", _word("cut-after").response("au"),
+    Scenario("answer lost: response", _word("cut-after").response("au"),
          "unknown", ("lost_answer",), has="1 response", reason="answer lost"),
-    Case("answer lost: link", _word("cut-after-once").link("us"),
+    Scenario("answer lost: link", _word("cut-after-once").link("us"),
          "unknown", ("lost_answer", "duplicate"), has="1 link", reason="link lost", pause=1.5),
-    Case("idempotency key", _joe("once@example.net").record("au") | {"idempotency_key": "ticket-991"},
+    Scenario("idempotency key", _joe("once@example.net").record("au") | {"idempotency_key": "ticket-991"},
          has="1 record"),
-    Case("… used again", _joe("once@example.net").record("au") | {"idempotency_key": "ticket-991"},
+    Scenario("… used again", _joe("once@example.net").record("au") | {"idempotency_key": "ticket-991"},
          has="1 record", act="enqueue again"),
-    Case("score of 11", _joe().response("eu") | {"net_promoter_score": 11}, "refused", ("net_promoter_score",),
+    Scenario("score of 11", _joe().response("eu") | {"net_promoter_score": 11}, "refused", ("net_promoter_score",),
          act="refused"),
-    Case("file without a row", _file("us", "empty.csv", 0), "refused", ("content",), act="refused"),
+    Scenario("file without a row", _file("us", "empty.csv", 0), "refused", ("content",), act="refused"),
 )  # fmt: skip
-"""Each failure that shows within seconds and leaves its neighbours alone."""
+"""Each failure that shows within seconds and does not affect other jobs."""
 
-DELETE = Case(
+DELETE = Scenario(
     "file is undone", {"kind": "file_delete", "region": "eu", "upload_id": 0}, has="1 deletion"
 )  # fmt: skip
-"""Its upload id is not known before the upload."""
+"""The upload id 0 is replaced when the upload has one."""
 
-UNAUTHENTICATED = Case(
+UNAUTHENTICATED = Scenario(
     "tokens revoked",
     _joe("revoked@example.net").record("eu"),
     verdicts=("unauthenticated", "delivered"),
@@ -189,19 +188,19 @@ UNAUTHENTICATED = Case(
 )
 
 THROTTLED = (
-    Case("region throttled", _word("429-2s-once").record("us"),
+    Scenario("region throttled", _word("429-2s-once").record("us"),
          verdicts=("throttled", "delivered"), has="1 record", pause=2.0),
-    Case("… its neighbour", _joe("neighbour@example.net").record("us"), has="1 record"),
+    Scenario("… its neighbour", _joe("neighbour@example.net").record("us"), has="1 record"),
 )  # fmt: skip
-"""The neighbour is enqueued while the region is held: it costs no attempt."""
+"""The neighbour is enqueued while the region is held, so the hold costs it no attempt."""
 
 HELD_REASON = {"throttled": "throttled", "refused_credentials": "responses: HTTP 401"}
-"""Verdict → how the reason begins for which a job of the region waits from then on."""
+"""Verdict → the beginning of the reason for which the region's jobs then wait."""
 
-REFUSED_CREDENTIALS = Case(
+REFUSED_CREDENTIALS = Scenario(
     "API key refused",
     _joe("key@example.net").response("au"),
     verdicts=("refused_credentials", "delivered"),
     has="1 response",
 )
-"""Delivered when the key is right again and a person has resumed what needs it."""
+"""Delivered after the key is right again and `gaugepost resume` has lifted the hold."""
