@@ -1,8 +1,9 @@
-"""Flower as gaugepost shows it: a login on every page, nothing that acts, and nothing beyond this machine without one.
+"""Flower, read-only: with a login on every page, or else on loopback only.
 
-Stock Flower lets anybody read `/metrics` and `/healthcheck`, runs, revokes and stops things for whoever asks, executes
-a `flowerconfig.py` of the current folder, and listens to `FLOWER_…` of the environment. Here its routes are those of
-`pages.py`, its environment is taken away, and what decides who sees what is said last, where no file overrides it.
+Flower as it is installed lets anyone read `/metrics` and `/healthcheck`, and run, revoke and stop tasks. It executes
+`flowerconfig.py` in the current folder and reads `FLOWER_…` from the environment. Here it serves only the routes of
+`pages.py`, `FLOWER_…` is deleted from the environment, and the options about access come last, so that no file
+overrides them.
 """
 
 from __future__ import annotations
@@ -29,14 +30,15 @@ _OURS = {"read_only": "true", "debug": "false", "logging": "warning", "unix_sock
 
 
 def serve(settings: Settings, region: Region, address: str, port: int, conf: Path | None = None) -> None:
-    """Show the workers and jobs of the region's Redis until stopped.
+    """Serve Flower for the Redis of `region` until a signal. `conf`: a file with Flower's own options.
 
-    Raises SettingsError where it would be open, and where it cannot listen.
+    Raises SettingsError if other machines could reach it without a login, if `conf` does not exist, or if the port is
+    taken.
     """
     login = _login(settings)
     if not login and not is_loopback(address):
         raise SettingsError(
-            f"Flower shows itself on {address or 'all addresses'} only behind a login: set GAUGEPOST_FLOWER_BASIC_AUTH"
+            f"Flower does not start on {address or 'all addresses'} without a login: set GAUGEPOST_FLOWER_BASIC_AUTH"
             " or GAUGEPOST_FLOWER_OIDC_ISSUER, or leave out --address"
         )
     if conf is not None and not conf.is_file():
@@ -47,17 +49,17 @@ def serve(settings: Settings, region: Region, address: str, port: int, conf: Pat
     options = _OURS | {"conf": str(conf or flowerconfig.__file__), "address": address, "port": str(port)} | login
     app = make_app(region, redis_url(settings, region), namespace=settings.namespace)
     try:
-        # Secrets too: this list is handed over within the process, and no other user of the machine sees it.
+        # The list has secrets. It stays in this process, so other users of the machine cannot read it.
         app.start(["flower", *(f"--{name}={value}" for name, value in options.items())])
     except OSError as error:
         raise SettingsError(
             f"Flower cannot listen on port {port} of {address or 'all addresses'} ({error.strerror}):"
-            " end what does, or choose another --port or --address"
+            " stop the process that does, or choose another --port or --address"
         ) from error
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether only this machine itself reaches what listens there."""
+    """Return whether only this machine can reach the address."""
     try:
         return address == "localhost" or ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -65,7 +67,7 @@ def is_loopback(address: str) -> bool:
 
 
 def _login(settings: Settings) -> dict[str, str]:
-    """Return Flower's options for the login that the settings ask for; empty if they ask for none."""
+    """Return Flower's options for the login of the settings; empty if they have none."""
     if settings.flower_basic_auth is not None:
         return {"basic_auth": settings.flower_basic_auth.get_secret_value()}
     if settings.flower_oidc_client_secret is None:

@@ -1,10 +1,12 @@
-"""Flower's own options: what its pages show and how much it keeps. Who may see them is not decided here.
+"""Flower's own options: what its pages show and how much it keeps.
 
-What `gaugepost flower` takes without `--conf`, and `ops/flowerconfig.py`, with which deployments start it, begins with.
-Address, login and read-only are settings of gaugepost, and no file changes them.
+`gaugepost flower` uses this file without `--conf`; `ops/flowerconfig.py`, which deployments use, imports it. Address,
+login and read-only are settings of gaugepost, and this file cannot change them.
 """
 
 tasks_columns = "name,state,exception,worker,received,runtime,uuid"
-max_tasks = 20_000  # jobs kept in memory, some 4 kB each; the ledger has all of them
-purge_offline_workers = 600  # seconds; a worker's name has its process id in it, so each restart leaves one behind
-inspect_timeout = 2000.0  # milliseconds; the default, 1000, is short for a worker on the other side of an ocean
+max_tasks = 20_000  # jobs that Flower keeps in memory, about 4 kB each; the ledger has all jobs
+purge_offline_workers = (
+    600  # seconds; a worker's name contains its process id, so each restart leaves an offline worker
+)
+inspect_timeout = 2000.0  # milliseconds; the default, 1000, is too short for a worker on another continent

@@ -1,7 +1,7 @@
-"""Login by any OpenID provider: Flower's login for Okta, with the addresses that the provider itself publishes.
+"""Login by any OpenID provider: Flower's login for Okta, with the endpoints that the provider publishes.
 
-The code goes straight to the provider's token endpoint over TLS, with the client's secret, and the address of the
-person comes from its userinfo endpoint: no token that passed through a browser is believed.
+The server sends the authorization code to the provider's token endpoint over TLS, with the client secret. It reads the
+person's e-mail address from the userinfo endpoint. It never trusts a token that came through a browser.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from tornado.web import HTTPError as Refused
 
 log = structlog.get_logger("gaugepost.flower")
 
-_TROUBLE = (HTTPError, OSError, ValueError, KeyError)  # the provider's, or of the way to it
+_TROUBLE = (HTTPError, OSError, ValueError, KeyError)  # errors of the provider, or of the connection to it
 
 
 class OpenIdLogin(OktaLoginHandler):  # type: ignore[misc] # Flower has no types
-    """Sends a browser to the provider, and takes who comes back with its word."""
+    """Redirects the browser to the provider, and logs the person in when it returns with a code."""
 
     def initialize(self, issuer: str, *, secure: bool) -> None:
-        """Take what the route gives: the provider, and whether Flower is reached over TLS."""
+        """Store the route's arguments: the provider's URL, and whether people reach Flower over TLS."""
         self._issuer = issuer
         self._secure = secure
         self._found: dict[str, str] = {}
 
     async def get(self) -> None:
-        """Log in, or go to where that is done."""
+        """Log the person in, or redirect to the provider. Raises HTTPError(502) if the provider fails."""
         try:
             self._found = await self._discover()
             await super().get()
         except _TROUBLE as error:
             log.warning("OpenID login failed", issuer=self._issuer, error=type(error).__name__)
-            raise Refused(502, reason="OpenID provider does not answer as it should") from None
+            raise Refused(502, reason="The OpenID provider failed: see Flower's log") from None
 
     async def _discover(self) -> dict[str, str]:
         answer = await AsyncHTTPClient().fetch(f"{self._issuer}/.well-known/openid-configuration")
         found = json.loads(answer.body)
         if str(found["issuer"]).rstrip("/") != self._issuer:
-            raise ValueError("another issuer")
+            raise ValueError("the provider's document names another issuer")
         return {name: str(found[f"{name}_endpoint"]) for name in ("authorization", "token", "userinfo")}
 
     def set_secure_cookie(self, name: str, value: Any, *more: Any, **options: Any) -> None:  # noqa: ANN401 - Flower's
-        """Set a cookie that goes back over TLS only, if that is how it came."""
+        """Set a cookie; if people reach Flower over TLS, browsers return it over TLS only."""
         super().set_secure_cookie(name, value, *more, **options, secure=self._secure)
 
     @property

@@ -1,4 +1,4 @@
-"""The page *Broker*: what lies in Celery's queues, and that it is no jobs."""
+"""The page *Broker*: how many messages Celery's queues have, and that messages are not jobs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ log = structlog.get_logger("gaugepost.flower")
 _PAGE = Path(__file__).with_name("broker.html").resolve()
 
 
-def watched(settings: Settings, region: Region) -> list[dict[str, Any]]:
-    """Return a row for each queue in the Redis of this region, with what its messages are."""
+def queue_rows(settings: Settings, region: Region) -> list[dict[str, Any]]:
+    """Return a row for each queue in the Redis of this region: region, name, and what its messages are for."""
     url = settings.redis_url.get_secret_value() if settings.redis_url else ""
     regions = (region,) if "{region}" in url else settings.regions
     all_keys = (Keys(one, settings.namespace) for one in regions)
@@ -40,29 +40,29 @@ def _about(keys: Keys) -> Iterable[tuple[str, str]]:
     }.items()
 
 
-class Lengths:
-    """Queue lengths, asked for as gaugepost itself reaches Redis: over TLS, sockets and sentinels, too."""
+class QueueLengths:
+    """Reads queue lengths over gaugepost's own connection to Redis, which also supports TLS, sockets and sentinels."""
 
     def __init__(self, settings: Settings, region: Region) -> None:
         self._settings = settings
         self._region = region
 
     async def queues(self, names: Iterable[str]) -> list[dict[str, object]]:
-        """Return a row a queue, as Flower's page wants it."""
+        """Return the length of each queue, as rows for Flower's page."""
         async with connect_async(self._settings, self._region) as client:
             return [{"name": name, "messages": await client.llen(name)} for name in names]
 
 
 class QueuesView(BrokerView):  # type: ignore[misc] # Flower has no types
-    """Lists the queues of all regions, also of those that have no worker."""
+    """Lists the queues of all regions, even of regions without a worker."""
 
-    watched_queues: list[dict[str, Any]]
-    lengths: Lengths
+    queues_shown: list[dict[str, Any]]
+    lengths: QueueLengths
     application: Any
 
     async def get(self) -> None:
-        """Show the page."""
-        rows = self.watched_queues
+        """Render the page; without rows if Redis does not answer."""
+        rows = self.queues_shown
         try:
             lengths = await self.lengths.queues([row["name"] for row in rows])
         except (RedisError, GaugepostError) as error:
