@@ -1,4 +1,4 @@
-"""`python -m gaugepost_ops`: the same as the console script `gaugepost`."""
+"""Run the command line: `python -m gaugepost_ops` does the same as the console script `gaugepost`."""
 
 from __future__ import annotations
 

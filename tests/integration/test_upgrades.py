@@ -15,7 +15,7 @@ import pytest
 from gaugepost import Region
 from gaugepost.errors import IdempotencyConflict, LedgerClosed, StoreError
 from gaugepost.keys import FAMILIES, FIXED, Keys
-from gaugepost_ops.relocation import Move
+from gaugepost_ops.relocation import Relocation
 from support.factories import record
 from support.metrics import value
 from support.old_versions import PREVIOUS, VERSIONS, Old
@@ -236,10 +236,8 @@ def test_older_ledger_gets_the_names_of_the_namespace_under_load(stack: Stack, v
     assert stack.producer.enqueue(record(**COMMON), idempotency_key="k").id == ids[20]
     assert stack.producer.job(parked[0]).reason == "unknown_mapping"
     again = stack.cli("move", "eu")
-    assert (again.returncode, again.stderr) == (
-        1,
-        "the keys of this region have the names of the namespace already: gaugepost:{eu}:…\n",
-    )
+    assert again.returncode == 1
+    assert again.stderr.startswith("nothing to move")
     stack.worker()
     delivered(stack, ids + more)
 
@@ -249,7 +247,7 @@ def test_renaming_that_was_cut_is_taken_up_by_the_same_call(stack: Stack) -> Non
     ids = old.enqueue(*records(300))
     with stack.redis.client() as client:
         keys = Keys(Region.EU)
-        cut = Move(client, client, keys)
+        cut = Relocation(client, client, keys)
         cut.check()
         cut.close()
         next(cut.copy(cut.names()))

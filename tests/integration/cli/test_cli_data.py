@@ -103,7 +103,7 @@ def test_without_the_key_all_but_the_data_is_shown_and_why(cli: Any, sealing: Pr
     assert (row["state"], row["configuration"], row["data"], row["sealed"]) == ("queued", "map", None, why)
     listed = cli("jobs", "--json")
     assert (listed.code, [row["id"] for row in listed.rows]) == (1, [job_id])
-    assert "1 jobs are not shown whole" in listed.err
+    assert "1 jobs are shown without their data" in listed.err
     assert cli("status").code == 0
     assert cli("cancel", job_id).code == 0
 
@@ -150,6 +150,6 @@ def test_check_tells_whether_data_is_sealed_and_what_cannot_be_opened(
     assert found()["ok"]
     put(sealing)
     assert not found()["ok"]
-    assert "1 of 1 jobs looked at are sealed under another key" in found()["detail"]
+    assert "1 of 1 jobs read are encrypted with another key" in found()["detail"]
     cli.environment["GAUGEPOST_DATA_KEY"] = data_key
     assert found()["ok"]
