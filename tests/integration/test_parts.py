@@ -122,7 +122,7 @@ def test_supervisor_stopped_just_before_a_restart_leaves_no_process(stack: Stack
     supervisor = stack.worker(processes=2)
     first, _ = wait_until(lambda: len(found := children(supervisor)) == 2 and found)
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: "starting it anew" in stack.logs())  # which it does a second later
+    wait_until(lambda: "restarting it" in stack.logs())  # which it does a second later
     supervisor.send_signal(signal.SIGTERM)
     assert supervisor.wait(timeout=60) == 0
 

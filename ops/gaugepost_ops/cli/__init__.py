@@ -1,4 +1,4 @@
-"""The command line (extra `cli`). Only `main` is here, so that it can say what is missing without typer and rich."""
+"""The command line (extra `cli`). It imports typer and rich late, to report that they are missing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ _NEEDS = frozenset({"typer", "rich"})
 
 
 def main() -> None:
-    """Run the command line: the console script `gaugepost`. Always ends with SystemExit; codes as in `common.Exit`."""
+    """Run the console script `gaugepost`. Always raises SystemExit, with a code of `common.Exit`."""
     try:
         run = import_module("gaugepost_ops.cli.app").run
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] not in _NEEDS:
             raise
-        sys.stderr.write("The command line needs more: pip install 'gaugepost[cli]'\n")
+        sys.stderr.write(f"gaugepost needs a package that is not installed ({missing.name})\n")
+        sys.stderr.write("  pip install 'gaugepost[cli]'\n")
         raise SystemExit(2) from None
     run()

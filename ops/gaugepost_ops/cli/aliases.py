@@ -1,6 +1,6 @@
-"""What `--configuration` means, and how configurations are shown: by the aliases of mappings.toml, if there is one.
+"""Aliases of configurations, from mappings.toml: for `--configuration`, and where commands show a configuration.
 
-For all commands that take or show a configuration. Without the setting MAPPINGS a name is the reference itself.
+Without the setting GAUGEPOST_MAPPINGS there are no aliases, and `--configuration` takes references only.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _SCOPE = "configuration:"
 
 
 def reference(producer: Producer, configuration: str, region: Region) -> str:
-    """Return the reference that an alias or a reference means in a region.
+    """Return the reference of a configuration that is given by its alias or its reference.
 
-    Raises InvalidJob (exit code 2) for an alias of other regions, and names those.
+    Raises InvalidJob (exit code 2) if the alias exists only in other regions. The message names those regions.
     """
     mappings = producer.mappings
     return configuration if mappings is None else mappings.resolve(configuration, region)
@@ -32,9 +32,10 @@ def reference(producer: Producer, configuration: str, region: Region) -> str:
 def of_configuration(
     producer: Producer, configuration: str | None, only: Region | None = None
 ) -> Callable[[JobView], bool]:
-    """Return a test for jobs of one configuration, by alias or reference: in all regions that have it, or in `only`.
+    """Return a function that tests whether a job belongs to a configuration (alias or reference; None: any).
 
-    None is any. Raises InvalidJob for an alias that `only` does not have.
+    It accepts jobs of all regions that have the configuration, or of `only`. Raises InvalidJob if `only` does
+    not have the alias.
     """
     if configuration is None:
         return lambda _: True
@@ -46,20 +47,20 @@ def of_configuration(
 
 
 def alias(producer: Producer, configuration: str | None, region: Region) -> str | None:
-    """Return the alias of a reference, if it has one."""
+    """Return the alias of a reference; None if it has none."""
     mappings = producer.mappings
     return mappings.alias(configuration, region) if mappings is not None and configuration else None
 
 
 def aliased(row: Mapping[str, Any], producer: Producer) -> dict[str, Any]:
-    """Return a row of --json with its `alias` beside `region` and `configuration`, if mappings.toml is in use."""
+    """Return a row of --json, with the key `alias` added if mappings.toml is in use."""
     if producer.mappings is None:
         return dict(row)
     return {**row, "alias": alias(producer, row["configuration"], row["region"])}
 
 
 def scope_name(producer: Producer, scope: str, region: Region) -> str:
-    """Write a hold's scope for people: `configuration:crm-survey` where the reference has that alias."""
+    """Return a hold's scope for people, with the alias instead of the reference: `configuration:crm-survey`."""
     if not scope.startswith(_SCOPE):
         return scope
     configuration = scope.removeprefix(_SCOPE)

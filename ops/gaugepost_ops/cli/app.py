@@ -1,7 +1,7 @@
-"""The group of all commands: a table of names, each loaded only when it is called.
+"""The group of all commands: a table of names. A command's module is imported only when the command is called.
 
-Their functions are named as text, so that `--help` lists all of them within half a second, and on a machine that has
-neither celery nor flower.
+The table names functions as text (`module:name`). So `gaugepost --help` takes less than half a second, and it works on
+a machine that has neither Celery nor Flower.
 """
 
 from __future__ import annotations
@@ -26,52 +26,52 @@ _OUR_PACKAGES = frozenset({"gaugepost", "gaugepost_ops", "gaugepost_simulator", 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Where a command's function is (`module:name`), its line in `--help`, and the extra that it needs."""
+    """A command: its function (`module:name`), its summary in `--help`, and the extra of the package that it needs."""
 
     target: str
     summary: str
     extra: str = "cli"
     panel: str = "Jobs"
     passes_options_on: bool = False
-    """Whether options it does not know are for somebody behind it."""
+    """Whether the command passes options that it does not know to another program."""
 
 
-_PARTS = "The parts"
+_PARTS = "Processes"
 
 COMMANDS: dict[str, Command] = {
     "enqueue": Command(
         "gaugepost_ops.cli.jobs.enqueue:enqueue", "Queue jobs from a file of JSON lines, or from stdin."
     ),
-    "upload": Command("gaugepost_ops.cli.uploads.upload:upload", "Queue a file of any length, in legal parts."),
+    "upload": Command("gaugepost_ops.cli.uploads.upload:upload", "Check and split a file of any length, and queue it."),
     "uploads": Command(
-        "gaugepost_ops.cli.uploads.uploads:app", "Show the upload lanes; rejects and undo of one upload."
+        "gaugepost_ops.cli.uploads.uploads:app", "Show the upload lanes; rejected rows and undo of an upload."
     ),
     "job": Command("gaugepost_ops.cli.jobs.job:job", "Show everything about one job, or one upload."),
-    "jobs": Command("gaugepost_ops.cli.jobs.jobs:jobs", "List jobs, by state and more."),
+    "jobs": Command("gaugepost_ops.cli.jobs.jobs:jobs", "List jobs: all, or by state, kind, verdict and more."),
     "cancel": Command(
         "gaugepost_ops.cli.jobs.cancel:cancel", "Cancel jobs, or the rest of an upload, before they are sent."
     ),
     "replay": Command("gaugepost_ops.cli.jobs.replay:replay", "Send dead or parked jobs back to work."),
-    "settle": Command("gaugepost_ops.cli.jobs.settle:settle", "Settle jobs whose answer was lost, after a look."),
+    "settle": Command("gaugepost_ops.cli.jobs.settle:settle", "Record what became of jobs whose answer was lost."),
     "schema": Command("gaugepost_ops.cli.jobs.schema:schema", "Print the JSON Schema of every job."),
     "mappings": Command(
         "gaugepost_ops.cli.operations.mappings:mappings",
-        "Compare mappings.toml with the fields that jobs had.",
+        "Compare mappings.toml with the fields that jobs sent.",
         panel="Operation",
     ),
     "status": Command(
         "gaugepost_ops.cli.operations.status:status",
-        "Show each region: what waits, why, and for how long.",
+        "Show each region: how many jobs wait, why, and for how long.",
         panel="Operation",
     ),
     "hold": Command(
         "gaugepost_ops.cli.operations.holds:hold", "Stop sending to a region or a configuration.", panel="Operation"
     ),
     "resume": Command("gaugepost_ops.cli.operations.holds:resume", "Lift a hold.", panel="Operation"),
-    "holds": Command("gaugepost_ops.cli.operations.holds:holds", "List the holds that stand.", panel="Operation"),
-    "move": Command("gaugepost_ops.cli.operations.move:move", "Take a region to another Redis.", panel="Operation"),
+    "holds": Command("gaugepost_ops.cli.operations.holds:holds", "List all holds.", panel="Operation"),
+    "move": Command("gaugepost_ops.cli.operations.move:move", "Move a region to another Redis.", panel="Operation"),
     "health": Command(
-        "gaugepost_ops.cli.operations.health:app", "Tell whether a part is well, for probes.", panel="Operation"
+        "gaugepost_ops.cli.operations.health:app", "Check whether a process or a region is well.", panel="Operation"
     ),
     "check": Command(
         "gaugepost_ops.cli.processes.commands:check", "Check settings, Redis and credentials.", "worker", "Operation"
@@ -83,15 +83,15 @@ COMMANDS: dict[str, Command] = {
         _PARTS,
     ),
     "up": Command(
-        "gaugepost_ops.cli.processes.commands:up", "Run all parts: workers, beat and Flower.", "worker", _PARTS
+        "gaugepost_ops.cli.processes.commands:up", "Run everything: workers, beat and Flower.", "worker", _PARTS
     ),
     "worker": Command("gaugepost_ops.cli.processes.commands:worker", "Run a worker of one region.", "worker", _PARTS),
     "exporter": Command(
-        "gaugepost_ops.cli.processes.commands:exporter", "Show the ledger to Prometheus.", "metrics", _PARTS
+        "gaugepost_ops.cli.processes.commands:exporter", "Serve the ledger's metrics to Prometheus.", "metrics", _PARTS
     ),
     "beat": Command(
         "gaugepost_ops.cli.processes.commands:beat",
-        "Run the beat, the schedule of the workers.",
+        "Run beat, which sends the workers' ticks.",
         "worker",
         _PARTS,
     ),
@@ -109,16 +109,17 @@ COMMANDS: dict[str, Command] = {
 
 
 def _missing_extra(error: ModuleNotFoundError, name: str) -> Failure:
-    """Tell an import that failed for want of an extra; a module of our own that is missing is a bug and stays one."""
+    """Return the failure for a missing extra. If one of our own modules is missing, raise `error`: that is a bug."""
     if (error.name or "").partition(".")[0] in _OUR_PACKAGES:
         raise error
-    return Failure(Exit.USAGE, f"gaugepost {name} needs more: pip install 'gaugepost[{COMMANDS[name].extra}]'")
+    missing = f"gaugepost {name} needs a package that is not installed ({error.name})"
+    return Failure(Exit.USAGE, missing, f"pip install 'gaugepost[{COMMANDS[name].extra}]'")
 
 
 def load(name: str) -> TyperCommand | TyperGroup:
-    """Import one command's function, or its group, and make a command of it.
+    """Import the function, or the group, of the command `name`, and return a command that calls it.
 
-    Raises Failure if its extra is not installed.
+    Raises Failure if the command's extra is not installed.
     """
     command = COMMANDS[name]
     module, _, attribute = command.target.partition(":")
@@ -137,7 +138,7 @@ def load(name: str) -> TyperCommand | TyperGroup:
 
 
 class Gaugepost(TyperGroup):
-    """All commands by name. Each is a line of help until it is called."""
+    """The group of all commands. Each command is a stub with a summary until it is called."""
 
     def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - typer's own
         super().__init__(**attributes)
@@ -147,26 +148,26 @@ class Gaugepost(TyperGroup):
             )
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - typer's own
-        """List them in the order of the table: those used most first."""
+        """List the commands in the order of the table: the most used first."""
         return list(COMMANDS)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - typer's own
-        """Load the command that is called, and no other."""
+        """Load only the command that is called."""
         if args and args[0] in COMMANDS:
-            # A shell that asks for completions is not told what to install: it gets the options of the stub.
+            # A shell that asks for completions must not print an error. It gets the options of the stub.
             with suppress(Failure) if ctx.resilient_parsing else nullcontext():
                 self.add_command(load(args[0]), args[0])
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> None:  # noqa: ANN401 - typer's own
-        """Run the command; a number it returns is the exit code."""
+        """Run the command. If it returns a number, that is the exit code."""
         with reported_errors():
             try:
                 code = super().invoke(ctx)
-            except ModuleNotFoundError as error:  # imported as late as in the command itself
+            except ModuleNotFoundError as error:  # some commands import their extra only when they run
                 raise _missing_extra(error, ctx.invoked_subcommand) from None
             except typer.BadParameter as error:
-                error.message = error.message.removeprefix("Value error, ")  # pydantic's
+                error.message = error.message.removeprefix("Value error, ")  # pydantic adds it
                 raise
         if isinstance(code, int) and code:
             raise typer.Exit(code)
@@ -194,19 +195,19 @@ def _root(
     """Deliver jobs to CustomerGauge.
 
     Settings come from the environment (GAUGEPOST_REDIS_URL and others) and from a .env file. Every listing has
-    --json. Exit codes: 0 done, 1 it ran and something failed, 2 the call or the input is wrong, 3 Redis cannot be
-    reached, 4 Redis does not let gaugepost work: its user lacks a right, or it is a cluster.
+    --json. Exit codes: 0 done, 1 something failed, 2 the call or the input is wrong, 3 Redis cannot be reached, 4 Redis
+    does not let gaugepost work: its user lacks a right, or it is a cluster.
 
-    To begin with:
+    To begin:
 
     - `gaugepost demo` runs everything on this machine, against a simulator
     - `gaugepost enqueue jobs.jsonl > receipts.jsonl` queues jobs from a file
-    - `gaugepost status --watch` shows what becomes of them
+    - `gaugepost status --watch` shows how many jobs are in which state, and why
     """
 
 
 def build() -> Gaugepost:
-    """Make the group."""
+    """Return the group of all commands."""
     app = typer.Typer(cls=Gaugepost, no_args_is_help=True, rich_markup_mode="markdown")
     app.callback()(_root)
     return cast("Gaugepost", typer.main.get_command(app))

@@ -1,6 +1,6 @@
-"""What all commands share: exit codes, the telling of errors, notes on stderr, rows on stdout, the regions.
+"""What all commands share: exit codes, error messages, notes on stderr, rows on stdout, the regions' ledgers.
 
-What `--configuration` means, and how a configuration is shown, is in aliases.py.
+`aliases.py` has what `--configuration` means and how commands show a configuration.
 """
 
 from __future__ import annotations
@@ -43,31 +43,31 @@ if TYPE_CHECKING:
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 ShowData = Annotated[
-    bool, typer.Option("--show-data", help="Also what is about persons: the data to be delivered, whole row messages.")
+    bool, typer.Option("--show-data", help="Also show personal data: the job's content and messages that quote a row.")
 ]
 
 
 NO_SUCH_JOB = "no such job"
-WHERE_JOBS = "`gaugepost jobs` lists what is there; ended jobs are forgotten after GAUGEPOST_RETENTION_…"
-WHERE_UPLOADS = "`gaugepost jobs --kind file` lists the parts that are known; `gaugepost job ID` tells a part's upload"
-"""What to do about an id that no region knows."""
+WHERE_JOBS = "`gaugepost jobs` lists all jobs; ended jobs are deleted after GAUGEPOST_RETENTION_…"
+WHERE_UPLOADS = "`gaugepost jobs --kind file` lists all parts; `gaugepost job ID` shows the upload of a part"
+"""The next action for an id that no region knows."""
 
 
 class Exit(IntEnum):
-    """Exit codes: a contract (`docs/commands.md`). 130 is the shell's own for Ctrl-C."""
+    """The exit codes, which are public (`docs/commands.md`). 130 is what shells use for Ctrl-C."""
 
     DONE = 0
     FAILED = 1
     USAGE = 2
     NO_REDIS = 3
     NOT_PERMITTED = 4
-    """Redis answers, and gaugepost cannot work there: its user lacks a right, or it is a cluster. Nothing heals that by
-    a start anew: the units of systemd do without one."""
+    """Redis answers, but gaugepost cannot work with it: its user lacks a right, or it is a cluster. A restart does not
+    help, so the systemd units do not restart after this code."""
     INTERRUPTED = 130
 
 
 class Kind(StrEnum):
-    """The kinds of job, as choices of an option."""
+    """The kinds of job, for options."""
 
     RECORD = "record"
     PERSONAL_LINK = "personal_link"
@@ -78,7 +78,7 @@ class Kind(StrEnum):
 
 
 class FamilyName(StrEnum):
-    """The families of files, as choices of an option."""
+    """The families of files, for options."""
 
     TRANSACTIONAL = "transactional"
     CONTACT = "contact"
@@ -86,8 +86,8 @@ class FamilyName(StrEnum):
     ACTIVITY = "activity"
 
 
-class Failure(Exception):  # noqa: N818 - it is how a command ends, not what went wrong
-    """Ends a command with a message on stderr and an exit code; `then`: what to do about it."""
+class Failure(Exception):  # noqa: N818 - it ends a command; commands raise it on purpose
+    """Ends a command with a message on stderr and an exit code. `then` is the next action, on a line of its own."""
 
     def __init__(self, code: Exit, message: str, then: str = "") -> None:
         super().__init__(message)
@@ -96,7 +96,7 @@ class Failure(Exception):  # noqa: N818 - it is how a command ends, not what wen
 
 
 def note(message: str) -> None:
-    """Tell something beside the output: one line on stderr."""
+    """Write one line to stderr, with control characters escaped."""
     sys.stderr.write(printable(message) + "\n")
 
 
@@ -117,13 +117,13 @@ def exit_code(error: BaseException) -> Exit:
 
 @contextmanager
 def reported_errors() -> Iterator[None]:
-    """Turn what may go wrong into a line on stderr and an exit code. Bugs keep their traceback."""
+    """Turn expected errors into a message on stderr and an exit code. Other exceptions are bugs and pass."""
     try:
         yield
         sys.stdout.flush()
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
-    except BrokenPipeError:  # `gaugepost jobs | head`: the reader had enough, which is no failure
+    except BrokenPipeError:  # `gaugepost jobs | head`: `head` ended first, which is not a failure
         _drop_stdout()
         raise typer.Exit(Exit.DONE) from None
     except (Failure, GaugepostError) as error:
@@ -134,24 +134,24 @@ def reported_errors() -> Iterator[None]:
 
 
 def _next_action(error: BaseException) -> str:
-    """Tell what helps; nothing where the message says so itself."""
+    """Return the next action after an error; empty if the message has it already."""
     match error:
         case Failure():
             return error.then
         case StoreUnreachable() if isinstance(error.__cause__, redis.AuthenticationError):
-            return "user or password in GAUGEPOST_REDIS_URL are not those of this Redis"
+            return "this Redis does not accept the user or the password: correct them in GAUGEPOST_REDIS_URL"
         case StoreUnreachable() if isinstance(error.__cause__, redis.TimeoutError):
-            return "it does not answer: a firewall between, a Redis that is stopped or loading? Try again in a moment"
+            return "a firewall may block the way, or Redis is stopped or still loads its data: try again in a moment"
         case StoreUnreachable() if error.__cause__ is not None:
-            return "nothing answers there: does it run, and is the address right? `gaugepost check` looks at each one"
+            return "check that Redis runs and that the address is right: `gaugepost check` tests each region"
         case StoreFull():
-            return "nothing was stored; workers go on, and what they deliver makes room: see docs/redis.md"
+            return "nothing was stored. Workers go on, and each delivered job frees memory: see docs/redis.md"
         case _:
             return ""
 
 
 def _redis_address() -> str:
-    """Name the Redis that could not be reached, without its password."""
+    """Return the address of the Redis that could not be reached, without its password."""
     url = Settings.load().redis_url
     if url is None:
         return ""
@@ -160,15 +160,15 @@ def _redis_address() -> str:
 
 
 def _drop_stdout() -> None:
-    """Keep the interpreter from flushing into the closed pipe when it ends."""
+    """Send the rest of stdout to /dev/null, so that the interpreter does not fail on the closed pipe when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def operator_settings() -> Settings:
-    """Read the settings of a command. Raises SettingsError.
+    """Read the settings of a command, and find its Redis.
 
-    Without GAUGEPOST_REDIS_URL they name the embedded Redis that `up` or `demo` runs in this folder; without that one
-    they are those of this machine's units; without these too they are refused.
+    The first that exists: GAUGEPOST_REDIS_URL; the embedded Redis that `up` or `demo` runs in this folder; the settings
+    of this machine's systemd units. Raises SettingsError if there is none of them.
     """
     settings = Settings.load()
     if settings.redis_url is not None:
@@ -184,12 +184,12 @@ def operator_settings() -> Settings:
 
 
 def open_producer(settings: Settings | None = None) -> Producer:
-    """Open the ledger that the settings name. Raises SettingsError."""
+    """Return a producer with these settings, or with those of `operator_settings`. Raises SettingsError."""
     return Producer(settings or operator_settings())
 
 
 def served(settings: Settings, region: Region) -> Region:
-    """Return a region that is served. Raises Failure for another."""
+    """Return `region` if it is one of GAUGEPOST_REGIONS; else raise Failure (exit code 2)."""
     if region not in settings.regions:
         raise Failure(Exit.USAGE, f"--region: {region} is not one of GAUGEPOST_REGIONS ({', '.join(settings.regions)})")
     return region
@@ -244,19 +244,19 @@ class RegionLedgers:
 
 
 def write_row(row: Mapping[str, Any]) -> None:
-    """Write one object on a line of stdout. ASCII only: it can be read whatever the locale."""
+    """Write one JSON object as a line of stdout. It is ASCII, so that it is readable in every locale."""
     sys.stdout.write(json.dumps(row, separators=(", ", ": ")) + "\n")
 
 
 def write_rows(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write these objects, and let whoever reads have them now."""
+    """Write JSON objects as lines of stdout, and flush them."""
     for row in rows:
         write_row(row)
     sys.stdout.flush()
 
 
 def console() -> Console:
-    """Return the console of tables on stdout; NO_COLOR is rich's business. A pipe gets whole lines, however long."""
+    """Return a rich console on stdout. It escapes control characters, and in a pipe it does not fold lines."""
     from gaugepost_ops.cli.output.safe_console import SafeConsole  # noqa: PLC0415 - --json and errors do without rich
 
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
@@ -264,9 +264,9 @@ def console() -> Console:
 
 
 def who() -> str:
-    """Name the person at the keyboard, for the record: user@host."""
+    """Return who runs the command, for the job's history: `user@host`."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # in a container the user may have no name
         user = "command line"
     return f"{user}@{socket.gethostname()}"

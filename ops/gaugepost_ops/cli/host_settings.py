@@ -1,4 +1,4 @@
-"""The settings of this machine's systemd units, for commands that a person runs beside them."""
+"""The settings of this machine's systemd units, for commands that a person runs on the same machine."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from gaugepost.errors import SettingsError
 from gaugepost.settings import PREFIX, Settings
 
 HOST_FILE = Path("/etc/gaugepost/gaugepost.env")
-"""What the units read (`EnvironmentFile`): docs/deployment.md."""
+"""The file that the units read (`EnvironmentFile`); see docs/deployment.md."""
 
 
 def read_host_settings() -> Settings | None:
-    """Read the settings of the units; what the environment and `.env` set wins. None if this machine has no such file.
+    """Read the units' settings into this process' environment. Values of the environment and of `.env` win.
 
-    They become part of this process' environment. Raises SettingsError if this user may not read them, or if another
-    user could have written them.
+    Returns None if this machine has no such file. Raises SettingsError if this user may not read the file, or if
+    another user could have written it.
     """
     try:
         file = HOST_FILE.stat()
         found = dotenv_values(HOST_FILE, interpolate=False)
     except PermissionError:
         raise SettingsError(
-            f"{PREFIX}REDIS_URL is not set, and this user may not read {HOST_FILE}, which has it: run this as root"
+            f"{PREFIX}REDIS_URL is not set, and this user may not read {HOST_FILE}. Run the command as root"
         ) from None
     except OSError:
         return None
     if file.st_uid not in {os.geteuid(), 0} or file.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise SettingsError(f"{HOST_FILE}: others may write to it; make it root's own, chmod 600")
+        raise SettingsError(
+            f"{HOST_FILE}: other users may write to it. Run: chown root {HOST_FILE}; chmod 600 {HOST_FILE}"
+        )
     for name, value in found.items():
         if name.upper().startswith(PREFIX):
             os.environ.setdefault(name.upper(), value or "")

@@ -1,4 +1,4 @@
-"""What a person reads where no worker of a region is there: on stderr, with the command that starts one."""
+"""The note on stderr that a region has no worker, with the command that starts one."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _INDENT = 2
 
 
 class MissingWorkers:
-    """The regions without a worker that a command came across."""
+    """The regions without a worker, as far as a command has seen them."""
 
     def __init__(self) -> None:
         self._found: dict[Region, str] = {}
 
     def add(self, region: Region, no_worker: str | None) -> None:
-        """Remember a region and since when no worker has been seen; nothing if one is there."""
+        """Add a region; `no_worker` says since when it has no worker, and is None if it has one."""
         if no_worker is not None:
             self._found[region] = no_worker
 
     def collect(self, views: Iterator[JobView]) -> Iterator[JobView]:
-        """Pass jobs on, and remember the regions of those that wait for a worker."""
+        """Yield the same jobs, and add the regions of those that wait for a worker."""
         for view in views:
             self.add(view.region, view.no_worker)
             yield view
 
     def note(self) -> None:
-        """Say of each of these regions what to start."""
+        """Write a note for each region: since when it has no worker, and the command that starts one."""
         for region, no_worker in self._found.items():
             text = f"{no_worker}; start one: {start_worker(region)}"
             lines = fold(text, get_terminal_size().columns - _INDENT) if sys.stderr.isatty() else [text]

@@ -86,23 +86,24 @@ def test_without_its_extra_it_says_what_to_install(cli: Cli) -> None:
     hide(cli, "typer", "rich")
     done = cli("jobs")
     assert (done.code, done.out) == (2, "")
-    assert done.err == "The command line needs more: pip install 'gaugepost[cli]'\n"
+    assert done.err.splitlines()[-1] == "  pip install 'gaugepost[cli]'"
 
 
 @pytest.mark.parametrize(
-    ("call", "hidden", "message"),
+    ("call", "hidden", "extra"),
     [
-        (("worker", "--region", "eu"), "celery", "gaugepost worker needs more: pip install 'gaugepost[worker]'\n"),
-        (("beat",), "celery", "gaugepost beat needs more: pip install 'gaugepost[worker]'\n"),
-        (("simulate",), "tornado", "gaugepost simulate needs more: pip install 'gaugepost[simulator]'\n"),
+        (("worker", "--region", "eu"), "celery", "worker"),
+        (("beat",), "celery", "worker"),
+        (("simulate",), "tornado", "simulator"),
     ],
 )
 def test_a_command_without_its_extra_says_what_to_install(
-    cli: Cli, call: tuple[str, ...], hidden: str, message: str
+    cli: Cli, call: tuple[str, ...], hidden: str, extra: str
 ) -> None:
     hide(cli, hidden)
     done = cli(*call)
-    assert (done.code, done.out, done.err) == (2, "", message)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines()[-1] == f"  pip install 'gaugepost[{extra}]'"
 
 
 COMPLETE = """
@@ -188,14 +189,14 @@ def test_a_redis_that_is_not_there_is_exit_code_3(cli: Cli, call: tuple[str, ...
     assert (done.code, done.out) == (3, "")
     told, then = done.err.splitlines()
     assert told == "Redis cannot be reached: ConnectionError (GAUGEPOST_REDIS_URL: 127.0.0.1:1/0)"
-    assert then.startswith("  nothing answers there: does it run")
+    assert "`gaugepost check`" in then
 
 
 def test_a_wrong_password_of_redis_is_told_as_such_and_not_repeated(cli: Cli, redis_server: RedisServer) -> None:
     cli.environment["GAUGEPOST_REDIS_URL"] = f"redis://joe:hunter2@127.0.0.1:{redis_server.port}/0"
     done = cli("status")
     assert (done.code, done.out) == (3, "")
-    assert "user or password in GAUGEPOST_REDIS_URL are not those of this Redis" in done.err
+    assert "correct them in GAUGEPOST_REDIS_URL" in done.err
     assert "hunter2" not in done.err
 
 

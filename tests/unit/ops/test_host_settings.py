@@ -54,7 +54,7 @@ def test_own_settings_win_over_those_of_the_units(
 
 def test_settings_that_others_may_write_are_refused(host_file: Path) -> None:
     host_file.chmod(0o622)
-    with pytest.raises(SettingsError, match="others may write to it"):
+    with pytest.raises(SettingsError, match="other users may write to it"):
         operator_settings()
 
 

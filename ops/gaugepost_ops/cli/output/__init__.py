@@ -1,1 +1,1 @@
-"""How commands write to a terminal: layout of text, progress, escaped control characters."""
+"""Output of commands: layout for any terminal width, progress bars, escaped control characters."""

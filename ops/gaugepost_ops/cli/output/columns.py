@@ -1,6 +1,6 @@
-"""Columns of fixed widths for terminals of any width: one column gives way, in its middle, and the others do not.
+"""Columns for terminals of any width. Only one column, the flexible one, is shortened, in its middle.
 
-Where that is not enough, each row goes on as many lines as it needs.
+If that is not enough, each row takes several lines.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MIN_WIDTH = 12
 
 
 def shorten(text: str, width: int) -> str:
-    """Take letters out of the middle: names of parts differ at both ends."""
+    """Shorten a text to `width` letters by an ellipsis in its middle, because names of parts differ at both ends."""
     if len(text) <= width:
         return text
     head = (width - 1) // 2
@@ -30,10 +30,10 @@ def columns(
     width: int | None,
     indent: int = 0,
 ) -> list[str]:
-    """Write rows as lines of at most `width` letters (None: as long as they are); column `flexible` is cut if it must be.
+    """Lay rows out as lines of at most `width` letters (None: no limit), each behind `indent` spaces.
 
-    `right_aligned`: the columns that stand on the right. Empty columns are left out. A row that takes several lines is one
-    text with line ends in it.
+    `flexible` is the index of the column that may be shortened, `right_aligned` are those of columns with numbers.
+    Empty columns are omitted. A row that needs several lines is one text with line breaks in it.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     taken = indent + sum(one + len(_GAP) for one in widths if one) - len(_GAP)
@@ -51,7 +51,7 @@ def columns(
 
 
 def _wrap_row(texts: Iterable[str], width: int, indent: int) -> str:
-    """Write cells one behind the other, on further lines where the first is full."""
+    """Put the texts of a row one after another, on as many lines as they need."""
     lines = [" " * indent]
     for text in texts:
         cell = shorten(text, width - indent - len(_GAP))

@@ -1,4 +1,4 @@
-"""Write values for people: text without control characters, times, lengths of time, sizes."""
+"""Format values for people: text without control characters, times, durations, sizes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 def printable(text: str) -> str:
-    r"""Escape what a terminal would obey in text that came from outside: `\x1b`, `\x07`, `\u202e`."""
+    r"""Escape the control characters of a text, because a terminal would obey them: `\x1b`, `\x07`, `\u202e`."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() or _is_space(letter) else _escaped(letter) for letter in text)
@@ -22,7 +22,7 @@ def _escaped(letter: str) -> str:
 
 
 def clock(ms: float | None, *, now: datetime | None = None, seconds: bool = True) -> str:
-    """Write a time for people: local, with the day unless it is today."""
+    """Format a time (Unix ms) in local time, with the day unless it is today. None gives an empty text."""
     if ms is None:
         return ""
     moment, today = datetime.fromtimestamp(ms / 1000, UTC).astimezone(), now or datetime.now(UTC)
@@ -32,12 +32,12 @@ def clock(ms: float | None, *, now: datetime | None = None, seconds: bool = True
 
 
 def clock_iso(text: str | None) -> str:
-    """Write a time that comes as ISO 8601 for people."""
+    """Format a time that is given as ISO 8601, as `clock` does. None gives an empty text."""
     return clock(datetime.fromisoformat(text).timestamp() * 1000) if text else ""
 
 
 def age(seconds: float | None) -> str:
-    """Write a length of time for people, in its two largest units."""
+    """Format a duration (seconds) in its two largest units: `2h 0m`. None gives an empty text."""
     if seconds is None:
         return ""
     parts: list[str] = []
@@ -53,7 +53,7 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def span(seconds: float) -> str:
-    """Write a length of time for people, in its two largest units that are not nothing: `1 h 20 min`."""
+    """Format a duration (seconds) in its two largest units, without zeros: `1 h 20 min`, `2 h`."""
     rest, parts = round(seconds), []
     for unit, length in _UNITS:
         number, rest = divmod(rest, length)
@@ -66,7 +66,7 @@ _ROUGH_S = 120.0
 
 
 def wait(due: float, now: float) -> str:
-    """Write how long it is to a later time (both Unix ms): `in 1 h 20 min`, seconds only in the last two minutes."""
+    """Format the time from `now` until `due` (both Unix ms): `in 1 h 20 min`. Seconds only in the last two minutes."""
     seconds = (due - now) / 1000
     if seconds < 1:
         return "now"
@@ -74,7 +74,7 @@ def wait(due: float, now: float) -> str:
 
 
 def size(number: int) -> str:
-    """Write a number of bytes for people, as CustomerGauge's limit of 2,000,000 is meant: 1 MB is 1,000,000."""
+    """Format a number of bytes. 1 MB is 1,000,000, as in CustomerGauge's limit of 2 MB for a file."""
     for unit, length in (("MB", 1_000_000), ("kB", 1_000)):
         if number >= length:
             return f"{number / length:,.1f} {unit}"

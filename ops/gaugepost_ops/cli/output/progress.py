@@ -1,4 +1,4 @@
-"""Progress on stderr, for work that takes long enough to want to see it, and only if a person is there to see it."""
+"""Progress bars on stderr: only for long work, and only if stderr is a terminal."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 def _no_bar(_: int) -> None:
-    """Stand in for a bar that nobody would see."""
+    """Do nothing: there is no bar to advance."""
 
 
 def bar_beside_rows(title: str, total: int, *, worth: int) -> AbstractContextManager[Callable[[int], None]]:
-    """Show a bar for work that prints rows, unless they scroll by on the same terminal."""
+    """Show a bar for work that prints rows, but not if the rows go to a terminal too."""
     return bar(title, total, worth=sys.maxsize if sys.stdout.isatty() else worth)
 
 
 @contextmanager
 def bar(title: str, total: int, *, worth: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar while the block runs, if `total` is at least `worth`; yields a function that advances it."""
+    """Show a bar while the block runs, if `total` is at least `worth`. Yields a function that advances the bar."""
     if total < worth or not sys.stderr.isatty():
         yield _no_bar
         return

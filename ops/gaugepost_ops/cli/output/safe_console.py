@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class SafeConsole(Console):
-    """rich's console; only its own control codes reach the terminal."""
+    """A rich console. The terminal gets the control codes of rich and no others."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render it, with the control characters of its texts escaped."""
+        """Render with the control characters of all texts escaped."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(_escaped(segment.text), segment.style)
 
 
 def _escaped(text: str) -> str:
-    """Escape a text; its line breaks are the renderable's own."""
+    """Escape a text, but keep its line breaks: rich made them."""
     return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))

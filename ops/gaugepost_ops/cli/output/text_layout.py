@@ -1,6 +1,7 @@
-"""Long texts on terminals of any width: folded under themselves, or beneath where little room is left beside.
+"""Layout of long texts on terminals of any width.
 
-A pipe gets each as one line, however long, for grep. Links stay whole everywhere: they are there to be copied.
+A long value is folded under its own first letter. If a narrow terminal has too little room for that, the value goes
+below its name. A pipe gets each text as one line, for grep. Links are never broken, so that people can copy them.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
 
 _INDENT_BELOW = 4
 _MIN_ROOM = 36
-"""Letters that an id of an upload or of a configuration has: with less room, a value goes beneath its name."""
+"""The length of an upload's or a configuration's id. With less room than this, a value goes below its name."""
 
 
 def terminal_width(out: Console) -> int | None:
-    """Return how wide the terminal is; None for a pipe."""
+    """Return the width of the terminal in letters; None for a pipe."""
     return out.width if sys.stdout.isatty() else None
 
 
 def fold(text: str, width: int) -> list[str]:
-    """Break a text at its spaces, and a word that is too long anywhere, into lines of at most `width` letters."""
+    """Break a text into lines of at most `width` letters: at spaces, or inside a word that is longer than a line."""
     from rich.cells import cell_len  # noqa: PLC0415 - --json does without rich
 
     lines: list[str] = []
@@ -46,7 +47,7 @@ def _pieces(text: str, width: int) -> Iterator[str]:
 
 
 def fold_command(command: str, width: int | None, *, indent: int) -> str:
-    """Fold a command so that it can be copied as it is: where a line ends before it does, a shell reads on."""
+    r"""Break a command into lines that a person can copy to a shell: all lines but the last end with `\`."""
     if width is None:
         return " " * indent + command
     first, *words = map(shlex.quote, shlex.split(command))
@@ -69,7 +70,7 @@ def _folded_head(head: Text, width: int) -> list[Text]:
 
 
 def print_hanging(out: Console, head: Text, value: str, *, at: int, style: str = "") -> None:
-    """Print `value` behind `head`, from column `at` on; what does not fit is folded under itself, or beneath both."""
+    """Print `head`, and `value` from column `at` on. Fold what does not fit under column `at`, or below `head`."""
     from rich.text import Text  # noqa: PLC0415
 
     width = terminal_width(out)

@@ -1,4 +1,4 @@
-"""The commands that need more than the client: what `gaugepost worker`, `beat`, `flower`, `up` and `check` call."""
+"""The commands that run processes, which need more than the client: `worker`, `beat`, `flower`, `up` and others."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ from gaugepost_workers.permissions import require_rights
 
 
 def _settings(region: Region | None = None) -> Settings:
-    """Read the settings of a part. Raises SettingsError if they name no Redis: a part never starts one.
+    """Read the settings of a long-running process, and set up its log.
 
-    `region`: of a part that serves one, for its log.
+    `region`: the region of a worker, for its log. Raises SettingsError if the settings name no Redis: only `up` and
+    `demo` start one.
     """
     end_with_supervisor()
     settings = Settings.load()
-    set_up_logs(settings, region)  # first of all: where the log is JSON, a refusal is JSON too
+    set_up_logs(settings, region)  # first, so that errors of the settings are JSON too, if the log is JSON
     if embedded_redis.keep_alive(redis_url(settings, settings.regions[0])):
-        # Until the part has a handler of its own: an outright death would leave Redis running without a user.
+        # Until the process sets its own handler. If the signal killed it outright, Redis would run on without a user.
         signal.signal(signal.SIGTERM, _end_at_once)
     return settings
 
@@ -44,14 +45,14 @@ def _end_at_once(*_: object) -> None:
 
 
 def _check_files(settings: Settings) -> None:
-    """Refuse TLS files that no worker can use. Raises SettingsError: a supervisor would start its workers for ever."""
+    """Raise SettingsError for unusable TLS files, with which the supervisor would restart its workers for ever."""
     from gaugepost_tasks.http.tls import tls_context  # noqa: PLC0415 - requests takes a while to import
 
     tls_context(settings.ca_file, settings.client_cert, settings.client_key)
 
 
 def _settings_of_all_parts() -> Settings:
-    """Read the settings of `up`; without a Redis start the embedded one, and hand its URL to the parts."""
+    """Read the settings of `up`. If they name no Redis, start the embedded one and pass its URL to the processes."""
     settings = Settings.load()
     set_up_logs(settings)
     if settings.redis_url is not None:
@@ -63,9 +64,9 @@ def _settings_of_all_parts() -> Settings:
 
 
 def worker(
-    region: Annotated[Region, typer.Option(help="the region it serves")],
-    concurrency: Annotated[int, typer.Option(min=1, help="exchanges at a time in a process")] = 16,
-    processes: Annotated[int, typer.Option(min=1, help="processes; one that dies is started anew")] = 1,
+    region: Annotated[Region, typer.Option(help="The region whose jobs it delivers.")],
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at a time in each process.")] = 16,
+    processes: Annotated[int, typer.Option(min=1, help="Number of processes; one that ends is restarted.")] = 1,
 ) -> None:
     """Deliver the jobs of one region.
 
@@ -83,9 +84,9 @@ def worker(
 
 
 def beat() -> None:
-    """Tick: the schedule by which workers release what is due, rescue lost jobs and open the upload slot.
+    """Send ticks, on which workers bring back parked jobs, rescue lost jobs and open the upload slot.
 
-    Any number of beats may run. Without one, workers run the ticks themselves after 5 seconds.
+    Any number of beats may run. If none runs, workers run the ticks themselves after 5 seconds.
 
     Example: `gaugepost beat`
     """
@@ -97,14 +98,16 @@ def beat() -> None:
 
 
 def flower(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="port of its pages")] = 5555,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port of its pages.")] = 5555,
     address: Annotated[
-        str, typer.Option(help="where it listens; beyond this machine only behind a login")
+        str, typer.Option(help="The address on which it listens. Other machines can reach it only behind a login.")
     ] = "127.0.0.1",
-    region: Annotated[Region | None, typer.Option(help="whose Redis to watch, if each region has its own")] = None,
-    conf: Annotated[Path | None, typer.Option(help="options of Flower itself, see ops/flowerconfig.py")] = None,
+    region: Annotated[
+        Region | None, typer.Option(help="The region whose Redis it shows, if each region has its own.")
+    ] = None,
+    conf: Annotated[Path | None, typer.Option(help="Options of Flower itself; see ops/flowerconfig.py.")] = None,
 ) -> None:
-    """Show workers and jobs in Flower, to be looked at only.
+    """Show workers and jobs in Flower, read-only.
 
     Example: `gaugepost flower --address 0.0.0.0 --port 5555`
     """
@@ -117,9 +120,11 @@ def flower(
 
 
 def exporter(
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="default: METRICS_PORT, or 9464")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Default: GAUGEPOST_METRICS_PORT, or 9464.")
+    ] = None,
 ) -> None:
-    """Show the state of every region's ledger to Prometheus. One is enough.
+    """Serve the metrics of all regions' ledgers to Prometheus. One exporter is enough.
 
     Example: `gaugepost exporter --port 9464`
     """
@@ -131,12 +136,12 @@ def exporter(
 
 
 def up(
-    concurrency: Annotated[int, typer.Option(min=1, help="exchanges at a time in a region")] = 16,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="port of Flower's pages")] = 5555,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at a time in each region.")] = 16,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port of Flower's pages.")] = 5555,
 ) -> None:
-    """Run all parts on this machine, against the configured endpoints.
+    """Run workers, beat and Flower on this machine, against the configured endpoints.
 
-    Without GAUGEPOST_REDIS_URL it starts an embedded Redis in this folder, which ends with it.
+    Without GAUGEPOST_REDIS_URL it starts an embedded Redis in this folder, and stops it at the end.
 
     Example: `gaugepost up`
     """
@@ -149,7 +154,7 @@ def up(
 
 
 def parts(settings: Settings, concurrency: int, port: int) -> list[list[str]]:
-    """Return the command of each part: a worker a region, beat, Flower; with METRICS_PORT the exporter too."""
+    """Return the commands of a worker for each region, beat, Flower, and with METRICS_PORT the exporter."""
     start = [sys.executable, "-m", "gaugepost_ops"]
     workers = [[*start, "worker", "--region", region, "--concurrency", str(concurrency)] for region in settings.regions]
     exporter = [] if settings.metrics_port is None else [[*start, "exporter"]]
@@ -157,19 +162,19 @@ def parts(settings: Settings, concurrency: int, port: int) -> list[list[str]]:
 
 
 def _flowers(settings: Settings, port: int) -> list[list[str]]:
-    """Return Flower's command; one a region, on ports in a row, where each has its own Redis."""
+    """Return Flower's arguments: once, or for each region (on consecutive ports) if each region has its own Redis."""
     url = settings.redis_url.get_secret_value() if settings.redis_url else ""
     watched = settings.regions if "{region}" in url else settings.regions[:1]
     return [["flower", "--region", region, "--port", str(port + i)] for i, region in enumerate(watched)]
 
 
 def check(
-    as_json: Annotated[bool, typer.Option("--json", help="one object a line")] = False,  # noqa: FBT002 - a flag
-    part: Annotated[Part, typer.Option(help="whose rights in Redis to look for")] = Part.OPERATOR,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,  # noqa: FBT002 - a flag
+    part: Annotated[Part, typer.Option(help="The part whose rights in Redis it checks.")] = Part.OPERATOR,
 ) -> None:
-    """Check settings, Redis, the rights of its user and credentials, and say which parts are absent; sends no record.
+    """Check settings, Redis, the rights of its user, and credentials. It sends no record.
 
-    A worker or a beat that is not there is `absent`, which is no failure: one checks before one starts them.
+    A worker or beat that does not run is `absent`. That is no failure, since people check before they start them.
 
     Example: `gaugepost check --part worker`
     """
@@ -184,9 +189,9 @@ def check(
 
 
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="leave it running, and say where Flower is")] = False,  # noqa: FBT002
+    keep: Annotated[bool, typer.Option("--keep", help="Leave it running, and print the address of Flower.")] = False,  # noqa: FBT002
 ) -> None:
-    """Show it all on this machine alone: one job of every kind and every failure class, and what became of each.
+    """Run everything on this machine, against a simulator: a job of every kind and every failure, and its outcome.
 
     Example: `gaugepost demo --keep`
     """

@@ -1,4 +1,4 @@
-"""`gaugepost simulate`: hand this process over to the simulator, which is a program of its own."""
+"""`gaugepost simulate`: replace this process by the simulator, which is a separate program."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def simulate(
 ) -> None:
     """Run the CustomerGauge simulator alone, until Ctrl-C.
 
-    Its first line says where it listens. Further options go to the simulator: try --print-env, and
-    python -m gaugepost_simulator --help for all of them.
+    Its first line is the address on which it listens. Other options go to the simulator, such as --print-env; python -m
+    gaugepost_simulator --help lists them.
 
     Example: `gaugepost simulate --port 9000 --print-env`
     """
-    import_module("gaugepost_simulator.__main__")  # fails here, with a message, if the extra is not installed
+    import_module("gaugepost_simulator.__main__")  # if the extra is not installed, it fails here with a message
     sys.stdout.flush()
     program = [sys.executable, "-P", "-m", "gaugepost_simulator", "--port", str(port), *context.args]
     os.execv(sys.executable, program)  # noqa: S606 - no shell on purpose
