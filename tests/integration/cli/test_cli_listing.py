@@ -51,7 +51,7 @@ def test_a_job_is_told_to_people_with_its_reason_its_attempts_and_its_result(cli
     assert "Could not match any campaign filter." in told
     hands.put()
     url = f"https://survey.example.com/{'x' * 100}"
-    assert url in cli("job", hands.deliver({"survey_link": url})).out, "a link is there to be copied"
+    assert url in cli("job", hands.deliver({"survey_link": url})).out, "people copy links"
 
 
 @pytest.mark.parametrize("flag", [(), ("--json",)])
@@ -97,7 +97,8 @@ def test_the_limit_is_fifty_and_can_be_any(cli: Cli, hands: Hands) -> None:
         hands.put()
     short = cli("jobs", "--json")
     assert len(short.rows) == 50
-    assert "there are more" in short.err
+    assert "first 50 jobs" in short.err
+    assert "--limit" in short.err
     whole = cli("jobs", "--json", "--limit", "100000000")
     assert len({row["id"] for row in whole.rows}) == 450
     assert whole.err == ""
@@ -158,7 +159,7 @@ def test_cancel_says_why_not(cli: Cli, hands: Hands) -> None:
     hands.put()
     job_id = hands.deliver()
     done = cli("cancel", job_id, "nothing")
-    assert (done.code, done.out) == (1, f"{job_id}  too late: it is delivered\nnothing  no such job\n")
+    assert (done.code, done.out) == (1, f"{job_id}  not cancelled, too late: it is delivered\nnothing  no such job\n")
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_stuck_jobs_are_grouped_by_what_they_have_in_common_with_the_command_tha
     assert cli(*by_state["unknown", 1]["command"].split()[1:]).code == 2
     lines = [line.strip() for line in cli("jobs", "--group", "--state", "unknown").out.splitlines()]
     assert lines[2:] == [
-        "look first: is it at CustomerGauge? Then settle them as what you found:",
+        "first look whether CustomerGauge has the job, then settle the group as what you found:",
         f"gaugepost job {lost}",
         by_state["unknown", 1]["command"],
     ]
@@ -129,7 +129,7 @@ def test_a_dry_run_counts_by_group_and_changes_nothing(cli: Cli, hands: Hands) -
     [row] = cli(*call, "--json").rows
     assert (row["count"], row["verdict"], row["fields"]) == (3, "missing_field", ["record.Email"])
     done = cli(*call, "--limit", "2")
-    assert (done.code, done.err) == (0, "2 would be replayed\n")
+    assert (done.code, done.err) == (0, "dry run: 2 would be replayed\n")
     assert hands.ledger.summary()["dead"] == 3
 
 
@@ -163,8 +163,8 @@ def test_each_named_job_is_told_of_with_why_it_stays(cli: Cli, hands: Hands) -> 
         [
             f"{dead}  replayed",
             f"{queued}  it is queued",
-            f"{gone}  its expires_at is over: --unset expires_at, or --set another",
-            f"{kept}  a hold keeps it: gaugepost resume eu --configuration map",
+            f"{gone}  its expires_at has passed: --unset expires_at, or --set a later one",
+            f"{kept}  a hold stops it: gaugepost resume eu --configuration map",
             "nothing  no such job",
         ]
     )
@@ -239,7 +239,7 @@ def test_settling_tells_each_job_and_its_lane_goes_on(cli: Cli, hands: Hands) ->
     done = cli("settle", first, second, "nothing", "--as", "delivered", "--reason", "seen")
     assert (done.code, done.out.splitlines()) == (
         1,
-        [f"{first}  settled as delivered", f"{second}  is not unknown: it is queued", "nothing  no such job"],
+        [f"{first}  settled as delivered", f"{second}  not settled: it is queued, not unknown", "nothing  no such job"],
     )
     assert cli("settle", first, "--as", "delivered").out == f"{first}  was delivered before\n"
     assert cli("settle", first, "--as", "dead").code == 1
@@ -280,7 +280,7 @@ def test_unknown_jobs_are_settled_by_a_filter(
     call = ("settle", "--state", "unknown", "--region", "eu", *options, "--as", "delivered")
     dry = cli(*call, "--dry-run", "--json")
     assert (dry.code, sum(row["count"] for row in dry.rows)) == (0, len(settled))
-    assert dry.err == f"{len(settled)} would be settled\n"
+    assert dry.err == f"dry run: {len(settled)} would be settled\n"
     assert hands.ledger.summary()["unknown"] == 3
     done = cli(*call, "--reason", "seen in the portal", "--json")
     assert (done.code, [row["id"] for row in done.rows]) == (0, [lost[name] for name in settled])
@@ -371,7 +371,7 @@ def test_resuming_what_is_not_held_is_a_failure_that_tells_what_is(cli: Cli, han
 
 def test_a_hold_that_would_end_in_the_past_is_refused(cli: Cli, hands: Hands) -> None:
     done = cli("hold", "eu", "--reason", "x", "--until", "2020-01-01T00:00:00+00:00")
-    assert (done.code, done.err) == (2, "--until: expected a time to come\n")
+    assert (done.code, done.err) == (2, "--until: expected a time in the future\n")
     assert cli("hold", "xx", "--reason", "x").code == cli("hold", "eu").code == 2
     assert hands.ledger.holds() == {}
 
@@ -390,9 +390,9 @@ def test_a_persons_hold_names_the_automatic_one_it_replaces(cli: Cli, hands: Han
     to, hold = held()
     end_all(hands, to, Verdict.UNKNOWN_MAPPING, hold=hold)
     done = cli("hold", "eu", "--configuration", "map", "--reason", "we know")
-    assert "in place of the hold by gaugepost: unknown_mapping" in done.err
+    assert "it replaces the hold by gaugepost: unknown_mapping" in done.err
     done = cli("resume", "eu", "--configuration", "map")
-    assert (done.code, done.out) == (0, "eu --configuration map: resumed, 1 go on\n")
+    assert (done.code, done.out) == (0, "eu --configuration map: resumed, 1 job goes on\n")
 
 
 # All of it, with real workers and the simulator
@@ -416,7 +416,7 @@ def test_dead_jobs_are_found_mended_replayed_and_delivered(stack: Stack) -> None
     assert (group["count"], group["verdict"]) == (3, "missing_field")
     command = [*group["command"].split()[1:], "--set", "fields.Email=-"]
     dry = stack.cli(*command, "--dry-run", stdin="joe@example.net")
-    assert dry.stderr == "3 would be replayed\n"
+    assert dry.stderr == "dry run: 3 would be replayed\n"
     assert stack.counts()["dead"] == 3
     done = stack.cli(*command, "--reason", "Email was missing", stdin="joe@example.net")
     assert (done.returncode, done.stdout) == (0, "3 replayed\n")

@@ -58,12 +58,12 @@ def test_values_come_from_files_and_stdin_without_their_last_line_end(
 @pytest.mark.parametrize(
     ("sets", "told"),
     [
-        (["kind=secret"], "kind cannot be edited: it makes it another job"),
+        (["kind=secret"], "kind cannot be edited: it defines what the job is"),
         (["region=secret"], "region cannot be edited"),
         (["id=secret"], "id cannot be edited"),
         (["idempotency_key=secret"], "idempotency_key cannot be edited"),
         (["source=secret"], "source cannot be edited"),
-        (["stored=secret"], "stored cannot be edited: it is part of its upload"),
+        (["stored=secret"], "stored cannot be edited: it belongs to the upload"),
         (["stored.size=secret"], "stored cannot be edited"),
         (["family=secret"], "family cannot be edited"),
         (["upload_id=secret"], "upload_id cannot be edited"),

@@ -1,4 +1,4 @@
-"""Sends checked jobs in batches and keeps account, so that whatever happens it can be said what was accepted."""
+"""Enqueue checked jobs in batches. If it stops early, say on stderr which lines were accepted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_WARNINGS_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class _NumberedEntry:
-    """A job on its way in and the line it came from."""
+    """An entry for the ledger and the number of its line."""
 
     line: int
     entry: Entry
@@ -33,27 +33,30 @@ class _NumberedEntry:
 
 @dataclass(slots=True)
 class BatchEnqueuer:
-    """Sends to the regions' ledgers: rows go to stdout, or to `poll` if they are waited for."""
+    """Sends jobs to the ledgers of their regions. Writes a row for each to stdout, or gives it to `poll`, if set."""
 
     producer: Producer
     poll: ResultPoll | None = None
     count: int = 0
     conflicts: int = 0
-    """Lines that were not stored: their idempotency key belongs to a job of another kind or content."""
+    """The number of jobs that were not stored, because their idempotency key belongs to a different job."""
     _unanswered: list[int] = field(default_factory=list)
-    """The lines whose fate hangs on an answer that has not come."""
+    """Lines that were sent to Redis and have no answer yet."""
     _reached: set[Region] = field(default_factory=set)
     _warning_count: int = 0
 
     def send(self, jobs: Iterable[Sequence[NumberedJob]], on_sent: Callable[[int], None] = lambda _: None) -> None:
-        """Send all batches, in order; `on_sent` hears of each. Says on stderr what was accepted if it cannot go on."""
+        """Send all batches, in order, and call `on_sent` with the size of each. If it fails, note what was accepted.
+
+        Raises GaugepostError, Failure or OSError.
+        """
         try:
             for batch in jobs:
                 self._send(batch)
                 on_sent(len(batch))
         except BrokenPipeError:
             self._note_where_it_stopped()
-            raise Failure(Exit.FAILED, "stdout was closed before all was enqueued") from None
+            raise Failure(Exit.FAILED, "stdout was closed before all jobs were enqueued") from None
         except (GaugepostError, Failure, OSError, KeyboardInterrupt):
             self._note_where_it_stopped()
             raise
@@ -71,10 +74,10 @@ class BatchEnqueuer:
             self._report(sorted(rows, key=lambda row: row.line))
 
     def _send_to(self, region: Region, group: Sequence[_NumberedEntry]) -> list[EnqueuedRow]:
-        """Send what goes to one region: all of it is accepted, or nothing, or the answer does not come."""
+        """Send the jobs of one region. Redis accepts all or none; if it does not answer, it is not known which."""
         ledger = self.producer.ledger(region)
         if region not in self._reached:
-            ledger.holds()  # a Redis that is not there is found before anything was asked of it
+            ledger.holds()  # if Redis is down, this fails, and it is sure that no job was accepted
             self._reached.add(region)
         self._unanswered = [one.line for one in group]
         try:
@@ -103,7 +106,7 @@ class BatchEnqueuer:
             self.poll.add([row for row in rows if not row.accepted.conflict])
 
     def _note_warnings(self, rows: Sequence[EnqueuedRow]) -> None:
-        """Tell the first lines that do not fit their mapping; the others are counted at the end."""
+        """Note the warnings of the first lines that do not match their mapping."""
         for row in rows:
             if row.warnings:
                 self._warning_count += 1
@@ -112,17 +115,18 @@ class BatchEnqueuer:
 
     def _note_more_warnings(self) -> None:
         if (more := self._warning_count - _MAX_WARNINGS_SHOWN) > 0:
-            note(f"{more:,} more {'line has' if more == 1 else 'lines have'} warnings: see their rows")
+            note(f"{more:,} more {'line has' if more == 1 else 'lines have'} warnings: see `warnings` in their rows")
 
     def _note_where_it_stopped(self) -> None:
-        """Say where it stopped."""
+        """Note which lines were accepted, and for which Redis gave no answer."""
         if not self.count and not self._unanswered:
             note("nothing was enqueued")
             return
-        accepted_text = f"{self.count:,} lines were accepted"
-        if self._unanswered:
-            accepted_text += f"; no answer came for {len(self._unanswered):,} more (lines {self._unanswered[0]:,} to {self._unanswered[-1]:,})"
-        note(f"{accepted_text}; the rest was not. Enqueuing all of it again is safe for jobs with an idempotency_key.")
+        facts = [f"{self.count:,} lines were accepted"]
+        if lines := self._unanswered:
+            facts.append(f"no answer came for {len(lines):,} more (lines {lines[0]:,} to {lines[-1]:,})")
+        facts.append("the rest was not enqueued")
+        note(f"{'; '.join(facts)}. It is safe to enqueue all jobs again that have an idempotency_key.")
 
 
 def _entry(numbered: NumberedJob, mappings: Mappings | None) -> Entry:

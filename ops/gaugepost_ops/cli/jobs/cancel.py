@@ -1,4 +1,4 @@
-"""`gaugepost cancel`: stop jobs, or what is left of an upload, before they are sent."""
+"""`gaugepost cancel`: cancel jobs, or the parts of an upload, that were not sent yet."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _BATCH = 200
 _WORTH_A_BAR = 1_000
 Outcome = tuple[JobState | None, bool]
-"""A job's state afterwards (None: no region knows it), and whether this call cancelled it."""
+"""The job's state after the call (None: no region knows it), and whether this call changed it."""
 
 
 def cancel(
@@ -41,10 +41,10 @@ def cancel(
     *,
     as_json: AsJson = False,
 ) -> int:
-    """Cancel jobs that have not been sent; one line each.
+    """Cancel jobs that were not sent yet. Prints one line for each.
 
-    Of an upload (set-…), the parts that have not been sent. Ends with 1 if one was too late, or is not known. A job
-    that was cancelled before is fine.
+    For an upload (set-…), cancels the parts that were not sent yet. Exit code 1: a job was sent already, or no region
+    knows it. A job that was cancelled before is no failure.
 
     Example: `gaugepost cancel 0f8fad5bd9cb469fa16570867728950e`
     """
@@ -69,7 +69,10 @@ def cancel(
 def apply_in_batches(
     regions: RegionLedgers, ids: Sequence[str], title: str, action: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
 ) -> Iterator[tuple[str, Outcome]]:
-    """Ask, in batches and under a bar, whichever region knows each job."""
+    """Call `action` for all jobs, in batches, with a progress bar; yield each job's id and outcome.
+
+    It tries the regions in turn until one knows the job.
+    """
     with bar_beside_rows(title, len(ids), worth=_WORTH_A_BAR) as advance:
         for start in range(0, len(ids), _BATCH):
             batch = ids[start : start + _BATCH]
@@ -92,7 +95,7 @@ def _apply(
 
 
 def _cancel_set(regions: RegionLedgers, set_id: str, *, as_json: bool) -> bool:
-    """Cancel the parts of an upload that have not been sent; False if there was none, and there are others."""
+    """Cancel the parts of an upload that were not sent. Return False if it came too late for all of them."""
     found = find_set(regions, set_id)
     if found is None:
         note(WHERE_UPLOADS)
@@ -125,4 +128,4 @@ def _outcome_text(state: JobState | None, *, by_this_call: bool) -> str:
         return NO_SUCH_JOB
     if by_this_call:
         return "cancelled"
-    return "was cancelled before" if state is JobState.CANCELLED else f"too late: it is {state}"
+    return "was cancelled before" if state is JobState.CANCELLED else f"not cancelled, too late: it is {state}"

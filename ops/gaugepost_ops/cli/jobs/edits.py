@@ -1,7 +1,8 @@
-"""`--set` and `--unset` of `replay`: what a person changes in a job before it goes out again.
+"""`--set` and `--unset` of `replay`: changes that a person makes to a job before it is sent again.
 
-The edited job is checked as at the door. Fields are named in messages and on the record, values never. A value may be
-somebody's data, which has no business in a list of processes or a shell's history: so it can come from a file or stdin.
+The changed job is checked as a new job is. Messages and the job's history name the changed fields, but never their
+values: a value may be personal data. For the same reason a value can come from a file or from stdin, so that it does
+not appear in the list of processes or in the shell's history.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ if TYPE_CHECKING:
 
 _MAX_VALUE = 1_000_000
 _WITH_COLUMNS = ("record", "fields")
-_FILE = "is part of its upload, which was checked as a whole: upload the mended file"
+_FILE = "belongs to the upload, which was checked as a whole: upload the corrected file"
 _FIXED = {
-    "id": "is the job's name",
-    "kind": "makes it another job: enqueue that one",
-    "region": "is where the account lives: enqueue it there",
-    "idempotency_key": "is how its service knows it",
-    "source": "tells who enqueued it",
-    "upload_id": "is what it destroys: enqueue another one",
+    "id": "identifies the job",
+    "kind": "defines what the job is: enqueue a new job",
+    "region": "defines the account: enqueue a new job for that region",
+    "idempotency_key": "identifies the job for its service",
+    "source": "says which service enqueued it",
+    "upload_id": "says which upload is deleted: enqueue a new job",
     **dict.fromkeys(("family", "filename", "path", "content_base64", "stored"), _FILE),
 }
-"""What may not be edited, and why."""
+"""The fields that nobody may edit, and the reason, as the end of a sentence."""
 
 
 def _known() -> list[str]:
@@ -47,7 +48,7 @@ def _known() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field and its new value; None takes it away. `heading` is the cell's, in `record` or `fields`."""
+    """One field and its new value; None removes the field. In `record` and `fields`, `heading` names the column."""
 
     field: str
     heading: str | None
@@ -55,11 +56,11 @@ class Change:
 
     @property
     def name(self) -> str:
-        """Return the field's name as on the command line."""
+        """Return the field's name as it is on the command line: `record.Email`."""
         return self.field if self.heading is None else f"{self.field}.{self.heading}"
 
     def apply(self, data: dict[str, Any]) -> None:
-        """Change a job's JSON. Raises InvalidJob for a cell that only looks like one the job has."""
+        """Change a job's JSON in place. Raises InvalidJob if a heading differs from one of the job only in case."""
         if self.heading is None:
             _put(data, self.field, self._split())
             return
@@ -69,16 +70,19 @@ class Change:
         _put(columns, self.heading, self.value)
 
     def _split(self) -> str | list[str] | None:
-        """Take a list apart: `--set labels=a,b`."""
+        """Return the value; for fields that are lists, split it at commas: `--set labels=a,b`."""
         if self.value is None or self.field not in {"labels", "reason_codes"}:
             return self.value
         return [part.strip() for part in self.value.split(",")]
 
     def _check_spelling(self, columns: Mapping[str, Any]) -> None:
-        """Headings are case-sensitive at CustomerGauge: one that differs in case only would be dropped there."""
+        """Raise InvalidJob if the job has this heading in another case.
+
+        Headings are case-sensitive at CustomerGauge, which drops the ones it does not know.
+        """
         for heading in columns:
             if heading.lower() == str(self.heading).lower():
-                raise InvalidJob([Problem(self.name, f"the job has {self.field}.{heading}")])
+                raise InvalidJob([Problem(self.name, f"the job has {self.field}.{heading}: use this spelling")])
 
 
 def _put(data: dict[str, Any], name: str, value: object) -> None:
@@ -90,17 +94,16 @@ def _put(data: dict[str, Any], name: str, value: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """All changes of one call."""
+    """All changes of one call of `replay`."""
 
     changes: tuple[Change, ...] = ()
     mappings: Mappings | None = None
 
     def __bool__(self) -> bool:
-        """Tell whether there is anything to change."""
         return bool(self.changes)
 
     def of(self, view: JobView) -> Edit:
-        """Return a job with its changes, checked as at the door. Raises InvalidJob, DataSealed."""
+        """Return the job with the changes, checked as a new job. Raises InvalidJob; DataSealed if it is encrypted."""
         if view.sealed:
             raise DataSealed(view.sealed)
         data = json.loads(json.dumps(view.job))
@@ -113,7 +116,7 @@ class Edits:
 
 
 def read_edits(sets: Sequence[str], unsets: Sequence[str], mappings: Mappings | None) -> Edits:
-    """Read the options. Raises Failure (exit code 2), in which no value is told."""
+    """Read the options `--set` and `--unset`. Raises Failure (exit code 2); its message has no values."""
     changes = [*_set_changes(sets), *(Change(*_field("--unset", name), None) for name in unsets)]
     names = [change.name for change in changes]
     for name in names:
@@ -136,7 +139,10 @@ def _set_changes(sets: Sequence[str]) -> Iterator[Change]:
 
 
 def _field(option: str, name: str) -> tuple[str, str | None]:
-    """Read a field's name. An unknown one is not repeated: who forgets the name gives the value in its name."""
+    """Read a field's name and its heading, if any.
+
+    The message about an unknown name does not repeat it: if a person forgets the name, the value stands in its place.
+    """
     field, dot, heading = name.partition(".")
     if field in _FIXED:
         raise Failure(Exit.USAGE, f"{option}: {field} cannot be edited: it {_FIXED[field]}")
@@ -148,7 +154,7 @@ def _field(option: str, name: str) -> tuple[str, str | None]:
 
 
 def _value(name: str, value: str) -> str:
-    """Return the value itself, or what the file or stdin holds, without its last line end."""
+    """Return the value, or the text of the file or of stdin, without its last line break."""
     if value == "-":
         text = sys.stdin.read(_MAX_VALUE + 1)
     elif value.startswith("@"):

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from gaugepost.errors import InvalidJob
     from gaugepost.settings import Settings
 
-_NEXT_ACTION = "--skip-invalid REJECTS enqueues the others; `gaugepost schema` tells what a job looks like"
+_NEXT_ACTION = (
+    "correct them (`gaugepost schema` prints what a job must be), or enqueue the others with --skip-invalid REJECTS"
+)
 _LONG_BYTES, _LONG_LINES = 2_000_000, 2_000
 
 
@@ -35,18 +37,18 @@ def enqueue(
         Path | None,
         typer.Option(
             metavar="REJECTS",
-            help="Enqueue the others, and write the lines that are refused to this file, as they are.",
+            help="Enqueue the valid lines, and write the refused lines unchanged to this file.",
         ),
     ] = None,
     *,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Print each job's line when it has ended, with verdict and result.")
+        bool, typer.Option("--wait", help="Print the line of a job when the job has ended, with verdict and result.")
     ] = False,
 ) -> int:
-    """Queue jobs from JSON lines; prints one line a job.
+    """Queue jobs from JSON lines. Prints one line for each job.
 
-    All lines are checked first: if one is refused, it is named on stderr and nothing is enqueued, unless
-    --skip-invalid is given. Sending a file again is safe where its jobs have an idempotency_key.
+    Checks all lines first. If one is refused, names it on stderr and enqueues nothing, unless --skip-invalid is given.
+    It is safe to enqueue a file again if its jobs have an idempotency_key.
 
     Example: `gaugepost enqueue jobs.jsonl --skip-invalid rejects.jsonl > receipts.jsonl`
     """
@@ -54,9 +56,9 @@ def enqueue(
     with open_rereadable(file) as stream, rejects_to(skip_invalid, stream) as rejects:
         checked = _check(stream, rejects, settings)
         if checked.bad and rejects is None:
-            raise Failure(Exit.USAGE, f"{_lines(checked.bad)} refused; nothing was enqueued", _NEXT_ACTION)
+            raise Failure(Exit.USAGE, f"nothing was enqueued: {_lines(checked.bad)} refused", _NEXT_ACTION)
         if not checked.good:
-            note(f"no job to enqueue in {file}")
+            note(f"nothing was enqueued: {file} has no valid job")
             return Exit.FAILED if checked.bad else Exit.DONE
         with open_producer(settings) as producer:
             all_well = _send(producer, stream, checked, wait=wait)
@@ -69,11 +71,11 @@ def _lines(number: int) -> str:
 
 @contextmanager
 def rejects_to(path: Path | None, stream: IO[bytes]) -> Iterator[IO[bytes] | None]:
-    """Open the file of refused lines, empty. Raises Failure, before anything is done."""
+    """Create or empty the file for refused lines, before any job is sent. Raises Failure if it cannot be written."""
     with ExitStack() as stack:
         try:
             if path is not None and path.exists() and os.path.samestat(path.stat(), os.fstat(stream.fileno())):
-                raise Failure(Exit.USAGE, f"{path}: is the input itself")
+                raise Failure(Exit.USAGE, f"--skip-invalid: {path} is the input: name another file")
             rejects = stack.enter_context(path.open("wb")) if path is not None else None
         except OSError as error:
             raise Failure(Exit.USAGE, f"{path}: cannot be written: {error.strerror}") from None
@@ -93,12 +95,15 @@ def _check(stream: IO[bytes], rejects: IO[bytes] | None, settings: Settings) -> 
     with bar("checking", size, worth=_LONG_BYTES) as advance:
         checked = check(stream, settings.regions, refuse, keep, advance, Mappings.of(settings))
     if rejects is not None:
-        rejects.flush()  # it is on disk before the others are sent
+        rejects.flush()  # before any job is sent
     return checked
 
 
 def _send(producer: Producer, stream: IO[bytes], checked: Checked, *, wait: bool) -> bool:
-    """Send all that is fit; False if a key belongs to another job, or a job that was waited for was not delivered."""
+    """Enqueue the valid jobs. With `wait`, wait until they have ended.
+
+    Returns False if an idempotency key belongs to another job, or if `wait` found a job that was not delivered.
+    """
     jobs = batches(fit_jobs(stream, checked, producer.settings.regions))
     poll = ResultPoll(producer) if wait else None
     try:
@@ -108,7 +113,7 @@ def _send(producer: Producer, stream: IO[bytes], checked: Checked, *, wait: bool
         if poll is None:
             return not enqueuer.conflicts
         if sys.stdout.isatty():
-            note("waiting until they have ended; Ctrl-C leaves them to it")
+            note("waiting until all jobs have ended. Ctrl-C ends the waiting; the jobs go on")
         with bar_beside_rows("waiting", checked.good, worth=_LONG_LINES) as advance:
             return poll.run(advance) and not enqueuer.conflicts
     except (GaugepostError, Failure, KeyboardInterrupt):

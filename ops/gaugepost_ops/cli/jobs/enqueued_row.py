@@ -1,4 +1,4 @@
-"""An accepted job, as `enqueue` prints it and waits for it."""
+"""The row that `gaugepost enqueue` prints for an accepted job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EnqueuedRow:
-    """An accepted job and the line it came from."""
+    """An accepted job and the number of its line."""
 
     line: int
     region: Region
@@ -20,7 +20,7 @@ class EnqueuedRow:
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as `enqueue` prints it."""
+        """Return the JSON object that `enqueue` prints."""
         one = self.accepted
         row: dict[str, object] = {"line": self.line, "id": one.id, "state": str(one.state), "duplicate": one.duplicate}
         row |= {"conflict": True} if one.conflict else {}

@@ -1,4 +1,4 @@
-"""Which jobs a command is about: the options that `jobs` and `replay` share, and the walk over those that fit."""
+"""Filters: the options that `jobs`, `replay` and `settle` share, and the iteration over the jobs that match."""
 
 from __future__ import annotations
 
@@ -22,21 +22,19 @@ _BATCH = 200
 _REMEMBERED = 50_000
 
 KindOption = Annotated[Kind | None, typer.Option(help="Only this kind.")]
-VerdictOption = Annotated[
-    Verdict | None, typer.Option(help="Only those that ended, or whose last attempt ended, with it.", metavar="V")
-]
+VerdictOption = Annotated[Verdict | None, typer.Option(help="Only jobs whose last verdict is this one.", metavar="V")]
 ConfigurationOption = Annotated[
-    str | None, typer.Option(help="Only those of this inbound mapping: its reference, or its alias.", metavar="C")
+    str | None, typer.Option(help="Only jobs of this inbound mapping: its reference, or its alias.", metavar="C")
 ]
-SourceOption = Annotated[str | None, typer.Option(help="Only those that this service enqueued.", metavar="X")]
+SourceOption = Annotated[str | None, typer.Option(help="Only jobs that this service enqueued.", metavar="X")]
 FieldsOption = Annotated[
-    list[str] | None, typer.Option("--field", help="Only those whose last answer found fault with it.", metavar="F")
+    list[str] | None, typer.Option("--field", help="Only jobs whose last answer has an error for it.", metavar="F")
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """What a job must be to be meant; None: it may be any."""
+    """The conditions that a job must meet. None: any value matches."""
 
     of_configuration: Callable[[JobView], bool]
     kind: Kind | None = None
@@ -45,7 +43,7 @@ class JobFilter:
     fields: tuple[str, ...] = ()
 
     def fits(self, view: JobView) -> bool:
-        """Tell whether a job is meant."""
+        """Return whether a job meets all conditions."""
         return (
             (self.kind is None or view.kind == self.kind)
             and self.of_configuration(view)
@@ -56,13 +54,13 @@ class JobFilter:
 
 
 def faulty_fields(view: JobView) -> tuple[str, ...]:
-    """Name the fields that the last answer found fault with."""
+    """Return the names of the fields that the last answer has errors for."""
     attempts = view.history.attempts()
     return tuple(sorted(attempts[-1].field_errors)) if attempts else ()
 
 
 def walk(regions: RegionLedgers, states: tuple[JobState, ...]) -> Iterator[JobView]:
-    """Walk the jobs in these states, read in batches; one that moved on meanwhile is left out."""
+    """Yield the jobs in these states. Omits a job whose state changed before it was read."""
     for state in states:
         for ledger in regions.ledgers():
             with regions.skip_unreachable(ledger.region):
@@ -72,7 +70,10 @@ def walk(regions: RegionLedgers, states: tuple[JobState, ...]) -> Iterator[JobVi
 
 
 def without_repeats(views: Iterator[JobView]) -> Iterator[JobView]:
-    """Leave out what was given before: jobs move while they are listed. Remembers a bounded number."""
+    """Omit jobs that were yielded before, since a job may change its state while the lists are read.
+
+    It remembers a bounded number of ids, so a repeat is possible in a very long list.
+    """
     seen: dict[str, None] = {}
     for view in views:
         if view.id not in seen:

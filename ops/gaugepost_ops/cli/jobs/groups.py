@@ -1,6 +1,7 @@
-"""Jobs that are stuck for the same reason, as one line with the command that fits: 10,000 dead jobs are few faults.
+"""Groups of jobs that are stuck for the same reason, each with the command that helps: `gaugepost jobs --group`.
 
-Counted as they are walked: memory grows with the faults and not with the jobs.
+10,000 dead jobs usually have only a few reasons. Jobs are counted one by one as they are read, so memory grows with the
+number of groups and not with the number of jobs.
 """
 
 from __future__ import annotations
@@ -27,22 +28,22 @@ if TYPE_CHECKING:
     from gaugepost.regions import Region
 
 STUCK = (JobState.DEAD, JobState.UNKNOWN, JobState.PARKED)
-"""States out of which, or out of whose wait, a person may help a job."""
+"""The states in which a job may need a person."""
 
 
 _MAX_GROUPS = 1_000
-_INSPECT_FIRST = "look first: is it at CustomerGauge? Then settle them as what you found:"
+_INSPECT_FIRST = "first look whether CustomerGauge has the job, then settle the group as what you found:"
 _INDENT, _NARROW, _NARROW_INDENT = 11, 60, 2
 
 
 def is_stuck(view: JobView) -> bool:
-    """Return whether a person may help a job: also a queued one that no worker takes, or that a hold keeps."""
+    """Return whether a job may need a person. A queued job may, too: if no worker runs, or a hold stops it."""
     return view.state in STUCK or view.no_worker is not None or view.hold is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What the jobs of one group have in common."""
+    """What the jobs of one group have in common: where they are, and why they are stuck."""
 
     region: Region
     state: JobState
@@ -58,7 +59,7 @@ class Fault:
 
     @classmethod
     def of(cls, view: JobView) -> Fault:
-        """Return a job's fault; where a hold keeps it, that is the hold's, whether the job itself was tried or not."""
+        """Return the fault of a job. If a hold stops the job, its fault is the hold, whatever its attempts showed."""
         scope = view.hold.scope if view.hold else None
         verdict, fields = (None, ()) if scope is not None else (view.last_verdict, faulty_fields(view))
         reason = "; ".join(dict.fromkeys(filter(None, (view.reason, view.no_worker)))) or None
@@ -66,11 +67,11 @@ class Fault:
         return cls(view.region, view.state, view.kind, verdict, *common, view.meaning, view.to_do)
 
     def inspect_command(self, example: str) -> str | None:
-        """Write what to look at before the command: what CustomerGauge did with a job is not known here."""
+        """Return the command that shows an example; only for unknown jobs, which a person must look up first."""
         return shlex.join(["gaugepost", "job", example]) if self.state is JobState.UNKNOWN else None
 
     def command(self) -> str | None:
-        """Write the command that helps these jobs on once the fault is mended, or a person has looked."""
+        """Return the command for these jobs, to be run once the cause is fixed, or a person has looked them up."""
         if self.no_worker:
             return start_worker(self.region)
         match self.state:
@@ -79,7 +80,7 @@ class Fault:
             case JobState.DEAD | JobState.PARKED:
                 parts = ["replay", "--state", self.state, "--region", self.region, *self._options()]
             case JobState.UNKNOWN:
-                # Refused: a person must first look which of the two outcomes is true.
+                # `settle` refuses this text, on purpose: a person must first find out which of the two is true.
                 end = ["--as", "DELIVERED-OR-DEAD"]
                 parts = ["settle", "--state", self.state, "--region", self.region, *self._options(), *end]
             case _:
@@ -93,14 +94,14 @@ class Fault:
 
 
 def scope_options(scope: str) -> list[str]:
-    """Write a hold's scope as `hold` and `resume` take it, beside the region."""
+    """Return a hold's scope as options of `gaugepost hold` and `resume`; empty for a whole region."""
     sort, _, name = scope.partition(":")
     return [f"--{sort}", name] if scope else []
 
 
 @dataclass(slots=True)
 class Group:
-    """How many jobs have a fault, when the newest came to it (Unix ms), and the id of that one."""
+    """The number of jobs with one fault, and the time (Unix ms) and the id of the newest of them."""
 
     count: int = 0
     newest: int = 0
@@ -116,12 +117,12 @@ class Group:
 
 @dataclass(slots=True)
 class Groups:
-    """All faults met so far."""
+    """The groups by their fault."""
 
     found: dict[Fault, Group] = field(default_factory=dict)
 
     def add(self, view: JobView) -> None:
-        """Count a job under its fault; where there are too many of them, without its configuration and fields."""
+        """Count a job. When there are too many groups, new ones omit configuration, fields and scope."""
         fault = Fault.of(view)
         if fault not in self.found and len(self.found) >= _MAX_GROUPS:
             fault = replace(fault, configuration=None, fields=(), scope=None)
@@ -129,16 +130,16 @@ class Groups:
 
     @property
     def total(self) -> int:
-        """Return how many jobs were counted."""
+        """Return the number of jobs in all groups."""
         return sum(group.count for group in self.found.values())
 
     def largest_first(self) -> list[tuple[Fault, Group]]:
-        """Return them in the order of how many jobs they have."""
+        """Return the groups, the one with the most jobs first."""
         return sorted(self.found.items(), key=lambda pair: (-pair[1].count, -pair[1].newest))
 
 
 def to_dict(fault: Fault, group: Group) -> dict[str, Any]:
-    """Return a group as `jobs --group --json` and `replay --dry-run --json` show it."""
+    """Return the JSON object of `jobs --group --json` and `replay --dry-run --json`."""
     return {
         "region": str(fault.region),
         "state": str(fault.state),
@@ -158,7 +159,7 @@ def to_dict(fault: Fault, group: Group) -> dict[str, Any]:
 
 
 def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer) -> None:
-    """Print each group: how many, where and why; of what; the command. Commands are there to be copied."""
+    """Print each group: the number of jobs, where and why they are stuck, an example, the command to copy."""
     from rich.text import Text  # noqa: PLC0415 - --json does without rich
 
     out = console()
@@ -184,7 +185,7 @@ def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer) -> N
 
 
 def show_dry_run(views: Iterable[JobView], producer: Producer, what: str, *, as_json: bool) -> None:
-    """Show what a command would do, by groups, and count it on stderr: `12 would be replayed`."""
+    """Print the jobs that a command would change, by groups, and their number on stderr: `12 would be replayed`."""
     groups = Groups()
     for view in views:
         groups.add(view)
@@ -193,11 +194,11 @@ def show_dry_run(views: Iterable[JobView], producer: Producer, what: str, *, as_
     else:
         print_groups(groups.largest_first(), producer)
         sys.stdout.flush()
-    note(f"{groups.total:,} would be {what}")
+    note(f"dry run: {groups.total:,} would be {what}")
 
 
 def show_groups(found: Iterator[JobView], limit: int, producer: Producer, *, as_json: bool) -> int:
-    """Group these jobs and show the largest groups; return how many jobs there are."""
+    """Group these jobs and print the largest groups, at most `limit`. Return the number of jobs."""
     groups = Groups()
     for view in found:
         groups.add(view)
@@ -207,5 +208,5 @@ def show_groups(found: Iterator[JobView], limit: int, producer: Producer, *, as_
     else:
         print_groups(shown, producer)
     if len(groups.found) > limit:
-        note(f"the {limit:,} largest groups of {len(groups.found):,} (--limit)")
+        note(f"these are the {limit:,} largest groups of {len(groups.found):,}; for more use --limit")
     return groups.total

@@ -1,4 +1,4 @@
-"""`gaugepost job`: everything about one job, or about one upload."""
+"""`gaugepost job`: show everything about one job, or about one upload."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def job(
 ) -> None:
     """Show a job: its state, why it waits and until when, each attempt and its verdict, the result.
 
-    With the id of an upload (set-…), show how far it is, its result, its next part and its last.
-    What is about persons is shown with --show-data only. Times are local; --json gives them with their offset.
+    For an upload (set-…), shows its progress, its result, and when its next and its last part start.
+    Personal data is shown only with --show-data. Times are local; in --json they have their offset.
 
     Example: `gaugepost job 0f8fad5bd9cb469fa16570867728950e --json`
     """
@@ -93,7 +93,7 @@ def _find(regions: RegionLedgers, job_id: str) -> JobView:
 
 
 def _print(row: Mapping[str, Any]) -> None:
-    """Print facts and timeline, without a frame: ids and links are there to be copied."""
+    """Print facts and timeline, without a frame, so that people can copy ids and links."""
     from rich.text import Text  # noqa: PLC0415 - --json does without rich
 
     out = console()
@@ -133,7 +133,7 @@ def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _data(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Write what is to be delivered; the regions of a record each under its heading."""
+    """Yield the job's content as names and values. Each column of a record is one of them: `record.Email`."""
     for name, value in data.items():
         if isinstance(value, dict):
             yield from ((f"{name}.{heading}", _text(cell)) for heading, cell in value.items())
@@ -154,7 +154,7 @@ def _file_facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _details(entry: Mapping[str, Any]) -> str:
-    """Write what belongs to an event; an attempt's field errors each on a line."""
+    """Return the details of an event of the timeline. Each field error of an attempt is on a line of its own."""
     if entry["event"] == "check":
         return _look(entry)
     if entry["event"] != "attempt":
@@ -168,7 +168,7 @@ def _details(entry: Mapping[str, Any]) -> str:
 
 
 def _look(entry: Mapping[str, Any]) -> str:
-    """Write what a look at the upload statistics showed."""
+    """Return what the worker found in CustomerGauge's upload statistics."""
     if entry.get("status") != HTTPStatus.OK:
         return f"statistics: HTTP {entry['status']}" if entry.get("status") else "statistics: no answer"
     if not entry["found"]:

@@ -1,4 +1,4 @@
-"""`gaugepost jobs`: list jobs. Streams: the first rows come at once, however many there are."""
+"""`gaugepost jobs`: list jobs. It prints each row as soon as it is read, however long the list is."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import JobView
 
-_WHY_SEALED = "is sealed under a key that is not in GAUGEPOST_DATA_KEY here"
+_WHY_SEALED = "is encrypted with a key that GAUGEPOST_DATA_KEY does not have. Add that key, and list them again"
 
 OPEN_FIRST = tuple(sorted(JobState, key=lambda state: state in ENDED))
-"""All states, those in which a job still waits for something first."""
+"""All states; the states of jobs that have not ended come first."""
 
 
 def jobs(  # noqa: PLR0913 - an option each
@@ -63,21 +63,21 @@ def jobs(  # noqa: PLR0913 - an option each
     configuration: ConfigurationOption = None,
     source: SourceOption = None,
     field: FieldsOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many jobs, or groups.", metavar="N")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many jobs, or groups.", metavar="N")] = 50,
     *,
     group: Annotated[
-        bool, typer.Option("--group", help="Those that are stuck, by what they have in common, and what helps them.")
+        bool, typer.Option("--group", help="Group the stuck jobs by their cause, each with the command that helps.")
     ] = False,
     show_data: ShowData = False,
     as_json: AsJson = False,
 ) -> None:
-    """List jobs: open ones first, in the order in which they go; ended ones newest first.
+    """List jobs: open ones first, in the order in which they are sent; then ended ones, newest first.
 
-    What moves while the list is read may be missing. Rows of --json have the same keys as those of job --json.
+    A job that changes its state while the list is read may be missing. Rows of --json have the keys of job --json.
 
-    With --group, dead, unknown and parked jobs (or those of --state) are counted by region, kind, verdict or reason,
-    configuration and the fields that the last answer found fault with; each group has the command that helps it on.
-    Queued and waiting jobs are among them where a hold keeps their region, or no worker is there.
+    With --group, counts dead, unknown and parked jobs (or those of --state) by region, kind, verdict or reason,
+    configuration, and the fields with errors. Each group has the command that helps. Queued and waiting jobs are
+    included if their region is held or has no worker.
 
     Example: `gaugepost jobs --state dead --group`
     """
@@ -103,14 +103,14 @@ def jobs(  # noqa: PLR0913 - an option each
     if not as_json:
         if not number:
             note("no jobs")
-        if not group:  # a group has its command
+        if not group:  # a group shows the command itself
             missing_workers.note()
     if sealed:
-        raise Failure(Exit.FAILED, f"{sealed['jobs']:,} jobs are not shown whole: their data {_WHY_SEALED}")
+        raise Failure(Exit.FAILED, f"{sealed['jobs']:,} jobs are shown without their data: it {_WHY_SEALED}")
 
 
 def _stuck_states(regions: RegionLedgers) -> tuple[JobState, ...]:
-    """Return the states in which a person may help; where a region is held, or has no worker, its ready jobs too."""
+    """Return the states of jobs that may need a person; if a region is held or has no worker, the ready states too."""
     for ledger in regions.ledgers():
         with regions.skip_unreachable(ledger.region):
             if "" in ledger.holds() or not ledger.presence().has_worker:
@@ -119,7 +119,7 @@ def _stuck_states(regions: RegionLedgers) -> tuple[JobState, ...]:
 
 
 def _count_sealed(views: Iterator[JobView], sealed: Counter[str]) -> Iterator[JobView]:
-    """Count the jobs that could not be opened."""
+    """Yield the same jobs, and count in `sealed["jobs"]` those that could not be decrypted."""
     for view in views:
         if view.sealed:
             sealed["jobs"] += 1
@@ -127,14 +127,14 @@ def _count_sealed(views: Iterator[JobView], sealed: Counter[str]) -> Iterator[Jo
 
 
 def _print_rows(found: Iterator[JobView], limit: int, write: Callable[[JobView], None]) -> int:
-    """Print them up to the limit; return how many that were."""
+    """Print at most `limit` jobs. Return the number of printed jobs."""
     number = 0
     for view in islice(found, limit):
         write(view)
         number += 1
     sys.stdout.flush()
     if number == limit and next(found, None) is not None:
-        note(f"the first {limit:,}; there are more (--limit)")
+        note(f"these are the first {limit:,} jobs; for more use --limit")
     return number
 
 
@@ -146,14 +146,14 @@ def _json_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], 
 _WIDTHS = (32, 2, 13)
 _HEADING = ("ID", "IN", "KIND")
 _STATE_COLUMN = sum(_WIDTHS) + 2 * len(_WIDTHS)
-"""The column of the state."""
+"""The column at which the state begins."""
 _LONGEST_STATE = max(map(len, JobState))
 _WIDE = 90
 _INDENT_BELOW = 4
 
 
 def _line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], None]:
-    """Make a writer of lines of fixed widths, so that no row has to wait for the last one."""
+    """Return a function that prints a job as a line. Column widths are fixed, so each row can be printed at once."""
     out = console() if sys.stdout.isatty() else None
     headed = False
 
@@ -174,7 +174,7 @@ def _line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], 
 
 
 def _write_line(out: Console | None, columns: tuple[str, str, str], state: str, cause: str, style: str) -> None:
-    """Write a line; in a pipe it is as long as it is. A narrow terminal has beneath what it has no room for beside."""
+    """Write one line. In a pipe its length is not limited; on a narrow terminal the rest goes to the lines below."""
     gap = "  " if out is None or out.width >= _STATE_COLUMN + _LONGEST_STATE else " "
     id_and_region, kind = f"{columns[0]:{_WIDTHS[0]}}{gap}{columns[1]:{_WIDTHS[1]}}", columns[2]
     head = f"{id_and_region}{gap}{kind:{_WIDTHS[2]}}{gap}"

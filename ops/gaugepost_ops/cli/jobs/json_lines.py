@@ -1,4 +1,4 @@
-"""Reads jobs from JSON lines in two passes of bounded memory: all are checked before the first one is enqueued."""
+"""Read jobs from JSON lines in two passes, with bounded memory: check all lines, then read the valid ones again."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ if TYPE_CHECKING:
 
 MAX_LINE = 1_000_000
 MAX_FILE_LINE = (PART_BYTES + 2) // 3 * 4 + 65_536
-"""A content at its limit in base64, and room for the rest: for slashes that some writers escape, too."""
+"""The longest legal content in base64, plus room for the other fields and for slashes that some writers escape."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line as it was read, with its end; `data` is only its beginning if it is longer than any line may be."""
+    """One line as it was read, with its line break. If it is longer than is allowed, `data` is only its beginning."""
 
     number: int
     data: bytes
 
     @property
     def length(self) -> int:
-        """Bytes without the end of the line."""
+        """Return the number of bytes without the line break."""
         return len(self.data.rstrip(b"\r\n"))
 
     @property
     def is_blank(self) -> bool:
-        """Whether there is nothing on it."""
+        """Return whether the line is empty or has only white space."""
         return not self.data or self.data.isspace()
 
 
 def _discard(_: bytes) -> None:
-    """Take the rest of a line that is too long, and forget it."""
+    """Do nothing: the default for the rest of a line that is too long."""
 
 
 def read_lines(stream: IO[bytes], overflow: Callable[[bytes], object] = _discard) -> Iterator[Line]:
-    """Walk the lines. What is cut off a line that is too long goes to `overflow`, after the line itself was taken."""
+    """Yield the lines. For a line that is too long, yield its beginning, then call `overflow` with its other bytes."""
     longest = MAX_FILE_LINE + len(b"\r\n")
     for number in count(1):
         data = stream.readline(longest)
@@ -70,7 +70,7 @@ def read_lines(stream: IO[bytes], overflow: Callable[[bytes], object] = _discard
 
 @contextmanager
 def open_rereadable(name: str) -> Iterator[IO[bytes]]:
-    """Open a file that can be read twice; stdin (`-`) and pipes are spooled first. Raises Failure."""
+    """Open a file so that it can be read twice. Copies stdin (`-`) and pipes to a temporary file. Raises Failure."""
     try:
         stream = _rereadable(name)
     except OSError as error:
@@ -85,14 +85,14 @@ def _rereadable(name: str) -> IO[bytes]:
         if name != "-" and stat.S_ISREG(os.fstat(source.fileno()).st_mode):
             stack.pop_all()
             return source
-        spool = tempfile.TemporaryFile()  # noqa: SIM115 - whoever asked closes it
+        spool = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
         shutil.copyfileobj(source, spool, 1 << 20)
         spool.seek(0)
         return spool
 
 
 def read_job(line: Line, regions: Collection[Region]) -> AnyJob:
-    """Read the job on a line, as cheaply as the second pass needs it. Raises InvalidJob."""
+    """Return the job on a line. It does only what both passes need. Raises InvalidJob."""
     if line.length > MAX_FILE_LINE:
         raise _too_long()
     data = line.data.removeprefix(codecs.BOM_UTF8) if line.number == 1 else line.data
@@ -116,13 +116,13 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_repeated_keys(line: Line) -> None:
-    """Refuse a line of which one value would be lost in silence. It is JSON, as `read_job` has found."""
+    """Raise InvalidJob if an object has a key twice, since one of its values would be lost. The line is valid JSON."""
     json.loads(line.data.decode("utf-8-sig"), object_pairs_hook=_unique_keys, parse_int=str, parse_float=str)
 
 
 @dataclass(slots=True)
 class Checked:
-    """What the first pass found: one byte a line, 1 where a job is fit to be enqueued."""
+    """The result of the first pass. `fit` has one byte for each line: 1 if the line has a valid job."""
 
     fit: bytearray = field(default_factory=bytearray)
     good: int = 0
@@ -137,7 +137,7 @@ def check(
     on_read: Callable[[int], None] = lambda _: None,
     mappings: Mappings | None = None,
 ) -> Checked:
-    """Check all lines; `on_refused` is called for each that is not fit, `on_read` with the bytes of each."""
+    """Check all lines. Call `on_read` with the length of each, and `on_refused` for each that is not valid."""
     checked = Checked()
     for line in read_lines(stream, overflow):
         on_read(len(line.data))
@@ -163,7 +163,7 @@ def _problem(line: Line, regions: Collection[Region], mappings: Mappings | None)
 
 @dataclass(frozen=True, slots=True)
 class NumberedJob:
-    """A job, the line it stands on, and the bytes it will take on its way."""
+    """A job, the number of its line, and about how many bytes it needs on the way to Redis."""
 
     line: int
     job: AnyJob
@@ -171,7 +171,7 @@ class NumberedJob:
 
 
 def fit_jobs(stream: IO[bytes], checked: Checked, regions: Collection[Region]) -> Iterator[NumberedJob]:
-    """Walk the jobs that the first pass found fit. Raises Failure if the file is another one by now."""
+    """Yield the jobs that the first pass found valid. Raises Failure if the file has changed since."""
     stream.seek(0)
     found = 0
     for line in read_lines(stream):
@@ -181,7 +181,7 @@ def fit_jobs(stream: IO[bytes], checked: Checked, regions: Collection[Region]) -
             found += 1
             yield _numbered(line, regions)
     if found < checked.good:
-        raise Failure(Exit.FAILED, "the input has become shorter while it was read")
+        raise Failure(Exit.FAILED, "the input became shorter after it was checked")
 
 
 def _numbered(line: Line, regions: Collection[Region]) -> NumberedJob:
@@ -193,8 +193,8 @@ def _numbered(line: Line, regions: Collection[Region]) -> NumberedJob:
 
 
 def changed_since_check(number: int, problem: InvalidJob) -> Failure:
-    """Make the failure of a line that was fit when it was checked, and is not any more."""
-    return Failure(Exit.FAILED, f"line {number}: {problem} (it has changed since it was checked)")
+    """Return the failure for a line that was valid in the first pass and is not valid now."""
+    return Failure(Exit.FAILED, f"line {number}: {problem} (the line changed after it was checked)")
 
 
 BATCH_JOBS = 200
@@ -202,7 +202,7 @@ BATCH_BYTES = 8_000_000
 
 
 def batches(jobs: Iterator[NumberedJob]) -> Iterator[list[NumberedJob]]:
-    """Cut the jobs into what goes to Redis at once: bounded in number and in bytes, since files are large."""
+    """Yield the jobs in batches that go to Redis in one call, bounded in number and in bytes, since files are large."""
     batch: list[NumberedJob] = []
     size = 0
     for numbered in jobs:

@@ -1,7 +1,7 @@
-"""`gaugepost replay`: dead or parked jobs back to work, in the order they were enqueued.
+"""`gaugepost replay`: queue dead or parked jobs again, in the order in which they were enqueued.
 
-Three passes, so that nothing is replayed before all is known to be fit: find the jobs (of each only stamp and id are
-kept, about 90 bytes), check the edits on all of them, replay them in batches.
+It makes three passes, so that nothing is replayed before all jobs are checked: find the jobs (it keeps only time and id
+of each, about 90 bytes), check the edits on all of them, replay them in batches.
 """
 
 from __future__ import annotations
@@ -48,38 +48,41 @@ _REPLAYABLE = (JobState.DEAD, JobState.PARKED)
 
 def replay(  # noqa: PLR0913 - an option each
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Jobs to replay.")] = None,
-    state: Annotated[JobState | None, typer.Option(help="All that are dead, or parked.", metavar="dead|parked")] = None,
-    region: Annotated[Region | None, typer.Option(help="The region they are in; goes with --state.")] = None,
+    state: Annotated[
+        JobState | None, typer.Option(help="All dead jobs, or all parked ones.", metavar="dead|parked")
+    ] = None,
+    region: Annotated[Region | None, typer.Option(help="The region of the jobs, with --state.")] = None,
     kind: KindOption = None,
     verdict: VerdictOption = None,
     configuration: ConfigurationOption = None,
     source: SourceOption = None,
     field: FieldsOption = None,
     *,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many: the oldest.", metavar="N")] = None,
-    rate: Annotated[int | None, typer.Option(min=1, help="At most so many a second.", metavar="N")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many: the oldest.", metavar="N")] = None,
+    rate: Annotated[int | None, typer.Option(min=1, help="At most this many jobs per second.", metavar="N")] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change a field first: FIELD=VALUE, FIELD=@FILE or FIELD=- (stdin).", metavar="F=V"),
     ] = None,
-    unsets: Annotated[list[str] | None, typer.Option("--unset", help="Take a field away first.", metavar="F")] = None,
-    reason: Annotated[str, typer.Option(help="Why, for the record.", metavar="WHY")] = "",
-    by: Annotated[str | None, typer.Option(help="Who, for the record; else user@host.", metavar="WHO")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them, by what they have in common.")] = False,
+    unsets: Annotated[list[str] | None, typer.Option("--unset", help="Remove a field first.", metavar="F")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the jobs' history.", metavar="WHY")] = "",
+    by: Annotated[str | None, typer.Option(help="Who, for the history; default: user@host.", metavar="WHO")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; count the jobs by groups.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Send dead or parked jobs back to work, by id, or all of a region that fit.
+    """Queue dead or parked jobs again: by id, or all of a region that match.
 
-    They go in the order they were enqueued, before what was enqueued later; a status change waits for its turn in its
-    case's lane. Their tries start anew, their idempotency keys play no part, and the record tells who, when, why and
-    which fields were changed. Ctrl-C stops between two batches and tells how many went; the others stay as they are,
-    and the same call goes on with them.
+    They are sent in the order in which they were enqueued, before jobs that were enqueued later. A status change waits
+    for its turn in its case lane. The count of attempts starts again, idempotency keys are not checked, and the job's
+    history gets who replayed it, when, why, and which fields were changed. Ctrl-C stops between two batches and prints
+    how many were replayed. The others stay as they are; call the same command again to go on.
 
-    A change (--set record.Email=…, --set configuration=…, --set net_promoter_score=9, --unset expires_at) is checked
-    on all jobs before the first one goes: if it makes one invalid, none goes (exit code 2). Give what is somebody's
-    data as --set FIELD=@FILE or FIELD=-, so that it is not seen in the list of processes. RegionLedgers are set as text.
+    Changes (--set record.Email=…, --set configuration=…, --set net_promoter_score=9, --unset expires_at) are checked on
+    all jobs first. If one job would be invalid, none is replayed (exit code 2). Give personal data as --set FIELD=@FILE
+    or FIELD=-, so that it is not in the list of processes. Values in record and fields are set as text.
 
-    A job stays, and is named, if a hold keeps it (`gaugepost resume`), or if its expires_at is over: change that too.
+    A job is not replayed, and is named, if a hold stops it (`gaugepost resume`), or if its expires_at has passed
+    (change that too).
 
     Example: `gaugepost replay --state dead --region eu --verdict missing_field --dry-run`
     """
@@ -113,16 +116,16 @@ def replay(  # noqa: PLR0913 - an option each
 
 def _check_call(ids: Sequence[str], state: JobState | None, region: Region | None, *, narrowed: bool) -> None:
     if ids and (state or region or narrowed):
-        raise Failure(Exit.USAGE, "expected ids, or --state and --region with what narrows them, not both")
+        raise Failure(Exit.USAGE, "expected either ids, or --state and --region with filters, not both")
     if ids:
         return
     if state not in _REPLAYABLE or region is None:
         problem = "expected ids, or --state dead|parked and --region"
-        raise Failure(Exit.USAGE, problem, "`gaugepost jobs --group` writes the command for each fault")
+        raise Failure(Exit.USAGE, problem, "`gaugepost jobs --group` prints the command for each group")
 
 
 def _find_named(regions: RegionLedgers, ids: Sequence[str], plan: Plan, report: Report) -> None:
-    """Find each id's region; tell at once of those that cannot be replayed."""
+    """Add the jobs with these ids to the plan. Report those that cannot be replayed."""
     found: dict[str, JobView | None] = dict.fromkeys(ids)
     for ledger in regions.ledgers():
         missing = [job_id for job_id, view in found.items() if view is None]

@@ -1,4 +1,4 @@
-"""The work of `gaugepost replay`: which jobs, in which order, at which pace, and what became of each."""
+"""Run `gaugepost replay`: plan which jobs in which order, check the edits, replay at a rate, report."""
 
 from __future__ import annotations
 
@@ -28,25 +28,26 @@ _BATCH = 200
 _STAMP_BYTES = 8
 _WORTH_A_BAR = 1_000
 _NAMED = 10
+_CHANGED = "another call changed it meanwhile"
 
 
 @dataclass(slots=True)
 class Plan:
-    """The jobs to replay: for each its stamp and its id as bytes that sort as they are to go; 90 MB a million."""
+    """The jobs to replay. For each it keeps stamp and id as bytes that sort in the right order: 90 MB for a million."""
 
     jobs: dict[Region, list[bytes]] = field(default_factory=dict)
 
     def add(self, view: JobView) -> None:
-        """Take a job in."""
+        """Add a job."""
         self.jobs.setdefault(view.region, []).append(view.stamp.to_bytes(_STAMP_BYTES, "big") + view.id.encode())
 
     def add_all(self, views: Iterable[JobView]) -> None:
-        """Take jobs in."""
+        """Add jobs."""
         for view in views:
             self.add(view)
 
     def order(self, limit: int | None) -> None:
-        """Put them into the order in which they were enqueued, and leave out all after the limit."""
+        """Sort the jobs by the time at which they were enqueued; keep at most `limit` of each region."""
         for found in self.jobs.values():
             found.sort()
             if limit is not None:
@@ -54,28 +55,28 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """Return how many they are."""
+        """Return the number of jobs."""
         return sum(map(len, self.jobs.values()))
 
     def ids(self) -> list[str]:
-        """Return their ids, in order."""
+        """Return the ids, in order."""
         return [one[_STAMP_BYTES:].decode() for found in self.jobs.values() for one in found]
 
     def batches(self, regions: RegionLedgers, size: int = _BATCH) -> Iterator[tuple[Ledger, list[str]]]:
-        """Walk them in order."""
+        """Yield the ids in order, in batches, each with its ledger."""
         for ledger in regions.ledgers():
             found = self.jobs.get(ledger.region, [])
             for start in range(0, len(found), size):
                 yield ledger, [one[_STAMP_BYTES:].decode() for one in found[start : start + size]]
 
     def views(self, regions: RegionLedgers) -> Iterator[JobView]:
-        """Walk their records, as they are now."""
+        """Read and yield the jobs as they are now."""
         for ledger, ids in self.batches(regions):
             yield from (view for view in ledger.read(ids) if view is not None)
 
 
 def check_edits(regions: RegionLedgers, plan: Plan, edits: Edits) -> None:
-    """Check the edits on every job, before the first one is replayed. Raises Failure that names jobs and fields."""
+    """Check the edits on every job, before the first one is replayed. Raises Failure if a job would be invalid."""
     invalid = 0
     with bar("checking", plan.total, worth=_WORTH_A_BAR) as advance:
         for view in plan.views(regions):
@@ -87,7 +88,7 @@ def check_edits(regions: RegionLedgers, plan: Plan, edits: Edits) -> None:
                 if invalid <= _NAMED:
                     note(f"{view.kind} {view.id}: {problem}")
     if invalid:
-        more = f" (the first {_NAMED} are named)" if invalid > _NAMED else ""
+        more = f" (the first {_NAMED} are above)" if invalid > _NAMED else ""
         raise Failure(
             Exit.USAGE, f"nothing was replayed: the changes make {invalid:,} of {plan.total:,} jobs invalid{more}"
         )
@@ -95,7 +96,7 @@ def check_edits(regions: RegionLedgers, plan: Plan, edits: Edits) -> None:
 
 @dataclass(slots=True)
 class Report:
-    """Tells what became of each job: a line each where they were named or --json is on, sums otherwise."""
+    """Prints the outcome of each job as a line, if ids were given (`named`) or with --json; otherwise only sums."""
 
     named: bool
     as_json: bool
@@ -103,12 +104,12 @@ class Report:
     skipped: Counter[str] = field(default_factory=Counter)
 
     def add_replayed(self, job_id: str, region: Region, state: JobState | None) -> None:
-        """Tell of a job that was replayed."""
+        """Count and print a job that was replayed."""
         self.replayed += 1
         self._print(job_id, region, state, None)
 
     def add_skipped(self, job_id: str, view: JobView | None, edit: Edit | None = None, why: str | None = None) -> None:
-        """Tell of a job that was not."""
+        """Count and print a job that was not replayed, with the reason."""
         why = why or _why_skipped(view, edit)
         self.skipped[why] += 1
         self._print(job_id, view.region if view else None, view.state if view else None, why)
@@ -121,11 +122,11 @@ class Report:
             sys.stdout.write(f"{printable(job_id)}  {'replayed' if why is None else printable(why)}\n")
 
     def print_summary(self) -> None:
-        """Tell the sums."""
+        """Print the sums, if it prints no lines."""
         if not self.as_json and not self.named:
             sys.stdout.write(f"{self.replayed:,} replayed\n")
             for why, number in self.skipped.most_common():
-                sys.stdout.write(f"{number:,} not: {printable(why)}\n")
+                sys.stdout.write(f"{number:,} not replayed: {printable(why)}\n")
         sys.stdout.flush()
 
 
@@ -135,10 +136,10 @@ def _why_skipped(view: JobView | None, edit: Edit | None) -> str:
     if view.state not in {JobState.DEAD, JobState.PARKED}:
         return f"it is {view.state}"
     if view.held_by is not None:
-        return f"a hold keeps it: gaugepost resume {' '.join([view.region, *scope_options(view.held_by)])}"
+        return f"a hold stops it: gaugepost resume {' '.join([view.region, *scope_options(view.held_by)])}"
     if _has_expired(view, edit):
-        return "its expires_at is over: --unset expires_at, or --set another"
-    return "it changed meanwhile"
+        return "its expires_at has passed: --unset expires_at, or --set a later one"
+    return _CHANGED
 
 
 def _has_expired(view: JobView, edit: Edit | None) -> bool:
@@ -151,7 +152,10 @@ def _has_expired(view: JobView, edit: Edit | None) -> bool:
 def run(
     regions: RegionLedgers, plan: Plan, edits: Edits, rate: int | None, report: Report, *, by: str, why: str
 ) -> bool:
-    """Replay them all; return whether Ctrl-C stopped it. Says how far it came if it could not go on."""
+    """Replay all jobs of the plan, at most `rate` per second. Return whether Ctrl-C stopped it.
+
+    If Redis fails, it notes how many jobs were replayed, and raises GaugepostError.
+    """
     done, worth = 0, _WORTH_A_BAR if rate is None else rate
     shown_bar = bar_beside_rows if report.named or report.as_json else bar
     with Throttle(rate) as throttle, shown_bar("replaying", plan.total, worth=worth) as advance:
@@ -169,7 +173,7 @@ def run(
             note(f"{_progress_text(report, plan)}; no answer came for up to {min(_BATCH, plan.total - done):,} more")
             raise
     if throttle.interrupted and done < plan.total:
-        note(f"{_progress_text(report, plan)}; the others stay as they are, and the same call goes on with them")
+        note(f"{_progress_text(report, plan)}; the others stay as they are. Call the same command again to go on")
         return True
     return False
 
@@ -193,7 +197,7 @@ def _replay(ledger: Ledger, ids: Sequence[str], edits: Edits, report: Report, *,
 
 
 def _edit(ledger: Ledger, ids: Sequence[str], edits: Edits, report: Report) -> dict[str, Edit]:
-    """Edit a batch as it is now: what became unfit since it was checked stays as it is."""
+    """Return the edited jobs of a batch. Skips a job that has changed since the check and is not valid now."""
     edited: dict[str, Edit] = {}
     for job_id, view in zip(ids, ledger.read(ids), strict=True):
         try:
@@ -202,5 +206,5 @@ def _edit(ledger: Ledger, ids: Sequence[str], edits: Edits, report: Report) -> d
             else:
                 report.add_skipped(job_id, None)
         except InvalidJob:
-            report.add_skipped(job_id, view, why="it changed meanwhile")
+            report.add_skipped(job_id, view, why=_CHANGED)
     return edited

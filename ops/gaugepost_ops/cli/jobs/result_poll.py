@@ -1,7 +1,7 @@
-"""Waits for many jobs: reads them in batches, at a pace that leaves Redis alone while nothing ends.
+"""Wait until many jobs have ended: read them in batches, less often while none ends.
 
-Each look reads the oldest that are open, since jobs end about in their order, and a batch of the others in turn,
-since some of the oldest may be parked for hours.
+Each poll reads two batches of open jobs. One has the oldest, since jobs end about in their order. The other takes turns
+through all of them, since some of the oldest may be parked for hours.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _MAX_DEAD_SHOWN = 10
 
 
 class _OpenJobs:
-    """The jobs of one region that have not ended: id → the rows that wait for it (several, if it is a duplicate)."""
+    """The open jobs of one region: id → its rows. A job has several rows if its idempotency key was used again."""
 
     def __init__(self) -> None:
         self.rows: dict[str, list[EnqueuedRow]] = defaultdict(list)
         self._rotation: Iterator[str] = iter(())
 
     def oldest(self) -> list[str]:
-        """Return the first that are open."""
+        """Return the ids of the oldest open jobs."""
         return list(islice(self.rows, _BATCH))
 
     def next_batch(self) -> list[str]:
-        """Return the next batch of all that are open, from the beginning again after the last."""
+        """Return the ids of the next batch of open jobs; after the last batch it starts again with the first."""
         if len(self.rows) <= _BATCH:
             return []
         batch = [job_id for job_id in islice(self._rotation, _BATCH) if job_id in self.rows]
@@ -50,7 +50,7 @@ class _OpenJobs:
 
 
 class ResultPoll:
-    """Knows the rows whose jobs have not ended, and prints each when its job has."""
+    """Polls jobs and prints the row of each when it has ended."""
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
@@ -60,12 +60,12 @@ class ResultPoll:
         self._dead = 0
 
     def add(self, rows: Sequence[EnqueuedRow]) -> None:
-        """Wait for these too."""
+        """Add rows whose jobs it waits for."""
         for row in rows:
             self._open[row.region].rows[row.accepted.id].append(row)
 
     def run(self, on_ended: Callable[[int], None]) -> bool:
-        """Wait until all have ended; `on_ended` hears how many did. Returns whether all were delivered."""
+        """Wait until all jobs have ended. Call `on_ended` with their number. Return whether all were delivered."""
         pause = _SHORTEST_S
         while any(part.rows for part in self._open.values()):
             number = sum(self._poll_region(region, part) for region, part in self._open.items())
@@ -75,7 +75,7 @@ class ResultPoll:
         return self._all_delivered
 
     def _poll_region(self, region: Region, jobs: _OpenJobs) -> int:
-        """Read some of a region's jobs; print those that have ended and return how many rows that were."""
+        """Read two batches of a region's open jobs, and print those that have ended. Return the number of rows."""
         number = 0
         for ids in (jobs.oldest(), jobs.next_batch()):
             views = self._producer.ledger(region).read(ids) if ids else []
@@ -95,34 +95,34 @@ class ResultPoll:
         return len(rows)
 
     def _note_dead(self, rows: Sequence[EnqueuedRow], view: JobView) -> None:
-        """Say on stderr why the first dead jobs are dead; their rows have it too."""
+        """Note on stderr why the first dead jobs are dead. Their rows say it too."""
         for row in rows:
             self._dead += 1
             if self._dead <= _MAX_DEAD_SHOWN:
                 note(f"line {row.line}: {_dead_text(view)}")
         if self._dead > _MAX_DEAD_SHOWN >= self._dead - len(rows):
-            note("more jobs are dead: see their rows, and `gaugepost jobs --group`")
+            note("more jobs are dead: see their rows, or call `gaugepost jobs --group`")
 
     def _note_unknown(self, view: JobView) -> None:
-        """Say once that a job waits for a person: nothing else would tell why it does not end."""
+        """Note once that a job is unknown: it ends only when a person settles it."""
         before = self._last.get(view.id)
         if view.state is JobState.UNKNOWN and before is not JobState.UNKNOWN:
-            note(f"job {view.id} is unknown ({view.reason}): it waits for a person to settle it")
+            note(f"job {view.id} is unknown ({view.reason}): see `gaugepost job {view.id}`, then settle it")
         self._last[view.id] = view.state
 
     def print_unfinished(self) -> None:
-        """Print the rows that are still open as they were when last seen, so that no id is lost."""
+        """Print the rows of open jobs with their last known state, so that no id is lost."""
         rows = [row for part in self._open.values() for found in part.rows.values() for row in found]
         if not rows:
             return
         what = "1 job has" if len(rows) == 1 else f"{len(rows):,} jobs have"
-        note(f"{what} not ended and will go on. See `gaugepost jobs` and `gaugepost job ID`.")
+        note(f"{what} not ended. They go on; see `gaugepost jobs` and `gaugepost job ID`")
         for row in sorted(rows, key=lambda row: row.line):
             write_rows([row.to_dict() | {"state": str(self._last.get(row.accepted.id, row.accepted.state))}])
 
 
 def _why_dead(view: JobView) -> dict[str, Any]:
-    """Return what the last answer said of a dead job, as its record has it."""
+    """Return message and field errors of a dead job's last answer; empty for other jobs."""
     attempts = view.history.attempts()
     if view.state is not JobState.DEAD or not attempts:
         return {}
@@ -130,7 +130,7 @@ def _why_dead(view: JobView) -> dict[str, Any]:
 
 
 def _dead_text(view: JobView) -> str:
-    """Write why a job is dead: `dead: missing_field: The Email field is required. (record.Email)`."""
+    """Return why a job is dead: `dead: missing_field: The Email field is required. (record.Email)`."""
     found = _why_dead(view)
     message, fields = found.get("message"), found.get("field_errors")
     parts = [str(view.state), view.last_verdict, message]
@@ -138,7 +138,7 @@ def _dead_text(view: JobView) -> str:
 
 
 def _outcome(view: JobView | None) -> dict[str, Any]:
-    if view is None:  # its retention is over, or somebody emptied Redis
+    if view is None:  # its retention has passed, or Redis lost it
         return {"state": None, "verdict": None, "result": None}
     outcome = {"state": str(view.state), "verdict": view.last_verdict, "result": masked(view.result)}
     outcome |= _why_dead(view)

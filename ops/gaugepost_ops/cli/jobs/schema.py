@@ -1,4 +1,4 @@
-"""`gaugepost schema`: what a job may look like, for editors and validators."""
+"""`gaugepost schema`: print the JSON Schema of jobs, for editors and validators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gaugepost settle`: a person has found out what became of an unknown job."""
+"""`gaugepost settle`: record what a person found out about an unknown job."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Resolution(StrEnum):
-    """How it may be settled."""
+    """What an unknown job can become."""
 
     DELIVERED = "delivered"
     DEAD = "dead"
@@ -52,25 +52,26 @@ class Resolution(StrEnum):
 def settle(  # noqa: PLR0913 - an option each
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Unknown jobs.")] = None,
     *,
-    resolution: Annotated[Resolution, typer.Option("--as", help="What a look at CustomerGauge showed.")],
-    state: Annotated[JobState | None, typer.Option(help="All that are unknown.", metavar="unknown")] = None,
-    region: Annotated[Region | None, typer.Option(help="The region they are in; goes with --state.")] = None,
+    resolution: Annotated[Resolution, typer.Option("--as", help="What you found at CustomerGauge.")],
+    state: Annotated[JobState | None, typer.Option(help="All unknown jobs.", metavar="unknown")] = None,
+    region: Annotated[Region | None, typer.Option(help="The region of the jobs, with --state.")] = None,
     kind: KindOption = None,
     verdict: VerdictOption = None,
     configuration: ConfigurationOption = None,
     source: SourceOption = None,
     field: FieldsOption = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many: the oldest.", metavar="N")] = None,
-    reason: Annotated[str, typer.Option(help="Why, for the record.", metavar="WHY")] = "",
-    by: Annotated[str | None, typer.Option(help="Who, for the record; else user@host.", metavar="WHO")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them, by what they have in common.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many: the oldest.", metavar="N")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the jobs' history.", metavar="WHY")] = "",
+    by: Annotated[str | None, typer.Option(help="Who, for the history; default: user@host.", metavar="WHO")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; count the jobs by groups.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Settle jobs whose answer was lost, after looking whether they arrived: by id, or all of a region that fit.
+    """Record what became of jobs whose answer was lost: by id, or all of a region that match.
 
-    As delivered: nothing more is sent; a result that only the lost answer had (a survey link) stays unknown, and who
-    waits for it gets ResultLost. As dead: it did not arrive; `replay` sends it again. The jobs behind it in its lane
-    go on either way. Ends with 1 if one was not unknown; one that has ended just so before is fine.
+    First look whether CustomerGauge has them. As delivered: they arrived, and nothing more is sent. A result that only
+    the lost answer had (a survey link) stays lost: a service that waits for it gets ResultLost. As dead: they did not
+    arrive; `replay` sends them again. In both cases the jobs behind them in their lane go on. Exit code 1: a job was
+    not unknown. A job that has this state already is no failure.
 
     Example: `gaugepost settle --state unknown --region eu --kind response --as delivered --reason "seen in the portal"`
     """
@@ -104,10 +105,10 @@ def settle(  # noqa: PLR0913 - an option each
 
 def _check_call(ids: Sequence[str], state: JobState | None, region: Region | None, *, narrowed: bool) -> None:
     if ids and (state or region or narrowed):
-        raise Failure(Exit.USAGE, "expected ids, or --state unknown and --region with what narrows them, not both")
+        raise Failure(Exit.USAGE, "expected either ids, or --state unknown and --region with filters, not both")
     if not ids and (state is not JobState.UNKNOWN or region is None):
         expected = "expected ids, or --state unknown and --region"
-        raise Failure(Exit.USAGE, expected, "`gaugepost jobs --group` writes the command for each fault")
+        raise Failure(Exit.USAGE, expected, "`gaugepost jobs --group` prints the command for each group")
 
 
 def _print_outcome(job_id: str, state: JobState | None, *, by_this_call: bool, wanted: JobState, as_json: bool) -> None:
@@ -122,4 +123,4 @@ def _outcome_text(state: JobState | None, *, by_this_call: bool, wanted: JobStat
         return NO_SUCH_JOB
     if by_this_call:
         return f"settled as {wanted}"
-    return f"was {state} before" if state is wanted else f"is not unknown: it is {state}"
+    return f"was {state} before" if state is wanted else f"not settled: it is {state}, not unknown"

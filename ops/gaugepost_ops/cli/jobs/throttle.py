@@ -1,4 +1,4 @@
-"""Long calls of a person, at a pace, that Ctrl-C ends between two steps: what was done is known to the last job."""
+"""Limit the rate of a long command, and let Ctrl-C stop it between two batches, so that each job's outcome is known."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ _STEPS_A_SECOND = 4
 
 
 class Throttle:
-    """Use it in a `with` statement. `rate`: jobs a second; None: as fast as it goes. A second Ctrl-C ends at once."""
+    """Limits the rate inside a `with` block. `rate`: jobs per second (None: no limit).
+
+    The first Ctrl-C sets `interrupted`; the second one raises KeyboardInterrupt as usual.
+    """
 
     def __init__(self, rate: int | None) -> None:
         self._rate = rate
         self.interrupted = False
         """Whether Ctrl-C was pressed."""
-        # Not an Event: its lock stops a signal's handler for ever that comes while `wait` has it.
+        # Not an Event: if the signal comes while `wait` holds its lock, the handler blocks for ever.
         self._stop: SimpleQueue[None] = SimpleQueue()
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Take Ctrl-C over."""
         self._before = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give it back."""
         signal.signal(signal.SIGINT, self._before)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
@@ -41,11 +42,11 @@ class Throttle:
         signal.signal(signal.SIGINT, self._before)
 
     def batch_size(self, most: int) -> int:
-        """Return how many jobs to take at a time."""
+        """Return the size of the next batch: at most `most`, and about a quarter of a second's jobs."""
         return most if self._rate is None else max(1, min(most, ceil(self._rate / _STEPS_A_SECOND)))
 
     def wait_until_due(self, done: int) -> None:
-        """Wait until it is time for more than `done` jobs."""
+        """Wait until the rate allows more than `done` jobs since the start; return at once after Ctrl-C."""
         if self._rate is None or self.interrupted:
             return
         with suppress(Empty):
