@@ -101,10 +101,10 @@ def test_people_get_a_table_and_what_to_do_next(cli: Cli) -> None:
     assert re.search(r"^4,500 rows, 1\d\d\.\d kB: 3 parts, set set-\w{32}$", told.out, re.MULTILINE)
     assert re.search(r"^ ?2/3  export\.part-2-of-3\.\w{10}\.csv +2,000 +\S+ kB .* in 10 min$", told.out, re.MULTILINE)
     assert "in 20 min." in told.out
-    assert re.search(r"Follow it: gaugepost job set-\w{32}\n$", told.out)
+    assert re.search(r"gaugepost job set-\w{32}\n$", told.out)
     dry = cli("upload", export(cli, 1), *WHERE, "--dry-run")
     assert "It starts" in dry.out
-    assert "nothing is stored" in dry.out
+    assert "nothing was stored" in dry.out
 
 
 def test_notes_of_the_inspection_go_to_stderr(cli: Cli) -> None:
@@ -178,7 +178,7 @@ def test_a_full_backlog_is_exit_code_1_and_nothing_is_stored(cli: Cli, hands: Ha
     cli.environment["GAUGEPOST_BACKLOG_LIMIT"] = "2"
     done = cli("upload", export(cli, 4_500), *WHERE)
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("export.csv: the region takes no more now, nothing was stored: 0 jobs are waiting")
+    assert done.err.startswith("export.csv: nothing was stored: 0 jobs are waiting")
     assert list(hands.ledger._client.scan_iter("*content:*")) == []
 
 
@@ -234,8 +234,8 @@ def test_a_held_lane_says_why_and_until_when(cli: Cli, hands: Hands) -> None:
     lane = cli("uploads", "--region", "eu", "--json").rows[0]
     assert (lane["next_slot"], lane["hold"]) == (None, {"reason": "maintenance", "by": "joe", "until": None})
     assert [one["due"] for one in lane["waiting"]] == [None]
-    assert "held: maintenance, until somebody resumes it" in cli("uploads").out
-    assert "nobody can tell" in cli("upload", "export.csv", *WHERE, "--dry-run").out
+    assert "held: maintenance, until a person resumes it" in cli("uploads").out
+    assert "the lane is held" in cli("upload", "export.csv", *WHERE, "--dry-run").out
     hands.ledger.resume("")
     assert cli("uploads", "--region", "eu", "--json").rows[0]["waiting"][0]["due"]
 
@@ -380,7 +380,7 @@ def test_rejected_rows_come_with_their_reasons(cli: Cli, hands: Hands) -> None:
         'Email,Number,"Rejected because"',
         'person17@example.com,17,"Number ""17"" is wrong"',
     ]
-    assert "the last column, Rejected because, is not your file's: take it out" in done.err
+    assert "the last column, Rejected because, is not from your file" in done.err
 
 
 def test_row_messages_are_whole_where_they_name_columns_of_the_file(cli: Cli, hands: Hands) -> None:
@@ -388,7 +388,7 @@ def test_row_messages_are_whole_where_they_name_columns_of_the_file(cli: Cli, ha
     deliver(hands, 17, why="Number must be shorter than 3 digits")
     done = cli("job", set_id)
     assert "Record 17: […]" in done.out, "shorter may be anybody's word"
-    assert "[…]: what may quote a row is left out (--show-data)" in done.out
+    assert "--show-data shows it" in done.out
     deliver(hands, 2_001, why="Number must be at most 3 digits")
     done = cli("job", set_id)
     assert "Record 2001: Number must be at most 3 digits" in done.out
@@ -446,7 +446,7 @@ def test_undo_asks_with_counts_and_does_nothing_without_an_answer(cli: Cli, hand
         "1 upload with 2,000 rows will be deleted",
         "survey responses",
         "3 parts not yet sent will be cancelled",
-        "1 part sent, of unknown upload id",
+        "1 part sent, but the upload id is not known",
     ):
         assert told in nobody.err
     code, shown = on_terminal(cli, "uploads", "undo", set_id, answer="n\n")

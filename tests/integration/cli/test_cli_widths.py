@@ -90,12 +90,12 @@ def test_holds_and_status_give_the_whole_reason(cli: Cli, busy: dict[str, str], 
 @WIDTHS
 def test_lanes_and_their_files_fit(cli: Cli, busy: dict[str, str], columns: int) -> None:
     _, words = told(cli, columns, "uploads")
-    assert f"held: {REASON}, until somebody resumes it" in words
+    assert f"held: {REASON}, until a person resumes it" in words
     assert [part for part in ("1/3", "2/3", "3/3") if part in words] == ["1/3", "2/3", "3/3"]
     file = "an export with a long name of its own.csv"
     _, words = told(cli, columns, "upload", file, "--region", "us", "--family", "contact", "--dry-run")
     assert "5,000 rows" in words
-    assert "This was a dry run: nothing is stored." in words
+    assert "This was a dry run: nothing was stored." in words
 
 
 @WIDTHS
@@ -118,7 +118,7 @@ def test_a_pipe_gets_a_line_a_record(cli: Cli, busy: dict[str, str]) -> None:
     assert f"    gaugepost resume us --configuration {MAPPING}" in cli("holds").out.splitlines()
     assert f"  state                 queued: hold: {REASON}" in cli("job", busy["held"]).out.splitlines()
     assert [line for line in cli("status").out.splitlines() if line.startswith(f"  eu  region: {REASON}; since ")]
-    assert f"    held: {REASON}, until somebody resumes it" in cli("uploads").out.splitlines()
+    assert f"    held: {REASON}, until a person resumes it" in cli("uploads").out.splitlines()
 
 
 def hands_in(cli: Cli) -> int:

@@ -55,14 +55,14 @@ def test_the_picture_has_the_last_start_and_the_next_files_and_fits(monkeypatch:
 def test_the_picture_says_what_is_held_and_why_and_until_when() -> None:
     manual = Hold("", "maintenance", "joe", NOON)
     drawn = lane_line(lane(part(1), hold=manual), 80)
-    assert "──✕ held: maintenance, until somebody resumes it" in drawn
+    assert "──✕ held: maintenance, until a person resumes it" in drawn
     timed = Hold("", "x" * 200, "joe", NOON, until=NOON + 60_000)
     assert len(lane_line(lane(part(1), hold=timed), 80)) <= 80
     told = [
         text for text, _ in detail_lines(lane(part(1), hold=Hold("", "why", "joe", NOON, until=NOON + 60_000)), None)
     ]
     assert f"    held: why, until {clock(NOON + 60_000)}" in told
-    assert "next slot: nobody can tell" in next(detail_lines(lane(part(1), hold=manual), 80))[0]
+    assert "next slot: not known" in next(detail_lines(lane(part(1), hold=manual), 80))[0]
 
 
 def test_an_empty_lane_says_that_it_is_free() -> None:

@@ -1,1 +1,1 @@
-"""Commands about files and their upload lanes."""
+"""Commands for files and upload lanes."""

@@ -1,4 +1,4 @@
-"""`gaugepost job SET`: one upload as one thing: how far it is, what became of its rows, when it will end."""
+"""`gaugepost job SET`: show one upload: its progress, the result of its rows, and when its parts start."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _UNREMARKABLE = frozenset({"delivered", "waiting", "cancelled"})
 
 
 def is_set(job_id: str) -> bool:
-    """Tell a set's id from a job's."""
+    """Return whether the id is that of a file set, and not of a job."""
     return job_id.startswith(SET_PREFIX)
 
 
 def find_set(regions: RegionLedgers, set_id: str) -> tuple[Ledger, FileSet] | None:
-    """Find an upload in whichever region knows it."""
+    """Return an upload and the ledger that has it; None if no region knows it."""
     for ledger in regions.ledgers():
         with regions.skip_unreachable(ledger.region):
             files = ledger.file_set(set_id)
@@ -46,7 +46,7 @@ def find_set(regions: RegionLedgers, set_id: str) -> tuple[Ledger, FileSet] | No
 
 
 def to_dict(view: SetView, ledger: Ledger, dues: DueTimes, *, show_data: bool) -> dict[str, Any]:
-    """Return it as `job SET --json` shows it."""
+    """Return the JSON object of `gaugepost job SET --json`."""
     files = view.files
     parts = [_part(view, number, dues) for number in range(len(files.parts))]
     waiting = [part["due"] for part in parts if part["due"]]
@@ -69,12 +69,12 @@ def to_dict(view: SetView, ledger: Ledger, dues: DueTimes, *, show_data: bool) -
 
 
 def _headings(ledger: Ledger, view: SetView) -> tuple[str, ...]:
-    """Return the file's columns where a message may name one."""
+    """Return the file's headings, which a message may name without being redacted; empty without messages."""
     return known_headings(ledger, view) if view.result().messages else ()
 
 
 def _undone(view: SetView, ledger: Ledger) -> dict[str, Any] | None:
-    """Return who undid it, and how far each deletion is; the state is null once the ledger has forgotten it."""
+    """Return who undid the upload, when, and the state of each deletion (None once its retention has passed)."""
     if view.undo is None:
         return None
     jobs = ledger.read(list(view.undo.deletions.values()))
@@ -106,7 +106,7 @@ def _part(view: SetView, number: int, dues: DueTimes) -> dict[str, Any]:
 
 
 def print_set(view: SetView, ledger: Ledger, dues: DueTimes, *, show_data: bool) -> None:
-    """Print it for people."""
+    """Print an upload for people."""
     from rich.text import Text  # noqa: PLC0415 - --json does without rich
 
     out = console()
@@ -146,7 +146,7 @@ def _facts(view: SetView, dues: DueTimes, now: int) -> Iterator[tuple[str, str]]
         last = max((part.ended_at or 0 for part in view.parts if part), default=0)
         yield "ended", clock(last) if last else "long ago"
     else:
-        yield "ends", "all parts are sent; when CustomerGauge has processed them"
+        yield "ends", "when CustomerGauge has processed all parts; all are sent"
 
 
 def _progress(view: SetView) -> str:
@@ -166,14 +166,14 @@ def _result(view: SetView) -> Iterator[tuple[str, str]]:
 def _forecast(waiting: list[JobView], dues: DueTimes, now: int) -> Iterator[tuple[str, str]]:
     times = [due for due in map(dues.of, waiting) if due is not None]
     if not times:
-        yield "next part", waiting[0].reason or "nobody can tell"
+        yield "next part", waiting[0].reason or "not known"
         return
     yield "next part", f"part {stored(waiting[0]).part}: {clock(min(times))}, {wait(min(times), now)}"
     yield "last part", f"part {stored(waiting[-1]).part}: {clock(max(times))}, {wait(max(times), now)}"
 
 
 def _notable_parts(view: SetView) -> Iterator[tuple[str, str, str]]:
-    """Name the parts a person may want to look at: neither done nor simply waiting; by their job ids."""
+    """Yield the parts that are neither delivered nor cancelled nor waiting for their slot: name, state, job id."""
     for part in view.parts:
         if part and str(part.state) not in _UNREMARKABLE:
             text = describe_state(part.state, part.why_waits, part.verdict, clock(part.until), part.meaning)
@@ -194,12 +194,13 @@ def _print_messages(view: SetView, ledger: Ledger, *, show_data: bool) -> None:
     if len(messages) > _MESSAGES:
         out.print(f"  and {len(messages) - _MESSAGES:,} more (--json)")
     if messages != whole:
-        out.print(f"  {MARK}: what may quote a row is left out (--show-data)", style="dim")
+        out.print(f"  {MARK}: text that may quote a row is hidden; --show-data shows it", style="dim")
     warnings = Counter(warning for part in view.parts if part for warning in part.warnings)
     for warning, times in warnings.items():
         print_hanging(out, Text(), f"{_parts(times)}: {printable(warning)}", at=2)
     if result.rejected:
-        note(f"the refused rows: gaugepost uploads rejects {view.files.id} > rejects{_extension(view.files.filename)}")
+        command = f"gaugepost uploads rejects {view.files.id} > rejects{_extension(view.files.filename)}"
+        note(f"CustomerGauge refused rows. To get them: {command}")
 
 
 def _parts(number: int) -> str:
@@ -212,7 +213,7 @@ def _extension(filename: str) -> str:
 
 
 def describe_cancel(view: SetView, cancelled: int) -> str:
-    """Say what a cancel did to an upload."""
+    """Return a line about a cancelled upload: `2 parts cancelled; too late for 3 delivered`."""
     counts: Mapping[str, int] = view.counts()
     open_ones = [part for part in view.parts if part and part.state not in ENDED]
     text = f"{_parts(cancelled)} cancelled"
@@ -223,5 +224,5 @@ def describe_cancel(view: SetView, cancelled: int) -> str:
     if others:
         text += "; too late for " + ", ".join(f"{number:,} {state}" for state, number in others.items())
     if open_ones:
-        text += " (what was sent is followed to its end)"
+        text += " (workers follow the sent parts until CustomerGauge has processed them)"
     return text

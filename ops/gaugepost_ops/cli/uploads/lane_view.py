@@ -1,4 +1,4 @@
-"""Draws an upload lane: one line for a terminal, and the lines below it. Pure."""
+"""Draw an upload lane: one line of a picture for terminals, and the details below it. All functions are pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ _PLAIN = str.maketrans("─●○✕…·", "-*ox..")
 
 
 def lane_line(lane: LaneView, width: int) -> str:
-    """Draw the lane: `eu  ──● 12:00 sent ──○ 12:10 export.part-02 ──○ 12:20 export.part-03 ── 47 more`."""
+    """Draw the lane: `eu  ──● 12:00 sent ──○ 12:10 export.part-02 ──○ 12:20 export.part-03 ── 47 more`.
+
+    The line has at most `width` letters.
+    """
     drawn = f"{lane.title} "
     drawn += f" ──● {_at(lane, lane.lane.last_start)} sent" if lane.lane.last_start else ""
     if lane.hold:
@@ -50,7 +53,7 @@ def lane_line(lane: LaneView, width: int) -> str:
 
 
 def _safe(text: str) -> str:
-    """Take plain letters where the terminal knows no others."""
+    """Replace the drawing characters by ASCII if stdout cannot encode them."""
     encoding = (sys.stdout.encoding or "ascii").lower()
     return text if encoding.startswith("utf") else text.translate(_PLAIN)
 
@@ -65,10 +68,10 @@ def _next(lane: LaneView) -> str:
 
 
 def _hold_text(lane: LaneView) -> str:
-    """Write the hold of a lane."""
+    """Return the hold of a lane in words; empty without one."""
     if lane.hold is None:
         return ""
-    until = f"until {clock(lane.held_until)}" if lane.held_until else "until somebody resumes it"
+    until = f"until {clock(lane.held_until)}" if lane.held_until else "until a person resumes it"
     text = meaning(lane.hold)
     return f"held: {printable(lane.hold.reason)}{text and f' ({text})'}, {until}"
 
@@ -80,12 +83,12 @@ def _step(lane: LaneView, one: WaitingFile) -> str:
 
 
 def detail_lines(lane: LaneView, width: int | None) -> Iterator[StyledLine]:
-    """Write what stands below the picture: the lane's times, its hold, each file."""
+    """Yield the lines below the picture: the lane's times, its hold, each sent file, each waiting file."""
     now = lane.lane.now
     began = clock(lane.lane.last_start) or "none yet"
     opens = lane.lane.next_slot()
-    slot = "nobody can tell" if opens is None else "now" if opens <= now else f"{clock(opens)}, {wait(opens, now)}"
-    text = f"last start: {began} · next slot: {slot} · one in {span(lane.lane.interval / 1000)}"
+    slot = "not known" if opens is None else "now" if opens <= now else f"{clock(opens)}, {wait(opens, now)}"
+    text = f"last start: {began} · next slot: {slot} · one file every {span(lane.lane.interval / 1000)}"
     yield from _folded(text, width, "dim")
     if lane.hold:
         yield from _folded(_hold_text(lane), width, "yellow")
@@ -115,7 +118,7 @@ def _sent_row(lane: LaneView, view: JobView) -> tuple[str, str, str, str]:
 
 
 Row = tuple[str, str, str, str, str, str]
-"""Time, how long until then, part, name, rows, what is to say of it."""
+"""Start time, time until then, part, name, number of rows, remark."""
 
 
 def _waiting_rows(lane: LaneView) -> list[Row]:

@@ -1,6 +1,6 @@
-"""Upload lanes as people see them: the files that wait, in order, when each will start, and those that were sent.
+"""Read upload lanes: the files that wait, in order, with their forecast starts, and the files that were sent.
 
-Everything is read as it is asked for; while a lane moves, a listing of it is a moment old.
+The parts of a listing are read one after another, so a lane that moves meanwhile may look inconsistent for a moment.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
 
 _BATCH = 200
 _SEARCHED_JOBS = {JobState.SENDING: 1_000, JobState.PARKED: 5_000, JobState.QUEUED: 400}
-"""Where files that were sent are looked for, and among how many jobs (those that go next): it must stay instant."""
+"""How many jobs of each state are searched for sent files. It is bounded so that the command answers at once."""
 
 
 def lane_of(ledger: Ledger, family: str) -> str:
-    """Return the lane that a family's files wait in."""
+    """Return the name of the lane in which files of this family wait."""
     lanes = ledger.upload_lanes()
     return lanes[0] if len(lanes) == 1 else f"files:{family}"
 
 
 def stored(view: JobView) -> Stored:
-    """Return what the ledger knows of a file's content."""
+    """Return the description of a file's content that the ledger stores with the job."""
     return Stored.model_validate(view.job["stored"])
 
 
 def part_label(of: Stored) -> str:
-    """Write which part it is; nothing for a file that is whole."""
+    """Return the number of the part: `2/9`; empty for a file that was not split."""
     return f"{of.part}/{of.of}" if of.of > 1 else ""
 
 
 def job_row(view: JobView, dues: DueTimes, *, show_data: bool = False) -> dict[str, Any]:
-    """Return a job as `--json` shows it: a file also with its set, part and forecast start."""
+    """Return the JSON object of a job. Files have more keys: set, part and forecast start among them."""
     row = view.to_dict(show_data=show_data)
     if view.kind != "file" or "stored" not in view.job:
         return row
@@ -64,7 +64,7 @@ def job_row(view: JobView, dues: DueTimes, *, show_data: bool = False) -> dict[s
 
 
 def forecast_starts(ledger: Ledger, name: str) -> tuple[Lane, dict[str, int | None]]:
-    """Return a lane and, for each file that waits in it, in order, when it will start (Unix ms)."""
+    """Return a lane, and the forecast start (Unix ms; None if not known) of each file that waits in it, in order."""
     ids = list(dict.fromkeys(ledger.waiting_files(name)))
     lane = ledger.upload_lane(name)
     opens = lane.next_slot()
@@ -74,7 +74,7 @@ def forecast_starts(ledger: Ledger, name: str) -> tuple[Lane, dict[str, int | No
 
 
 def _is_about_to_be_taken(ledger: Ledger, name: str) -> bool:
-    """Tell whether a worker has claimed a file and has not sent it yet: the slot is open, and spoken for."""
+    """Return whether a worker has claimed a file of this lane and not sent it yet: it will take the open slot."""
     return any(not _was_sent_before(view) for view in _files(ledger, name, JobState.SENDING))
 
 
@@ -84,7 +84,7 @@ def _was_sent_before(view: JobView) -> bool:
 
 
 def _files(ledger: Ledger, name: str, state: JobState) -> Iterator[JobView]:
-    """Walk the files of a lane in a state, looking at a bounded number of jobs."""
+    """Yield the files of a lane in this state. Reads a bounded number of jobs."""
     ids = islice(ledger.ids(state), _SEARCHED_JOBS[state])
     while batch := list(islice(ids, _BATCH)):
         for view in ledger.read(batch):
@@ -93,14 +93,14 @@ def _files(ledger: Ledger, name: str, state: JobState) -> Iterator[JobView]:
 
 
 class DueTimes:
-    """Forecast starts of waiting files; each lane is read once, when it is first asked for."""
+    """Forecast starts of waiting files. Each lane is read once, when it is first needed."""
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
         self._lanes: dict[tuple[str, str], dict[str, int | None]] = {}
 
     def of(self, view: JobView) -> int | None:
-        """Return when a file will start (Unix ms); None if it does not wait for a slot, or nobody can tell."""
+        """Return when a file will start (Unix ms); None if it does not wait for a slot, or if that is not known."""
         if view.kind != "file" or view.state is not JobState.WAITING:
             return None
         ledger = self._producer.ledger(view.region)
@@ -112,7 +112,7 @@ class DueTimes:
 
 @dataclass(frozen=True, slots=True)
 class WaitingFile:
-    """A file that waits for its slot; `first`: it was wanted before all others."""
+    """A file that waits for its slot. `first`: it was enqueued with --first, before all others."""
 
     view: JobView
     due: int | None
@@ -121,7 +121,7 @@ class WaitingFile:
 
 @dataclass(frozen=True, slots=True)
 class LaneView:
-    """One upload lane at one moment. `sent`: files being sent, followed, or parked on their way."""
+    """One upload lane at one moment. `sent`: files that are being sent, being processed, or parked after an attempt."""
 
     region: str
     name: str
@@ -132,16 +132,16 @@ class LaneView:
 
     @property
     def title(self) -> str:
-        """Return the region, and the family where each has a lane of its own."""
+        """Return the region, and the family if each family has its own lane."""
         return f"{self.region} {self.name.partition(':')[2]}".rstrip()
 
     @property
     def held_until(self) -> int | None:
-        """Return when the hold ends or probes; None: nobody can tell."""
+        """Return when the hold ends or when its next probe is due (Unix ms); None if neither is set."""
         return (self.hold.until or self.hold.probe_at) if self.hold else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as `uploads --json` shows it."""
+        """Return the JSON object of `gaugepost uploads --json`."""
         hold = self.hold and {"reason": self.hold.reason, "by": self.hold.by, "until": iso(self.held_until)}
         return {
             "region": self.region,
@@ -173,7 +173,7 @@ def _row(view: JobView) -> dict[str, Any]:
 
 
 def read_lane(ledger: Ledger, name: str) -> LaneView:
-    """Look at one lane."""
+    """Read one lane."""
     lane, dues = forecast_starts(ledger, name)
     views = [view for batch in _batches(dues) for view in ledger.read(batch)]
     waiting = [view for view in views if view is not None and view.state is JobState.WAITING]
@@ -196,14 +196,14 @@ def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _hold_of(ledger: Ledger) -> Hold | None:
-    """Return what keeps all files of a region: of several holds the one that keeps them longest."""
+    """Return the hold that stops the files of a region; of several holds, the one that lasts longest."""
     found = ledger.holds()
     holds = [found[scope] for scope in scopes_of_kind(File) if scope in found]
     return max(holds, key=lambda hold: hold.until or hold.probe_at or float("inf"), default=None)
 
 
 def sent_state(view: JobView) -> str:
-    """Write what a file that was sent waits for: `processing: next look`."""
+    """Return what a sent file waits for: `checking`, `sending`, `processing`, or its state and reason."""
     if view.state is JobState.SENDING:
         return "checking" if _was_sent_before(view) else "sending"
     if view.reason == "processing" or (view.state is JobState.QUEUED and was_sent(view)):

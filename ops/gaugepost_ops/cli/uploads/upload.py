@@ -1,4 +1,4 @@
-"""`gaugepost upload`: one file of any length in, checked, split into legal parts, queued as one set."""
+"""`gaugepost upload`: check a file of any length, split it into legal parts, and queue them as one set."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ _SOURCE = r"^[\w.:/-]{1,64}$"
 
 def upload(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, XLS, XLSX or XML, up to 200 MB.")],
-    region: Annotated[Region, typer.Option(help="The account it is for.")],
-    family: Annotated[FamilyName, typer.Option(help="What its rows are.")],
+    region: Annotated[Region, typer.Option(help="The region of the account.")],
+    family: Annotated[FamilyName, typer.Option(help="The family of the file: what its rows are.")],
     source: Annotated[str | None, typer.Option(help="The service that uploads it, for listings.", metavar="S")] = None,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, split and forecast; store nothing.")] = False,
     again: Annotated[
         bool, typer.Option("--again", help="Even if the same content was uploaded in the last 30 days.")
     ] = False,
-    first: Annotated[bool, typer.Option("--first", help="Before all files that wait in this lane.")] = False,
+    first: Annotated[bool, typer.Option("--first", help="Put it before all files that wait in this lane.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Queue a file of any length: it is checked, split, sent a part a slot, and followed to its last row.
+    """Queue a file of any length: check it, split it, and queue its parts; each upload slot takes one part.
 
-    Prints each part and when it will start. Follow it with gaugepost job SET.
+    Prints each part and when it will start. `gaugepost job SET` then shows its progress and its result.
 
     Example: `gaugepost upload export.csv --region eu --family transactional --dry-run`
     """
     served(Settings.load(), region)
     _check_source(source)
     with _inspected(file) as checked:
-        for told in checked.notes:
-            note(f"{file}: {told}")
+        for text in checked.notes:
+            note(f"{file}: {text}")
         plans = _split(file, checked)
-        with open_producer() as producer:  # not before the file is found fit: a bad one needs no Redis
+        with open_producer() as producer:  # only now: a file that is refused needs no Redis
             dues = producer.uploads.forecast(region, len(plans), family.value, first=first)
             parts = [PlannedPart(plan, due) for plan, due in zip(plans, dues, strict=True)]
             before = producer.ledger(region).uploaded_before(family.value, checked.sha256)
@@ -84,8 +84,7 @@ def _check_source(source: str | None) -> None:
 
 
 def _refused(file: Path, problem: InvalidJob) -> Failure:
-    told = "; ".join(one.expected for one in problem.problems)
-    return Failure(Exit.USAGE, f"{file}: {told}")
+    return Failure(Exit.USAGE, f"{file}: {'; '.join(one.expected for one in problem.problems)}")
 
 
 def _inspected(file: Path) -> Upload:
@@ -130,14 +129,20 @@ def _enqueue(  # noqa: PLR0913 - what the user said, one for one
             raise _refused(file, problem) from None
         except BacklogFull as full:
             limits = "GAUGEPOST_BACKLOG_LIMIT, GAUGEPOST_CONTENT_LIMIT"
-            told = f"{file}: the region takes no more now, nothing was stored: {full} ({limits})"
-            raise Failure(Exit.FAILED, told) from None
+            raise Failure(
+                Exit.FAILED,
+                f"{file}: nothing was stored: {full}",
+                f"try again when jobs of the region were delivered, or raise the limits ({limits})",
+            ) from None
 
 
 def _as_enqueued(
     producer: Producer, region: Region, family: str, files: FileSet, parts: Sequence[PlannedPart]
 ) -> list[PlannedPart]:
-    """Tell the names they go out under, and forecast from their places; the first may be on its way by now."""
+    """Return the parts with the names under which they are sent, and with forecasts from their places in the lane.
+
+    If a worker has taken the first part already, it keeps its earlier forecast.
+    """
     ledger = producer.ledger(region)
     dues = forecast_starts(ledger, lane_of(ledger, family))[1]
     return [
@@ -187,16 +192,16 @@ def _table_row(part: PlannedPart, now: int) -> tuple[str, ...]:
 
 
 def _closing_lines(parts: Sequence[PlannedPart], files: FileSet | None, now: int) -> list[str]:
-    """Say when it ends, as far as anybody can tell, and what to do next."""
+    """Return the last lines of the output: when the upload ends, if that is known, and the next action."""
     last = parts[-1].due
     if last is None:
-        told = ["The lane is held: nobody can tell when it starts (gaugepost uploads)."]
+        text = ["It is not known when it starts, because the lane is held: see gaugepost uploads."]
     else:
         which = "The last part starts" if len(parts) > 1 else "It starts"
-        told = [f"{which} {f'{clock(last)}, {wait(last, now)}' if last > now else 'now'}.", _AFTERWARDS]
+        text = [f"{which} {f'{clock(last)}, {wait(last, now)}' if last > now else 'now'}.", _AFTERWARDS]
     if files is None:
-        return [*told, "This was a dry run: nothing is stored."]
-    return [*told, f"Follow it: gaugepost job {files.id}"]
+        return [*text, "This was a dry run: nothing was stored."]
+    return [*text, f"To follow it: gaugepost job {files.id}"]
 
 
-_AFTERWARDS = "It ends when CustomerGauge has processed it, mostly within the hour after that."
+_AFTERWARDS = "It ends when CustomerGauge has processed it, usually within an hour after that."

@@ -1,4 +1,4 @@
-"""`gaugepost uploads undo`: delete at CustomerGauge what an upload created. It destroys data, so it asks first."""
+"""`gaugepost uploads undo`: delete at CustomerGauge what an upload created. It deletes data, so it asks first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UndoEffects:
-    """What an undo will do. `not_known`: parts that CustomerGauge has, or may have, without a known upload id."""
+    """What an undo will do. `not_known`: ids of parts that were or may have been sent, without a known upload id."""
 
     parts: int
     rows: int
@@ -33,7 +33,7 @@ class UndoEffects:
 
     @classmethod
     def of(cls, view: SetView) -> UndoEffects:
-        """Count it."""
+        """Count what an undo of this upload will delete and cancel."""
         delivered = [part for part in view.parts if part and part.state is JobState.DELIVERED]
         return cls(
             parts=len(view.parts),
@@ -44,18 +44,18 @@ class UndoEffects:
         )
 
     def question(self, view: SetView) -> str:
-        """Write it as the question's text."""
+        """Return the text of the question, of several lines."""
         files = view.files
         lines = [
             f"Undo {files.filename} in {files.region} ({files.family}), {_count(self.parts, 'part')}:",
             f"  {_count(self.uploads, 'upload')} with {_count(self.rows, 'row')} will be deleted at CustomerGauge,",
-            "  and the survey responses that came of them. Nothing brings these back.",
+            "  and the survey responses that came from them. They cannot be restored.",
         ]
         if self.unsent:
             lines.append(f"  {_count(self.unsent, 'part')} not yet sent will be cancelled.")
         if self.not_known:
             hidden = _count(len(self.not_known), "part")
-            lines.append(f"  {hidden} sent, of unknown upload id: cannot be deleted now.")
+            lines.append(f"  {hidden} sent, but the upload id is not known yet: cannot be deleted now.")
         return "\n".join(map(printable, lines))
 
 
@@ -66,13 +66,13 @@ def _count(number: int, what: str) -> str:
 def undo(
     set_id: Annotated[str, typer.Argument(metavar="SET", help="The id that upload printed.")],
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: for scripts.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (for scripts).")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Undo an upload: cancel what was not sent, delete at CustomerGauge what was.
+    """Undo an upload: cancel the parts that were not sent, and delete the others at CustomerGauge.
 
-    It destroys the survey responses that came of it, so it asks first, with the counts. Deletions are jobs of their
-    own. Ends with 1 if a part's upload id is not known: look again when CustomerGauge has processed it.
+    It also deletes the survey responses that came from them, so it shows the counts and asks first. Each deletion is a
+    job. Exit code 1: the upload id of a part is not known; call it again when CustomerGauge has processed that part.
 
     Example: `gaugepost uploads undo set-0f8fad5bd9cb469fa16570867728950e`
     """
@@ -93,7 +93,7 @@ def undo(
 
 
 def find_upload(producer: Producer, set_id: str) -> SetView:
-    """Return an upload. Raises Failure, with what helps, if there is none of this id."""
+    """Return the upload with this id. Raises Failure if no region knows it."""
     try:
         return producer.uploads.view(set_id)
     except JobNotFound:
@@ -101,15 +101,15 @@ def find_upload(producer: Producer, set_id: str) -> SetView:
 
 
 def _confirm(question: str, *, yes: bool) -> None:
-    """Ask a person. Raises Failure without one, and if the answer is no."""
+    """Ask the person at the terminal, unless `yes`. Raises Failure without a terminal, and if the answer is no."""
     for line in question.splitlines():
         note(line)
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Failure(Exit.USAGE, "nothing was undone: it asks on a terminal, or is told --yes")
+        raise Failure(Exit.USAGE, "nothing was undone: stdin is no terminal to ask on", "in a script, add --yes")
     if not typer.confirm("Undo it?", default=False, err=True):
-        raise Failure(Exit.FAILED, "nothing was undone")
+        raise Failure(Exit.FAILED, "nothing was undone: the answer was no")
 
 
 def _print(before: SetView, after: SetView, receipts: Sequence[Receipt[Any]], *, as_json: bool) -> None:
@@ -126,4 +126,4 @@ def _print(before: SetView, after: SetView, receipts: Sequence[Receipt[Any]], *,
     for upload, receipt in zip(after.uploads(), receipts, strict=False):
         sys.stdout.write(f"deleting upload {upload}: job {receipt.id}\n")
     for job_id in unknown:
-        sys.stdout.write(f"not deleted, its upload id is not known: part {job_id}\n")
+        sys.stdout.write(f"not deleted, because its upload id is not known: part {job_id}\n")

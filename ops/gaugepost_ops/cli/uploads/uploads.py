@@ -1,4 +1,4 @@
-"""`gaugepost uploads`: the upload lanes; and what belongs to one upload: its rejected rows, its undoing."""
+"""`gaugepost uploads`: show the upload lanes; get the rejected rows of an upload, or undo it."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def uploads(
 ) -> None:
     """Show the upload lane of each region: last start, next slot, and each file with its forecast start.
 
-    Above the files that wait stand those that were sent and whose rows CustomerGauge has not processed yet.
-    Rows of --json are one a lane.
+    First come the sent files whose rows CustomerGauge has not processed yet, then the waiting files. --json prints one
+    row for each lane.
 
     Example: `gaugepost uploads --region eu`
     """
     if context.invoked_subcommand is not None:
         if region is not None or as_json:
-            raise Failure(Exit.USAGE, f"give the options of {context.invoked_subcommand} behind its name")
+            raise Failure(Exit.USAGE, f"give options after {context.invoked_subcommand}, not before it")
         return
     with open_producer() as producer:
         regions = RegionLedgers(producer, region)
@@ -79,14 +79,13 @@ def rejects(
     set_id: Annotated[str, typer.Argument(metavar="SET", help="The id that upload printed.")],
     *,
     with_reasons: Annotated[
-        bool, typer.Option("--with-reasons", help="Say in a last column what CustomerGauge said of each row.")
+        bool, typer.Option("--with-reasons", help="Add a last column with CustomerGauge's reason for each row.")
     ] = False,
 ) -> None:
-    """Write the rows that CustomerGauge refused, with the header, to mend and upload again.
+    """Write the rows that CustomerGauge refused, with the header, so that you can correct and upload them.
 
-    The file is of the type that was uploaded (XLS comes back as XLSX). With --with-reasons take the last column out
-    before you upload it again. Ends with 1 if there are none, or if the contents are not kept any more
-    (GAUGEPOST_RETENTION_CONTENT).
+    The file has the type of the uploaded one (XLS becomes XLSX). With --with-reasons, remove the last column before you
+    upload it. Exit code 1: no row was refused, or the content was deleted (GAUGEPOST_RETENTION_CONTENT).
 
     Example: `gaugepost uploads rejects set-0f8fad5bd9cb469fa16570867728950e > rejects.csv`
     """
@@ -99,12 +98,13 @@ def rejects(
     result = view.result()
     unsure = (result.unsuccessful or 0) - len(result.rejected)
     if unsure > 0:
-        note(f"{unsure:,} more were refused; which rows they are is not known (`gaugepost job {set_id}`)")
+        note(f"{unsure:,} more rows were refused, but CustomerGauge did not say which: see `gaugepost job {set_id}`")
     if with_reasons:
-        note(f"the last column, {REASON}, is not your file's: take it out before you upload it again")
+        note(f"the last column, {REASON}, is not from your file: remove it before you upload the rows")
     if not view.has_ended:
-        note("not all parts have ended: more may be refused yet")
+        note("not all parts have ended: CustomerGauge may refuse more rows")
     if sys.stdout.isatty() and found.startswith(b"PK"):
-        raise Failure(Exit.USAGE, f"this is a workbook: gaugepost uploads rejects {set_id} > rejects.xlsx")
+        command = f"gaugepost uploads rejects {set_id} > rejects.xlsx"
+        raise Failure(Exit.USAGE, "nothing was written: a workbook cannot be shown on a terminal", command)
     sys.stdout.buffer.write(found)
     sys.stdout.buffer.flush()
