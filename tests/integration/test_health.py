@@ -54,7 +54,7 @@ def test_killed_worker_is_not_well(stack: Stack) -> None:
     done = stack.cli("health", "worker", "--region", "eu")
     assert (done.returncode, done.stdout) == (
         1,
-        "worker eu: not well: none runs on this machine; start it: gaugepost worker --region eu\n",
+        "worker eu: not well: none runs on this machine; start one: gaugepost worker --region eu\n",
     )
     assert not list((stack.folder / "run").iterdir())
 
@@ -99,7 +99,7 @@ def test_ticking_beat_is_well_and_a_frozen_or_killed_one_is_not(stack: Stack) ->
     done = stack.cli("health", "beat")
     assert (done.returncode, done.stdout) == (
         1,
-        "beat: not well: none runs on this machine; start it: gaugepost beat\n",
+        "beat: not well: none runs on this machine; start one: gaugepost beat\n",
     )
 
 

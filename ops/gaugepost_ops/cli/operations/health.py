@@ -1,6 +1,6 @@
-"""`gaugepost health worker|beat|region`: for probes. Says in one line why, ends with 0 (well), 1 (not) or 3 (no Redis).
+"""`gaugepost health worker|beat|region`, for probes. Exit codes: 0 well, 1 not well, 3 Redis cannot be reached.
 
-Needs neither celery nor rich, asks Redis once and for a second at most: a probe comes every few seconds, for ever.
+A probe runs every few seconds, so this imports neither Celery nor rich, and asks Redis once, for a second at most.
 """
 
 from __future__ import annotations
@@ -45,20 +45,23 @@ def _duration(text: str) -> float:
 
 MaxAge = Annotated[
     float,
-    typer.Option(parser=_duration, metavar="AGE", help="How old its last pulse may be: 30s, 5m.", show_default="1m"),
+    typer.Option(
+        parser=_duration, metavar="AGE", help="How old its last heartbeat may be: 30s, 5m.", show_default="1m"
+    ),
 ]
 MaxWait = Annotated[
-    float, typer.Option(parser=_duration, metavar="AGE", help="How long it may wait: 30s, 5m.", show_default="5m")
+    float,
+    typer.Option(parser=_duration, metavar="AGE", help="How long an urgent job may wait: 30s, 5m.", show_default="5m"),
 ]
 IgnoreRedis = Annotated[
     bool,
-    typer.Option("--ignore-redis", help="Well if only Redis is away: to start it anew would not bring Redis back."),
+    typer.Option("--ignore-redis", help="Exit with 0 if only Redis is unreachable: a restart would not help then."),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How one thing is, and why."""
+    """Whether a process or a region is well (`code`), and why."""
 
     what: str
     region: str | None
@@ -66,21 +69,21 @@ class Finding:
     why: str
 
     def __str__(self) -> str:
-        """Read as `worker eu: well: 2 processes, …`."""
+        """Return the line for people: `worker eu: well: 2 processes, …`."""
         verdict = {Exit.DONE: "well", Exit.NO_REDIS: "Redis is away"}.get(self.code, "not well")
         return f"{' '.join(filter(None, (self.what, self.region)))}: {verdict}: {self.why}"
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as a row of --json."""
+        """Return the row of --json."""
         return asdict(self) | {"well": self.code is Exit.DONE, "code": int(self.code)}
 
 
 @app.callback()
 def health() -> None:
-    """Tell whether a part is well, for probes: exit code 0 if it is, 1 if not, 3 if Redis cannot be reached.
+    """Check a process or a region, for probes. Exit codes: 0 well, 1 not well, 3 Redis cannot be reached.
 
     Examples: `gaugepost health worker --region eu --ignore-redis` as a liveness probe, `gaugepost health region` for
-    whoever is on call
+    the person on call
     """
 
 
@@ -92,17 +95,17 @@ def worker(
     ignore_redis: IgnoreRedis = False,
     as_json: AsJson = False,
 ) -> int:
-    """Tell whether the workers on this machine (or in this container) still take work.
+    """Check whether the workers on this machine (or in this container) still take work.
 
-    A worker renews its pulse only while its consumer reads from Redis, its threads take what was read, and its
-    wheel turns or rests.
+    A worker renews its heartbeat only while its consumer reads from Redis, its threads take the messages, and its
+    dispatcher runs or is idle.
 
     Example: `gaugepost health worker --region eu --max-age 30s`
     """
     settings = operator_settings()
     regions = (served(settings, region),) if region else settings.regions
     found = {one: read_heartbeats(settings, f"worker-{one}") for one in regions}
-    if region is None:  # none of the others is expected here
+    if region is None:  # regions without a worker on this machine are normal
         found = {one: heartbeats for one, heartbeats in found.items() if heartbeats} or {None: []}  # type: ignore[dict-item]
     return _report(
         (
@@ -121,7 +124,7 @@ def beat(
     ignore_redis: IgnoreRedis = False,
     as_json: AsJson = False,
 ) -> int:
-    """Tell whether the beat on this machine (or in this container) still ticks. One beat ticks for all regions.
+    """Check whether beat on this machine (or in this container) still ticks. One beat ticks for all regions.
 
     Example: `gaugepost health beat`
     """
@@ -133,15 +136,15 @@ def beat(
 
 @app.command()
 def region(
-    regions: Annotated[list[Region] | None, typer.Argument(metavar="[REGION]...", help="Else all.")] = None,
+    regions: Annotated[list[Region] | None, typer.Argument(metavar="[REGION]...", help="Default: all.")] = None,
     region: Annotated[list[Region] | None, typer.Option("--region", help="The same as an option.")] = None,
     max_age: MaxWait = "5m",  # type: ignore[assignment]
     *,
     as_json: AsJson = False,
 ) -> int:
-    """Tell whether urgent jobs of a region wait for longer than they should, whatever the reason.
+    """Check whether an urgent job of a region has waited longer than --max-age, for any reason.
 
-    Parked jobs do not count: they wait for a time that was set. Those of a held region do.
+    Parked jobs do not count, since they wait until a set time. Jobs of a held region count.
 
     Example: `gaugepost health region eu --max-age 2m`
     """
@@ -152,7 +155,7 @@ def region(
 
 
 def _report(findings: Iterable[Finding], *, as_json: bool) -> int:
-    """Print what was found; return the worst exit code: not well before Redis away."""
+    """Print the findings. Return the worst exit code: 1 (not well) before 3 (no Redis) before 0."""
     codes = set[int]()
     for found in findings:
         codes.add(found.code)
@@ -164,7 +167,7 @@ def _report(findings: Iterable[Finding], *, as_json: bool) -> int:
 
 
 def _lines(text: str) -> list[str]:
-    """Fold it for a person; whoever reads a pipe gets a line."""
+    """Fold a line for a terminal; keep it whole in a pipe."""
     return fold(text, get_terminal_size().columns - 4) if sys.stdout.isatty() else [text]
 
 
@@ -179,17 +182,17 @@ def _process_finding(
 ) -> Finding:
     if not heartbeats:
         command = f"gaugepost {what}" + (f" --region {of or '…'}" if what == "worker" else "")
-        return Finding(what, of, Exit.FAILED, f"none runs on this machine; start it: {command}")
+        return Finding(what, of, Exit.FAILED, f"none runs on this machine; start one: {command}")
     away = redis_trouble(settings, of)
     stuck = [reading for reading in heartbeats if reading.age_s > max_age]
     if away and not ignore_redis:
         return Finding(what, of, Exit.NO_REDIS, away)
     if stuck and not away:
         pids = ", ".join(str(reading.pid) for reading in stuck)
-        last = f"last pulse {age(stuck[-1].age_s)} ago, allowed {age(max_age)}"
+        last = f"last heartbeat {age(stuck[-1].age_s)} ago, allowed {age(max_age)}"
         return Finding(what, of, Exit.FAILED, f"process {pids} does not {_DUTY[what]} any more: {last}")
     count = f"{len(heartbeats)} process{'es' if len(heartbeats) > 1 else ''}"
-    return Finding(what, of, Exit.DONE, away or f"{count}, last pulse {heartbeats[-1].age_s:.1f} s ago")
+    return Finding(what, of, Exit.DONE, away or f"{count}, last heartbeat {heartbeats[-1].age_s:.1f} s ago")
 
 
 _DUTY = {"worker": "take work", "beat": "tick"}

@@ -1,4 +1,4 @@
-"""`gaugepost hold`, `resume` and `holds`: stop signs on a region, a configuration, or what needs one credential."""
+"""`gaugepost hold`, `resume` and `holds`: stop and resume a region, a configuration, endpoints or a credential."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _INDENT = 4
 
 
 class Credentials(StrEnum):
-    """The sorts of credentials that endpoints ask for."""
+    """The credentials that endpoints need."""
 
     OAUTH = "oauth"
     API_KEY = "api_key"
 
 
 class Endpoints(StrEnum):
-    """The families of endpoints, each of which CustomerGauge may throttle by itself."""
+    """The families of endpoints. CustomerGauge may throttle each family separately."""
 
     IMPORTS = "imports"
     CLOSE_LOOP = "close_loop"
@@ -52,44 +52,45 @@ ConfigurationOption = Annotated[
     str | None, typer.Option(help="Only this inbound mapping: its reference, or its alias.", metavar="C")
 ]
 CredentialsOption = Annotated[
-    Credentials | None, typer.Option(help="Only the kinds that need them (api_key: response, file, file_delete).")
+    Credentials | None,
+    typer.Option(help="Only kinds that need these credentials (api_key: response, file, file_delete)."),
 ]
 
 EndpointsOption = Annotated[
-    Endpoints | None, typer.Option(help="Only the kinds that go there (imports: record, personal_link).")
+    Endpoints | None, typer.Option(help="Only kinds of these endpoints (imports: record, personal_link).")
 ]
 
 
 def hold(
     region: RegionArgument,
-    reason: Annotated[str, typer.Option(help="Why; every job that waits shows it.", metavar="WHY")],
+    reason: Annotated[str, typer.Option(help="Why; each job that waits for it shows the reason.", metavar="WHY")],
     configuration: ConfigurationOption = None,
     credentials: CredentialsOption = None,
     endpoints: EndpointsOption = None,
     until: Annotated[
         str | None, typer.Option(help="When it ends: 2026-11-22T18:00+01:00, or 30m, 2h, 1d from now.", metavar="T")
     ] = None,
-    by: Annotated[str | None, typer.Option(help="Who, for the record; else user@host.", metavar="WHO")] = None,
+    by: Annotated[str | None, typer.Option(help="Who; default: user@host.", metavar="WHO")] = None,
 ) -> None:
-    """Stop sending to a region, or one configuration in it: its jobs wait where they are.
+    """Stop sending to a region, or to one configuration in it. Its jobs wait where they are.
 
-    Enqueuing goes on. What is being sent just now is not called back. It ends by `resume`, or at --until, and takes
-    the place of a hold that put up itself (a breaker, a missing mapping): no probe goes out any more.
+    Services can still enqueue. Requests that are already running are not stopped. The hold ends with `resume`, or at
+    --until. It replaces a hold that gaugepost opened itself (circuit breaker, missing mapping), so no probe is sent.
 
     Example: `gaugepost hold eu --configuration 5350… --reason "mapping is being changed" --until 2h`
     """
     if not reason.strip():
-        raise Failure(Exit.USAGE, "--reason: expected one: whoever finds the jobs waiting will ask")
+        raise Failure(Exit.USAGE, "--reason: expected a text, which explains to others why the jobs wait")
     ends = _until(until)
     with open_producer() as producer:
         ledger = producer.ledger(is_served(producer.settings, region))
         scope = _scope(producer, region, configuration, credentials, endpoints)
         before = ledger.holds().get(scope)
         if not ledger.hold(scope, reason, by or who(), **ends):
-            raise Failure(Exit.USAGE, "--until: expected a time to come")
+            raise Failure(Exit.USAGE, "--until: expected a time in the future")
         _print(ledger.holds().get(scope), region)
     if before is not None:
-        note(f"in place of the hold by {before.by}: {before.reason}")
+        note(f"it replaces the hold by {before.by}: {before.reason}")
 
 
 def resume(
@@ -98,9 +99,9 @@ def resume(
     credentials: CredentialsOption = None,
     endpoints: EndpointsOption = None,
 ) -> int:
-    """Lift a hold, whoever put it up: its jobs go on in the order enqueued, parked ones at most 200 a second.
+    """Lift a hold, of a person or of gaugepost itself. Its jobs go on in order, parked ones at most 200 per second.
 
-    Where the fault is still there, the hold stands again after a few requests. Ends with 1 if there was no such hold.
+    If the fault is still there, gaugepost opens the hold again after a few requests. Exit code 1: no such hold.
 
     Example: `gaugepost resume eu --configuration 5350…`
     """
@@ -111,19 +112,19 @@ def resume(
         if not ledger.resume(scope, who()):
             _note_other_holds(ledger, scope)
             return Exit.FAILED
-    sys.stdout.write(f"{_name(region, scope)}: resumed, {kept:,} go on\n")
+    sys.stdout.write(f"{_name(region, scope)}: resumed, {kept:,} {'job goes' if kept == 1 else 'jobs go'} on\n")
     if before is not None:
-        note(f"the hold was by {before.by}, since {clock(before.since)}: {before.reason}")
+        note(f"it was held by {before.by} since {clock(before.since)}: {before.reason}")
     return Exit.DONE
 
 
 def holds(
     region: Annotated[Region | None, typer.Option(help="Only this region's.")] = None, *, as_json: AsJson = False
 ) -> None:
-    """List the holds that stand: why, by whom, until when, the next probe, and how many jobs wait there.
+    """List all holds: why, by whom, until when, the next probe, how many jobs wait, and the command that lifts it.
 
-    Those of a configuration, credentials or endpoints are counted once they were met: what has not come up yet is
-    still queued. Each shows how to lift it.
+    For a configuration, credentials or endpoints, a job counts once a worker has tried to send it. Until then it is
+    queued.
 
     Example: `gaugepost holds --json`
     """
@@ -160,7 +161,7 @@ def _row(one: Hold, region: Region, waiting: int) -> dict[str, Any]:
 
 
 def _print(one: Hold | None, region: Region, waiting: int | None = None) -> None:
-    """Print a hold for people; None: somebody has lifted it just now."""
+    """Print a hold for people. None: another call has lifted it since."""
     if one is None:
         return
     ends = f"until {clock(one.until)}" if one.until else f"next probe {clock(one.probe_at)}" if one.probe_at else ""
@@ -189,12 +190,12 @@ def _name(region: Region, scope: str) -> str:
 
 
 def _note_other_holds(ledger: Ledger, scope: str) -> None:
-    """Say that there is none, and which there are."""
+    """Note that there is no such hold, and which holds the region has."""
     others = ", ".join(_name(ledger.region, other) for other in ledger.holds())
-    others_text = (
-        f"there are: {others}" if others else f"none in {ledger.region} at all: `gaugepost holds` lists all regions'"
-    )
-    note(f"{_name(ledger.region, scope)}: no hold; {others_text}")
+    facts = f"{ledger.region} has no hold; `gaugepost holds` lists those of all regions"
+    if others:
+        facts = f"the holds of {ledger.region} are: {others}"
+    note(f"{_name(ledger.region, scope)}: no hold; {facts}")
 
 
 def _scope(
@@ -214,7 +215,7 @@ def _scope(
 
 
 def _until(text: str | None) -> dict[str, int]:
-    """Read --until: an end, or how long. A length is measured by Redis' clock. Raises Failure."""
+    """Read --until: a time or a duration. A duration starts at the time of Redis' clock. Raises Failure."""
     if text is None:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""`gaugepost mappings`: what mappings.toml says, beside what jobs of the last days held."""
+"""`gaugepost mappings`: compare mappings.toml with the fields that the jobs of the last days sent."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from gaugepost.mappings import Known
 
 _NOT_SET = (
-    f"{SETTING}: not set. An empty file will do to begin with: what jobs hold is counted from then on, and "
-    "`gaugepost mappings --init` writes it down"
+    f"{SETTING} is not set. Set it to an empty file: from then on gaugepost counts the fields that jobs send, and "
+    "`gaugepost mappings --init` prints them as entries for that file"
 )
 
 
@@ -35,13 +35,14 @@ def mappings(
     region: Annotated[Region | None, typer.Option(help="Only this region's.")] = None,
     *,
     init: Annotated[
-        bool, typer.Option("--init", help="Print mappings.toml entries for the configurations it does not name.")
+        bool,
+        typer.Option("--init", help="Print entries for mappings.toml, for the configurations that it does not name."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show each configuration: fields that jobs sent and its mapping does not have, and fields that none sent.
+    """Show each configuration: fields that jobs sent and its mapping does not have, and fields that no job sent.
 
-    What was sent is known for the last 30 days, from all producers that have GAUGEPOST_MAPPINGS set.
+    It counts the jobs of the last 30 days, from all producers that have GAUGEPOST_MAPPINGS set.
 
     Example: `gaugepost mappings --init >> mappings.toml`
     """
@@ -60,12 +61,12 @@ def mappings(
             _print(rows)
         regions.require_all_reached()
     if not rows:
-        note(f"nothing in the file, and no job in the last {KEPT_DAYS} days")
+        note(f"no configuration to show: mappings.toml names none, and no job had one in the last {KEPT_DAYS} days")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One configuration of one region: what the file says of it, and the fields it was sent, each with its last day."""
+    """One configuration of one region: its entry in the file, and the fields that jobs sent, each with its last day."""
 
     region: Region
     reference: str
@@ -74,18 +75,18 @@ class Row:
 
     @property
     def unmapped(self) -> list[str]:
-        """Return the fields that were sent and that CustomerGauge drops."""
+        """Return the fields that jobs sent and that CustomerGauge drops."""
         mapped = {field[:LONGEST_NAME] for field in self._fields}
         return [field for field in self.sent if field not in mapped] if self.is_listed else []
 
     @property
     def never_sent(self) -> list[str]:
-        """Return the fields that nobody sent."""
+        """Return the fields of the mapping that no job sent."""
         return [field for field in self._fields if field[:LONGEST_NAME] not in self.sent]
 
     @property
     def is_listed(self) -> bool:
-        """Whether the file lists its fields."""
+        """Return whether the file lists the fields of this configuration."""
         return self.known is not None and self.known.table.fields is not None
 
     @property
@@ -94,11 +95,11 @@ class Row:
 
     @property
     def last_sent(self) -> str | None:
-        """Return the last day on which a job went there."""
+        """Return the last day on which a job used this configuration (ISO 8601); None if none did."""
         return _date(max(self.sent.values())) if self.sent else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as `--json` shows it."""
+        """Return the row of --json."""
         table = self.known.table if self.known else None
         return {
             "alias": self.known.alias if self.known else None,
@@ -119,7 +120,7 @@ def _date(day: int) -> str:
 
 
 def _rows(producer: Producer, regions: RegionLedgers) -> list[Row]:
-    """Return the configurations of the file, in its order, and behind them those that it does not name."""
+    """Return the configurations of the file, in its order, and after them those that it does not name."""
     seen: dict[Region, Seen] = {}
     for ledger in regions.ledgers():
         with regions.skip_unreachable(ledger.region):
@@ -171,7 +172,7 @@ def _with_hint(known: Known, field: str) -> str:
 
 
 def skeleton(rows: Iterable[Row]) -> str:
-    """Write entries for mappings.toml: each configuration under its own reference, until somebody names it."""
+    """Return entries for mappings.toml. The alias of each configuration is its reference, for a person to change."""
     regions: defaultdict[str, list[str]] = defaultdict(list)
     fields: defaultdict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -183,11 +184,11 @@ def skeleton(rows: Iterable[Row]) -> str:
 def _entry(reference: str, regions: list[str], fields: Iterable[str]) -> str:
     listed = "".join(f"  {_quoted(field)},\n" for field in sorted(fields))
     return (
-        f"\n[{_quoted(reference)}]  # the alias: name it\n"
+        f"\n[{_quoted(reference)}]  # the alias: choose a name\n"
         f"configuration = {_quoted(reference)}\n"
         f"region = [{', '.join(map(_quoted, regions))}]\n"
         f'# type = "Multi-Object"\n'
-        f"fields = [  # what jobs had; take out what the mapping does not\n{listed}]\n"
+        f"fields = [  # fields that jobs sent; remove those that the mapping does not have\n{listed}]\n"
     )
 
 

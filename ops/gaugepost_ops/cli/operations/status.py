@@ -1,4 +1,4 @@
-"""`gaugepost status`: what each region is doing, one column a region."""
+"""`gaugepost status`: show all regions, one column for each."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
 
 _EVERY_S = 1.0
 _MISSING = {"worker": "red", "beat": "yellow"}
-"""Parts that may be missing, and the colour of what is said of it: without beat the workers go on."""
+"""Processes that may be missing, and the colour of the message. Without beat, workers run the ticks themselves."""
 _SHOWN_IF_ANY = (JobState.CANCELLED, JobState.EXPIRED)
 _HELD = "held"
-"""Where a summary has its holds as they are, for people."""
+"""The key under which a summary has its `Hold` objects, beside the texts under `holds`."""
 Summaries = dict["Region", "Mapping[str, Any] | None"]
-"""What each region answered; None: it could not be reached."""
+"""The summary of each region; None if the region could not be reached."""
 
 
 def status(
     *,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again each second, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every second, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show each region: jobs by state, why they are parked or dead, holds, token, next upload, oldest queued job.
 
-    Shows too how many workers are there and since when beat has not ticked, with the command that starts what is
-    missing. Costs Redis the same whatever the backlog.
+    It also shows the number of workers, the last tick of beat, and the command that starts what is missing. It costs
+    Redis the same for any backlog.
 
     Example: `gaugepost status --watch`
     """
@@ -81,7 +81,7 @@ def _print(producer: Producer, found: Summaries, *, as_json: bool) -> None:
 
 
 def _watch(producer: Producer, found: Summaries, *, as_json: bool) -> None:
-    """Look each second. A Redis that goes away while we watch is shown as away, and looked for again."""
+    """Show the regions every second. A Redis that fails meanwhile is shown as unreachable, and asked again."""
     try:
         if as_json or not sys.stdout.isatty():
             while True:
@@ -102,11 +102,11 @@ def _ask_again(producer: Producer) -> Summaries:
 
 
 def _redraw(producer: Producer, found: Summaries) -> None:
-    from rich.live import Live  # noqa: PLC0415 - the others do without
+    from rich.live import Live  # noqa: PLC0415 - only --watch needs it
 
     out, last = console(), found
     try:
-        # On the other screen: a window that changes its size leaves nothing behind, and the scroll-back stays.
+        # The alternate screen: resizing the window leaves no remains, and the scroll-back is kept.
         with Live(_watched(producer, found, out), console=out, auto_refresh=False, screen=True) as live:
             while True:
                 time.sleep(_EVERY_S)
@@ -126,7 +126,7 @@ def _watched(producer: Producer, found: Summaries, out: Console) -> Group:
 
 
 def _with_hold_texts(producer: Producer, found: Summaries) -> Summaries:
-    """Name the holds as people know them, with their reasons and until when."""
+    """Return the summaries with each hold as a text: scope (by its alias), reason, since when, until when."""
     return {
         region: one and {**one, "holds": [_hold_text(producer, region, hold) for hold in one[_HELD].values()]}
         for region, one in found.items()
@@ -144,7 +144,10 @@ def _hold_text(producer: Producer, region: Region, hold: Hold) -> str:
 
 
 def render(found: Summaries, width: int | None) -> Group:
-    """Draw the figures, and the holds below them: a reason is longer than a column is wide. `width`: None is any."""
+    """Draw the counts, and below them holds and missing processes, whose texts are wider than a column.
+
+    `width`: of the terminal, in letters; None: not limited.
+    """
     from rich.console import Group  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
@@ -155,7 +158,7 @@ def render(found: Summaries, width: int | None) -> Group:
 
 
 def _missing(found: Summaries, width: int | None) -> list[Text]:
-    """Name the parts that are not there, each once for the regions that miss it, with the command that starts it."""
+    """Return the missing processes: each once, with the regions that miss it and the command that starts it."""
     from rich.text import Text  # noqa: PLC0415
 
     regions: dict[tuple[str, str], list[str]] = {}
@@ -177,7 +180,7 @@ def _hanging_lines(head: str, text: str, width: int | None) -> Iterator[str]:
 
 
 def _tables(found: Summaries, width: int | None) -> list[Table]:
-    """Draw the figures of as many regions beside each other as fit, and of the others below."""
+    """Draw the counts as tables: as many regions side by side as fit, the others below."""
     from rich.console import Console  # noqa: PLC0415
     from rich.measure import Measurement  # noqa: PLC0415
 
@@ -191,7 +194,7 @@ def _tables(found: Summaries, width: int | None) -> list[Table]:
 
 
 def counts_table(found: Summaries) -> Table:
-    """Draw the figures: a row each, a column a region, so that three regions fit 80 columns."""
+    """Draw the counts of these regions as one table, one column for each region. Three regions fit in 80 letters."""
     from rich import box  # noqa: PLC0415 - --json does without rich
     from rich.table import Table  # noqa: PLC0415
 
@@ -212,7 +215,7 @@ Line = tuple[str, list[str], str]
 
 
 def _rows(regions: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
-    """Make the rows; a region that could not be reached is empty, and so are its cells."""
+    """Yield the rows of the table. For a region that could not be reached, `regions` has an empty mapping."""
     for state in ("queued", "waiting", "sending"):
         yield _count_row(state, regions)
     yield _count_row("parked", regions)
@@ -258,7 +261,7 @@ def _detail_rows(name: str, regions: Sequence[Mapping[str, Any]], style: str) ->
 
 
 def _slot(text: str | None) -> str:
-    """Write when the next upload may start: at once, if none was lately."""
+    """Return when the next upload may start: `now`, or a time."""
     if text is None or datetime.fromisoformat(text) <= datetime.now(UTC):
         return "now"
     return clock_iso(text)
