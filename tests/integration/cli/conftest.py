@@ -1,4 +1,4 @@
-"""A real Redis, and the command line as a process of its own."""
+"""A real Redis, and the command line as a separate process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Done:
-    """How a call ended."""
+    """The result of a call."""
 
     code: int
     out: str
@@ -41,17 +41,17 @@ class Done:
 
 @dataclass
 class Cli:
-    """Calls `gaugepost` in a folder, with an environment of its own."""
+    """Calls `gaugepost` in a folder, with its own environment."""
 
     folder: Path
     settings: dict[str, str]
     environment: dict[str, str] = field(default_factory=dict)
     anew: bool = False
-    """Whether each call starts Python, as on a shell's command line."""
+    """Whether each call starts a new Python, as a shell does; otherwise a server forks one."""
 
     @property
     def env(self) -> dict[str, str]:
-        # pytest-xdist sets the terminal's size for its own workers, whatever terminal a test gives.
+        # pytest-xdist sets COLUMNS and LINES for its workers, which would override the size of a test's terminal.
         outside = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
         inherited = {name: value for name, value in outside.items() if not name.startswith("GAUGEPOST_")}
         return inherited | {"PYTHONUNBUFFERED": "1", "TERM": "xterm"} | self.settings | self.environment
@@ -116,20 +116,20 @@ def producer(redis_url: str) -> Iterator[Producer]:
 _turns = count()
 
 
-class Hands:
-    """A worker's hands: take the next job of eu and do one thing with it, on the real ledger."""
+class EuWorker:
+    """Does what a worker of eu does, one step at a time, on the real ledger: claim the next job and settle it."""
 
     def __init__(self, producer: Producer) -> None:
         self.producer = producer
         self.ledger = producer.ledger(Region.EU)
 
     def put(self, **more: Any) -> str:
-        told = {"configuration": "map", "record": {"Email": "secret@example.com"}} | more
-        job = Record(region=Region.EU, **told)
+        fields = {"configuration": "map", "record": {"Email": "secret@example.com"}} | more
+        job = Record(region=Region.EU, **fields)
         return self.producer.enqueue(job).id
 
     def settle(self, transition: Transition, verdict: Verdict, message: str = "") -> str:
-        claimed = self.ledger.claim("hands", f"turn{next(_turns)}", 1).jobs[0]
+        claimed = self.ledger.claim("eu-worker", f"turn{next(_turns)}", 1).jobs[0]
         attempt = Attempt(claimed.history.last_n + 1, 1_790_000_000_000, 12, 200, verdict, message)
         assert self.ledger.settle([Settlement(claimed, Decision(transition), (attempt,))]) == [True]
         return claimed.id
@@ -145,5 +145,5 @@ class Hands:
 
 
 @pytest.fixture
-def hands(producer: Producer) -> Hands:
-    return Hands(producer)
+def eu_worker(producer: Producer) -> EuWorker:
+    return EuWorker(producer)

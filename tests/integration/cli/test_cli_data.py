@@ -1,4 +1,4 @@
-"""Personal data on the command line: shown where it is asked for, and what is said where it cannot be opened."""
+"""Personal data on the command line: shown only with --show-data, and what happens without the key."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def sealing(redis_url: str, data_key: str) -> Iterator[Producer]:
 
 
 def put(producer: Producer, **more: Any) -> str:
-    told = {"region": "eu", "configuration": "map", "record": {"Email": MAIL, "Name": NAME}} | more
-    return producer.enqueue(Record.model_validate(told)).id
+    fields = {"region": "eu", "configuration": "map", "record": {"Email": MAIL, "Name": NAME}} | more
+    return producer.enqueue(Record.model_validate(fields)).id
 
 
-def delivered_file(hands: Any, *messages: str) -> str:
+def delivered_file(eu_worker: Any, *messages: str) -> str:
     content = base64.b64encode(b"Email\na@b.example\n").decode()
-    hands.producer.enqueue(File(region=Region.EU, family="contact", filename="march.csv", content_base64=content))
+    eu_worker.producer.enqueue(File(region=Region.EU, family="contact", filename="march.csv", content_base64=content))
     result = {
         "total": 3,
         "successful": 1,
@@ -48,15 +48,15 @@ def delivered_file(hands: Any, *messages: str) -> str:
         "rejected": [3],
         "upload_id": 9,
     }
-    hands.settle(Parked(0, "processing", Phase.PROCESSING), Verdict.DELIVERED)
-    hands.ledger.promote()
-    return str(hands.deliver(result))
+    eu_worker.settle(Parked(0, "processing", Phase.PROCESSING), Verdict.DELIVERED)
+    eu_worker.ledger.promote()
+    return str(eu_worker.deliver(result))
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
 @pytest.mark.parametrize("command", ["job", "jobs"])
-def test_data_is_shown_only_where_it_is_asked_for(cli: Any, hands: Any, command: str, options: tuple[str, ...]) -> None:
-    job_id = put(hands.producer)
+def test_data_is_shown_only_with_show_data(cli: Any, eu_worker: Any, command: str, options: tuple[str, ...]) -> None:
+    job_id = put(eu_worker.producer)
     arguments = (command, job_id) if command == "job" else (command,)
     without, shown = cli(*arguments, *options), cli(*arguments, "--show-data", *options)
     assert (without.code, shown.code) == (0, 0), shown.err
@@ -69,16 +69,16 @@ def test_data_is_shown_only_where_it_is_asked_for(cli: Any, hands: Any, command:
         assert more == {**row, "data": {"record": {"Email": MAIL, "Name": NAME}}}
 
 
-def test_the_link_that_was_asked_for_is_a_result_and_stays(cli: Any, hands: Any) -> None:
-    put(hands.producer)
-    job_id = hands.deliver(LINK)
+def test_the_link_that_was_asked_for_is_a_result_and_stays(cli: Any, eu_worker: Any) -> None:
+    put(eu_worker.producer)
+    job_id = eu_worker.deliver(LINK)
     [row] = cli("job", job_id, "--json").rows
     assert row["result"] == LINK
 
 
-def test_row_messages_of_a_file_are_whole_only_with_show_data(cli: Any, hands: Any) -> None:
+def test_row_messages_of_a_file_are_whole_only_with_show_data(cli: Any, eu_worker: Any) -> None:
     messages = ["Record 2: Duplicate Record", f"Record 3: {NAME} is no customer"]
-    job_id = delivered_file(hands, *messages)
+    job_id = delivered_file(eu_worker, *messages)
     [row], [whole] = cli("job", job_id, "--json").rows, cli("job", job_id, "--show-data", "--json").rows
     assert row["result"] == whole["result"] | {"messages": ["Record 2: Duplicate Record", "Record 3: […]"]}
     assert whole["result"]["messages"] == messages
@@ -94,7 +94,7 @@ def test_enqueue_that_waits_prints_no_more_of_a_result_than_the_listings() -> No
     assert _outcome(view)["sealed"] == "why"
 
 
-def test_without_the_key_all_but_the_data_is_shown_and_why(cli: Any, sealing: Producer) -> None:
+def test_job_without_its_key_is_shown_without_data(cli: Any, sealing: Producer) -> None:
     job_id = put(sealing, source="crm")
     done = cli("job", job_id, "--json", "--show-data")
     why = f"job {job_id} is sealed, and GAUGEPOST_DATA_KEY is not set here"
@@ -140,9 +140,7 @@ def test_a_malformed_key_ends_each_command_with_how_to_make_one(cli: Any, comman
     assert "hunter2" not in done.err
 
 
-def test_check_tells_whether_data_is_sealed_and_what_cannot_be_opened(
-    cli: Any, sealing: Producer, data_key: str
-) -> None:
+def test_check_reports_encryption_and_missing_keys(cli: Any, sealing: Producer, data_key: str) -> None:
     def found() -> dict[str, Any]:
         return next(row for row in cli("check", "--json").rows if (row["what"], row["region"]) == ("data_key", "eu"))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Cli, Hands
+    from conftest import Cli, EuWorker
     from gaugepost import Producer
 
 RECORD: dict[str, Any] = {
@@ -42,7 +42,7 @@ def queued(producer: Producer) -> int:
 
 @pytest.fixture
 def server(tmp_path: Path, cli: Cli) -> Iterator[RedisServer]:
-    """Give it a Redis that may be killed."""
+    """Run a Redis for the command line that the test may kill."""
     server = RedisServer(tmp_path).start()
     cli.environment["GAUGEPOST_REDIS_URL"] = server.url
     yield server
@@ -81,20 +81,22 @@ def test_a_repeated_idempotency_key_gives_the_first_job_again(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("wait", [(), ("--wait",)], ids=["", "--wait"])
-def test_key_used_for_another_job_is_a_conflict_and_exit_code_1(cli: Cli, hands: Hands, wait: tuple[str, ...]) -> None:
+def test_key_used_for_another_job_is_a_conflict_and_exit_code_1(
+    cli: Cli, eu_worker: EuWorker, wait: tuple[str, ...]
+) -> None:
     other = RECORD | {"record": {"Email": "other@example.com"}}
     first = cli("enqueue", cli.write("jobs.jsonl", RECORD | {"idempotency_key": "k"})).rows[0]["id"]
-    hands.deliver()
+    eu_worker.deliver()
     done = cli("enqueue", cli.write("more.jsonl", other | {"idempotency_key": "k"}), *wait)
     assert done.code == 1
     assert done.rows == [{"line": 1, "id": first, "state": "delivered", "duplicate": True, "conflict": True}]
     assert done.err == (
         f"line 1: idempotency_key: was used for job {first}, which has another kind or content: nothing was stored\n"
     )
-    assert queued(hands.producer) == 0
+    assert queued(eu_worker.producer) == 0
 
 
-def test_one_invalid_line_and_nothing_is_enqueued(cli: Cli, producer: Producer) -> None:
+def test_one_invalid_line_stops_the_whole_file(cli: Cli, producer: Producer) -> None:
     done = cli("enqueue", cli.write("jobs.jsonl", *[RECORD] * 300, BROKEN, "no json"))
     assert (done.code, done.out) == (2, "")
     assert "line 301: record: required\n" in done.err
@@ -102,7 +104,7 @@ def test_one_invalid_line_and_nothing_is_enqueued(cli: Cli, producer: Producer) 
     assert queued(producer) == 0
 
 
-def test_skip_invalid_keeps_the_refused_lines_as_they_are_and_sends_the_others(cli: Cli, producer: Producer) -> None:
+def test_skip_invalid_keeps_refused_lines_unchanged_and_sends_the_others(cli: Cli, producer: Producer) -> None:
     odd = '  {"kind":"record",\t"region":"eu" , "configuration":"map" }'
     done = cli("enqueue", cli.write("jobs.jsonl", RECORD, BROKEN, "", odd, RECORD), "--skip-invalid", "rejects.jsonl")
     assert done.code == 1
@@ -156,10 +158,10 @@ def test_a_region_that_is_not_served_is_refused(cli: Cli) -> None:
 def test_no_job_at_all_is_no_failure(cli: Cli, text: str) -> None:
     done = cli("enqueue", "-", stdin=text)
     assert (done.code, done.out) == (0, "")
-    assert "no job" in done.err
+    assert "nothing was enqueued" in done.err
 
 
-def test_a_full_backlog_is_told_with_what_was_accepted(cli: Cli, producer: Producer) -> None:
+def test_full_backlog_reports_how_many_were_accepted(cli: Cli, producer: Producer) -> None:
     cli.environment["GAUGEPOST_BACKLOG_LIMIT"] = "300"
     done = cli("enqueue", cli.write("jobs.jsonl", *[RECORD] * 401))
     assert done.code == 1
@@ -169,7 +171,7 @@ def test_a_full_backlog_is_told_with_what_was_accepted(cli: Cli, producer: Produ
     assert "200 jobs are waiting" in done.err
 
 
-def test_what_one_region_took_of_a_batch_is_told_when_another_refuses(cli: Cli, producer: Producer) -> None:
+def test_rows_of_one_region_are_printed_when_another_refuses(cli: Cli, producer: Producer) -> None:
     cli.environment["GAUGEPOST_BACKLOG_LIMIT"] = "2"
     done = cli("enqueue", cli.write("jobs.jsonl", RECORD, *[RECORD | {"region": "us"}] * 3, RECORD))
     assert done.code == 1
@@ -177,7 +179,7 @@ def test_what_one_region_took_of_a_batch_is_told_when_another_refuses(cli: Cli, 
     assert queued(producer) == 2
 
 
-def test_a_redis_that_is_not_there_is_exit_code_3_and_its_password_is_not_told(cli: Cli) -> None:
+def test_unreachable_redis_is_exit_code_3_without_its_password(cli: Cli) -> None:
     cli.environment["GAUGEPOST_REDIS_URL"] = "redis://user:hush@127.0.0.1:1/0"
     done = cli("enqueue", cli.write("jobs.jsonl", RECORD))
     assert (done.code, done.out) == (3, "")
@@ -192,19 +194,19 @@ def test_invalid_input_needs_no_redis_to_be_refused(cli: Cli) -> None:
     assert cli("enqueue", cli.write("jobs.jsonl", BROKEN)).code == 2
 
 
-def test_waiting_prints_each_job_when_it_has_ended(cli: Cli, hands: Hands) -> None:
+def test_waiting_prints_each_job_when_it_has_ended(cli: Cli, eu_worker: EuWorker) -> None:
     process = cli.start("enqueue", cli.write("jobs.jsonl", RECORD, RECORD, RECORD), "--wait")
     with process:
-        wait_until(lambda: queued(hands.producer) == 3)
-        hands.park()
-        hands.deliver({"note": True})
+        wait_until(lambda: queued(eu_worker.producer) == 3)
+        eu_worker.park()
+        eu_worker.deliver({"note": True})
         assert process.stdout is not None
         second = json.loads(process.stdout.readline())
-        hands.bury()
+        eu_worker.bury()
         third = json.loads(process.stdout.readline())
         assert process.poll() is None, "a parked job has not ended"
-        parked = next(hands.ledger.ids(JobState.PARKED))
-        hands.producer.cancel(parked)
+        parked = next(eu_worker.ledger.ids(JobState.PARKED))
+        eu_worker.producer.cancel(parked)
         rest, err = remainder(process)
     assert (second["line"], second["state"], second["verdict"], second["result"]) == (
         *(2, "delivered", "delivered"),
@@ -216,40 +218,40 @@ def test_waiting_prints_each_job_when_it_has_ended(cli: Cli, hands: Hands) -> No
     assert (process.returncode, err) == (1, why)
 
 
-def test_waiting_says_why_a_job_is_dead(cli: Cli, hands: Hands) -> None:
+def test_waiting_says_why_a_job_is_dead(cli: Cli, eu_worker: EuWorker) -> None:
     process = cli.start("enqueue", cli.write("jobs.jsonl", *[RECORD] * 12), "--wait")
     with process:
-        wait_until(lambda: queued(hands.producer) == 12)
+        wait_until(lambda: queued(eu_worker.producer) == 12)
         errors = {"record.Email": ["The record.Email field is required."]}
         for _ in range(12):
-            claimed = hands.ledger.claim("w", f"call{next(CALLS)}", 1).jobs[0]
+            claimed = eu_worker.ledger.claim("w", f"call{next(CALLS)}", 1).jobs[0]
             attempt = Attempt(1, 1_790_000_000_000, 12, 422, Verdict.MISSING_FIELD, "Wrong.", field_errors=errors)
-            hands.ledger.settle([Settlement(claimed, Decision(Dead(Verdict.MISSING_FIELD)), (attempt,))])
+            eu_worker.ledger.settle([Settlement(claimed, Decision(Dead(Verdict.MISSING_FIELD)), (attempt,))])
         out, err = process.communicate(timeout=60)
     assert process.returncode == 1
     rows = [json.loads(line) for line in out.splitlines()]
     assert {(row["state"], row["verdict"], row["message"]) for row in rows} == {("dead", "missing_field", "Wrong.")}
     assert [row["field_errors"] for row in rows] == [errors] * 12
-    said = err.splitlines()
-    assert said[0] == "line 1: dead: missing_field: Wrong. (record.Email)"
-    assert len(said) == 11
-    assert "`gaugepost jobs --group`" in said[-1]
+    notes = err.splitlines()
+    assert notes[0] == "line 1: dead: missing_field: Wrong. (record.Email)"
+    assert len(notes) == 11
+    assert "`gaugepost jobs --group`" in notes[-1]
 
 
-def test_waiting_ends_well_if_all_were_delivered_and_tells_duplicates(cli: Cli, hands: Hands) -> None:
+def test_waiting_ends_well_if_all_were_delivered_and_tells_duplicates(cli: Cli, eu_worker: EuWorker) -> None:
     job = RECORD | {"idempotency_key": "k"}
     first = cli("enqueue", cli.write("jobs.jsonl", job)).rows[0]["id"]
-    hands.deliver()
+    eu_worker.deliver()
     done = cli("enqueue", cli.write("again.jsonl", job, job), "--wait")
     assert done.code == 0
     assert [(row["id"], row["state"], row["duplicate"]) for row in done.rows] == [(first, "delivered", True)] * 2
 
 
-def test_ctrl_c_while_waiting_leaves_the_jobs_and_their_ids(cli: Cli, hands: Hands) -> None:
+def test_ctrl_c_while_waiting_leaves_the_jobs_and_their_ids(cli: Cli, eu_worker: EuWorker) -> None:
     process = cli.start("enqueue", cli.write("jobs.jsonl", RECORD, RECORD), "--wait")
     with process:
-        wait_until(lambda: queued(hands.producer) == 2)
-        hands.deliver()
+        wait_until(lambda: queued(eu_worker.producer) == 2)
+        eu_worker.deliver()
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
@@ -257,25 +259,25 @@ def test_ctrl_c_while_waiting_leaves_the_jobs_and_their_ids(cli: Cli, hands: Han
     assert process.returncode == 130
     assert "1 job has not ended" in err
     assert [row["state"] for row in map(json.loads, out.splitlines())] == ["queued"]
-    assert queued(hands.producer) == 1
+    assert queued(eu_worker.producer) == 1
 
 
-def test_a_thousand_jobs_are_waited_for_though_the_oldest_are_parked(cli: Cli, hands: Hands) -> None:
+def test_a_thousand_jobs_are_waited_for_though_the_oldest_are_parked(cli: Cli, eu_worker: EuWorker) -> None:
     process = cli.start("enqueue", cli.write("jobs.jsonl", *[RECORD] * 1_000), "--wait")
     with process:
-        wait_until(lambda: queued(hands.producer) == 1_000)
-        parked = [hands.park() for _ in range(250)]
+        wait_until(lambda: queued(eu_worker.producer) == 1_000)
+        parked = [eu_worker.park() for _ in range(250)]
         for _ in range(750):
-            hands.deliver()
+            eu_worker.deliver()
         assert process.stdout is not None
         rows = [json.loads(process.stdout.readline()) for _ in range(750)]
-        hands.ledger.cancel(parked)
+        eu_worker.ledger.cancel(parked)
         rest, _ = remainder(process)
     assert sorted(row["line"] for row in rows) == list(range(251, 1_001))
     assert len(rest.splitlines()) == 250
 
 
-def test_a_redis_that_dies_while_we_wait_ends_with_3_and_no_id_is_lost(cli: Cli, server: RedisServer) -> None:
+def test_redis_that_dies_while_waiting_is_exit_code_3_and_loses_no_id(cli: Cli, server: RedisServer) -> None:
     with cli.start("enqueue", cli.write("jobs.jsonl", RECORD), "--wait") as process:
         with server.client() as client:
             wait_until(lambda: client.llen("gaugepost:{eu}:ready:") == 1)
@@ -286,7 +288,7 @@ def test_a_redis_that_dies_while_we_wait_ends_with_3_and_no_id_is_lost(cli: Cli,
     assert "not ended" in err
 
 
-def test_a_redis_that_dies_in_the_middle_is_told_with_what_is_known(cli: Cli, server: RedisServer) -> None:
+def test_redis_that_dies_while_enqueuing_reports_accepted_lines(cli: Cli, server: RedisServer) -> None:
     with cli.start("enqueue", cli.write("jobs.jsonl", *[RECORD] * 20_000)) as process:
         assert process.stdout is not None
         first = process.stdout.readline()

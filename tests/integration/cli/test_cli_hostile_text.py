@@ -1,4 +1,4 @@
-"""Text from jobs, answers and people reaches a terminal escaped: it cannot colour, ring, hide or reorder anything."""
+"""Text from jobs, answers and people reaches a terminal escaped: it cannot change colours, or hide or reorder text."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gaugepost.verdict import Verdict
 from support.terminal import on_terminal, plain
 
 if TYPE_CHECKING:
-    from conftest import Cli, Hands
+    from conftest import Cli, EuWorker
 
-ORDERS = "\x1b]0;owned\x07\x1b[2J\u202egnp\u2066\x9b31m\r"
+CONTROLS = "\x1b]0;owned\x07\x1b[2J\u202egnp\u2066\x9b31m\r"
 CALLS = [
     ("job", "{record}"),
     ("job", "{record}", "--show-data"),
@@ -22,10 +22,10 @@ CALLS = [
     ("jobs", "--show-data"),
     ("jobs", "--group"),
     ("job", "{file}", "--show-data"),
-    ("job", ORDERS),
-    ("cancel", ORDERS),
-    ("settle", ORDERS, "--as", "dead"),
-    ("replay", ORDERS),
+    ("job", CONTROLS),
+    ("cancel", CONTROLS),
+    ("settle", CONTROLS, "--as", "dead"),
+    ("replay", CONTROLS),
     ("holds",),
     ("status",),
     ("uploads",),
@@ -33,33 +33,33 @@ CALLS = [
 
 
 @pytest.fixture
-def ids(hands: Hands) -> dict[str, str]:
-    """Have a job, a file and holds that are full of orders to a terminal."""
-    configuration = ORDERS.replace("[", "").replace("]", "").replace("\r", "")
-    hands.put(
+def ids(eu_worker: EuWorker) -> dict[str, str]:
+    """Make a job, a file and holds whose texts are full of control characters."""
+    configuration = CONTROLS.replace("[", "").replace("]", "").replace("\r", "")
+    eu_worker.put(
         configuration=configuration,
-        record={"Email": "a@example.com", f"Head{ORDERS}": f"Cell{ORDERS}"},
-        labels=[ORDERS],
-        idempotency_key=ORDERS,
+        record={"Email": "a@example.com", f"Head{CONTROLS}": f"Cell{CONTROLS}"},
+        labels=[CONTROLS],
+        idempotency_key=CONTROLS,
     )
-    found = {"record": hands.settle(Dead(Verdict.MISSING_FIELD), Verdict.MISSING_FIELD, f"Message{ORDERS}")}
-    hands.put(configuration=configuration)
-    hands.settle(Unknown(f"Reason{ORDERS}"), Verdict.LOST_ANSWER, ORDERS)
+    found = {"record": eu_worker.settle(Dead(Verdict.MISSING_FIELD), Verdict.MISSING_FIELD, f"Message{CONTROLS}")}
+    eu_worker.put(configuration=configuration)
+    eu_worker.settle(Unknown(f"Reason{CONTROLS}"), Verdict.LOST_ANSWER, CONTROLS)
     name = "\u202evsc.csv"
-    hands.producer.enqueue(
+    eu_worker.producer.enqueue(
         File(region=Region.EU, family="contact", filename=name, content_base64="RW1haWwKYUBiLmV4YW1wbGUK")
     )
-    hands.settle(Parked(0, "processing", Phase.PROCESSING), Verdict.DELIVERED)
-    hands.ledger.promote()
-    result = {"total": 2, "successful": 1, "unsuccessful": 1, "messages": [f"Record 2: {ORDERS}"], "upload_id": 9}
-    found["file"] = hands.settle(Delivered(result, (ORDERS,)), Verdict.DELIVERED)
+    eu_worker.settle(Parked(0, "processing", Phase.PROCESSING), Verdict.DELIVERED)
+    eu_worker.ledger.promote()
+    result = {"total": 2, "successful": 1, "unsuccessful": 1, "messages": [f"Record 2: {CONTROLS}"], "upload_id": 9}
+    found["file"] = eu_worker.settle(Delivered(result, (CONTROLS,)), Verdict.DELIVERED)
     for scope in ("", f"configuration:{configuration}"):
-        hands.ledger.hold(scope, f"Why{ORDERS}", ORDERS)
+        eu_worker.ledger.hold(scope, f"Why{CONTROLS}", CONTROLS)
     return found
 
 
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: " ".join(call).replace(ORDERS, "ORDERS"))
-def test_no_order_reaches_the_terminal(cli: Cli, ids: dict[str, str], call: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: " ".join(call).replace(CONTROLS, "CONTROLS"))
+def test_no_control_character_reaches_the_terminal(cli: Cli, ids: dict[str, str], call: tuple[str, ...]) -> None:
     arguments = [part.format(**ids) if part.startswith("{") else part for part in call]
     piped = cli(*arguments)
     _, shown = on_terminal(cli.start, *arguments)

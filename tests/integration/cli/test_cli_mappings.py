@@ -21,7 +21,7 @@ from support.stack import Stack
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Cli, Hands
+    from conftest import Cli, EuWorker
 
 FILE = """
 [crm-survey]
@@ -70,15 +70,15 @@ def test_an_alias_is_stored_as_the_reference_of_its_region(cli: Cli, producer: P
     assert [producer.job(row["id"]).job["configuration"] for row in done.rows] == ["5350-eu", "5350-us"]
 
 
-def test_what_does_not_fit_is_warned_of_on_the_row_and_on_stderr(cli: Cli) -> None:
+def test_mapping_warnings_are_on_the_row_and_on_stderr(cli: Cli) -> None:
     done = cli("enqueue", cli.write("jobs.jsonl", record(), record(email="secret@example.com")))
     assert done.code == 0
-    told = [
+    message = [
         'record: not mapped by crm-survey, so CustomerGauge drops it: "email" (did you mean "Email"?)',
         'record: required by crm-survey, and missing or empty: "Email"',
     ]
-    assert [row.get("warnings") for row in done.rows] == [None, told]
-    assert done.err == f"line 2: warning: {told[0]}; {told[1]}\n"
+    assert [row.get("warnings") for row in done.rows] == [None, message]
+    assert done.err == f"line 2: warning: {message[0]}; {message[1]}\n"
 
 
 def test_many_warnings_are_counted(cli: Cli) -> None:
@@ -89,12 +89,12 @@ def test_many_warnings_are_counted(cli: Cli) -> None:
     assert "secret" not in done.err
 
 
-def test_a_strict_mapping_refuses_the_line_and_with_it_the_file(cli: Cli, hands: Hands) -> None:
+def test_a_strict_mapping_refuses_the_line_and_with_it_the_file(cli: Cli, eu_worker: EuWorker) -> None:
     name = cli.write("jobs.jsonl", record(), record("accounts", Account="ACME"))
     done = cli("enqueue", name)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith('line 2: record: not mapped by accounts, so CustomerGauge drops it: "Account"')
-    assert hands.ledger.summary()["queued"] == 0
+    assert eu_worker.ledger.summary()["queued"] == 0
     done = cli("enqueue", name, "--skip-invalid", "rejects.jsonl")
     assert (done.code, len(done.rows)) == (1, 1)
     assert json.loads((cli.folder / "rejects.jsonl").read_text())["configuration"] == "accounts"
@@ -114,20 +114,20 @@ def test_an_alias_of_another_region_is_refused(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "mappings.toml: cannot be read: No such file"),
         ("[a]\nx = 1", "mappings.toml: [a] configuration: required; [a] x: unknown key"),
     ],
 )
-def test_a_file_that_is_missing_or_wrong_stops_every_command(content: str | None, told: str, cli: Cli) -> None:
+def test_a_file_that_is_missing_or_wrong_stops_every_command(content: str | None, message: str, cli: Cli) -> None:
     (cli.folder / "mappings.toml").unlink()
     if content is not None:
         cli.write("mappings.toml", content)
     for command in (["enqueue", cli.write("jobs.jsonl", record())], ["jobs"], ["mappings"]):
         done = cli(*command)
         assert (done.code, done.out) == (2, "")
-        assert done.err.startswith(f"GAUGEPOST_MAPPINGS: {told}")
+        assert done.err.startswith(f"GAUGEPOST_MAPPINGS: {message}")
 
 
 def test_check_counts_what_the_file_names_and_refuses_a_wrong_one(cli: Cli) -> None:
@@ -151,13 +151,13 @@ def test_a_worker_needs_no_file(tmp_path: Path, settings: Settings) -> None:
 
 def test_receipts_have_the_warnings(settings: Settings) -> None:
     job = Record(region=Region.EU, configuration="crm-survey", record={"Email": "a@example.com", "Zzz": "x"})
-    told = ('record: not mapped by crm-survey, so CustomerGauge drops it: "Zzz"',)
+    message = ('record: not mapped by crm-survey, so CustomerGauge drops it: "Zzz"',)
     with Producer(settings) as producer:
         one, many = (
             producer.enqueue(job),
             list(producer.enqueue_many([job, job.model_copy(update={"region": Region.US})])),
         )
-        assert [receipt.warnings for receipt in (one, *many)] == [told] * 3
+        assert [receipt.warnings for receipt in (one, *many)] == [message] * 3
         assert producer.job(one.id).job["configuration"] == "5350-eu"
 
 
@@ -197,8 +197,8 @@ def test_a_job_is_shown_with_its_alias(cli: Cli) -> None:
     assert "crm-survey" in cli("job", job_id).out
 
 
-def test_a_hold_is_shown_with_its_alias(cli: Cli, hands: Hands) -> None:
-    hands.ledger.hold("configuration:5350-eu", "mapping fault", "me")
+def test_a_hold_is_shown_with_its_alias(cli: Cli, eu_worker: EuWorker) -> None:
+    eu_worker.ledger.hold("configuration:5350-eu", "mapping fault", "me")
     assert "configuration:crm" in cli("status").out
     assert cli("status", "--json").rows[0]["holds"] == ["configuration:5350-eu"]
 
@@ -218,7 +218,7 @@ def test_without_the_setting_nothing_is_different(cli: Cli, producer: Producer) 
 # mappings
 
 
-def test_it_shows_what_is_sent_and_not_mapped_and_what_never_came(cli: Cli) -> None:
+def test_mappings_shows_unmapped_and_never_sent_fields(cli: Cli) -> None:
     sent = record(Email="secret@example.com", title="secret", Zzz="secret")
     cli("enqueue", cli.write("jobs.jsonl", sent, record("other", Email="secret@example.com")))
     rows = cli("mappings", "--region", "eu", "--json").rows

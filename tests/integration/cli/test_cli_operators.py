@@ -21,30 +21,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Cli, Hands
+    from conftest import Cli, EuWorker
     from gaugepost.transitions import Transition
 
 _calls = count()
 
 
-def claim_all(hands: Hands) -> Iterator[Any]:
-    while jobs := hands.ledger.claim("ops", f"ops{next(_calls)}", 100).jobs:
+def claim_all(eu_worker: EuWorker) -> Iterator[Any]:
+    while jobs := eu_worker.ledger.claim("ops", f"ops{next(_calls)}", 100).jobs:
         yield jobs
 
 
-def end_all(hands: Hands, to: Transition, verdict: Verdict, *fields: str, hold: HoldSpec | None = None) -> list[str]:
-    """Let all jobs of eu that may go end so; their answer finds fault with these fields."""
+def end_all(
+    eu_worker: EuWorker, to: Transition, verdict: Verdict, *fields: str, hold: HoldSpec | None = None
+) -> list[str]:
+    """Settle all ready jobs of eu like this; their answer has errors for these fields."""
     ended = []
-    for jobs in claim_all(hands):
+    for jobs in claim_all(eu_worker):
         errors = {name: ["is wrong"] for name in fields}
         attempt = Attempt(1, 1_790_000_000_000, 12, 422, verdict, "wrong", field_errors=errors)
-        hands.ledger.settle([Settlement(job, Decision(to, hold=hold), (attempt,)) for job in jobs])
+        eu_worker.ledger.settle([Settlement(job, Decision(to, hold=hold), (attempt,)) for job in jobs])
         ended += [job.id for job in jobs]
     return ended
 
 
-def bury_all(hands: Hands, *fields: str) -> list[str]:
-    return end_all(hands, Dead(Verdict.MISSING_FIELD), Verdict.MISSING_FIELD, *fields)
+def bury_all(eu_worker: EuWorker, *fields: str) -> list[str]:
+    return end_all(eu_worker, Dead(Verdict.MISSING_FIELD), Verdict.MISSING_FIELD, *fields)
 
 
 def held(mapping: str = "map") -> tuple[Held, HoldSpec]:
@@ -52,25 +54,27 @@ def held(mapping: str = "map") -> tuple[Held, HoldSpec]:
     return Held(scope, "unknown_mapping"), HoldSpec(scope, "unknown_mapping", Verdict.UNKNOWN_MAPPING, (300_000,))
 
 
-def case(hands: Hands, number: str = "1", **more: Any) -> str:
-    return hands.producer.enqueue(CloseLoop(region=Region.EU, number_customergauge=number, status="open", **more)).id
+def case(eu_worker: EuWorker, number: str = "1", **more: Any) -> str:
+    return eu_worker.producer.enqueue(
+        CloseLoop(region=Region.EU, number_customergauge=number, status="open", **more)
+    ).id
 
 
 # jobs --group
 
 
-def test_stuck_jobs_are_grouped_by_what_they_have_in_common_with_the_command_that_helps(cli: Cli, hands: Hands) -> None:
+def test_stuck_jobs_are_grouped_by_cause_with_their_command(cli: Cli, eu_worker: EuWorker) -> None:
     for _ in range(3):
-        hands.put(configuration="a-map")
-    bury_all(hands, "record.NPS Score", "record.Email")
-    hands.put()
-    newest = bury_all(hands)[0]
-    hands.put(configuration="gone")
+        eu_worker.put(configuration="a-map")
+    bury_all(eu_worker, "record.NPS Score", "record.Email")
+    eu_worker.put()
+    newest = bury_all(eu_worker)[0]
+    eu_worker.put(configuration="gone")
     to, hold = held("gone")
-    end_all(hands, to, Verdict.UNKNOWN_MAPPING, hold=hold)
-    hands.put(configuration="gone")  # meets the hold, and is never tried
-    lost = case(hands)
-    end_all(hands, Unknown("answer lost"), Verdict.LOST_ANSWER)
+    end_all(eu_worker, to, Verdict.UNKNOWN_MAPPING, hold=hold)
+    eu_worker.put(configuration="gone")  # the hold parks it without an attempt
+    lost = case(eu_worker)
+    end_all(eu_worker, Unknown("answer lost"), Verdict.LOST_ANSWER)
     rows = cli("jobs", "--group", "--json").rows
     assert [(row["state"], row["count"]) for row in rows] == [
         ("dead", 3),
@@ -101,19 +105,19 @@ def test_stuck_jobs_are_grouped_by_what_they_have_in_common_with_the_command_tha
         f"gaugepost job {lost}",
         by_state["unknown", 1]["command"],
     ]
-    told = cli("jobs", "--group", "--state", "dead").out
-    assert "3  eu  record  dead: missing_field (record.Email, record.NPS Score)" in told
-    assert "resume" not in told
+    printed = cli("jobs", "--group", "--state", "dead").out
+    assert "3  eu  record  dead: missing_field (record.Email, record.NPS Score)" in printed
+    assert "resume" not in printed
     assert cli("jobs", "--group", "--limit", "1", "--json").rows == rows[:1]
-    hands.put()
+    eu_worker.put()
     assert "1  eu  record  queued\n" in cli("jobs", "--group", "--state", "queued").out
 
 
-def test_jobs_can_be_chosen_by_the_fields_that_were_wrong(cli: Cli, hands: Hands) -> None:
-    hands.put()
-    [one] = bury_all(hands, "record.Email", "record.Phone")
-    hands.put()
-    bury_all(hands, "record.Phone")
+def test_jobs_can_be_chosen_by_the_fields_that_were_wrong(cli: Cli, eu_worker: EuWorker) -> None:
+    eu_worker.put()
+    [one] = bury_all(eu_worker, "record.Email", "record.Phone")
+    eu_worker.put()
+    bury_all(eu_worker, "record.Phone")
     rows = cli("jobs", "--json", "--field", "record.Email", "--field", "record.Phone").rows
     assert [row["id"] for row in rows] == [one]
 
@@ -121,42 +125,42 @@ def test_jobs_can_be_chosen_by_the_fields_that_were_wrong(cli: Cli, hands: Hands
 # replay
 
 
-def test_a_dry_run_counts_by_group_and_changes_nothing(cli: Cli, hands: Hands) -> None:
+def test_a_dry_run_counts_by_group_and_changes_nothing(cli: Cli, eu_worker: EuWorker) -> None:
     for _ in range(3):
-        hands.put()
-    bury_all(hands, "record.Email")
+        eu_worker.put()
+    bury_all(eu_worker, "record.Email")
     call = ("replay", "--state", "dead", "--region", "eu", "--dry-run")
     [row] = cli(*call, "--json").rows
     assert (row["count"], row["verdict"], row["fields"]) == (3, "missing_field", ["record.Email"])
     done = cli(*call, "--limit", "2")
     assert (done.code, done.err) == (0, "dry run: 2 would be replayed\n")
-    assert hands.ledger.summary()["dead"] == 3
+    assert eu_worker.ledger.summary()["dead"] == 3
 
 
-def test_a_replay_by_filter_leaves_all_else_and_stands_on_the_record(cli: Cli, hands: Hands) -> None:
-    mine, other = hands.put(source="crm"), hands.put(configuration="other")
-    bury_all(hands)
+def test_replay_by_filter_is_in_the_history_and_leaves_other_jobs(cli: Cli, eu_worker: EuWorker) -> None:
+    mine, other = eu_worker.put(source="crm"), eu_worker.put(configuration="other")
+    bury_all(eu_worker)
     call = ("--state", "dead", "--region", "eu", "--source", "crm", "--verdict", "missing_field", "--kind", "record")
     done = cli("replay", *call, "--reason", "mapping mended", "--by", "ann")
     assert (done.code, done.out) == (0, "1 replayed\n")
-    assert [hands.producer.state(one) for one in (mine, other)] == [JobState.QUEUED, JobState.DEAD]
-    [entry] = [one for one in hands.producer.timeline(mine) if one["event"] == "replayed"]
+    assert [eu_worker.producer.state(one) for one in (mine, other)] == [JobState.QUEUED, JobState.DEAD]
+    [entry] = [one for one in eu_worker.producer.timeline(mine) if one["event"] == "replayed"]
     assert (entry["by"], entry["why"]) == ("ann", "mapping mended")
     assert "ann, mapping mended" in cli("job", mine).out
     again = cli("replay", *call)
     assert (again.code, again.out) == (0, "0 replayed\n")
 
 
-def test_each_named_job_is_told_of_with_why_it_stays(cli: Cli, hands: Hands) -> None:
-    dead, queued = hands.put(), ""
-    bury_all(hands)
-    gone = hands.put(expires_at=datetime.now(UTC) + timedelta(seconds=4))
-    bury_all(hands)
-    kept = hands.put()
+def test_replay_says_why_a_named_job_is_skipped(cli: Cli, eu_worker: EuWorker) -> None:
+    dead, queued = eu_worker.put(), ""
+    bury_all(eu_worker)
+    gone = eu_worker.put(expires_at=datetime.now(UTC) + timedelta(seconds=4))
+    bury_all(eu_worker)
+    kept = eu_worker.put()
     to, hold = held()
-    end_all(hands, to, Verdict.UNKNOWN_MAPPING, hold=hold)
-    queued = case(hands)
-    wait_until(lambda: datetime.fromisoformat(hands.producer.job(gone).job["expires_at"]) < datetime.now(UTC))
+    end_all(eu_worker, to, Verdict.UNKNOWN_MAPPING, hold=hold)
+    queued = case(eu_worker)
+    wait_until(lambda: datetime.fromisoformat(eu_worker.producer.job(gone).job["expires_at"]) < datetime.now(UTC))
     done = cli("replay", dead, queued, gone, kept, "nothing")
     assert done.code == 1
     assert sorted(done.out.splitlines()) == sorted(
@@ -172,54 +176,56 @@ def test_each_named_job_is_told_of_with_why_it_stays(cli: Cli, hands: Hands) -> 
         {"id": gone, "region": "eu", "state": "queued", "replayed": True, "why_not": None}
     ]
     assert cli("replay", kept, "--set", "configuration=right").code == 0
-    by = next(one["by"] for one in hands.producer.timeline(kept) if one["event"] == "replayed")
+    by = next(one["by"] for one in eu_worker.producer.timeline(kept) if one["event"] == "replayed")
     assert "@" in by
 
 
-def test_an_edit_that_makes_one_job_invalid_refuses_the_whole_call(cli: Cli, hands: Hands) -> None:
-    fine = [hands.put() for _ in range(3)]
-    link = hands.producer.enqueue(PersonalLink(region=Region.EU, configuration="map", record={"Email": "x@b.example"}))
-    bury_all(hands)
+def test_an_edit_that_makes_one_job_invalid_refuses_the_whole_call(cli: Cli, eu_worker: EuWorker) -> None:
+    fine = [eu_worker.put() for _ in range(3)]
+    link = eu_worker.producer.enqueue(
+        PersonalLink(region=Region.EU, configuration="map", record={"Email": "x@b.example"})
+    )
+    bury_all(eu_worker)
     done = cli("replay", *fine, link.id, "--unset", "record.Email", "--set", "record.Name=secret")
     assert (done.code, done.out) == (2, "")
     assert f"personal_link {link.id}: record: expected an Email or a Phone" in done.err
     assert "nothing was replayed: the changes make 1 of 4 jobs invalid" in done.err
-    assert hands.ledger.summary()["dead"] == 4
+    assert eu_worker.ledger.summary()["dead"] == 4
     done = cli("replay", "--state", "dead", "--region", "eu", "--set", "note=secret")
     assert done.code == 2
     assert "note: unknown key" in done.err
     assert "nothing was replayed: the changes make 4 of 4 jobs invalid" in done.err
     assert "secret" not in done.out + done.err
-    assert hands.ledger.summary()["dead"] == 4
+    assert eu_worker.ledger.summary()["dead"] == 4
 
 
-def test_edits_reach_every_sort_of_field_and_leave_names_only(cli: Cli, hands: Hands) -> None:
+def test_edits_reach_every_sort_of_field_and_leave_names_only(cli: Cli, eu_worker: EuWorker) -> None:
     response = Response(region=Region.EU, fields={"Email": "a@b.example"}, comment="x", labels=("old",))
-    job_id = hands.producer.enqueue(response).id
-    bury_all(hands)
+    job_id = eu_worker.producer.enqueue(response).id
+    bury_all(eu_worker)
     (cli.folder / "comment.txt").write_text("secret words\n")
     options = {"fields.Email": "-", "net_promoter_score": "9", "comment": "@comment.txt", "labels": "a, b"}
     sets = [part for name, value in options.items() for part in ("--set", f"{name}={value}")]
     done = cli("replay", job_id, *sets, "--unset", "email_sent_date", stdin="secret@b.example\n")
     assert (done.code, done.err) == (0, "")
-    job = hands.producer.job(job_id).job
+    job = eu_worker.producer.job(job_id).job
     assert (job["fields"], job["comment"], job["labels"]) == ({"Email": "secret@b.example"}, "secret words", ["a", "b"])
     assert job["net_promoter_score"] == 9
-    told = " ".join((cli("job", job_id).out + cli("job", job_id, "--json").out).split())
-    assert "edited comment, email_sent_date, fields.Email, labels, net_promoter_score" in told
-    assert "secret" not in told
+    printed = " ".join((cli("job", job_id).out + cli("job", job_id, "--json").out).split())
+    assert "edited comment, email_sent_date, fields.Email, labels, net_promoter_score" in printed
+    assert "secret" not in printed
 
 
-def test_ctrl_c_tells_how_many_went_and_the_same_call_goes_on(cli: Cli, hands: Hands) -> None:
+def test_ctrl_c_reports_replayed_jobs_and_the_same_call_goes_on(cli: Cli, eu_worker: EuWorker) -> None:
     for _ in range(300):
-        hands.put()
-    ids = bury_all(hands)
+        eu_worker.put()
+    ids = bury_all(eu_worker)
     call = ("replay", "--state", "dead", "--region", "eu")
     process = cli.start(*call, "--rate", "40", "--json")
     assert process.stdout is not None
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    out = process.stdout.read()  # not `communicate`: that would pass over what lies in the reader's buffer
+    out = process.stdout.read()  # not `communicate`, which loses what is in the reader's buffer
     _, err = process.communicate(timeout=30)
     replayed = [json.loads(line)["id"] for line in [first, *out.splitlines()]]
     assert process.returncode == 130
@@ -227,15 +233,15 @@ def test_ctrl_c_tells_how_many_went_and_the_same_call_goes_on(cli: Cli, hands: H
     assert 0 < len(replayed) < 300
     assert replayed == ids[: len(replayed)], "the oldest go first"
     assert cli(*call).out == f"{300 - len(replayed)} replayed\n"
-    assert [job.id for jobs in claim_all(hands) for job in jobs] == ids
+    assert [job.id for jobs in claim_all(eu_worker) for job in jobs] == ids
 
 
 # settle
 
 
-def test_settling_tells_each_job_and_its_lane_goes_on(cli: Cli, hands: Hands) -> None:
-    first, second, third = case(hands), case(hands), case(hands)
-    hands.settle(Unknown("answer lost"), Verdict.LOST_ANSWER)
+def test_settle_reports_each_job_and_its_lane_goes_on(cli: Cli, eu_worker: EuWorker) -> None:
+    first, second, third = case(eu_worker), case(eu_worker), case(eu_worker)
+    eu_worker.settle(Unknown("answer lost"), Verdict.LOST_ANSWER)
     done = cli("settle", first, second, "nothing", "--as", "delivered", "--reason", "seen")
     assert (done.code, done.out.splitlines()) == (
         1,
@@ -243,22 +249,22 @@ def test_settling_tells_each_job_and_its_lane_goes_on(cli: Cli, hands: Hands) ->
     )
     assert cli("settle", first, "--as", "delivered").out == f"{first}  was delivered before\n"
     assert cli("settle", first, "--as", "dead").code == 1
-    hands.settle(Unknown("answer lost"), Verdict.LOST_ANSWER)
+    eu_worker.settle(Unknown("answer lost"), Verdict.LOST_ANSWER)
     assert cli("settle", second, "--as", "dead", "--json").rows == [{"id": second, "state": "dead", "settled": True}]
-    assert hands.producer.state(third) is JobState.QUEUED
+    assert eu_worker.producer.state(third) is JobState.QUEUED
     assert cli("settle", first, "--as", "lost").code == 2
 
 
 @pytest.fixture
-def lost(hands: Hands) -> dict[str, str]:
-    """Have unknown jobs of two kinds and two mappings, and one that is dead."""
+def lost(eu_worker: EuWorker) -> dict[str, str]:
+    """Make unknown jobs of two kinds and two mappings, and a dead one."""
     found = {}
     for name, more in (("a", {"configuration": "a"}), ("b", {"configuration": "b", "source": "crm"})):
-        found[name] = hands.put(**more)
-    found["case"] = case(hands)
-    end_all(hands, Unknown("answer lost"), Verdict.LOST_ANSWER)
-    found["dead"] = hands.put(configuration="a")
-    bury_all(hands)
+        found[name] = eu_worker.put(**more)
+    found["case"] = case(eu_worker)
+    end_all(eu_worker, Unknown("answer lost"), Verdict.LOST_ANSWER)
+    found["dead"] = eu_worker.put(configuration="a")
+    bury_all(eu_worker)
     return found
 
 
@@ -275,16 +281,16 @@ def lost(hands: Hands) -> dict[str, str]:
     ids=lambda options: " ".join(options) or "all",
 )
 def test_unknown_jobs_are_settled_by_a_filter(
-    cli: Cli, hands: Hands, lost: dict[str, str], options: tuple[str, ...], settled: list[str]
+    cli: Cli, eu_worker: EuWorker, lost: dict[str, str], options: tuple[str, ...], settled: list[str]
 ) -> None:
     call = ("settle", "--state", "unknown", "--region", "eu", *options, "--as", "delivered")
     dry = cli(*call, "--dry-run", "--json")
     assert (dry.code, sum(row["count"] for row in dry.rows)) == (0, len(settled))
     assert dry.err == f"dry run: {len(settled)} would be settled\n"
-    assert hands.ledger.summary()["unknown"] == 3
+    assert eu_worker.ledger.summary()["unknown"] == 3
     done = cli(*call, "--reason", "seen in the portal", "--json")
     assert (done.code, [row["id"] for row in done.rows]) == (0, [lost[name] for name in settled])
-    states = {name: hands.producer.state(job_id) for name, job_id in lost.items() if name != "dead"}
+    states = {name: eu_worker.producer.state(job_id) for name, job_id in lost.items() if name != "dead"}
     assert states == {name: JobState.DELIVERED if name in settled else JobState.UNKNOWN for name in states}
 
 
@@ -306,15 +312,17 @@ def test_settle_wants_ids_or_a_filter(cli: Cli, options: tuple[str, ...]) -> Non
     assert "--state unknown and --region" in done.err
 
 
-def test_who_waits_for_a_result_that_only_the_lost_answer_had_is_told_so(cli: Cli, hands: Hands) -> None:
-    link = hands.producer.enqueue(PersonalLink(region=Region.EU, configuration="map", record={"Email": "a@b.example"}))
-    hands.settle(Unknown("link lost"), Verdict.DUPLICATE)
-    hands.put()
-    record = hands.settle(Unknown("answer lost"), Verdict.LOST_ANSWER)
+def test_waiting_for_a_lost_result_raises_result_lost(cli: Cli, eu_worker: EuWorker) -> None:
+    link = eu_worker.producer.enqueue(
+        PersonalLink(region=Region.EU, configuration="map", record={"Email": "a@b.example"})
+    )
+    eu_worker.settle(Unknown("link lost"), Verdict.DUPLICATE)
+    eu_worker.put()
+    record = eu_worker.settle(Unknown("answer lost"), Verdict.LOST_ANSWER)
     assert cli("settle", link.id, record, "--as", "delivered").code == 0
     with pytest.raises(ResultLost, match="a person settled it as delivered"):
         link.result(timeout=5)
-    assert hands.producer.result(record, timeout=5) is not None
+    assert eu_worker.producer.result(record, timeout=5) is not None
 
 
 # hold, resume, holds
@@ -326,9 +334,9 @@ HOLD_KEYS = {
 }
 
 
-def test_holds_are_put_up_listed_and_lifted(cli: Cli, hands: Hands) -> None:
-    hands.put()
-    hands.put()
+def test_holds_are_opened_listed_and_lifted(cli: Cli, eu_worker: EuWorker) -> None:
+    eu_worker.put()
+    eu_worker.put()
     until = (datetime.now(UTC) + timedelta(hours=3)).isoformat(timespec="seconds")
     assert cli("hold", "eu", "--reason", "maintenance", "--until", until, "--by", "ann").code == 0
     assert cli("hold", "eu", "--configuration", "map", "--reason", "new mapping", "--until", "2h").code == 0
@@ -343,10 +351,10 @@ def test_holds_are_put_up_listed_and_lifted(cli: Cli, hands: Hands) -> None:
     assert (datetime.fromisoformat(mapping["until"]) - datetime.fromisoformat(mapping["since"])).seconds == 7200
     assert (key["region"], key["credentials"], key["until"]) == ("us", "api_key", None)
     assert (uploads["region"], uploads["endpoints"], uploads["credentials"]) == ("us", "uploads", None)
-    told = cli("holds").out
-    assert "gaugepost resume eu --configuration map" in told
-    assert "gaugepost resume us --endpoints uploads" in told
-    assert "gaugepost resume us --credentials api_key" in told
+    printed = cli("holds").out
+    assert "gaugepost resume eu --configuration map" in printed
+    assert "gaugepost resume us --endpoints uploads" in printed
+    assert "gaugepost resume us --credentials api_key" in printed
     assert [row["region"] for row in cli("holds", "--region", "us", "--json").rows] == ["us", "us"]
     shown = cli("status").out
     assert "maintenance" in shown
@@ -362,22 +370,22 @@ def test_holds_are_put_up_listed_and_lifted(cli: Cli, hands: Hands) -> None:
     assert cli("holds").err.startswith("no holds\nno worker of eu ")
 
 
-def test_resuming_what_is_not_held_is_a_failure_that_tells_what_is(cli: Cli, hands: Hands) -> None:
+def test_resume_without_a_hold_fails_and_names_the_holds(cli: Cli, eu_worker: EuWorker) -> None:
     assert cli("hold", "eu", "--configuration", "map", "--reason", "x").code == 0
     done = cli("resume", "eu")
     assert (done.code, done.out) == (1, "")
-    assert done.err == "eu: no hold; there are: eu --configuration map\n"
+    assert done.err == "eu: no hold; the holds of eu are: eu --configuration map\n"
 
 
-def test_a_hold_that_would_end_in_the_past_is_refused(cli: Cli, hands: Hands) -> None:
+def test_a_hold_that_would_end_in_the_past_is_refused(cli: Cli, eu_worker: EuWorker) -> None:
     done = cli("hold", "eu", "--reason", "x", "--until", "2020-01-01T00:00:00+00:00")
     assert (done.code, done.err) == (2, "--until: expected a time in the future\n")
     assert cli("hold", "xx", "--reason", "x").code == cli("hold", "eu").code == 2
-    assert hands.ledger.holds() == {}
+    assert eu_worker.ledger.holds() == {}
 
 
-def test_every_job_that_waits_for_a_hold_says_why_and_until_when(cli: Cli, hands: Hands) -> None:
-    queued = hands.put()
+def test_every_job_that_waits_for_a_hold_says_why_and_until_when(cli: Cli, eu_worker: EuWorker) -> None:
+    queued = eu_worker.put()
     cli("hold", "eu", "--configuration", "map", "--reason", "new mapping", "--until", "2h")
     [row] = cli("jobs", "--json").rows
     assert (row["id"], row["reason"]) == (queued, "hold: new mapping")
@@ -385,10 +393,10 @@ def test_every_job_that_waits_for_a_hold_says_why_and_until_when(cli: Cli, hands
     assert "queued: hold: new mapping until" in cli("jobs").out
 
 
-def test_a_persons_hold_names_the_automatic_one_it_replaces(cli: Cli, hands: Hands) -> None:
-    hands.put()
+def test_a_persons_hold_names_the_automatic_one_it_replaces(cli: Cli, eu_worker: EuWorker) -> None:
+    eu_worker.put()
     to, hold = held()
-    end_all(hands, to, Verdict.UNKNOWN_MAPPING, hold=hold)
+    end_all(eu_worker, to, Verdict.UNKNOWN_MAPPING, hold=hold)
     done = cli("hold", "eu", "--configuration", "map", "--reason", "we know")
     assert "it replaces the hold by gaugepost: unknown_mapping" in done.err
     done = cli("resume", "eu", "--configuration", "map")
@@ -404,7 +412,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         yield stack
 
 
-def test_dead_jobs_are_found_mended_replayed_and_delivered(stack: Stack) -> None:
+def test_dead_jobs_are_found_corrected_replayed_and_delivered(stack: Stack) -> None:
     stack.worker()
     stack.beat()
     broken = [
@@ -426,22 +434,22 @@ def test_dead_jobs_are_found_mended_replayed_and_delivered(stack: Stack) -> None
     assert sorted(sent) == sorted(job.id for job in broken)
 
 
-def test_five_thousand_dead_status_changes_are_replayed_in_the_order_of_their_lanes(cli: Cli, hands: Hands) -> None:
+def test_five_thousand_status_changes_are_replayed_in_case_lane_order(cli: Cli, eu_worker: EuWorker) -> None:
     changes = (
         CloseLoop(region=Region.EU, number_customergauge=str(i % 50), status="open", labels=(str(i),))
         for i in range(5_000)
     )
-    list(hands.producer.enqueue_many(changes))
-    bury_all(hands)
-    assert hands.ledger.summary()["dead"] == 5_000
+    list(eu_worker.producer.enqueue_many(changes))
+    bury_all(eu_worker)
+    assert eu_worker.ledger.summary()["dead"] == 5_000
     done = cli("replay", "--state", "dead", "--region", "eu", "--rate", "5000")
     assert (done.code, done.out) == (0, "5,000 replayed\n")
     order: dict[str, list[int]] = {}
-    for jobs in claim_all(hands):
+    for jobs in claim_all(eu_worker):
         for job in jobs:
             order.setdefault(job.job.number_customergauge, []).append(int(job.job.labels[0]))
         attempt = Attempt(1, 1_790_000_000_000, 12, 200, Verdict.DELIVERED)
         ended = Decision(Dead(Verdict.INVALID_VALUE))
-        hands.ledger.settle([Settlement(job, ended, (attempt,)) for job in jobs])
+        eu_worker.ledger.settle([Settlement(job, ended, (attempt,)) for job in jobs])
     assert len(order) == 50
     assert all(numbers == sorted(numbers) and len(numbers) == 100 for numbers in order.values())

@@ -43,7 +43,7 @@ def hide(cli: Cli, *modules: str) -> None:
     cli.environment["PYTHONPATH"] = str(folder)
 
 
-def test_a_redis_that_would_lose_jobs_is_told_what_to_set(cli: Cli, tmp_path: Path) -> None:
+def test_check_names_redis_settings_that_lose_jobs(cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "forgetful"
     folder.mkdir()
     server = RedisServer(folder, "--appendonly", "no", "--maxmemory-policy", "allkeys-lru").start()
@@ -53,12 +53,12 @@ def test_a_redis_that_would_lose_jobs_is_told_what_to_set(cli: Cli, tmp_path: Pa
     finally:
         server.stop()
     assert done.code == 1
-    [told] = [line for line in done.out.splitlines() if line.startswith("FAILED  eu  redis")]
-    assert "set `appendonly yes`" in told
-    assert "set `maxmemory-policy noeviction`" in told
+    [printed] = [line for line in done.out.splitlines() if line.startswith("FAILED  eu  redis")]
+    assert "set `appendonly yes`" in printed
+    assert "set `maxmemory-policy noeviction`" in printed
 
 
-def test_lines_that_are_refused_are_answered_with_what_helps(cli: Cli) -> None:
+def test_refused_lines_get_a_command_that_helps(cli: Cli) -> None:
     done = cli("enqueue", cli.write("jobs.jsonl", "no job"))
     assert (done.code, done.out) == (2, "")
     assert "--skip-invalid REJECTS" in done.err
@@ -125,7 +125,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
         (("worker", "--region", "e"), ["eu"]),
     ],
 )
-def test_bash_is_offered_what_fits(cli: Cli, typed: tuple[str, ...], offered: list[str]) -> None:
+def test_bash_completes_commands_options_and_values(cli: Cli, typed: tuple[str, ...], offered: list[str]) -> None:
     assert asked_of_bash(cli, *typed) == offered
 
 
@@ -157,7 +157,7 @@ def test_completion_is_shown_and_installed(cli: Cli, shell: str, tmp_path: Path)
     assert any("gaugepost" in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
 
 
-def test_a_module_of_our_own_that_is_missing_is_a_bug_and_looks_like_one(cli: Cli) -> None:
+def test_missing_module_of_our_own_keeps_its_traceback(cli: Cli) -> None:
     hide(cli, "gaugepost_workers")
     done = cli("beat")
     assert done.code == 1
@@ -183,16 +183,16 @@ def test_a_wrong_call_is_exit_code_2(cli: Cli, call: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("call", [("job", "x"), ("jobs",), ("cancel", "x"), ("status",), ("status", "--watch")])
-def test_a_redis_that_is_not_there_is_exit_code_3(cli: Cli, call: tuple[str, ...]) -> None:
+def test_unreachable_redis_is_exit_code_3(cli: Cli, call: tuple[str, ...]) -> None:
     cli.environment["GAUGEPOST_REDIS_URL"] = "redis://127.0.0.1:1/0"
     done = cli(*call)
     assert (done.code, done.out) == (3, "")
-    told, then = done.err.splitlines()
-    assert told == "Redis cannot be reached: ConnectionError (GAUGEPOST_REDIS_URL: 127.0.0.1:1/0)"
+    printed, then = done.err.splitlines()
+    assert printed == "Redis cannot be reached: ConnectionError (GAUGEPOST_REDIS_URL: 127.0.0.1:1/0)"
     assert "`gaugepost check`" in then
 
 
-def test_a_wrong_password_of_redis_is_told_as_such_and_not_repeated(cli: Cli, redis_server: RedisServer) -> None:
+def test_wrong_redis_password_is_named_and_not_repeated(cli: Cli, redis_server: RedisServer) -> None:
     cli.environment["GAUGEPOST_REDIS_URL"] = f"redis://joe:hunter2@127.0.0.1:{redis_server.port}/0"
     done = cli("status")
     assert (done.code, done.out) == (3, "")
@@ -222,7 +222,7 @@ def test_simulate_becomes_the_simulator_and_passes_its_options_on(cli: Cli) -> N
     assert second.startswith("GAUGEPOST_")
 
 
-def test_the_version_is_told(cli: Cli, tmp_path: Path) -> None:
+def test_version_is_printed(cli: Cli, tmp_path: Path) -> None:
     done = cli("--version")
     assert done.code == 0
     assert done.out.startswith("gaugepost ")

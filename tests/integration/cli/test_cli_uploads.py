@@ -1,4 +1,4 @@
-"""`upload`, `uploads`, and sets in `job` and `cancel`, against a real Redis; a hand settles what a worker would."""
+"""`upload`, `uploads`, and file sets in `job` and `cancel`, on a real Redis. The tests do what a worker would do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support import terminal
 from support.files import grid, workbook
 
 if TYPE_CHECKING:
-    from conftest import Cli, Done, Hands
+    from conftest import Cli, Done, EuWorker
 
 WHERE = ("--region", "eu", "--family", "transactional")
 KEYS = {"set", "part", "of", "id", "filename", "rows", "bytes", "due"}
@@ -35,32 +35,36 @@ def uploaded(cli: Cli, rows: int, *more: str, name: str = "export.csv") -> Done:
     return done
 
 
-def send(hands: Hands) -> Any:
-    """Take the next file and its slot, as a worker does; the slot of the one before is over."""
-    hands.ledger._client.delete(hands.ledger.keys["slot"])
-    [claimed] = hands.ledger.claim("hands", os.urandom(4).hex(), 1).jobs
-    assert hands.ledger.mark(claimed)[0] == 1
+def send(eu_worker: EuWorker) -> Any:
+    """Claim the next file and take its slot, as a worker does, as if the previous slot were over."""
+    eu_worker.ledger._client.delete(eu_worker.ledger.keys["slot"])
+    [claimed] = eu_worker.ledger.claim("eu-worker", os.urandom(4).hex(), 1).jobs
+    assert eu_worker.ledger.mark(claimed)[0] == 1
     return claimed
 
 
-def settle(hands: Hands, claimed: Any, transition: Delivered | Parked, verdict: Verdict = Verdict.DELIVERED) -> str:
+def settle(
+    eu_worker: EuWorker, claimed: Any, transition: Delivered | Parked, verdict: Verdict = Verdict.DELIVERED
+) -> str:
     attempt = Attempt(claimed.history.last_n + 1, 1_790_000_000_000, 12, 200, verdict, "")
-    assert hands.ledger.settle([Settlement(claimed, Decision(transition), (attempt,))]) == [True]
+    assert eu_worker.ledger.settle([Settlement(claimed, Decision(transition), (attempt,))]) == [True]
     return str(claimed.id)
 
 
 def deliver(
-    hands: Hands, *rejected: int, upload_id: int | None = 12, rows: int = 2_000, why: str = "Duplicate Record"
+    eu_worker: EuWorker, *rejected: int, upload_id: int | None = 12, rows: int = 2_000, why: str = "Duplicate Record"
 ) -> str:
     messages = [f"Record {row}: {why}" for row in rejected]
     result = {"total": rows, "successful": rows - len(rejected), "unsuccessful": len(rejected)}
     return settle(
-        hands, send(hands), Delivered(result | {"messages": messages, "rejected": rejected, "upload_id": upload_id})
+        eu_worker,
+        send(eu_worker),
+        Delivered(result | {"messages": messages, "rejected": rejected, "upload_id": upload_id}),
     )
 
 
-def follow(hands: Hands) -> str:
-    return settle(hands, send(hands), Parked(60_000, "processing", Phase.PROCESSING))
+def follow(eu_worker: EuWorker) -> str:
+    return settle(eu_worker, send(eu_worker), Parked(60_000, "processing", Phase.PROCESSING))
 
 
 def on_terminal(cli: Cli, *arguments: str, answer: str = "") -> tuple[int, str]:
@@ -73,7 +77,7 @@ def minutes(rows: list[dict[str, Any]]) -> list[int]:
     return [round((time - times[0]).total_seconds() / 60) for time in times]
 
 
-def test_a_dry_run_says_all_and_stores_nothing(cli: Cli, hands: Hands) -> None:
+def test_a_dry_run_says_all_and_stores_nothing(cli: Cli, eu_worker: EuWorker) -> None:
     done = uploaded(cli, 4_500, "--dry-run")
     assert [set(row) for row in done.rows] == [KEYS] * 3
     assert [(row["set"], row["id"], row["part"], row["of"], row["rows"]) for row in done.rows] == [
@@ -81,27 +85,29 @@ def test_a_dry_run_says_all_and_stores_nothing(cli: Cli, hands: Hands) -> None:
     ]
     assert minutes(done.rows) == [0, 10, 20]
     assert re.fullmatch(r"export\.part-1-of-3\.[0-9a-f]{10}\.csv", done.rows[0]["filename"])
-    assert list(hands.ledger._client.scan_iter("*")) == []
+    assert list(eu_worker.ledger._client.scan_iter("*")) == []
 
 
-def test_an_upload_is_queued_whole_and_said_part_by_part(cli: Cli, hands: Hands) -> None:
+def test_upload_queues_and_prints_each_part(cli: Cli, eu_worker: EuWorker) -> None:
     rows = uploaded(cli, 4_500, "--source", "crm").rows
     assert {row["set"] for row in rows} == {rows[0]["set"]}
     assert rows[0]["set"].startswith("set-")
-    assert list(hands.ledger.waiting_files()) == [row["id"] for row in rows]
-    assert [len(hands.ledger.content(row["id"]) or b"") for row in rows] == [row["bytes"] for row in rows]
-    jobs = [hands.producer.job(row["id"]).job for row in rows]
+    assert list(eu_worker.ledger.waiting_files()) == [row["id"] for row in rows]
+    assert [len(eu_worker.ledger.content(row["id"]) or b"") for row in rows] == [row["bytes"] for row in rows]
+    jobs = [eu_worker.producer.job(row["id"]).job for row in rows]
     assert [job["source"] for job in jobs] == ["crm"] * 3
     assert [job["stored"]["name"] for job in jobs] == [row["filename"] for row in rows]
 
 
 def test_people_get_a_table_and_what_to_do_next(cli: Cli) -> None:
-    told = cli("upload", export(cli, 4_500), *WHERE)
-    assert told.code == 0
-    assert re.search(r"^4,500 rows, 1\d\d\.\d kB: 3 parts, set set-\w{32}$", told.out, re.MULTILINE)
-    assert re.search(r"^ ?2/3  export\.part-2-of-3\.\w{10}\.csv +2,000 +\S+ kB .* in 10 min$", told.out, re.MULTILINE)
-    assert "in 20 min." in told.out
-    assert re.search(r"gaugepost job set-\w{32}\n$", told.out)
+    printed = cli("upload", export(cli, 4_500), *WHERE)
+    assert printed.code == 0
+    assert re.search(r"^4,500 rows, 1\d\d\.\d kB: 3 parts, set set-\w{32}$", printed.out, re.MULTILINE)
+    assert re.search(
+        r"^ ?2/3  export\.part-2-of-3\.\w{10}\.csv +2,000 +\S+ kB .* in 10 min$", printed.out, re.MULTILINE
+    )
+    assert "in 20 min." in printed.out
+    assert re.search(r"gaugepost job set-\w{32}\n$", printed.out)
     dry = cli("upload", export(cli, 1), *WHERE, "--dry-run")
     assert "It starts" in dry.out
     assert "nothing was stored" in dry.out
@@ -117,7 +123,7 @@ def test_notes_of_the_inspection_go_to_stderr(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "printed"),
     [
         ("empty.csv", b"", "empty.csv: the file is empty\n"),
         ("header.csv", b"Email\n", "header.csv: the file has a header and no row\n"),
@@ -126,14 +132,14 @@ def test_notes_of_the_inspection_go_to_stderr(cli: Cli) -> None:
     ],
 )
 @pytest.mark.parametrize("flag", [(), ("--dry-run",)])
-def test_a_file_that_is_not_fit_is_exit_code_2_and_needs_no_redis(
-    cli: Cli, name: str, content: bytes, told: str, flag: tuple[str, ...]
+def test_unfit_file_is_exit_code_2_and_needs_no_redis(
+    cli: Cli, name: str, content: bytes, printed: str, flag: tuple[str, ...]
 ) -> None:
     del cli.settings["GAUGEPOST_REDIS_URL"]
     (cli.folder / name).write_bytes(content)
     done = cli("upload", name, *WHERE, *flag)
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(told)
+    assert done.err.startswith(printed)
     assert len(done.err.splitlines()) == 1
     assert not (cli.folder / ".gaugepost").exists()
 
@@ -166,7 +172,7 @@ def test_a_region_that_is_not_served_is_refused(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("call", [("upload", "export.csv", *WHERE), ("uploads",), ("uploads", "rejects", "set-1")])
-def test_a_redis_that_is_not_there_is_exit_code_3(cli: Cli, call: tuple[str, ...]) -> None:
+def test_unreachable_redis_is_exit_code_3(cli: Cli, call: tuple[str, ...]) -> None:
     cli.environment["GAUGEPOST_REDIS_URL"] = "redis://127.0.0.1:1/0"
     export(cli, 1)
     done = cli(*call)
@@ -174,15 +180,15 @@ def test_a_redis_that_is_not_there_is_exit_code_3(cli: Cli, call: tuple[str, ...
     assert "Redis cannot be reached" in done.err
 
 
-def test_a_full_backlog_is_exit_code_1_and_nothing_is_stored(cli: Cli, hands: Hands) -> None:
+def test_a_full_backlog_is_exit_code_1_and_nothing_is_stored(cli: Cli, eu_worker: EuWorker) -> None:
     cli.environment["GAUGEPOST_BACKLOG_LIMIT"] = "2"
     done = cli("upload", export(cli, 4_500), *WHERE)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("export.csv: nothing was stored: 0 jobs are waiting")
-    assert list(hands.ledger._client.scan_iter("*content:*")) == []
+    assert list(eu_worker.ledger._client.scan_iter("*content:*")) == []
 
 
-def test_the_same_content_is_refused_for_its_family_unless_it_is_wanted_again(cli: Cli) -> None:
+def test_same_content_is_refused_in_a_family_without_again(cli: Cli) -> None:
     first = uploaded(cli, 3).rows[0]["set"]
     refused = cli("upload", export(cli, 3, "other-name.csv"), *WHERE)
     assert (refused.code, refused.out) == (2, "")
@@ -192,10 +198,10 @@ def test_the_same_content_is_refused_for_its_family_unless_it_is_wanted_again(cl
     assert uploaded(cli, 3, "--again").rows[0]["set"] != first
 
 
-def test_a_dry_run_tells_of_an_earlier_upload_too(cli: Cli) -> None:
+def test_dry_run_reports_an_earlier_upload(cli: Cli) -> None:
     before = uploaded(cli, 3).rows[0]["set"]
-    told = cli("upload", export(cli, 3), *WHERE, "--dry-run")
-    assert (told.code, before in told.err, "--again" in told.err) == (2, True, True)
+    printed = cli("upload", export(cli, 3), *WHERE, "--dry-run")
+    assert (printed.code, before in printed.err, "--again" in printed.err) == (2, True, True)
     assert len(uploaded(cli, 3, "--dry-run", "--again").rows) == 1
 
 
@@ -212,9 +218,9 @@ def test_a_first_file_goes_before_others_and_the_listing_says_so(cli: Cli) -> No
     assert re.search(r"early\.\w{10}\.csv +5  first$", cli("uploads").out, re.MULTILINE)
 
 
-def test_the_lane_tells_what_was_sent_and_when_it_is_looked_at_next(cli: Cli, hands: Hands) -> None:
+def test_lane_lists_sent_files_with_their_next_check(cli: Cli, eu_worker: EuWorker) -> None:
     rows = uploaded(cli, 6_000).rows
-    delivered, followed = deliver(hands), follow(hands)
+    delivered, followed = deliver(eu_worker), follow(eu_worker)
     lanes = cli("uploads", "--json").rows
     assert [lane["region"] for lane in lanes] == ["eu", "us", "au"]
     lane = lanes[0]
@@ -226,9 +232,9 @@ def test_the_lane_tells_what_was_sent_and_when_it_is_looked_at_next(cli: Cli, ha
     assert "processing, next look in" in cli("uploads").out
 
 
-def test_a_held_lane_says_why_and_until_when(cli: Cli, hands: Hands) -> None:
+def test_a_held_lane_says_why_and_until_when(cli: Cli, eu_worker: EuWorker) -> None:
     uploaded(cli, 3)
-    hands.ledger.hold("", "maintenance", "joe")
+    eu_worker.ledger.hold("", "maintenance", "joe")
     dry = cli("upload", export(cli, 4), *WHERE, "--dry-run", "--json")
     assert [row["due"] for row in dry.rows] == [None]
     lane = cli("uploads", "--region", "eu", "--json").rows[0]
@@ -236,7 +242,7 @@ def test_a_held_lane_says_why_and_until_when(cli: Cli, hands: Hands) -> None:
     assert [one["due"] for one in lane["waiting"]] == [None]
     assert "held: maintenance, until a person resumes it" in cli("uploads").out
     assert "the lane is held" in cli("upload", "export.csv", *WHERE, "--dry-run").out
-    hands.ledger.resume("")
+    eu_worker.ledger.resume("")
     assert cli("uploads", "--region", "eu", "--json").rows[0]["waiting"][0]["due"]
 
 
@@ -249,10 +255,10 @@ def test_families_have_lanes_of_their_own_if_the_setting_says_so(cli: Cli) -> No
     assert minutes([lanes["files:transactional"]["waiting"][0], other[0]]) == [0, 0]
 
 
-def test_a_lane_is_a_picture_that_fits_a_terminal(cli: Cli, hands: Hands) -> None:
+def test_a_lane_is_a_picture_that_fits_a_terminal(cli: Cli, eu_worker: EuWorker) -> None:
     uploaded(cli, 24_000)
-    deliver(hands)
-    follow(hands)
+    deliver(eu_worker)
+    follow(eu_worker)
     code, shown = on_terminal(cli, "uploads")
     assert code == 0
     assert re.search(r"^eu  ──● \S+.* sent ──○ .*export\.part-03.* ── \d+ more\r$", shown, re.MULTILINE)
@@ -265,38 +271,38 @@ def _set(cli: Cli) -> str:
     return str(cli("uploads", "--region", "eu", "--json").rows[0]["waiting"][0]["set"])
 
 
-def test_a_set_is_told_as_one_thing(cli: Cli, hands: Hands) -> None:
+def test_set_json_shows_the_whole_upload(cli: Cli, eu_worker: EuWorker) -> None:
     rows = uploaded(cli, 9_000).rows
-    deliver(hands, 17)
-    follow(hands)
+    deliver(eu_worker, 17)
+    follow(eu_worker)
     done = cli("job", rows[0]["set"], "--json")
-    [told] = done.rows
+    [printed] = done.rows
     assert done.code == 0
-    assert (told["id"], told["region"], told["family"]) == (rows[0]["set"], "eu", "transactional")
-    assert (told["filename"], told["rows"], told["rows_delivered"], told["ended"]) == (
+    assert (printed["id"], printed["region"], printed["family"]) == (rows[0]["set"], "eu", "transactional")
+    assert (printed["filename"], printed["rows"], printed["rows_delivered"], printed["ended"]) == (
         "export.csv",
         9_000,
         2_000,
         False,
     )
-    assert told["states"] == {"delivered": 1, "parked": 1, "waiting": 3}
-    result = told["result"]
+    assert printed["states"] == {"delivered": 1, "parked": 1, "waiting": 3}
+    result = printed["result"]
     assert [result[name] for name in ("total", "successful", "unsuccessful")] == [2_000, 1_999, 1]
     assert (result["messages"], result["rejected"]) == (["Record 17: Duplicate Record"], [17])
-    assert [(part["part"], part["id"], part["filename"]) for part in told["parts"]] == [
+    assert [(part["part"], part["id"], part["filename"]) for part in printed["parts"]] == [
         (row["part"], row["id"], row["filename"]) for row in rows
     ]
-    assert [part["reason"] for part in told["parts"]] == [None, "processing", "slot", "slot", "slot"]
-    assert [bool(part["due"]) for part in told["parts"]] == [False, False, True, True, True]
-    assert told["parts"][0]["ended_at"]
-    assert (told["next_due"], told["last_due"]) == (told["parts"][2]["due"], told["parts"][4]["due"])
-    assert minutes(told["parts"][2:]) == [0, 10, 20]
+    assert [part["reason"] for part in printed["parts"]] == [None, "processing", "slot", "slot", "slot"]
+    assert [bool(part["due"]) for part in printed["parts"]] == [False, False, True, True, True]
+    assert printed["parts"][0]["ended_at"]
+    assert (printed["next_due"], printed["last_due"]) == (printed["parts"][2]["due"], printed["parts"][4]["due"])
+    assert minutes(printed["parts"][2:]) == [0, 10, 20]
 
 
-def test_a_set_is_told_to_people(cli: Cli, hands: Hands) -> None:
+def test_set_shows_progress_result_and_forecast(cli: Cli, eu_worker: EuWorker) -> None:
     set_id = uploaded(cli, 9_000).rows[0]["set"]
-    deliver(hands, *range(1, 10))
-    follow(hands)
+    deliver(eu_worker, *range(1, 10))
+    follow(eu_worker)
     done = cli("job", set_id)
     assert "5: 1 delivered, 1 parked, 3 waiting" in done.out
     assert "2,000 of 9,000 rows" in done.out
@@ -309,25 +315,25 @@ def test_a_set_is_told_to_people(cli: Cli, hands: Hands) -> None:
     assert f"gaugepost uploads rejects {set_id} > rejects.csv" in done.err
 
 
-def test_a_part_shows_its_set_its_forecast_and_its_looks(cli: Cli, hands: Hands) -> None:
+def test_a_part_shows_its_set_its_forecast_and_its_looks(cli: Cli, eu_worker: EuWorker) -> None:
     rows = uploaded(cli, 4_500).rows
     [second] = cli("job", rows[1]["id"], "--json").rows
     assert (second["set"], second["part"], second["of"], second["rows"]) == (rows[0]["set"], 2, 3, 2_000)
     assert (second["filename"], bool(second["due"])) == (rows[1]["filename"], True)
-    told = cli("job", rows[1]["id"]).out
-    assert f"2 of 3 of {rows[0]['set']}" in told
-    assert "starts" in told
+    printed = cli("job", rows[1]["id"]).out
+    assert f"2 of 3 of {rows[0]['set']}" in printed
+    assert "starts" in printed
     listed = cli("jobs", "--kind", "file", "--json").rows
     assert [set(row) for row in listed] == [set(second)] * 3
     assert [row["due"] for row in listed][1] is not None
 
 
-def test_looks_at_the_statistics_are_told(cli: Cli, hands: Hands) -> None:
+def test_job_shows_checks_of_the_statistics(cli: Cli, eu_worker: EuWorker) -> None:
     job_id = uploaded(cli, 1).rows[0]["id"]
-    claimed = send(hands)
+    claimed = send(eu_worker)
     look = Check(at=1_790_000_000_000, status=200, found=True)
     parked = Decision(Parked(60_000, "processing", Phase.PROCESSING))
-    assert hands.ledger.settle([Settlement(claimed, parked, check=look)]) == [True]
+    assert eu_worker.ledger.settle([Settlement(claimed, parked, check=look)]) == [True]
     assert "statistics: there, not processed yet" in cli("job", job_id).out
     assert [check["found"] for check in cli("job", job_id, "--json").rows[0]["checks"]] == [True]
 
@@ -339,14 +345,14 @@ def test_an_unknown_set_is_exit_code_1(cli: Cli, call: tuple[str, ...]) -> None:
     assert cli(*call).code == 1
 
 
-def test_cancelling_a_set_stops_what_was_not_sent_and_nothing_else(cli: Cli, hands: Hands) -> None:
+def test_cancelling_a_set_stops_what_was_not_sent_and_nothing_else(cli: Cli, eu_worker: EuWorker) -> None:
     rows = uploaded(cli, 7_000).rows
-    deliver(hands)
-    followed = follow(hands)
-    [told] = cli("cancel", rows[0]["set"], "--json").rows
+    deliver(eu_worker)
+    followed = follow(eu_worker)
+    [printed] = cli("cancel", rows[0]["set"], "--json").rows
     states = {"delivered": 1, "parked": 1, "cancelled": 2}
-    assert told == {"id": rows[0]["set"], "state": None, "cancelled": True, "parts": 2, "states": states}
-    assert hands.producer.state(followed) is JobState.PARKED
+    assert printed == {"id": rows[0]["set"], "state": None, "cancelled": True, "parts": 2, "states": states}
+    assert eu_worker.producer.state(followed) is JobState.PARKED
     again = cli("cancel", rows[0]["set"])
     assert again.code == 1
     assert "too late for 1 delivered, 1 parked" in again.out
@@ -355,13 +361,13 @@ def test_cancelling_a_set_stops_what_was_not_sent_and_nothing_else(cli: Cli, han
     assert cli("cancel", whole).code == 0, "cancelling twice is fine"
 
 
-def test_rejected_rows_come_back_as_a_file_that_uploads(cli: Cli, hands: Hands) -> None:
+def test_rejected_rows_come_back_as_a_file_that_uploads(cli: Cli, eu_worker: EuWorker) -> None:
     set_id = uploaded(cli, 4_500).rows[0]["set"]
     none = cli("uploads", "rejects", set_id)
     assert (none.code, none.out) == (1, "")
     assert "no row" in none.err
-    deliver(hands, 17)
-    deliver(hands, 2_001, 4_000)
+    deliver(eu_worker, 17)
+    deliver(eu_worker, 2_001, 4_000)
     done = cli("uploads", "rejects", set_id)
     assert done.code == 0
     assert done.out.splitlines() == [
@@ -372,9 +378,9 @@ def test_rejected_rows_come_back_as_a_file_that_uploads(cli: Cli, hands: Hands) 
     assert cli("upload", "rejects.csv", *WHERE, "--json").rows[0]["rows"] == 3
 
 
-def test_rejected_rows_come_with_their_reasons(cli: Cli, hands: Hands) -> None:
+def test_rejected_rows_come_with_their_reasons(cli: Cli, eu_worker: EuWorker) -> None:
     set_id = uploaded(cli, 2_500).rows[0]["set"]
-    deliver(hands, 17, why='Number "17" is wrong')
+    deliver(eu_worker, 17, why='Number "17" is wrong')
     done = cli("uploads", "rejects", set_id, "--with-reasons")
     assert done.out.splitlines() == [
         'Email,Number,"Rejected because"',
@@ -383,13 +389,13 @@ def test_rejected_rows_come_with_their_reasons(cli: Cli, hands: Hands) -> None:
     assert "the last column, Rejected because, is not from your file" in done.err
 
 
-def test_row_messages_are_whole_where_they_name_columns_of_the_file(cli: Cli, hands: Hands) -> None:
+def test_row_messages_are_whole_where_they_name_columns_of_the_file(cli: Cli, eu_worker: EuWorker) -> None:
     set_id = uploaded(cli, 4_500).rows[0]["set"]
-    deliver(hands, 17, why="Number must be shorter than 3 digits")
+    deliver(eu_worker, 17, why="Number must be shorter than 3 digits")
     done = cli("job", set_id)
     assert "Record 17: […]" in done.out, "shorter may be anybody's word"
     assert "--show-data shows it" in done.out
-    deliver(hands, 2_001, why="Number must be at most 3 digits")
+    deliver(eu_worker, 2_001, why="Number must be at most 3 digits")
     done = cli("job", set_id)
     assert "Record 2001: Number must be at most 3 digits" in done.out
     shown = cli("job", set_id, "--show-data")
@@ -399,15 +405,15 @@ def test_row_messages_are_whole_where_they_name_columns_of_the_file(cli: Cli, ha
     assert messages == ["Record 17: […]", "Record 2001: Number must be at most 3 digits"]
 
 
-def test_set_says_that_it_was_undone_and_how_far_the_deletions_are(cli: Cli, hands: Hands) -> None:
+def test_set_says_that_it_was_undone_and_how_far_the_deletions_are(cli: Cli, eu_worker: EuWorker) -> None:
     set_id = uploaded(cli, 4_500).rows[0]["set"]
-    deliver(hands, upload_id=12)
-    deliver(hands, upload_id=13)
+    deliver(eu_worker, upload_id=12)
+    deliver(eu_worker, upload_id=13)
     assert cli("job", set_id, "--json").rows[0]["undone"] is None
     assert "undone" not in cli("job", set_id).out
     deletions = cli("uploads", "undo", set_id, "--yes", "--json").rows[0]["deletions"]
-    hands.ledger._client.delete(hands.ledger.keys["slot"])
-    hands.deliver()
+    eu_worker.ledger._client.delete(eu_worker.ledger.keys["slot"])
+    eu_worker.deliver()
     undone = cli("job", set_id, "--json").rows[0]["undone"]
     assert undone["by"].count("@") == 1
     assert datetime.fromisoformat(undone["at"])
@@ -421,10 +427,10 @@ def test_set_says_that_it_was_undone_and_how_far_the_deletions_are(cli: Cli, han
     assert f"upload 13: deletion queued, job {deletions[1]['id']}" in shown
 
 
-def test_rejects_that_are_a_workbook_do_not_go_to_a_terminal(cli: Cli, hands: Hands) -> None:
+def test_rejects_that_are_a_workbook_do_not_go_to_a_terminal(cli: Cli, eu_worker: EuWorker) -> None:
     (cli.folder / "export.xlsx").write_bytes(workbook(["Email"], ["a@example.com"], ["b@example.com"]))
     set_id = cli("upload", "export.xlsx", *WHERE, "--json").rows[0]["set"]
-    deliver(hands, 2, rows=2)
+    deliver(eu_worker, 2, rows=2)
     code, shown = on_terminal(cli, "uploads", "rejects", set_id)
     assert code == 2
     assert "> rejects.xlsx" in shown
@@ -436,49 +442,49 @@ def test_rejects_that_are_a_workbook_do_not_go_to_a_terminal(cli: Cli, hands: Ha
     assert grid((cli.folder / "rejects.xlsx").read_bytes()) == [["Email"], ["b@example.com"]]
 
 
-def test_undo_asks_with_counts_and_does_nothing_without_an_answer(cli: Cli, hands: Hands) -> None:
+def test_undo_asks_with_counts_and_does_nothing_without_an_answer(cli: Cli, eu_worker: EuWorker) -> None:
     set_id = uploaded(cli, 9_000).rows[0]["set"]
-    deliver(hands)
-    follow(hands)
+    deliver(eu_worker)
+    follow(eu_worker)
     nobody = cli("uploads", "undo", set_id)
     assert (nobody.code, nobody.out) == (2, "")
-    for told in (
+    for printed in (
         "1 upload with 2,000 rows will be deleted",
         "survey responses",
         "3 parts not yet sent will be cancelled",
         "1 part sent, but the upload id is not known",
     ):
-        assert told in nobody.err
+        assert printed in nobody.err
     code, shown = on_terminal(cli, "uploads", "undo", set_id, answer="n\n")
     assert code == 1
     assert "nothing was undone" in shown
-    assert hands.ledger.summary()["waiting"] == 3
+    assert eu_worker.ledger.summary()["waiting"] == 3
 
 
-def test_undo_cancels_the_rest_and_enqueues_the_deletions_once(cli: Cli, hands: Hands) -> None:
+def test_undo_cancels_the_rest_and_enqueues_the_deletions_once(cli: Cli, eu_worker: EuWorker) -> None:
     rows = uploaded(cli, 6_000).rows
-    deliver(hands, upload_id=12)
-    deliver(hands, upload_id=13)
+    deliver(eu_worker, upload_id=12)
+    deliver(eu_worker, upload_id=13)
     code, shown = on_terminal(cli, "uploads", "undo", rows[0]["set"], answer="y\n")
     assert code == 0
     assert "cancelled: 1 part" in shown
     [again] = cli("uploads", "undo", rows[0]["set"], "--yes", "--json").rows
     assert (again["set"], again["cancelled"], again["not_known"]) == (rows[0]["set"], 0, [])
     assert [one["upload_id"] for one in again["deletions"]] == [12, 13]
-    jobs = [hands.producer.job(job_id) for job_id in hands.ledger.ids(JobState.QUEUED)]
+    jobs = [eu_worker.producer.job(job_id) for job_id in eu_worker.ledger.ids(JobState.QUEUED)]
     assert [(job.kind, job.job["upload_id"]) for job in jobs] == [("file_delete", 12), ("file_delete", 13)]
     assert [one["id"] for one in again["deletions"]] == [job.id for job in jobs]
-    assert hands.producer.state(rows[2]["id"]) is JobState.CANCELLED
+    assert eu_worker.producer.state(rows[2]["id"]) is JobState.CANCELLED
 
 
-def test_undo_says_what_it_could_not_delete(cli: Cli, hands: Hands) -> None:
+def test_undo_says_what_it_could_not_delete(cli: Cli, eu_worker: EuWorker) -> None:
     rows = uploaded(cli, 4_000).rows
-    deliver(hands)
-    followed = follow(hands)
+    deliver(eu_worker)
+    followed = follow(eu_worker)
     done = cli("uploads", "undo", rows[0]["set"], "--yes", "--json")
     assert done.code == 1
     assert done.rows[0]["not_known"] == [followed]
-    assert hands.producer.state(followed) is JobState.PARKED
+    assert eu_worker.producer.state(followed) is JobState.PARKED
 
 
 def test_undo_of_a_set_that_never_went_out_cancels_it(cli: Cli) -> None:

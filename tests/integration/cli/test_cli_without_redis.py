@@ -88,11 +88,11 @@ def test_command_without_redis_url_is_refused(bare_cli: Cli, call: tuple[str, ..
 
 @pytest.mark.parametrize("embedded_in", ["", "demo"], indirect=True)
 def test_commands_find_the_embedded_redis_that_runs_here(bare_cli: Cli, embedded_in: Path) -> None:
-    told = f"using the embedded Redis of {embedded_in}\n"
+    printed = f"using the embedded Redis of {embedded_in}\n"
     accepted = bare_cli("enqueue", bare_cli.write("jobs.jsonl", JOB))
-    assert (accepted.code, accepted.err) == (0, told)
+    assert (accepted.code, accepted.err) == (0, printed)
     listed = bare_cli("jobs", "--json")
-    assert ([row["id"] for row in listed.rows], listed.err) == ([accepted.rows[0]["id"]], told)
+    assert ([row["id"] for row in listed.rows], listed.err) == ([accepted.rows[0]["id"]], printed)
 
 
 @pytest.mark.parametrize("embedded_in", [""], indirect=True)

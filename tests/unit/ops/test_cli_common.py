@@ -70,7 +70,7 @@ def test_text_from_outside_cannot_command_the_terminal() -> None:
     ("seconds", "text"),
     [(None, ""), (0, "0s"), (59.9, "59s"), (60, "1m 0s"), (3_725, "1h 2m"), (90_061, "1d 1h"), (86_400, "1d 0h")],
 )
-def test_ages_are_told_in_two_units(seconds: float | None, text: str) -> None:
+def test_ages_have_two_units(seconds: float | None, text: str) -> None:
     assert age(seconds) == text
 
 
@@ -81,7 +81,7 @@ def test_a_time_has_its_day_unless_it_is_today() -> None:
     assert clock(None) == ""
 
 
-def test_a_state_is_told_with_its_cause() -> None:
+def test_state_is_shown_with_its_cause() -> None:
     assert describe_state("parked", "no_campaign", "no_campaign", "12:00:00") == "parked: no_campaign until 12:00:00"
     throttled = describe_state("parked", "throttled", None, "12:00:00", "CustomerGauge asks to send more slowly")
     assert throttled == "parked: throttled (CustomerGauge asks to send more slowly) until 12:00:00"
@@ -155,7 +155,7 @@ def test_three_busy_regions_fit_eighty_columns() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 60, 40])
-def test_three_busy_regions_stand_below_each_other_where_they_do_not_fit_beside(width: int) -> None:
+def test_regions_are_below_each_other_on_a_narrow_terminal(width: int) -> None:
     console = Console(width=width, record=True, color_system=None)
     console.print(render(dict.fromkeys(Region, SUMMARY), width))
     text = console.export_text()

@@ -1,4 +1,4 @@
-"""What `replay --set` and `--unset` may change, and how wrong calls of operators are refused; nothing is sent."""
+"""What `replay --set` and `--unset` may change, and which calls of operators are refused. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from support.factories import MAPPING, case, link, record, response
 
 
 def view(job: Any) -> JobView:
-    told = {"kind": job.kind} | job.model_dump(mode="json", exclude_defaults=True)
-    return JobView(id="x", region=Region.EU, state=JobState.DEAD, job=told, enqueued_at=1, revision=4)
+    fields = {"kind": job.kind} | job.model_dump(mode="json", exclude_defaults=True)
+    return JobView(id="x", region=Region.EU, state=JobState.DEAD, job=fields, enqueued_at=1, revision=4)
 
 
 def edited(job: Any, *sets: str, unset: tuple[str, ...] = ()) -> Any:
@@ -56,7 +56,7 @@ def test_values_come_from_files_and_stdin_without_their_last_line_end(
 
 
 @pytest.mark.parametrize(
-    ("sets", "told"),
+    ("sets", "message"),
     [
         (["kind=secret"], "kind cannot be edited: it defines what the job is"),
         (["region=secret"], "region cannot be edited"),
@@ -79,14 +79,14 @@ def test_values_come_from_files_and_stdin_without_their_last_line_end(
     ],
     ids=str,
 )
-def test_what_may_not_be_edited_is_refused_with_a_reason_and_without_its_value(
-    sets: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+def test_forbidden_edit_is_refused_with_a_reason_and_without_its_value(
+    sets: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("secret"))
     with pytest.raises(Failure) as refused:
         read_edits(sets, [], None)
     assert refused.value.code == 2
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert "secret" not in str(refused.value)
 
 
@@ -97,7 +97,7 @@ def test_a_value_may_be_long_but_not_endless(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "sets", "unset", "told"),
+    ("job", "sets", "unset", "message"),
     [
         (record(), ["record.email=secret"], [], "record.email: the job has record.Email"),
         (record(), ["note=secret"], [], "note: unknown key"),
@@ -109,10 +109,10 @@ def test_a_value_may_be_long_but_not_endless(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_an_edited_job_is_checked_as_at_the_door(job: Any, sets: list[str], unset: list[str], told: str) -> None:
+def test_edited_job_is_checked_as_a_new_one(job: Any, sets: list[str], unset: list[str], message: str) -> None:
     with pytest.raises(InvalidJob) as refused:
         read_edits(sets, unset, None).of(view(job))
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert "secret" not in str(refused.value)
     assert MAPPING not in str(refused.value)
 
@@ -132,7 +132,5 @@ def test_an_edited_job_is_checked_as_at_the_door(job: Any, sets: list[str], unse
     ],
     ids=" ".join,
 )
-def test_a_call_that_says_too_little_or_too_much_is_refused_before_redis_is_asked(
-    call: tuple[str, ...], bare_environment: Path
-) -> None:
+def test_ambiguous_call_is_refused_before_redis_is_asked(call: tuple[str, ...], bare_environment: Path) -> None:
     assert build()(list(call), standalone_mode=False) == 2

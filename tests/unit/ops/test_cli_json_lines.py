@@ -1,4 +1,4 @@
-"""Reading JSON lines: what counts as a line, which lines are refused, how much is read and sent at once."""
+"""Reading JSON lines: what a line is, which lines are refused, how much is read and sent at a time."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def as_lines(*jobs: dict[str, Any]) -> bytes:
 
 
 def refusals(data: bytes, regions: tuple[Region, ...] = ALL) -> tuple[Checked, list[tuple[int, str]]]:
-    told: list[tuple[int, str]] = []
-    checked = check(io.BytesIO(data), regions, lambda line, problem: told.append((line.number, str(problem))))
-    return checked, told
+    printed: list[tuple[int, str]] = []
+    checked = check(io.BytesIO(data), regions, lambda line, problem: printed.append((line.number, str(problem))))
+    return checked, printed
 
 
 def padded(length: int) -> bytes:
@@ -57,9 +57,9 @@ def padded(length: int) -> bytes:
 
 
 def test_blank_lines_are_skipped_but_counted() -> None:
-    checked, told = refusals(b"\n  \r\n" + as_lines(RECORD) + b"\n{}\n")
+    checked, printed = refusals(b"\n  \r\n" + as_lines(RECORD) + b"\n{}\n")
     assert (checked.good, checked.bad, len(checked.fit)) == (1, 1, 5)
-    assert told == [(5, "kind: required")]
+    assert printed == [(5, "kind: required")]
 
 
 def test_the_last_line_needs_no_end_and_a_windows_file_is_read() -> None:
@@ -85,9 +85,9 @@ def test_the_last_line_needs_no_end_and_a_windows_file_is_read() -> None:
     ],
 )
 def test_refusal_names_the_expected_value(line: bytes, expected: str) -> None:
-    checked, told = refusals(line)
+    checked, printed = refusals(line)
     assert checked.bad == 1
-    assert expected in told[0][1]
+    assert expected in printed[0][1]
 
 
 def test_a_region_that_is_not_served_is_refused() -> None:
@@ -101,7 +101,7 @@ def test_a_line_may_be_one_megabyte_and_not_a_byte_more() -> None:
     assert "at most 1,000,000 bytes" in refusals(padded(MAX_LINE + 1) + b"\r\n")[1][0][1]
 
 
-def test_the_largest_file_fits_on_its_line_and_a_larger_one_is_refused() -> None:
+def test_largest_file_fits_on_a_line_and_a_larger_one_is_refused() -> None:
     def upload(size: int) -> bytes:
         rows = (b"Email\n" + (b"x" * 399_999 + b"\n") * (size // 400_000 + 1))[: size - 1] + b"\n"
         content = base64.b64encode(rows).decode()
@@ -115,7 +115,7 @@ def test_the_largest_file_fits_on_its_line_and_a_larger_one_is_refused() -> None
 
 @pytest.mark.parametrize("length", [MAX_FILE_LINE - 1, MAX_FILE_LINE, MAX_FILE_LINE + 1, MAX_FILE_LINE * 3 + 7])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
-def test_a_line_too_long_to_read_is_one_line_and_its_rest_goes_where_refused_lines_go(length: int, end: bytes) -> None:
+def test_too_long_line_is_one_refused_line_and_kept_whole(length: int, end: bytes) -> None:
     long = b"x" * length + end
     data = as_lines(RECORD) + long + (as_lines(RECORD) if end else b"")
     kept = io.BytesIO()
@@ -129,15 +129,15 @@ def test_no_more_of_a_line_is_read_than_a_line_may_be() -> None:
     assert [len(line.data) <= MAX_FILE_LINE + 2 for line in lines] == [True]
 
 
-def test_the_second_pass_gives_what_the_first_found_fit_and_no_line_that_was_added_since() -> None:
+def test_second_pass_yields_only_lines_that_the_first_found_valid() -> None:
     data = as_lines(RECORD) + b"broken\n\n" + as_lines(RECORD)
     checked, _ = refusals(data)
     assert [one.line for one in fit_jobs(io.BytesIO(data + as_lines(RECORD)), checked, ALL)] == [1, 4]
 
 
-def test_input_that_changes_between_the_passes_is_told_and_not_sent() -> None:
+def test_input_that_changes_between_the_passes_is_refused() -> None:
     checked, _ = refusals(as_lines(RECORD, RECORD))
-    with pytest.raises(Failure, match=r"line 2: .*changed since"):
+    with pytest.raises(Failure, match=r"line 2: .*changed after"):
         list(fit_jobs(io.BytesIO(as_lines(RECORD) + b"broken\n"), checked, ALL))
     with pytest.raises(Failure, match="shorter"):
         list(fit_jobs(io.BytesIO(as_lines(RECORD)), checked, ALL))

@@ -1,4 +1,4 @@
-"""The picture of a lane, columns that give way, lengths of time for people."""
+"""Upload lanes as text, columns and folded texts at any width, times and sizes for people."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def part(number: int, of: int = 50, **more: Any) -> JobView:
     name = f"export.part-{number:02}-of-{of}.0123456789.csv" if of > 1 else "contacts.0123456789.csv"
     content = {"sha256": "0" * 64, "size": 9, "rows": 2_000, "name": name, "part": number, "of": of, "set": "set-1"}
     job = {"kind": "file", "region": "eu", "family": "contact", "stored": content}
-    told: dict[str, Any] = {"state": JobState.WAITING, "enqueued_at": NOON} | more
-    return JobView(id=f"job{number}", region=Region.EU, job=job, **told)
+    values: dict[str, Any] = {"state": JobState.WAITING, "enqueued_at": NOON} | more
+    return JobView(id=f"job{number}", region=Region.EU, job=job, **values)
 
 
 def lane(*parts: JobView, hold: Hold | None = None, sent: tuple[JobView, ...] = (), **more: Any) -> LaneView:
     held = {"held": hold is not None, "held_until": hold.until if hold else None}
-    stands = Lane(now=NOON, interval=INTERVAL, **(held | more))
-    waiting = [WaitingFile(view, due, False) for view, due in zip(parts, stands.starts(len(parts)), strict=True)]
-    return LaneView("eu", "files", stands, hold, waiting, list(sent))
+    forecast = Lane(now=NOON, interval=INTERVAL, **(held | more))
+    waiting = [WaitingFile(view, due, False) for view, due in zip(parts, forecast.starts(len(parts)), strict=True)]
+    return LaneView("eu", "files", forecast, hold, waiting, list(sent))
 
 
 def at(minutes: int) -> str:
     return clock(NOON + minutes * 60_000, seconds=False)
 
 
-def test_the_picture_has_the_last_start_and_the_next_files_and_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lane_line_has_last_start_and_next_files_and_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = lane_line(lane(*[part(number) for number in range(2, 51)], last_start=NOON), 110)
     assert drawn.startswith(f"eu  ──● {at(0)} sent ──○ {at(10)} export.part-02 ──○ {at(20)} export.part-03 ")
     assert drawn.endswith(" more")
@@ -52,16 +52,16 @@ def test_the_picture_has_the_last_start_and_the_next_files_and_fits(monkeypatch:
         assert len(lane_line(lane(*[part(number) for number in range(1, 51)], last_start=NOON), width)) <= width
 
 
-def test_the_picture_says_what_is_held_and_why_and_until_when() -> None:
+def test_lane_line_shows_the_hold() -> None:
     manual = Hold("", "maintenance", "joe", NOON)
     drawn = lane_line(lane(part(1), hold=manual), 80)
     assert "──✕ held: maintenance, until a person resumes it" in drawn
     timed = Hold("", "x" * 200, "joe", NOON, until=NOON + 60_000)
     assert len(lane_line(lane(part(1), hold=timed), 80)) <= 80
-    told = [
+    printed = [
         text for text, _ in detail_lines(lane(part(1), hold=Hold("", "why", "joe", NOON, until=NOON + 60_000)), None)
     ]
-    assert f"    held: why, until {clock(NOON + 60_000)}" in told
+    assert f"    held: why, until {clock(NOON + 60_000)}" in printed
     assert "next slot: not known" in next(detail_lines(lane(part(1), hold=manual), 80))[0]
 
 
@@ -78,16 +78,16 @@ def test_a_terminal_without_unicode_gets_plain_letters(monkeypatch: pytest.Monke
     assert lane_line(lane(last_start=NOON), 80).isascii()
 
 
-def test_files_that_were_sent_are_listed_with_their_next_look() -> None:
+def test_sent_files_are_listed_with_their_next_check() -> None:
     followed = part(1, state=JobState.PARKED, reason="processing", until=NOON + 120_000)
     failed = part(2, state=JobState.PARKED, reason="server_error", until=NOON + 5_000)
-    told = [text for text, _ in detail_lines(lane(part(3), sent=(followed, failed)), 80)]
-    assert told[1].endswith("processing, next look in 2 min")
-    assert told[2].endswith("parked: server_error, in 5 s")
-    assert max(map(len, told)) <= 80
+    printed = [text for text, _ in detail_lines(lane(part(3), sent=(followed, failed)), 80)]
+    assert printed[1].endswith("processing, next look in 2 min")
+    assert printed[2].endswith("parked: server_error, in 5 s")
+    assert max(map(len, printed)) <= 80
 
 
-def test_columns_give_way_in_the_middle_and_empty_ones_are_left_out() -> None:
+def test_flexible_column_is_shortened_and_empty_ones_are_omitted() -> None:
     rows = [("1/9", "", "export.part-1-of-9.0123456789.csv", "2,000"), ("2/9", "", "b", "7")]
     assert (
         columns(rows, right_aligned=(3,), flexible=2, width=None)[1] == "2/9  b                                      7"
@@ -95,7 +95,7 @@ def test_columns_give_way_in_the_middle_and_empty_ones_are_left_out() -> None:
     assert [len(line) for line in columns(rows, right_aligned=(3,), flexible=2, width=32)] == [32, 32]
 
 
-def test_a_row_that_no_cut_makes_fit_goes_on_further_lines() -> None:
+def test_row_that_is_too_long_takes_several_lines() -> None:
     rows = [("12:00", "in 1 h 20 min", "export.part-1-of-9.0123456789.csv", "2,000"), ("12:10", "now", "b", "7")]
     assert columns(rows, flexible=2, width=30, indent=2) == [
         "  12:00  in 1 h 20 min\n    export.part-…123456789.csv\n    2,000",
@@ -133,14 +133,14 @@ def test_a_folded_command_is_one_command_to_a_shell() -> None:
     ("seconds", "text"),
     [(0, "0 s"), (5, "5 s"), (90, "1 min 30 s"), (600, "10 min"), (4_800, "1 h 20 min"), (90_000, "1 d 1 h")],
 )
-def test_lengths_of_time_are_told_in_two_units(seconds: float, text: str) -> None:
+def test_durations_have_two_units(seconds: float, text: str) -> None:
     assert span(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("ms", "text"), [(-5, "now"), (900, "now"), (65_000, "in 1 min 5 s"), (29_400_400, "in 8 h 10 min")]
 )
-def test_waits_are_told_roughly_when_they_are_long(ms: int, text: str) -> None:
+def test_long_waits_have_no_seconds(ms: int, text: str) -> None:
     assert wait(NOON + ms, NOON) == text
 
 

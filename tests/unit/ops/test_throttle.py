@@ -1,4 +1,4 @@
-"""Ctrl-C ends a paced call between two steps, whenever it is pressed."""
+"""Ctrl-C is noticed at every moment of a throttled call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def pause_with_ctrl_c_before_line(number: int) -> Throttle:
-    """Pause while Ctrl-C is pressed before the so many-th line of Python that runs meanwhile, if there are so many."""
+    """Wait in a throttle, and press Ctrl-C before its `number`-th line of Python runs, if it has so many lines."""
     lines = 0
 
     def trace(_frame: FrameType, event: str, _argument: object) -> Any:
@@ -39,4 +39,4 @@ def test_ctrl_c_at_any_moment_of_a_pause_is_noticed() -> None:
     number = 1
     while pause_with_ctrl_c_before_line(number).interrupted:
         number += 1
-    assert number > 2, "no line was interrupted: nothing was proved"
+    assert number > 2, "no line was interrupted, so the test proves nothing"

@@ -130,7 +130,9 @@ def beat(
     """
     settings = operator_settings()
     of = served(settings, region) if region else None
-    found = _process_finding(settings, "beat", of, read_heartbeats(settings, "beat"), max_age, ignore_redis=ignore_redis)
+    found = _process_finding(
+        settings, "beat", of, read_heartbeats(settings, "beat"), max_age, ignore_redis=ignore_redis
+    )
     return _report([found], as_json=as_json)
 
 
