@@ -51,7 +51,7 @@ COMMANDS: dict[str, Command] = {
     "cancel": Command(
         "gaugepost_ops.cli.jobs.cancel:cancel", "Cancel jobs, or the rest of an upload, before they are sent."
     ),
-    "replay": Command("gaugepost_ops.cli.jobs.replay:replay", "Send dead or parked jobs back to work."),
+    "replay": Command("gaugepost_ops.cli.jobs.replay:replay", "Queue dead or parked jobs again."),
     "settle": Command("gaugepost_ops.cli.jobs.settle:settle", "Record what became of jobs whose answer was lost."),
     "schema": Command("gaugepost_ops.cli.jobs.schema:schema", "Print the JSON Schema of every job."),
     "mappings": Command(

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from gaugepost.ledger import Ledger
     from gaugepost.regions import Region
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 ShowData = Annotated[
     bool, typer.Option("--show-data", help="Also show personal data: the job's content and messages that quote a row.")
 ]

@@ -169,7 +169,7 @@ def _flowers(settings: Settings, port: int) -> list[list[str]]:
 
 
 def check(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,  # noqa: FBT002 - a flag
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,  # noqa: FBT002 - a flag
     part: Annotated[Part, typer.Option(help="The part whose rights in Redis it checks.")] = Part.OPERATOR,
 ) -> None:
     """Check settings, Redis, the rights of its user, and credentials. It sends no record.
