@@ -42,7 +42,7 @@ class JobFilter:
     source: str | None = None
     fields: tuple[str, ...] = ()
 
-    def fits(self, view: JobView) -> bool:
+    def matches(self, view: JobView) -> bool:
         """Return whether a job meets all conditions."""
         return (
             (self.kind is None or view.kind == self.kind)
