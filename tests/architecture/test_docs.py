@@ -194,7 +194,7 @@ def fault(words: list[str]) -> str | None:
     called = words[0].partition("|")[0]
     if called not in COMMANDS:
         return f"no command {called}"
-    if COMMANDS[called].passes_on:
+    if COMMANDS[called].passes_options_on:
         return None
     command: Any = load(called)
     rest = words[1:]
