@@ -34,7 +34,7 @@ TEN_MINUTES_S = 600
 
 
 class Nobody:
-    """A witness that looks away."""
+    """An observer that does nothing."""
 
     def claimed(self, jobs: Sequence[Claimed]) -> None: ...
 

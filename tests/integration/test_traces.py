@@ -246,7 +246,7 @@ def test_span_shows_the_decision(
 def test_claim_span_ends_with_its_last_job_or_after_a_time_limit(
     exporter: InMemorySpanExporter, tracer: trace.Tracer
 ) -> None:
-    traces = Traces(tracer, Region.EU, longest_s=0)
+    traces = Traces(tracer, Region.EU, max_open_s=0)
     jobs = [claimed("a"), claimed("b")]
     traces.claimed([])
     traces.claimed(jobs)
@@ -258,7 +258,7 @@ def test_claim_span_ends_with_its_last_job_or_after_a_time_limit(
     traces.settled([Settlement(jobs[1], Decision(Requeued()))])
     traces.settled([Settlement(claimed("c"), Decision(Requeued()))])
     assert len(exporter.get_finished_spans()) == 2
-    assert (traces._open, traces._parcels) == ({}, {})
+    assert (traces._open, traces._claim_of_job) == ({}, {})
 
 
 @pytest.mark.parametrize(
