@@ -49,7 +49,7 @@ def test_each_claim_has_a_higher_fencing_token(bench: Bench) -> None:
 def test_no_two_workers_get_one_job(bench: Bench) -> None:
     ids = bench.put(*(record() for _ in range(10)))
     taken = [bench.claim_ids(3, worker) for worker in ("w1", "w2", "w3", "w4", "w5")]
-    assert [job_id for parcel in taken for job_id in parcel] == ids
+    assert [job_id for claim in taken for job_id in claim] == ids
 
 
 def test_claim_reports_and_rings_for_the_jobs_it_leaves(bench: Bench) -> None:
@@ -110,10 +110,10 @@ def test_cancelled_jobs_cost_a_claim_only_bounded_time(bench: Bench) -> None:
     ids = bench.put(*(record() for _ in range(200)))
     last = bench.put(record())
     bench.ledger.cancel(ids)
-    parcels = [bench.ledger.claim("w1", f"t{n}", 10) for n in range(3)]
-    assert [len(parcel.jobs) for parcel in parcels] == [0, 0, 1]
-    assert [parcel.left for parcel in parcels] == [101, 1, 0]
-    assert parcels[2].jobs[0].id == last[0]
+    claims = [bench.ledger.claim("w1", f"t{n}", 10) for n in range(3)]
+    assert [len(claim.jobs) for claim in claims] == [0, 0, 1]
+    assert [claim.left for claim in claims] == [101, 1, 0]
+    assert claims[2].jobs[0].id == last[0]
 
 
 def test_held_region_gives_no_jobs_and_they_show_the_reason(bench: Bench) -> None:

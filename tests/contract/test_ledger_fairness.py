@@ -19,16 +19,16 @@ THROTTLED = {
 }
 
 
-def sources(parcel: list[Claimed]) -> list[str | None]:
-    return [claimed.job.source for claimed in parcel]
+def sources(claim: list[Claimed]) -> list[str | None]:
+    return [claimed.job.source for claimed in claim]
 
 
 def test_each_claim_has_jobs_of_every_source(bench: Bench) -> None:
     bench.put(*(record(source="bulk") for _ in range(500)))
     bench.put(record(source="crm"), record(), record(source="crm"))
-    parcel = sources(bench.claim(100))
-    assert len(parcel) == 100
-    assert (parcel.count("crm"), parcel.count(None)) == (2, 1)
+    claim = sources(bench.claim(100))
+    assert len(claim) == 100
+    assert (claim.count("crm"), claim.count(None)) == (2, 1)
 
 
 def test_a_source_keeps_the_order_in_which_it_enqueued(bench: Bench) -> None:
@@ -49,9 +49,9 @@ def test_urgent_jobs_of_all_sources_go_before_all_others(bench: Bench) -> None:
     bench.put(*(record(source="bulk") for _ in range(50)))
     bench.put(*(link(source="links") for _ in range(50)))
     [other] = bench.put(link(source="crm"))
-    parcel = bench.claim(10)
-    assert all(claimed.job.urgent for claimed in parcel)
-    assert other in [claimed.id for claimed in parcel]
+    claim = bench.claim(10)
+    assert all(claimed.job.urgent for claimed in claim)
+    assert other in [claimed.id for claimed in claim]
 
 
 def test_retried_jobs_leave_half_of_a_claim_to_new_ones(bench: Bench) -> None:
@@ -123,8 +123,8 @@ def test_bell_does_not_ring_while_the_concurrency_limit_is_reached(bench: Bench)
     held = bench.claim(100, concurrency=4)
     assert len(held) == 2
     bench.client.delete("gaugepost.eu")
-    parcel = bench.ledger.claim("w2", "other", 100, 4)
-    assert (parcel.jobs, parcel.left, bench.bells()) == ([], 0, 0)
+    claim = bench.ledger.claim("w2", "other", 100, 4)
+    assert (claim.jobs, claim.left, bench.bells()) == ([], 0, 0)
     bench.clock.go(300)  # no worker is known to be awake
     bench.settle(held[0])
     assert bench.bells() == 1, "a slot is free again: the bell rings"

@@ -29,7 +29,7 @@ def test_claimed_or_ended_job_cannot_be_cancelled(bench: Bench) -> None:
     sending, dead, unknown = bench.claim()
     bench.settle(dead, DEAD)
     bench.settle(unknown, Unknown("x"))
-    assert bench.ledger.cancel([*ids, "nobody"]) == [
+    assert bench.ledger.cancel([*ids, "absent"]) == [
         (JobState.SENDING, False),
         (JobState.DEAD, False),
         (JobState.UNKNOWN, False),
@@ -117,7 +117,7 @@ def test_a_dead_file_waits_for_a_slot_again_with_its_content(bench: Bench) -> No
 def test_only_dead_and_parked_jobs_are_replayed(bench: Bench) -> None:
     ids = bench.put(record(), record())
     bench.settle(bench.claim(1)[0])
-    assert bench.ledger.replay([*ids, "nobody"]) == [
+    assert bench.ledger.replay([*ids, "absent"]) == [
         (JobState.DELIVERED, False),
         (JobState.QUEUED, False),
         (None, False),
@@ -137,7 +137,7 @@ def test_resolved_unknown_job_frees_its_lane(bench: Bench, end: JobState) -> Non
     first, second = bench.put(case(), case())
     bench.settle(bench.claim()[0], Unknown("answer lost"))
     bench.client.delete("gaugepost.eu")
-    assert bench.ledger.resolve([first, second, "nobody"], end, "ann") == [
+    assert bench.ledger.resolve([first, second, "absent"], end, "ann") == [
         (end, True),
         (JobState.QUEUED, False),
         (None, False),
@@ -230,8 +230,8 @@ def test_nothing_queued_has_no_age(bench: Bench) -> None:
 
 def test_read_returns_none_for_an_unknown_id_in_its_place(bench: Bench) -> None:
     [job_id] = bench.put(record(source="crm", labels=["a"], idempotency_key="k"))
-    nobody, view = bench.ledger.read(["nobody", job_id])
-    assert nobody is None
+    absent, view = bench.ledger.read(["absent", job_id])
+    assert absent is None
     assert view is not None
     fields = view.to_dict()
     names = {"id", "kind", "region", "state", "reason", "until", "attempts", "result", "warnings", "enqueued_at"}

@@ -25,9 +25,9 @@ def put(bench: Bench, number: int, configuration: str = NEW, **more: object) -> 
     return bench.put(*(record(configuration=configuration, **more) for _ in range(number)))
 
 
-def give_back_all_but_the_first(bench: Bench, parcel: list[Claimed]) -> Claimed:
+def give_back_all_but_the_first(bench: Bench, claim: list[Claimed]) -> Claimed:
     """Settle as a worker for which the configuration is new: the first job stays claimed."""
-    first, *others = (claimed for claimed in parcel if claimed.job.mapping == NEW)
+    first, *others = (claimed for claimed in claim if claimed.job.mapping == NEW)
     behind = [Settlement(claimed, Decision(Requeued(first.id), counted=False)) for claimed in others]
     assert all(bench.ledger.settle(behind))
     return first
@@ -41,9 +41,9 @@ def claim_all(bench: Bench) -> list[str]:
     """Claim until no job is left."""
     taken: list[str] = []
     for call in range(1_000):
-        parcel = bench.ledger.claim("w1", f"all-{len(taken)}-{call}", 10)
-        taken += [claimed.id for claimed in parcel.jobs]
-        if not parcel.jobs and not parcel.left:
+        claim = bench.ledger.claim("w1", f"all-{len(taken)}-{call}", 10)
+        taken += [claimed.id for claimed in claim.jobs]
+        if not claim.jobs and not claim.left:
             return taken
     raise AssertionError("there is no end of it")
 
@@ -60,8 +60,8 @@ def test_other_configurations_are_claimed_while_a_first_job_is_in_flight(bench: 
 def test_one_claim_passes_over_a_bounded_number(bench: Bench) -> None:
     put(bench, 2_000)
     give_back_all_but_the_first(bench, bench.claim(10))
-    parcel = bench.ledger.claim("w1", "one", 10)
-    assert (parcel.jobs, parcel.left > 0) == ([], True)
+    claim = bench.ledger.claim("w1", "one", 10)
+    assert (claim.jobs, claim.left > 0) == ([], True)
     assert bench.client.llen("gaugepost:{eu}:ready:~new") <= 9 + 10 * 10
 
 
