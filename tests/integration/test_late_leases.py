@@ -138,7 +138,7 @@ class FailsOnce(Nobody):
             raise RuntimeError("a fault")
 
 
-def test_after_a_fault_no_job_waits_for_a_first_job_that_was_given_up(redis_url: str) -> None:
+def test_no_job_waits_for_a_first_one_given_up_in_a_fault(redis_url: str) -> None:
     there = ledger(redis_url)
     first, second = (accepted.id for accepted in there.enqueue([Entry.of(record()), Entry.of(record())]))
     out = threading.Event()
