@@ -1,4 +1,4 @@
-"""`gaugepost demo`, run as a person runs it, in an empty folder: what it shows, and that it leaves nothing behind."""
+"""Run `gaugepost demo` in an empty folder: check what it shows, and that no file or process remains."""
 
 import json
 import os
@@ -38,7 +38,7 @@ TITLES = [
 
 
 def parts_of(folder: Path) -> list[str]:
-    """List the command lines of all processes that work in a folder; a dead one has none."""
+    """List the command lines of all processes that run in a folder. A dead process has none."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -51,7 +51,7 @@ def parts_of(folder: Path) -> list[str]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
-    """Give a folder with a `.env` that would break gaugepost; nothing may be written beside it or still run in it."""
+    """Yield a folder with a `.env` that would break gaugepost. Fail if a file or a process remains there."""
     home, folder = tmp_path / "home", tmp_path / "checkout"
     home.mkdir()
     folder.mkdir()
@@ -67,7 +67,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def environment(place: Path) -> dict[str, str]:
-    """Give an environment in which much is set that the demo must not look at."""
+    """Return an environment with many settings that the demo must ignore."""
     home = str(place.parent / "home")
     theirs = {"GAUGEPOST_API_URL": "https://api.eu.customergauge.com", "GAUGEPOST_EU_API_KEY": "a-real-key"}
     others = {"CELERY_BROKER_URL": "redis://nowhere.invalid", "FLOWER_PORT": "1", "http_proxy": "http://127.0.0.1:9"}
@@ -100,13 +100,13 @@ def test_it_shows_every_job_as_the_policy_says_and_leaves_nothing_behind(
     place: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
     assert start().wait(DEADLINE_S) == 0, output_of(place)
-    told = output_of(place)
-    marked = "\n".join(line for line in told.splitlines() if line.startswith("✓"))
+    output = output_of(place)
+    marked = "\n".join(line for line in output.splitlines() if line.startswith("✓"))
     assert [title for title in TITLES if title not in re.sub(r" +", " ", marked)] == []
-    assert "✗" not in told
-    assert "All is as policy.md says." in told
-    assert "GAUGEPOST_API_URL" in told, "it names the settings that it ignores"
-    assert "a-real-key" not in told
+    assert "✗" not in output
+    assert "All is as policy.md says." in output
+    assert "GAUGEPOST_API_URL" in output, "it names the settings that it ignores"
+    assert "a-real-key" not in output
     assert max(map(len, marked.splitlines())) <= 100
     assert parts_of(place) == []
 
@@ -120,17 +120,17 @@ def test_kept_demo_answers_the_command_line_until_ctrl_c(
     wait_until(
         lambda: last_line.search(output_of(place)) or demo.poll() is not None, DEADLINE_S, "it did not get so far"
     )
-    told = output_of(place)
-    address = re.search(r"Flower +(http://127\.0\.0\.1:\d+/tasks)", told)
-    assert address is not None, told
+    output = output_of(place)
+    address = re.search(r"Flower +(http://127\.0\.0\.1:\d+/tasks)", output)
+    assert address is not None, output
     settings = place / ".gaugepost/demo/environment"
     assert stat.S_IMODE(settings.stat().st_mode) == 0o600
     password = re.search(r"redis://:([^@]+)@", settings.read_text())
     assert password is not None
     assert not [command for command in parts_of(place) if password[1] in command]
     (place / ".env").write_text("")
-    command = last_line.search(told)
-    assert command is not None, told
+    command = last_line.search(output)
+    assert command is not None, output
     theirs = environment | {"PATH": "/usr/bin:/bin"}  # nobody has put the checkout's own environment on it
     looked = subprocess.run(
         ["sh", "-c", f"{command[1]} --json"], cwd=place, env=theirs, capture_output=True, text=True, check=False
@@ -148,7 +148,7 @@ def test_kept_demo_answers_the_command_line_until_ctrl_c(
 
 
 def flower_lists(page: Page, address: str, jobs: list[dict[str, Any]]) -> None:
-    """Open Flower's address as a person does, and find a delivered, a parked and a dead job by its buttons."""
+    """Open Flower in a browser, and find a delivered, a parked and a dead job by its buttons."""
     page.goto(address)
     for button, badge, state in (
         ("Succeeded", "SUCCESS", "delivered"),
@@ -205,7 +205,7 @@ AS_IT_MUST = Outcome(scenarios.KINDS[0], "id", "delivered", ("delivered",), trie
 
 
 @pytest.mark.parametrize(
-    ("odd", "told"),
+    ("odd", "difference"),
     [
         ({"state": "dead"}, "state delivered, not dead"),
         ({"verdicts": ("server_error", "delivered")}, "verdicts delivered, not server_error, delivered"),
@@ -214,11 +214,11 @@ AS_IT_MUST = Outcome(scenarios.KINDS[0], "id", "delivered", ("delivered",), trie
     ],
 )
 def test_job_with_an_unexpected_end_is_reported(
-    odd: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
+    odd: dict[str, str], difference: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert report.show([AS_IT_MUST], [])
     outcome = replace(AS_IT_MUST, **odd)
-    assert report.all_differences(outcome) == [told]
+    assert report.all_differences(outcome) == [difference]
 
 
 def test_waits_and_reasons_are_part_of_it() -> None:

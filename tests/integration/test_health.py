@@ -1,4 +1,4 @@
-"""`gaugepost health` beside real workers, beats and Redis: what is well, what is stuck, what is gone."""
+"""Check `gaugepost health` with real workers, beats and Redis: healthy, stuck and absent processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our transport on a real Redis: what a worker has popped is taken, whatever becomes of its connection."""
+"""Check our transport on a real Redis: a popped bell is acknowledged, even when its connection is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.bells import bell
 
 @pytest.mark.parametrize("how", ["ack", "reject", "requeue"])
 def test_bell_may_be_acknowledged_after_its_connection_was_lost(redis_url: str, how: str) -> None:
-    """In stock kombu 5.7 an acknowledgement that comes then is an AttributeError, which ends the worker."""
+    """In stock kombu 5.7 such an acknowledgement raises AttributeError, which ends the worker."""
     app, messages = make_app(Region.EU, redis_url), []
     with redis.Redis.from_url(redis_url) as client, app.connection_for_read() as connection:
         client.lpush("gaugepost.eu", bell("gaugepost.eu", DELIVER))

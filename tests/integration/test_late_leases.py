@@ -52,7 +52,7 @@ def credentials(sim: Simulator) -> dict[str, Any]:
 
 
 def requests(sim: Simulator) -> int:
-    """Count what reached the simulator, but for requests for a token."""
+    """Count the requests at the simulator, except those for a token."""
     return sum(number for name, number in sim.state()["requests"].items() if ".token." not in name)
 
 
@@ -127,7 +127,7 @@ def test_slow_sending_mark_sends_nothing_under_an_old_lease(
 
 
 class FailsOnce(Nobody):
-    """An observer with a fault, which ends the loop that claims while its first job is out."""
+    """An observer whose error ends the dispatcher while its first job is in flight."""
 
     def __init__(self) -> None:
         self.failed = False

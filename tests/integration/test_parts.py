@@ -1,4 +1,4 @@
-"""The parts one by one, with a real Redis: tokens, beat, the supervisor, check, and holds through real workers."""
+"""Check single processes with a real Redis: tokens, beat, supervisor, `check`, and holds through real workers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 
 class Herd:
-    """Many worker processes' worth of `Tokens` on one Redis, and a token endpoint that counts."""
+    """`Tokens` of many worker processes on one Redis, and a token endpoint that counts requests."""
 
     def __init__(self, stack: Stack, size: int, answer: TokenAnswer | None = None) -> None:
         self.fetched = 0
@@ -41,7 +41,7 @@ class Herd:
         return self._answer or TokenAnswer(f"token-{self.fetched}", 3600.0)
 
     def get(self) -> list[Token | TokenUnavailable]:
-        """Let all members ask at the same moment."""
+        """Request the token from all members at the same moment."""
         got: list[Token | TokenUnavailable] = []
         barrier = threading.Barrier(len(self.members))
 
@@ -150,8 +150,8 @@ def test_check_names_the_fault_of_the_credentials(stack: Stack, monkeypatch: pyt
 def test_check_names_the_parts_that_are_absent_and_does_not_fail(stack: Stack) -> None:
     done = stack.cli("check")
     assert done.returncode == 0
-    told = "no worker of eu has been seen (never); start one: gaugepost worker --region eu"
-    assert f"absent  eu  worker: {told}\n" in done.stdout
+    absence = "no worker of eu has been seen (never); start one: gaugepost worker --region eu"
+    assert f"absent  eu  worker: {absence}\n" in done.stdout
     assert "absent  eu  beat: no beat has ticked (never); start one: gaugepost beat\n" in done.stdout
     stack.worker()
     stack.beat()
@@ -256,8 +256,8 @@ def test_retry_after_of_a_day_is_capped_from_any_endpoint(tmp_path: Path) -> Non
         stack.beat()
         job = stack.producer.enqueue(record(1))
         job.result(timeout=60)
-        told = [attempt.message for attempt in stack.producer.job(job.id).history.attempts()]
-        assert told[0] == "HTTP 429, Retry-After of 86400 s cut to 1 s"
+        messages = [attempt.message for attempt in stack.producer.job(job.id).history.attempts()]
+        assert messages[0] == "HTTP 429, Retry-After of 86400 s cut to 1 s"
 
 
 def test_refused_client_holds_what_needs_a_token_and_costs_no_try(stack: Stack) -> None:
@@ -266,11 +266,11 @@ def test_refused_client_holds_what_needs_a_token_and_costs_no_try(stack: Stack) 
     stack.beat()
     jobs = [stack.producer.enqueue(record(i)) for i in range(5)]
     wait_until(lambda: stack.counts()["holds"] == ["credentials:oauth"] and not stack.counts()["sending"])
-    told = "token endpoint: HTTP 401, Client authentication failed"
+    refusal = "token endpoint: HTTP 401, Client authentication failed"
     for view in (stack.producer.job(job.id) for job in jobs):
         assert view.history.entries == ()
         assert view.reason is not None
-        assert view.reason.removeprefix("hold: ").startswith(f"{told} (credential ")
+        assert view.reason.removeprefix("hold: ").startswith(f"{refusal} (credential ")
     assert stack.sim.state()["effects"] == 0
     kill(worker)
     stack.sim.knobs(credentials=None)

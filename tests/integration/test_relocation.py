@@ -1,4 +1,4 @@
-"""A region is moved to another Redis, and a ledger is restored from its backup, by the steps of docs/upgrades.md."""
+"""Move a region to another Redis, and restore a ledger from its backup, by the steps of docs/upgrades.md."""
 
 from __future__ import annotations
 
@@ -54,24 +54,24 @@ READ: dict[bytes, Callable[[redis.Redis, bytes], Any]] = {
 
 
 def content(client: redis.Redis) -> dict[bytes, Any]:
-    """Return each key of the region: its value, and whether it ends by itself."""
+    """Return each key of the region: its value, and whether it expires."""
     names = [name for name in client.keys("gaugepost:{eu}:*") if name != b"gaugepost:{eu}:schema"]
     return {name: (READ[client.type(name)](client, name), client.pttl(name) > 0) for name in names}
 
 
 def live(stack: Stack) -> list[str]:
-    """Bring the ledger to a state with something of each sort; end what worked on it."""
+    """Fill the ledger with jobs of every state, and end the processes."""
     worker, beat = stack.worker(), stack.beat()
     ended = stack.producer.enqueue(record(**FINE, source="crm"), idempotency_key="k-1")
     ended.result(timeout=60)
-    told = [stack.producer.enqueue(record(configuration="unknown-mapping"))]
-    told.append(stack.producer.enqueue(link(record={"Email": "no-campaign@example.com"}, **FINE)))
-    wait_until(lambda: all(job.state() == "parked" for job in told))
+    jobs = [stack.producer.enqueue(record(configuration="unknown-mapping"))]
+    jobs.append(stack.producer.enqueue(link(record={"Email": "no-campaign@example.com"}, **FINE)))
+    wait_until(lambda: all(job.state() == "parked" for job in jobs))
     for process in (worker, beat):
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
-    told += [stack.producer.enqueue(job) for job in (record(**FINE), case(), case(), upload())]
-    return [job.id for job in (ended, *told)]
+    jobs += [stack.producer.enqueue(job) for job in (record(**FINE), case(), case(), upload())]
+    return [job.id for job in (ended, *jobs)]
 
 
 def url_file(stack: Stack, server: RedisServer) -> str:
@@ -162,15 +162,15 @@ def test_a_move_shows_how_far_it_is(stack: Stack, other: RedisServer) -> None:
 
 def test_a_move_to_nowhere_names_the_file_and_leaves_the_region_open(stack: Stack, other: RedisServer) -> None:
     path = Path(url_file(stack, other))
-    for told, code, why in (
+    for content_of_file, code, why in (
         (None, 2, f"{path}: cannot be read: No such file or directory"),
         ("", 2, f"{path}: it has no URL"),
         ("rredis://:secret@127.0.0.1/0", 2, f"{path}: it has no URL"),
         (other.url.replace("//", "//:secret@"), 3, f"{path}: Redis cannot be reached"),
     ):
         path.unlink(missing_ok=True)
-        if told is not None:
-            path.write_text(told)
+        if content_of_file is not None:
+            path.write_text(content_of_file)
         done = stack.cli("move", "eu", "--to-file", str(path))
         assert (done.returncode, done.stdout) == (code, "")
         what, then = done.stderr.splitlines()

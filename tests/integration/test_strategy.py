@@ -1,4 +1,4 @@
-"""Celery's consumer and pool with our own strategy between them, on a real Redis."""
+"""Run Celery's consumer and pool with our own strategy between them, on a real Redis."""
 
 from __future__ import annotations
 

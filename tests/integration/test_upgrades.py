@@ -1,4 +1,4 @@
-"""Workers and producers of older versions beside today's, over one ledger; and a ledger newer than a process."""
+"""Run workers and producers of older versions beside today's on one ledger, and a process on a newer ledger."""
 
 from __future__ import annotations
 
@@ -170,9 +170,9 @@ def test_upgrade_keeps_parked_held_dead_and_ended_jobs(stack: Stack, version: st
     worker = old.run("worker", "--region", "eu")
     beat = old.run("beat")
     email = {"no_campaign": "no-campaign@example.com", "fine": "fine@example.com"}
-    told = [COMMON | {"kind": "personal_link", "record": {"Email": one}} for one in email.values()]
-    told.append(COMMON | {"kind": "record", "configuration": "unknown-mapping"})
-    ids = old.enqueue(*told)
+    jobs = [COMMON | {"kind": "personal_link", "record": {"Email": one}} for one in email.values()]
+    jobs.append(COMMON | {"kind": "record", "configuration": "unknown-mapping"})
+    ids = old.enqueue(*jobs)
     states = ["parked", "delivered", "parked"]
     wait_until(lambda: [stack.producer.job(one).state for one in ids] == states, what="each where it belongs")
     kill(worker)
@@ -200,7 +200,7 @@ def test_no_key_of_a_version_that_may_run_has_another_type_now(stack: Stack, ver
 
 
 def test_region_that_begins_under_a_namespace_is_closed_to_versions_without(stack: Stack) -> None:
-    """What they enqueue would lie where no worker of this version looks."""
+    """Older versions would enqueue under keys that no worker of this version reads."""
     stack.worker()
     with stack.redis.client() as client:
         wait_until(lambda: client.get("gaugepost:{eu}:schema") == b"1")
@@ -261,7 +261,7 @@ def test_renaming_that_was_cut_is_taken_up_by_the_same_call(stack: Stack) -> Non
 
 @contextlib.contextmanager
 def enqueuing(stack: Stack) -> Iterator[list[str]]:
-    """Enqueue all the time, as a service that tries again after an error; gives the ids of what was accepted."""
+    """Enqueue continuously, as a service that repeats a call after an error; yield the accepted ids."""
     ids: list[str] = []
     over = threading.Event()
 

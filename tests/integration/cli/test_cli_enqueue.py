@@ -238,7 +238,7 @@ def test_waiting_says_why_a_job_is_dead(cli: Cli, eu_worker: EuWorker) -> None:
     assert "`gaugepost jobs --group`" in notes[-1]
 
 
-def test_waiting_ends_well_if_all_were_delivered_and_tells_duplicates(cli: Cli, eu_worker: EuWorker) -> None:
+def test_wait_exits_0_when_all_are_delivered_and_counts_duplicates(cli: Cli, eu_worker: EuWorker) -> None:
     job = RECORD | {"idempotency_key": "k"}
     first = cli("enqueue", cli.write("jobs.jsonl", job)).rows[0]["id"]
     eu_worker.deliver()
@@ -277,7 +277,7 @@ def test_a_thousand_jobs_are_waited_for_though_the_oldest_are_parked(cli: Cli, e
     assert len(rest.splitlines()) == 250
 
 
-def test_redis_that_dies_while_waiting_is_exit_code_3_and_loses_no_id(cli: Cli, server: RedisServer) -> None:
+def test_redis_that_dies_while_waiting_exits_3_and_loses_no_id(cli: Cli, server: RedisServer) -> None:
     with cli.start("enqueue", cli.write("jobs.jsonl", RECORD), "--wait") as process:
         with server.client() as client:
             wait_until(lambda: client.llen("gaugepost:{eu}:ready:") == 1)

@@ -202,7 +202,7 @@ def test_status_is_a_table_with_the_reasons(cli: Cli, eu_worker: EuWorker) -> No
 
 @pytest.fixture
 def only_eu(cli: Cli, redis_server: RedisServer, eu_worker: EuWorker) -> Iterator[str]:
-    """Give each region its own way to Redis, of which only that of eu is open; yields the id of a job in it."""
+    """Give each region its own Redis URL, of which only that of eu works; yield the id of a job in eu."""
     cli.environment["GAUGEPOST_REDIS_URL"] = f"redis://{{region}}:pass@127.0.0.1:{redis_server.port}/0"
     with redis_server.client() as client:
         client.acl_setuser("eu", enabled=True, passwords=["+pass"], keys=["*"], categories=["+@all"])

@@ -1,4 +1,4 @@
-"""Mappings as a person meets them: a real file, real processes, a real Redis."""
+"""Check mappings from the command line: a real file, real processes, a real Redis."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ strict = true
 
 @pytest.fixture
 def cli(cli: Cli) -> Cli:
-    """Give it a mappings.toml."""
+    """Give the command line a mappings.toml."""
     cli.write("mappings.toml", FILE)
     cli.settings["GAUGEPOST_MAPPINGS"] = "mappings.toml"
     return cli

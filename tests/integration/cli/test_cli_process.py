@@ -35,7 +35,7 @@ def cli(cli: Cli) -> Cli:
 
 
 def hide(cli: Cli, *modules: str) -> None:
-    """Make modules as missing as if nobody had installed them."""
+    """Hide modules, as if they were not installed."""
     folder = cli.folder / "hidden"
     folder.mkdir()
     for name in modules:
@@ -135,7 +135,7 @@ def test_completion_of_a_command_without_its_extra_is_silent(cli: Cli) -> None:
 
 
 def asked_of_bash(cli: Cli, *typed: str) -> list[str]:
-    """Ask a real bash what it would complete."""
+    """Return the completions that a real bash offers."""
     program = cli.folder / "gaugepost"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m gaugepost_ops "$@"\n')
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""What happens where GAUGEPOST_REDIS_URL is not set: nothing is started, unless `up` or `demo` is what runs."""
+"""Check commands without GAUGEPOST_REDIS_URL: only `up` and `demo` start a Redis."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def embedded_in(bare_cli: Cli, request: pytest.FixtureRequest) -> Iterator[Path]
 
 @contextmanager
 def up(cli: Cli) -> Iterator[subprocess.Popen[str]]:
-    """Run all parts of one region; what they log goes to a file."""
+    """Run all processes of one region, with their logs in a file."""
     cli.environment["GAUGEPOST_REGIONS"] = "eu"
     port = free_port()
     with (cli.folder / "up.log").open("w") as log:

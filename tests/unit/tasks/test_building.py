@@ -54,7 +54,7 @@ def test_the_documented_close_loop_request_comes_out_as_documented(build: Build,
     assert json.loads(build(job("close_loop", **fields)).body) == fields
 
 
-def test_what_a_status_change_does_not_say_is_not_sent(build: Build, job: MakeJob) -> None:
+def test_absent_fields_of_a_status_change_are_not_sent(build: Build, job: MakeJob) -> None:
     assert json.loads(build(job("close_loop", note=None)).body) == {
         "number_customergauge": "53499",
         "status": "progress",

@@ -286,7 +286,7 @@ def test_jobs_without_credentials_wait_for_them_unsent() -> None:
         (V.THROTTLED, 100, (100, 100, 100, 120, 240, 480, 600)),
     ],
 )
-def test_failed_token_request_holds_only_what_needs_a_token(
+def test_failed_token_request_holds_only_jobs_that_need_a_token(
     verdict: Verdict, retry_after_s: float | None, waits: tuple[int, ...]
 ) -> None:
     hold = token_hold(Judgement(verdict, "reason", retry_after_s=retry_after_s), 0.0 if retry_after_s else 0.5)

@@ -148,13 +148,13 @@ def test_upload_beyond_a_thousand_others_is_found() -> None:
     assert statistics.search_pages(Listing([10] * 1500), "file-1400.csv").upload_id == 1400
 
 
-def test_look_that_stops_before_the_end_does_not_say_absent() -> None:
+def test_incomplete_lookup_does_not_report_absent() -> None:
     listing = Listing([10] * 5100)
     assert statistics.search_pages(listing, "other.csv") == statistics.Found(None, complete=False, status=200)
     assert len(listing.asked) == 50
 
 
-def test_look_ends_where_pages_do_not() -> None:
+def test_lookup_ends_after_50_pages() -> None:
     listing = Listing([90_000] * 60)
     assert not statistics.search_pages(listing, "file-59.csv").complete
     assert len(listing.asked) == 50

@@ -75,7 +75,7 @@ def test_unprocessed_file_is_delivered_with_warning_after_a_day() -> None:
     assert after(Phase.PROCESSING, upload("Queued"), hours=GIVE_UP_S / 3600) == Delivered({}, (NEVER_PROCESSED,))
 
 
-def test_look_up_ends_after_a_day_without_statistics_as_unknown() -> None:
+def test_lookup_ends_as_unknown_after_a_day_without_statistics() -> None:
     day = GIVE_UP_S / 3600
     assert after(Phase.LOOKUP, readable=False, looks=99, hours=day) == Unknown(NEVER_FOUND_OUT)
     assert isinstance(after(Phase.LOOKUP, hours=day), Parked)

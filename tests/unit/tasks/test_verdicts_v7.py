@@ -78,7 +78,7 @@ def test_a_link_is_the_result_and_its_number_may_come_as_text(job: MakeJob, answ
     assert link.read_result(dict(got.result)).number_customergauge == 12345
 
 
-def test_links_without_a_number_are_kept_all_the_same(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
+def test_links_without_a_number_are_kept(job: MakeJob, answer: MakeAnswer, judged: Judge) -> None:
     got = judged(job("personal_link"), answer(200, {"data": LINKS | {"number_customergauge": None}}))
     assert (got.verdict, got.result) == (V.DELIVERED, {name: LINKS[name] for name in list(LINKS)[1:]})
 
