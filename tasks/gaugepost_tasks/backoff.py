@@ -54,7 +54,7 @@ PROBES: Mapping[str, Schedule] = MappingProxyType(
         "breaker": (15.0, 1 * _M, 5 * _M),
     }
 )
-"""Sort of hold → waits before its probes, in seconds. The last wait repeats."""
+"""Type of hold → waits before its probes, in seconds. The last wait repeats."""
 
 UPLOAD_POLL: Schedule = (1 * _M, 2 * _M, 5 * _M, 10 * _M)
 """Waits between two looks at the statistics of an upload, in seconds. The last wait repeats."""
@@ -92,9 +92,9 @@ def poll_ms(poll: Sequence[float], looks: int, rand: float) -> int:
     return delay_ms(poll, min(looks, len(poll) - 1), rand) or 0
 
 
-def probes_ms(sort: str, rand: float) -> tuple[int, ...]:
+def probes_ms(hold_type: str, rand: float) -> tuple[int, ...]:
     """Return the waits in ms before the probes of a hold, all with the same jitter of ±20 %."""
-    return _all_ms(PROBES[sort], rand)
+    return _all_ms(PROBES[hold_type], rand)
 
 
 def throttle_probes_ms(retry_after_s: float | None, rand: float) -> tuple[int, ...]:
