@@ -160,10 +160,8 @@ def test_failed_target_leaves_the_others_their_runs(stub: Stub, tmp_path: Path) 
     session = Session(Plan(("drain",), frozenset()), stub, tmp_path)
     session.turn(gaugepost(), 1, broken)
     session.turn(gaugepost(), 1, lambda _: iter([{"part": "drain", "jobs": 1}]))
-    assert [(row["part"], row.get("why", "")) for row in session.rows] == [
-        ("failed", "KeyError('rate'); its log ends: "),
-        ("drain", ""),
-    ]
+    assert [row["part"] for row in session.rows] == ["failed", "drain"]
+    assert session.rows[0]["why"].startswith("KeyError('rate')")
     assert session.failures == 1
 
 
