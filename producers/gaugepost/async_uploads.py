@@ -1,4 +1,4 @@
-"""`AsyncProducer.uploads`: the calls of `Uploads` as coroutines. A thread does the work, since it reads files."""
+"""`AsyncProducer.uploads`: the calls of `Uploads` as coroutines. They run in a thread, because they read files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class AsyncUploads:
-    """Uploads of one asyncio producer."""
+    """Upload files of any length; see `Uploads`."""
 
     def __init__(self, uploads: Uploads, receipt: Callable[[Receipt[Any]], AsyncReceipt[Any]]) -> None:
         self._uploads = uploads
@@ -27,7 +27,7 @@ class AsyncUploads:
     async def forecast(
         self, region: Region, files: int, family: Family = "transactional", *, first: bool = False
     ) -> list[int | None]:
-        """Return when each of `files` more files would start; see `Uploads.forecast`."""
+        """Return when each of `files` further files would start; see `Uploads.forecast`."""
         return await asyncio.to_thread(self._uploads.forecast, region, files, family, first=first)
 
     async def plan(
@@ -47,7 +47,7 @@ class AsyncUploads:
         first: bool = False,
         source: str | None = None,
     ) -> FileSet:
-        """Enqueue the parts as one file set, all or none; see `Uploads.upload`."""
+        """Enqueue all parts of a file as one file set, or none; see `Uploads.upload`."""
         return await asyncio.to_thread(
             self._uploads.upload, upload, parts, region, family, again=again, first=first, source=source
         )
@@ -57,7 +57,7 @@ class AsyncUploads:
         return await asyncio.to_thread(self._uploads.view, set_id)
 
     async def cancel(self, set_id: str, by: str = "") -> int:
-        """Cancel the parts that have not been sent; see `Uploads.cancel`."""
+        """Cancel the parts that no worker has sent; see `Uploads.cancel`."""
         return await asyncio.to_thread(self._uploads.cancel, set_id, by)
 
     async def rejects(self, set_id: str, *, with_reasons: bool = False) -> bytes:
@@ -65,5 +65,5 @@ class AsyncUploads:
         return await asyncio.to_thread(self._uploads.rejects, set_id, with_reasons=with_reasons)
 
     async def undo(self, set_id: str, by: str = "") -> list[AsyncReceipt[Any]]:
-        """Cancel what was not sent and delete what was; see `Uploads.undo`."""
+        """Cancel the parts that were not sent, and delete those that were; see `Uploads.undo`."""
         return [self._receipt(one) for one in await asyncio.to_thread(self._uploads.undo, set_id, by)]

@@ -1,7 +1,8 @@
-"""The bell: a Celery message that says "this region has work" and carries nothing else.
+"""The bell: a Celery message that says "this region has work". It carries no job.
 
-The scripts ring it (lua/lib/base.lua), in the step that makes the work: the client needs no Celery. This is Celery's
-protocol 2 in kombu's Redis form; a parity test compares it with what celery itself sends.
+The Lua script that adds the work also pushes the bell (lua/lib/base.lua), so the client needs no Celery. The form is
+Celery's message protocol 2 as kombu's Redis transport writes it; tests/contract/test_bell_parity.py compares it with
+Celery's own message.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from typing import Any
 
 DELIVER = "gaugepost.deliver"
-"""Name of the one task that does the work; frozen, since a message of another name is thrown away by Celery."""
+"""Name of the Celery task that claims and delivers jobs. Never change it: Celery discards messages of unknown tasks."""
 
 _BODY = "W1tdLCB7fSwgeyJjYWxsYmFja3MiOiBudWxsLCAiZXJyYmFja3MiOiBudWxsLCAiY2hhaW4iOiBudWxsLCAiY2hvcmQiOiBudWxsfV0="
 """base64 of `[[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]`: no arguments."""
@@ -54,11 +55,11 @@ _FORM: dict[str, Any] = {
 
 
 MESSAGE = json.dumps(_FORM, separators=(",", ":"))
-"""The message; the scripts fill in `<task>`, `<queue>`, `<id>` and `<tag>`."""
+"""The message as JSON; the scripts replace `<task>`, `<queue>`, `<id>` and `<tag>`."""
 
 
 def bell(queue: str, task: str, message_id: str, tag: str) -> dict[str, Any]:
-    """Return the message as its reader sees it."""
+    """Return the message after the replacements, parsed."""
     headers = {**_FORM["headers"], "task": task, "id": message_id, "root_id": message_id}
     info = {"exchange": "", "routing_key": queue}
     properties = {**_FORM["properties"], "correlation_id": message_id, "delivery_info": info, "delivery_tag": tag}
@@ -69,11 +70,11 @@ _ID = re.compile(r"([0-9a-f]{8})-0000-4000-a[0-9a-f]{3}-[0-9a-f]{12}")
 
 
 def pushed_at(message_id: str) -> int | None:
-    """Return when a script pushed a message, Unix seconds by Redis' clock; None for the ids of older versions."""
+    """Return when a script pushed a message: Unix seconds by Redis' clock, or None for an id of an older version."""
     found = _ID.fullmatch(message_id)
     return int(found[1], 16) if found else None
 
 
 def lua_bell() -> str:
-    """Write the message for the scripts."""
+    """Return the Lua definitions of the message and of the task's name."""
     return f"local BELL = '{MESSAGE}'\nlocal DELIVER = '{DELIVER}'"

@@ -1,4 +1,4 @@
-"""Durations as people write them in settings: `90`, `30s`, `5m`, `12h`, `7d`."""
+"""Durations in settings: `90` (seconds), `30s`, `5m`, `12h`, `7d`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 
 
 def seconds(text: str | float) -> float:
-    """Read a duration; a bare number is seconds. Raises ValueError that says what was expected."""
+    """Parse a duration into seconds; a number without a unit is seconds. Raises ValueError."""
     match = _FORM.fullmatch(str(text).strip())
     if match is None:
         raise ValueError("expected a duration such as 90, 30s, 5m, 12h or 7d")
@@ -17,12 +17,12 @@ def seconds(text: str | float) -> float:
 
 
 def schedule(text: str) -> tuple[float, ...]:
-    """Read a back-off schedule such as `5m,30m,2h,12h`: the waits one after another, in seconds."""
+    """Parse a back-off schedule such as `5m,30m,2h,12h` into its waits in seconds. Raises ValueError."""
     return tuple(seconds(part) for part in text.split(","))
 
 
 def spell(duration: float) -> str:
-    """Write a duration in the largest unit that keeps it whole: 300 → `5m`."""
+    """Format seconds in the largest unit that gives a whole number: 300 → `5m`, 90 → `90s`."""
     for unit in ("d", "h", "m"):
         if duration and duration % _UNITS[unit] == 0:
             return f"{_plain(duration / _UNITS[unit])}{unit}"
@@ -30,5 +30,5 @@ def spell(duration: float) -> str:
 
 
 def _plain(number: float) -> str:
-    """Write a number without an exponent, and without a fraction that says nothing."""
+    """Format a number with at most 3 decimals, without an exponent and without trailing zeros."""
     return f"{number:.3f}".rstrip("0").rstrip(".")

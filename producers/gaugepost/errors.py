@@ -1,25 +1,25 @@
-"""Everything gaugepost raises on purpose.
+"""The errors that gaugepost raises.
 
 GaugepostError
-├── SettingsError          the environment is wrong; names the setting
-├── InvalidJob             a job was refused at the door (a ValueError too); `problems` name each field
-│   └── IdempotencyConflict  its key was used for a job with other content; `id` is that first job's
+├── SettingsError            a setting is missing, unknown or wrong; the message names it
+├── InvalidJob               enqueue refused the job (also a ValueError); `problems` names each field
+│   └── IdempotencyConflict  an earlier job with this key has other content; `id` is the id of that job
 ├── StoreError
-│   ├── StoreUnreachable   Redis cannot be reached: whether an enqueue took effect is not known, so send it
-│   │                      again with the same idempotency key
-│   ├── StoreFull          Redis refuses writes (out of memory, read-only, disk full): nothing was stored
-│   ├── NotPermitted       Redis' ACL does not let its user do this; names the user, the command and the keys
-│   ├── ClusterNotSupported  it is a Redis Cluster
-│   └── LedgerClosed       a newer gaugepost has changed it past what this one knows, or it has moved to another Redis
-├── BacklogFull            the region already has as many jobs waiting as it may; nothing was stored
-├── JobNotFound            no region has a job of this id
-├── DataSealed             a job's data is sealed under a key that this process does not have
-└── JobEnded               `result()` of a job that has none to give
-    ├── JobDead            with verdict, message, field errors
-    ├── JobCancelled
-    ├── JobExpired
-    └── ResultLost         delivered, as a person found out; what CustomerGauge answered was lost
-ResultTimeout              `result()` waited long enough (a GaugepostError and a TimeoutError)
+│   ├── StoreUnreachable     Redis did not answer. The job may be stored or not: enqueue it again with the same
+│   │                        idempotency key
+│   ├── StoreFull            Redis refuses writes (out of memory, read-only, disk full); nothing was stored
+│   ├── NotPermitted         Redis' ACL refuses the command; names the user, the command and the keys
+│   ├── ClusterNotSupported  GAUGEPOST_REDIS_URL names a Redis Cluster
+│   └── LedgerClosed         a newer version changed the ledger, or the region was moved to another Redis
+├── BacklogFull              the region has GAUGEPOST_BACKLOG_LIMIT jobs waiting; nothing was stored
+├── JobNotFound              no region has a job with this id
+├── DataSealed               the data is encrypted with a key that this process does not have
+├── JobEnded                 `result()`: the job ended without a result
+│   ├── JobDead              has the verdict, the message and the field errors
+│   ├── JobCancelled
+│   ├── JobExpired
+│   └── ResultLost           a person found out that the job was delivered; CustomerGauge's answer was lost
+└── ResultTimeout            `result()`: the job has not ended within the timeout (also a TimeoutError)
 """
 
 from __future__ import annotations
@@ -32,45 +32,46 @@ if TYPE_CHECKING:
 
 
 class GaugepostError(Exception):
-    """Base of all errors that gaugepost raises on purpose."""
+    """Base class of gaugepost's errors."""
 
     accepted: Sequence[Any] = ()
-    """Where `enqueue_many` raised it: the receipts of what is stored."""
+    """Set by `enqueue_many`: the receipts of the jobs that are stored."""
 
 
 class SettingsError(GaugepostError):
-    """A setting is missing, unknown or wrong. The message names it and never holds a secret."""
+    """A setting is missing, unknown or wrong. The message names the setting and never contains a secret."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with one field of a job."""
+    """One wrong field of a job: `net_promoter_score: expected a whole number from 0 to 10`."""
 
     field: str
     expected: str
 
     def __str__(self) -> str:
-        """Read as `net_promoter_score: expected a whole number from 0 to 10`."""
         return f"{self.field}: {self.expected}" if self.field else self.expected
 
 
-class InvalidJob(GaugepostError, ValueError):  # noqa: N818 - named for what it is about, as all of this tree
-    """A job was refused at the door; nothing of it is stored. Holds no value of the job, only field names."""
+class InvalidJob(GaugepostError, ValueError):  # noqa: N818 - the classes below omit the suffix Error too
+    """Enqueue refused the job and stored nothing. The message has names of fields, never their values."""
 
     number: int | None = None
-    """Where `enqueue_many` raised it: which of its jobs this one is, from 1."""
+    """Set by `enqueue_many`: the position of the refused job, from 1. The message then begins with `job 501: `."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(map(str, problems)))
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        """Read as `net_promoter_score: expected …`; of many jobs as `job 501: net_promoter_score: expected …`."""
         return super().__str__() if self.number is None else f"job {self.number:,}: {super().__str__()}"
 
 
 class IdempotencyConflict(InvalidJob):
-    """The idempotency key was used before, for a job of another kind or content. Nothing of this one is stored."""
+    """An earlier job with this idempotency key has another kind or content. This job was not stored.
+
+    `id` is the id of the earlier job.
+    """
 
     def __init__(self, job_id: str) -> None:
         conflict = f"was used for job {job_id}, which has another kind or content: nothing was stored"
@@ -79,11 +80,11 @@ class IdempotencyConflict(InvalidJob):
 
 
 class StoreError(GaugepostError):
-    """Redis did not do what was asked."""
+    """A command to Redis failed."""
 
 
 class StoreUnreachable(StoreError, ConnectionError):  # noqa: N818
-    """Redis cannot be reached, or the connection was lost before its answer came."""
+    """Redis cannot be reached, or the connection broke before Redis answered."""
 
 
 class StoreFull(StoreError):  # noqa: N818
@@ -91,18 +92,17 @@ class StoreFull(StoreError):  # noqa: N818
 
 
 class LedgerClosed(StoreError):  # noqa: N818
-    """A newer version has changed the ledger past what this process knows, or it has moved. It was left alone."""
+    """A newer version of gaugepost changed the ledger, or the region was moved. This call changed nothing."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """What Redis' ACL refuses: a command, with its keys or channels where they are known; or any use of keys."""
+    """What Redis' ACL refuses: `command` on the keys or channels `names`. An empty command means any use of them."""
 
     command: str
     names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Read as `run HGETALL on gaugepost:{eu}:holds`, or `use gaugepost:{eu}:holds`."""
         shown = ", ".join(self.names[:_SHOWN]) + _and_more(self.names)
         if not self.command:
             return f"use {shown}"
@@ -110,26 +110,27 @@ class Refusal:
 
 
 _SHOWN = 6
+"""Names in one message, at most."""
 
 
-def _and_more(what: Sequence[object]) -> str:
-    return f" and {len(what) - _SHOWN} more" if len(what) > _SHOWN else ""
+def _and_more(items: Sequence[object]) -> str:
+    return f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
 
 
 class NotPermitted(StoreError):  # noqa: N818
-    """Redis' ACL does not permit its user what a part needs. Names commands, keys and channels; holds no values."""
+    """Redis' ACL refuses a command. The message names the user, commands, keys and channels, but no values."""
 
     def __init__(self, user: str, *refusals: Refusal) -> None:
-        what = "; ".join(map(str, refusals[:_SHOWN])) + _and_more(refusals)
+        shown = "; ".join(map(str, refusals[:_SHOWN])) + _and_more(refusals)
         super().__init__(
-            f"Redis does not permit its user {user} to {what}: change the user's rules in Redis, see docs/redis-acl.md"
+            f"Redis does not permit its user {user} to {shown}: change the user's rules in Redis, see docs/redis-acl.md"
         )
         self.user = user
         self.refusals = refusals
 
 
 class ClusterNotSupported(StoreError):  # noqa: N818
-    """The Redis is a node of a Redis Cluster: a region's keys and its queues would lie on different nodes."""
+    """GAUGEPOST_REDIS_URL names a Redis Cluster, in which a region's keys and its queues are on different nodes."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -143,20 +144,20 @@ class BacklogFull(GaugepostError):  # noqa: N818
 
 
 class JobNotFound(GaugepostError, LookupError):  # noqa: N818
-    """No region knows this job id (or its retention has passed)."""
+    """No region has a job with this id, or its retention is over."""
 
 
 class DataSealed(GaugepostError):  # noqa: N818
-    """What was to be read is sealed, and GAUGEPOST_DATA_KEY is not set here or lacks its key. Nothing is lost by it."""
+    """The data is encrypted, and GAUGEPOST_DATA_KEY of this process does not have its key. Nothing is lost."""
 
 
 class JobEnded(GaugepostError):  # noqa: N818
-    """The job ended, and has no result to give."""
+    """The job ended without a result."""
 
 
 @dataclass
 class JobDead(JobEnded):
-    """The job will not be tried again without a person."""
+    """The job failed for good: gaugepost does not try it again unless a person asks for it."""
 
     job_id: str
     verdict: str
@@ -164,21 +165,20 @@ class JobDead(JobEnded):
     field_errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Name the job and its verdict."""
         return f"job {self.job_id} is dead: {self.verdict}" + (f" ({self.message})" if self.message else "")
 
 
 class JobCancelled(JobEnded):
-    """A person cancelled the job before it was sent."""
+    """The job was cancelled before a worker sent it."""
 
 
 class JobExpired(JobEnded):
-    """The job's `expires_at` came before it was sent."""
+    """The job's `expires_at` passed before a worker sent it."""
 
 
 class ResultLost(JobEnded):
-    """The job's answer was lost, and a person settled it as delivered: it took effect, and its result is not known."""
+    """CustomerGauge's answer was lost, and a person resolved the job as delivered. Its result is not known."""
 
 
 class ResultTimeout(GaugepostError, TimeoutError):  # noqa: N818
-    """The job had not ended when the time given to `result()` was over. It goes on all the same."""
+    """The job has not ended within the timeout of `result()`. Delivery continues."""

@@ -1,6 +1,6 @@
-"""When each file of an upload lane will start: arithmetic on its last start, its length and what holds it.
+"""Forecast when each file of an upload lane starts. Pure functions; all times are Unix ms by Redis' clock.
 
-Pure; all times are Unix ms by Redis' clock. A forecast moves when the lane is held, or when files come before it.
+A forecast changes when a hold stops the lane, or when other files go first.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What a forecast stands on.
+    """The state of an upload lane.
 
-    `last_start`: None if no file was ever sent. `ahead`: files waiting before those that are asked about. `held`: a
-    hold keeps the region; `held_until` is when it ends or probes, None if only a person ends it.
+    `now`: the current time. `interval`: ms between two starts. `last_start`: the last start, None if there was none.
+    `ahead`: number of files that go first. `held`: a hold stops the region. `held_until`: when the hold ends or sends
+    its probe, None if only a person ends it.
     """
 
     now: int
@@ -24,14 +25,14 @@ class Lane:
     held_until: int | None = None
 
     def next_slot(self) -> int | None:
-        """Return when the slot opens next; None while nobody can tell."""
+        """Return when the upload slot opens next; None while only a person can end the hold."""
         if self.held and self.held_until is None:
             return None
         opens = self.now if self.last_start is None else max(self.now, self.last_start + self.interval)
         return max(opens, self.held_until or 0)
 
     def starts(self, files: int) -> list[int | None]:
-        """Return when each of `files` more files will start."""
+        """Return when each of `files` further files starts; None for each while only a person can end the hold."""
         first = self.next_slot()
         if first is None:
             return [None] * files

@@ -1,4 +1,4 @@
-"""Where an account lives. A region is a cell: its own queue, keys, token, holds and upload lane."""
+"""CustomerGauge's regions. Each has its own queues, keys, token, holds and upload lane."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Region(StrEnum):
-    """One of CustomerGauge's three hosts of accounts; the value is what stands in its host names."""
+    """The region of a CustomerGauge account; the value is part of the names of its hosts."""
 
     EU = "eu"
     US = "us"

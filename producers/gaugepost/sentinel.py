@@ -1,8 +1,8 @@
-"""Sentinel URLs: `sentinel://[user][:password]@host[:port],host[:port]/master[/db]`, over TLS `sentinels://…`.
+"""Parse sentinel URLs: `sentinel://[user][:password]@host[:port],host[:port]/master[/db]`, with TLS `sentinels://…`.
 
-redis-py has no URL for a Redis that sentinels watch over, and kombu's has one host each and no master's name; so this
-is the form for both. User and password are Redis' own; those of the sentinels, where they have any, follow as
-`?sentinel_username=…&sentinel_password=…`, as do options of TLS (`ssl_ca_certs=…`), which is always verified.
+redis-py has no URL for sentinels, and kombu's has one host and no name of the master. gaugepost uses this form for
+both. User and password are those of Redis. The query has those of the sentinels
+(`?sentinel_username=…&sentinel_password=…`) and options of TLS (`ssl_ca_certs=…`). TLS always verifies certificates.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def _host(text: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class SentinelUrl:
-    """One such URL, taken apart. Shows no password when it is printed."""
+    """A parsed sentinel URL. Its repr has no password."""
 
     hosts: tuple[tuple[str, int], ...]
     master: str
     db: int
     tls: bool
     login: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Redis' own `username` and `password`, as far as they are given."""
+    """`username` and `password` of Redis; each is missing if the URL has none."""
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -65,18 +65,18 @@ class SentinelUrl:
         )
 
     def ssl(self) -> dict[str, str]:
-        """Return the options of TLS, without the switch itself; empty where there is none."""
+        """Return redis-py's TLS options except `ssl`; empty without TLS."""
         given = {name: value for name, value in self.options.items() if name.startswith("ssl_")}
         return {"ssl_cert_reqs": "required"} | given if self.tls else {}
 
     def sentinel_options(self) -> dict[str, Any]:
-        """Return what the connections to the sentinels themselves need."""
+        """Return redis-py's options for connections to the sentinels."""
         login = {name.removeprefix("sentinel_"): value for name, value in self.options.items() if "sentinel_" in name}
         return login | ({"ssl": True} | self.ssl() if self.tls else {})
 
     def kombu_url(self) -> str:
-        """Return it as kombu has it: a whole URL for each sentinel, the master's name elsewhere."""
+        """Return the URL in kombu's form: one URL for each sentinel; kombu takes the master's name from an option."""
         login = ":".join(quote(self.login.get(name, ""), safe="") for name in ("username", "password"))
         at = f"{login}@" if self.login else ""
-        places = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
-        return ";".join(f"sentinel://{at}{place}/{self.db}" for place in places)
+        addresses = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
+        return ";".join(f"sentinel://{at}{address}/{self.db}" for address in addresses)

@@ -1,7 +1,7 @@
-"""The states of a job and who moves it out of them.
+"""The states of a job and the legal changes between them.
 
-`TRANSITIONS` is the only place that says which change is legal: the Lua scripts get it from here (see
-`ledger/scripts.py`), the diagram in `docs/states.md` is made from it, and a test walks every illegal pair.
+`TRANSITIONS` is the only definition of the legal changes. `ledger/scripts.py` passes it to the Lua scripts, `make docs`
+draws the diagram in `docs/states.md` from it, and a test tries every illegal change.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from enum import StrEnum
 
 
 class JobState(StrEnum):
-    """What a job is doing; the comment says who moves it on."""
+    """The state of a job. Each comment says what ends the state."""
 
-    QUEUED = "queued"  # a worker claims it; a person cancels it; it expires
-    WAITING = "waiting"  # the earlier job of its lane ends; its file's slot comes, or a hold
-    SENDING = "sending"  # the verdict; or its lease ends and the rescuer takes it back
+    QUEUED = "queued"  # a worker claims the job; a person cancels it; it expires
+    WAITING = "waiting"  # the earlier job of its lane ends; the upload slot opens; a hold parks it
+    SENDING = "sending"  # the worker settles it; or its lease ends and the rescuer requeues it
     PARKED = "parked"  # its time comes; its hold is lifted; a person replays or cancels it
-    UNKNOWN = "unknown"  # a person settles it, or a rule does
+    UNKNOWN = "unknown"  # a person or a rule resolves it
     DELIVERED = "delivered"  # final
-    DEAD = "dead"  # a person replays it
+    DEAD = "dead"  # a person replays it; otherwise final
     CANCELLED = "cancelled"  # final
     EXPIRED = "expired"  # final
 
@@ -38,14 +38,14 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 }
 
 ENDED = frozenset({_S.DELIVERED, _S.DEAD, _S.CANCELLED, _S.EXPIRED})
-"""States in which nothing more happens by itself."""
+"""States that gaugepost does not change by itself."""
 
 OPEN = frozenset(JobState) - ENDED
-"""States in which a job still waits for something."""
+"""States of jobs that have not ended."""
 
 
 def mermaid() -> str:
-    """Draw `TRANSITIONS` as a Mermaid state diagram: the picture in `docs/states.md`."""
+    """Return `TRANSITIONS` as a Mermaid state diagram, for `docs/states.md`."""
     lines = ["stateDiagram-v2", "    [*] --> queued", "    [*] --> waiting"]
     for source, targets in TRANSITIONS.items():
         lines += [f"    {source} --> {target}" for target in JobState if target in targets]

@@ -1,7 +1,7 @@
-"""The trace that a job belongs to: the W3C `traceparent` of whoever enqueues it, kept in the job.
+"""The trace of a job: its field `traceparent` has the W3C trace context of the code that enqueued it.
 
-Nothing of OpenTelemetry is imported here: whoever has a span has imported it already, and whoever has not pays for a
-look into a dictionary.
+This module does not import OpenTelemetry. A service that has a current span has imported it already; for all others the
+check costs one lookup in a dictionary.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ _FORM = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f
 
 
 def checked(text: str) -> str:
-    """Return a `traceparent` of the form that W3C Trace Context gives for version 00. Raises ValueError."""
+    """Return `text` if it is a `traceparent` of W3C Trace Context, version 00. Raises ValueError."""
     if not _FORM.fullmatch(text):
         raise ValueError("expected a W3C traceparent: 00-<32 hex digits>-<16 hex digits>-<2 hex digits>, in lower case")
     return text
 
 
 def ids(traceparent: str) -> tuple[int, int, int]:
-    """Return trace id, span id and flags of one that was checked."""
+    """Return trace id, span id and flags of a checked `traceparent`."""
     trace, span, flags = traceparent[3:].split("-")
     return int(trace, 16), int(span, 16), int(flags, 16)
 
 
 def current() -> str | None:
-    """Return the `traceparent` of the span that is current here; None if there is none."""
+    """Return the `traceparent` of OpenTelemetry's current span; None if there is none."""
     api = sys.modules.get("opentelemetry.trace")
     if api is None:
         return None

@@ -1,7 +1,7 @@
-"""What can become of a claimed job: one constructor for each change of state.
+"""The changes of state of a claimed job: one class for each.
 
-A worker's policy gives one of these for each attempt; only the ledger carries it out. Waits are lengths and not
-points in time, because the clock that counts is Redis'.
+The policy in `gaugepost_tasks` returns one for each attempt; the ledger carries it out. Waits are lengths in ms, not
+points in time, because only Redis' clock counts.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One HTTP exchange, or the failure to have one, as it stands on the job's record.
+    """One HTTP exchange, or a failed one, as the job's history records it.
 
-    `n` counts from 1; `at` is Unix time in ms, `ms` how long it took; `status` is HTTP's, None without an answer;
-    `message` is the receiver's, with personal data taken out; `counted` tells whether it used up a try.
+    `n`: number of the attempt, from 1. `at`: its start, Unix ms. `ms`: its duration. `status`: the HTTP status, None
+    without an answer. `message`: CustomerGauge's message without personal data. `counted`: whether it counts towards
+    the limit of attempts.
     """
 
     n: int
@@ -36,25 +37,27 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """CustomerGauge took it."""
+    """CustomerGauge accepted the job."""
 
     result: Mapping[str, Any] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
 
 
 class Phase(StrEnum):
-    """What a file that was sent is waiting for. A job with a phase is looked up when its time comes, and not sent."""
+    """What a sent file waits for. When its time comes, the worker reads the upload statistics and does not send it."""
 
     NONE = ""
-    LOOKUP = "lookup"  # its answer was lost: is it there at all?
-    PROCESSING = "processing"  # it was taken: what became of its rows?
+    LOOKUP = "lookup"  # the answer was lost: did the file arrive?
+    PROCESSING = "processing"  # the file was accepted: has CustomerGauge processed its rows?
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One look at the upload statistics, as the job's record has it: not an attempt, nothing is sent by it.
+    """One request for the upload statistics, as the job's history records it. It is not an attempt: it sends no job.
 
-    `upload_id`: CustomerGauge's, once it was found. Without `readable` the look says nothing.
+    `at`: Unix ms. `status`: the HTTP status, None without an answer. `found`: whether the file is in the statistics;
+    then `upload_id` is CustomerGauge's id. `processed`: whether its rows are processed. `readable`: whether the answer
+    could be parsed; if not, `found` and `processed` mean nothing.
     """
 
     at: int
@@ -67,7 +70,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """Not before `delay_ms` from now, and why; a file that was sent also tells what it waits for."""
+    """Park the job for `delay_ms`, with a reason in one word. A sent file also has a phase."""
 
     delay_ms: int
     reason: str
@@ -76,9 +79,9 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Until the hold of this scope is lifted; the job gives up after `give_up_ms` of it, if set.
+    """Park the job until the hold of this scope is lifted; after `give_up_ms`, if set, the job is dead.
 
-    `words`: what an endpoint said, where `reason` is one word. For people; the hold keeps it, and not the job.
+    `reason`: one word. `words`: the endpoint's message, for people; the hold stores it, the job does not.
     """
 
     scope: str
@@ -89,9 +92,9 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Requeued:
-    """Back to where it was claimed from, at once: the region's hold, or nobody, has used up this try.
+    """Put the job back into the queue at once; the attempt does not count.
 
-    `behind`: id of the first job of its configuration; it waits aside for the answer to that one.
+    `behind`: the id of the first job of its configuration; this job waits until that one has an answer.
     """
 
     behind: str = ""
@@ -99,12 +102,12 @@ class Requeued:
 
 @dataclass(frozen=True, slots=True)
 class Resend:
-    """The file is not there: back to its lane, to be sent in a later slot."""
+    """The file did not arrive: put the job back into the upload lane, to be sent in a later slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """Not again without a person."""
+    """Stop: only a person can start the job again."""
 
     verdict: Verdict
     warnings: tuple[str, ...] = ()
@@ -112,7 +115,7 @@ class Dead:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Sent, the answer lost, and sending again could do it twice: a person settles it."""
+    """The answer was lost, and a second request could take effect twice: a person must resolve the job."""
 
     reason: str
 
@@ -122,14 +125,16 @@ Transition = Delivered | Parked | Held | Requeued | Resend | Dead | Unknown
 
 @dataclass(frozen=True, slots=True)
 class HoldSpec:
-    """A hold to open if there is none of this scope; if the job was its probe, to be moved on.
+    """A hold to open, unless its scope has one. If the job is the probe of that hold, the next probe is scheduled.
 
-    `scope`: "" is the whole region, `configuration:<reference>` one mapping, `endpoints:<family>` what goes to
-    one family of endpoints, `credentials:<oauth|api_key>` the kinds that need these. `probe_ms`: waits before the
-    first, second, … probe; the last one repeats.
-    `verdict` is what it is about: a probe that ends in another verdict lifts it. A job that it has kept for
-    `give_up_ms` is dead. `label`: the reason in one word, by which its parked jobs are counted, where `reason` has the
-    words of an endpoint. `fingerprint`: of the credential that was refused.
+    `scope`: "" is the whole region, `configuration:<reference>` one mapping, `endpoints:<family>` one family of
+    endpoints, `credentials:<oauth|api_key>` the kinds that need this credential.
+    `reason`: why, for people; may contain the endpoint's message. `label`: the reason in one word, by which the ledger
+    counts the hold's parked jobs; the default is `reason`.
+    `verdict`: the verdict that opened the hold; a probe with another verdict lifts it.
+    `probe_ms`: waits before the first, second, … probe; the last one repeats.
+    `give_up_ms`: a job that the hold has kept for this long is dead.
+    `fingerprint`: that of the refused credential.
     """
 
     scope: str
@@ -143,11 +148,11 @@ class HoldSpec:
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """Count this failure among those in a row under `name`; at `limit` of them open `hold`.
+    """A circuit breaker: count this failure in the row of failures `name`, and open `hold` at `limit` failures.
 
-    They must be failures of at least `jobs` jobs and, where the region has more than one in work, of `sorts` sorts: a
-    sort is a kind and its configuration. With `apart` a failure counts only if its request began after the failure
-    before it was known: one event that fails many requests at once counts once.
+    The failures must come from at least `jobs` jobs. If the region works on several sorts of job (a sort is a kind with
+    its configuration), they must come from at least `sorts` of them. With `apart`, a failure counts only if its request
+    began after the previous failure was recorded: many requests that fail by one event count once.
     """
 
     name: str
@@ -160,7 +165,7 @@ class Streak:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do with one attempt's verdict: `ends_streaks` are the names it sets back to nothing."""
+    """What follows from a verdict. `ends_streaks`: names of the rows of failures that end."""
 
     transition: Transition
     counted: bool = True

@@ -1,4 +1,4 @@
-"""The named classes of an attempt's answer. What each means and leads to is in `gaugepost_tasks`."""
+"""The verdicts: named classes of CustomerGauge's answers. docs/policy.md says what each means and what follows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """One row of the policy: the class of an answer, or of the failure to have one."""
+    """The class of an answer, or of a failure to get one. The policy has one row for each."""
 
     DELIVERED = "delivered"
     DELIVERED_IN_PART = "delivered_in_part"
