@@ -1,6 +1,7 @@
-"""gaugepost: jobs for CustomerGauge, enqueued on Redis and delivered by Celery workers.
+"""gaugepost: jobs for CustomerGauge, stored in Redis and delivered by Celery workers.
 
-This package is what services install: it needs redis and pydantic only. Start with `Producer` and the kinds of job.
+Services install this package. It needs redis and pydantic, but no Celery. Start with `Producer` and a kind of job, such
+as `Record`; see docs/enqueue.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What may be enqueued, and in which calls: a job is checked at the door, and many jobs go to Redis in batches."""
+"""Check jobs before they are enqueued, and cut many jobs into batches: one batch is one call of Redis."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BATCH = 200
-"""Jobs in one call of `enqueue_many`."""
+"""Jobs in one batch, at most."""
 BATCH_BYTES = 4_000_000
-"""Bytes after which such a call takes no more: a script must not keep Redis from other work."""
+"""Size of a batch after which it takes no further job: Redis runs one script at a time, so a script must be short."""
 
 
-def admitted(job: object, settings: Settings, idempotency_key: str | None = None) -> JobBase:
-    """Return the job that is to be enqueued: read from a mapping, under the key of the call. Raises InvalidJob."""
+def admit(job: object, settings: Settings, idempotency_key: str | None = None) -> JobBase:
+    """Check a job or a mapping of its fields, and return the job to enqueue. Raises InvalidJob."""
     found = job if isinstance(job, JobBase) else parse_job(job) if isinstance(job, Mapping) else None
     if found is None:
-        expected = f"expected a job such as Record(…), or a mapping with its kind, not {type(job).__name__}"
+        expected = f"expected a job such as Record(…), or a mapping with kind and fields, not {type(job).__name__}"
         raise InvalidJob([Problem("", expected)])
     check_region(found.region, settings.regions)
     return found if idempotency_key is None else _with_key(found, idempotency_key)
 
 
-def each(jobs: Iterable[T]) -> Iterator[T]:
-    """Iterate over jobs. Raises InvalidJob for one job alone, which could be iterated over too: over its fields."""
+def iterate(jobs: Iterable[T]) -> Iterator[T]:
+    """Return an iterator over jobs. Raises InvalidJob for a single job: Python would iterate over its fields."""
     if isinstance(jobs, JobBase | Mapping):
-        raise InvalidJob([Problem("", "expected many jobs, such as a list, not one: `enqueue` takes one")])
+        raise InvalidJob([Problem("", "expected an iterable of jobs, not one job: use `enqueue` for one job")])
     return iter(jobs)
 
 
 def check_region(region: Region, served: Collection[Region]) -> None:
-    """Refuse a region that is not served here: its job would not be found again. Raises InvalidJob."""
+    """Raise InvalidJob for a region that is not in GAUGEPOST_REGIONS: this process would not find the job again."""
     if region not in served:
         expected = f"not served here: expected one of GAUGEPOST_REGIONS ({', '.join(served)})"
         raise InvalidJob([Problem("region", expected)])
@@ -58,26 +58,26 @@ def _with_key(job: JobBase, key: str) -> JobBase:
 
 
 class Batch(list[Entry]):
-    """Jobs that go in one call: many, or few large ones."""
+    """The jobs of one call of Redis, at most BATCH jobs and about BATCH_BYTES."""
 
     size = 0
     error: Exception | None = None
-    """Why no further job could be read: to be raised when this batch is accepted."""
+    """The error of the next job. The caller raises it after it has stored this batch."""
 
-    def takes(self, entry: Entry) -> bool:
-        """Add one; return whether there is room for more."""
+    def add(self, entry: Entry) -> bool:
+        """Add a job. Return whether the batch has room for another."""
         self.append(entry)
         self.size += entry.size
         return not self.is_full
 
     @property
     def is_full(self) -> bool:
-        """Whether it has as much as one call may have."""
+        """Whether the batch has reached BATCH or BATCH_BYTES."""
         return len(self) >= BATCH or self.size >= BATCH_BYTES
 
 
 def batches(jobs: Iterator[T], entry_of: Callable[[T], Entry]) -> Iterator[Batch]:
-    """Cut jobs into batches. An error of a job is raised after all jobs before it were given."""
+    """Cut jobs into batches. Raises the error of a wrong job after it has yielded all jobs before it."""
     while (batch := _filled(jobs, entry_of)).is_full:
         yield batch
     if batch:
@@ -90,25 +90,25 @@ def _filled(jobs: Iterator[T], entry_of: Callable[[T], Entry]) -> Batch:
     batch = Batch()
     try:
         for job in jobs:
-            if not batch.takes(entry_of(job)):
+            if not batch.add(entry_of(job)):
                 break
-    except Exception as error:  # noqa: BLE001 - it is raised as soon as the batch is accepted
+    except Exception as error:  # noqa: BLE001 - `batches` raises it after the batch
         batch.error = error
     return batch
 
 
 def by_region(entries: Sequence[Entry]) -> dict[Region, list[Entry]]:
-    """Group entries by their region, in order."""
+    """Group entries by region, in order."""
     groups: dict[Region, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(entry.job.region, []).append(entry)
     return groups
 
 
-def noted(error: Exception, accepted: Sequence[Any]) -> None:
-    """Say on an error what `enqueue_many` had accepted before it, and which job is wrong."""
+def add_progress(error: Exception, accepted: Sequence[Any]) -> None:
+    """Add to an error of `enqueue_many` the receipts of the stored jobs, and the position of the wrong job."""
     if isinstance(error, InvalidJob):
         error.number = len(accepted) + 1
-    error.add_note(f"enqueue_many: {len(accepted):,} jobs were accepted before this")
+    error.add_note(f"enqueue_many: {len(accepted):,} jobs were accepted before this error")
     if isinstance(error, GaugepostError):
         error.accepted = accepted

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from gaugepost.admission import Batch, admitted, by_region, each, noted
+from gaugepost.admission import Batch, add_progress, admit, by_region, iterate
 from gaugepost.async_uploads import AsyncUploads
 from gaugepost.client import Producer
 from gaugepost.connection import connect_async, redis_url
@@ -20,7 +20,7 @@ from gaugepost.ledger.scripts import AsyncRunner
 from gaugepost.lookup import Lookup
 from gaugepost.mappings import Mappings
 from gaugepost.receipts import AsyncReceipt, Receipts
-from gaugepost.results import Patience, read_result
+from gaugepost.results import Polling, read_result
 from gaugepost.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gaugepost.ledger import JobView
     from gaugepost.receipts import Receipt
     from gaugepost.regions import Region
-    from gaugepost.results import Gives
+    from gaugepost.results import HasResult
     from gaugepost.states import JobState
 
 R = TypeVar("R")
@@ -50,19 +50,17 @@ class AsyncProducer:
         self._blocking: Producer | None = None
 
     def _require_redis(self) -> None:
-        """Raise SettingsError if no Redis is named; see `Producer`."""
+        """Raise SettingsError if GAUGEPOST_REDIS_URL is not set."""
         redis_url(self.settings, self.settings.regions[0])
 
     async def __aenter__(self) -> Self:
-        """Return itself."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the connections."""
         await self.close()
 
     async def close(self) -> None:
-        """Close this process' connections; the next call opens them again."""
+        """Close the connections of this process. The next call opens new ones."""
         for process, region in list(self._regions):
             _, run = self._regions.pop((process, region))
             if process == os.getpid():
@@ -71,28 +69,28 @@ class AsyncProducer:
             self._blocking.close()
 
     def _region(self, region: Region) -> tuple[Intake, AsyncRunner]:
-        place = os.getpid(), region
-        if place not in self._regions:
-            patience = self.settings.store_timeout
-            runner = AsyncRunner(self._connect(region), self.settings.wait_replicas, patience)
-            self._regions[place] = Intake(region, self.settings), runner
-        return self._regions[place]
+        key = os.getpid(), region
+        if key not in self._regions:
+            timeout = self.settings.store_timeout
+            runner = AsyncRunner(self._connect(region), self.settings.wait_replicas, timeout)
+            self._regions[key] = Intake(region, self.settings), runner
+        return self._regions[key]
 
     def _connect(self, region: Region) -> redis.asyncio.Redis:
-        return connect_async(self.settings, region, patience=self.settings.store_timeout)
+        return connect_async(self.settings, region, timeout=self.settings.store_timeout)
 
     # Enqueue
 
     @overload
-    async def enqueue(self, job: Gives[R], *, idempotency_key: str | None = None) -> AsyncReceipt[R]: ...
+    async def enqueue(self, job: HasResult[R], *, idempotency_key: str | None = None) -> AsyncReceipt[R]: ...
 
     @overload
     async def enqueue(self, job: Mapping[str, Any], *, idempotency_key: str | None = None) -> AsyncReceipt[Any]: ...
 
     async def enqueue(
-        self, job: Gives[R] | Mapping[str, Any], *, idempotency_key: str | None = None
+        self, job: HasResult[R] | Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> AsyncReceipt[Any]:
-        """Accept one job; see `Producer.enqueue`."""
+        """Store one job for delivery; see `Producer.enqueue`."""
         receipts = Receipts(self._receipt)
         await self._accept([await self._entry(job, idempotency_key)], receipts)
         if receipts[0].conflict:
@@ -102,16 +100,16 @@ class AsyncProducer:
     def enqueue_many(
         self, jobs: Iterable[JobBase | Mapping[str, Any]]
     ) -> Enqueuing[AsyncReceipt[Any], Receipts[AsyncReceipt[Any]]]:
-        """Accept any number of jobs: `receipts = await producer.enqueue_many(jobs)`; see `Producer.enqueue_many`.
+        """Store any number of jobs: `receipts = await producer.enqueue_many(jobs)`; see `Producer.enqueue_many`.
 
-        `async for receipt in producer.enqueue_many(jobs)` does what `enqueue_stream` does. Without either nothing is
-        stored, and a ResourceWarning says so.
+        `async for receipt in producer.enqueue_many(jobs)` works as `enqueue_stream`. A call that is neither awaited nor
+        iterated stores nothing, and Python warns (ResourceWarning).
         """
-        found = each(jobs)
-        return Enqueuing(self._each(found), lambda: self._all(found))
+        found = iterate(jobs)
+        return Enqueuing(self._stream(found), lambda: self._all(found))
 
     def enqueue_stream(self, jobs: Iterable[JobBase | Mapping[str, Any]]) -> AsyncIterator[AsyncReceipt[Any]]:
-        """Accept any number of jobs while their receipts are taken; see `Producer.enqueue_stream`."""
+        """Store jobs while the caller iterates over their receipts; see `Producer.enqueue_stream`."""
         return self.enqueue_many(jobs)
 
     async def _all(self, jobs: Iterator[object]) -> Receipts[AsyncReceipt[Any]]:
@@ -120,11 +118,11 @@ class AsyncProducer:
             async for batch in self._batches(jobs):
                 await self._accept(batch, receipts)
         except Exception as error:
-            noted(error, receipts)
+            add_progress(error, receipts)
             raise
         return receipts
 
-    async def _each(self, jobs: Iterator[object]) -> AsyncIterator[AsyncReceipt[Any]]:
+    async def _stream(self, jobs: Iterator[object]) -> AsyncIterator[AsyncReceipt[Any]]:
         async for batch in self._batches(jobs):
             receipts = Receipts(self._receipt)
             await self._accept(batch, receipts)
@@ -132,8 +130,8 @@ class AsyncProducer:
                 yield receipt
 
     async def _entry(self, job: object, idempotency_key: str | None = None) -> Entry:
-        """Check a job; a file is read off the event loop."""
-        found = admitted(job, self.settings, idempotency_key)
+        """Check a job. A thread reads its file, if it has one. Raises InvalidJob."""
+        found = admit(job, self.settings, idempotency_key)
         if found.kind == "file":
             return await asyncio.to_thread(Entry.of, found)
         return Entry.of(found, self.mappings)
@@ -150,14 +148,14 @@ class AsyncProducer:
         batch = Batch()
         try:
             for job in jobs:
-                if not batch.takes(await self._entry(job)):
+                if not batch.add(await self._entry(job)):
                     break
-        except Exception as error:  # noqa: BLE001 - it is raised as soon as the batch is accepted
+        except Exception as error:  # noqa: BLE001 - `_batches` raises it after the batch is stored
             batch.error = error
         return batch
 
     async def _accept(self, batch: list[Entry], receipts: Receipts[AsyncReceipt[Any]]) -> None:
-        """Accept a batch and add its receipts, in order; where a region fails, those of the others."""
+        """Store a batch and add its receipts, in order. When one region raises, add those of the regions before it."""
         found: dict[str, Accepted] = {}
         try:
             for region, group in by_region(batch).items():
@@ -180,7 +178,7 @@ class AsyncProducer:
 
     @property
     def uploads(self) -> AsyncUploads:
-        """Files of any length: plan, upload, follow, undo. A thread does the work: it reads files."""
+        """Upload files of any length: plan, upload, view, undo. The calls run in a thread, because they read files."""
         if self._blocking is None:
             self._blocking = self._make_blocking()
         return AsyncUploads(self._blocking.uploads, self._asynchronous)
@@ -192,13 +190,13 @@ class AsyncProducer:
         return AsyncReceipt(one.id, one.region, one.accepted_as, one.duplicate, self, one.warnings, one.conflict)
 
     async def forecast(self, region: Region, files: int, family: Family = "transactional") -> list[int | None]:
-        """Return when each of `files` more files would start (Unix ms; None: a person holds the region)."""
+        """Return when each of `files` further files would start; see `Producer.forecast`."""
         return await self.uploads.forecast(region, files, family)
 
     # Ask
 
     async def job(self, job_id: str, *, region: Region | None = None) -> JobView:
-        """Return everything about one job; see `Producer.job`."""
+        """Return all that is stored about one job; see `Producer.job`."""
         search = Lookup(f"job {job_id}", self.settings, region)
         for one in search.regions:
             intake, run = self._region(one)
@@ -212,15 +210,15 @@ class AsyncProducer:
         raise search.not_found()
 
     async def state(self, job_id: str, *, region: Region | None = None) -> JobState:
-        """Return a job's state now. Raises JobNotFound."""
+        """Return the current state of a job. Raises JobNotFound."""
         return (await self.job(job_id, region=region)).state
 
     async def timeline(self, job_id: str, *, region: Region | None = None) -> list[dict[str, Any]]:
-        """Return what happened to a job so far, oldest first."""
+        """Return the events of a job, oldest first; see `Producer.timeline`."""
         return (await self.job(job_id, region=region)).timeline()
 
     async def cancel(self, job_id: str, *, region: Region | None = None) -> bool:
-        """Cancel a job if it has not been sent; False if it was too late. Raises JobNotFound."""
+        """Cancel a job that no worker has sent. Return False if it was too late. Raises JobNotFound."""
         intake, run = self._region((await self.job(job_id, region=region)).region)
         return (await run(intake.cancel([job_id], int(time.time() * 1000), "")))[0][1]
 
@@ -231,7 +229,7 @@ class AsyncProducer:
         *,
         region: Region | None = None,
     ) -> Any:  # noqa: ANN401 - one type a kind
-        """Wait until a job is delivered and return its result; see `Receipt.result`."""
+        """Wait until a job is delivered, and return its result; see `Receipt.result`."""
         return read_result(await self.wait(job_id, timeout, region=region))
 
     async def wait(
@@ -241,9 +239,9 @@ class AsyncProducer:
         *,
         region: Region | None = None,
     ) -> JobView:
-        """Wait until a job has ended, one way or another. Raises ResultTimeout, JobNotFound."""
-        patience = Patience(timeout)
+        """Wait until a job has ended in any state, and return it; see `Producer.wait`."""
+        polling = Polling(timeout)
         while not (view := await self.job(job_id, region=region)).has_ended:
             region = view.region
-            await asyncio.sleep(patience.pause(view))
+            await asyncio.sleep(polling.pause(view))
         return view

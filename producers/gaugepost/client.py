@@ -1,7 +1,7 @@
-"""What services use: `Producer`; `AsyncProducer` of async_client.py has the same calls as coroutines.
+"""`Producer`, the client of services. `AsyncProducer` in async_client.py has the same calls as coroutines.
 
-An enqueue that returns was accepted: the job is in Redis and a worker will find it. One that raises StoreUnreachable
-may have been accepted all the same; sending it again with the same idempotency key is safe.
+When `enqueue` returns, the job is in Redis and a worker will deliver it. When `enqueue` raises StoreUnreachable, the
+job may be stored or not; enqueue it again with the same idempotency key.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from gaugepost.admission import admitted, batches, by_region, each, noted
+from gaugepost.admission import add_progress, admit, batches, by_region, iterate
 from gaugepost.connection import connect, redis_url
 from gaugepost.errors import IdempotencyConflict, StoreUnreachable
 from gaugepost.lazy import Stream
@@ -18,7 +18,7 @@ from gaugepost.ledger import Accepted, Entry, Ledger
 from gaugepost.lookup import Lookup
 from gaugepost.mappings import Mappings
 from gaugepost.receipts import Receipt, Receipts
-from gaugepost.results import Patience, read_result
+from gaugepost.results import Polling, read_result
 from gaugepost.settings import Settings
 from gaugepost.uploads import Uploads
 
@@ -29,68 +29,69 @@ if TYPE_CHECKING:
     from gaugepost.jobs.file import Family
     from gaugepost.ledger import JobView
     from gaugepost.regions import Region
-    from gaugepost.results import Gives
+    from gaugepost.results import HasResult
     from gaugepost.states import JobState
 
 R = TypeVar("R")
 
 
 class Producer:
-    """Enqueues jobs and asks after them. Thread-safe; close it, or use it in a `with` statement.
+    """Enqueue jobs and read what became of them. Thread-safe; close it, or use it in a `with` statement.
 
-    Each call takes at most GAUGEPOST_STORE_TIMEOUT. A process has at most 50 connections to a region's Redis for all
-    its calls; a call that finds none free waits for one within that time. A forked child has connections of its own.
+    A call takes at most GAUGEPOST_STORE_TIMEOUT seconds. A process opens at most 50 connections to a region's Redis.
+    When all are in use, a call waits for one within that time. A forked child opens its own connections.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.load()
         self._require_redis()
         self.mappings = Mappings.of(self.settings)
-        """What mappings.toml says; None without the setting MAPPINGS."""
+        """The parsed mappings.toml; None if GAUGEPOST_MAPPINGS is not set."""
         self._ledgers: dict[tuple[int, Region], Ledger] = {}
-        """By process too: a forked child would wait for ever for a lock that a thread of its parent held."""
+        """Keyed by process id too: in a forked child, a lock that a thread of the parent held stays locked for ever."""
 
     def _require_redis(self) -> None:
-        """Raise SettingsError if no Redis is named: no job is accepted where no worker looks."""
+        """Raise SettingsError if GAUGEPOST_REDIS_URL is not set."""
         redis_url(self.settings, self.settings.regions[0])
 
     def __enter__(self) -> Self:
-        """Return itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the connections."""
         self.close()
 
     def close(self) -> None:
-        """Close this process' connections; the next call opens them again."""
+        """Close the connections of this process. The next call opens new ones."""
         for process, region in list(self._ledgers):
             ledger = self._ledgers.pop((process, region))
             if process == os.getpid():
                 ledger.close()
 
     def ledger(self, region: Region) -> Ledger:
-        """Return one region of the ledger."""
-        place = os.getpid(), region
-        if place not in self._ledgers:
-            patience = self.settings.store_timeout
-            client = connect(self.settings, region, patience=patience)
-            self._ledgers.setdefault(place, Ledger(client, region, self.settings, patience=patience))
-        return self._ledgers[place]
+        """Return the ledger of one region."""
+        key = os.getpid(), region
+        if key not in self._ledgers:
+            timeout = self.settings.store_timeout
+            client = connect(self.settings, region, timeout=timeout)
+            self._ledgers.setdefault(key, Ledger(client, region, self.settings, timeout=timeout))
+        return self._ledgers[key]
 
     # Enqueue
 
     @overload
-    def enqueue(self, job: Gives[R], *, idempotency_key: str | None = None) -> Receipt[R]: ...
+    def enqueue(self, job: HasResult[R], *, idempotency_key: str | None = None) -> Receipt[R]: ...
 
     @overload
     def enqueue(self, job: Mapping[str, Any], *, idempotency_key: str | None = None) -> Receipt[Any]: ...
 
-    def enqueue(self, job: Gives[R] | Mapping[str, Any], *, idempotency_key: str | None = None) -> Receipt[Any]:
-        """Accept one job, or a mapping with the fields of one and its `kind`: one script, one round trip.
+    def enqueue(self, job: HasResult[R] | Mapping[str, Any], *, idempotency_key: str | None = None) -> Receipt[Any]:
+        """Store one job for delivery, in one round trip to Redis.
 
-        Raises InvalidJob (a file that is not fit to send, a record that does not fit its mapping in mappings.toml, a
-        region that is not served here), IdempotencyConflict, BacklogFull, StoreFull, StoreUnreachable.
+        `job`: a job such as `Record(…)`, or a mapping with its `kind` and fields. `idempotency_key`: replaces the job's
+        own; a second enqueue with the same key returns the first job.
+
+        Raises InvalidJob (a wrong field, a file that cannot be sent, a record that does not fit mappings.toml, a region
+        that is not in GAUGEPOST_REGIONS), IdempotencyConflict, BacklogFull, StoreFull, StoreUnreachable.
         """
         entry = self._entry(job, idempotency_key)
         accepted = self.ledger(entry.job.region).enqueue([entry])[0]
@@ -99,29 +100,32 @@ class Producer:
         return self._receipt(entry.job.region, accepted, entry.warnings)
 
     def enqueue_many(self, jobs: Iterable[JobBase | Mapping[str, Any]]) -> Receipts[Receipt[Any]]:
-        """Accept any number of jobs, a few hundred in a round trip; return the receipt of each, in order.
+        """Store any number of jobs, up to 200 in a round trip. Return their receipts, in order.
 
-        Memory stays bounded: jobs are read as they are sent, and a receipt takes 19 bytes. Raises as `enqueue` does,
-        but for a conflict, which its receipt says. Where it raises, `accepted` of the error has the receipts of what is
-        stored: after an InvalidJob, or an error of `jobs` itself, all jobs before the wrong one, and none after it.
+        Memory stays bounded: the call reads `jobs` batch by batch, and a receipt takes 19 bytes.
+
+        Raises the errors of `enqueue`, except IdempotencyConflict: then the job's receipt has `conflict`. `accepted` of
+        the error has the receipts of all stored jobs. After an InvalidJob, or an error that `jobs` itself raised, these
+        are all jobs before the wrong one and none after it.
         """
-        receipts, found = Receipts(self._receipt), each(jobs)
+        receipts, found = Receipts(self._receipt), iterate(jobs)
         try:
             for batch in batches(found, self._entry):
                 self._accept(batch, receipts)
         except Exception as error:
-            noted(error, receipts)
+            add_progress(error, receipts)
             raise
         return receipts
 
     def enqueue_stream(self, jobs: Iterable[JobBase | Mapping[str, Any]]) -> Iterator[Receipt[Any]]:
-        """Accept any number of jobs while their receipts are taken: for jobs that come slowly, or without end.
+        """Store jobs while the caller iterates over their receipts: for jobs that arrive slowly or without end.
 
-        What was yielded is accepted. An iterator that is never used stores nothing, and a ResourceWarning says so.
+        Each job is stored before its receipt is yielded. Without iteration nothing is stored, and Python warns
+        (ResourceWarning).
         """
-        return Stream(self._each(each(jobs)))
+        return Stream(self._stream(iterate(jobs)))
 
-    def _each(self, jobs: Iterator[object]) -> Iterator[Receipt[Any]]:
+    def _stream(self, jobs: Iterator[object]) -> Iterator[Receipt[Any]]:
         for batch in batches(jobs, self._entry):
             receipts = Receipts(self._receipt)
             self._accept(batch, receipts)
@@ -129,10 +133,10 @@ class Producer:
 
     def _entry(self, job: object, idempotency_key: str | None = None) -> Entry:
         """Check a job, and read its file if it has one. Raises InvalidJob."""
-        return Entry.of(admitted(job, self.settings, idempotency_key), self.mappings)
+        return Entry.of(admit(job, self.settings, idempotency_key), self.mappings)
 
     def _accept(self, batch: Sequence[Entry], receipts: Receipts[Receipt[Any]]) -> None:
-        """Accept a batch and add its receipts, in order; where a region fails, those of the others."""
+        """Store a batch and add its receipts, in order. When one region raises, add those of the regions before it."""
         found: dict[str, Accepted] = {}
         try:
             for region, group in by_region(batch).items():
@@ -151,19 +155,19 @@ class Producer:
 
     @property
     def uploads(self) -> Uploads:
-        """Files of any length: plan, upload, follow, undo."""
+        """Upload files of any length: plan, upload, view, undo."""
         return Uploads(self)
 
     def forecast(self, region: Region, files: int, family: Family = "transactional") -> list[int | None]:
-        """Return when each of `files` more files would start (Unix ms; None: a person holds the region)."""
+        """Return when each of `files` further files would start: Unix ms, or None while a person holds the region."""
         return self.uploads.forecast(region, files, family)
 
     # Ask
 
     def job(self, job_id: str, *, region: Region | None = None) -> JobView:
-        """Return everything about one job, of this region or of whichever has it.
+        """Return all that is stored about one job; without `region`, search all regions.
 
-        Raises JobNotFound; StoreUnreachable where no region that could be asked has it, which names the others.
+        Raises JobNotFound. Raises StoreUnreachable if a region cannot be reached and no other region has the job.
         """
         search = Lookup(f"job {job_id}", self.settings, region)
         for one in search.regions:
@@ -177,25 +181,28 @@ class Producer:
         raise search.not_found()
 
     def state(self, job_id: str, *, region: Region | None = None) -> JobState:
-        """Return a job's state now. Raises JobNotFound."""
+        """Return the current state of a job. Raises JobNotFound."""
         return self.job(job_id, region=region).state
 
     def timeline(self, job_id: str, *, region: Region | None = None) -> list[dict[str, Any]]:
-        """Return what happened to a job so far, oldest first: `at`, `event` and what belongs to it."""
+        """Return the events of a job, oldest first: dicts with `at` (Unix ms), `event` and fields of that event."""
         return self.job(job_id, region=region).timeline()
 
     def cancel(self, job_id: str, *, region: Region | None = None) -> bool:
-        """Cancel a job if it has not been sent; False if it was too late. Raises JobNotFound."""
+        """Cancel a job that no worker has sent. Return False if it was too late. Raises JobNotFound."""
         return self.ledger(self.job(job_id, region=region).region).cancel([job_id])[0][1]
 
     def result(self, job_id: str, timeout: float | None = None, *, region: Region | None = None) -> Any:  # noqa: ANN401 - one type a kind
-        """Wait until a job is delivered and return its result; see `Receipt.result`."""
+        """Wait until a job is delivered, and return its result; see `Receipt.result`."""
         return read_result(self.wait(job_id, timeout, region=region))
 
     def wait(self, job_id: str, timeout: float | None = None, *, region: Region | None = None) -> JobView:
-        """Wait until a job has ended, one way or another. Raises ResultTimeout, JobNotFound."""
-        patience = Patience(timeout)
+        """Wait up to `timeout` seconds (None: for ever) until a job has ended in any state, and return it.
+
+        Raises ResultTimeout, JobNotFound.
+        """
+        polling = Polling(timeout)
         while not (view := self.job(job_id, region=region)).has_ended:
             region = view.region
-            time.sleep(patience.pause(view))
+            time.sleep(polling.pause(view))
         return view

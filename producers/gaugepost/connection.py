@@ -1,4 +1,4 @@
-"""Which Redis a region lives on, and clients for it: one that is named, or the master that sentinels name."""
+"""Connect to a region's Redis: to the server that GAUGEPOST_REDIS_URL names, or to the master of its sentinels."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 _SCHEMES = ("redis://", "rediss://", "unix://", *sentinel.SCHEMES)
 
-# A timeout below Celery's, since a script answers in milliseconds or not at all.
+# Shorter than Celery's timeouts, because a script answers within milliseconds.
 _OPTIONS: dict[str, Any] = {"socket_timeout": 5.0, "socket_connect_timeout": 3.0, "health_check_interval": 10}
 
 SENTINEL_OPTIONS: dict[str, Any] = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0}
-"""Of connections to sentinels. There are several: one that does not answer at once is passed over, not asked again."""
+"""Options of connections to sentinels. When one does not answer within a second, the client asks the next one."""
 
 
 NOT_SET = (
-    "GAUGEPOST_REDIS_URL is not set. Set it to your Redis, or run gaugepost demo / gaugepost up to try it without one."
+    "GAUGEPOST_REDIS_URL is not set. Set it to your Redis, or try gaugepost without one: gaugepost demo, gaugepost up."
 )
 
 
@@ -43,12 +43,12 @@ def redis_url(settings: Settings, region: Region) -> str:
     if not text:
         raise SettingsError(NOT_SET)
     if not text.startswith(_SCHEMES):
-        raise SettingsError(f"GAUGEPOST_REDIS_URL: expected it to begin with {', '.join(_SCHEMES)}")
+        raise SettingsError(f"GAUGEPOST_REDIS_URL: expected a URL that begins with {', '.join(_SCHEMES)}")
     return text
 
 
 def sentinel_url(text: str) -> SentinelUrl | None:
-    """Take a sentinel URL apart; None for any other. Raises SettingsError."""
+    """Parse a sentinel URL; return None for other URLs. Raises SettingsError."""
     if not text.startswith(sentinel.SCHEMES):
         return None
     try:
@@ -60,7 +60,7 @@ def sentinel_url(text: str) -> SentinelUrl | None:
 
 
 def _options(url: str) -> dict[str, Any]:
-    """Return the options of a connection; a socket in the file system knows no keep-alive."""
+    """Return the options of a connection. A Unix socket has no keep-alive."""
     return _OPTIONS if url.startswith("unix://") else _OPTIONS | {"socket_keepalive": True}
 
 
@@ -68,11 +68,11 @@ def _retry() -> Retry:
     return Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), RETRIES)
 
 
-def _limits(patience: float | None) -> dict[str, Any]:
-    """Return the timeouts of a socket for a caller that waits no longer than `patience` seconds in all."""
-    if patience is None:
+def _limits(timeout: float | None) -> dict[str, Any]:
+    """Return the socket timeouts of a client whose calls may take `timeout` seconds, retries included."""
+    if timeout is None:
         return {}
-    attempt = DeadlineRetry(patience).attempt
+    attempt = DeadlineRetry(timeout).attempt
     return {"socket_timeout": attempt, "socket_connect_timeout": min(attempt, _OPTIONS["socket_connect_timeout"])}
 
 
@@ -80,19 +80,19 @@ def _master(
     sentinels: Any,  # noqa: ANN401 - either class
     watched: SentinelUrl,
     retry: object,
-    never: object,
+    no_retry: object,
     limits: dict[str, Any],
     client: Any,  # noqa: ANN401 - either class
 ) -> Any:  # noqa: ANN401 - either class
-    """Return a client for the master that the sentinels name, asked for anew at each connection."""
-    ask = {**SENTINEL_OPTIONS, **watched.sentinel_options(), "retry": never}
+    """Return a client of the sentinels' master. Each new connection asks the sentinels again."""
+    ask = {**SENTINEL_OPTIONS, **watched.sentinel_options(), "retry": no_retry}
     tls: dict[str, Any] = {"ssl": True, **watched.ssl()} if watched.tls else {}
     options = {"db": watched.db, "retry": retry, "socket_keepalive": True, **_OPTIONS, **limits, **watched.login, **tls}
     return sentinels(list(watched.hosts), sentinel_kwargs=ask, **options).master_for(watched.master, client)
 
 
 def connect_briefly(settings: Settings, region: Region) -> redis.Redis:
-    """Return a client for a probe: it asks once, and not for longer than a second."""
+    """Return a client for health checks: it tries once, for at most a second."""
     client = connect(settings, region)
     client.connection_pool.connection_kwargs |= {
         "socket_timeout": 1.0,
@@ -102,14 +102,15 @@ def connect_briefly(settings: Settings, region: Region) -> redis.Redis:
     return client
 
 
-def connect(settings: Settings, region: Region, *, patience: float | None = None) -> redis.Redis:
-    """Return a client for the region's Redis; nothing is sent yet.
+def connect(settings: Settings, region: Region, *, timeout: float | None = None) -> redis.Redis:
+    """Return a client of the region's Redis, which connects at its first command.
 
-    `patience`: seconds that a call may take in all, retries included; None: a worker's patience.
+    `timeout`: seconds that a call may take, retries included; None: the longer limits of a worker.
+    Raises SettingsError.
     """
     url = redis_url(settings, region)
-    retry = _retry() if patience is None else DeadlineRetry(patience)
-    limits = _limits(patience)
+    retry = _retry() if timeout is None else DeadlineRetry(timeout)
+    limits = _limits(timeout)
     watched = sentinel_url(url)
     if watched is not None:
         return cast("redis.Redis", _master(Sentinel, watched, retry, Retry(NoBackoff(), 0), limits, NamingClient))
@@ -119,15 +120,15 @@ def connect(settings: Settings, region: Region, *, patience: float | None = None
         raise _unusable() from None
 
 
-def connect_async(settings: Settings, region: Region, *, patience: float | None = None) -> redis.asyncio.Redis:
-    """Return an asyncio client for the region's Redis; see `connect`."""
+def connect_async(settings: Settings, region: Region, *, timeout: float | None = None) -> redis.asyncio.Redis:
+    """Return an asyncio client of the region's Redis; see `connect`."""
     url = redis_url(settings, region)
     retry = AsyncRetry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), RETRIES)
-    limits = _limits(patience)
+    limits = _limits(timeout)
     watched = sentinel_url(url)
     if watched is not None:
-        never = AsyncRetry(NoBackoff(), 0)
-        return cast("redis.asyncio.Redis", _master(AsyncSentinel, watched, retry, never, limits, NamingAsyncClient))
+        no_retry = AsyncRetry(NoBackoff(), 0)
+        return cast("redis.asyncio.Redis", _master(AsyncSentinel, watched, retry, no_retry, limits, NamingAsyncClient))
     try:
         return NamingAsyncClient.from_url(url, retry=retry, **_options(url) | limits)
     except ValueError:
@@ -135,5 +136,5 @@ def connect_async(settings: Settings, region: Region, *, patience: float | None 
 
 
 def _unusable() -> SettingsError:
-    """Say what is wrong without repeating it: the URL may hold a password."""
+    """Return an error that does not quote the URL, which may contain a password."""
     return SettingsError("GAUGEPOST_REDIS_URL: expected a URL such as redis://:password@host:6379/0")

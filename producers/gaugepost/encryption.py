@@ -1,10 +1,11 @@
-"""Seals what lies in Redis about persons, if GAUGEPOST_DATA_KEY is set: jobs, results, messages, file contents.
+"""Encrypt personal data in Redis, if GAUGEPOST_DATA_KEY is set: jobs, results, messages and file contents.
 
-Fernet: AES-128-CBC with an HMAC, by `cryptography`. The first key seals and all of them open, so that a new key can be
-put in front while jobs sealed under the old one are still there. What lies there unsealed stays readable with or
-without keys: a seal is told by its first bytes, with which no JSON and no zlib stream begins.
+The method is Fernet (AES-128-CBC with an HMAC) of the package `cryptography`. The first key encrypts and all keys
+decrypt: put a new key first and keep the old one until the jobs encrypted with it are gone. Data that was stored
+without encryption stays readable. Encrypted data has its own first bytes; no JSON text and no zlib stream begins with
+them.
 
-A sealed job is `{"sealed": "…", "kind": …, "region": …, "configuration": …}`: the scripts look at the last three.
+An encrypted job is `{"sealed": "…", "kind": …, "region": …, "configuration": …}`. The scripts read the last three.
 """
 
 from __future__ import annotations
@@ -32,15 +33,18 @@ _KEY_BYTES = 32
 _PURPOSE = b"gaugepost: same content\n"
 _KEY_NAME, _HASH = 8, 32
 CLEAR = ("kind", "region", "configuration")
-"""What stays readable of a sealed job."""
+"""The readable fields of an encrypted job."""
 HOW = (
-    "expected Fernet keys separated by commas; one is made by: "
+    "expected Fernet keys, separated by commas. To make one: "
     'python -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
 )
 
 
 def read_keys(text: str) -> tuple[str, ...]:
-    """Read the setting. Raises ValueError, which does not hold it, for a malformed key or a missing package."""
+    """Parse GAUGEPOST_DATA_KEY.
+
+    Raises ValueError for a malformed key, or if the package `cryptography` is missing. The message has no key.
+    """
     keys = tuple(part.strip() for part in text.split(","))
     if not all(map(_is_key, keys)):
         raise ValueError(HOW)
@@ -57,7 +61,7 @@ def _is_key(text: str) -> bool:
 
 
 def _ring(keys: Sequence[str]) -> MultiFernet:
-    from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415 - services without a key do without it
+    from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415 - only services with a key have the package
 
     return MultiFernet([Fernet(key) for key in keys])
 
@@ -69,54 +73,59 @@ def _name(key: bytes) -> str:
     return hashlib.sha256(b"gaugepost: name of a key\n" + key).hexdigest()[:_KEY_NAME]
 
 
-class Seal:
-    """Seals and opens. Without keys it seals nothing, and opens what is not sealed. Thread-safe."""
+class Cipher:
+    """Encrypt and decrypt by the keys of GAUGEPOST_DATA_KEY. Thread-safe.
+
+    Data that is not encrypted is returned as it is. Without keys nothing is encrypted, and encrypted data raises
+    DataSealed.
+    """
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
         self._ring = _ring(keys) if keys else None
         self._hash_keys = [base64.urlsafe_b64decode(key) for key in keys]
-        self.seals = bool(keys)
+        self.encrypts = bool(keys)
 
-    def text(self, text: str) -> str:
-        """Seal a text."""
+    def encrypt_text(self, text: str) -> str:
+        """Encrypt a text."""
         return text if self._ring is None else self._ring.encrypt(text.encode()).decode()
 
-    def open_text(self, text: bytes) -> bytes:
-        """Open a text. Raises DataSealed."""
-        return self._open(text) if text.startswith(_TOKEN) else text
+    def decrypt_text(self, text: bytes) -> bytes:
+        """Decrypt a text. Raises DataSealed."""
+        return self._decrypt(text) if text.startswith(_TOKEN) else text
 
-    def job(self, job: JobBase, text: str) -> str:
-        """Seal a job's JSON, `text`, but for what the scripts look at."""
+    def encrypt_job(self, job: JobBase, text: str) -> str:
+        """Encrypt a job's JSON `text`, and add the fields that the scripts read."""
         if self._ring is None:
             return text
         mapping = f',"configuration":{json.dumps(job.mapping)}' if job.mapping else ""
-        return f'{{"sealed":"{self.text(text)}","kind":"{job.kind}","region":"{job.region}"{mapping}}}'
+        return f'{{"sealed":"{self.encrypt_text(text)}","kind":"{job.kind}","region":"{job.region}"{mapping}}}'
 
     def hashes(self, content: Mapping[str, Any]) -> list[str]:
-        """Hash what a job sends, so that two jobs can be compared: under each key, the first one is to be kept.
+        """Hash the content of a job by each key, to compare two jobs. The ledger stores the first hash.
 
-        Each is 8 letters that name the key, a colon, and the hash. Without the key, nothing can be guessed from it.
+        A hash is an 8-letter name of the key, a colon and the digest. Without the key nobody can test guesses against
+        it.
         """
         text = _canonical(content).encode()
         if not self._hash_keys:
             return [f"{'0' * _KEY_NAME}:{hashlib.sha256(_PURPOSE + text).hexdigest()[:_HASH]}"]
         return [f"{_name(key)}:{hmac.digest(key, _PURPOSE + text, 'sha256').hex()[:_HASH]}" for key in self._hash_keys]
 
-    def open_job(self, text: bytes) -> bytes:
-        """Open a job's JSON. Raises DataSealed."""
+    def decrypt_job(self, text: bytes) -> bytes:
+        """Decrypt a job's JSON. Raises DataSealed."""
         if not text.startswith(_JOB):
             return text
-        return self._open(text[len(_JOB) : text.index(b'"', len(_JOB))])
+        return self._decrypt(text[len(_JOB) : text.index(b'"', len(_JOB))])
 
-    def content(self, content: bytes) -> bytes:
-        """Seal a compressed content. The token is kept as its bytes: base64 would cost a third more."""
+    def encrypt_content(self, content: bytes) -> bytes:
+        """Encrypt a compressed content. The token is stored as bytes: base64 would take a third more."""
         return content if self._ring is None else base64.urlsafe_b64decode(self._ring.encrypt(content))
 
-    def open_content(self, content: bytes) -> bytes:
-        """Open a compressed content. Raises DataSealed."""
-        return self._open(base64.urlsafe_b64encode(content)) if content.startswith(_RAW) else content
+    def decrypt_content(self, content: bytes) -> bytes:
+        """Decrypt a compressed content. Raises DataSealed."""
+        return self._decrypt(base64.urlsafe_b64encode(content)) if content.startswith(_RAW) else content
 
-    def _open(self, token: bytes) -> bytes:
+    def _decrypt(self, token: bytes) -> bytes:
         if self._ring is None:
             raise DataSealed("is sealed, and GAUGEPOST_DATA_KEY is not set here")
         from cryptography.fernet import InvalidToken  # noqa: PLC0415
@@ -127,5 +136,5 @@ class Seal:
             raise DataSealed("is sealed under a key that is not in GAUGEPOST_DATA_KEY here") from None
 
 
-NO_SEAL = Seal()
-"""Seals nothing."""
+NO_CIPHER = Cipher()
+"""Encrypts nothing."""

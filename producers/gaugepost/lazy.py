@@ -13,43 +13,43 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-class _Warns:
-    """Warns when it is forgotten before it has begun."""
+class _WarnIfUnused:
+    """Emit a ResourceWarning when the object is deleted before its first use."""
 
-    _begun = False
-    _missed = ""
+    _used = False
+    _mistake = ""
 
     def __del__(self) -> None:
-        if not self._begun:
-            warnings.warn(f"{self._missed}: no job was enqueued", ResourceWarning, stacklevel=2, source=self)
+        if not self._used:
+            warnings.warn(f"{self._mistake}: no job was enqueued", ResourceWarning, stacklevel=2, source=self)
 
 
-class Stream(_Warns, Iterator[R]):
+class Stream(_WarnIfUnused, Iterator[R]):
     """The receipts of `enqueue_stream`, one after another."""
 
-    _missed = "enqueue_stream() was not iterated"
+    _mistake = "enqueue_stream() was not iterated"
 
     def __init__(self, receipts: Iterator[R]) -> None:
         self._receipts = receipts
 
     def __next__(self) -> R:
-        self._begun = True
+        self._used = True
         return next(self._receipts)
 
 
-class Enqueuing(_Warns, AsyncIterator[R], Generic[R, T]):
-    """A call of `AsyncProducer.enqueue_many`: await it for all receipts, or take them one after another."""
+class Enqueuing(_WarnIfUnused, AsyncIterator[R], Generic[R, T]):
+    """A call of `AsyncProducer.enqueue_many`: await it for all receipts, or iterate over them."""
 
-    _missed = "enqueue_many() was neither awaited nor iterated"
+    _mistake = "enqueue_many() was neither awaited nor iterated"
 
-    def __init__(self, receipts: AsyncIterator[R], all_of_them: Callable[[], Coroutine[Any, Any, T]]) -> None:
+    def __init__(self, receipts: AsyncIterator[R], enqueue_all: Callable[[], Coroutine[Any, Any, T]]) -> None:
         self._receipts = receipts
-        self._all = all_of_them
+        self._enqueue_all = enqueue_all
 
     def __await__(self) -> Generator[Any, Any, T]:
-        self._begun = True
-        return self._all().__await__()
+        self._used = True
+        return self._enqueue_all().__await__()
 
     async def __anext__(self) -> R:
-        self._begun = True
+        self._used = True
         return await anext(self._receipts)

@@ -1,4 +1,4 @@
-"""The search for an id in all regions: the others are asked, too, when one of them cannot be reached."""
+"""Search for an id in all regions. When one region cannot be reached, search the others."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
 
 
 class Lookup:
-    """Which regions were asked for `what`, and which could not be."""
+    """One search for `what`, such as `job 14eb…`: the regions to ask, and those that could not be reached."""
 
     def __init__(self, what: str, settings: Settings, region: Region | None = None) -> None:
         self.regions = settings.regions if region is None else (region,)
         self._what = what
         url = settings.redis_url
-        self._apart = url is not None and "{region}" in url.get_secret_value()
-        self._away: dict[Region, StoreUnreachable] = {}
+        self._redis_per_region = url is not None and "{region}" in url.get_secret_value()
+        self._failures: dict[Region, StoreUnreachable] = {}
 
     def failed(self, region: Region, error: StoreUnreachable) -> None:
-        """Set a region aside. Raises the error where all regions share one Redis."""
-        if not self._apart:
+        """Note that a region cannot be reached. Raises the error if all regions share one Redis."""
+        if not self._redis_per_region:
             raise error
-        self._away[region] = error
+        self._failures[region] = error
 
     def not_found(self) -> GaugepostError:
-        """Return the error to raise when no region that was asked knows it."""
-        if not self._away:
+        """Return the error to raise when no region that answered has it."""
+        if not self._failures:
             return JobNotFound(f"no {self._what}")
-        asked = ", ".join(region for region in self.regions if region not in self._away)
+        asked = ", ".join(region for region in self.regions if region not in self._failures)
         where = f"no {self._what} in {asked}; " if asked else ""
-        away = "; ".join(f"{region} could not be asked: {error}" for region, error in self._away.items())
-        return StoreUnreachable(where + away)
+        failed = "; ".join(f"{region} could not be asked: {error}" for region, error in self._failures.items())
+        return StoreUnreachable(where + failed)

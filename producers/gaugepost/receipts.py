@@ -18,8 +18,8 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-class _Asks(Protocol):
-    """What a receipt needs of its producer."""
+class _JobCalls(Protocol):
+    """The calls of a producer that a receipt uses."""
 
     def state(self, job_id: str, *, region: Region | None = None) -> JobState: ...
     def timeline(self, job_id: str, *, region: Region | None = None) -> list[dict[str, Any]]: ...
@@ -27,8 +27,8 @@ class _Asks(Protocol):
     def result(self, job_id: str, timeout: float | None = None, *, region: Region | None = None) -> Any: ...  # noqa: ANN401
 
 
-class _AsksAsync(Protocol):
-    """The same of an asyncio producer."""
+class _AsyncJobCalls(Protocol):
+    """The calls of an AsyncProducer that a receipt uses."""
 
     async def state(self, job_id: str, *, region: Region | None = None) -> JobState: ...
     async def timeline(self, job_id: str, *, region: Region | None = None) -> list[dict[str, Any]]: ...
@@ -38,78 +38,79 @@ class _AsksAsync(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Receipt(Generic[R]):
-    """An accepted job. It asks the Redis of its own region alone.
+    """A stored job. Its calls ask only the Redis of the job's region.
 
-    `duplicate`: its idempotency key was used before, and this is that first job. `conflict`: the first job has other
-    content, so nothing was stored; only `enqueue_many` returns such a receipt. `warnings`: what of its record does not
-    fit its mapping in mappings.toml; names of fields only.
+    `duplicate`: an earlier job has the same idempotency key, and `id` is the id of that job. `conflict`: that job has
+    other content, so nothing was stored; only `enqueue_many` returns such a receipt. `warnings`: which fields of the
+    record do not fit mappings.toml; names of fields, no values.
     """
 
     id: str
     region: Region
     accepted_as: JobState
     duplicate: bool
-    _producer: _Asks
+    _producer: _JobCalls
     warnings: tuple[str, ...] = ()
     conflict: bool = False
 
     def state(self) -> JobState:
-        """Return its state now."""
+        """Return the current state of the job. Raises JobNotFound."""
         return self._producer.state(self.id, region=self.region)
 
     def timeline(self) -> list[dict[str, Any]]:
-        """Return what happened to it so far, oldest first."""
+        """Return the events of the job, oldest first; see `Producer.timeline`."""
         return self._producer.timeline(self.id, region=self.region)
 
     def cancel(self) -> bool:
-        """Cancel it if it has not been sent; False if it was too late."""
+        """Cancel the job if no worker has sent it. Return False if it was too late."""
         return self._producer.cancel(self.id, region=self.region)
 
     def result(self, timeout: float | None = None) -> R:
-        """Wait up to `timeout` seconds (None: for ever) until it is delivered, and return what CustomerGauge said.
+        """Wait up to `timeout` seconds (None: for ever) until the job is delivered, and return its result.
 
-        Raises JobDead (verdict, message, field errors), JobCancelled, JobExpired, ResultTimeout, DataSealed.
+        Raises JobDead (with verdict, message and field errors), JobCancelled, JobExpired, ResultLost, ResultTimeout,
+        DataSealed, JobNotFound.
         """
         return cast("R", self._producer.result(self.id, timeout, region=self.region))
 
 
 @dataclass(frozen=True, slots=True)
 class AsyncReceipt(Generic[R]):
-    """An accepted job; see `Receipt`."""
+    """A stored job; see `Receipt`."""
 
     id: str
     region: Region
     accepted_as: JobState
     duplicate: bool
-    _producer: _AsksAsync
+    _producer: _AsyncJobCalls
     warnings: tuple[str, ...] = ()
     conflict: bool = False
 
     async def state(self) -> JobState:
-        """Return its state now."""
+        """Return the current state of the job. Raises JobNotFound."""
         return await self._producer.state(self.id, region=self.region)
 
     async def timeline(self) -> list[dict[str, Any]]:
-        """Return what happened to it so far, oldest first."""
+        """Return the events of the job, oldest first; see `Producer.timeline`."""
         return await self._producer.timeline(self.id, region=self.region)
 
     async def cancel(self) -> bool:
-        """Cancel it if it has not been sent; False if it was too late."""
+        """Cancel the job if no worker has sent it. Return False if it was too late."""
         return await self._producer.cancel(self.id, region=self.region)
 
     async def result(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - the same signature as Receipt's
-        """Wait until it is delivered and return what CustomerGauge said; raises as `Receipt.result` does."""
+        """Wait until the job is delivered, and return its result; see `Receipt.result`."""
         return cast("R", await self._producer.result(self.id, timeout, region=self.region))
 
 
 _PACKED = struct.Struct("16sBBB")
 _REGIONS, _STATES = tuple(Region), tuple(JobState)
-_PLACES = {value: place for values in (_REGIONS, _STATES) for place, value in enumerate(values)}
+_NUMBERS = {value: number for values in (_REGIONS, _STATES) for number, value in enumerate(values)}
 _DUPLICATE, _CONFLICT = 1, 2
 
 
 class Receipts(Sequence[T]):
-    """The receipts of many jobs, in order. Each takes 19 bytes, and is made when it is looked at."""
+    """The receipts of many jobs, in order. A receipt takes 19 bytes; the object is made when the caller reads it."""
 
     def __init__(self, make: Callable[[Region, Accepted, tuple[str, ...]], T]) -> None:
         self._make = make
@@ -117,26 +118,25 @@ class Receipts(Sequence[T]):
         self._warnings: dict[int, tuple[str, ...]] = {}
 
     def add(self, region: Region, accepted: Accepted, warnings: tuple[str, ...] = ()) -> None:
-        """Add one."""
+        """Add the receipt of one job."""
         if warnings:
             self._warnings[len(self)] = warnings
         flags = _DUPLICATE * accepted.duplicate | _CONFLICT * accepted.conflict
-        numbers = _PLACES[region], _PLACES[accepted.state], flags
-        self._packed += _PACKED.pack(bytes.fromhex(accepted.id), *numbers)
+        self._packed += _PACKED.pack(bytes.fromhex(accepted.id), _NUMBERS[region], _NUMBERS[accepted.state], flags)
 
     def __len__(self) -> int:
         return len(self._packed) // _PACKED.size
 
     @overload
-    def __getitem__(self, place: int) -> T: ...
+    def __getitem__(self, index: int) -> T: ...
 
     @overload
-    def __getitem__(self, place: slice) -> list[T]: ...
+    def __getitem__(self, index: slice) -> list[T]: ...
 
-    def __getitem__(self, place: int | slice) -> T | list[T]:
-        if isinstance(place, slice):
-            return [self._at(number) for number in range(len(self))[place]]
-        return self._at(range(len(self))[place])
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        if isinstance(index, slice):
+            return [self._at(number) for number in range(len(self))[index]]
+        return self._at(range(len(self))[index])
 
     def _at(self, number: int) -> T:
         job_id, region, state, flags = _PACKED.unpack_from(self._packed, number * _PACKED.size)
@@ -145,12 +145,12 @@ class Receipts(Sequence[T]):
 
     @property
     def duplicates(self) -> int:
-        """How many are first jobs of an idempotency key that was used before, conflicts included."""
+        """Number of jobs whose idempotency key an earlier job has, conflicts included."""
         return self._count(_DUPLICATE)
 
     @property
     def conflicts(self) -> int:
-        """How many were not stored, since the first job of their idempotency key has other content."""
+        """Number of jobs that were not stored because an earlier job has their idempotency key and other content."""
         return self._count(_CONFLICT)
 
     def _count(self, flag: int) -> int:

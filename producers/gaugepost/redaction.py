@@ -1,4 +1,4 @@
-"""What of a job's result may stand in a listing that anybody reads: row messages without what they may quote."""
+"""Redact results for listings: row messages may quote personal data, which these functions replace by `[…]`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 MARK = "[…]"
 _ROW = re.compile(r"Record \d+: ")
 _ROW_MESSAGE = re.compile(r"(Record \d+: )?(Duplicate Record(?=$)|[^:'\"]{1,80}? is required)?")
-"""Of a row message, what a source shows as CustomerGauge's own words: a heading is no person's."""
+"""The row messages whose wording CustomerGauge documents; a heading in them is no personal data."""
 
 _FIELDS = (
     "Account Name", "Email", "First Name", "Last Name", "Phone", "Company", "Country", "Language", "Title",
     "NPS Score", "Comment", "Sent Date", "Completed Date", "Survey Completed Date", "Customer Number",
 )  # fmt: skip
-"""Headings of CustomerGauge's own samples."""
+"""The headings in CustomerGauge's samples."""
 
 _WORDS = frozenset(
     """
@@ -30,38 +30,38 @@ _WORDS = frozenset(
     wrong yes
     """.split()  # noqa: SIM905 - a list of words, not of lines
 )
-"""Words of messages about fields; none of them is anybody's data."""
+"""Words of messages about fields; none is personal data."""
 
 _WORD = re.compile(r"[^\W_]+")
 _LONGEST_NUMBER = 3
 
 
-def masked(result: Mapping[str, Any] | None, headings: Iterable[str] = ()) -> dict[str, Any] | None:
-    """Return a result without the words of row messages that may be a person's; numbers and links stay.
+def redact(result: Mapping[str, Any] | None, headings: Iterable[str] = ()) -> dict[str, Any] | None:
+    """Return a result without the parts of row messages that may be personal data; keep numbers and links.
 
-    `headings`: names of the file's columns, as far as they are known.
+    `headings`: the known names of the file's columns, which are kept too.
     """
     if not result or not result.get("messages"):
         return None if result is None else dict(result)
-    return {**result, "messages": masked_messages(result["messages"], headings)}
+    return {**result, "messages": redact_messages(result["messages"], headings)}
 
 
-def masked_messages(messages: Iterable[str], headings: Iterable[str] = ()) -> list[str]:
-    """Return row messages, with `[…]` in place of what may quote a row."""
+def redact_messages(messages: Iterable[str], headings: Iterable[str] = ()) -> list[str]:
+    """Return row messages with `[…]` in place of text that may quote the row."""
     names = sorted({name.strip() for name in (*_FIELDS, *headings) if name.strip()}, key=len, reverse=True)
     named = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})(?!\w)", re.IGNORECASE)
-    return [_masked(message, named) for message in messages]
+    return [_redact_message(message, named) for message in messages]
 
 
-def _masked(message: str, named: re.Pattern[str]) -> str:
+def _redact_message(message: str, named: re.Pattern[str]) -> str:
     rest = named.sub(" ", _ROW.sub("", message, count=1))
-    if "@" not in rest and all(map(_says_nothing, _WORD.findall(rest))):
+    if "@" not in rest and all(map(_is_harmless, _WORD.findall(rest))):
         return message
     known = _ROW_MESSAGE.match(message)
     kept = known.group() if known else ""
     return message if kept == message else f"{kept.rstrip()} {MARK}".lstrip()
 
 
-def _says_nothing(word: str) -> bool:
-    """Return whether a word is no data of the row."""
+def _is_harmless(word: str) -> bool:
+    """Return whether a word cannot be data of the row: a known word or a short number."""
     return word.lower() in _WORDS or (word.isdecimal() and len(word) <= _LONGEST_NUMBER)

@@ -1,4 +1,4 @@
-"""What became of a job, for the service that waits for it: its result, or an error that says why there is none."""
+"""Wait for a job, and turn its end into a result or an error."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ if TYPE_CHECKING:
 
 R_co = TypeVar("R_co", covariant=True)
 
-_FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.01, 0.25
 
 
-class Gives(Protocol[R_co]):
-    """A job whose result is an R: what ties `enqueue(PersonalLink(…))` to `PersonalLinkResult`."""
+class HasResult(Protocol[R_co]):
+    """A job with results of type R: type checkers infer `Receipt[PersonalLinkResult]` for a PersonalLink."""
 
     def read_result(self, data: dict[str, Any]) -> R_co:
-        """Read the result as the ledger keeps it."""
+        """Parse the result that the ledger stored."""
         ...
 
 
-def read_result(view: JobView) -> Any:  # noqa: ANN401 - one type a kind; Receipt gives it its name
-    """Return the result of a delivered job; None for one that has not ended. Raises for any other end."""
+def read_result(view: JobView) -> Any:  # noqa: ANN401 - each kind has its own type; Receipt[R] names it
+    """Return the result of a delivered job, or None for a job that has not ended.
+
+    Raises DataSealed, JobDead, JobCancelled, JobExpired, ResultLost.
+    """
     match view.state:
         case JobState.DELIVERED if view.sealed and view.result is None:
             raise DataSealed(view.sealed)
@@ -49,25 +52,25 @@ def read_result(view: JobView) -> Any:  # noqa: ANN401 - one type a kind; Receip
 
 
 def _empty_result(view: JobView) -> BaseModel:
-    """Return the result of a job that was answered with nothing. Raises ResultLost where only a person knows of it."""
+    """Return the result of a job with an empty answer. Raises ResultLost if its kind has no such result."""
     try:
         return JOBS[view.kind].read_result({})
     except ValidationError:
-        why = "a person settled it as delivered; CustomerGauge's answer to it was lost"
+        why = "CustomerGauge's answer was lost, and a person settled the job as delivered"
         raise ResultLost(f"job {view.id} has no result: {why}") from None
 
 
-class Patience:
-    """How long to wait for a job, and the pauses between two looks at it."""
+class Polling:
+    """The pauses between two reads of a job, up to `timeout` seconds in all (None: for ever)."""
 
     def __init__(self, timeout: float | None) -> None:
-        self._ends = None if timeout is None else time.monotonic() + timeout
-        self._pause = _FIRST_LOOK_S
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._pause = _FIRST_PAUSE_S
 
     def pause(self, view: JobView) -> float:
-        """Return how long to pause, longer each time. Raises ResultTimeout if the time is over."""
-        if self._ends is not None and time.monotonic() >= self._ends:
+        """Return the next pause in seconds; each is longer than the one before. Raises ResultTimeout."""
+        if self._deadline is not None and time.monotonic() >= self._deadline:
             why = f" ({view.reason})" if view.reason else ""
-            raise ResultTimeout(f"job {view.id} is still {view.state}{why}; it goes on")
-        pause, self._pause = self._pause, min(self._pause * 1.5, _LAST_LOOK_S)
+            raise ResultTimeout(f"job {view.id} is still {view.state}{why}; delivery continues")
+        pause, self._pause = self._pause, min(self._pause * 1.5, _LONGEST_PAUSE_S)
         return pause

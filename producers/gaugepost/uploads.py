@@ -1,6 +1,6 @@
-"""Uploads: a file of any length, checked, split into legal parts, enqueued as one file set, and followed as one.
+"""`Uploads`: check a file of any length, split it into parts, enqueue them as one file set, and view the set.
 
-`plan` answers what would happen, `upload` makes it happen; both say when each part will start.
+`plan` shows the parts and when each would start, and stores nothing. `upload` enqueues the planned parts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class _Producer(Protocol):
-    """What uploads need of their producer."""
+    """The calls of a producer that `Uploads` uses."""
 
     @property
     def settings(self) -> Settings: ...
@@ -45,7 +45,7 @@ class _Producer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlannedPart:
-    """One part and when it will start (`due`, Unix ms; None while the lane is held by a person)."""
+    """One part of a file. `due`: when it starts, Unix ms; None while a person holds the upload lane."""
 
     plan: PartPlan
     due: int | None
@@ -53,25 +53,25 @@ class PlannedPart:
 
 @dataclass(frozen=True, slots=True)
 class SetView:
-    """A file set as it stands: its parts' jobs, in order (None: forgotten)."""
+    """The current state of a file set. `parts`: the jobs of its parts, in order; None: its retention is over."""
 
     files: FileSet
     parts: tuple[JobView | None, ...]
     undo: Undo | None = None
-    """Who undid it, and the jobs that delete its uploads."""
+    """Who undid the set and when, and the jobs that delete its uploads."""
 
     def counts(self) -> dict[str, int]:
-        """Return how many parts are in each state."""
+        """Return state → number of parts; `forgotten` counts the parts whose retention is over."""
         states = [str(part.state) if part else "forgotten" for part in self.parts]
         return {state: states.count(state) for state in dict.fromkeys(states)}
 
     @property
     def has_ended(self) -> bool:
-        """Tell whether nothing more happens to any part by itself."""
+        """Whether all parts have ended."""
         return all(part is None or part.state in ENDED for part in self.parts)
 
     def result(self) -> FileResult:
-        """Add up the results of the parts that have one."""
+        """Return the sum of the results of all parts that have one. Raises DataSealed."""
         found = self._results()
         return FileResult(
             total=_sum(one.total for one in found),
@@ -82,21 +82,26 @@ class SetView:
         )
 
     def unsent(self) -> list[JobView]:
-        """Return the parts that can still be cancelled: not one that CustomerGauge has, or may have."""
+        """Return the parts that can still be cancelled; not those that CustomerGauge has or may have."""
         return [part for part in self.parts if part and part.state in _CANCELLABLE and not was_sent(part)]
 
     def not_known(self) -> list[str]:
-        """Name the parts that were sent, or are going out, and whose upload id is not known; forgotten ones too."""
+        """Return the ids of the parts that may be uploaded and have no known upload id; `undo` cannot delete these."""
         return [
-            job_id for job_id, part in zip(self.files.parts, self.parts, strict=True) if part is None or _hides(part)
+            job_id
+            for job_id, part in zip(self.files.parts, self.parts, strict=True)
+            if part is None or _lacks_upload_id(part)
         ]
 
     def uploads(self) -> list[int]:
-        """Return CustomerGauge's ids of the uploads that are known: what an undo deletes."""
+        """Return CustomerGauge's ids of the set's uploads, as far as they are known. Raises DataSealed."""
         return [one.upload_id for one in self._results() if one.upload_id is not None]
 
     def _results(self) -> list[FileResult]:
-        """Return the results there are. Raises DataSealed: a sum, or an undo, must not leave one out."""
+        """Return the results of all parts that have one.
+
+        Raises DataSealed if one cannot be decrypted: a sum or an undo without it would be wrong.
+        """
         sealed = next((part.sealed for part in self.parts if part and part.sealed), None)
         if sealed:
             raise DataSealed(sealed)
@@ -108,16 +113,16 @@ _AFTER_SENDING = frozenset({"processing", "lost_answer"})
 
 
 def was_sent(part: JobView) -> bool:
-    """Tell whether a file that has not ended was sent, or may have been: its upload is followed, or looked for.
+    """Return whether a file that has not ended was sent, or may have been.
 
-    A file that was not sent waits in its lane, so a queued one waits for a look at the statistics.
+    A file that was not sent is `waiting`, not `queued`. A queued file was sent: a worker will read its statistics.
     """
     if part.state is JobState.PARKED:
         return part.reason in _AFTER_SENDING
     return part.state in {JobState.QUEUED, JobState.UNKNOWN}
 
 
-def _hides(part: JobView) -> bool:
+def _lacks_upload_id(part: JobView) -> bool:
     if part.state is JobState.DELIVERED:
         return (part.result or {}).get("upload_id") is None
     return part.state is JobState.SENDING or was_sent(part)
@@ -129,7 +134,7 @@ def _sum(numbers: Iterator[int | None]) -> int | None:
 
 
 class Uploads:
-    """Uploads of one producer."""
+    """Upload files of any length, as file sets."""
 
     def __init__(self, producer: _Producer) -> None:
         self._producer = producer
@@ -137,7 +142,10 @@ class Uploads:
     def forecast(
         self, region: Region, files: int, family: Family = "transactional", *, first: bool = False
     ) -> list[int | None]:
-        """Return when each of `files` more files would start (Unix ms; None: a person holds the region)."""
+        """Return when each of `files` further files would start: Unix ms, or None while a person holds the region.
+
+        `first`: they go before all waiting files. Raises InvalidJob for a region that is not in GAUGEPOST_REGIONS.
+        """
         check_region(region, self._producer.settings.regions)
         ledger = self._producer.ledger(region)
         return ledger.upload_lane(_lane(ledger, family), first=first).starts(files)
@@ -145,9 +153,9 @@ class Uploads:
     def plan(
         self, path: Path, region: Region, family: Family, *, first: bool = False
     ) -> tuple[Upload, list[PlannedPart]]:
-        """Check and split a file, and forecast its parts; nothing is stored. Raises InvalidJob.
+        """Check and split a file, and forecast its parts. Store nothing. Raises InvalidJob.
 
-        Close the upload it gives, or use it in a `with` statement.
+        Close the returned `Upload`, or use it in a `with` statement. `first`: plan to go before all waiting files.
         """
         upload = inspect(path)
         try:
@@ -170,7 +178,12 @@ class Uploads:
         source: str | None = None,
         progress: Callable[[], None] = lambda: None,
     ) -> FileSet:
-        """Enqueue the parts as one file set, all or none. Raises InvalidJob if it was uploaded before, BacklogFull."""
+        """Enqueue all parts of a file as one file set, or none.
+
+        `again`: allow a file that was uploaded in the last 30 days. `first`: go before all waiting files. `progress` is
+        called after each part's content is stored.
+        Raises InvalidJob if the file was uploaded before, BacklogFull, StoreFull, StoreUnreachable.
+        """
         check_region(region, self._producer.settings.regions)
         ledger = self._producer.ledger(region)
         set_id = new_set_id()
@@ -191,7 +204,7 @@ class Uploads:
         return files
 
     def view(self, set_id: str) -> SetView:
-        """Return a file set as it stands. Raises JobNotFound."""
+        """Return the current state of a file set. Raises JobNotFound."""
         return read_set(*self._find(set_id))
 
     def _find(self, set_id: str) -> tuple[Ledger, FileSet]:
@@ -208,30 +221,31 @@ class Uploads:
         raise search.not_found()
 
     def cancel(self, set_id: str, by: str = "") -> int:
-        """Cancel the parts that have not been sent; return how many. One that was sent is followed to its end."""
+        """Cancel the parts that no worker has sent, and return their number. Sent parts continue to their end."""
         ledger, files = self._find(set_id)
         return sum(done for _, done in ledger.cancel(files.parts, by))
 
     def rejects(self, set_id: str, *, with_reasons: bool = False) -> bytes:
-        """Return the rejected rows as one file with its header, to mend and send again.
+        """Return the rejected rows, with their header, as one file to correct and upload again.
 
-        `with_reasons`: with what CustomerGauge said of each row, in a last column, which is to be taken out again.
+        `with_reasons`: add a last column with CustomerGauge's message for each row; remove it before the upload.
 
-        Raises InvalidJob: no row was rejected, or the contents are not kept any more (RETENTION_CONTENT).
+        Raises InvalidJob if no row was rejected, or if GAUGEPOST_RETENTION_CONTENT of the contents is over.
         """
         ledger, files = self._find(set_id)
         view = read_set(ledger, files)
         result = view.result()
         if not result.rejected:
-            raise InvalidJob([Problem("", "no row of this set is known to be rejected")])
+            raise InvalidJob([Problem("", "CustomerGauge has reported no rejected row of this set")])
         why = reasons(result.messages) if with_reasons else None
         return rejects(list(_parts_with(ledger, view)), result.rejected, why)
 
     def undo(self, set_id: str, by: str = "") -> list[Receipt[Any]]:
-        """Cancel what was not sent and enqueue the deletion, at CustomerGauge, of what was. It destroys responses.
+        """Cancel the parts that were not sent, and enqueue a `FileDelete` for each upload. This deletes responses.
 
-        A second call gives the same deletions: nothing is deleted twice. What was sent and is not processed yet has no
-        upload id to delete it by: `view(set_id).not_known()` names it, and a later call deletes it.
+        A second call returns the same deletions: gaugepost deletes no upload twice. A part that is not processed yet
+        has no upload id. `view(set_id).not_known()` names such parts; call `undo` again later to delete them. Raises
+        JobNotFound, DataSealed.
         """
         self.cancel(set_id, by)
         ledger, files = self._find(set_id)
@@ -248,12 +262,12 @@ class Uploads:
 
 
 def read_set(ledger: Ledger, files: FileSet) -> SetView:
-    """Read a file set with all its parts."""
+    """Read the jobs of a file set."""
     return SetView(files, tuple(ledger.read(files.parts)), ledger.undo_of(files.id))
 
 
 def known_headings(ledger: Ledger, view: SetView) -> tuple[str, ...]:
-    """Return the names of a set's columns, of whichever part's content is kept; nothing if none is."""
+    """Return the names of a set's columns, from the first part whose content is still stored; () if none is."""
     for job_id, part in zip(view.files.parts, view.parts, strict=True):
         content = ledger.content(job_id) if part and part.state is JobState.DELIVERED else None
         if content is not None and part is not None:
@@ -262,9 +276,9 @@ def known_headings(ledger: Ledger, view: SetView) -> tuple[str, ...]:
 
 
 def uploaded_before(set_id: str) -> InvalidJob:
-    """Refuse a file whose content and family were queued or sent in the last 30 days."""
-    told = f"was uploaded in the last 30 days as {set_id}; say so if you want it again (--again)"
-    return InvalidJob([Problem("content", told)])
+    """Return the error for a file whose content was enqueued for the same family in the last 30 days."""
+    problem = f"was uploaded in the last 30 days as {set_id}; to upload it again, use --again (again=True)"
+    return InvalidJob([Problem("content", problem)])
 
 
 def _lane(ledger: Ledger, family: str) -> str:
@@ -272,7 +286,7 @@ def _lane(ledger: Ledger, family: str) -> str:
     return lanes[0] if len(lanes) == 1 else f"files:{family}"
 
 
-_NAME = re.compile(r"[^/\\\x00-\x1f\"]{1,128}")  # what File.filename takes
+_NAME = re.compile(r"[^/\\\x00-\x1f\"]{1,128}")  # the rule of File.filename
 
 
 def _entry(set_id: str, upload: Upload, plan: PartPlan, region: Region, family: Family, source: str | None) -> Entry:
@@ -287,18 +301,18 @@ def _entry(set_id: str, upload: Upload, plan: PartPlan, region: Region, family: 
         of=plan.of,
     )
     filename = upload.filename if _NAME.fullmatch(upload.filename) else plan.name
-    told = {"region": region, "family": family, "filename": filename, "stored": stored, "source": source}
-    return Entry(new_job_id(), File.model_validate(told))
+    fields = {"region": region, "family": family, "filename": filename, "stored": stored, "source": source}
+    return Entry(new_job_id(), File.model_validate(fields))
 
 
 def _parts_with(ledger: Ledger, view: SetView) -> Iterator[Part]:
-    """Give the contents of the parts that had a row rejected."""
+    """Yield the parts that have a rejected row. Raises InvalidJob if a content is no longer stored."""
     for job_id, part in zip(view.files.parts, view.parts, strict=True):
         if part is None or part.state is not JobState.DELIVERED or not (part.result or {}).get("rejected"):
             continue
         text = ledger.content(job_id)
         if text is None:
-            raise InvalidJob([Problem("", "the contents of this set are not kept any more (RETENTION_CONTENT)")])
+            raise InvalidJob([Problem("", "the contents of this set are no longer stored (RETENTION_CONTENT)")])
         yield _part(part, text)
 
 

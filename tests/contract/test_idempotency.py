@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gaugepost import IdempotencyConflict, InvalidJob, Settings
-from gaugepost.encryption import NO_SEAL
+from gaugepost.encryption import NO_CIPHER
 from gaugepost.ledger import Entry
 from gaugepost.testing import AsyncMemoryProducer, MemoryProducer
 from support.factories import case, file_delete, link, record, response, upload
@@ -140,7 +140,7 @@ def test_stored_keys_reveal_no_address_when_a_data_key_is_set(client: redis.Redi
     put(bench, job)
     [hashed] = client.keys("*:idem_content:*")
     stored = str(client.get(hashed))
-    [plain] = NO_SEAL.hashes(job.sent())
+    [plain] = NO_CIPHER.hashes(job.sent())
     assert plain.partition(":")[2] not in stored
 
 

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaugepost import DataSealed, Region, Settings, SettingsError
-from gaugepost.encryption import NO_SEAL, Seal, read_keys
+from gaugepost.encryption import NO_CIPHER, Cipher, read_keys
 from gaugepost.jobs import JobBase, parse_job_json
 from gaugepost.ledger import Claimed, Entry, Settlement
 from gaugepost.ledger.scripts import Call
 from gaugepost.ledger.views import History, JobView
-from gaugepost.redaction import masked, masked_messages
+from gaugepost.redaction import redact, redact_messages
 from gaugepost.states import JobState
 from gaugepost.transitions import Decision, Delivered
 from support.factories import MAPPING, case, file_delete, link, record, response, upload
@@ -44,56 +44,56 @@ EVERY_KIND: list[JobBase] = [
 
 @pytest.mark.parametrize("job", EVERY_KIND, ids=lambda job: job.kind)
 def test_encrypted_job_shows_only_what_the_scripts_need(job: JobBase) -> None:
-    sealed = Seal([NEW]).job(job, job.to_json())
+    sealed = Cipher([NEW]).encrypt_job(job, job.to_json())
     clear = json.loads(sealed)
     assert SECRET not in sealed
     assert set(clear) <= {"sealed", "kind", "region", "configuration"}
     assert (clear["kind"], clear.get("configuration")) == (job.kind, job.mapping)
-    assert parse_job_json(Seal([NEW]).open_job(sealed.encode())) == job
+    assert parse_job_json(Cipher([NEW]).decrypt_job(sealed.encode())) == job
 
 
 @pytest.mark.parametrize("job", EVERY_KIND, ids=lambda job: job.kind)
 def test_without_a_key_a_job_is_written_as_ever(job: JobBase) -> None:
-    assert NO_SEAL.job(job, job.to_json()) == job.to_json()
+    assert NO_CIPHER.encrypt_job(job, job.to_json()) == job.to_json()
 
 
 def test_the_first_key_seals_and_every_key_opens() -> None:
-    both = Seal([NEW, OLD])
-    assert both.open_text(Seal([OLD]).text("x").encode()) == b"x"
-    assert Seal([NEW]).open_text(both.text("x").encode()) == b"x"
+    both = Cipher([NEW, OLD])
+    assert both.decrypt_text(Cipher([OLD]).encrypt_text("x").encode()) == b"x"
+    assert Cipher([NEW]).decrypt_text(both.encrypt_text("x").encode()) == b"x"
     with pytest.raises(DataSealed, match="not in GAUGEPOST_DATA_KEY"):
-        Seal([OLD]).open_text(both.text("x").encode())
+        Cipher([OLD]).decrypt_text(both.encrypt_text("x").encode())
 
 
 def test_encrypted_value_without_a_key_raises() -> None:
-    seal = Seal([NEW])
+    cipher = Cipher([NEW])
     for call, what in (
-        (NO_SEAL.open_text, seal.text("{}").encode()),
-        (NO_SEAL.open_job, seal.job(record(), record().to_json()).encode()),
-        (NO_SEAL.open_content, seal.content(zlib.compress(b"a"))),
+        (NO_CIPHER.decrypt_text, cipher.encrypt_text("{}").encode()),
+        (NO_CIPHER.decrypt_job, cipher.encrypt_job(record(), record().to_json()).encode()),
+        (NO_CIPHER.decrypt_content, cipher.encrypt_content(zlib.compress(b"a"))),
     ):
         with pytest.raises(DataSealed, match="GAUGEPOST_DATA_KEY is not set"):
             call(what)
 
 
 def test_damaged_ciphertext_is_refused() -> None:
-    token = Seal([NEW]).text("x")
+    token = Cipher([NEW]).encrypt_text("x")
     with pytest.raises(DataSealed):
-        Seal([NEW]).open_text((token[:-6] + ("AAAA" if token[-6:-2] != "AAAA" else "BBBB") + token[-2:]).encode())
+        Cipher([NEW]).decrypt_text((token[:-6] + ("AAAA" if token[-6:-2] != "AAAA" else "BBBB") + token[-2:]).encode())
 
 
 @given(st.binary(max_size=5_000), st.booleans())
 def test_decrypted_contents_and_texts_equal_the_originals(content: bytes, sealed: bool) -> None:
-    seal, packed = Seal([NEW]), zlib.compress(content)
-    stored = (seal if sealed else NO_SEAL).content(packed)
-    assert seal.open_content(stored) == packed
+    cipher, packed = Cipher([NEW]), zlib.compress(content)
+    stored = (cipher if sealed else NO_CIPHER).encrypt_content(packed)
+    assert cipher.decrypt_content(stored) == packed
     text = json.dumps({"a": content.hex()})
-    assert seal.open_text((seal if sealed else NO_SEAL).text(text).encode()).decode() == text
+    assert cipher.decrypt_text((cipher if sealed else NO_CIPHER).encrypt_text(text).encode()).decode() == text
 
 
 def test_encrypting_a_content_adds_about_a_hundred_bytes() -> None:
     packed = zlib.compress(os.urandom(100_000))
-    assert len(Seal([NEW]).content(packed)) < len(packed) + 100
+    assert len(Cipher([NEW]).encrypt_content(packed)) < len(packed) + 100
 
 
 WRONG = {
@@ -130,7 +130,7 @@ def test_keys_come_from_a_file_with_lines_and_blanks_around_them(
     secret.write_text(f"{NEW},\n{OLD}\n")
     monkeypatch.setenv("GAUGEPOST_DATA_KEY_FILE", str(secret))
     settings = Settings.load()
-    assert settings.seal().open_text(Seal([OLD]).text("x").encode()) == b"x"
+    assert settings.cipher().decrypt_text(Cipher([OLD]).encrypt_text("x").encode()) == b"x"
     assert NEW not in repr(settings)
 
 
@@ -172,13 +172,13 @@ def test_no_repr_shows_payloads_or_answers() -> None:
     ],
 )
 def test_row_messages_keep_no_personal_words(message: str, shown: str) -> None:
-    assert masked_messages([message]) == [shown]
+    assert redact_messages([message]) == [shown]
 
 
 def test_numbers_and_links_of_a_result_stay() -> None:
-    assert masked(None) is None
-    assert masked({"number_customergauge": 1, "survey_link": "https://s"}) == {
+    assert redact(None) is None
+    assert redact({"number_customergauge": 1, "survey_link": "https://s"}) == {
         "number_customergauge": 1,
         "survey_link": "https://s",
     }
-    assert masked({"total": 2, "messages": ["Joe"]}) == {"total": 2, "messages": ["[…]"]}
+    assert redact({"total": 2, "messages": ["Joe"]}) == {"total": 2, "messages": ["[…]"]}

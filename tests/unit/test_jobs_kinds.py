@@ -94,7 +94,7 @@ def test_a_number_too_large_for_a_double_is_refused() -> None:
 @pytest.mark.parametrize("heading", ["Email", "email", "Phone"])
 def test_personal_link_needs_a_recipient(heading: str) -> None:
     assert made("personal_link", record={heading: "123"})
-    assert "record: expected an Email or a Phone" in str(refused("personal_link", record={"Name": "x"}))
+    assert "record: expected the field Email or Phone" in str(refused("personal_link", record={"Name": "x"}))
 
 
 # close_loop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gaugepost.redaction import masked, masked_messages
+from gaugepost.redaction import redact, redact_messages
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from gaugepost.redaction import masked, masked_messages
     ],
 )
 def test_message_that_names_fields_only_is_whole(message: str) -> None:
-    assert masked_messages([message], ["Shoe Size", "Colour ", ""]) == [message]
+    assert redact_messages([message], ["Shoe Size", "Colour ", ""]) == [message]
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,13 @@ def test_message_that_names_fields_only_is_whole(message: str) -> None:
     ],
 )
 def test_message_that_may_quote_a_row_is_cut(message: str, shown: str) -> None:
-    assert masked_messages([message]) == [shown]
+    assert redact_messages([message]) == [shown]
 
 
 def test_result_without_messages_stays_as_it_is() -> None:
-    assert masked(None) is None
-    assert masked({"total": 1, "messages": []}) == {"total": 1, "messages": []}
-    assert masked({"total": 1, "messages": ["Record 2: Hue is wrong"]}, ["Hue"]) == {
+    assert redact(None) is None
+    assert redact({"total": 1, "messages": []}) == {"total": 1, "messages": []}
+    assert redact({"total": 1, "messages": ["Record 2: Hue is wrong"]}, ["Hue"]) == {
         "total": 1,
         "messages": ["Record 2: Hue is wrong"],
     }

@@ -55,9 +55,10 @@ def test_two_logins_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     "value", ["", "amy", "amy:", ":secret-7", "amy:secret-7,", "amy:sécret-7", "amy:secret 7", "amy:secret-7\n"]
 )
 def test_invalid_user_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    told = refused(monkeypatch, GAUGEPOST_FLOWER_BASIC_AUTH=value)
-    expected = "expected name:password, several of them separated by commas, of printable ASCII alone"
-    assert told == f"GAUGEPOST_FLOWER_BASIC_AUTH: {expected}"
+    message = refused(monkeypatch, GAUGEPOST_FLOWER_BASIC_AUTH=value)
+    assert message.startswith("GAUGEPOST_FLOWER_BASIC_AUTH: expected name:password")
+    assert "secret-7" not in message
+    assert "amy" not in message
 
 
 @pytest.mark.parametrize(

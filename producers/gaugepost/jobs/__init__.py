@@ -1,4 +1,4 @@
-"""The kinds of job: one module each, all of them in `JOBS`, one union of them in `AnyJob`."""
+"""The kinds of job: one module for each. `JOBS` maps a kind to its model; `AnyJob` is the union of all models."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ JOBS: dict[str, type[JobBase]] = {
     "file": File,
     "file_delete": FileDelete,
 }
-"""Kind → model, written out: a kind that is missing here or among the handlers stops the boot."""
+"""Kind → model. A worker does not start if a kind is missing here or has no endpoint in `gaugepost_tasks`."""
 
 _ADAPTER: TypeAdapter[AnyJob] = TypeAdapter(AnyJob)
 
 
 def parse_job(data: object) -> AnyJob:
-    """Read a job from a mapping. Raises InvalidJob, with a problem per field."""
+    """Parse a job from a mapping of its `kind` and fields. Raises InvalidJob, with a problem for each wrong field."""
     try:
         return _ADAPTER.validate_python(data)
     except ValidationError as error:
@@ -65,20 +65,20 @@ def parse_job(data: object) -> AnyJob:
 
 
 def parse_job_json(text: str | bytes) -> AnyJob:
-    """Read a job from one JSON object. Raises InvalidJob, with a problem per field."""
+    """Parse a job from one JSON object. Raises InvalidJob, with a problem for each wrong field."""
     try:
         return _ADAPTER.validate_json(text)
     except ValidationError as error:
-        raise _named(text) or _refusal(error) from None
+        raise _refusal_with_field(text) or _refusal(error) from None
 
 
-def _named(text: str | bytes) -> InvalidJob | None:
-    """Return the refusal with the name of the field where pydantic only says that a text is not JSON to it.
+def _refusal_with_field(text: str | bytes) -> InvalidJob | None:
+    """Parse again by Python's json module, to name the wrong field.
 
-    It reads no number of thousands of digits and no lone surrogate. Python reads both.
+    pydantic's JSON parser refuses a number of thousands of digits and a lone surrogate as "not JSON", without a field.
     """
     try:
-        parse_job(json.loads(text, parse_int=_whole))
+        parse_job(json.loads(text, parse_int=_shortened))
     except InvalidJob as refusal:
         return refusal
     except (ValueError, RecursionError):
@@ -86,24 +86,24 @@ def _named(text: str | bytes) -> InvalidJob | None:
     return None
 
 
-def _whole(digits: str) -> int:
-    """Read a whole number; one that is too long as one that is just too long."""
+def _shortened(digits: str) -> int:
+    """Parse a whole number. Cut a very long one to a length that is still refused, because Python cannot parse it."""
     return int(digits[: MAX_DIGITS + 2])
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of every job, discriminated by `kind`."""
+    """Return one JSON Schema (draft 2020-12) for all kinds of job, discriminated by `kind`."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "gaugepost job"} | (
         _ADAPTER.json_schema()
     )
 
 
 def _refusal(error: ValidationError) -> InvalidJob:
-    """Name fields as the user wrote them: without the union's own tag in front."""
+    """Convert pydantic's error; remove the kind that pydantic puts before each field's name."""
     details = error.errors(include_url=False, include_input=False)
     if details and details[0]["type"] == "json_invalid":
         return InvalidJob([Problem("", "expected one JSON object")])
     kind = next((str(found["loc"][0]) for found in details if found["loc"]), "")
     known = tuple(JOBS[kind].model_fields) if kind in JOBS else ()
-    told = refusal(error, known).problems
-    return InvalidJob([Problem(problem.field.removeprefix(kind).lstrip("."), problem.expected) for problem in told])
+    problems = refusal(error, known).problems
+    return InvalidJob([Problem(one.field.removeprefix(kind).lstrip("."), one.expected) for one in problems])

@@ -13,20 +13,20 @@ from gaugepost.jobs.common import DateTimeText, Endpoints, JobBase
 
 
 class CloseLoopResult(BaseModel):
-    """Which parts of the change CustomerGauge says it took."""
+    """Which parts of the change CustomerGauge accepted."""
 
     model_config = ConfigDict(frozen=True)
 
-    status: Annotated[bool, Field(description="CustomerGauge took the status.")]
-    note: Annotated[bool, Field(description="It took the note; false if none was sent.")] = False
-    assignee: Annotated[bool, Field(description="It took the assignee; false if none was sent.")] = False
+    status: Annotated[bool, Field(description="CustomerGauge accepted the status.")]
+    note: Annotated[bool, Field(description="CustomerGauge accepted the note; false if none was sent.")] = False
+    assignee: Annotated[bool, Field(description="CustomerGauge accepted the assignee; false if none was sent.")] = False
 
 
 _DIGITS = 20
 
 
 def _case_number(value: object) -> object:
-    """Give one case one spelling, whether it came as 53499, "53499" or "0053499": its lane depends on it."""
+    """Normalise 53499, "53499" and "0053499" to one spelling: the name of the case lane contains it."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**_DIGITS:
         return str(value)
     if isinstance(value, str) and value.isascii() and value.isdigit():
@@ -35,7 +35,7 @@ def _case_number(value: object) -> object:
 
 
 class CloseLoop(JobBase, frozen=True):
-    """One change of one case's status. All changes of one case are one lane: strictly in the order enqueued."""
+    """One change of a case's status. A case lane delivers all changes of one case in the order of enqueue."""
 
     kind: Literal["close_loop"] = "close_loop"
     number_customergauge: Annotated[
@@ -43,29 +43,29 @@ class CloseLoop(JobBase, frozen=True):
         BeforeValidator(_case_number),
         Field(
             pattern=r"^[0-9]{1,20}$",
-            description="The number of the survey response; as a number or as text, leading zeros do not count.",
+            description="The number of the survey response, as a number or as text; leading zeros are ignored.",
             examples=["53499"],
         ),
     ]
-    status: Annotated[Literal["open", "progress", "closed"], Field(description="The case's new status.")]
+    status: Annotated[Literal["open", "progress", "closed"], Field(description="The new status of the case.")]
     note: Annotated[
         str | None,
-        Field(min_length=1, description="A note for the case. Sent twice after a lost answer, it may be there twice."),
+        Field(min_length=1, description="A note for the case. After a lost answer the case may have the note twice."),
     ] = None
     assignee: Annotated[
         str | None,
         Field(
             pattern=r"^[^@\s]+@[^@\s]+$",
             max_length=254,
-            description="The e-mail address of the user who is to take the case.",
+            description="The e-mail address of the user to whom the case is assigned.",
             examples=["john.doe@company.com"],
         ),
     ] = None
     happened_at: Annotated[
         DateTimeText | None,
         Field(
-            description="When it happened, as YYYY-MM-DD HH:MM:SS; CustomerGauge states no time zone. A change that "
-            "happened before a delivered one is warned of.",
+            description="When the change happened, as YYYY-MM-DD HH:MM:SS; CustomerGauge documents no time zone. "
+            "gaugepost warns if a later change was delivered already.",
             examples=["2023-07-31 08:50:15"],
         ),
     ] = None
@@ -74,10 +74,10 @@ class CloseLoop(JobBase, frozen=True):
 
     @property
     def lane(self) -> str:
-        """One lane a case."""
+        """The name of the lane of this case."""
         return f"case:{self.number_customergauge}"
 
     @classmethod
     def read_result(cls, data: dict[str, Any]) -> CloseLoopResult:
-        """Read the result as the ledger keeps it."""
+        """Parse the result that the ledger stored."""
         return CloseLoopResult.model_validate(data)

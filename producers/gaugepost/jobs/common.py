@@ -1,7 +1,7 @@
-"""What all kinds of job have in common, and how a refusal at the door is told.
+"""`JobBase`, the base class of all kinds of job, and the types of their fields.
 
-Jobs are frozen: what was accepted is what is delivered. A refusal names the field and what was expected and
-never repeats the value, which may be personal data.
+Jobs are frozen: a worker delivers exactly what was accepted. An error names the field and the expected value. It never
+quotes the given value, which may be personal data.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Scalar = str | int | FiniteFloat | bool | None
-"""What one cell of a record may hold; CustomerGauge knows no nested values."""
+"""A value in a record; CustomerGauge has no nested values."""
 
 Endpoints = Literal["imports", "close_loop", "responses", "uploads"]
 
 MAX_KEY = 200
-"""Characters of an idempotency key."""
+"""Characters of an idempotency key, at most."""
 
 MAX_JOB = 1_000_000
-"""Characters of a job as JSON, without a file's content."""
+"""Characters of a job as JSON, at most; without a file's content."""
 
 _CLOCK = "%Y-%m-%d %H:%M:%S"
 _PHONE = re.compile(r"[0-9 ()+-]+")
@@ -67,10 +67,10 @@ def _bounded(number: int) -> int:
 
 
 DateTimeText = Annotated[str, AfterValidator(_date_time)]
-"""`2018-01-01 13:59:12`, the only form CustomerGauge documents; it states no time zone."""
+"""`2018-01-01 13:59:12`, the only form that CustomerGauge documents; it documents no time zone."""
 
 WHOLE = BeforeValidator(_whole)
-"""Takes a whole number, or text that is one; true and false are refused. Last: limits before it are in the schema."""
+"""Accept a whole number or its text, but not true and false. Put it last, or the JSON Schema loses the limits."""
 
 Score = Annotated[int, Field(ge=0, le=10), WHOLE]
 """A net promoter score."""
@@ -107,21 +107,21 @@ _KNOWN_HEADINGS = {
     "completed date": _check_date,
     "survey completed date": _check_date,
 }
-"""Headings of CustomerGauge's own samples whose rules are documented; all others are the account's business."""
+"""Headings whose rules CustomerGauge documents. Each account defines its other headings itself."""
 
 
-def _check_cells(cells: dict[str, Scalar]) -> dict[str, Scalar]:
-    for heading, value in cells.items():
+def _check_fields(fields: dict[str, Scalar]) -> dict[str, Scalar]:
+    for heading, value in fields.items():
         if isinstance(value, str) and value.isascii() and heading.lower() not in _KNOWN_HEADINGS:
-            continue  # most are such
+            continue  # a short cut for most fields
         try:
-            _check_cell(heading, value)
+            _check_field(heading, value)
         except ValueError as refusal:
             raise ValueError(f"{heading}: {refusal}") from None
-    return cells
+    return fields
 
 
-def _check_cell(heading: str, value: Scalar) -> None:
+def _check_field(heading: str, value: Scalar) -> None:
     if isinstance(value, str) and not is_utf8(value):
         raise ValueError(NOT_UTF8)
     if isinstance(value, int):
@@ -132,26 +132,26 @@ def _check_cell(heading: str, value: Scalar) -> None:
 
 
 def is_utf8(text: str) -> bool:
-    """Return whether a text can be encoded as UTF-8: a lone surrogate cannot."""
+    """Return whether a text can be encoded as UTF-8; a lone surrogate cannot."""
     try:
         return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:
         return False
 
 
-Cells = Annotated[
+RecordFields = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=255)], Scalar],
     Field(
         min_length=1,
-        description="Heading → value: text, number, true, false or null. CustomerGauge's headings are case-sensitive, "
-        "and it drops those that its mapping does not have. Checked here: `Phone` (digits, space, ( ) - +), "
-        "`NPS Score` (0 to 10), `Sent Date`, `Completed Date`, `Survey Completed Date` (YYYY-MM-DD, with or without "
+        description="Heading → value: text, number, true, false or null. Headings are case-sensitive; CustomerGauge "
+        "drops those that its mapping does not have. gaugepost checks `Phone` (digits, space, ( ) - +), "
+        "`NPS Score` (0 to 10), `Sent Date`, `Completed Date` and `Survey Completed Date` (YYYY-MM-DD, with or without "
         "HH:MM:SS).",
         examples=[{"Account Name": "ACME", "Email": "joe.doe@example.com", "NPS Score": "10"}],
     ),
-    AfterValidator(_check_cells),
+    AfterValidator(_check_fields),
 ]
-"""Heading → value, at least one."""
+"""Heading → value; at least one heading."""
 
 Configuration = Annotated[
     str,
@@ -159,7 +159,7 @@ Configuration = Annotated[
         min_length=1,
         max_length=128,
         pattern=r"^[^\s\[\]]+$",
-        description="The reference of the inbound mapping, usually a UUID; or its alias in a mappings.toml.",
+        description="The reference of the inbound mapping, usually a UUID, or its alias in mappings.toml.",
         examples=["53505294-0b20-2509-b15d-c8e377701d66"],
     ),
 ]
@@ -180,37 +180,37 @@ _NOT_SENT = {
 _SHOWN = frozenset({"region", "configuration", "source", "urgent", "family", "upload_id", "traceparent"})
 
 
-Urgent = Annotated[bool, Field(description="Goes before all jobs of the region that are not urgent.")]
+Urgent = Annotated[bool, Field(description="Deliver it before all jobs of the region that are not urgent.")]
 
 OnUnknown = Annotated[
     Literal["retry", "hold"],
     Field(
-        description="What to do when the request went out and its answer was lost: it is not known whether it took "
-        "effect. `retry` sends it again, so it may take effect twice. `hold` leaves it `unknown` until a person has "
-        "looked at CustomerGauge, so it may take effect late or not at all."
+        description="What to do when the answer was lost, so that nobody knows whether the request took effect. "
+        "`retry` sends it again: it may take effect twice. `hold` keeps the job `unknown` until a person has checked "
+        "at CustomerGauge: it may take effect late or never."
     ),
 ]
 
 
 class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
-    """One typed request to deliver one thing to CustomerGauge. A wrong one raises InvalidJob, however it is made."""
+    """One typed request to CustomerGauge. The constructor and the parsers raise InvalidJob for wrong fields."""
 
     kind: str
-    region: Annotated[Region, Field(description="Where the account lives.", examples=["eu"])]
+    region: Annotated[Region, Field(description="The region of the CustomerGauge account.", examples=["eu"])]
     idempotency_key: Annotated[
         str | None,
         Field(
             min_length=1,
             max_length=MAX_KEY,
-            description="A second enqueue with the same key in the same region returns the first job, whatever its "
-            "state, for 7 days. The same key with another kind or content is refused. No personal data.",
+            description="For 7 days, a second enqueue with the same key in the same region returns the first job, "
+            "whatever its state. The same key with another kind or content is refused. No personal data.",
             examples=["ticket-991"],
         ),
     ] = None
     expires_at: Annotated[
         AwareDatetime | None,
         Field(
-            description="ISO 8601 with an offset. A job that has not been sent by then never is.",
+            description="Do not send the job after this time: ISO 8601 with an offset.",
             examples=["2026-12-31T18:00:00+01:00"],
         ),
     ] = None
@@ -220,7 +220,8 @@ class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True)
             min_length=1,
             max_length=64,
             pattern=r"^[\w.:/-]+$",
-            description="The service that enqueues it. Sources take turns in a region, and listings filter by them.",
+            description="The service that enqueues the job. The sources of a region take turns, and listings can "
+            "filter by them.",
             examples=["crm"],
         ),
     ] = None
@@ -230,78 +231,78 @@ class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True)
         tuple[ShortText, ...],
         Field(
             max_length=10,
-            description="Your own words, shown in listings. No personal data.",
+            description="Your own words, which listings show. No personal data.",
             examples=[["spring-campaign"]],
         ),
     ] = ()
     traceparent: Annotated[
         Annotated[str, AfterValidator(checked)] | None,
         Field(
-            description="The W3C trace it belongs to. `enqueue` notes the current OpenTelemetry span if none is given.",
+            description="The W3C trace of the job. Without it, `enqueue` takes the current OpenTelemetry span.",
             examples=["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
         ),
     ] = None
 
-    if not TYPE_CHECKING:  # type checkers see pydantic's own signatures, made from the fields
+    if not TYPE_CHECKING:  # type checkers use the signatures that pydantic makes from the fields
 
         def __init__(self, **fields: object) -> None:
-            try:  # what `refused` does, at a fifth of its cost
+            try:  # the same as `refused`, at a fifth of its cost
                 super().__init__(**fields)
             except ValidationError as error:
                 raise refusal(error, tuple(type(self).model_fields)) from None
 
-        __init__.__pydantic_base_init__ = True  # pydantic itself goes on without it: it costs nothing in `parse_job`
+        __init__.__pydantic_base_init__ = True  # pydantic then skips this __init__ in `parse_job`, which is faster
 
         @classmethod
         def model_validate(cls, *args: object, **options: object) -> JobBase:
-            """Read a job of this kind. Raises InvalidJob."""
+            """Parse a job of this kind. Raises InvalidJob."""
             with refused(cls):
                 return super().model_validate(*args, **options)
 
         @classmethod
         def model_validate_json(cls, *args: object, **options: object) -> JobBase:
-            """Read a job of this kind from JSON. Raises InvalidJob."""
+            """Parse a job of this kind from JSON. Raises InvalidJob."""
             with refused(cls):
                 return super().model_validate_json(*args, **options)
 
     needs: ClassVar[Literal["oauth", "api_key"]] = "oauth"
-    """Which of the region's credentials its endpoint asks for."""
+    """Which credentials of the region its endpoint requires."""
 
     endpoints: ClassVar[Endpoints] = "imports"
-    """The family of endpoints that it goes to: what throttles one of them says nothing of the others."""
+    """The family of its endpoint. CustomerGauge throttles each family by itself, so each has its own holds."""
 
     @property
     def lane(self) -> str | None:
-        """Jobs of one lane are delivered one after another; None: side by side with all others."""
+        """The lane that delivers it: one job after another. None means in parallel with all other jobs."""
         return None
 
     @property
     def once(self) -> bool:
-        """Whether a second sending could do harm, so that the first one must be marked before its first byte."""
+        """Whether a repeated request could do harm. The worker then writes a sending mark before the first byte."""
         return self.on_unknown == "hold"
 
     @property
     def mapping(self) -> str | None:
-        """The inbound mapping this job depends on, if any."""
+        """The reference of the inbound mapping that the job uses, if any."""
         return None
 
     def sent(self) -> dict[str, Any]:
-        """Return what its delivery sends, in a form to be compared: not how, when and for whom it is delivered."""
+        """Return the content that a delivery sends, to compare jobs by it; without source, labels, times and so on."""
         return {"kind": self.kind} | self.model_dump(mode="json", exclude=_NOT_SENT, exclude_defaults=True)
 
     @classmethod
     def read_result(cls, data: dict[str, Any]) -> BaseModel:
-        """Read the result of a delivered job of this kind, as the ledger keeps it."""
+        """Parse the result of a delivered job of this kind that the ledger stored."""
         raise NotImplementedError
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """Show in tracebacks and logs what is not about a person."""
+        """Show no personal data in tracebacks and logs."""
         return ((name, value) for name, value in super().__repr_args__() if name in _SHOWN and value is not None)
 
     def to_json(self) -> str:
-        """Write the job as the ledger keeps it: the kind, and all that is not a default.
+        """Serialise the job for the ledger: the kind, and all fields that differ from their defaults.
 
-        Raises InvalidJob for one of more than `MAX_JOB` characters, or with text that is not UTF-8.
+        Raises InvalidJob if the JSON has more than `MAX_JOB` characters, or text that is not UTF-8.
         """
         try:
             rest = self.model_dump_json(exclude_defaults=True, exclude={"kind"})
@@ -314,11 +315,11 @@ class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class SealedJob(JobBase, frozen=True):
-    """A job whose data this process cannot open: all that is known of it. It is never sent, and never written."""
+    """A stored job whose data this process cannot decrypt: only its readable fields. It is never sent nor stored."""
 
     configuration: str | None = None
 
     @property
     def mapping(self) -> str | None:
-        """Its inbound mapping."""
+        """The reference of its inbound mapping."""
         return self.configuration

@@ -1,8 +1,8 @@
-"""`file`: upload one file of many rows (v4.1 File family), one a slot.
+"""`file`: upload one file of many rows (v4.1 File family). Each upload takes one upload slot.
 
-Source: `docs/customergauge.md`, "Files". Limits: 2 MB (taken as 2,000,000 bytes, since the
-source does not say which), 2,000 records, CSV, XLS, XLSX or XML. The content is read and checked by whoever
-enqueues (`load`), lies compressed in the ledger, and never travels in a message.
+Source: `docs/customergauge.md`, "Files". Limits: 2 MB, 2,000 records, CSV, XLS, XLSX or XML. The source does not say
+how many bytes 2 MB are; gaugepost allows 2,000,000. The producer reads and checks the content (`load`) and stores it
+compressed in the ledger. No Celery message contains it.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from gaugepost.jobs.common import Endpoints, JobBase
 
 _NAME_BYTES = 255
 _NAME = r"^[^/\\\x00-\x1f\x7f\"]+$"
-"""What can stand in a header of a form: nothing that ends it, and no path."""
+"""File names that are safe in a multipart header: no quotes, no control characters, no path."""
 
 Family = Literal["transactional", "contact", "historical", "activity"]
 
 
 class FileResult(BaseModel):
-    """What CustomerGauge's upload statistics said; the counts are None if they never showed the file as processed."""
+    """CustomerGauge's upload statistics of the file. The counts are None if it was never shown as processed."""
 
     model_config = ConfigDict(frozen=True)
 
     total: Annotated[int | None, Field(description="Rows that CustomerGauge read.")] = None
-    successful: Annotated[int | None, Field(description="Rows that it took.")] = None
-    unsuccessful: Annotated[int | None, Field(description="Rows that it refused.")] = None
+    successful: Annotated[int | None, Field(description="Rows that CustomerGauge accepted.")] = None
+    unsuccessful: Annotated[int | None, Field(description="Rows that CustomerGauge rejected.")] = None
     messages: Annotated[
         tuple[str, ...],
-        Field(description="Texts about rows, by the row numbers of your own file: `Record 2017: Duplicate Record`."),
+        Field(description="Messages about rows, with row numbers of your own file: `Record 2017: Duplicate Record`."),
     ] = ()
-    rejected: Annotated[tuple[int, ...], Field(description="Numbers of the refused rows, where they are sure.")] = ()
-    upload_id: Annotated[
-        int | None, Field(description="CustomerGauge's id of the upload, by which it can be deleted.")
-    ] = None
+    rejected: Annotated[tuple[int, ...], Field(description="Numbers of the rejected rows, if they are certain.")] = ()
+    upload_id: Annotated[int | None, Field(description="CustomerGauge's id of the upload; `file_delete` needs it.")] = (
+        None
+    )
 
 
 class Stored(BaseModel):
-    """What the ledger knows of a content it keeps beside the job."""
+    """The description of a file content that the ledger stores under its own key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,31 +56,31 @@ class Stored(BaseModel):
     size: Annotated[int, Field(gt=0)]
     rows: int
     name: Annotated[str, Field(max_length=_NAME_BYTES, pattern=_NAME)]
-    """Unique name under which it goes out: CustomerGauge refuses a name twice."""
+    """The unique name of the upload: CustomerGauge refuses a name that it has seen."""
     first_row: int = 1
-    """Number of its first row in the user's file, if it is a part of one."""
+    """For a part: the number of its first row in the user's file."""
     set: str | None = None
-    """Id of the file set it is a part of."""
+    """For a part: the id of its file set."""
     part: int = 1
     of: int = 1
 
 
 def unique_name(name: str, whose: str) -> str:
-    """Put into a part's name, in place of its content's hash, one that no other upload has.
+    """Replace the content's hash in a file name by a hash that no other upload has.
 
-    CustomerGauge refuses a name twice, and a look-up by name must never find another upload of the same content.
+    CustomerGauge refuses a name that it has seen, and a search by name must not find an upload of the same content.
     """
     stem, ending = name.rsplit(".", 2)[0], name.rpartition(".")[2]
     return f"{stem}.{hashlib.sha256(f'{whose}:{name}'.encode()).hexdigest()[:10]}.{ending}"
 
 
 class File(JobBase, frozen=True):
-    """One upload. Give `path`, or `filename` with `content_base64`; `stored` is set when it was accepted."""
+    """One upload. Give `path`, or `filename` with `content_base64`. `enqueue` sets `stored`."""
 
     kind: Literal["file"] = "file"
     family: Annotated[
         Family,
-        Field(description="Which import takes it; `activity` is for anonymous surveys.", examples=["contact"]),
+        Field(description="The type of import; `activity` is for anonymous surveys.", examples=["contact"]),
     ]
     filename: Annotated[
         str | None,
@@ -88,20 +88,22 @@ class File(JobBase, frozen=True):
             min_length=1,
             max_length=128,
             pattern=_NAME,
-            description="Its name, which ends in .csv, .xls, .xlsx or .xml. Required with `content_base64`; without it "
-            "the name of `path`.",
+            description="The name of the file; it ends in .csv, .xls, .xlsx or .xml. Required with `content_base64`; "
+            "the default is the name of `path`.",
             examples=["march.csv"],
         ),
     ] = None
     content_base64: Annotated[
         str | None,
-        Field(repr=False, description="The content. Give this, or `path`.", examples=["RW1haWwKYUBiLmV4YW1wbGUK"]),
+        Field(
+            repr=False, description="The content as base64. Give this or `path`.", examples=["RW1haWwKYUBiLmV4YW1wbGUK"]
+        ),
     ] = None
     path: Annotated[
         str | None,
         Field(
-            description="A file to read, at most 2,000 rows and 2,000,000 bytes; `gaugepost upload` splits longer "
-            "ones. The process that enqueues reads it, never a worker.",
+            description="A file of at most 2,000 rows and 2,000,000 bytes; `gaugepost upload` splits longer ones. The "
+            "process that enqueues reads it, not a worker.",
             examples=["exports/contacts.xlsx"],
         ),
     ] = None
@@ -112,23 +114,23 @@ class File(JobBase, frozen=True):
 
     @property
     def lane(self) -> str:
-        """All files of a region are one lane: one a slot."""
+        """The upload lane."""
         return "files"
 
     @property
     def once(self) -> bool:
-        """Always: after a lost answer the upload statistics tell whether it arrived."""
+        """Always true: after a lost answer the worker asks the upload statistics whether the file arrived."""
         return True
 
     def sent(self) -> dict[str, Any]:
-        """Return its family and its content's hash: the name under which it goes out is another one each time."""
+        """Return the family and the hash of the content; not the name, which differs for each upload."""
         return {"kind": self.kind, "family": self.family, "sha256": self.stored.sha256 if self.stored else None}
 
     @property
     def upload_name(self) -> str:
-        """Name under which it goes out, which is unique."""
+        """The unique name of the upload."""
         if self.stored is None:
-            raise ValueError("a file has its upload name when it was accepted")
+            raise ValueError("only an accepted file has an upload name")
         return self.stored.name
 
     @field_validator("filename", "path")
@@ -154,9 +156,10 @@ class File(JobBase, frozen=True):
         return self
 
     def load(self) -> tuple[File, bytes]:
-        """Read and check the content; return the job as the ledger keeps it, and the content.
+        """Read and check the content. Return the job to store and the content.
 
-        Raises InvalidJob: no regular file, not of its type, empty, header without a row, too large for one upload.
+        Raises InvalidJob if it is no regular file, does not have the type of its name, has no rows, or is too large for
+        one upload.
         """
         if self.path is not None:
             return self._load(Path(self.path))
@@ -169,8 +172,8 @@ class File(JobBase, frozen=True):
         with inspect(path) as upload:
             plan, *more = split(upload)
             if more:
-                told = f"expected at most {PART_ROWS:,} rows and {PART_BYTES:,} bytes; `gaugepost upload` splits it"
-                raise InvalidJob([Problem("content", told)])
+                expected = f"expected at most {PART_ROWS:,} rows and {PART_BYTES:,} bytes; `gaugepost upload` splits it"
+                raise InvalidJob([Problem("content", expected)])
             sent = content(upload, plan)
         name = unique_name(plan.name, os.urandom(16).hex())
         stored = Stored(sha256=plan.sha256, size=len(sent), rows=plan.rows, name=name)
@@ -179,7 +182,7 @@ class File(JobBase, frozen=True):
 
     def _decoded(self) -> bytes:
         if self.content_base64 is None:
-            raise InvalidJob([Problem("stored", "is set by gaugepost; give path or content_base64")])
+            raise InvalidJob([Problem("stored", "only gaugepost sets it; give path or content_base64")])
         try:
             return base64.b64decode(self.content_base64, validate=True)
         except binascii.Error:
@@ -187,5 +190,5 @@ class File(JobBase, frozen=True):
 
     @classmethod
     def read_result(cls, data: dict[str, Any]) -> FileResult:
-        """Read the result as the ledger keeps it."""
+        """Parse the result that the ledger stored."""
         return FileResult.model_validate(data)

@@ -1,7 +1,7 @@
-"""`file_delete`: undo one upload, with all records made from it (v4.1 DELETE File).
+"""`file_delete`: delete one upload and all records that CustomerGauge made from it (v4.1 DELETE File).
 
-Source: `docs/customergauge.md`, "Files". It destroys real responses, so it is a job of
-its own and never a side effect.
+Source: `docs/customergauge.md`, "Files". It deletes survey responses, so gaugepost never does it as a side effect of
+another job.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from gaugepost.jobs.common import WHOLE, Endpoints, JobBase
 
 
 class FileDeleteResult(BaseModel):
-    """CustomerGauge answers only that it deleted the upload."""
+    """CustomerGauge's answer confirms the deletion and has no further data."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class FileDelete(JobBase, frozen=True):
-    """One upload to delete, with all records that came of it. `gaugepost uploads undo` enqueues these."""
+    """Delete one upload and all records made from it. `gaugepost uploads undo` enqueues these jobs."""
 
     kind: Literal["file_delete"] = "file_delete"
     upload_id: Annotated[
@@ -32,5 +32,5 @@ class FileDelete(JobBase, frozen=True):
 
     @classmethod
     def read_result(cls, data: dict[str, Any]) -> FileDeleteResult:
-        """Read the result as the ledger keeps it."""
+        """Parse the result that the ledger stored."""
         return FileDeleteResult.model_validate(data)

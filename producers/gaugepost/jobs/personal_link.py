@@ -1,4 +1,4 @@
-"""`personal_link`: make one personal survey link (PUT Personal Link).
+"""`personal_link`: create one personal survey link (PUT Personal Link).
 
 Source: `docs/customergauge.md`, "PUT Personal Link".
 """
@@ -9,41 +9,41 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gaugepost.jobs.common import Cells, Configuration, JobBase, Urgent
+from gaugepost.jobs.common import Configuration, JobBase, RecordFields, Urgent
 
 
 class PersonalLinkResult(BaseModel):
-    """The link that CustomerGauge made."""
+    """The link that CustomerGauge created."""
 
     model_config = ConfigDict(frozen=True)
 
     number_customergauge: Annotated[
-        int | None, Field(description="Number of the survey record; none if the answer had the links alone.")
+        int | None, Field(description="Number of the survey record, if the answer had one.")
     ] = None
     survey_link: Annotated[str, Field(description="The link to send to the person.")]
-    survey_link_short: Annotated[str, Field(description="The same, shorter.")]
+    survey_link_short: Annotated[str, Field(description="A short form of the link.")]
 
 
 class PersonalLink(JobBase, frozen=True):
-    """One survey link for one person, named by Email or Phone in `record`. Urgent by default: a person waits for it."""
+    """Create a survey link for the person whose Email or Phone is in `record`. Urgent by default."""
 
     kind: Literal["personal_link"] = "personal_link"
     urgent: Urgent = True
     configuration: Configuration
-    record: Cells
+    record: RecordFields
 
     @property
     def mapping(self) -> str:
-        """Its inbound mapping."""
+        """The reference of its inbound mapping."""
         return self.configuration
 
     @model_validator(mode="after")
     def _has_contact(self) -> Self:
         if not any(heading.lower() in {"email", "phone"} for heading in self.record):
-            raise ValueError("record: expected an Email or a Phone")
+            raise ValueError("record: expected the field Email or Phone")
         return self
 
     @classmethod
     def read_result(cls, data: dict[str, Any]) -> PersonalLinkResult:
-        """Read the result as the ledger keeps it."""
+        """Parse the result that the ledger stored."""
         return PersonalLinkResult.model_validate(data)

@@ -9,28 +9,28 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from gaugepost.jobs.common import Cells, Configuration, JobBase
+from gaugepost.jobs.common import Configuration, JobBase, RecordFields
 
 
 class RecordResult(BaseModel):
-    """CustomerGauge answers a record with an empty body: that it was taken is all there is to know."""
+    """CustomerGauge's answer to a record has an empty body."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class Record(JobBase, frozen=True):
-    """One record: an account, a contact, a survey record or an external response, as its mapping says."""
+    """Create or update one record. Its mapping defines which: account, contact, survey record or external response."""
 
     kind: Literal["record"] = "record"
     configuration: Configuration
-    record: Cells
+    record: RecordFields
 
     @property
     def mapping(self) -> str:
-        """Its inbound mapping."""
+        """The reference of its inbound mapping."""
         return self.configuration
 
     @classmethod
     def read_result(cls, data: dict[str, Any]) -> RecordResult:
-        """Read the result as the ledger keeps it."""
+        """Parse the result that the ledger stored."""
         return RecordResult.model_validate(data)

@@ -1,7 +1,7 @@
 """`response`: store one survey response (v4.1 Transactions POST Response).
 
-Source: `docs/customergauge.md`, "POST Response". CustomerGauge gives no id and states no
-duplicate rule, so a lost answer is left to a person by default.
+Source: `docs/customergauge.md`, "POST Response". CustomerGauge returns no id and documents no rule for duplicates.
+Therefore `on_unknown` is `hold` by default: after a lost answer a person decides.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gaugepost.jobs.common import WHOLE, Cells, DateTimeText, Endpoints, JobBase, OnUnknown, Score
+from gaugepost.jobs.common import WHOLE, DateTimeText, Endpoints, JobBase, OnUnknown, RecordFields, Score
 
 NAMED_FIELDS = {
     "NetPromoterScore": "net_promoter_score",
@@ -24,30 +24,30 @@ NAMED_FIELDS = {
 """CustomerGauge's name of each survey field → ours."""
 
 WorkflowStatus = Literal["OPEN", "IN-PROGRESS", "PROGRESS", "CLOSED", "CLOSE"]
-"""The standard set; accounts with the extended one use whole numbers from 0 to 99."""
+"""The standard set. Accounts with the extended set use whole numbers from 0 to 99."""
 
 
 def _only_customer_fields(fields: dict[str, Any]) -> dict[str, Any]:
     for name in fields:
         if name in NAMED_FIELDS:
-            raise ValueError(f"{name}: give it as {NAMED_FIELDS[name]}, beside fields")
+            raise ValueError(f"{name}: use the job's own field {NAMED_FIELDS[name]}")
     return fields
 
 
 class ResponseResult(BaseModel):
-    """CustomerGauge answers only that it took the response."""
+    """CustomerGauge's answer confirms the response and has no further data."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class Response(JobBase, frozen=True):
-    """One response with its customer's data. `fields` are the keys of the account's own upload mapping."""
+    """Store one survey response with the customer's data. The keys of `fields` are those of the account's mapping."""
 
     kind: Literal["response"] = "response"
     on_unknown: OnUnknown = "hold"
-    fields: Annotated[Cells, AfterValidator(_only_customer_fields)]
+    fields: Annotated[RecordFields, AfterValidator(_only_customer_fields)]
     net_promoter_score: Annotated[
-        Score | None, Field(description="A whole number from 0 to 10, or text that is one.", examples=[9])
+        Score | None, Field(description="A whole number from 0 to 10, as a number or as text.", examples=[9])
     ] = None
     comment: Annotated[str | None, Field(description="What the person wrote.")] = None
     email_sent_date: Annotated[
@@ -59,7 +59,7 @@ class Response(JobBase, frozen=True):
     follow_up_required: Annotated[bool | None, Field(description="Whether the person asked to be contacted.")] = None
     workflow_status: Annotated[
         WorkflowStatus | Annotated[int, Field(ge=0, le=99), WHOLE] | None,
-        Field(description="The case's status: a word of the standard set, or a number of the extended one."),
+        Field(description="The status of the case: a word of the standard set, or a number of the extended set."),
     ] = None
     reason_codes: Annotated[
         tuple[Annotated[int, Field(ge=0), WHOLE], ...],
@@ -71,5 +71,5 @@ class Response(JobBase, frozen=True):
 
     @classmethod
     def read_result(cls, data: dict[str, Any]) -> ResponseResult:
-        """Read the result as the ledger keeps it."""
+        """Parse the result that the ledger stored."""
         return ResponseResult.model_validate(data)

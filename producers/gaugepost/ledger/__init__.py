@@ -79,22 +79,22 @@ _SWEEPS = 200  # so that one tick a minute keeps up with more than a thousand de
 class Ledger:
     """One region of the ledger. Thread-safe, as its client is. All calls raise StoreError as errors.py says.
 
-    `patience`: seconds that a call may take in all; None: as long as the client's own retries.
+    `timeout`: seconds that a call may take in all; None: as long as the client's own retries.
     """
 
     def __init__(
-        self, client: redis.Redis, region: Region, settings: Settings, *, patience: float | None = None
+        self, client: redis.Redis, region: Region, settings: Settings, *, timeout: float | None = None
     ) -> None:
         self.region = region
         keys = Keys(region, settings.namespace)
-        self._run = Runner(client, settings.wait_replicas, patience)
-        self._patience = patience
+        self._run = Runner(client, settings.wait_replicas, timeout)
+        self._timeout = timeout
         self._client = client
         self._settings = settings
         self.intake = Intake(region, settings)
-        self._seal = self.intake.seal
+        self._cipher = self.intake.cipher
         lanes = settings.upload_lanes()
-        self._work = Work(keys, int(settings.lease * 1000), slot_ms(settings.upload_interval), lanes, self._seal)
+        self._work = Work(keys, int(settings.lease * 1000), slot_ms(settings.upload_interval), lanes, self._cipher)
         self._place = Place(client, keys)
 
     @property
@@ -117,7 +117,7 @@ class Ledger:
         call = self.intake.enqueue(entries)
         if not self.intake.reports_fields:
             return self._run(call)
-        with deadline(self._patience):
+        with deadline(self._timeout):
             accepted = self._run(call)
             if report := self.intake.report(entries):
                 with suppress(StoreError):
@@ -211,7 +211,9 @@ class Ledger:
     def stage(self, job_id: str, content: bytes) -> None:
         """Put a part's content there for a while, for the call that accepts its set."""
         with our_errors():
-            self._client.set(self.keys.of("content:", job_id), self._seal.content(zlib.compress(content)), px=STAGED_MS)
+            self._client.set(
+                self.keys.of("content:", job_id), self._cipher.encrypt_content(zlib.compress(content)), px=STAGED_MS
+            )
 
     def unstage(self, ids: Sequence[str]) -> None:
         """Take staged contents away: their set was refused, or its answer was lost; what was accepted stays."""
@@ -240,7 +242,7 @@ class Ledger:
 
     def _opened(self, set_id: str, text: bytes) -> bytes:
         try:
-            return self._seal.open_text(text)
+            return self._cipher.decrypt_text(text)
         except DataSealed as error:
             raise DataSealed(f"upload {set_id} {error}") from None
 
@@ -287,7 +289,7 @@ class Ledger:
         """Return a file's content; None if it is gone or damaged. Raises DataSealed."""
         with our_errors():
             found: bytes | None = self._client.get(self.keys.of("content:", job_id))  # type: ignore[assignment]
-        return None if found is None else _unpacked(self._seal.open_content(found))
+        return None if found is None else _unpacked(self._cipher.decrypt_content(found))
 
     def mark(self, claimed: Claimed) -> tuple[int, int]:
         """Note, just before the first byte, that it goes out: (1, 0), (0, ms to wait for the slot) or (-1, 0)."""

@@ -10,7 +10,7 @@ from gaugepost.errors import DataSealed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gaugepost.encryption import Seal
+    from gaugepost.encryption import Cipher
 
 
 class SealedData(dict[str, Any]):
@@ -28,9 +28,9 @@ class SealedData(dict[str, Any]):
 class Opening:
     """Opens what is sealed of one job. What cannot be opened is left out, and `why` tells so."""
 
-    def __init__(self, job_id: str, seal: Seal) -> None:
+    def __init__(self, job_id: str, cipher: Cipher) -> None:
         self._id = job_id
-        self._seal = seal
+        self._cipher = cipher
         self.why: str | None = None
 
     def _fails(self, error: DataSealed) -> None:
@@ -39,7 +39,7 @@ class Opening:
     def job(self, text: bytes) -> dict[str, Any]:
         """Open the job; without its key what is known of it."""
         try:
-            found: dict[str, Any] = json.loads(self._seal.open_job(text))
+            found: dict[str, Any] = json.loads(self._cipher.decrypt_job(text))
         except DataSealed as error:
             self._fails(error)
             clear = json.loads(text)
@@ -50,7 +50,7 @@ class Opening:
     def json(self, text: bytes | None, default: Any) -> Any:  # noqa: ANN401 - what JSON holds
         """Open a text that is JSON; `default` for none, and without its key."""
         try:
-            return default if text is None else json.loads(self._seal.open_text(text))
+            return default if text is None else json.loads(self._cipher.decrypt_text(text))
         except DataSealed as error:
             self._fails(error)
             return default

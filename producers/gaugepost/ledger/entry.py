@@ -13,7 +13,7 @@ from gaugepost.keys import idempotency_digest
 from gaugepost.trace_context import current
 
 if TYPE_CHECKING:
-    from gaugepost.encryption import Seal
+    from gaugepost.encryption import Cipher
     from gaugepost.jobs import JobBase
     from gaugepost.ledger.scripts import Argument
     from gaugepost.mappings import Mappings
@@ -61,17 +61,17 @@ class Entry:
         resolved, warnings = mappings.check(job)
         return cls(new_job_id(), resolved, warnings=warnings)
 
-    def arguments(self, lane: str, seal: Seal) -> tuple[Argument, ...]:
+    def arguments(self, lane: str, cipher: Cipher) -> tuple[Argument, ...]:
         """Return the arguments that enqueue.lua takes for one job."""
         job = self.job
         facts = ledger_facts(job, lane)
         if job.idempotency_key:
-            facts |= {"idem": idempotency_digest(job.idempotency_key), "same": " ".join(seal.hashes(job.sent()))}
+            facts |= {"idem": idempotency_digest(job.idempotency_key), "same": " ".join(cipher.hashes(job.sent()))}
         if job.source:
             facts["source"] = job.source
         about = "" if len(self.text) < READ_WHOLE else f"{job.kind} {job.mapping}" if job.mapping else job.kind
-        content = seal.content(zlib.compress(self.content)) if self.content else ""
-        return self.id, seal.job(job, self.text), about, json.dumps(facts) if facts else "", content
+        content = cipher.encrypt_content(zlib.compress(self.content)) if self.content else ""
+        return self.id, cipher.encrypt_job(job, self.text), about, json.dumps(facts) if facts else "", content
 
 
 def ledger_facts(job: JobBase, lane: str) -> dict[str, str]:

@@ -84,10 +84,10 @@ def enqueue_set(
 ) -> Call[str]:
     """Accept staged parts; gives the id of the set that has this content (not this one: refused)."""
     digest = upload_digest(files.family, files.sha256)
-    args: list[Argument] = [*intake.limits, files.id, intake.seal.text(files.to_json()), digest, DIGEST_MS]
+    args: list[Argument] = [*intake.limits, files.id, intake.cipher.encrypt_text(files.to_json()), digest, DIGEST_MS]
     args += ["1" if again else "", lane, "1" if first else ""]
     for entry in entries:
-        args += (entry.id, intake.seal.job(entry.job, entry.text))
+        args += (entry.id, intake.cipher.encrypt_job(entry.job, entry.text))
     return Call("enqueue_set", intake.queues, args, lambda answer: answer.decode())
 
 

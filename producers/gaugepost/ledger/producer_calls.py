@@ -64,7 +64,7 @@ class Intake:
     def __init__(self, region: Region, settings: Settings) -> None:
         self.keys = Keys(region, settings.namespace)
         self._settings = settings
-        self.seal = settings.seal()
+        self.cipher = settings.cipher()
         self.limits = (settings.backlog_limit, settings.content_limit)
         self._reports = FieldReports(self.keys) if settings.mappings is not None else None
         self.reports_fields = self._reports is not None
@@ -74,7 +74,7 @@ class Intake:
         """Accept all these jobs in one script and one round trip, or none of them."""
         args: list[Argument] = [*self.limits, IDEMPOTENCY_MS]
         for entry in entries:
-            args += entry.arguments(self.lane(entry.job), self.seal)
+            args += entry.arguments(self.lane(entry.job), self.cipher)
         return Call("enqueue", self.queues, args, lambda answer: _read_accepted(entries, answer))
 
     def report(self, entries: Sequence[Entry]) -> Call[None] | None:
@@ -98,7 +98,7 @@ class Intake:
             holds, (now, seen) = read_holds(answer[0]), answer[1]
             presence = Presence(region, now, None if seen < 0 else seen)
             rows = zip(ids, answer[2:], strict=False)
-            return [read_view(job_id, region, found, holds, presence, self.seal) for job_id, found in rows]
+            return [read_view(job_id, region, found, holds, presence, self.cipher) for job_id, found in rows]
 
         return Call("read", self.queues[:1], ids[:AT_ONCE], read)
 
@@ -123,7 +123,7 @@ class Intake:
         """Write an edited job as replay.lua takes it."""
         job = edit.job
         fields = {
-            "job": self.seal.job(job, job.to_json()),
+            "job": self.cipher.encrypt_job(job, job.to_json()),
             "revision": str(edit.revision),
             "configuration": job.mapping or "",
         }

@@ -206,14 +206,14 @@ class _Scripts:
 class Runner(_Scripts):
     """Runs calls on a blocking client; those that must last, until `replicas` of Redis' replicas have their effect."""
 
-    def __init__(self, client: redis.Redis, replicas: int = 0, patience: float | None = None) -> None:
+    def __init__(self, client: redis.Redis, replicas: int = 0, timeout: float | None = None) -> None:
         super().__init__(client, replicas)
-        self._patience = patience
+        self._timeout = timeout
         self._lines = Lines(client)
 
     def __call__(self, call: Call[T]) -> T:
         """Run one call. Raises StoreUnreachable, StoreFull, BacklogFull, StoreError."""
-        with our_errors(call, self.client), deadline(self._patience):
+        with our_errors(call, self.client), deadline(self._timeout):
             try:
                 return call.read(self._send(call, self.known(call)))
             except redis_errors.NoScriptError:
@@ -230,19 +230,19 @@ class Runner(_Scripts):
 class AsyncRunner(_Scripts):
     """Runs calls on an asyncio client, as `Runner` does."""
 
-    def __init__(self, client: redis.asyncio.Redis, replicas: int = 0, patience: float | None = None) -> None:
+    def __init__(self, client: redis.asyncio.Redis, replicas: int = 0, timeout: float | None = None) -> None:
         super().__init__(client, replicas)
-        self._patience = patience
+        self._timeout = timeout
         self._turns = asyncio.Semaphore(max(1, client.connection_pool.max_connections // 2))
 
     async def __call__(self, call: Call[T]) -> T:
         """Run one call. Raises as `Runner` does."""
         with our_errors(call, self.client):
             try:
-                async with asyncio.timeout(self._patience), self._turns:
+                async with asyncio.timeout(self._timeout), self._turns:
                     return await self._run(call)
             except TimeoutError:
-                raise redis_errors.TimeoutError(f"no answer within {self._patience} s") from None
+                raise redis_errors.TimeoutError(f"no answer within {self._timeout} s") from None
 
     async def _run(self, call: Call[T]) -> T:
         try:

@@ -16,7 +16,7 @@ from gaugepost.ledger.decryption import Opening
 from gaugepost.ledger.explanations import action, explained, meaning, meaning_of_reason
 from gaugepost.ledger.holds import Hold, iso
 from gaugepost.ledger.unreadable import MS_DIGITS, STAMP_DIGITS, UNREADABLE, read_number
-from gaugepost.redaction import masked
+from gaugepost.redaction import redact
 from gaugepost.states import ENDED, JobState
 from gaugepost.transitions import Attempt
 from gaugepost.verdict import Verdict
@@ -24,7 +24,7 @@ from gaugepost.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gaugepost.encryption import Seal
+    from gaugepost.encryption import Cipher
     from gaugepost.ledger.presence import Presence
     from gaugepost.regions import Region
 
@@ -163,7 +163,7 @@ class JobView:
     def to_dict(self, *, show_data: bool = False) -> dict[str, Any]:
         """Return it as `job --json` shows it; with `show_data` also `data`, and all that row messages say."""
         data = {"data": None if self.sealed else self.data()} if show_data else {}
-        return self._facts() | ({} if show_data else {"result": masked(self.result)}) | data | self._why_sealed()
+        return self._facts() | ({} if show_data else {"result": redact(self.result)}) | data | self._why_sealed()
 
     def _why_sealed(self) -> dict[str, Any]:
         return {"sealed": self.sealed} if self.sealed else {}
@@ -214,13 +214,13 @@ def _shown(attempt: Attempt) -> dict[str, Any]:
 
 
 def read_view(
-    job_id: str, region: Region, flat: Sequence[bytes], holds: Mapping[str, Hold], presence: Presence, seal: Seal
+    job_id: str, region: Region, flat: Sequence[bytes], holds: Mapping[str, Hold], presence: Presence, cipher: Cipher
 ) -> JobView | None:
     """Read a job from its hash as Redis' flat list; None if it is empty. One that cannot be read hides no other."""
     if not flat:
         return None
     try:
-        return _read_view(job_id, region, flat, holds, presence, seal)
+        return _read_view(job_id, region, flat, holds, presence, cipher)
     except UNREADABLE:
         told = "its record cannot be read"
         return JobView(job_id, region, _state_in(flat), {"kind": "unreadable"}, enqueued_at=0, reason=told)
@@ -232,11 +232,11 @@ def _state_in(flat: Sequence[bytes]) -> JobState:
 
 
 def _read_view(
-    job_id: str, region: Region, flat: Sequence[bytes], holds: Mapping[str, Hold], presence: Presence, seal: Seal
+    job_id: str, region: Region, flat: Sequence[bytes], holds: Mapping[str, Hold], presence: Presence, cipher: Cipher
 ) -> JobView:
     found = dict(zip((name.decode() for name in flat[::2]), flat[1::2], strict=True))
     text = {name: value.decode() for name, value in found.items() if name not in {"history", "job"}}
-    opening = Opening(job_id, seal)
+    opening = Opening(job_id, cipher)
     state = JobState(text["state"])
     job = opening.job(found["job"])
     _ = job["kind"]  # a job has one, whatever else it has

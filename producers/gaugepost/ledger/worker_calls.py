@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from gaugepost.encryption import CLEAR, NO_SEAL, Seal
+from gaugepost.encryption import CLEAR, NO_CIPHER, Cipher
 from gaugepost.errors import DataSealed
 from gaugepost.jobs import AnyJob, CloseLoop, parse_job_json
 from gaugepost.jobs.common import SealedJob
@@ -129,15 +129,15 @@ class Settlement:
     warms: bool = False
     began: float | None = None
 
-    def to_json(self, seal: Seal = NO_SEAL) -> bytes:
+    def to_json(self, cipher: Cipher = NO_CIPHER) -> bytes:
         """Write it as settle.lua takes it."""
         ask: dict[str, Any] = {"id": self.claimed.id, "fence": self.claimed.fence, "holder": self.claimed.holder}
-        ask |= _transition(self.decision, self.claimed.job.mapping, seal)
+        ask |= _transition(self.decision, self.claimed.job.mapping, cipher)
         if isinstance(self.claimed.job, CloseLoop) and self.claimed.job.happened_at and ask["to"] == "delivered":
             ask["happened"] = self.claimed.job.happened_at
         ask |= self._for_holds()
         if self.attempts:
-            ask["entry"] = "\n".join(_entry(attempt, seal) for attempt in self.attempts)
+            ask["entry"] = "\n".join(_entry(attempt, cipher) for attempt in self.attempts)
             if self.attempts[-1].verdict not in _NO_ANSWER or self._passed_proxy():
                 ask["answered"] = True
         if self.check is not None:
@@ -186,12 +186,12 @@ def hold_row(spec: HoldSpec) -> dict[str, Any]:
     return told | {name: value for name, value in more.items() if value is not None}
 
 
-def _transition(decision: Decision, mapping: str | None, seal: Seal) -> dict[str, Any]:  # noqa: PLR0911 - a case a transition
+def _transition(decision: Decision, mapping: str | None, cipher: Cipher) -> dict[str, Any]:  # noqa: PLR0911 - a case a transition
     match decision.transition:
         case Delivered(result, warnings):
             ask: dict[str, Any] = {"to": "delivered"}
             if result:
-                ask["result"] = seal.text(json.dumps(dict(result)))
+                ask["result"] = cipher.encrypt_text(json.dumps(dict(result)))
             if warnings:
                 ask["warnings"] = json.dumps(warnings)  # our own words, and settle.lua may add one
             return ask
@@ -225,7 +225,7 @@ def _check_entry(check: Check) -> str:
     return to_json(line | {"processed": check.processed}).decode()
 
 
-def _entry(attempt: Attempt, seal: Seal) -> str:
+def _entry(attempt: Attempt, cipher: Cipher) -> str:
     line: dict[str, Any] = {"event": "attempt", "n": attempt.n, "at": attempt.at, "ms": attempt.ms}
     line["verdict"] = _OLDER_WORD.get(attempt.verdict, attempt.verdict)
     if attempt.verdict in _OLDER_WORD:
@@ -234,7 +234,7 @@ def _entry(attempt: Attempt, seal: Seal) -> str:
         line["status"] = attempt.status
     told = _told(attempt)
     if told:
-        line |= {"sealed": seal.text(json.dumps(told))} if seal.seals else told
+        line |= {"sealed": cipher.encrypt_text(json.dumps(told))} if cipher.encrypts else told
     if not attempt.counted:
         line["counted"] = False
     return to_json(line).decode()
@@ -251,12 +251,12 @@ def _told(attempt: Attempt) -> dict[str, Any]:
 class Work:
     """Makes the calls for one region."""
 
-    def __init__(self, keys: Keys, lease_ms: int, slot_ms: int, lanes: Sequence[str], seal: Seal) -> None:
+    def __init__(self, keys: Keys, lease_ms: int, slot_ms: int, lanes: Sequence[str], cipher: Cipher) -> None:
         self.keys = keys
         self._lease_ms = lease_ms
         self._slot_ms = slot_ms
         self._lanes = lanes
-        self._seal = seal
+        self._cipher = cipher
         self._queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
 
     def claim(self, worker: str, token: str, limit: int, concurrency: int, *, urgent_only: bool) -> Call[Parcel]:
@@ -266,11 +266,11 @@ class Work:
         """
         args: list[Argument] = [worker, token, limit, self._lease_ms, self._slot_ms, concurrency]
         args += ["1" if urgent_only else "", *self._lanes]
-        return Call("claim", self._queues, args, lambda answer: _read_parcel(answer, self._seal, token))
+        return Call("claim", self._queues, args, lambda answer: _read_parcel(answer, self._cipher, token))
 
     def settle(self, settlements: Sequence[Settlement], *, rescue: bool = False) -> Iterator[Call[list[bool]]]:
         """Carry out what became of claimed jobs; False for one that is no longer held under its fencing token."""
-        for some in chunks((settlement.to_json(self._seal) for settlement in settlements), len):
+        for some in chunks((settlement.to_json(self._cipher) for settlement in settlements), len):
             args = ["1" if rescue else "", *some]
             yield Call("settle", self._queues, args, lambda answer: [bool(one) for one in answer])
 
@@ -301,7 +301,7 @@ class Work:
         The first value counts the leases that were spared, because Redis' clock skipped their ends.
         """
         args: list[Argument] = [limit, self._lease_ms]
-        return Call("ended_leases", self._queues[:1], args, lambda answer: _read_lost(answer, self._seal))
+        return Call("ended_leases", self._queues[:1], args, lambda answer: _read_lost(answer, self._cipher))
 
     def promote(self, credentials: Mapping[str, str]) -> Call[tuple[int, bool, tuple[Notice, ...]]]:
         """Release what is due, paced by Redis' clock.
@@ -350,10 +350,10 @@ def _read_promoted(answer: Sequence[Any]) -> tuple[int, bool, tuple[Notice, ...]
     return int(released), bool(more), read_notices(notices)
 
 
-def _read_job(text: bytes, seal: Seal, *, once: bool) -> AnyJob | SealedJob:
+def _read_job(text: bytes, cipher: Cipher, *, once: bool) -> AnyJob | SealedJob:
     """Open and read a job; without its key, what is known of it: whether it may go out twice stands beside it."""
     try:
-        return parse_job_json(seal.open_job(text))
+        return parse_job_json(cipher.decrypt_job(text))
     except DataSealed:
         found = json.loads(text)
         clear = {name: found.get(name) for name in CLEAR}
@@ -362,14 +362,14 @@ def _read_job(text: bytes, seal: Seal, *, once: bool) -> AnyJob | SealedJob:
 
 
 def _read_claimed(
-    row: Sequence[bytes], seal: Seal, probe: bytes, verdict: bytes, phase: bytes = b"", *, once: bool = False
+    row: Sequence[bytes], cipher: Cipher, probe: bytes, verdict: bytes, phase: bytes = b"", *, once: bool = False
 ) -> Claimed:
     job_id, fence, holder, stamp, job, history = row
     return Claimed(
         id=job_id.decode(),
         fence=int(fence),
         enqueued_at=int(stamp) // 1000,
-        job=_read_job(job, seal, once=once),
+        job=_read_job(job, cipher, once=once),
         history=read_history(history),
         probe=probe[1:].decode() if probe else None,
         probe_verdict=Verdict(verdict.decode()) if verdict else None,
@@ -378,19 +378,19 @@ def _read_claimed(
     )
 
 
-def _read_parcel(answer: list[bytes], seal: Seal, holder: str) -> Parcel:
+def _read_parcel(answer: list[bytes], cipher: Cipher, holder: str) -> Parcel:
     starts = range(1, len(answer), 8)
     rows = [[*answer[start : start + 2], holder.encode(), *answer[start + 2 : start + 8]] for start in starts]
-    jobs, broken = read_each(rows, lambda row: _read_claimed(row[:6], seal, *row[6:]), lambda row: bool(row[8]))
+    jobs, broken = read_each(rows, lambda row: _read_claimed(row[:6], cipher, *row[6:]), lambda row: bool(row[8]))
     return Parcel(jobs, int(answer[0]), broken)
 
 
-def _read_lost(answer: list[bytes], seal: Seal) -> tuple[int, list[Lost], tuple[Broken, ...]]:
+def _read_lost(answer: list[bytes], cipher: Cipher) -> tuple[int, list[Lost], tuple[Broken, ...]]:
     rows = [answer[start : start + 10] for start in range(1, len(answer), 10)]
-    lost, broken = read_each(rows, lambda row: _read_one_lost(row, seal), lambda row: row[7] == b"1")
+    lost, broken = read_each(rows, lambda row: _read_one_lost(row, cipher), lambda row: row[7] == b"1")
     return int(answer[0]), lost, broken
 
 
-def _read_one_lost(row: Sequence[bytes], seal: Seal) -> Lost:
+def _read_one_lost(row: Sequence[bytes], cipher: Cipher) -> Lost:
     once = row[6] == b"1"
-    return Lost(_read_claimed(row[:6], seal, row[8], row[9], once=once), once, row[7] == b"1")
+    return Lost(_read_claimed(row[:6], cipher, row[8], row[9], once=once), once, row[7] == b"1")

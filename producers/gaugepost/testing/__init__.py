@@ -1,8 +1,8 @@
-"""For the tests of services that use gaugepost: producers in memory, and the real parts as processes.
+"""Test kit for services that use gaugepost; docs/testing.md has examples.
 
-`MemoryProducer` and `AsyncMemoryProducer` take the place of `Producer` and `AsyncProducer` in unit tests: the same
-calls on the same ledger scripts, in this process. `Parts` runs workers and beat for tests of the whole way; the
-fixtures of `gaugepost_ops.pytest_plugin` have all of them ready. docs/testing.md has an example.
+`MemoryProducer` and `AsyncMemoryProducer` replace `Producer` and `AsyncProducer` in unit tests: they have the same
+calls and run the same ledger scripts, without a network. `Parts` starts real workers and beat for integration tests.
+The pytest plugin `gaugepost_ops.pytest_plugin` has fixtures for all of them.
 """
 
 from __future__ import annotations

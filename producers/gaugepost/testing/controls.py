@@ -1,7 +1,7 @@
-"""What a test can do with a producer in memory: see what was enqueued, be the worker, be the trouble.
+"""`Controls`: what a test can do with a producer in memory: list its jobs, choose their outcomes, simulate failures.
 
-Nothing is delivered by itself. The test says how jobs end: one that is there, or all of a kind from now on. Behind it
-is the worker's own way, claim and settle; so a job that no worker could take now cannot be made to end either.
+No worker runs. The test chooses the outcome of single jobs, or of all jobs of a kind from now on. The controls claim
+and settle as a worker does; a job that a worker could not claim now cannot get an outcome either.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gaugepost.ledger import Ledger, Settlement
 from gaugepost.receipts import AsyncReceipt, Receipt
 from gaugepost.states import JobState
 from gaugepost.testing.memory import Memory
-from gaugepost.testing.outcomes import Ending, Result
+from gaugepost.testing.outcomes import Outcome, Result
 from gaugepost.transitions import Dead, Decision, Parked, Requeued, Unknown
 from gaugepost.verdict import Verdict
 
@@ -30,31 +30,31 @@ if TYPE_CHECKING:
 
 K = TypeVar("K", bound=JobBase)
 Which = Receipt[Any] | AsyncReceipt[Any] | JobBase | type[JobBase] | str
-"""A job: its receipt, its id, or the job itself, the first such one that is open. Or a kind: all of it, from now on."""
+"""A job, by its receipt, its id, or an equal job (the oldest open one); or a kind: all its jobs, from now on."""
 
 _MANY = 10_000
 
 
-class Steering:
-    """What a test can do with a producer in memory, beside what a service can."""
+class Controls:
+    """The calls of producers in memory for tests, in addition to those for services."""
 
     settings: Settings
     memory: Memory
 
     def _require_redis(self) -> None:
-        """Need none: the store is in memory."""
+        """Accept settings without GAUGEPOST_REDIS_URL: the store is in memory."""
 
-    def _begin(self, beside: Steering | None) -> None:
-        self.settings = self.settings.model_copy(update={"wait_replicas": 0})  # it has none
+    def _start(self, beside: Controls | None) -> None:
+        self.settings = self.settings.model_copy(update={"wait_replicas": 0})  # the store has no replicas
         self.memory = beside.memory if beside else Memory(self.settings.namespace)
-        self.memory.show_workers()
-        self._hands: dict[Region, Ledger] = {}
-        self._turns = 0
+        self.memory.register_workers()
+        self._worker_ledgers: dict[Region, Ledger] = {}
+        self._claims = 0
 
-    def _hand(self, region: Region) -> Ledger:
-        if region not in self._hands:
-            self._hands[region] = Ledger(self.memory.client, region, self.settings)
-        return self._hands[region]
+    def _worker_ledger(self, region: Region) -> Ledger:
+        if region not in self._worker_ledgers:
+            self._worker_ledgers[region] = Ledger(self.memory.client, region, self.settings)
+        return self._worker_ledgers[region]
 
     # What was enqueued
 
@@ -65,7 +65,7 @@ class Steering:
     def enqueued(self, kind: None = None, *, region: Region | str | None = None) -> list[JobBase]: ...
 
     def enqueued(self, kind: type[JobBase] | None = None, *, region: Region | str | None = None) -> Sequence[JobBase]:
-        """Return the jobs that were accepted, whatever became of them, oldest first; of one kind, of one region.
+        """Return the jobs that were enqueued, in any state, oldest first; optionally of one kind or one region.
 
         >>> from gaugepost import Record, Region
         >>> from gaugepost.testing import MemoryProducer
@@ -78,34 +78,35 @@ class Steering:
         return [job for job in jobs if isinstance(job, kind or JobBase)]
 
     def content(self, job: Receipt[Any] | AsyncReceipt[Any] | JobBase | str) -> bytes:
-        """Return the content of a file that was enqueued. Raises LookupError if it has none (any more)."""
+        """Return the content of an enqueued file. Raises LookupError if no content is stored."""
         view = self._find(job)
-        found = self._hand(view.region).content(view.id)
+        found = self._worker_ledger(view.region).content(view.id)
         if found is None:
             raise LookupError(f"job {view.id} has no content")
         return found
 
     def _views(self) -> list[JobView]:
         ids = self.memory.ids()
-        views = [view for region in ids for view in self._hand(region).read(ids[region]) if view]
+        views = [view for region in ids for view in self._worker_ledger(region).read(ids[region]) if view]
         return sorted(views, key=lambda view: view.stamp)
 
     def _find(self, which: Which) -> JobView:
-        """Return the job that is meant. Raises LookupError."""
+        """Return a job by its receipt, id, or an equal job. Raises LookupError."""
         if isinstance(which, JobBase):
             views = [view for view in self._views() if parse_job(view.job) == which]
             views.sort(key=lambda view: view.has_ended)
         else:
             job_id = which if isinstance(which, str) else which.id if not isinstance(which, type) else ""
-            views = [view for region in self.settings.regions for view in self._hand(region).read([job_id]) if view]
+            ledgers = map(self._worker_ledger, self.settings.regions)
+            views = [view for ledger in ledgers for view in ledger.read([job_id]) if view]
         if not views:
             raise LookupError(f"no such job was enqueued: {which!r}")
         return views[0]
 
-    # How it ends
+    # Outcomes
 
     def deliver(self, *which: Which, result: Result | None = None, warnings: Sequence[str] = ()) -> None:
-        """Let jobs be delivered, or all jobs of a kind from now on; without a `result` one is made up.
+        """Deliver jobs, or all jobs of a kind from now on. Without `result` each gets a made-up one.
 
         >>> from gaugepost import PersonalLink, PersonalLinkResult, Region
         >>> from gaugepost.testing import MemoryProducer
@@ -115,7 +116,7 @@ class Steering:
         >>> producer.enqueue(link).result(timeout=30).survey_link_short
         'https://s'
         """
-        self._end(which, Ending(None, result=result, warnings=tuple(warnings)))
+        self._apply(which, Outcome(None, result=result, warnings=tuple(warnings)))
 
     def kill(
         self,
@@ -125,9 +126,9 @@ class Steering:
         field_errors: Mapping[str, Sequence[str]] | None = None,
         status: int | None = 422,
     ) -> None:
-        """Let jobs be refused for good: `result()` raises JobDead with these words."""
+        """Refuse jobs for good: `result()` raises JobDead with this verdict, message and field errors."""
         verdict = Verdict(verdict)
-        self._end(which, Ending(Dead(verdict), verdict, status, message, field_errors or {}))
+        self._apply(which, Outcome(Dead(verdict), verdict, status, message, field_errors or {}))
 
     def park(
         self,
@@ -137,16 +138,16 @@ class Steering:
         message: str = "",
         status: int | None = 422,
     ) -> None:
-        """Let jobs fail in a way that is tried again, after so many seconds (see `advance`)."""
+        """Fail jobs so that they are tried again after this many seconds (see `advance`)."""
         verdict = Verdict(verdict)
-        self._end(which, Ending(Parked(int(seconds * 1000), verdict), verdict, status, message))
+        self._apply(which, Outcome(Parked(int(seconds * 1000), verdict), verdict, status, message))
 
     def lose(self, *which: Which) -> None:
-        """Let answers be lost of jobs that must not go out twice: they are `unknown`, until a person settles them."""
-        self._end(which, Ending(Unknown("answer lost"), Verdict.LOST_ANSWER, None))
+        """Lose the answers of jobs that must not be sent twice: they are `unknown` until a person resolves them."""
+        self._apply(which, Outcome(Unknown("answer lost"), Verdict.LOST_ANSWER, None))
 
     def expire(self, *which: Receipt[Any] | AsyncReceipt[Any] | JobBase | str) -> None:
-        """Let time pass until jobs with an `expires_at` have expired unsent: `result()` raises JobExpired."""
+        """Move the clock past `expires_at` of jobs that were not sent: `result()` raises JobExpired."""
         for view in map(self._find, which):
             if not view.job.get("expires_at"):
                 raise ValueError(f"job {view.id} never expires: it has no expires_at")
@@ -156,94 +157,97 @@ class Steering:
             assert now.state is JobState.EXPIRED, _why_not(now)  # noqa: S101 - it is for tests
 
     def advance(self, by: timedelta | float) -> None:
-        """Let time pass (seconds, rounded up): what is parked comes back, jobs expire, old ones are forgotten."""
+        """Move the clock forward (seconds, rounded up): parked jobs come back, jobs expire, retention ends."""
         seconds = by.total_seconds() if isinstance(by, timedelta) else by
         self.memory.advance(math.ceil(seconds))
         for region in self.memory.ids():
-            self._hand(region).promote()
-            self._hand(region).sweep()
-            self._work(region)
+            self._worker_ledger(region).promote()
+            self._worker_ledger(region).sweep()
+            self._apply_to_kinds(region)
 
-    def _end(self, which: Sequence[Which], ending: Ending) -> None:
+    def _apply(self, which: Sequence[Which], outcome: Outcome) -> None:
         wanted: dict[Region, set[str]] = {region: set() for region in self.memory.ids()}
         for one in which:
             if isinstance(one, type):
-                ending.check(one)
-                self.memory.endings[one] = ending
+                outcome.check(one)
+                self.memory.outcomes[one] = outcome
             else:
                 view = self._find(one)
-                ending.check(JOBS[view.kind])
+                outcome.check(JOBS[view.kind])
                 wanted[view.region].add(view.id)
         for region, ids in wanted.items():
             if ids:
-                self._end_these(region, ids, ending)
-            self._work(region)
+                self._apply_to_ids(region, ids, outcome)
+            self._apply_to_kinds(region)
 
-    def _end_these(self, region: Region, ids: set[str], ending: Ending) -> None:
-        done: set[str] = set()
-        while more := self._turn(region, lambda claimed: ending if claimed.id in ids else None):
-            done |= more  # the next one of a lane may go now
-        for view in self._hand(region).read([*ids - done]):
+    def _apply_to_ids(self, region: Region, ids: set[str], outcome: Outcome) -> None:
+        settled: set[str] = set()
+        while more := self._claim_and_settle(region, lambda claimed: outcome if claimed.id in ids else None):
+            settled |= more  # a worker can now claim the next job of a lane
+        for view in self._worker_ledger(region).read([*ids - settled]):
             assert view is None, _why_not(view)  # noqa: S101 - it is for tests
 
-    # The worker's way
+    # As a worker
 
-    def _work(self, region: Region) -> None:
-        """Do with the jobs that may go what the test said of their kinds."""
-        endings = self.memory.endings
+    def _apply_to_kinds(self, region: Region) -> None:
+        """Settle all jobs of a region whose kind has an outcome."""
+        outcomes = self.memory.outcomes
         while (
-            endings
+            outcomes
             and self.memory.has_work(region)
-            and self._turn(region, lambda claimed: _of_kind(endings, claimed.job))
+            and self._claim_and_settle(region, lambda claimed: _of_kind(outcomes, claimed.job))
         ):
             pass
 
-    def _turn(self, region: Region, ending_of: Callable[[Claimed], Ending | None]) -> set[str]:
-        """Claim what a worker could have, settle what has an ending, put the rest back; return what was settled."""
+    def _claim_and_settle(self, region: Region, outcome_of: Callable[[Claimed], Outcome | None]) -> set[str]:
+        """Claim all jobs that a worker could claim. Settle those with an outcome, requeue the others.
+
+        Return the ids of the settled jobs.
+        """
         with self.memory.lock:
-            ledger, now = self._hand(region), self.memory.now()
-            self._turns += 1
-            claimed = ledger.claim("gaugepost.testing", f"{id(self)}:{self._turns}", _MANY).jobs
-            ended = [(one, ending) for one in claimed if (ending := ending_of(one))]
+            ledger, now = self._worker_ledger(region), self.memory.now()
+            self._claims += 1
+            claimed = ledger.claim("gaugepost.testing", f"{id(self)}:{self._claims}", _MANY).jobs
+            ended = [(one, outcome) for one in claimed if (outcome := outcome_of(one))]
             done = {one.id for one, _ in ended}
             for one, _ in ended:
                 if one.job.kind == "file":
-                    ledger.mark(one)  # it takes the upload slot
-            settlements = [ending.settlement(one, now) for one, ending in ended]
+                    ledger.mark(one)  # takes the upload slot
+            settlements = [outcome.settlement(one, now) for one, outcome in ended]
             settlements += [Settlement(one, Decision(Requeued())) for one in claimed if one.id not in done]
             if settlements:
                 ledger.settle(settlements)
         return done
 
-    # What goes wrong
+    # Failures
 
     @contextmanager
     def unreachable(self) -> Iterator[None]:
-        """Take the store away for a while: every call raises StoreUnreachable."""
-        self.memory.reachable(yes=False)
+        """Make the store unreachable within a `with` statement: every call raises StoreUnreachable."""
+        self.memory.set_reachable(yes=False)
         try:
             yield
         finally:
-            self.memory.reachable(yes=True)
+            self.memory.set_reachable(yes=True)
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        """Let the backlog be full for a while: to enqueue raises BacklogFull, and nothing is stored."""
+        """Make the backlog full within a `with` statement: enqueue raises BacklogFull and stores nothing."""
         self.memory.full = True
         try:
             yield
         finally:
             self.memory.full = False
 
-    def _limit(self, intake: Intake) -> None:
+    def _set_limits(self, intake: Intake) -> None:
         backlog = -1 if self.memory.full else self.settings.backlog_limit
         intake.limits = (backlog, self.settings.content_limit)
 
 
-def _of_kind(endings: Mapping[type[JobBase], Ending], job: JobBase) -> Ending | None:
-    return next((endings[kind] for kind in type(job).__mro__ if kind in endings), None)
+def _of_kind(outcomes: Mapping[type[JobBase], Outcome], job: JobBase) -> Outcome | None:
+    return next((outcomes[kind] for kind in type(job).__mro__ if kind in outcomes), None)
 
 
 def _why_not(view: JobView) -> str:
     why = f" ({view.reason})" if view.reason else ""
-    return f"no worker could take job {view.id} now: it is {view.state}{why}"
+    return f"no worker could claim job {view.id} now: it is {view.state}{why}"

@@ -1,4 +1,4 @@
-"""How a job ends, or does not, at the word of a test: what a worker would have settled it with."""
+"""`Outcome`: the answer of CustomerGauge that a test chooses for a job, and the settlement that follows from it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Result = BaseModel | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """One answer of CustomerGauge, and what follows from it."""
+class Outcome:
+    """An answer of CustomerGauge, and the change of state that follows from it."""
 
     transition: Transition | None
-    """None: delivered, with `result`."""
+    """None means delivered, with `result`."""
     verdict: Verdict = Verdict.DELIVERED
     status: int | None = 200
     message: str = ""
@@ -37,7 +37,7 @@ class Ending:
     warnings: tuple[str, ...] = ()
 
     def check(self, kind: type[JobBase]) -> None:
-        """Refuse a result that is not one of this kind. Raises TypeError, ValidationError."""
+        """Raise TypeError or ValidationError if `result` is not one of this kind of job."""
         if self.result is None:
             return
         read = kind.read_result(_data(self.result))
@@ -45,14 +45,14 @@ class Ending:
             raise TypeError(f"expected a {type(read).__name__}, not a {type(self.result).__name__}")
 
     def settlement(self, claimed: Claimed, now: float) -> Settlement:
-        """Return what to do with a claimed job."""
+        """Return the settlement of a claimed job. `now`: Unix seconds."""
         n, at = claimed.history.last_n + 1, int(now * 1000)
         attempt = Attempt(n, at, 0, self.status, self.verdict, self.message, field_errors=self.field_errors)
         transition = self.transition or Delivered(self._result(claimed), self.warnings)
         return Settlement(claimed, Decision(transition), (attempt,))
 
     def _result(self, claimed: Claimed) -> dict[str, Any]:
-        """Return the result as the ledger keeps it."""
+        """Return the result in the ledger's form."""
         data = _made_up(claimed) if self.result is None else _data(self.result)
         return JOBS[claimed.job.kind].read_result(data).model_dump(mode="json")
 
@@ -62,10 +62,10 @@ def _data(result: Result) -> dict[str, Any]:
 
 
 def _made_up(claimed: Claimed) -> dict[str, Any]:
-    """Make up what CustomerGauge could have said: each link is one of its own."""
+    """Return a result that CustomerGauge could have answered; each personal link is different."""
     link = f"https://survey.example/{claimed.id}"
-    made: dict[str, dict[str, Any]] = {
+    results: dict[str, dict[str, Any]] = {
         "personal_link": {"number_customergauge": 1, "survey_link": link, "survey_link_short": link[:32]},
         "close_loop": {"status": True, "note": True, "assignee": True},
     }
-    return made.get(claimed.job.kind, {})
+    return results.get(claimed.job.kind, {})

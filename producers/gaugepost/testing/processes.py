@@ -1,4 +1,4 @@
-"""The real parts as processes on this machine: workers, beat, the command line; with the settings given here alone."""
+"""`Parts`: start real workers, beat and commands as processes on this machine, for integration tests."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_FOREIGN = (PREFIX, "CELERY_", "FLOWER_")  # Celery takes CELERY_BROKER_URL before any app's own setting
+_FOREIGN = (PREFIX, "CELERY_", "FLOWER_")  # CELERY_BROKER_URL, for instance, would win over the app's own setting
 
 
 class Parts:
-    """Processes with one environment; their logs lie in `folder`. Use it in a `with` statement: they end with it."""
+    """Processes with the same settings. The `with` statement makes a producer, and ends all processes.
+
+    `folder`: where the processes write their logs. `variables`: the settings by their names in the environment; the
+    processes get no other gaugepost settings.
+    """
 
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         self.folder = folder
         self.variables = dict(variables)
-        """The settings, by their names in the environment."""
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
-        """Read the settings, make a producer."""
         self.settings = Settings.given(**_fields(self.variables))
         self.producer = Producer(self.settings)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End all of them."""
         self.producer.close()
         self.end()
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment of the processes: these settings, and none of the outside's."""
+        """The environment of the processes: this process' own, with `variables` as the only gaugepost settings."""
         outside = {name: value for name, value in os.environ.items() if not name.upper().startswith(_FOREIGN)}
         return outside | self.variables
 
     def run(self, *command: str) -> subprocess.Popen[bytes]:
-        """Start a process, `python` with these arguments, in a group of its own; its log goes to a file."""
+        """Start `python` with these arguments in its own process group; its output goes to a log file."""
         with (self.folder / f"{len(self.processes)}.log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 [sys.executable, *command],
@@ -61,16 +62,16 @@ class Parts:
         return process
 
     def worker(self, region: str = "eu", concurrency: int = 16, processes: int = 1) -> subprocess.Popen[bytes]:
-        """Start a worker of a region. It takes a second or two until it takes jobs."""
+        """Start a worker of a region. It claims its first jobs after one to two seconds."""
         options = ["--region", region, "--concurrency", str(concurrency), "--processes", str(processes)]
         return self.run("-m", "gaugepost_ops", "worker", *options)
 
     def beat(self) -> subprocess.Popen[bytes]:
-        """Start a beat: parked jobs go on at their time. Without one workers begin to see to that after 5 s."""
+        """Start beat, which brings parked jobs back in time. Without beat, workers do so after 5 s."""
         return self.run("-m", "gaugepost_ops", "beat")
 
     def cli(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run the command line to its end."""
+        """Run a command of `gaugepost` to its end. Raises subprocess.TimeoutExpired after `timeout` seconds."""
         return subprocess.run(  # noqa: S603 - our own interpreter
             [sys.executable, "-m", "gaugepost_ops", *arguments],
             env=self.env,
@@ -83,11 +84,11 @@ class Parts:
         )
 
     def logs(self) -> str:
-        """Return what all processes logged."""
+        """Return the logs of all processes."""
         return "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
 
     def end(self, grace: float = 10) -> None:
-        """End all processes warmly: what is out is finished. After `grace` seconds by force."""
+        """Stop all processes by a warm shutdown, which finishes running requests. Kill them after `grace` seconds."""
         for process in self.processes:
             process.terminate()
         deadline = time.monotonic() + grace
@@ -101,7 +102,7 @@ class Parts:
 
 
 def _fields(variables: Mapping[str, str]) -> dict[str, str | dict[str, str]]:
-    """Return variables by the names of settings' fields; `BACKOFF__NO_CAMPAIGN` is a part of one."""
+    """Return the variables by the names of the Settings fields; `BACKOFF__NO_CAMPAIGN` becomes a key of `backoff`."""
     fields: dict[str, str | dict[str, str]] = {}
     for name, value in variables.items():
         field, _, part = name.removeprefix(PREFIX).lower().partition("__")

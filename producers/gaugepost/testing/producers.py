@@ -1,6 +1,6 @@
-"""`MemoryProducer` and `AsyncMemoryProducer`: the producers themselves, on a store in memory.
+"""`MemoryProducer` and `AsyncMemoryProducer`: producers with a store in memory.
 
-Waiting would be for nothing while nobody delivers, so `result()` of a job that is open raises ResultTimeout at once.
+No worker delivers their jobs. Therefore `result()` of an open job raises ResultTimeout at once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gaugepost.client import Producer
 from gaugepost.errors import ResultTimeout
 from gaugepost.jobs import JOBS
 from gaugepost.settings import Settings
-from gaugepost.testing.controls import Steering
+from gaugepost.testing.controls import Controls
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -29,47 +29,47 @@ def _defaults() -> Settings:
     return Settings.given()
 
 
-class MemoryProducer(Steering, Producer):
-    """A `Producer` for tests: no network, no thread, and no settings but those given (see `Settings.given`).
+class MemoryProducer(Controls, Producer):
+    """A `Producer` for tests, without network and threads. It ignores the environment (see `Settings.given`).
 
-    `beside`: another one, whose jobs it shares.
+    `beside`: another producer in memory, whose store it shares.
     """
 
-    def __init__(self, settings: Settings | None = None, *, beside: Steering | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, *, beside: Controls | None = None) -> None:
         super().__init__(settings or (beside.settings if beside else _defaults()))
-        self._begin(beside)
+        self._start(beside)
 
     def ledger(self, region: Region) -> Ledger:
-        """Return one region of the ledger, what the test said of its jobs done."""
-        self._work(region)
-        ledger = self._hand(region)
-        self._limit(ledger.intake)
+        """Return the ledger of one region, after the outcomes of its kinds were applied."""
+        self._apply_to_kinds(region)
+        ledger = self._worker_ledger(region)
+        self._set_limits(ledger.intake)
         return ledger
 
     def job(self, job_id: str, *, region: Region | None = None) -> JobView:
-        """Return everything about one job. Raises JobNotFound."""
-        with self.memory.lock:  # not while another thread has it in its hands
+        """Return all that is stored about one job. Raises JobNotFound."""
+        with self.memory.lock:  # another thread may have claimed the job for a moment
             return super().job(job_id, region=region)
 
-    def wait(self, job_id: str, timeout: float | None = None, *, region: Region | None = None) -> JobView:  # noqa: ARG002 - it takes no time
-        """Return a job that has ended. Raises ResultTimeout at once for one that has not, JobNotFound."""
+    def wait(self, job_id: str, timeout: float | None = None, *, region: Region | None = None) -> JobView:  # noqa: ARG002 - it never waits
+        """Return a job that has ended. Raises ResultTimeout at once for an open job, JobNotFound."""
         return _ended(self.job(job_id, region=region))
 
 
-class AsyncMemoryProducer(Steering, AsyncProducer):
-    """An `AsyncProducer` for tests; see `MemoryProducer`. What the test does with it are plain calls, no coroutines."""
+class AsyncMemoryProducer(Controls, AsyncProducer):
+    """An `AsyncProducer` for tests; see `MemoryProducer`. The calls of `Controls` are plain methods, no coroutines."""
 
-    def __init__(self, settings: Settings | None = None, *, beside: Steering | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, *, beside: Controls | None = None) -> None:
         super().__init__(settings or (beside.settings if beside else _defaults()))
-        self._begin(beside)
+        self._start(beside)
 
     def _connect(self, region: Region) -> redis.asyncio.Redis:  # noqa: ARG002 - one store for all
         return self.memory.async_client()
 
     def _region(self, region: Region) -> tuple[Intake, AsyncRunner]:
-        self._work(region)
+        self._apply_to_kinds(region)
         intake, run = super()._region(region)
-        self._limit(intake)
+        self._set_limits(intake)
         return intake, run
 
     def _make_blocking(self) -> MemoryProducer:
@@ -78,11 +78,11 @@ class AsyncMemoryProducer(Steering, AsyncProducer):
     async def wait(
         self,
         job_id: str,
-        timeout: float | None = None,  # noqa: ASYNC109, ARG002 - it takes no time
+        timeout: float | None = None,  # noqa: ASYNC109, ARG002 - it never waits
         *,
         region: Region | None = None,
     ) -> JobView:
-        """Return a job that has ended. Raises ResultTimeout at once for one that has not, JobNotFound."""
+        """Return a job that has ended. Raises ResultTimeout at once for an open job, JobNotFound."""
         return _ended(await self.job(job_id, region=region))
 
 
@@ -90,5 +90,5 @@ def _ended(view: JobView) -> JobView:
     if view.has_ended:
         return view
     why = f" ({view.reason})" if view.reason else ""
-    told = f"nobody delivers it here: deliver(job), or deliver({JOBS[view.kind].__name__}) before it is waited for"
-    raise ResultTimeout(f"job {view.id} is still {view.state}{why}; it goes on; {told}")
+    hint = f"no worker runs here. Call deliver(job), or deliver({JOBS[view.kind].__name__}), before you wait for it"
+    raise ResultTimeout(f"job {view.id} is still {view.state}{why}: {hint}")

@@ -188,7 +188,7 @@ def test_an_edit_that_makes_one_job_invalid_refuses_the_whole_call(cli: Cli, eu_
     bury_all(eu_worker)
     done = cli("replay", *fine, link.id, "--unset", "record.Email", "--set", "record.Name=secret")
     assert (done.code, done.out) == (2, "")
-    assert f"personal_link {link.id}: record: expected an Email or a Phone" in done.err
+    assert f"personal_link {link.id}: record: expected the field Email or Phone" in done.err
     assert "nothing was replayed: the changes make 1 of 4 jobs invalid" in done.err
     assert eu_worker.ledger.summary()["dead"] == 4
     done = cli("replay", "--state", "dead", "--region", "eu", "--set", "note=secret")

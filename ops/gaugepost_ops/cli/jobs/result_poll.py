@@ -11,7 +11,7 @@ from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from gaugepost.redaction import masked
+from gaugepost.redaction import redact
 from gaugepost.states import JobState
 from gaugepost_ops.cli.common import note, write_rows
 
@@ -140,6 +140,6 @@ def _dead_text(view: JobView) -> str:
 def _outcome(view: JobView | None) -> dict[str, Any]:
     if view is None:  # its retention has passed, or Redis lost it
         return {"state": None, "verdict": None, "result": None}
-    outcome = {"state": str(view.state), "verdict": view.last_verdict, "result": masked(view.result)}
+    outcome = {"state": str(view.state), "verdict": view.last_verdict, "result": redact(view.result)}
     outcome |= _why_dead(view)
     return outcome | ({"sealed": view.sealed} if view.sealed else {})

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gaugepost.client import Producer
     from gaugepost.ledger.field_statistics import Seen
-    from gaugepost.mappings import Known
+    from gaugepost.mappings import RegionMapping
 
 _NOT_SET = (
     f"{SETTING} is not set. Set it to an empty file: from then on gaugepost counts the fields that jobs send, and "
@@ -70,7 +70,7 @@ class Row:
 
     region: Region
     reference: str
-    known: Known | None
+    known: RegionMapping | None
     sent: Mapping[str, int]
 
     @property
@@ -166,7 +166,7 @@ def _facts(row: Row) -> Iterator[tuple[str, str, str]]:
     yield "last sent", row.last_sent or f"not in the last {KEPT_DAYS} days", ""
 
 
-def _with_hint(known: Known, field: str) -> str:
+def _with_hint(known: RegionMapping, field: str) -> str:
     near = known.near(field)
     return f"{field} ({near}?)" if near else field
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gaugepost.ledger.file_sets import SET_PREFIX
 from gaugepost.ledger.holds import iso
-from gaugepost.redaction import MARK, masked, masked_messages
+from gaugepost.redaction import MARK, redact, redact_messages
 from gaugepost.states import ENDED, JobState
 from gaugepost.uploads import known_headings
 from gaugepost_ops.cli.common import console, note
@@ -62,7 +62,7 @@ def to_dict(view: SetView, ledger: Ledger, dues: DueTimes, *, show_data: bool) -
         "rows_delivered": sum(part["rows"] or 0 for part in parts if part["state"] == "delivered"),
         "next_due": min(waiting, default=None),
         "last_due": max(waiting, default=None),
-        "result": result if show_data else masked(result, _headings(ledger, view)),
+        "result": result if show_data else redact(result, _headings(ledger, view)),
         "undone": _undone(view, ledger),
         "parts": parts,
     }
@@ -186,7 +186,7 @@ def _print_messages(view: SetView, ledger: Ledger, *, show_data: bool) -> None:
     out = console()
     result = view.result()
     whole = list(result.messages)
-    messages = whole if show_data else masked_messages(whole, _headings(ledger, view))
+    messages = whole if show_data else redact_messages(whole, _headings(ledger, view))
     if messages:
         out.print()
     for message in messages[:_MESSAGES]:
