@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from gaugepost.connection import connect
 from gaugepost.errors import StoreError
-from gaugepost.ledger import Hold, Ledger, Vitals
+from gaugepost.ledger import Hold, Ledger, RegionStatistics
 from gaugepost.states import JobState
 from gaugepost.transitions import Phase
 from gaugepost.verdict import Verdict
@@ -54,7 +54,7 @@ class Reading:
 
     summary: Mapping[str, Any]
     holds: Sequence[Hold]
-    vitals: Vitals
+    vitals: RegionStatistics
     lanes: Mapping[str, Lane]
     now: float
     took: float
@@ -82,7 +82,7 @@ class _RegionReader:
         return Reading(
             summary=self._ledger.summary(),
             holds=list(self._ledger.holds().values()),
-            vitals=self._ledger.vitals(),
+            vitals=self._ledger.statistics(),
             lanes={lane: self._ledger.upload_lane(lane) for lane in self._ledger.upload_lanes()},
             now=time.time(),
             took=time.monotonic() - started,

@@ -15,7 +15,7 @@ from gaugepost.connection import connect_async, redis_url
 from gaugepost.errors import IdempotencyConflict, StoreError, StoreUnreachable
 from gaugepost.lazy import Enqueuing
 from gaugepost.ledger import Accepted, Entry
-from gaugepost.ledger.producer_calls import Intake
+from gaugepost.ledger.producer_calls import ProducerCalls
 from gaugepost.ledger.scripts import AsyncRunner
 from gaugepost.lookup import Lookup
 from gaugepost.mappings import Mappings
@@ -46,7 +46,7 @@ class AsyncProducer:
         self.settings = settings or Settings.load()
         self._require_redis()
         self.mappings = Mappings.of(self.settings)
-        self._regions: dict[tuple[int, Region], tuple[Intake, AsyncRunner]] = {}
+        self._regions: dict[tuple[int, Region], tuple[ProducerCalls, AsyncRunner]] = {}
         self._blocking: Producer | None = None
 
     def _require_redis(self) -> None:
@@ -68,12 +68,12 @@ class AsyncProducer:
         if self._blocking is not None:
             self._blocking.close()
 
-    def _region(self, region: Region) -> tuple[Intake, AsyncRunner]:
+    def _region(self, region: Region) -> tuple[ProducerCalls, AsyncRunner]:
         key = os.getpid(), region
         if key not in self._regions:
             timeout = self.settings.store_timeout
             runner = AsyncRunner(self._connect(region), self.settings.wait_replicas, timeout)
-            self._regions[key] = Intake(region, self.settings), runner
+            self._regions[key] = ProducerCalls(region, self.settings), runner
         return self._regions[key]
 
     def _connect(self, region: Region) -> redis.asyncio.Redis:
@@ -159,10 +159,10 @@ class AsyncProducer:
         found: dict[str, Accepted] = {}
         try:
             for region, group in by_region(batch).items():
-                intake, run = self._region(region)
-                accepted = await run(intake.enqueue(group))
+                calls, run = self._region(region)
+                accepted = await run(calls.enqueue(group))
                 found |= {entry.id: one for entry, one in zip(group, accepted, strict=True)}
-                if report := intake.report(group):
+                if report := calls.report(group):
                     with suppress(StoreError):
                         await run(report)
         finally:
@@ -199,9 +199,9 @@ class AsyncProducer:
         """Return all that is stored about one job; see `Producer.job`."""
         search = Lookup(f"job {job_id}", self.settings, region)
         for one in search.regions:
-            intake, run = self._region(one)
+            calls, run = self._region(one)
             try:
-                view = (await run(intake.read([job_id])))[0]
+                view = (await run(calls.read([job_id])))[0]
             except StoreUnreachable as error:
                 search.failed(one, error)
             else:
@@ -219,8 +219,8 @@ class AsyncProducer:
 
     async def cancel(self, job_id: str, *, region: Region | None = None) -> bool:
         """Cancel a job that no worker has sent. Return False if it was too late. Raises JobNotFound."""
-        intake, run = self._region((await self.job(job_id, region=region)).region)
-        return (await run(intake.cancel([job_id], int(time.time() * 1000), "")))[0][1]
+        calls, run = self._region((await self.job(job_id, region=region)).region)
+        return (await run(calls.cancel([job_id], int(time.time() * 1000), "")))[0][1]
 
     async def result(
         self,

@@ -1,4 +1,4 @@
-"""Lines to Redis: whatever happens in the middle of a command, no caller gets the answer to another one's."""
+"""Connections to Redis: whatever happens in the middle of a command, no caller gets the answer to another one's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import SentinelConnectionPool
 
-from gaugepost.ledger.connection_pool import Lines
+from gaugepost.ledger.connection_pool import Connections
 from support.redis_server import RedisServer
 
 
@@ -32,8 +32,8 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
-def echoes(lines: Lines, texts: range) -> bool:
-    return all(lines.exchange(["ECHO", str(text)]) == str(text).encode() for text in texts)
+def echoes(pool: Connections, texts: range) -> bool:
+    return all(pool.exchange(["ECHO", str(text)]) == str(text).encode() for text in texts)
 
 
 def connections(client: redis.Redis) -> int:
@@ -41,12 +41,12 @@ def connections(client: redis.Redis) -> int:
 
 
 def test_pool_opens_no_more_connections_than_concurrent_callers(client: redis.Redis) -> None:
-    lines, before = Lines(client), connections(client)
-    assert echoes(lines, range(100))
+    pool, before = Connections(client), connections(client)
+    assert echoes(pool, range(100))
     assert connections(client) == before + 1
     found: list[bool] = []
     threads = [
-        threading.Thread(target=lambda n=n: found.append(echoes(lines, range(n * 1000, n * 1000 + 300))))  # type: ignore[misc]
+        threading.Thread(target=lambda n=n: found.append(echoes(pool, range(n * 1000, n * 1000 + 300))))  # type: ignore[misc]
         for n in range(8)
     ]
     for thread in threads:
@@ -58,38 +58,38 @@ def test_pool_opens_no_more_connections_than_concurrent_callers(client: redis.Re
 
 
 def test_an_error_of_redis_keeps_the_connection(client: redis.Redis) -> None:
-    lines = Lines(client)
-    assert echoes(lines, range(1))
+    pool = Connections(client)
+    assert echoes(pool, range(1))
     before = connections(client)
     for _ in range(3):
         with pytest.raises(redis.ResponseError):
-            lines.exchange(["NO-SUCH-COMMAND"])
-    assert echoes(lines, range(9))
+            pool.exchange(["NO-SUCH-COMMAND"])
+    assert echoes(pool, range(9))
     assert connections(client) == before
 
 
 def test_connection_closed_while_idle_is_reopened_without_a_retry(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gaugepost.ledger.connection_pool.LOOK_AFTER_S", 0)
+    monkeypatch.setattr("gaugepost.ledger.connection_pool.CHECK_AFTER_S", 0)
     with (
         redis.Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as client,
         redis.Redis.from_url(redis_url) as other,
     ):
-        lines = Lines(client)
+        pool = Connections(client)
         for _ in range(5):
-            assert echoes(lines, range(3))
+            assert echoes(pool, range(3))
             other.client_kill_filter(_type="normal", skipme=True)
 
 
 @pytest.mark.parametrize("most", [1, 8])
 def test_finished_callers_leave_their_connections_to_others(redis_url: str, most: int) -> None:
     with redis.Redis.from_url(redis_url, max_connections=most) as client:
-        lines, all_there = Lines(client), threading.Barrier(most)
+        pool, all_there = Connections(client), threading.Barrier(most)
 
         def ask() -> None:
             all_there.wait()
-            assert lines.exchange(["BLPOP", "nothing", "0.05"]) is None
+            assert pool.exchange(["BLPOP", "nothing", "0.05"]) is None
 
         threads = [threading.Thread(target=ask) for _ in range(most)]
         for thread in threads:
@@ -97,7 +97,7 @@ def test_finished_callers_leave_their_connections_to_others(redis_url: str, most
         for thread in threads:
             thread.join()
         assert client.ping()
-        assert echoes(lines, range(10))
+        assert echoes(pool, range(10))
 
 
 class Sentinels:
@@ -127,8 +127,8 @@ def test_pool_finds_the_new_master_after_a_fail_over(two_servers: tuple[RedisSer
     sentinels = Sentinels(first)
     pool = SentinelConnectionPool("mymaster", sentinels, retry=Retry(NoBackoff(), 0))
     with redis.Redis(connection_pool=pool) as client:
-        lines = Lines(client)
-        lines.exchange(["SET", "where", "first"])
+        pool = Connections(client)
+        pool.exchange(["SET", "where", "first"])
         sentinels.master = second
         if end == "killed":
             first.kill()
@@ -137,13 +137,13 @@ def test_pool_finds_the_new_master_after_a_fail_over(two_servers: tuple[RedisSer
                 there.replicaof("127.0.0.1", str(second.port))
         for _ in range(3):
             with contextlib.suppress(redis.ConnectionError):
-                lines.exchange(["SET", "where", "second"])
+                pool.exchange(["SET", "where", "second"])
         with second.client() as there:
             assert there.get("where") == b"second"
 
 
 def test_signal_while_waiting_for_an_answer_mixes_up_no_answers(client: redis.Redis) -> None:
-    lines = Lines(client)
+    pool = Connections(client)
 
     def ring(*_: object) -> NoReturn:
         raise Alarm
@@ -151,19 +151,19 @@ def test_signal_while_waiting_for_an_answer_mixes_up_no_answers(client: redis.Re
     before = signal.signal(signal.SIGALRM, ring)
     try:
         for _ in range(5):
-            assert echoes(lines, range(2))
+            assert echoes(pool, range(2))
             client.client_pause(200, all=True)
             signal.setitimer(signal.ITIMER_REAL, 0.05)
             with pytest.raises(Alarm):
-                lines.exchange(["ECHO", "of the one who was interrupted"])
-            assert echoes(lines, range(10))
+                pool.exchange(["ECHO", "of the one who was interrupted"])
+            assert echoes(pool, range(10))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
 def test_signal_between_command_and_answer_mixes_up_no_answers(client: redis.Redis) -> None:
-    lines, reading = Lines(client), 0
+    pool, reading = Connections(client), 0
 
     def strike(frame: Any, event: str, _: object) -> Any:
         nonlocal reading
@@ -176,31 +176,31 @@ def test_signal_between_command_and_answer_mixes_up_no_answers(client: redis.Red
             raise Alarm
         return strike
 
-    assert echoes(lines, range(2))
+    assert echoes(pool, range(2))
     before = sys.gettrace()
     sys.settrace(strike)
     try:
         with pytest.raises(Alarm):
-            lines.exchange(["ECHO", "of the one who was interrupted"])
+            pool.exchange(["ECHO", "of the one who was interrupted"])
     finally:
         sys.settrace(before)
     assert reading == 1
-    assert echoes(lines, range(10))
+    assert echoes(pool, range(10))
 
 
 def test_forked_child_opens_its_own_connections(client: redis.Redis) -> None:
-    lines = Lines(client)
-    assert echoes(lines, range(3))
+    pool = Connections(client)
+    assert echoes(pool, range(3))
     children = []
     for n in range(1, 4):
         child = os.fork()
         if child == 0:
             fine = False
             try:
-                fine = echoes(lines, range(n * 10_000, n * 10_000 + 500))
+                fine = echoes(pool, range(n * 10_000, n * 10_000 + 500))
             finally:
                 os._exit(0 if fine else 1)
         children.append(child)
-    assert echoes(lines, range(500))
+    assert echoes(pool, range(500))
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
-    assert echoes(lines, range(3))
+    assert echoes(pool, range(3))

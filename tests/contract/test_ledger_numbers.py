@@ -45,7 +45,7 @@ def look(bench: Bench, ids: list[str]) -> None:
     bench.ledger.summary()
     bench.ledger.oldest_urgent_age()
     if type(bench.client) is redis.Redis:  # the store in memory has no INFO
-        bench.ledger.vitals()
+        bench.ledger.statistics()
     json.dumps([view.to_dict() for view in bench.ledger.read(ids) if view])
 
 

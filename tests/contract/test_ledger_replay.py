@@ -71,7 +71,7 @@ def test_edit_of_a_job_edited_meanwhile_is_refused(bench: Bench) -> None:
 def test_a_replay_whose_answer_was_lost_may_be_repeated_at_any_time(bench: Bench) -> None:
     first, second = bury(bench, record(), record())
     call: Call[Any]
-    [call] = bench.ledger.intake.replay([first, second], NOON, "ann", "", {first: edit(record(urgent=True))})
+    [call] = bench.ledger.producer_calls.replay([first, second], NOON, "ann", "", {first: edit(record(urgent=True))})
     run = bench.ledger._run
     assert run(call) == [(JobState.QUEUED, True), (JobState.QUEUED, True)]
     before = bench.truth()
@@ -185,7 +185,7 @@ def test_a_followed_file_is_looked_at_now_though_its_end_is_over(bench: Bench) -
 def test_resolving_may_be_repeated_and_records_who_and_why(bench: Bench, end: JobState) -> None:
     first, second = bench.put(case(), case())
     bench.settle(bench.claim()[0], Unknown("answer lost"))
-    call: Call[Any] = bench.ledger.intake.resolve([first], end, NOON, "ann@desk", "seen in the portal")
+    call: Call[Any] = bench.ledger.producer_calls.resolve([first], end, NOON, "ann@desk", "seen in the portal")
     assert bench.ledger._run(call) == [(end, True)]
     before = bench.truth()
     assert bench.ledger._run(call) == [(end, True)]

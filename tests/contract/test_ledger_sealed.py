@@ -294,4 +294,4 @@ def test_idempotency_key_is_recognised_under_any_data_key(bench: Bench, keyed: K
 
 def test_producer_encrypts_as_its_settings_say() -> None:
     settings = Settings.load(redis_url="redis://127.0.0.1:1", data_key=NEW)
-    assert Producer(settings).ledger(record().region).intake.cipher.encrypts
+    assert Producer(settings).ledger(record().region).producer_calls.cipher.encrypts

@@ -176,7 +176,7 @@ def test_only_the_holds_that_concern_the_jobs_are_read_with_them(bench: Bench) -
         bench.ledger.hold(f"configuration:m{n}", "x", "ops")
     bench.ledger.hold(SCOPE, "closed", "ops")
     answers: list[list[bytes]] = []
-    call = bench.ledger.intake.read([job_id])
+    call = bench.ledger.producer_calls.read([job_id])
     bench.ledger._run(type(call)(call.script, call.keys, call.args, answers.extend))
     [scope, text] = answers[0]
     assert (scope.decode(), json.loads(text)["reason"]) == (SCOPE, "closed")

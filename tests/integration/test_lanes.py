@@ -19,7 +19,7 @@ from support.stack import Stack, kill
 from support.wait import wait_until
 
 SHORT = {"connect_timeout": 1, "read_timeout": 4, "lease": 6}
-# Lost answers must not make a change give up, nor wait for minutes.
+# EndedLease answers must not make a change give up, nor wait for minutes.
 PATIENT = {"backoff__server_error": ",".join(["0.3s"] * 20)}
 STATUSES = ("open", "progress", "closed")
 

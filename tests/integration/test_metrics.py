@@ -139,28 +139,28 @@ def test_statistics_have_ages_lateness_and_live_processes(redis_url: str) -> Non
     with redis.Redis.from_url(redis_url) as client:
         bench = Bench(client)
         ledger = bench.ledger
-        assert (ledger.vitals().oldest, ledger.vitals().promoted_ago) == ({}, float("inf"))
+        assert (ledger.statistics().oldest, ledger.statistics().promoted_ago) == ({}, float("inf"))
         bench.clock.set(now - 106_000)
         bench.put(link("a@example.net"), CloseLoop(region=Region.EU, number_customergauge="1", status="open"))
         bench.clock.set(now - 101_000)
         bench.put(CloseLoop(region=Region.EU, number_customergauge="1", status="closed"))
-        found = ledger.vitals()
+        found = ledger.statistics()
         assert found.oldest == {JobState.QUEUED: about(106), JobState.WAITING: about(101)}
         assert (found.urgent, found.workers, found.threads) == (about(106), 0, 0)
         bench.clock.set(now - 100_000)
         urgent, _ = bench.claim(concurrency=7)
-        found = ledger.vitals()
+        found = ledger.statistics()
         assert found.oldest == {JobState.SENDING: about(106), JobState.WAITING: about(101)}
         assert (found.urgent, found.workers, found.threads) == (None, 1, 7)
         assert found.leases_late == about(10)
         assert found.parked_late == 0
         bench.settle(urgent, Parked(20_000, "no_campaign"))
-        found = ledger.vitals()
+        found = ledger.statistics()
         assert found.oldest[JobState.PARKED] == about(106)
         assert found.parked_late == about(80)
         bench.clock.set(now - 30_000)
         ledger.promote()
-        found = ledger.vitals()
+        found = ledger.statistics()
         assert (found.promoted_ago, found.parked_late, found.urgent) == (about(30), 0, about(106))
 
 
@@ -168,23 +168,23 @@ def test_statistics_have_the_age_of_a_stored_token_only(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         bench = Bench(client)
         ledger, token = bench.ledger, bench.ledger.keys["token"]
-        assert ledger.vitals().token_age is None
+        assert ledger.statistics().token_age is None
         began = time.time()
         bench.clock.set(int(began * 1000) - 100_000)
         ledger.token("w1", 36_000)
         ledger.put_token("w1", b"sealed", 3_600_000, 3_000_000)
-        assert ledger.vitals().token_age == pytest.approx(100 + time.time() - began, abs=2)
+        assert ledger.statistics().token_age == pytest.approx(100 + time.time() - began, abs=2)
         client.hincrby(token, "generation", 1)  # a version that notes no time has fetched the next one
-        assert ledger.vitals().token_age is None
+        assert ledger.statistics().token_age is None
         client.hdel(token, "sealed", "expires", "refresh")
         ledger.token("w1", 36_000)
         ledger.put_token("w1", b"sealed", 3_600_000, 3_000_000)
-        assert ledger.vitals().token_age == pytest.approx(100 + time.time() - began, abs=2)
+        assert ledger.statistics().token_age == pytest.approx(100 + time.time() - began, abs=2)
         ledger.drop_token(3)
-        assert ledger.vitals().token_age is None
+        assert ledger.statistics().token_age is None
         ledger.token("w1", 36_000)
         ledger.put_token("w1", b"sealed", 90_000, 80_000)
-        assert ledger.vitals().token_age is None, "it has ended"
+        assert ledger.statistics().token_age is None, "it has ended"
 
 
 def test_whatever_becomes_of_a_job_is_counted_once(redis_url: str) -> None:

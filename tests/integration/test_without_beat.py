@@ -63,7 +63,7 @@ def leaves_ticks_to_beat(stack: Stack) -> bool:
 def test_delivery_continues_after_beat_was_killed_for_good(stack: Stack) -> None:
     ledger = stack.producer.ledger(Region.EU)
     beat = stack.beat()
-    wait_until(lambda: ledger.vitals().ticks_waiting, what="beat ticks")
+    wait_until(lambda: ledger.statistics().ticks_waiting, what="beat ticks")
     kill(beat)
     lost = stack.producer.enqueue(record())
     assert ledger.claim("killed", "its claim", 1).jobs

@@ -24,7 +24,7 @@ from gaugepost_workers.observers.ledger_log import log_deaths
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gaugepost.ledger import Ledger, Lost
+    from gaugepost.ledger import EndedLease, Ledger
 
 log = structlog.get_logger("gaugepost.rescue")
 
@@ -33,7 +33,7 @@ _MAX_STEPS = 25  # of 200 jobs each: 20,000 lost leases come back within four ti
 _LOST = Judgement(Verdict.LOST_ANSWER, "the worker that held it was lost")
 
 
-def judge_lost(lost: Lost, schedules: dict[Verdict, tuple[float, ...]]) -> Settlement:
+def judge_lost(lost: EndedLease, schedules: dict[Verdict, tuple[float, ...]]) -> Settlement:
     """Decide what happens to one job whose lease ended. `schedules`: verdict → back-off delays in seconds."""
     claimed = lost.claimed
     if lost.once and not lost.marked:

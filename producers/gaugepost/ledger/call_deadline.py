@@ -1,7 +1,7 @@
-"""One deadline for a call to Redis: the wait for a connection, the connecting and all retries share it.
+"""One deadline for a whole call of Redis: the wait for a connection, the connecting and all retries.
 
-redis-py knows a timeout for each step and a number of retries. A web request that enqueues wants an answer within a
-time, however many steps that takes.
+redis-py has a timeout for each step and a number of retries. A web request that enqueues needs one limit for all of
+them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RETRIES = 3
-"""Few: every call may be repeated, but a caller wants to hear of trouble within seconds."""
+"""Retries of a call. Few, because the caller needs to know of a failure within seconds."""
 
 _ATTEMPT = 0.45
-"""How much of the deadline one attempt may take: a connection that has died unnoticed leaves time for another one."""
+"""The share of the deadline that one attempt may take: after a dead connection there is time for a second attempt."""
 
 
 class _Thread(threading.local):
@@ -32,38 +32,38 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-class deadline:  # noqa: N801 - a context manager, as contextlib would make one, at a fifth of its cost
-    """Give the calls of this thread so many seconds in all (None: no deadline); inside another deadline, its rest."""
+class deadline:  # noqa: N801 - a context manager as contextlib makes one, at a fifth of its cost
+    """Limit all calls of this thread together to `seconds` (None: no limit). An outer deadline takes precedence."""
 
-    __slots__ = ("_begins", "_seconds")
+    __slots__ = ("_is_outermost", "_seconds")
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
 
     def __enter__(self) -> None:
-        self._begins = self._seconds is not None and _thread.ends is None
-        if self._begins and self._seconds is not None:
+        self._is_outermost = self._seconds is not None and _thread.ends is None
+        if self._is_outermost and self._seconds is not None:
             _thread.ends = time.monotonic() + self._seconds
 
     def __exit__(self, *_: object) -> None:
-        if self._begins:
+        if self._is_outermost:
             _thread.ends = None
 
 
 def left() -> float | None:
-    """Return the seconds that are left to this thread's calls, perhaps none; None without a deadline."""
+    """Return the seconds until this thread's deadline, at least 0; None without a deadline."""
     ends = _thread.ends
     return None if ends is None else max(0.0, ends - time.monotonic())
 
 
 class DeadlineRetry(Retry):
-    """Retries as redis-py does, but begins no attempt that could end after the deadline."""
+    """Retry as redis-py does, but start no attempt that could end after the deadline."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(ExponentialWithJitterBackoff(base=0.05, cap=0.5), RETRIES)
         self._seconds = seconds
         self.attempt = seconds * _ATTEMPT
-        """Seconds that one attempt may take: what the socket's timeouts are to be."""
+        """Seconds that one attempt may take; the timeout of its socket."""
 
     def call_with_retry(
         self,
@@ -72,7 +72,7 @@ class DeadlineRetry(Retry):
         is_retryable: Callable[[Exception], bool] | None = None,
         with_failure_count: bool = False,  # noqa: FBT001, FBT002 - redis-py's signature
     ) -> T:
-        """Run it until it succeeds, its retries are used up, or the deadline is too near for another attempt."""
+        """Call `do` until it succeeds, no retry is left, or the deadline is too near for another attempt."""
 
         def failed(error: Exception, *count: int) -> None:
             fail(error, *count)

@@ -1,4 +1,4 @@
-"""Splits what one call is about, so that each script is short: Redis does nothing else while one runs."""
+"""Split the values of one call into several scripts. Redis runs one script at a time, so each must be short."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BYTES_AT_ONCE = 1_000_000
 
 
 def chunks(values: Iterable[T], size: Callable[[T], int]) -> Iterator[Sequence[T]]:
-    """Yield the values in order, at most `AT_ONCE` and about `BYTES_AT_ONCE` of `size` together; one at least."""
+    """Yield the values in order, in chunks of at most `AT_ONCE` values and about `BYTES_AT_ONCE` bytes by `size`."""
     chunk: list[T] = []
     total = 0
     for value in values:

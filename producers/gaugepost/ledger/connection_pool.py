@@ -1,8 +1,9 @@
-"""Lines to Redis: connections of a client's pool that stay out of it between two commands.
+"""Connections to Redis that stay outside of redis-py's pool between two commands.
 
-Each command through the client's `execute_command` goes through the pool and redis-py's own metrics too: some 20 of the
-170 µs that a single enqueue takes. What they see to is seen to here: no connection crosses a fork, none is used again
-whose answer was not taken up, that Redis has closed, or that leads to a Redis which is no longer the master.
+redis-py's `execute_command` takes a connection from the pool and returns it for each command, and collects metrics:
+about 20 of the 170 µs of a single enqueue. This module saves that, and keeps the pool's guarantees. A forked child uses
+no connection of its parent. A connection is not used again if its last answer was not read, if Redis closed it, or if
+its Redis is no longer the master.
 """
 
 from __future__ import annotations
@@ -23,98 +24,100 @@ if TYPE_CHECKING:
     import redis
 
 
-LOOK_AFTER_S = 0.5
-"""A line that was in use so lately is not looked at before it is used again: were it closed, that costs a retry."""
+CHECK_AFTER_S = 0.5
+"""A connection used within this time is not checked before its next use. If Redis closed it, the command is retried."""
 
 
-class NoConnectionFree(TimeoutError):  # noqa: N818 - its name is what StoreUnreachable says
-    """All connections were in use for as long as a call may take."""
+class NoConnectionFree(TimeoutError):  # noqa: N818 - the message of StoreUnreachable contains this name
+    """All connections were in use until the deadline of the call."""
 
 
-class Lines:
-    """The lines of one client. Thread-safe: each is with one caller at a time."""
+class Connections:
+    """The connections of one client. Thread-safe: one caller at a time uses a connection."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._pool = client.connection_pool
-        self._most = self._pool.max_connections // 2  # the client's other commands need connections too
-        self._turns: SimpleQueue[None] = SimpleQueue()  # a semaphore that costs little
-        for _ in range(max(1, self._most)):
-            self._turns.put(None)
+        self._limit = self._pool.max_connections // 2  # the client's own commands need the other half
+        self._permits: SimpleQueue[None] = SimpleQueue()  # a cheap semaphore
+        for _ in range(max(1, self._limit)):
+            self._permits.put(None)
         self._pid = os.getpid()
         self._idle: list[tuple[Any, float]] = []
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait until a line may be used, at most until the thread's deadline. Raises redis-py's TimeoutError."""
-        self._await_turn()
+    def reserve(self) -> Iterator[None]:
+        """Wait for a permit to use a connection, at most until the thread's deadline. Raises NoConnectionFree."""
+        self._acquire_permit()
         try:
             yield
         finally:
-            self._turns.put(None)
+            self._permits.put(None)
 
-    def _await_turn(self) -> None:
+    def _acquire_permit(self) -> None:
         try:
-            self._turns.get(timeout=left())
+            self._permits.get(timeout=left())
         except Empty:
-            raise NoConnectionFree("other calls kept all connections until the deadline") from None
+            raise NoConnectionFree("other calls used all connections until the deadline") from None
 
     def exchange(self, command: Sequence[Any]) -> Any:  # noqa: ANN401 - redis-py's answer
-        """Send a command and return its answer; repeated on a new connection as the client's `retry` says.
+        """Send a command and return its answer. Retry on a new connection, as the client's `retry` allows.
 
         Raises redis-py's errors.
         """
-        self._await_turn()
+        self._acquire_permit()
         try:
             return self._exchange(command)
         finally:
-            self._turns.put(None)
+            self._permits.put(None)
 
     def _exchange(self, command: Sequence[Any]) -> Any:  # noqa: ANN401 - as above
-        line = self._take()
+        connection = self._take()
         try:
-            answer = line.retry.call_with_retry(lambda: _ask(line, command), lambda _: line.disconnect())
+            answer = connection.retry.call_with_retry(
+                lambda: _ask(connection, command), lambda _: connection.disconnect()
+            )
         except ResponseError:
-            self._keep(line)
+            self._keep(connection)
             raise
-        except BaseException:  # be it a signal's handler: the answer would be taken for the next command's
-            self._drop(line)
+        except BaseException:  # also from a signal handler: the next command would read this answer
+            self._drop(connection)
             raise
-        self._keep(line)
+        self._keep(connection)
         return answer
 
-    def _take(self) -> Any:  # noqa: ANN401 - redis-py's connections, and fakeredis', have no type in common
-        if self._pid != os.getpid():  # forked: the parent goes on using them
+    def _take(self) -> Any:  # noqa: ANN401 - the connections of redis-py and fakeredis have no common type
+        if self._pid != os.getpid():  # after a fork: the parent still uses these
             self._idle, self._pid = [], os.getpid()
         try:
-            line, since = self._idle.pop()
+            connection, since = self._idle.pop()
         except IndexError:
             return self._pool.get_connection()
-        if self._is_fit(line, since):
-            return line
-        self._drop(line)
+        if self._is_fit(connection, since):
+            return connection
+        self._drop(connection)
         return self._pool.get_connection()
 
-    def _is_fit(self, line: Any, since: float) -> bool:  # noqa: ANN401 - as above
-        """Tell whether it still leads where it should, and is still open with nothing to read on it."""
-        if not self._pool.owns_connection(line) or line.should_reconnect():
+    def _is_fit(self, connection: Any, since: float) -> bool:  # noqa: ANN401 - as above
+        """Return whether a connection is open, has no unread answer, and its Redis is still the right one."""
+        if not self._pool.owns_connection(connection) or connection.should_reconnect():
             return False
         try:
-            return time.monotonic() - since < LOOK_AFTER_S or not line.can_read()
+            return time.monotonic() - since < CHECK_AFTER_S or not connection.can_read()
         except (ConnectionError, TimeoutError):
             return False
 
-    def _keep(self, line: Any) -> None:  # noqa: ANN401 - as above
-        if len(self._idle) < self._most:
-            self._idle.append((line, time.monotonic()))
+    def _keep(self, connection: Any) -> None:  # noqa: ANN401 - as above
+        if len(self._idle) < self._limit:
+            self._idle.append((connection, time.monotonic()))
         else:
-            self._pool.release(line)
+            self._pool.release(connection)
 
-    def _drop(self, line: Any) -> None:  # noqa: ANN401 - as above
-        """Give it back closed: the pool opens it anew, and asks the sentinels first."""
-        line.disconnect()
-        self._pool.release(line)
+    def _drop(self, connection: Any) -> None:  # noqa: ANN401 - as above
+        """Close a connection and return it to the pool, which asks the sentinels before it opens it again."""
+        connection.disconnect()
+        self._pool.release(connection)
 
 
-def _ask(line: Any, command: Sequence[Any]) -> Any:  # noqa: ANN401 - as above
-    line.send_command(*command)
-    return line.read_response()
+def _ask(connection: Any, command: Sequence[Any]) -> Any:  # noqa: ANN401 - as above
+    connection.send_command(*command)
+    return connection.read_response()

@@ -1,4 +1,4 @@
-"""A job on its way into the ledger: its id, its JSON, and the facts that the scripts keep beside the JSON."""
+"""`Entry`: a checked job with its id and its JSON, and the fields that the scripts need besides the JSON."""
 
 from __future__ import annotations
 
@@ -19,40 +19,39 @@ if TYPE_CHECKING:
     from gaugepost.mappings import Mappings
 
 READ_WHOLE = 1_000
-"""Characters of a job's JSON below which scripts decode it, where they need its kind and configuration. A longer job
-has these in a field of their own, which takes 80 bytes.
+"""Scripts decode shorter JSON (in characters) to read a job's kind and configuration. A longer job has a field `about`
+with these, which takes 80 bytes.
 """
 
 
 def new_job_id() -> str:
-    """Return an unguessable id: 128 random bits, 32 hex digits."""
+    """Return an unguessable id: 128 random bits as 32 hex digits."""
     return os.urandom(16).hex()
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One job on its way in: the id it will have, the checked job, and a file's content."""
+    """A checked job to enqueue, with its id and, for a file, its content."""
 
     id: str
     job: JobBase = field(repr=False)
     content: bytes | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
     text: str = field(init=False, repr=False, compare=False)
-    """The job as JSON, written once."""
+    """The job as JSON. `Entry` raises InvalidJob if it is too long."""
 
     def __post_init__(self) -> None:
-        """Write the job as JSON. Raises InvalidJob for one that is too long."""
         object.__setattr__(self, "text", self.job.to_json())
 
     @property
     def size(self) -> int:
-        """Bytes that it takes in a call, at most, before sealing."""
+        """Bytes of the entry in a call, at most, before encryption."""
         return len(self.text) * (1 if self.text.isascii() else 4) + len(self.content or b"")
 
     @classmethod
     def of(cls, job: JobBase, mappings: Mappings | None = None) -> Entry:
-        """Give a job its id, read a file's content, look a configuration up. Raises InvalidJob for what is not fit."""
-        job = _traced(job)
+        """Make the entry of a job: read a file's content, check a record against its mapping. Raises InvalidJob."""
+        job = _with_current_trace(job)
         if isinstance(job, File):
             loaded, content = job.load()
             return cls(new_job_id(), loaded, content)
@@ -62,7 +61,7 @@ class Entry:
         return cls(new_job_id(), resolved, warnings=warnings)
 
     def arguments(self, lane: str, cipher: Cipher) -> tuple[Argument, ...]:
-        """Return the arguments that enqueue.lua takes for one job."""
+        """Return the arguments of enqueue.lua for one job."""
         job = self.job
         facts = ledger_facts(job, lane)
         if job.idempotency_key:
@@ -75,7 +74,7 @@ class Entry:
 
 
 def ledger_facts(job: JobBase, lane: str) -> dict[str, str]:
-    """Return what the ledger keeps beside a job's JSON, of what it has."""
+    """Return the fields that the ledger stores besides a job's JSON; only those that the job has."""
     facts: dict[str, str] = {}
     if job.urgent:
         facts["urgent"] = "1"
@@ -88,8 +87,8 @@ def ledger_facts(job: JobBase, lane: str) -> dict[str, str]:
     return facts
 
 
-def _traced(job: JobBase) -> JobBase:
-    """Note the current span in a job, unless it brings one along."""
+def _with_current_trace(job: JobBase) -> JobBase:
+    """Set `traceparent` to the current span, unless the job has one."""
     if job.traceparent is not None:
         return job
     found = current()

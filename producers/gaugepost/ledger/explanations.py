@@ -1,4 +1,4 @@
-"""Holds in plain words: what happened, why, what to do. For every text that a person reads."""
+"""Explain holds to people: what happened, why, and what to do. All commands and pages use these texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _REFUSED = "refused_credentials"
 _NOT_SET = " is not set"
 _BY_ITSELF = "Nothing to do: delivery resumes by itself"
-_LIFTED = "the hold is lifted, the job goes on in its turn"
+_LIFTED = "the hold is lifted, and the job will be sent in its turn"
 _MAPPING = "Correct the mapping at CustomerGauge: a probe then lifts the hold. A job that has waited for 48 h dies."
 
 _MEANINGS = {
@@ -37,14 +37,14 @@ _WORDS = {
     "throttled": _MEANINGS["throttled"],
     "credentials": "no valid credential or access token",
 }
-"""Reasons of parked jobs, where their hold is not known."""
+"""Reasons of parked jobs whose hold is not known."""
 
 
 _PROXY = "proxy: "
 
 
 def meaning(hold: Hold) -> str:
-    """Return half a sentence that says what a hold is about; nothing for a person's, whose reason says it."""
+    """Return the cause of a hold as part of a sentence; empty for a person's hold, which has a reason of its own."""
     match _topic(hold):
         case "setting":
             return "the workers lack a credential"
@@ -55,7 +55,7 @@ def meaning(hold: Hold) -> str:
 
 
 def action(hold: Hold, region: str) -> str:
-    """Return what to do about a hold, in a sentence; nothing for a person's, which `resume` ends."""
+    """Return what to do about a hold, in a sentence; empty for a person's hold, which `gaugepost resume` ends."""
     match _topic(hold):
         case "setting":
             return f"Set GAUGEPOST_{hold.reason.removesuffix(_NOT_SET)} for the workers and restart them."
@@ -68,7 +68,7 @@ def action(hold: Hold, region: str) -> str:
 
 
 def _topic(hold: Hold) -> str:
-    """Return what a hold is about: a setting, the token, or its verdict; empty for a person's."""
+    """Return the topic of a hold: `setting`, `token`, or its verdict; empty for a person's hold."""
     if hold.verdict is None:
         return ""
     if hold.reason.endswith(_NOT_SET):
@@ -85,17 +85,20 @@ def _settings(hold: Hold, region: str) -> str:
 
 
 def explained(hold: Hold, region: str) -> dict[str, Any]:
-    """Return a hold as `holds --json`, `status --json` and `job --json` show it."""
+    """Return a hold in the form of `holds --json`, `status --json` and `job --json`."""
     return hold.to_dict() | {"meaning": meaning(hold) or None, "to_do": action(hold, region) or None}
 
 
 def meaning_of_reason(reason: str | None, *, lifted: bool = False) -> str:
-    """Return half a sentence for the reason of a job without a hold, or whose hold was `lifted`; nothing for others."""
+    """Explain the reason of a job that has no hold, or whose hold was `lifted`; empty for an unknown reason."""
     return _LIFTED if lifted else _WORDS.get(reason or "", "")
 
 
 def opened_by(hold: Hold, clock: Callable[[int], str | None]) -> str:
-    """Write which failed requests opened a hold: `5 failed requests in a row, 14:03:10 to …`; empty: not known."""
+    """Describe the failed requests that opened a hold: `5 failed requests in a row, 14:03:10 to …`.
+
+    Empty if they are not known. `clock`: formats Unix ms.
+    """
     cause = hold.cause
     if cause is None:
         return ""
@@ -106,9 +109,9 @@ def opened_by(hold: Hold, clock: Callable[[int], str | None]) -> str:
     spread = f"{clock(cause.first or cause.requests[0].at)} to {clock(cause.requests[-1].at)}"
     answers = ", ".join(f"{number} x {answer}" for answer, number in cause.answers().items())
     last = f"the last {len(cause.requests)}: " if cause.failures > len(cause.requests) else ""
-    told = f"{cause.failures} failed requests in a row, {spread}: {last}{answers}, {_of(cause)}"
+    counted = f"{cause.failures} failed requests in a row, {spread}: {last}{answers}, {_of(cause)}"
     more = f"; {cause.beside} more failed at the same time and do not count" if cause.beside else ""
-    return told + more
+    return counted + more
 
 
 def _one(request: FailedRequest) -> str:
@@ -119,14 +122,14 @@ def _one(request: FailedRequest) -> str:
 
 
 def _of(cause: Cause) -> str:
-    """Write of how many jobs, kinds and configurations these requests are."""
+    """Describe the jobs of these requests: `of 3 jobs (record; 2 configurations)`."""
     jobs, configurations = len(cause.different("job")), len(cause.different("configuration"))
-    told = f"of {jobs} job{'s' if jobs != 1 else ''} ({', '.join(cause.different('kind'))}"
-    return told + (f"; {configurations} configuration{'s' if configurations != 1 else ''})" if configurations else ")")
+    text = f"of {jobs} job{'s' if jobs != 1 else ''} ({', '.join(cause.different('kind'))}"
+    return text + (f"; {configurations} configuration{'s' if configurations != 1 else ''})" if configurations else ")")
 
 
 def failed_probes(hold: Hold, clock: Callable[[int], str | None]) -> str:
-    """Write how many probes of a hold have failed, and how the last one did; nothing if none has."""
+    """Describe the failed probes of a hold: their number and the last answer; empty if none failed."""
     if not hold.failed_probes or hold.last_probe is None:
         return ""
     number = f"{hold.failed_probes} probe{'s' if hold.failed_probes > 1 else ''} failed"

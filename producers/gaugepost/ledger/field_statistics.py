@@ -1,7 +1,7 @@
-"""Which fields each configuration's jobs had lately: what `gaugepost mappings` compares with the file.
+"""Record which fields the jobs of each configuration have; `gaugepost mappings` compares them with mappings.toml.
 
-A small statistic, of names only. A process reports each field of a configuration once a day, so that enqueue pays a
-look into its own memory and nothing else; a report that fails is missing for a day and harms nobody.
+Only names are stored. A process reports each field of a configuration once a day; all other calls of enqueue cost a
+lookup in memory. If a report fails, its fields are missing for a day.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Seen = dict[str, dict[str, int]]
 
 
 class FieldReports:
-    """Knows what this process has reported today: a bounded number of names, forgotten at midnight."""
+    """The fields that this process has reported today: a bounded number of names, cleared at midnight UTC."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
@@ -40,7 +40,10 @@ class FieldReports:
         self._room = 0
 
     def of(self, entries: Sequence[Entry], today: int | None = None) -> Call[None] | None:
-        """Return the call that reports what is new of these jobs; None if nothing is."""
+        """Return the call that reports the new fields of these jobs; None if there are none.
+
+        `today`: days since 1970.
+        """
         self._begin(int(time.time() // _DAY_S) if today is None else today)
         args: list[Argument] = []
         for configuration, names in self._news(entries).items():
@@ -67,7 +70,7 @@ class FieldReports:
         return news
 
     def _take(self, configuration: str, names: list[str]) -> list[str]:
-        """Remember new names, as far as there is room for them; return those."""
+        """Add new names to the reported ones, as many as fit, and return those."""
         if configuration not in self._reported and len(self._reported) == MOST_CONFIGURATIONS:
             return []
         reported = self._reported.setdefault(configuration, set())
@@ -81,11 +84,11 @@ _NONE: frozenset[str] = frozenset()
 
 
 def _nothing(_: object) -> None:
-    """Read an answer that says nothing."""
+    """Ignore an answer."""
 
 
 def read_fields(client: redis.Redis, keys: Keys) -> Seen:
-    """Return the fields that each configuration's jobs had in the last days."""
+    """Return the fields that the jobs of each configuration had in the last KEPT_DAYS days. Raises StoreError."""
     with our_errors():
         names = [name.decode() for name in _asked(client).zrange(keys["configurations"], 0, -1)]
         pipe = client.pipeline(transaction=False)
@@ -96,5 +99,5 @@ def read_fields(client: redis.Redis, keys: Keys) -> Seen:
     return {name: {field.decode(): int(day) for field, day in fields} for name, fields in rows if fields}
 
 
-def _asked(client: redis.Redis) -> Any:  # noqa: ANN401 - redis-py gives its answers of both its clients one type
+def _asked(client: redis.Redis) -> Any:  # noqa: ANN401 - redis-py has one type for the answers of both clients
     return client

@@ -1,4 +1,4 @@
-"""Holds as Redis has them, and the failed requests that opened each."""
+"""Holds, parsed from Redis, with the failed requests that opened them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def iso(ms: float | None) -> str | None:
-    """Write Unix time in ms as ISO 8601 with offset."""
+    """Format Unix ms as ISO 8601 in UTC, with ms and offset."""
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRequest:
-    """One request that failed. `at`: when the failure was known, Unix ms. None: not known, or there is none.
+    """A failed request. `at`: when the failure was recorded, Unix ms. Fields are None if not known.
 
-    `endpoint` is `token` for a request for an access token, which is of no job.
+    `endpoint`: `token` for a request for an access token, which belongs to no job.
     """
 
     at: int
@@ -34,17 +34,17 @@ class FailedRequest:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """Read a request as `lua/lib/causes.lua` writes it."""
+        """Parse a request that `lua/lib/causes.lua` wrote."""
         texts = {name: row.get(name) for name in ("verdict", "job", "kind", "configuration", "endpoint")}
         return cls(int(row["at"]), status=_whole(row.get("status")), **texts)
 
     @property
     def answer(self) -> str:
-        """Return what was answered: `HTTP 500 (server_error)`, or the verdict alone."""
+        """The answer, such as `HTTP 500 (server_error)`; without a status, the verdict."""
         return self.verdict or "failed" if self.status is None else f"HTTP {self.status} ({self.verdict})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as part of `holds --json`."""
+        """Return the request in the form of `holds --json`."""
         facts = {
             name: getattr(self, name) for name in ("verdict", "status", "job", "kind", "configuration", "endpoint")
         }
@@ -53,10 +53,10 @@ class FailedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What opened a hold: how many requests failed in a row, and the last of them.
+    """The failed requests that opened a hold. `failures`: their number; `requests`: the last of them.
 
-    `beside`: how many more were under way when one of them failed, so that one event may explain them; they do not
-    count. `first`: when the first failure was known, Unix ms.
+    `beside`: further requests that failed at the same time; one event may explain them, so they do not count.
+    `first`: when the first failure was recorded, Unix ms.
     """
 
     failures: int
@@ -66,20 +66,20 @@ class Cause:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """Read a cause as `lua/lib/causes.lua` writes it."""
+        """Parse a cause that `lua/lib/causes.lua` wrote."""
         requests = tuple(FailedRequest.of(request) for request in row.get("requests") or ())
         return cls(int(row["failures"]), _whole(row.get("first")), int(row.get("beside", 0)), requests)
 
     def different(self, name: str) -> list[str]:
-        """Return the different values that the requests have of `job`, `kind` or `configuration`."""
+        """Return the distinct values of a field of the requests: `job`, `kind` or `configuration`."""
         return list(dict.fromkeys(value for request in self.requests if (value := getattr(request, name))))
 
     def answers(self) -> dict[str, int]:
-        """Count the requests by what was answered."""
+        """Return answer → number of requests."""
         return dict(Counter(request.answer for request in self.requests))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as part of `holds --json`; all but the first two counts are of the requests listed."""
+        """Return the cause in the form of `holds --json`. Only the first two numbers include unlisted requests."""
         return {
             "failures": self.failures,
             "beside": self.beside,
@@ -95,10 +95,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A stop sign on a region (`scope` ""), a mapping or a credential. Times are Unix ms.
+    """A stop sign on a region (`scope` ""), a configuration, a family of endpoints or a credential. Times are Unix ms.
 
-    `cause`: what opened it (None: a person, a missing setting, or an older version). `failed_probes`: how many probes
-    have failed since, `last_probe` the last of these.
+    `cause`: the failed requests that opened it. None: a person, a missing setting or an older version opened it.
+    `failed_probes`: number of failed probes since; `last_probe`: the last of them.
     """
 
     scope: str
@@ -115,11 +115,11 @@ class Hold:
 
     @property
     def ends(self) -> int | None:
-        """Return when something happens to it by itself: its end, or its next probe."""
+        """When it ends, or when its next probe is sent; None if only a person ends it."""
         return self.until or self.probe_at
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the facts of it that `--json` shows."""
+        """Return the hold in the form of `holds --json`."""
         times = {"since": iso(self.since), "until": iso(self.until), "probe_at": iso(self.probe_at)}
         why = {
             "verdict": self.verdict,
@@ -131,7 +131,7 @@ class Hold:
 
 
 def read_hold(scope: str, found: Mapping[str, Any]) -> Hold:
-    """Read one hold from its JSON. Fields for people may be missing: older versions do not write them."""
+    """Parse one hold. Fields for people may be missing, because older versions do not write them."""
     opened, last = found.get("opened"), found.get("last")
     return Hold(
         scope=scope,
@@ -149,7 +149,7 @@ def read_hold(scope: str, found: Mapping[str, Any]) -> Hold:
 
 
 def read_holds(flat: Sequence[bytes]) -> dict[str, Hold]:
-    """Read the holds of a region from Redis' flat list."""
+    """Parse the holds of a region from the flat list of HGETALL. Return scope → hold."""
     pairs = zip(flat[::2], flat[1::2], strict=True)
     return {scope.decode(): read_hold(scope.decode(), json.loads(text)) for scope, text in pairs}
 

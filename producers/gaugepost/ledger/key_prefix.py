@@ -1,4 +1,7 @@
-"""Under which names a region's ledger lies: for what reads its keys outside of scripts, which see to it themselves."""
+"""Find the names of a region's keys, for code that reads keys outside of scripts. Scripts do the same themselves.
+
+The keys of versions without namespaces have other names; see `Keys.older`.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def find(client: redis.Redis, keys: Keys) -> tuple[Keys, bool]:
-    """Return the keys as they are named in this Redis, and whether that is for good. Raises StoreError.
+    """Return the region's keys as they are named in this Redis, and whether the names can no longer change.
 
-    The ledger of a version without namespaces keeps its names until `gaugepost move` gives it those of the namespace.
+    The ledger of a version without namespaces keeps its old names until `gaugepost move`. Raises StoreError.
     """
     older = keys.older()
     if older is None:
@@ -28,8 +31,8 @@ def find(client: redis.Redis, keys: Keys) -> tuple[Keys, bool]:
     return (older if is_older else keys), schema is not None
 
 
-class Place:
-    """The keys of one region, asked for until they have the names of the namespace."""
+class CurrentKeys:
+    """The keys of one region. Each use asks Redis for their names, until these can no longer change."""
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client: Any = client
@@ -37,7 +40,7 @@ class Place:
         self._is_known = False
 
     def keys(self) -> Keys:
-        """Return the keys as they are named now. Raises StoreError."""
+        """Return the keys by their current names. Raises StoreError."""
         if self._is_known:
             return self._keys
         found, self._is_known = find(self._client, self._keys)

@@ -1,6 +1,6 @@
-"""The call that brings a ledger to what this version reads. Values only; nothing is sent here.
+"""The call that migrates what older versions wrote to the form of this version.
 
-It is repeated with every tick, because services still enqueue by an older version after the workers were upgraded.
+Every tick repeats it, because services may still enqueue by an older version after the workers were upgraded.
 """
 
 from __future__ import annotations
@@ -16,5 +16,5 @@ _MOVED_AT_ONCE = 1_000
 
 
 def migrate(keys: Keys) -> Call[int]:
-    """Move some of what older versions wrote; gives how many jobs, 0 when all is done."""
+    """Migrate a bounded number of jobs. Return their number; 0 when none is left."""
     return Call("migrate", (keys.prefix, keys.queue, keys.urgent_queue), [_MOVED_AT_ONCE], int)

@@ -1,4 +1,4 @@
-"""What the scripts leave for a worker's log: changes of holds, and jobs that died without a worker's decision."""
+"""Notices of the scripts for a worker's log: changes of holds, and jobs that died without a worker's decision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HoldChange:
-    """A hold was opened, moved on since its probe failed, or lifted; `why` it was lifted. `at` is Unix ms."""
+    """A hold was opened, got a new probe time after a failed probe (`moved`), or was lifted. `at`: Unix ms.
+
+    `why`: why it was lifted.
+    """
 
     event: Literal["opened", "moved", "lifted"]
     at: int
@@ -25,7 +28,7 @@ class HoldChange:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A job that died of a hold that lasted too long (`scope`), or that cannot be read. `at` is Unix ms."""
+    """A job that died because a hold lasted too long (`scope`), or because it cannot be read. `at`: Unix ms."""
 
     job: str
     verdict: str
@@ -37,7 +40,7 @@ Notice = HoldChange | Death
 
 
 def read_notices(texts: Sequence[bytes]) -> tuple[Notice, ...]:
-    """Read notices. Those that this version does not know, or cannot read, are left out: they are for the log alone."""
+    """Parse notices. Skip those that this version cannot parse: they are only for the log."""
     return tuple(notice for text in texts if (notice := _read(text)) is not None)
 
 

@@ -1,4 +1,4 @@
-"""Looks which of the rights that a part needs a user lacks in Redis' ACL. It changes nothing in Redis."""
+"""Find the rights in Redis' ACL that a user lacks. Changes nothing in Redis."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gaugepost.keys import Keys
 
 _SAMPLE = "gaugepost-check"
-"""What is tried in place of `*`, where a part may use many keys."""
+"""The name that is tried for `*`, where a part needs many keys."""
 
 _PROBE = """
 local answers = {}
@@ -38,8 +38,8 @@ for i, text in ipairs(ARGV) do
 end
 return answers
 """
-"""Tries each command of a list, read-only: Redis checks the rights of one that writes, then refuses it as that. Adds
-arguments to a command until they are enough."""
+"""Try each command of a list in a read-only script. Redis checks the user's rights first, and then refuses to write.
+The script adds arguments to a command until Redis accepts their number."""
 
 _COMMAND_REFUSED = re.compile(r"can't run this command|no permissions to run")
 _KEY_REFUSED = re.compile(r"can't access at least one of the keys|No permissions to access a key")
@@ -53,13 +53,13 @@ _ANSWER_S = 5.0
 
 
 def lacking(client: redis.Redis, keys: Keys, part: Part) -> NotPermitted | None:
-    """Return what the client's user lacks of the rights of a part; None if it has all.
+    """Return the rights of a part that the client's user lacks; None if it has all. Raises StoreError.
 
-    A Redis before 7.0 cannot be asked for all of them. Raises StoreError.
+    Redis before 7.0 does not let gaugepost check all of them.
     """
-    look = _Look(client, keys, part)
+    check = _PermissionCheck(client, keys, part)
     with our_errors():
-        refusals = [*look.outside_scripts(), *look.inside_scripts()]
+        refusals = [*check.outside_scripts(), *check.inside_scripts()]
     return NotPermitted(user_of(client), *refusals) if refusals else None
 
 
@@ -70,8 +70,8 @@ def require(client: redis.Redis, keys: Keys, part: Part) -> None:
         raise error
 
 
-class _Look:
-    """One look at the rights of a client's user in a region."""
+class _PermissionCheck:
+    """A check of the rights of the client's user in a region."""
 
     def __init__(self, client: Any, keys: Keys, part: Part) -> None:  # noqa: ANN401 - redis-py's commands
         self._client = client
@@ -81,7 +81,7 @@ class _Look:
         self._channels = [named(channel, keys, db) for channel in self._rights.channels]
 
     def outside_scripts(self) -> Iterator[Refusal]:
-        """Try the commands that scripts may not run, so that they do nothing."""
+        """Try the commands that scripts cannot run, with arguments that have no effect."""
         queues = [named(pattern, self._keys) for pattern in self._rights.queues if "{queue}" in pattern]
         tries: dict[str, Sequence[Any]] = {
             "WAIT": (0, 0),
@@ -100,7 +100,7 @@ class _Look:
             yield from self._tried_channel(channel)
 
     def _named(self) -> tuple[int, *tuple[str, ...]]:
-        """Return the keys that every script of the ledger names; kombu's have none of them."""
+        """Return the key arguments of every ledger script; none for a part that uses only kombu's keys."""
         return (1, self._keys.prefix) if self._rights.keys else (0,)
 
     def _tried(self, *command: Any) -> Iterator[Refusal]:  # noqa: ANN401 - what redis-py takes
@@ -109,7 +109,7 @@ class _Look:
         except NotPermitted as error:
             yield from error.refusals
         except ResponseError:
-            pass  # permitted, and refused for its arguments
+            pass  # permitted; Redis refused the arguments
 
     def _tried_transaction(self) -> Iterator[Refusal]:
         with self._client.pipeline(transaction=True) as pipe:
@@ -117,7 +117,7 @@ class _Look:
                 pipe.ping().execute()
             except NotPermitted as error:
                 yield from error.refusals
-            except ResponseError as error:  # a Redis short of memory refuses every user's transactions
+            except ResponseError as error:  # Redis without free memory refuses all transactions
                 if "without MULTI" in str(error):
                     yield Refusal("MULTI")
 
@@ -130,7 +130,7 @@ class _Look:
                 yield from refused(error, user_of(self._client), ["PSUBSCRIBE", channel]).refusals
 
     def inside_scripts(self) -> Iterator[Refusal]:
-        """Try the commands and the keys of scripts, and of calls that a script can do as well."""
+        """Try all commands and keys that a script can try."""
         names = sorted(self._samples())
         read = "GET" if "GET" in self._rights.commands else "LLEN"
         first = self._keys.prefix if self._rights.keys else names[0]
@@ -140,7 +140,7 @@ class _Look:
         try:
             found = self._client.execute_command("EVAL_RO", _PROBE, 1, first, *map(json.dumps, [*commands, *keys]))
         except (NotPermitted, ResponseError):
-            return  # Redis before 7.0 has no EVAL_RO; without that right the other refusals come when a right is used
+            return  # Redis before 7.0 has no EVAL_RO. Without that right, a missing right shows at its first use
         answers = [answer.decode() for answer in found]
         for (command, *_), answer in zip(commands, answers, strict=False):
             if _COMMAND_REFUSED.search(answer):
@@ -151,14 +151,14 @@ class _Look:
             yield Refusal("", tuple(name.replace(_SAMPLE, "*") for name in lacks))
 
     def _prefix(self) -> str:
-        """Return what the keys begin with where they are now; who may read none need not look."""
+        """Return the current prefix of the keys; the default one for a user that may not read them."""
         if self._rights.keys:
             with suppress(NotPermitted):
                 return find(self._client, self._keys)[0].prefix
         return self._keys.prefix
 
     def _samples(self) -> Iterator[str]:
-        """Return the names of keys to try: all fixed ones, one of each family."""
+        """Yield the keys to try: all fixed ones, and one of each family."""
         prefix = self._prefix()
         for name in self._rights.keys:
             yield prefix + name + (_SAMPLE if name.endswith(":") else "")

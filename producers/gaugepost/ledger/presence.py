@@ -1,4 +1,4 @@
-"""Whether anybody works: when workers and beat of a region were last seen, by Redis' clock (Unix ms)."""
+"""When workers and beat of a region were last seen. All times are Unix ms by Redis' clock."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from gaugepost.regions import Region
 
 _MOST = 1_000
-"""Workers that are looked at, those seen last."""
+"""Number of workers that are read, those seen last."""
 _OPEN = frozenset({JobState.QUEUED, JobState.WAITING, JobState.PARKED})
 
 ABSENT_MS = 30_000
-"""A worker that was not seen for so long is not there; it says that it lives once a second."""
+"""A worker counts as missing after this time. It reports once a second."""
 LATE_MS = 5_000
-"""A parked job may be so late before its record says why: ticks come once a second, due jobs go at a bounded rate."""
+"""A parked job counts as late after this time. Ticks come once a second, and release due jobs at a bounded rate."""
 NO_BEAT_MS = 5_000
-"""After so long without a tick of beat the workers run the ticks."""
+"""Workers run the ticks themselves when beat has sent none for this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Who is there in a region. `worker_seen` and `beat_seen`: None means never.
+    """When workers and beat of a region were last seen (None: never). `now`: the time of this read.
 
-    `workers` counts the processes that are alive; where only the reason of a job is asked for, it is not counted (0).
+    `workers`: number of live worker processes; 0 in `read`, which does not count them.
     """
 
     region: Region
@@ -42,31 +42,31 @@ class Presence:
 
     @property
     def has_worker(self) -> bool:
-        """Return whether a worker was seen in the last 30 seconds."""
+        """Whether a worker was seen in the last 30 seconds."""
         return self.worker_seen is not None and self.now - self.worker_seen < ABSENT_MS
 
     @property
     def beat_age_s(self) -> float | None:
-        """Return for how many seconds beat has not ticked; None: it never did."""
+        """Seconds since beat last ticked; None: never."""
         return None if self.beat_seen is None else round((self.now - self.beat_seen) / 1000, 1)
 
     @property
     def has_beat(self) -> bool:
-        """Return whether beat has ticked in the last 5 seconds."""
+        """Whether beat ticked in the last 5 seconds."""
         return self.beat_seen is not None and self.now - self.beat_seen < NO_BEAT_MS
 
     def no_worker(self) -> str | None:
-        """Say since when no worker has been seen; None: one is there."""
+        """Return a text that says since when no worker has been seen; None if there is one."""
         if self.has_worker:
             return None
         return f"no worker of {self.region} has been seen {_since(self.worker_seen, self.now)}"
 
     def no_beat(self) -> str | None:
-        """Say since when no beat has ticked; None: one does."""
+        """Return a text that says since when no beat has ticked; None if one ticks."""
         return None if self.has_beat else f"no beat has ticked {_since(self.beat_seen, self.now)}"
 
     def missing(self) -> list[dict[str, str]]:
-        """Name the parts that are not there: why one misses them, and the command that starts each."""
+        """Return the missing parts: `part`, `reason`, and the `command` that starts it."""
         worker, beat = self.no_worker(), self.no_beat()
         if beat and not worker:
             beat += "; workers run the ticks themselves"
@@ -74,9 +74,9 @@ class Presence:
         return [{"part": part, "reason": reason, "command": command} for part, reason, command in found if reason]
 
     def unattended(self, state: JobState, until: int | None, *, under_hold: bool) -> tuple[str | None, str | None]:
-        """Say since when no worker has been seen, if a job waits for one; and why it is late, if it is.
+        """Return two texts about a job: since when it lacks a worker, and why it is late. None where it does not.
 
-        What waits under a hold waits for that: it is late only where no worker is there to send the hold's probe.
+        `until`: when the job is due, Unix ms. A job under a hold is late only if there is no worker to send the probe.
         """
         absent = self.no_worker()
         if state not in _OPEN or (under_hold and not absent):
@@ -87,7 +87,7 @@ class Presence:
         return (absent if state is not JobState.PARKED and not under_hold else None), None
 
     def late(self, until: int) -> str | None:
-        """Say why a job that was due at this time (Unix ms) still waits; None: it is not late."""
+        """Return why a job that was due at `until` (Unix ms) still waits; None if it is not late."""
         if self.now - until < LATE_MS:
             return None
         due = f"due since {local_time(until, self.now)}"
@@ -96,7 +96,7 @@ class Presence:
 
 
 def local_time(ms: int, now: int) -> str:
-    """Write a time for people: local, to the minute, with the day unless it is today."""
+    """Format Unix ms in local time, to the minute; with the day unless it is today."""
     moment, today = (datetime.fromtimestamp(one / 1000, UTC).astimezone() for one in (ms, now))
     return moment.strftime("%H:%M" if moment.date() == today.date() else "%d %b %H:%M")
 
@@ -113,19 +113,19 @@ def start_worker(region: Region | str) -> str:
 START_BEAT = "gaugepost beat"
 
 
-def ask(pipe: Any, keys: Keys) -> None:  # noqa: ANN401 - redis-py's replies have no types
-    """Add to a pipeline the four commands whose answers `Presence` is made of."""
+def add_commands(pipe: Any, keys: Keys) -> None:  # noqa: ANN401 - redis-py's replies have no types
+    """Add the four commands of a `Presence` to a pipeline."""
     pipe.time()
     pipe.hgetall(keys["workers"])
     pipe.zrange(keys["alive"], 0, _MOST - 1, desc=True, withscores=True)
     pipe.hget(keys["pace"], "beat_sent")
 
 
-def answered(region: Region, answers: Sequence[Any]) -> Presence:
-    """Read the answers to what `ask` asked for."""
+def read_answers(region: Region, answers: Sequence[Any]) -> Presence:
+    """Parse the answers to the commands of `add_commands`."""
     (seconds, micros), claimed, alive, beat = answers
     now = seconds * 1000 + micros // 1000
-    seen = {worker: int(at) for worker, at in alive if at <= now}  # a later one is from before the clock was set back
+    seen = {worker: int(at) for worker, at in alive if at <= now}  # a later time: Redis' clock was set back since
     lately = [at for at in seen.values() if now - at < ABSENT_MS]
     older = _older(claimed, seen, now)
     newest = now if older else max(seen.values(), default=None)
@@ -135,6 +135,6 @@ def answered(region: Region, answers: Sequence[Any]) -> Presence:
 
 
 def _older(claimed: Mapping[bytes, bytes], seen: Mapping[bytes, int], now: int) -> int:
-    """Count workers of versions that do not say that they live: those that claimed within two leases."""
+    """Return the number of workers of older versions, which do not report: those that claimed within two leases."""
     ends = (read_number(entry.partition(b":")[2], MS_DIGITS) for worker, entry in claimed.items() if worker not in seen)
     return sum(end is not None and end > now for end in ends)

@@ -1,4 +1,4 @@
-"""Calls of whoever enqueues: accept jobs, read them, cancel and replay them. Values only; nothing is sent here."""
+"""The calls of producers and operators: enqueue, read, cancel, replay, hold. They are values; nothing is sent."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _STATES = {state.encode(): state for state in JobState}
 
 
 def _call_id() -> str:
-    """Name one call of a person on the records, so that redis-py's repetition of it is known as such."""
+    """Return a random name for the history entry of a call, by which the script detects a repetition by redis-py."""
     return os.urandom(4).hex()
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A job as it is to be replayed, in place of its `revision`; `fields`: what a person changed, for the record."""
+    """The new form of a job to replay. `revision`: the one it replaces; `fields`: names of the changed fields."""
 
     job: JobBase
     revision: int
@@ -47,9 +47,9 @@ class Edit:
 
 
 class Accepted(NamedTuple):
-    """What became of one job at enqueue: `duplicate` if its idempotency key had been used before.
+    """The answer to the enqueue of one job. `duplicate`: an earlier job has its idempotency key, and `id` is its id.
 
-    `conflict`: by a job of another kind or content.
+    `conflict`: that job has another kind or content.
     """
 
     id: str
@@ -58,8 +58,8 @@ class Accepted(NamedTuple):
     conflict: bool = False
 
 
-class Intake:
-    """Makes the calls for one region."""
+class ProducerCalls:
+    """Make the calls of a producer or an operator for one region."""
 
     def __init__(self, region: Region, settings: Settings) -> None:
         self.keys = Keys(region, settings.namespace)
@@ -71,27 +71,27 @@ class Intake:
         self.queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
 
     def enqueue(self, entries: Sequence[Entry]) -> Call[list[Accepted]]:
-        """Accept all these jobs in one script and one round trip, or none of them."""
+        """Store all these jobs in one script, or none of them."""
         args: list[Argument] = [*self.limits, IDEMPOTENCY_MS]
         for entry in entries:
             args += entry.arguments(self.lane(entry.job), self.cipher)
         return Call("enqueue", self.queues, args, lambda answer: _read_accepted(entries, answer))
 
     def report(self, entries: Sequence[Entry]) -> Call[None] | None:
-        """Return the call that tells which fields these jobs have; None if it was told today, or MAPPINGS is not set.
+        """Return the call that reports the fields of these jobs; None if they were reported today, or without MAPPINGS.
 
-        To be made after they were accepted, and to be forgotten if it fails.
+        Run it after the jobs are stored, and ignore its errors.
         """
         return self._reports.of(entries) if self._reports is not None else None
 
     def lane(self, job: JobBase) -> str:
-        """Return the lane a job waits in; files of a family have one of their own if the settings say so."""
+        """Return the lane of a job, or "". With GAUGEPOST_UPLOAD_SCOPE=family each family of files has its own."""
         if isinstance(job, File) and self._settings.upload_scope == "family":
             return f"files:{job.family}"
         return job.lane or ""
 
     def read(self, ids: Sequence[str]) -> Call[list[JobView | None]]:
-        """Read the first of these jobs whole, as many as one call may; None for an id that it does not know."""
+        """Read the first AT_ONCE of these jobs; None for an unknown id."""
         region = self.keys.region
 
         def read(answer: list[list[Any]]) -> list[JobView | None]:
@@ -103,14 +103,14 @@ class Intake:
         return Call("read", self.queues[:1], ids[:AT_ONCE], read)
 
     def cancel(self, ids: Sequence[str], at: int, by: str) -> Call[list[tuple[JobState | None, bool]]]:
-        """Cancel what has not been sent; gives each job's state afterwards and whether this call cancelled it."""
+        """Cancel jobs that were not sent. Return for each its new state and whether this call cancelled it."""
         entry = json.dumps({"event": "cancelled", "at": at, "by": by})
         return Call("cancel", self.queues, [entry, *ids], _read_moved)
 
     def replay(
         self, ids: Sequence[str], at: int, by: str, why: str, edits: Mapping[str, Edit]
     ) -> Iterator[Call[list[tuple[JobState | None, bool]]]]:
-        """Send dead or parked jobs back to work, in the order they were enqueued, some of them edited (by their id)."""
+        """Requeue dead or parked jobs, in the order of their enqueue. `edits`: id → the new form of a job."""
         entry: dict[str, Any] = {"event": "replayed", "at": at, "by": by, "why": why}
         if edits:
             entry["edited"] = sorted({name for edit in edits.values() for name in edit.fields})
@@ -120,7 +120,7 @@ class Intake:
             yield Call("replay", self.queues, [header, *(text for row in some for text in row)], _read_moved)
 
     def _edit(self, edit: Edit) -> str:
-        """Write an edited job as replay.lua takes it."""
+        """Return the argument of replay.lua for an edited job."""
         job = edit.job
         fields = {
             "job": self.cipher.encrypt_job(job, job.to_json()),
@@ -132,18 +132,18 @@ class Intake:
     def resolve(
         self, ids: Sequence[str], to: JobState, at: int, by: str, why: str
     ) -> Call[list[tuple[JobState | None, bool]]]:
-        """Settle by hand jobs whose answer was lost; gives each job's state afterwards and whether this call did it."""
+        """Resolve unknown jobs as delivered or dead. Return for each its new state and whether this call changed it."""
         entry = json.dumps({"event": "settled", "at": at, "by": by, "why": why, "as": to, "call": _call_id()})
         args = [to, Verdict.LOST_ANSWER, entry, *ids]
         return Call("resolve", self.queues, args, _read_moved)
 
     def hold(self, scope: str, reason: str, by: str, until_ms: int | None, lasts_ms: int | None) -> Call[bool]:
-        """Put up a person's hold, in place of one that put up itself; False if its end is over already."""
+        """Open a person's hold; it replaces an automatic one. Return False if its end is in the past."""
         ends = ["" if ms is None else ms for ms in (until_ms, lasts_ms)]
         return Call("hold", self.queues[:1], [scope, reason, by, *ends], bool)
 
     def resume(self, scope: str, by: str) -> Call[bool]:
-        """Lift a hold, whoever put it up; False if there was none."""
+        """Lift a hold of a person or an automatic one. Return False if there is none."""
         return Call("resume", self.queues, [scope, by], bool)
 
 

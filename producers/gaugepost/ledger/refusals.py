@@ -1,7 +1,7 @@
-"""Reads Redis' refusals: which user may not run which command on which keys.
+"""Parse refusals of Redis' ACL: which user may not run which command on which keys.
 
-Redis itself names the command, or says "one of the keys": the rest is known from the command that was sent. Of the
-command only its name, its keys and its channels are used, no value.
+Redis names only the command, or says "one of the keys". This module adds keys and channels from the command that was
+sent. It uses no other argument, because those may be data.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _NO_KEYS = frozenset({"INFO", "TIME", "PING", "WAIT", "AUTH", "HELLO", "CLIENT",
 
 
 def user_of(client: Any) -> str:  # noqa: ANN401 - blocking or asyncio
-    """Return the name of the ACL user that a client logs in as."""
+    """Return the name of a client's ACL user."""
     return str(client.connection_pool.connection_kwargs.get("username") or "default")
 
 
 def refused(error: NoPermissionError, user: str, command: Sequence[Any]) -> NotPermitted:
-    """Return the error of a command that Redis refused to run."""
+    """Return the error for a refused command."""
     text = str(error)
     if pipelined := _PIPELINED.match(text):
         command = pipelined[1].split(" ")
@@ -76,9 +76,9 @@ def lacked(error: ResponseError, user: str) -> NotPermitted | None:
 
 
 def refused_in_script(error: ResponseError, user: str, script: str, keys: Sequence[str]) -> NotPermitted | None:
-    """Return the error of a command that Redis refused inside a script; None if it failed for another reason.
+    """Return the error for a command that Redis refused inside a script; None for another error.
 
-    Redis names the line of the script. Its text has the command, and often the key.
+    Redis names the line of the script. The text of that line has the command and often the key.
     """
     text = str(error)
     if not _IN_A_SCRIPT.search(text):
@@ -95,7 +95,7 @@ def refused_in_script(error: ResponseError, user: str, script: str, keys: Sequen
 
 
 def _key(text: str, keys: Sequence[str]) -> str:
-    """Return the key that a script writes as `K.name`, `F.family` (it has many), `KEYS[2]` or `older() .. 'x'`."""
+    """Return the key for the Lua expressions `K.name`, `F.family` (as a pattern), `KEYS[2]` and `older() .. 'x'`."""
     if text.startswith("KEYS"):
         return keys[int(text[5]) - 1]
     if text.startswith(("PREFIX", "older")):
@@ -106,7 +106,7 @@ def _key(text: str, keys: Sequence[str]) -> str:
 
 
 class NamingClient(redis.Redis):
-    """Says in NotPermitted what Redis refused."""
+    """A client that raises NotPermitted with the command and the keys that Redis refused."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - redis-py's signature
         """Run one command. Raises NotPermitted."""
@@ -116,12 +116,12 @@ class NamingClient(redis.Redis):
             raise refused(error, user_of(self), args) from None
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> NamingPipeline:  # noqa: ANN401, FBT001, FBT002
-        """Return a pipeline."""
+        """Return a pipeline that raises NotPermitted too."""
         return NamingPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 
 class NamingPipeline(redis.client.Pipeline):
-    """Says in NotPermitted which of its commands Redis refused."""
+    """A pipeline that raises NotPermitted with the command that Redis refused."""
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - redis-py's signature
         """Run the commands. Raises NotPermitted."""
@@ -132,7 +132,7 @@ class NamingPipeline(redis.client.Pipeline):
 
 
 class NamingAsyncClient(redis.asyncio.Redis):
-    """Says in NotPermitted what Redis refused."""
+    """An asyncio client that raises NotPermitted with the command and the keys that Redis refused."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - redis-py's signature
         """Run one command. Raises NotPermitted."""

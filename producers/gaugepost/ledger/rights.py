@@ -1,7 +1,8 @@
-"""What each part needs of Redis' ACL.
+"""The rights in Redis' ACL that each part needs.
 
-The rights of the scripts are read from their text, so that a new command or key in one cannot be forgotten. What parts
-do without a script is listed here. `docs/redis-acl.md` is made from this; `permissions.py` looks what a user lacks.
+The rights of scripts are extracted from their text, so that a new command or key is never forgotten. This module lists
+the commands that parts run outside of scripts. `make docs` writes `docs/redis-acl.md` from it, and `permissions.py`
+checks a user against it.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
     from gaugepost.keys import Keys
 
 A_LANE_EACH = frozenset({"files", "slot", "filing"})
-"""Keys that end in `:<family of files>`, where each family has an upload lane of its own."""
+"""Keys that end in `:<family of files>` if each family has its own upload lane."""
 
 OF_OLDER = ("schema", "stamp")
-"""Keys of a version without namespaces that show where its ledger is (`key_prefix.py`)."""
+"""Keys of versions without namespaces by which `key_prefix.py` finds their ledger."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What a part's user needs. `keys` are names and families of keys.py, `queues` and `channels` patterns."""
+    """The rights of a part's user. `keys`: names and families of keys.py. `queues` and `channels`: patterns."""
 
     commands: frozenset[str]
     keys: frozenset[str]
@@ -36,7 +37,7 @@ class Rights:
 
 
 def named(pattern: str, keys: Keys, db: object = 0) -> str:
-    """Put the names of a region and a database into a pattern of `Rights.queues` or `Rights.channels`."""
+    """Fill in a pattern of `Rights.queues` or `Rights.channels`: the region's names and the database number."""
     return pattern.format(queue=keys.queue, control=keys.control_exchange, events=keys.event_exchange, db=db)
 
 
@@ -46,7 +47,7 @@ def _words(text: str) -> frozenset[str]:
 
 @cache
 def _of_scripts(*names: str) -> Rights:
-    """Return the rights that these scripts may need, whatever way they go."""
+    """Return the rights that these scripts may need, in all their branches."""
     text = "\n".join(load_scripts()[name] for name in names)
     return Rights(_words(_SCRIPTED) | commands_in(text), keys_in(text))
 
@@ -62,7 +63,7 @@ _SERVICE = ("enqueue", "enqueue_set", "unstage", "read", "cancel", "note_fields"
 _SCRIPTED = "EVAL EVALSHA EVAL_RO"
 _CELERY = "PUBLISH PSUBSCRIBE PUNSUBSCRIBE BRPOP LPUSH LLEN SADD SREM SMEMBERS DEL MULTI EXEC"
 _EXPIRING = "EVALSHA SCRIPT|LOAD SCRIPT|EXISTS TIME ZADD ZREM ZRANGEBYSCORE EXISTS"
-"""Of the scripts of kombu, for queues that expire."""
+"""The commands of kombu's scripts for queues that expire."""
 
 
 def _service() -> Rights:
@@ -78,14 +79,14 @@ def _operator() -> Rights:
 
 
 def _worker() -> Rights:
-    """Return those of all scripts, of Celery, and of an operator: `gaugepost check` runs where workers do."""
+    """Return the rights of all scripts, of Celery, and of an operator: `gaugepost check` runs as the worker's user."""
     operator, scripts = _operator(), _of_scripts(*load_scripts())
     commands = operator.commands | scripts.commands | _words(f"{_CELERY} {_EXPIRING}")
     return Rights(commands, operator.keys, (*operator.queues, *_MAILBOXES), _BROADCASTS)
 
 
 def _beat() -> Rights:
-    """Return those of `tick.lua`, and of `gaugepost health beat`, which tries a write that changes nothing."""
+    """Return the rights of `tick.lua` and of `gaugepost health beat`, which tries a write without effect."""
     scripts = _of_scripts("tick")
     return Rights(scripts.commands | {"ZREM"}, scripts.keys | {"leases"}, (_TICKS,))
 
@@ -103,7 +104,7 @@ def _flower() -> Rights:
 
 
 class Part(StrEnum):
-    """Who uses Redis, each as a user of its own."""
+    """The parts that use Redis; each can have its own user."""
 
     SERVICE = "service"
     WORKER = "worker"

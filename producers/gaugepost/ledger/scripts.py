@@ -1,8 +1,8 @@
-"""Loads the Lua scripts and runs them, on a blocking or an asyncio client.
+"""Load the Lua scripts, and run them on a blocking or an asyncio client.
 
-Each script is one transition, or one look; `Call` is one such call as a value, so that the blocking and the
-asyncio ledger share everything but the sending. Every script may be repeated: redis-py does that when an answer
-was lost.
+A script is one transition or one read. A `Call` is the value of one script call; the blocking and the asyncio ledger
+share all calls and differ only in how they send them. Every script can be repeated without harm: redis-py repeats it
+when an answer was lost.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gaugepost.errors import (
 from gaugepost.jobs import JOBS
 from gaugepost.keys import SCHEMA, lua_table
 from gaugepost.ledger.call_deadline import deadline
-from gaugepost.ledger.connection_pool import Lines
+from gaugepost.ledger.connection_pool import Connections
 from gaugepost.ledger.refusals import lacked, refused, refused_in_script, user_of
 from gaugepost.ledger.script_rights import guard
 from gaugepost.states import TRANSITIONS
@@ -50,7 +50,7 @@ Argument = str | bytes | int
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One call of a script: its name, keys and arguments, and how to read its answer."""
+    """One call of a script: its name, keys and arguments, and the function that parses its answer."""
 
     script: str
     keys: Sequence[str]
@@ -59,13 +59,13 @@ class Call(Generic[T]):
 
 
 def _prelude() -> str:
-    # Sorted: a set has another order in each process, and Redis would keep each process' own scripts for ever.
+    # Sorted: a set has a different order in each process, and Redis would store a new script for each process.
     legal = " ".join(sorted(f"{source}>{target}" for source, targets in TRANSITIONS.items() for target in targets))
     needs = ", ".join(f"{kind} = '{model.needs}'" for kind, model in JOBS.items())
     endpoints = ", ".join(f"{kind} = '{model.endpoints}'" for kind, model in JOBS.items())
-    knows = f"local KNOWS = {{schema = {SCHEMA}}}\nlocal LEGAL = ' {legal} '\nlocal NEEDS = {{{needs}}}"
-    knows += f"\nlocal ENDPOINTS = {{{endpoints}}}"
-    return f"{lua_table()}\n{knows}\n{lua_bell()}"
+    constants = f"local KNOWS = {{schema = {SCHEMA}}}\nlocal LEGAL = ' {legal} '\nlocal NEEDS = {{{needs}}}"
+    constants += f"\nlocal ENDPOINTS = {{{endpoints}}}"
+    return f"{lua_table()}\n{constants}\n{lua_bell()}"
 
 
 _WITH = re.compile(r"^-- WITH +(\w+(?:, \w+)*)$", re.MULTILINE)
@@ -78,9 +78,9 @@ def _read_all(folder: Traversable) -> dict[str, str]:
 
 @cache
 def load_scripts() -> Mapping[str, str]:
-    """Return every script's whole text by its name: prelude, the parts of the library it asks for, itself. Read once.
+    """Return name → text of each script: the prelude, the library files that it names after `-- WITH`, and itself.
 
-    Only those: Redis makes each function of a script anew at each call.
+    A script gets only the library files that it needs, because Redis creates all its functions at each call.
     """
     lua = files("gaugepost").joinpath("lua")
     library, prelude = _read_all(lua / "lib"), _prelude()
@@ -103,7 +103,7 @@ _REFUSALS = {
 
 
 def _refusal(error: redis_errors.ResponseError) -> str | None:
-    """Tell why Redis refuses writes; redis-py takes the word of some refusals away and gives them a class instead."""
+    """Return why Redis refuses writes; None for another error. redis-py has a class for some of these errors."""
     match error:
         case redis_errors.OutOfMemoryError():
             return _REFUSALS["OOM "]
@@ -114,7 +114,10 @@ def _refusal(error: redis_errors.ResponseError) -> str | None:
 
 
 def _not_permitted(error: redis_errors.ResponseError, call: Call[Any] | None, client: Any) -> NotPermitted | None:  # noqa: ANN401
-    """Return what Redis' ACL refused; None for another error. Other commands than scripts: see NamingClient."""
+    """Return the error for a script that Redis' ACL refused; None for another error.
+
+    NamingClient does the same for other commands.
+    """
     if call is None:
         return None
     if isinstance(error, redis_errors.NoPermissionError):
@@ -124,77 +127,77 @@ def _not_permitted(error: redis_errors.ResponseError, call: Call[Any] | None, cl
     )
 
 
-_OF_A_CLUSTER = (redis_errors.ClusterCrossSlotError, redis_errors.ClusterDownError, redis_errors.AskError)
+_CLUSTER_ERRORS = (redis_errors.ClusterCrossSlotError, redis_errors.ClusterDownError, redis_errors.AskError)
 
 
 @contextmanager
 def our_errors(call: Call[Any] | None = None, client: Any = None) -> Iterator[None]:  # noqa: ANN401 - either client
-    """Raise Redis' errors as gaugepost's own; none of them holds data of a job.
+    """Convert errors of redis-py into those of gaugepost, which contain no data of a job.
 
-    `call`, `client`: the script that runs, and on what, to name what Redis refuses.
+    `call` and `client`: the script that runs, to name the commands and keys that Redis' ACL refuses.
     """
     try:
         yield
     except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
         raise StoreUnreachable(f"Redis cannot be reached: {type(error).__name__}") from error
-    except _OF_A_CLUSTER:
+    except _CLUSTER_ERRORS:
         raise ClusterNotSupported from None
     except redis_errors.ResponseError as error:
-        raise (_not_permitted(error, call, client) or _answered(error)) from None
+        raise (_not_permitted(error, call, client) or _converted(error)) from None
 
 
-def _answered(error: redis_errors.ResponseError) -> GaugepostError:
-    """Return the error that a refusal of Redis, or of a script, means."""
+def _converted(error: redis_errors.ResponseError) -> GaugepostError:
+    """Return gaugepost's error for an error that Redis or a script returned."""
     text = str(error)
     if text.startswith("BUSY "):
-        return StoreUnreachable("Redis is busy: a script runs for too long in it, and it refuses all else")
+        return StoreUnreachable("Redis is busy: a script has run for too long, and Redis refuses all other commands")
     for word in ("BACKLOGFULL ", "CONTENTFULL "):
         if word in text:
             return BacklogFull(text.partition(word)[2].partition(" script:")[0])
     if "LEDGERCLOSED " in text:
         return LedgerClosed(text.partition("LEDGERCLOSED ")[2].partition(" script:")[0])
     if "CONTENTGONE " in text:
-        return StoreError("the contents of this upload lay staged for too long: upload it again")
+        return StoreError("the staged contents of this upload have expired: upload it again")
     why = _refusal(error)
     if why is not None:
         return StoreFull(f"Redis refuses writes: {why}")
     return StoreError(f"Redis refused a call: {text[:200]}")
 
 
-_LASTING = frozenset({"enqueue", "enqueue_set", "mark"})
-"""The calls whose effect a fail-over must not forget: what was accepted, and that a first byte may have gone out."""
+_REPLICATED = frozenset({"enqueue", "enqueue_set", "mark"})
+"""The scripts that wait for replicas: a fail-over must lose no accepted job and no sending mark."""
 
 _WAIT_MS = 1_000
 
 
 class _Scripts:
-    """What both runners share: the commands of a call, and whether it has to wait for replicas."""
+    """The common part of both runners: the commands of a call, and the wait for replicas."""
 
     def __init__(self, client: Any, replicas: int) -> None:  # noqa: ANN401 - redis-py types neither client's commands
         self.client = client
         self._replicas = replicas
         self._scripts: dict[str, Any] = {name: client.register_script(text) for name, text in load_scripts().items()}
 
-    def known(self, call: Call[T]) -> list[Any]:
-        """Return the command to try first."""
+    def by_hash(self, call: Call[T]) -> list[Any]:
+        """Return the command for a server that has the script: the runner tries it first."""
         return ["EVALSHA", self._scripts[call.script].sha, len(call.keys), *call.keys, *call.args]
 
-    def whole(self, call: Call[T]) -> list[Any]:
-        """Return the command for a server that does not know the script.
+    def with_text(self, call: Call[T]) -> list[Any]:
+        """Return the command for a server that does not have the script, after a flush or on a new master.
 
-        That may happen at any time (a flush, a new master). EVAL takes the text along, so nothing can come between.
+        EVAL sends the text, so it cannot fail for the same reason again.
         """
         return ["EVAL", self._scripts[call.script].script, len(call.keys), *call.keys, *call.args]
 
     def waits(self, call: Call[T]) -> bool:
-        return self._replicas > 0 and call.script in _LASTING
+        return self._replicas > 0 and call.script in _REPLICATED
 
-    def with_wait(self, pipe: Any, command: list[Any]) -> None:  # noqa: ANN401 - either client's pipeline
+    def add_with_wait(self, pipe: Any, command: list[Any]) -> None:  # noqa: ANN401 - either client's pipeline
         pipe.execute_command(*command)
         pipe.execute_command("WAIT", self._replicas, _WAIT_MS)
 
-    def waited(self, answers: list[Any]) -> Any:  # noqa: ANN401 - the script's answer
-        """Return the script's answer, if enough replicas have its effect. Raises StoreUnreachable otherwise."""
+    def replicated(self, answers: list[Any]) -> Any:  # noqa: ANN401 - the script's answer
+        """Return the script's answer. Raises StoreUnreachable if too few replicas have its effect."""
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
@@ -204,55 +207,58 @@ class _Scripts:
 
 
 class Runner(_Scripts):
-    """Runs calls on a blocking client; those that must last, until `replicas` of Redis' replicas have their effect."""
+    """Run calls on a blocking client.
+
+    `replicas`: how many replicas must have the effect of enqueue and mark. `timeout`: seconds for a call in all.
+    """
 
     def __init__(self, client: redis.Redis, replicas: int = 0, timeout: float | None = None) -> None:
         super().__init__(client, replicas)
         self._timeout = timeout
-        self._lines = Lines(client)
+        self._connections = Connections(client)
 
     def __call__(self, call: Call[T]) -> T:
         """Run one call. Raises StoreUnreachable, StoreFull, BacklogFull, StoreError."""
         with our_errors(call, self.client), deadline(self._timeout):
             try:
-                return call.read(self._send(call, self.known(call)))
+                return call.read(self._send(call, self.by_hash(call)))
             except redis_errors.NoScriptError:
-                return call.read(self._send(call, self.whole(call)))
+                return call.read(self._send(call, self.with_text(call)))
 
     def _send(self, call: Call[T], command: list[Any]) -> Any:  # noqa: ANN401 - the script's answer
         if not self.waits(call):
-            return self._lines.exchange(command)
-        with self._lines.turn(), self.client.pipeline(transaction=False) as pipe:
-            self.with_wait(pipe, command)
-            return self.waited(pipe.execute(raise_on_error=False))  # its own error would repeat the arguments
+            return self._connections.exchange(command)
+        with self._connections.reserve(), self.client.pipeline(transaction=False) as pipe:
+            self.add_with_wait(pipe, command)
+            return self.replicated(pipe.execute(raise_on_error=False))  # redis-py's error would quote the arguments
 
 
 class AsyncRunner(_Scripts):
-    """Runs calls on an asyncio client, as `Runner` does."""
+    """Run calls on an asyncio client; see `Runner`."""
 
     def __init__(self, client: redis.asyncio.Redis, replicas: int = 0, timeout: float | None = None) -> None:
         super().__init__(client, replicas)
         self._timeout = timeout
-        self._turns = asyncio.Semaphore(max(1, client.connection_pool.max_connections // 2))
+        self._permits = asyncio.Semaphore(max(1, client.connection_pool.max_connections // 2))
 
     async def __call__(self, call: Call[T]) -> T:
-        """Run one call. Raises as `Runner` does."""
+        """Run one call. Raises the errors of `Runner`."""
         with our_errors(call, self.client):
             try:
-                async with asyncio.timeout(self._timeout), self._turns:
+                async with asyncio.timeout(self._timeout), self._permits:
                     return await self._run(call)
             except TimeoutError:
                 raise redis_errors.TimeoutError(f"no answer within {self._timeout} s") from None
 
     async def _run(self, call: Call[T]) -> T:
         try:
-            return call.read(await self._send(call, self.known(call)))
+            return call.read(await self._send(call, self.by_hash(call)))
         except redis_errors.NoScriptError:
-            return call.read(await self._send(call, self.whole(call)))
+            return call.read(await self._send(call, self.with_text(call)))
 
     async def _send(self, call: Call[T], command: list[Any]) -> Any:  # noqa: ANN401 - the script's answer
         if not self.waits(call):
             return await self.client.execute_command(*command)
         async with self.client.pipeline(transaction=False) as pipe:
-            self.with_wait(pipe, command)
-            return self.waited(await pipe.execute(raise_on_error=False))
+            self.add_with_wait(pipe, command)
+            return self.replicated(await pipe.execute(raise_on_error=False))

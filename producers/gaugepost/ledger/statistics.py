@@ -1,6 +1,7 @@
-"""What a watcher wants to know of a region beside `status`: ages, lateness, who is alive, Redis' own memory.
+"""Statistics of a region for the metrics exporter: ages, delays, live workers, memory of Redis.
 
-Three round trips and at most a few hundred short replies, whatever the backlog: it is asked every few seconds.
+The exporter reads them every few seconds. A read takes three round trips and at most a few hundred short replies, at
+any backlog.
 """
 
 from __future__ import annotations
@@ -20,22 +21,23 @@ if TYPE_CHECKING:
 
     from gaugepost.keys import Keys
 
-_ENDS = 20  # so many of each end of a list are looked at
-_SCOPES = 50  # held ones; a region with more has another worry
+_ENDS = 20  # ids that are read at each end of a list
+_SCOPES = 50  # holds that are read; more than 50 at a time is not expected
 _STATES = {str(state).encode(): state for state in JobState}
-_PLACES = ("waiting", "leases", "parked", "unknown")
+_SETS = ("waiting", "leases", "parked", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
-    """A region's signs of life. Ages and lateness in seconds, sizes in bytes; None: there is nothing to tell of.
+class RegionStatistics:
+    """The statistics of one region. Ages and delays are in seconds, sizes in bytes; None: no such job or token.
 
-    `oldest`: state → since when its oldest job is enqueued. Exact for what waits; of what is being sent, parked or
-    unknown, the ends of the list are looked at. `urgent`: the same of queued urgent jobs. `parked_late` and
-    `leases_late`: how long ago the first of them should have been let go, or rescued. `promoted_ago`: since the last
-    tick's work was done, `beat_ago`: since beat last ticked (never: infinity). `ticks_waiting`: ticks that no worker
-    has read yet. `workers`: processes that claimed lately, `threads`: how many jobs these send at a time. `token_age`:
-    since the shared token was fetched, if there is one, and not fetched by a version that did not note it.
+    `oldest`: state → age of its oldest job. Exact for queued and waiting jobs; for others only both ends of the list
+    are read. `urgent`: age of the oldest queued urgent job. `parked_late`, `leases_late`: how long the first due job
+    has not been released, and the first ended lease not rescued. `promoted_ago`, `beat_ago`: time since the last
+    `promote`, and since beat last ticked; infinity: never. `ticks_waiting`: ticks that no worker has read. `workers`:
+    processes that claimed within two leases; `threads`: how many jobs they can send at a time. `token_left`,
+    `token_age`: time until the shared token ends, and since it was fetched. The age is None if an older version fetched
+    it.
     """
 
     oldest: Mapping[JobState, float]
@@ -55,13 +57,13 @@ class Vitals:
     memory_limit: int
 
 
-def read_vitals(client: redis.Redis, keys: Keys) -> Vitals:
-    """Look at one region. Raises StoreError."""
+def read_statistics(client: redis.Redis, keys: Keys) -> RegionStatistics:
+    """Read the statistics of one region. Raises StoreError."""
     with our_errors():
         return _read(client, keys)
 
 
-def _read(client: Any, keys: Keys) -> Vitals:  # noqa: ANN401 - redis-py's replies have no types
+def _read(client: Any, keys: Keys) -> RegionStatistics:  # noqa: ANN401 - redis-py's replies have no types
     pipe = client.pipeline(transaction=False)
     pipe.time()
     pipe.hgetall(keys["workers"])
@@ -75,17 +77,17 @@ def _read(client: Any, keys: Keys) -> Vitals:  # noqa: ANN401 - redis-py's repli
     pipe.lrange(keys["urgent_turns"], 0, _ENDS - 1)
     pipe.lrange(keys["turns"], 0, _ENDS - 1)
     pipe.hkeys(keys["holds"])
-    (seconds, micros), workers, (due, beat), ticks, contents, token, parked, leases, memory, *lines = pipe.execute()
+    (seconds, micros), workers, (due, beat), ticks, contents, token, parked, leases, memory, *lists = pipe.execute()
     now = seconds * 1000 + micros // 1000
-    urgent, oldest = _oldest(client, keys, now, *lines)
-    alive = [int(told.partition(b":")[0]) for told in workers.values() if int(told.partition(b":")[2]) > now]
-    return Vitals(
+    urgent, oldest = _oldest(client, keys, now, *lists)
+    alive = [int(entry.partition(b":")[0]) for entry in workers.values() if int(entry.partition(b":")[2]) > now]
+    return RegionStatistics(
         oldest=oldest,
         urgent=urgent,
         parked_late=_late(parked, now),
         leases_late=_late(leases, now),
         promoted_ago=max(0.0, (now - int(due)) / 1000) if due else math.inf,
-        # A later time is from before the clock was set back: a beat that ticks notes a new one within a second.
+        # A time in the future: Redis' clock was set back. A live beat writes a new time within a second.
         beat_ago=(now - int(beat)) / 1000 if beat and int(beat) <= now else math.inf,
         ticks_waiting=int(ticks),
         workers=len(alive),
@@ -100,9 +102,9 @@ def _read(client: Any, keys: Keys) -> Vitals:  # noqa: ANN401 - redis-py's repli
 
 
 def _token_age(now: int, generation: bytes | None, expires: bytes | None, fetched: bytes | None) -> float | None:
-    whose, _, at = (fetched or b"").partition(b":")
-    there_is = int(expires or 0) > now and whose == generation
-    return max(0.0, (now - int(at)) / 1000) if there_is else None
+    fetched_generation, _, at = (fetched or b"").partition(b":")
+    is_known = int(expires or 0) > now and fetched_generation == generation
+    return max(0.0, (now - int(at)) / 1000) if is_known else None
 
 
 def _late(first: list[tuple[bytes, float]], now: int) -> float:
@@ -110,14 +112,14 @@ def _late(first: list[tuple[bytes, float]], now: int) -> float:
 
 
 def _oldest(client: Any, keys: Keys, now: int, *lists: list[bytes]) -> tuple[float | None, dict[JobState, float]]:  # noqa: ANN401
-    """Return the age of the oldest urgent job, and of the oldest of each state; ids of cancelled jobs may lie there."""
+    """Return the age of the oldest urgent job, and state → age of its oldest job. Lists may have cancelled jobs."""
     pipe = client.pipeline(transaction=False)
     for job_id in _ends(client, keys, *lists):
         pipe.hmget(keys.of("job:", job_id), "state", "at", "urgent")
     ages: dict[JobState, float] = {}
     urgent: float | None = None
-    for told, at, is_urgent in pipe.execute():
-        state, stamp = _STATES.get(told), read_number(at)
+    for text, at, is_urgent in pipe.execute():
+        state, stamp = _STATES.get(text), read_number(at)
         if state is None or stamp is None:
             continue
         age = max(0.0, now / 1000 - stamp / 1_000_000)
@@ -128,16 +130,16 @@ def _oldest(client: Any, keys: Keys, now: int, *lists: list[bytes]) -> tuple[flo
 
 
 def _ends(client: Any, keys: Keys, urgent: list[bytes], ready: list[bytes], scopes: list[bytes]) -> list[str]:  # noqa: ANN401
-    """Return the ids at the ends of all lists: the oldest of each state are among them."""
+    """Return the ids at both ends of all lists; the oldest job of each state is usually among them."""
     pipe = client.pipeline(transaction=False)
     for family, sources in (("urgent:", urgent), ("ready:", ready)):
         for source in sources:
             pipe.lrange(keys.of(family, source.decode()), 0, _ENDS - 1)
-    pipe.zrange(keys["again"], 0, _ENDS - 1)  # urgent ones first
+    pipe.zrange(keys["again"], 0, _ENDS - 1)  # urgent jobs first
     pipe.zrangebyscore(keys["again"], 0, "+inf", start=0, num=_ENDS)
-    for place in _PLACES:
-        pipe.zrange(keys[place], 0, _ENDS - 1)
-        pipe.zrange(keys[place], -_ENDS, -1)
+    for name in _SETS:
+        pipe.zrange(keys[name], 0, _ENDS - 1)
+        pipe.zrange(keys[name], -_ENDS, -1)
     for scope in scopes[:_SCOPES]:
         pipe.zrange(keys.of("held:", scope.decode()), 0, 0)
     return sorted({job_id.decode() for found in pipe.execute() for job_id in found})

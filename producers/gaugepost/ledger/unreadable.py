@@ -1,7 +1,7 @@
-"""Jobs whose record cannot be read: damaged in Redis, or written by a newer version than this worker's.
+"""Jobs that a worker cannot parse: damaged in Redis, or written by a newer version.
 
-One of them must not take with it the parcel it came in, again and again until its lease ends. It is set aside as it
-is found: dead, for a person to replay once a worker can read it; unknown, if it may have gone out already.
+Such a job must not block the other jobs of its claim. The worker sets it aside: the job becomes dead, and a person can
+replay it once a worker can parse it. It becomes unknown if a worker may have sent it already.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 STAMP_DIGITS, MS_DIGITS = 17, 14
-"""Digits of the latest times that are read, in µs and in ms: the year 5138."""
+"""Digits of a time in µs and in ms, at most: the year 5138."""
 
 UNREADABLE = (InvalidJob, ValueError, LookupError, TypeError, AttributeError, RecursionError)
-"""What reading a record can raise that is not as it was written."""
+"""The errors of parsing a damaged job."""
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """A claimed job that cannot be read, and why, in words without data. `sent`: its first byte may have gone out."""
+class UnreadableJob:
+    """A claimed job that cannot be parsed. `why`: the reason, without data. `sent`: a worker may have sent it."""
 
     id: str
     fence: int
@@ -35,28 +35,28 @@ class Broken:
     sent: bool = False
 
     def to_json(self, at: int) -> str:
-        """Write it as settle.lua takes it; `at` is Unix time in ms."""
+        """Return the argument of settle.lua. `at`: Unix ms."""
         entry = json.dumps({"event": "set aside", "at": at, "why": self.why})
         to = {"to": "unknown", "reason": "unreadable"} if self.sent else {"to": "dead", "verdict": Verdict.UNREADABLE}
         return json.dumps({"id": self.id, "fence": self.fence, "holder": self.holder, "entry": entry} | to)
 
 
 def read_number(text: bytes | str | None, digits: int = STAMP_DIGITS) -> int | None:
-    """Read a number of a job's hash; None if it is none, or has more digits: its record was tampered with."""
+    """Parse a number of a job's hash; None if it is no number or has more digits, as only a damaged job has."""
     return int(text) if text and text.isdigit() and text.isascii() and len(text) <= digits else None
 
 
 def read_each(
     rows: Iterable[Sequence[bytes]], read: Callable[[Sequence[bytes]], T], sent: Callable[[Sequence[bytes]], bool]
-) -> tuple[list[T], tuple[Broken, ...]]:
-    """Read each row (id, fencing token and holder come first), and say of which that failed."""
-    whole: list[T] = []
-    broken: list[Broken] = []
+) -> tuple[list[T], tuple[UnreadableJob, ...]]:
+    """Parse each row, which begins with id, fencing token and holder. Return the values and the unreadable jobs."""
+    values: list[T] = []
+    unreadable: list[UnreadableJob] = []
     for row in rows:
         try:
-            whole.append(read(row))
+            values.append(read(row))
         except UNREADABLE as error:
             why = f"its record cannot be read: {type(error).__name__}"
             job_id, holder = (text.decode(errors="replace") for text in (row[0], row[2]))
-            broken.append(Broken(job_id, int(row[1]), holder, why, sent(row)))
-    return whole, tuple(broken)
+            unreadable.append(UnreadableJob(job_id, int(row[1]), holder, why, sent(row)))
+    return values, tuple(unreadable)

@@ -1,6 +1,6 @@
-"""What a job's record looks like to people: read from its hash, with the holds that tell why it waits.
+"""`JobView`: a job as people see it, parsed from its hash in Redis and the holds of its region.
 
-The keys of `JobView.to_dict` are those of `job --json`, which users rely on: add some, change none.
+The keys of `JobView.to_dict` are those of `gaugepost job --json`, on which users rely: add keys, never change one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gaugepost.errors import DataSealed
 from gaugepost.jobs import JOBS
 from gaugepost.jobs.common import JobBase
-from gaugepost.ledger.decryption import Opening
+from gaugepost.ledger.decryption import Decryption
 from gaugepost.ledger.explanations import action, explained, meaning, meaning_of_reason
 from gaugepost.ledger.holds import Hold, iso
 from gaugepost.ledger.unreadable import MS_DIGITS, STAMP_DIGITS, UNREADABLE, read_number
@@ -31,51 +31,50 @@ if TYPE_CHECKING:
 _VERDICTS = frozenset(map(str, Verdict))
 _READY = frozenset({JobState.QUEUED, JobState.WAITING})
 _NO_DATA = frozenset({*JobBase.model_fields, "configuration", "stored"})
-"""Fields that have a column of their own, or are the ledger's."""
+"""Fields that are no data: common to all kinds, or set by the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What happened to a job so far: one entry an event, oldest first."""
+    """The events of a job, oldest first: one entry for each."""
 
     entries: tuple[dict[str, Any], ...] = field(default=(), repr=False)
 
     def attempts(self) -> list[Attempt]:
-        """Return all attempts."""
         return [_attempt(entry) for entry in self.entries if entry["event"] == "attempt"]
 
     def since_replay(self) -> list[Attempt]:
-        """Return the attempts since the job was enqueued or last replayed: those that count."""
+        """Return the attempts since the last replay; only these count towards limits."""
         entries: list[dict[str, Any]] = []
         for entry in self.entries:
             entries = [] if entry["event"] == "replayed" else [*entries, entry]
         return History(tuple(entries)).attempts()
 
     def checks(self) -> list[dict[str, Any]]:
-        """Return all looks at the upload statistics."""
+        """Return the entries of all requests for upload statistics."""
         return [entry for entry in self.entries if entry["event"] == "check"]
 
     @property
     def last_n(self) -> int:
-        """Return the number of the last attempt, 0 if there was none."""
+        """The number of the last attempt; 0 if there was none."""
         return max((entry.get("n", 0) for entry in self.entries), default=0)
 
 
 _NOTHING = History()
 
 
-def read_history(lines: bytes, opening: Opening | None = None) -> History:
-    """Read the job's record: one JSON object a line; what is sealed of it only with an `opening`."""
+def read_history(lines: bytes, decryption: Decryption | None = None) -> History:
+    """Parse the field `history`: one JSON object in each line. Without `decryption`, encrypted parts are left out."""
     if not lines:
         return _NOTHING
     entries = (_exact(json.loads(line)) for line in lines.splitlines())
-    history = History(tuple(entries if opening is None else map(opening.entry, entries)))
-    history.attempts()  # so that a line that cannot be read is found here, and not in the middle of a delivery
+    history = History(tuple(entries if decryption is None else map(decryption.entry, entries)))
+    history.attempts()  # finds an unreadable line here, not later during a delivery
     return history
 
 
 def _exact(entry: dict[str, Any]) -> dict[str, Any]:
-    """Take an attempt's exact verdict, if this version knows it, in place of the one that older versions know."""
+    """Replace the verdict for older versions by the exact one, if this version knows it."""
     exact = entry.pop("exact", None)
     return entry | {"verdict": exact} if exact in _VERDICTS else entry
 
@@ -95,9 +94,9 @@ def _attempt(entry: Mapping[str, Any]) -> Attempt:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """One job as it stands on its record. Times are Unix ms; `job` is the job itself, as it was accepted.
+    """The current state of one job. Times are Unix ms. `job`: the accepted job as a dict.
 
-    `sealed` tells why some of it could not be opened here (None: all was): its job, its result or its messages.
+    `sealed`: why this process could not decrypt some of it (the job, its result or its messages); None: it could.
     """
 
     id: str
@@ -106,16 +105,16 @@ class JobView:
     job: dict[str, Any] = field(repr=False)
     enqueued_at: int
     stamp: int = 0
-    """Its enqueue stamp, µs: the order of jobs."""
+    """Its enqueue stamp in µs; stamps order the jobs of a region."""
     revision: int = 0
     """How often a person has edited it."""
     held_by: str | None = None
     """Scope of the hold under which it is parked."""
     reason: str | None = None
     meaning: str = ""
-    """Half a sentence about the reason, where it is one of a hold."""
+    """An explanation of the reason, if it is that of a hold."""
     hold: Hold | None = None
-    """The hold that keeps it, parked or not."""
+    """The hold that stops it, whether it is parked or not."""
     until: int | None = None
     verdict: str | None = None
     ended_at: int | None = None
@@ -124,44 +123,42 @@ class JobView:
     history: History = field(default_factory=History)
     sealed: str | None = None
     no_worker: str | None = None
-    """Since when no worker of its region has been seen, if it waits for one."""
+    """A text that says since when its region has no worker, if it waits for one."""
     late: str | None = None
-    """Since when it should have gone on, and why it has not."""
+    """A text that says since when it is due, and why it still waits."""
 
     @property
     def why_waits(self) -> str | None:
-        """Return its reason in words; with why it is late, if it is."""
+        """Why it waits, and why it is late; None if it does not wait."""
         return "; ".join(filter(None, (self.reason, self.late))) or None
 
     @property
     def kind(self) -> str:
-        """Return its kind."""
         return str(self.job["kind"])
 
     @property
     def has_ended(self) -> bool:
-        """Tell whether nothing more happens to it by itself."""
         return self.state in ENDED
 
     @property
     def to_do(self) -> str:
-        """Return what to do about the hold that keeps it."""
+        """What to do about the hold that stops it; empty without a hold."""
         return action(self.hold, self.region) if self.hold else ""
 
     @property
     def last_verdict(self) -> str | None:
-        """Return the verdict it ended with, or that of its last attempt."""
+        """The verdict with which it ended, or that of its last attempt."""
         attempts = self.history.attempts()
         return self.verdict or (attempts[-1].verdict if attempts else None)
 
     def data(self) -> dict[str, Any]:
-        """Return what is to be delivered: the fields that this kind has of its own. Raises DataSealed."""
+        """Return the data to deliver: the fields of its kind. Raises DataSealed."""
         if self.sealed:
             raise DataSealed(self.sealed)
         return {name: value for name, value in self.job.items() if name not in _NO_DATA}
 
     def to_dict(self, *, show_data: bool = False) -> dict[str, Any]:
-        """Return it as `job --json` shows it; with `show_data` also `data`, and all that row messages say."""
+        """Return the job in the form of `job --json`. With `show_data` add `data`, and do not redact row messages."""
         data = {"data": None if self.sealed else self.data()} if show_data else {}
         return self._facts() | ({} if show_data else {"result": redact(self.result)}) | data | self._why_sealed()
 
@@ -194,7 +191,7 @@ class JobView:
         }
 
     def timeline(self) -> list[dict[str, Any]]:
-        """Return what happened to it, oldest first: `at` (ISO 8601), `event`, and what belongs to that event."""
+        """Return its events, oldest first: dicts with `at` (ISO 8601), `event` and the fields of that event."""
         first = {"at": iso(self.enqueued_at), "event": "enqueued"}
         later = [{**entry, "at": iso(entry["at"])} for entry in self.history.entries]
         last = [{"at": iso(self.ended_at), "event": str(self.state)}] if self.ended_at is not None else []
@@ -216,14 +213,17 @@ def _shown(attempt: Attempt) -> dict[str, Any]:
 def read_view(
     job_id: str, region: Region, flat: Sequence[bytes], holds: Mapping[str, Hold], presence: Presence, cipher: Cipher
 ) -> JobView | None:
-    """Read a job from its hash as Redis' flat list; None if it is empty. One that cannot be read hides no other."""
+    """Parse a job from the flat list of HGETALL; None if it is empty.
+
+    A job that cannot be parsed gets the kind `unreadable`, so that it does not hide the other jobs of a listing.
+    """
     if not flat:
         return None
     try:
         return _read_view(job_id, region, flat, holds, presence, cipher)
     except UNREADABLE:
-        told = "its record cannot be read"
-        return JobView(job_id, region, _state_in(flat), {"kind": "unreadable"}, enqueued_at=0, reason=told)
+        reason = "its record cannot be read"
+        return JobView(job_id, region, _state_in(flat), {"kind": "unreadable"}, enqueued_at=0, reason=reason)
 
 
 def _state_in(flat: Sequence[bytes]) -> JobState:
@@ -236,10 +236,10 @@ def _read_view(
 ) -> JobView:
     found = dict(zip((name.decode() for name in flat[::2]), flat[1::2], strict=True))
     text = {name: value.decode() for name, value in found.items() if name not in {"history", "job"}}
-    opening = Opening(job_id, cipher)
+    decryption = Decryption(job_id, cipher)
     state = JobState(text["state"])
-    job = opening.job(found["job"])
-    _ = job["kind"]  # a job has one, whatever else it has
+    job = decryption.job(found["job"])
+    _ = job["kind"]  # every job has one; raises KeyError for a damaged job
     over = _hold_over(job, holds)
     reason, until = _why(state, text, over, holds)
     hold = _keeping(state, text, over, holds)
@@ -259,10 +259,10 @@ def _read_view(
         until=None if late else until,
         verdict=text.get("verdict"),
         ended_at=_number(text, "ended", MS_DIGITS) if "ended" in text else None,
-        result=opening.json(found["result"], None) if "result" in found else _no_result(state),
+        result=decryption.json(found["result"], None) if "result" in found else _no_result(state),
         warnings=tuple(json.loads(text.get("warnings", "[]"))),
-        history=read_history(found.get("history", b""), opening),
-        sealed=opening.why,
+        history=read_history(found.get("history", b""), decryption),
+        sealed=decryption.why,
         no_worker=no_worker,
         late=late,
     )
@@ -276,24 +276,27 @@ def _number(text: Mapping[str, str], name: str, digits: int = STAMP_DIGITS) -> i
 
 
 def _no_result(state: JobState) -> dict[str, Any] | None:
-    """Most kinds answer nothing but that it was taken: an empty result, not a missing one."""
+    """Return an empty result for a delivered job, because most kinds have no result fields; otherwise None."""
     return {} if state is JobState.DELIVERED else None
 
 
 def _of_held(text: Mapping[str, str], hold: Hold | None) -> tuple[str | None, int | None]:
-    """Return why a job is parked under a hold: its own word for it, unless the hold has more, or is a person's."""
+    """Return why and until when a job is parked under a hold.
+
+    The reason is the job's own, unless the hold is a person's or has a message of an endpoint.
+    """
     if hold is None:
         return text.get("reason"), None
     return (text.get("reason") if hold.verdict and not hold.label else hold.reason), hold.ends
 
 
 def scopes_of_kind(model: type[JobBase]) -> tuple[str, str, str]:
-    """Return the scopes of the holds that all jobs of a kind meet."""
+    """Return the scopes of the holds that can stop all jobs of a kind."""
     return "", f"credentials:{model.needs}", f"endpoints:{model.endpoints}"
 
 
 def _hold_over(job: Mapping[str, Any], holds: Mapping[str, Hold]) -> Hold | None:
-    """Return the hold that a job which may go would meet: on its region, credentials, endpoints or mapping."""
+    """Return the hold that would stop this job: on its region, credentials, endpoints or configuration."""
     if not holds:
         return None
     scopes = (*scopes_of_kind(JOBS[job["kind"]]), f"configuration:{job.get('configuration', '')}")
@@ -301,7 +304,7 @@ def _hold_over(job: Mapping[str, Any], holds: Mapping[str, Hold]) -> Hold | None
 
 
 def _keeping(state: JobState, text: Mapping[str, str], over: Hold | None, holds: Mapping[str, Hold]) -> Hold | None:
-    """Return the hold that keeps a job from being sent: that it waits for, or that it would meet."""
+    """Return the hold that stops a job: for a ready job the one over it, for a parked job the one it waits for."""
     if state in _READY:
         return over if over and text.get("probe") != over.scope else None
     return holds.get(text["scope"]) if "scope" in text else None
@@ -310,7 +313,7 @@ def _keeping(state: JobState, text: Mapping[str, str], over: Hold | None, holds:
 def _why(
     state: JobState, text: Mapping[str, str], over: Hold | None, holds: Mapping[str, Hold]
 ) -> tuple[str | None, int | None]:
-    """Tell why a job waits, and until when: its own reason, or that of the hold that keeps it."""
+    """Return why and until when a job waits: by its own reason, or by the hold that stops it."""
     if over and _keeping(state, text, over, holds) is over and state is not JobState.PARKED:
         return f"hold: {over.reason}", over.ends
     if state is JobState.WAITING:

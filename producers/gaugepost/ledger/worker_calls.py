@@ -1,4 +1,4 @@
-"""Calls of whoever delivers: claim, mark, settle, renew, rescue, and the work of the ticks. Values only."""
+"""The calls of workers: claim, mark, settle, renew, rescue, and the ticks. They are values; nothing is sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gaugepost.ledger.chunks import chunks
 from gaugepost.ledger.notices import Notice, read_notices
 from gaugepost.ledger.presence import NO_BEAT_MS
 from gaugepost.ledger.scripts import Argument, Call
-from gaugepost.ledger.unreadable import Broken, read_each
+from gaugepost.ledger.unreadable import UnreadableJob, read_each
 from gaugepost.ledger.views import History, read_history
 from gaugepost.transitions import (
     Attempt,
@@ -50,14 +50,14 @@ SWEPT_AT_ONCE = 500
 SLOT_SLACK_MS = 1_000
 
 _NO_ANSWER = frozenset({Verdict.UNREACHABLE, Verdict.LOST_ANSWER, Verdict.UNREADABLE_SUCCESS})
-_OLDER_WORD = {Verdict.UNREADABLE_SUCCESS: Verdict.SERVER_ERROR}
-"""Newer verdicts, and what a job's record calls them for older workers, which set aside what they cannot read."""
+_OLDER_VERDICT = {Verdict.UNREADABLE_SUCCESS: Verdict.SERVER_ERROR}
+"""Newer verdict → the one that a job's history has for older workers, which set aside jobs that they cannot parse."""
 
 
 def slot_ms(interval_s: float) -> int:
-    """Return how far apart two slots are: the interval, and a little more, a tenth of it at most.
+    """Return the time between two upload slots in ms: the interval and SLOT_SLACK_MS, but at most a tenth more.
 
-    CustomerGauge measures from arrival to arrival, and the way there can take longer for one upload than for the next.
+    CustomerGauge measures from arrival to arrival, and one upload may take longer to arrive than the next.
     """
     interval = interval_s * 1000
     return int(interval + min(SLOT_SLACK_MS, interval / 10))
@@ -65,12 +65,12 @@ def slot_ms(interval_s: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """One job that a worker holds, under a lease and this fencing token.
+    """One job that a worker has claimed, under a lease and this fencing token.
 
-    `holder` is random for each claim: after a fail-over of Redis two claims may have one fencing token.
-    `enqueued_at` is Unix time in ms. `probe` is the scope of the hold for which this job is the probe (None: it is
-    none), `probe_verdict` what that hold is about. A file with a `phase` was sent: it is to be looked up.
-    `job` is a SealedJob if this process lacks its key; what is sealed of its history is never opened for a worker.
+    `fence`: the fencing token. `holder`: a random name of the claim; after a fail-over of Redis two claims may have the
+    same fencing token. `enqueued_at`: Unix ms. `probe`: the scope of the hold for which this job is the probe (None: no
+    probe); `probe_verdict`: the verdict of that hold. A file with a `phase` was sent: the worker must read its upload
+    statistics. `job`: a SealedJob if this process lacks its key. The encrypted parts of `history` stay encrypted.
     """
 
     id: str
@@ -85,17 +85,17 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
-    """What one claim took, and how many ready jobs it left behind; `broken` ones cannot be read."""
+class ClaimResult:
+    """The jobs of one claim, how many ready jobs are left, and the claimed jobs that cannot be parsed."""
 
     jobs: list[Claimed]
     left: int
-    broken: tuple[Broken, ...] = ()
+    unreadable: tuple[UnreadableJob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """A job whose lease ended in a worker's hands. `marked`: its first byte may have gone out."""
+class EndedLease:
+    """A claimed job whose lease has ended. `once`: must not be sent twice. `marked`: a worker may have sent it."""
 
     claimed: Claimed
     once: bool
@@ -103,10 +103,10 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Alive:
-    """What a worker learns when it says that it lives.
+class BeatStatus:
+    """The answer to a worker's report that it lives.
 
-    `beat_ago`: seconds since beat ticked (None: never). `ticks`: those that this worker has to run itself.
+    `beat_ago`: seconds since beat ticked (None: never). `ticks`: names of the ticks that this worker must run itself.
     """
 
     beat_ago: float | None
@@ -115,11 +115,10 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What to do with one claimed job: the decision, and what led to it: attempts, or a look at the statistics.
+    """The outcome of a claimed job: the decision, and the attempts or the request for statistics that led to it.
 
-    `warms`: the ledger is to know that its configuration delivers.
-    `began`: `time.monotonic()` when the last attempt's request began. Redis gets it as an age, so that only its own
-    clock decides which of two requests began before which failure was known.
+    `warms`: record that its configuration delivers. `began`: `time.monotonic()` at the start of the last request. The
+    script gets it as an age, so that only Redis' clock decides whether a request began before a failure was recorded.
     """
 
     claimed: Claimed
@@ -130,7 +129,7 @@ class Settlement:
     began: float | None = None
 
     def to_json(self, cipher: Cipher = NO_CIPHER) -> bytes:
-        """Write it as settle.lua takes it."""
+        """Return the argument of settle.lua."""
         ask: dict[str, Any] = {"id": self.claimed.id, "fence": self.claimed.fence, "holder": self.claimed.holder}
         ask |= _transition(self.decision, self.claimed.job.mapping, cipher)
         if isinstance(self.claimed.job, CloseLoop) and self.claimed.job.happened_at and ask["to"] == "delivered":
@@ -160,7 +159,7 @@ class Settlement:
         return ask | {"request": self._request(self.attempts[-1])} if ask and self.attempts else ask
 
     def _request(self, attempt: Attempt) -> dict[str, Any]:
-        """Write what failed, as a hold keeps it (causes.lua), should it open one or be a hold's probe."""
+        """Return the failed request in the form of causes.lua, for a hold that it opens or whose probe it was."""
         job = self.claimed.job
         row = {"verdict": attempt.verdict, "status": attempt.status, "kind": job.kind, "configuration": job.mapping}
         return {name: value for name, value in row.items() if value is not None}
@@ -175,25 +174,25 @@ class Settlement:
         return ask
 
     def _passed_proxy(self) -> bool:
-        """Return whether the probe of a proxy's hold got past the proxy, whatever happened to it there."""
+        """Return whether the probe of a hold on the proxy got through the proxy, whatever its answer."""
         return self.claimed.probe_verdict is Verdict.UNREACHABLE and self.decision.hold is None
 
 
 def hold_row(spec: HoldSpec) -> dict[str, Any]:
-    """Write a hold as the scripts take it."""
-    told = {"scope": spec.scope, "reason": spec.reason, "verdict": spec.verdict, "probe_ms": spec.probe_ms}
-    more = {"give_up_ms": spec.give_up_ms, "label": spec.label, "fingerprint": spec.fingerprint}
-    return told | {name: value for name, value in more.items() if value is not None}
+    """Return a hold in the form of the scripts."""
+    row = {"scope": spec.scope, "reason": spec.reason, "verdict": spec.verdict, "probe_ms": spec.probe_ms}
+    optional = {"give_up_ms": spec.give_up_ms, "label": spec.label, "fingerprint": spec.fingerprint}
+    return row | {name: value for name, value in optional.items() if value is not None}
 
 
-def _transition(decision: Decision, mapping: str | None, cipher: Cipher) -> dict[str, Any]:  # noqa: PLR0911 - a case a transition
+def _transition(decision: Decision, mapping: str | None, cipher: Cipher) -> dict[str, Any]:  # noqa: PLR0911 - one case for each transition
     match decision.transition:
         case Delivered(result, warnings):
             ask: dict[str, Any] = {"to": "delivered"}
             if result:
                 ask["result"] = cipher.encrypt_text(json.dumps(dict(result)))
             if warnings:
-                ask["warnings"] = json.dumps(warnings)  # our own words, and settle.lua may add one
+                ask["warnings"] = json.dumps(warnings)  # not encrypted: it has no data, and settle.lua may add one
             return ask
         case Parked(delay_ms, reason, phase):
             ask = {"to": "parked", "delay_ms": delay_ms, "reason": reason}
@@ -212,7 +211,7 @@ def _transition(decision: Decision, mapping: str | None, cipher: Cipher) -> dict
 
 
 def _answers(status: int | None) -> bool:
-    """Tell whether a look, sent as the probe of a hold, is an answer that lifts it: no trouble of any hold's sort."""
+    """Return whether the status of a probe lifts its hold: a request for statistics can be a probe too."""
     return status is not None and status < 500 and status not in {401, 429}  # noqa: PLR2004 - HTTP's
 
 
@@ -227,29 +226,29 @@ def _check_entry(check: Check) -> str:
 
 def _entry(attempt: Attempt, cipher: Cipher) -> str:
     line: dict[str, Any] = {"event": "attempt", "n": attempt.n, "at": attempt.at, "ms": attempt.ms}
-    line["verdict"] = _OLDER_WORD.get(attempt.verdict, attempt.verdict)
-    if attempt.verdict in _OLDER_WORD:
+    line["verdict"] = _OLDER_VERDICT.get(attempt.verdict, attempt.verdict)
+    if attempt.verdict in _OLDER_VERDICT:
         line["exact"] = attempt.verdict
     if attempt.status is not None:
         line["status"] = attempt.status
-    told = _told(attempt)
-    if told:
-        line |= {"sealed": cipher.encrypt_text(json.dumps(told))} if cipher.encrypts else told
+    texts = _texts(attempt)
+    if texts:
+        line |= {"sealed": cipher.encrypt_text(json.dumps(texts))} if cipher.encrypts else texts
     if not attempt.counted:
         line["counted"] = False
     return to_json(line).decode()
 
 
-def _told(attempt: Attempt) -> dict[str, Any]:
-    """Return what the receiver said: it may quote, whatever was taken out of it."""
-    told: dict[str, Any] = {"message": attempt.message} if attempt.message else {}
+def _texts(attempt: Attempt) -> dict[str, Any]:
+    """Return CustomerGauge's texts. They are encrypted, because they may quote data although they were redacted."""
+    texts: dict[str, Any] = {"message": attempt.message} if attempt.message else {}
     if attempt.field_errors:
-        told["field_errors"] = {name: list(texts) for name, texts in attempt.field_errors.items()}
-    return told
+        texts["field_errors"] = {name: list(errors) for name, errors in attempt.field_errors.items()}
+    return texts
 
 
-class Work:
-    """Makes the calls for one region."""
+class WorkerCalls:
+    """Make the calls of a worker for one region."""
 
     def __init__(self, keys: Keys, lease_ms: int, slot_ms: int, lanes: Sequence[str], cipher: Cipher) -> None:
         self.keys = keys
@@ -259,65 +258,65 @@ class Work:
         self._cipher = cipher
         self._queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
 
-    def claim(self, worker: str, token: str, limit: int, concurrency: int, *, urgent_only: bool) -> Call[Parcel]:
-        """Claim up to `limit` jobs; the random `token` names this call, and then who holds them.
+    def claim(self, worker: str, token: str, limit: int, concurrency: int, *, urgent_only: bool) -> Call[ClaimResult]:
+        """Claim up to `limit` jobs. `token`: a random name of this claim, which becomes the `holder` of its jobs.
 
         A repeated call with the same token returns the same jobs.
         """
         args: list[Argument] = [worker, token, limit, self._lease_ms, self._slot_ms, concurrency]
         args += ["1" if urgent_only else "", *self._lanes]
-        return Call("claim", self._queues, args, lambda answer: _read_parcel(answer, self._cipher, token))
+        return Call("claim", self._queues, args, lambda answer: _read_claim(answer, self._cipher, token))
 
     def settle(self, settlements: Sequence[Settlement], *, rescue: bool = False) -> Iterator[Call[list[bool]]]:
-        """Carry out what became of claimed jobs; False for one that is no longer held under its fencing token."""
+        """Record the outcomes of claimed jobs. Return False for a job that this worker has lost."""
         for some in chunks((settlement.to_json(self._cipher) for settlement in settlements), len):
             args = ["1" if rescue else "", *some]
             yield Call("settle", self._queues, args, lambda answer: [bool(one) for one in answer])
 
     def mark(self, claimed: Claimed) -> Call[tuple[int, int]]:
-        """Note that it goes out now; a file takes the upload slot with it.
+        """Write the sending mark of a job; a file also takes the upload slot.
 
-        Gives (1, 0); (0, ms until the slot opens); or (-1, 0) if the lease is lost.
+        Return (1, 0), or (0, ms until the slot opens), or (-1, 0) if the lease is lost.
         """
         slot: Argument = self._slot_ms if claimed.job.kind == "file" else ""
         args: list[Argument] = [claimed.id, claimed.fence, claimed.holder, slot]
         return Call("mark", self._queues[:1], args, lambda answer: (int(answer[0]), int(answer[1])))
 
     def renew(self, jobs: Sequence[Claimed]) -> Call[list[bool]]:
-        """Renew leases; False for a job that is no longer ours."""
+        """Renew leases. Return False for a job that this worker has lost."""
         args: list[Argument] = [self._lease_ms]
         for claimed in jobs:
             args += (claimed.id, claimed.fence, claimed.holder)
         return Call("renew", self._queues[:1], args, lambda answer: [bool(one) for one in answer])
 
-    def set_aside(self, broken: Sequence[Broken], at: int, *, rescue: bool = False) -> Call[list[bool]]:
-        """Bury claimed jobs that cannot be read."""
-        args = ["1" if rescue else "", *(one.to_json(at) for one in broken)]
+    def set_aside(self, jobs: Sequence[UnreadableJob], at: int, *, rescue: bool = False) -> Call[list[bool]]:
+        """Settle claimed jobs that cannot be parsed as dead or unknown."""
+        args = ["1" if rescue else "", *(one.to_json(at) for one in jobs)]
         return Call("settle", self._queues, args, lambda answer: [bool(one) for one in answer])
 
-    def ended_leases(self, limit: int) -> Call[tuple[int, list[Lost], tuple[Broken, ...]]]:
-        """List jobs whose lease has ended, and those of them that cannot be read.
+    def ended_leases(self, limit: int) -> Call[tuple[int, list[EndedLease], tuple[UnreadableJob, ...]]]:
+        """List the jobs whose lease has ended, and those of them that cannot be parsed.
 
-        The first value counts the leases that were spared, because Redis' clock skipped their ends.
+        The first value is the number of leases that were extended, because Redis' clock jumped over their ends.
         """
         args: list[Argument] = [limit, self._lease_ms]
-        return Call("ended_leases", self._queues[:1], args, lambda answer: _read_lost(answer, self._cipher))
+        return Call("ended_leases", self._queues[:1], args, lambda answer: _read_ended_leases(answer, self._cipher))
 
     def promote(self, credentials: Mapping[str, str]) -> Call[tuple[int, bool, tuple[Notice, ...]]]:
-        """Release what is due, paced by Redis' clock.
+        """Release due jobs, at a rate that Redis' clock limits.
 
-        Returns how many, whether more may be released now, and what the caller is to log.
-
-        `credentials` (need → fingerprint) are the caller's: a hold about another one is lifted.
+        Return their number, whether more can be released now, and notices for the caller's log.
+        `credentials`: need → fingerprint of the caller's credential; a hold for another one is lifted.
         """
         args: list[Argument] = [DUE_A_SECOND, RELEASED_A_SECOND, self._lease_ms, DUE_AT_ONCE, HOLDS_AT_ONCE]
         args += [part for credential in credentials.items() for part in credential]
         return Call("promote", self._queues, args, _read_promoted)
 
-    def alive(self, worker: str, up_ms: int, pushed: Argument, ticks: Mapping[str, float]) -> Call[Alive]:
-        """Note that a worker lives; get the ticks (name → seconds between two) that it has to run itself.
+    def alive(self, worker: str, up_ms: int, pushed: Argument, ticks: Mapping[str, float]) -> Call[BeatStatus]:
+        """Report that a worker lives; get the ticks that it must run itself.
 
-        `up_ms`: since it started. `pushed`: when beat pushed the newest tick that it took, ms; `now`; or empty.
+        `up_ms`: ms since it started. `pushed`: when beat pushed the newest tick that the worker took, Unix ms; or
+        `now`; or empty. `ticks`: name → seconds between two.
         """
         args: list[Argument] = [worker, up_ms, pushed, NO_BEAT_MS]
         for tick, every_s in ticks.items():
@@ -325,24 +324,27 @@ class Work:
         return Call("alive", self._queues[:1], args, _read_alive)
 
     def leave(self, worker: str) -> Call[bool]:
-        """Note that a worker has ended."""
+        """Report that a worker has ended."""
         return Call("leave", self._queues[:1], [worker], bool)
 
     def open_slot(self) -> Call[bool]:
-        """Ring for a file if the upload slot is open."""
+        """Push a bell for the next file if the upload slot is open."""
         return Call("open_slot", self._queues, [self._slot_ms, *self._lanes], bool)
 
     def sweep(self, retention_ms: dict[str, int], content_ms: int) -> Call[int]:
-        """Forget ended jobs after their retention (state → ms), and sent contents; bounded; gives how many jobs."""
+        """Delete a bounded number of ended jobs and sent contents whose retention is over; return how many jobs.
+
+        `retention_ms`: state → ms.
+        """
         args: list[Argument] = [SWEPT_AT_ONCE, content_ms]
         for state, retention in retention_ms.items():
             args += (state, retention)
         return Call("sweep", self._queues[:1], args, int)
 
 
-def _read_alive(answer: Sequence[Any]) -> Alive:
+def _read_alive(answer: Sequence[Any]) -> BeatStatus:
     beat_ms, *ticks = answer
-    return Alive(None if beat_ms < 0 else beat_ms / 1000, tuple(tick.decode() for tick in ticks))
+    return BeatStatus(None if beat_ms < 0 else beat_ms / 1000, tuple(tick.decode() for tick in ticks))
 
 
 def _read_promoted(answer: Sequence[Any]) -> tuple[int, bool, tuple[Notice, ...]]:
@@ -351,13 +353,13 @@ def _read_promoted(answer: Sequence[Any]) -> tuple[int, bool, tuple[Notice, ...]
 
 
 def _read_job(text: bytes, cipher: Cipher, *, once: bool) -> AnyJob | SealedJob:
-    """Open and read a job; without its key, what is known of it: whether it may go out twice stands beside it."""
+    """Decrypt and parse a job; without the key, make a SealedJob of its readable fields and `once`."""
     try:
         return parse_job_json(cipher.decrypt_job(text))
     except DataSealed:
         found = json.loads(text)
         clear = {name: found.get(name) for name in CLEAR}
-        on_unknown = "hold" if once and found["kind"] != "file" else "retry"  # a file is looked up
+        on_unknown = "hold" if once and found["kind"] != "file" else "retry"  # a file is searched in the statistics
         return SealedJob.model_validate(clear | {"on_unknown": on_unknown})
 
 
@@ -378,19 +380,19 @@ def _read_claimed(
     )
 
 
-def _read_parcel(answer: list[bytes], cipher: Cipher, holder: str) -> Parcel:
+def _read_claim(answer: list[bytes], cipher: Cipher, holder: str) -> ClaimResult:
     starts = range(1, len(answer), 8)
     rows = [[*answer[start : start + 2], holder.encode(), *answer[start + 2 : start + 8]] for start in starts]
-    jobs, broken = read_each(rows, lambda row: _read_claimed(row[:6], cipher, *row[6:]), lambda row: bool(row[8]))
-    return Parcel(jobs, int(answer[0]), broken)
+    jobs, unreadable = read_each(rows, lambda row: _read_claimed(row[:6], cipher, *row[6:]), lambda row: bool(row[8]))
+    return ClaimResult(jobs, int(answer[0]), unreadable)
 
 
-def _read_lost(answer: list[bytes], cipher: Cipher) -> tuple[int, list[Lost], tuple[Broken, ...]]:
+def _read_ended_leases(answer: list[bytes], cipher: Cipher) -> tuple[int, list[EndedLease], tuple[UnreadableJob, ...]]:
     rows = [answer[start : start + 10] for start in range(1, len(answer), 10)]
-    lost, broken = read_each(rows, lambda row: _read_one_lost(row, cipher), lambda row: row[7] == b"1")
-    return int(answer[0]), lost, broken
+    ended, unreadable = read_each(rows, lambda row: _read_ended_lease(row, cipher), lambda row: row[7] == b"1")
+    return int(answer[0]), ended, unreadable
 
 
-def _read_one_lost(row: Sequence[bytes], cipher: Cipher) -> Lost:
+def _read_ended_lease(row: Sequence[bytes], cipher: Cipher) -> EndedLease:
     once = row[6] == b"1"
-    return Lost(_read_claimed(row[:6], cipher, row[8], row[9], once=once), once, row[7] == b"1")
+    return EndedLease(_read_claimed(row[:6], cipher, row[8], row[9], once=once), once, row[7] == b"1")

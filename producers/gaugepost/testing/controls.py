@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gaugepost.ledger import Claimed, JobView
-    from gaugepost.ledger.producer_calls import Intake
+    from gaugepost.ledger.producer_calls import ProducerCalls
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
 
@@ -239,9 +239,9 @@ class Controls:
         finally:
             self.memory.full = False
 
-    def _set_limits(self, intake: Intake) -> None:
+    def _set_limits(self, calls: ProducerCalls) -> None:
         backlog = -1 if self.memory.full else self.settings.backlog_limit
-        intake.limits = (backlog, self.settings.content_limit)
+        calls.limits = (backlog, self.settings.content_limit)
 
 
 def _of_kind(outcomes: Mapping[type[JobBase], Outcome], job: JobBase) -> Outcome | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import redis.asyncio
 
     from gaugepost.ledger import JobView, Ledger
-    from gaugepost.ledger.producer_calls import Intake
+    from gaugepost.ledger.producer_calls import ProducerCalls
     from gaugepost.ledger.scripts import AsyncRunner
     from gaugepost.regions import Region
 
@@ -43,7 +43,7 @@ class MemoryProducer(Controls, Producer):
         """Return the ledger of one region, after the outcomes of its kinds were applied."""
         self._apply_to_kinds(region)
         ledger = self._worker_ledger(region)
-        self._set_limits(ledger.intake)
+        self._set_limits(ledger.producer_calls)
         return ledger
 
     def job(self, job_id: str, *, region: Region | None = None) -> JobView:
@@ -66,11 +66,11 @@ class AsyncMemoryProducer(Controls, AsyncProducer):
     def _connect(self, region: Region) -> redis.asyncio.Redis:  # noqa: ARG002 - one store for all
         return self.memory.async_client()
 
-    def _region(self, region: Region) -> tuple[Intake, AsyncRunner]:
+    def _region(self, region: Region) -> tuple[ProducerCalls, AsyncRunner]:
         self._apply_to_kinds(region)
-        intake, run = super()._region(region)
-        self._set_limits(intake)
-        return intake, run
+        calls, run = super()._region(region)
+        self._set_limits(calls)
+        return calls, run
 
     def _make_blocking(self) -> MemoryProducer:
         return MemoryProducer(beside=self)

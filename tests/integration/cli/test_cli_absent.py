@@ -201,7 +201,7 @@ def test_status_shows_workers_and_beat(cli: Cli, eu_worker: EuWorker, store: red
 def test_beat_of_before_the_clock_was_set_back_is_no_beat(cli: Cli, eu_worker: EuWorker, store: redis.Redis) -> None:
     store.hset(KEYS["pace"], "beat_sent", now_ms() + 3_600_000)
     assert cli("status", "--json").rows[0]["beat_age_s"] is None
-    assert eu_worker.ledger.vitals().beat_ago == math.inf
+    assert eu_worker.ledger.statistics().beat_ago == math.inf
 
 
 def test_status_reports_workers_that_run_without_beat(cli: Cli, store: redis.Redis) -> None:
