@@ -1,8 +1,8 @@
--- Cancel jobs that have not been sent; a file with a phase was. The followers in their lanes go on.
+-- Cancel jobs that were not sent. A file with a phase was sent. The next job of each lane becomes ready.
 -- WITH  jobs
 -- KEYS  prefix, queue, urgent queue
--- ARGV  line for the record; then ids
--- RETURN for each id its state afterwards ('' = unknown id) and 1 if this call cancelled it
+-- ARGV  history entry; then ids
+-- RETURN for each id its new state ('' = unknown id) and 1 if this call cancelled it
 
 local out = {}
 for i = 2, #ARGV do

@@ -1,19 +1,19 @@
--- Claim a parcel under leases, fencing tokens and a holder (the token of this call): urgent jobs first, then those that
--- come again, then the rest, each source's in the order enqueued, and a file if the upload slot is open. A held region
--- gives at most one job, its hold's probe, when that is due, a throttled one no more than may be out. A job that meets a
--- hold on its mapping or its credentials parks there instead; one whose configuration has its first job out waits aside.
--- What is left behind is rung for. Atomic, so that no two workers hold one job. Short, whatever the jobs: of large ones it
--- takes fewer than asked for.
+-- Claim jobs for a worker, each under a lease, a fencing token and a holder (the token of this call). Atomic, so that no two
+-- workers claim the same job.
+-- Order: urgent jobs, then requeued jobs (`again`), then new jobs, where sources take turns; and a file if the upload slot is
+-- open. A held region gives only its probe, when that is due. A throttled region gives no more than its concurrency allows.
+-- A job under a hold on its configuration, endpoints or credentials is parked. A job whose configuration waits for its first
+-- answer is put aside. Bells are pushed for the jobs that are left. Large jobs count more, so that the script stays short.
 -- WITH  jobs, holds, sorts, probes, slow_start, passing
 -- KEYS  prefix, queue, urgent queue
--- ARGV  worker, token of this call, how many at most, lease in ms, upload interval in ms, how many the worker sends at a
---       time, '1' = urgent jobs only, then the upload lanes
--- RETURN jobs left behind ('0' while held); then for each job: id, fencing token, stamp, JSON, history,
---        '*' .. scope if it is the probe of that hold, its hold's verdict, its phase. The same again for a repeated call.
+-- ARGV  worker, token of this call, how many jobs at most, lease in ms, upload interval in ms, how many jobs the worker sends
+--       at a time, '1' = urgent jobs only, then the upload lanes
+-- RETURN number of ready jobs that are left ('0' under a hold); then for each job: id, fencing token, stamp, JSON, history,
+--        '*' .. scope if it is the probe of that hold, verdict of that hold, phase. A repeated call returns the same jobs.
 
 local worker, token, want, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local urgent_only = ARGV[7] == '1'
-local tries = want * 10 -- bounded: a job that is skipped or parked on the way costs time too
+local tries = want * 10 -- a limit, because skipped and parked jobs take time too
 local out, claimed = {'0'}, {}
 
 local function give(job, as)
@@ -59,7 +59,7 @@ local function take(job, scope, hold)
   give(job, as)
 end
 
--- The hold that this job has to wait for, if any.
+-- Return the hold that stops this job, if any.
 local some_hold = redis.call('HLEN', K.holds) > 0
 local function held_by(job)
   if not some_hold then return nil end
@@ -69,8 +69,8 @@ local function held_by(job)
   end
 end
 
--- Take it, unless it has expired, or meets a hold and is not that hold's newest probe. A held region's own probe it is
--- where `region` is given.
+-- Claim a job, unless it has expired, or a hold stops it and it is not the current probe of that hold. `region`: the hold of
+-- the region, whose probe this job becomes.
 local function consider(job, region)
   if job.broken then return move(job, 'sending') and set_aside(job, job.phase) end
   if job.expires and not job.phase and (tonumber(job.expires) or math.huge) <= now then return finish(job, 'expired') end
@@ -83,28 +83,28 @@ local function consider(job, region)
   take(job, scope, hold)
 end
 
--- The source whose turn it is; one whose next job has to wait leaves its turn to the others.
-local function turn_of(turns, line)
+-- Return the source whose turn it is. Skip a source whose next job must wait.
+local function turn_of(turns, list)
   for _ = 1, 100 do
     local source = redis.call('LINDEX', turns, 0)
-    if not source or not blocked[line .. source] then return source end
+    if not source or not blocked[list .. source] then return source end
     redis.call('LMOVE', turns, turns, 'LEFT', 'RIGHT')
   end
 end
 
--- The next ids of the source whose turn it is, and where they were: its share of n, so that each source is in each parcel.
--- Few at a time, since those that the budget does not suffice for come again.
-local function take_turn(turns, line, n)
-  local source = turn_of(turns, line)
+-- Pop the next ids of the source whose turn it is: its share of n, so that each claim has jobs of all sources. At most 20,
+-- because ids beyond the budget must be requeued. Return the ids and where they were.
+local function take_turn(turns, list, n)
+  local source = turn_of(turns, list)
   if not source then return nil end
   local share = math.min(math.ceil(n / redis.call('LLEN', turns)), 20)
-  local ids = redis.call('LPOP', line .. source, share)
-  if redis.call('EXISTS', line .. source) == 1 then
+  local ids = redis.call('LPOP', list .. source, share)
+  if redis.call('EXISTS', list .. source) == 1 then
     redis.call('LMOVE', turns, turns, 'LEFT', 'RIGHT')
   else
     redis.call('LPOP', turns)
   end
-  return ids or {}, {turns = turns, line = line, source = source}
+  return ids or {}, {turns = turns, list = list, source = source}
 end
 
 local function pop_again(n)
@@ -113,7 +113,7 @@ local function pop_again(n)
   return ids
 end
 
--- Ids of ready jobs, taken out of their list; n at most. Those that come again go before new ones, but leave them half.
+-- Pop at most n ids of ready jobs. Requeued jobs come before new ones, but take at most half of a claim.
 local again_left = math.ceil(want / 2)
 local function next_ids(n)
   local ids, from = take_turn(K.urgent_turns, F.urgent, n)
@@ -140,7 +140,7 @@ local function take_ready(region)
       local job = load(id)
       if job and job.state == 'queued' then
         if budget > 0 then
-          job.popped = not job.fence -- one that was out before may lie in `again` too
+          job.popped = not job.fence -- a job that was claimed before may be in `again` too
           consider(job, region)
         else
           come_again(job)
@@ -150,7 +150,8 @@ local function take_ready(region)
   end
 end
 
--- The first file of a lane, if the slot is open and nobody is about to take it: a later file must not overtake.
+-- Return the first file of a lane if the slot is open. Nil while a claimed file has not taken the slot yet: a later file must
+-- not overtake it.
 local function next_file(lane)
   local before = redis.call('GET', K.filing .. ending(lane))
   before = before and load(before)
@@ -171,8 +172,8 @@ local function consider_files(region)
   end
 end
 
--- Take one job out of a held region. A breaker's probe is chosen; of any other hold what was refused tests it best.
-local CHOICES = 8 -- a chosen job may turn out to be expired, or under a hold of its own
+-- Claim the probe of a held region. For a circuit breaker choose a job; for other holds take the job that opened the hold.
+local CHOICES = 8 -- tries, because a chosen job may have expired, or another hold may stop it
 local function take_probe(region)
   want = 1
   if region.verdict == 'server_error' then
@@ -199,7 +200,7 @@ if region then
 else
   local limit = redis.call('HGET', K.concurrency, 'limit')
   if limit then want = math.min(want, limit - redis.call('ZCARD', K.leases)) end
-  if want < 1 then return out end -- whoever settles what is out will ring
+  if want < 1 then return out end -- settle.lua pushes a bell when a job has ended
   if not urgent_only then consider_files() end
   take_ready()
   out[1] = left()

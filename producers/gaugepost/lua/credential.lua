@@ -1,8 +1,8 @@
--- Note CustomerGauge's last answer about a worker's credential. If it is refused while that of another worker is accepted,
--- the fault is this worker's own: then it stops itself, and no hold stops the others.
+-- Record CustomerGauge's last answer for a worker's credential. If it is refused while another worker's is accepted, only
+-- this worker is at fault: it stops itself, and no hold stops the others.
 -- WITH  jobs, holds, credentials
 -- KEYS  prefix
--- ARGV  need (oauth or api_key), fingerprint, 'accepted', 'refused' or '' (only ask), for how many ms the answer counts
+-- ARGV  need (oauth or api_key), fingerprint, 'accepted', 'refused' or '' (record nothing), ms for which the answer counts
 -- RETURN 1 if it is refused while another is accepted, else 0
 
 even_when_full()

@@ -1,12 +1,12 @@
--- List jobs whose lease has ended, for the rescuer to judge; fewer than asked for if they are large. Changes no job's state:
--- the rescuer settles them under the fencing token and holder given here, and the first settlement wins. Mends leases
--- that are too short or too long because Redis' clock stepped.
+-- List the jobs whose lease has ended, for the rescuer; fewer if they are large. Changes no state, except of unreadable jobs:
+-- the rescuer settles the others under the fencing token and holder returned here, and the first settlement wins. Corrects
+-- leases that are too short or too long because Redis' clock stepped.
 -- WITH  jobs, holds, leases
 -- KEYS  prefix
 -- ARGV  how many at most, lease in ms
--- RETURN how many leases were spared; then for each job: id, fencing token, holder ('' = claimed by a version without),
---        stamp, JSON, history, '1' if it must not go out twice, '1' if its sending mark was written, '*' .. scope if it
---        is the probe of a hold, that hold's verdict
+-- RETURN number of extended leases; then for each job: id, fencing token, holder ('' = claimed by an older version), stamp,
+--        JSON, history, '1' if it must not be sent twice, '1' if its sending mark was written, '*' .. scope if it is the
+--        probe of a hold, verdict of that hold
 
 even_when_full()
 local lease = tonumber(ARGV[2])

@@ -1,18 +1,18 @@
--- Accept jobs: hash, idempotency key, lane, ready list and bell at once, so that there is no moment in which a
--- job exists and nobody will look. All of them or none. Repeated with the same ids it changes nothing.
+-- Store jobs, all or none: hash, idempotency key, lane, ready list and bell in one step, so that no stored job lacks a bell.
+-- A repeated call with the same ids changes nothing.
 -- WITH  entering
 -- KEYS  prefix, queue, urgent queue
--- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms; then for each job
---       id, JSON, its kind and configuration ('' = its JSON is short: entry.py), what it has of urgent ('1'), once ('1'),
---       lane, idem (digest of its idempotency key), same (hashes of what it sends, between blanks: encryption.py), expires
---       (ms) and source, as JSON of texts ('' = nothing of it), content ('' = none)
--- RETURN for each job its state, the id of the job that has its idempotency key already ('' = none), and '1' if that
---        one sends something else; or an error BACKLOGFULL or CONTENTFULL, and nothing stored
+-- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms; then for each job: id; JSON; kind and
+--       configuration ('' = its JSON is short: entry.py); a JSON object of texts ('' = empty) with those it has of urgent
+--       ('1'), once ('1'), lane, idem (digest of its idempotency key), same (hashes of its content, separated by blanks:
+--       encryption.py), expires (ms) and source; content of a file ('' = none)
+-- RETURN for each job: state, id of the earlier job with its idempotency key ('' = none), '1' if that job has other
+--        content; or an error BACKLOGFULL or CONTENTFULL, and nothing is stored
 
 local FIRST, PER = 4, 5
-local states = {} -- id -> state, of the jobs this call is about
+local states = {} -- id -> state of the jobs of this call
 
--- The job that has this key already. One that sweep.lua forgot has left its state with the key.
+-- Return the earlier job with this key. sweep.lua deletes a job but leaves its state with the key.
 local function first_with(digest)
   local kept = redis.call('GET', F.idem .. digest)
   if not kept then return nil end
@@ -27,8 +27,7 @@ local facts, first, conflicts, by_digest, fresh, bytes = {}, {}, {}, {}, 0, 0
 
 local function first_hash(same) return string.match(same, '%S+') end
 
--- Whether the first job of a key sends something else. Where a version kept no hash, or none under a key that is known
--- here, nothing can be said.
+-- Return whether the earlier job of a key has other content. False if it has no hash, or only one by an unknown DATA_KEY.
 local function sends_other(id)
   local has, earlier = facts[id], facts[first[id]]
   local kept = earlier and earlier.same and first_hash(earlier.same) or redis.call('GET', F.idem_content .. has.idem)
@@ -42,7 +41,7 @@ for i = FIRST, #ARGV, PER do
   local id = ARGV[i]
   facts[id] = ARGV[i + 3] ~= '' and cjson.decode(ARGV[i + 3]) or NOTHING
   local digest = facts[id].idem
-  states[id] = redis.call('HGET', F.job .. id, 'state') or nil -- there: this call is a repeated one
+  states[id] = redis.call('HGET', F.job .. id, 'state') or nil -- not nil: a repeated call
   first[id] = states[id] and id or digest and (by_digest[digest] or first_with(digest))
   if not first[id] then
     first[id], fresh, bytes = id, fresh + 1, bytes + #ARGV[i + 4]
@@ -83,10 +82,10 @@ for i = FIRST, #ARGV, PER do
   receipts[#receipts + 1] = conflicts[ARGV[i]] and '1' or ''
 end
 if fresh > 0 then
-  local jobs, urgent = line_up()
+  local jobs, urgent = push_ready()
   flush()
   ring(KEYS[3], urgent)
   if not awake() then ring(KEYS[2], jobs > 0 and jobs or ready_jobs()) end
-  if bytes > 0 then ring(KEYS[2], 1) end -- a file, for which the slot may be open
+  if bytes > 0 then ring(KEYS[2], 1) end -- for a file: the slot may be open
 end
 return receipts

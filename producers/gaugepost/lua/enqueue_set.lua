@@ -1,11 +1,11 @@
--- Accept the parts of one upload, all or none: their contents lie staged under a time limit, which ends here. An upload
--- whose content and family were accepted before is refused by its digest, unless it is wanted again.
+-- Store the parts of one upload, all or none. Their staged contents lose their time limit. Refuse an upload whose content and
+-- family were uploaded before (by its digest), unless '1' = again. A repeated call changes nothing.
 -- WITH  entering
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  backlog limit, limit of content bytes, set id, set JSON, digest, life of the digest in ms, '1' = again,
 --       lane, '1' = before all others; then for each part: id, JSON
--- RETURN the id of the set that holds this content: another one's if it was refused; or an error BACKLOGFULL,
---        CONTENTFULL or CONTENTGONE, and nothing stored
+-- RETURN id of the set with this content; that of another set means refused. Or an error BACKLOGFULL, CONTENTFULL or
+--        CONTENTGONE, and nothing is stored
 
 local set_id, digest, lane, first = ARGV[3], F.digest .. ARGV[5], ARGV[8], ARGV[9] == '1'
 if redis.call('EXISTS', F.set .. set_id) == 1 then return set_id end -- a repeated call

@@ -1,8 +1,8 @@
--- Put up a person's hold. It replaces a hold that put up itself and ends only by `resume` or at its `until`.
+-- Open a person's hold. It replaces an automatic hold, and ends only by `resume` or at its `until`.
 -- WITH  jobs, holds
 -- KEYS  prefix
 -- ARGV  scope, reason, by, until in ms, or how long in ms (both '' = no end)
--- RETURN 1, or 0 for an `until` that is over: nothing is held
+-- RETURN 1, or 0 if its `until` is in the past: no hold is opened
 
 local ends = tonumber(ARGV[4])
 if ARGV[5] ~= '' then ends = now + ARGV[5] end

@@ -1,4 +1,4 @@
--- Note that a worker has ended, so that it counts as absent from now on and not only 30 seconds later. It may be repeated.
+-- Record that a worker has ended, so that it counts as missing at once, not 30 s later. A repeated call changes nothing.
 -- WITH  presence
 -- KEYS  prefix
 -- ARGV  worker

@@ -1,12 +1,12 @@
--- Note, just before the first byte, that a job is going out, so that a crash before it is known to be harmless and
--- a crash after it is known to be unknown. For a file it also takes its lane's upload slot, in the same moment:
--- never two starts within the interval, whatever dies. A repeated call (its answer was lost, and Redis may have been
--- away meanwhile) moves the slot on to now, since only now the first byte goes out; unless another file was claimed since:
--- then it must ask for the slot as any other. Refused if the lease is no longer ours.
+-- Write the sending mark of a job, just before its first byte. A crash before the mark is harmless: the job is sent again. After
+-- the mark it is not known whether the job was sent. For a file the script also takes the upload slot in the same step, so
+-- that two uploads never start within the interval, whichever process dies. A repeated call (its answer was lost) moves the
+-- slot to now, because the first byte is sent only now; but if another file was claimed meanwhile, this one must wait for the
+-- slot again. Refused if the worker has lost its lease.
 -- WITH  jobs
 -- KEYS  prefix
 -- ARGV  id, fencing token, holder, upload interval in ms ('' = no file)
--- RETURN {1, 0}; {0, ms until the slot opens}; {-1, 0} if the job is not ours any more
+-- RETURN {1, 0}; {0, ms until the slot opens}; {-1, 0} if the lease is lost
 
 even_when_full()
 local job = load(ARGV[1])
@@ -16,7 +16,7 @@ if ARGV[4] ~= '' then
   local slot = K.slot .. ending(job.lane)
   local repeated = job.marked == job.fence and redis.call('GET', K.filing .. ending(job.lane)) == job.id
   local start = tonumber(redis.call('GET', slot) or '0')
-  if start > now then -- Redis' clock stepped back: a whole interval from here, rather than one too short
+  if start > now then -- Redis' clock stepped back: wait a whole interval from now, which is safe
     start = now
     redis.call('SET', slot, whole(now))
   end

@@ -1,17 +1,16 @@
--- Bring a ledger that an older version wrote, or still writes, to what this one reads, in steps; then put the schema on it.
--- Its queued jobs lay in one list, not in one for each source: they come again, in the order enqueued. Its streaks of
--- failures opened holds by another rule: they are forgotten.
+-- Migrate what an older version wrote, or still writes, in steps; then write the schema.
+-- Older versions have one list of queued jobs (`urgent`, `ready`), not one for each source: these jobs are requeued in the
+-- order of their stamps. Their `streaks` opened holds by another rule: they are deleted. A new ledger in the default
+-- namespace is closed to versions without namespaces, which would start a second ledger that no worker reads.
 -- WITH  jobs
--- Older versions write `urgent` and `ready`, lists of queued jobs, and `streaks`. What is new under the default namespace
--- is closed to versions that do not know namespaces: they would begin a ledger of their own, which no worker sees.
 -- KEYS  prefix, queue, urgent queue
--- ARGV  how many of each list a call may move
--- RETURN how many it moved; more may be there until it is 0. Repeated, it goes on where it was
+-- ARGV  how many jobs of each list a call may migrate
+-- RETURN how many jobs it migrated; 0 when none is left. A repeated call continues
 
 even_when_full()
 
-local function take_over(line)
-  local ids = redis.call('LPOP', line, ARGV[1]) or {}
+local function take_over(list)
+  local ids = redis.call('LPOP', list, ARGV[1]) or {}
   for _, id in ipairs(ids) do
     local job = load(id)
     if job and job.state == 'queued' then come_again(job) end

@@ -1,5 +1,6 @@
--- Note which fields the jobs of some configurations had today. The oldest go when there are too many, all of them when
--- no job came for so long. Not part of enqueue.lua: it may fail, and is called once a day and process.
+-- Record which fields the jobs of some configurations had today. The oldest fields are deleted when there are too many, or
+-- when they are too old. Not a part of enqueue.lua, because it may fail, and a process calls it once a day for each field.
+-- A repeated call changes nothing.
 -- KEYS  prefix
 -- ARGV  days kept, most fields of a configuration, most configurations; then for each configuration its reference,
 --       the number of fields, the fields

@@ -1,9 +1,9 @@
--- Ring for a file when an upload slot is open. The slot itself is taken by mark.lua, just before the first byte, so a
--- tick too many does no harm.
+-- Push a bell for a file when an upload slot is open. mark.lua takes the slot just before the first byte, so a repeated call
+-- does no harm.
 -- WITH  jobs, holds
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  upload interval in ms, then the upload lanes
--- RETURN 1 if a file may go
+-- RETURN 1 if a file can be sent, else 0
 
 local region = get_hold('')
 if region and not may_probe(region) then return 0 end

@@ -1,20 +1,20 @@
--- Release parked jobs whose time has come, and jobs of lifted holds, both at a bounded rate by Redis' clock, so that
--- any number of beats may tick. Send each due hold its probe. Let expired jobs expire and hopeless ones give up. Release
--- the next job of a configuration whose first one never had an answer.
--- Ring where there is work, so that a lost bell is rung again by the next tick. One call does so little that it is short.
+-- The work of the tick `promote`: requeue parked jobs that are due and jobs of lifted holds, both at a rate that Redis' clock
+-- limits, so that any number of beats may tick. Requeue the probe of each hold that is due. End jobs that have expired or
+-- have waited too long for a hold. Release the next job of a configuration whose first job got no answer. Push bells where
+-- there is work, which replaces lost bells. Each call does a bounded amount of work.
 -- WITH  jobs, holds, credentials, slow_start, leases
 -- KEYS  prefix, queue, urgent queue
--- ARGV  due jobs a second, released jobs a second, lease in ms, due jobs at most, holds (and new
---       configurations) that it looks at, then need and fingerprint of each credential that the caller has
--- RETURN how many jobs were released, 1 if more may be released now, and notices for the log; those of a call whose answer
---        is lost are lost
+-- ARGV  due jobs a second, released jobs a second, lease in ms, due jobs of this call at most, how many holds (and new
+--       configurations) to read, then need and fingerprint of each credential of the caller
+-- RETURN how many jobs were released, 1 if more can be released now, notices for the log. If the answer is lost, its notices
+--        are lost
 
 even_when_full()
 
--- How many may go by now, and whether that is more than `most`: the time that those take is for the next call.
+-- Return how many jobs the rate allows since the last call, at most `most`, and whether the rate allows more than that.
 local function allowance(name, rate, most)
   local last = tonumber(redis.call('HGET', K.pace, name) or '0')
-  local since = last > now and now or math.max(last, now - 1000) -- the clock stepped back: the pace begins anew
+  local since = last > now and now or math.max(last, now - 1000) -- the clock stepped back: start again
   local n = math.floor((now - since) * rate / 1000)
   local more = n > most
   if more then n = most end
@@ -35,12 +35,12 @@ end
 
 local function released_jobs()
   local n, gone = allowance('released', tonumber(ARGV[2]), math.huge), 0
-  for _, scope in ipairs(redis.call('SRANDMEMBER', K.releasing, 100)) do -- all of them, unless there are very many
+  for _, scope in ipairs(redis.call('SRANDMEMBER', K.releasing, 100)) do -- all of them, unless there are more than 100
     local ids = n > gone and redis.call('ZRANGE', F.held .. scope, 0, n - gone - 1) or {}
     for _, id in ipairs(ids) do
       local job = load(id)
       if job and requeue(job) then
-        redis.call('HDEL', job.key, 'give_up') -- another hold is another wait
+        redis.call('HDEL', job.key, 'give_up') -- under the next hold the time to give up starts again
       else
         redis.call('ZREM', F.held .. scope, id)
       end
@@ -51,7 +51,7 @@ local function released_jobs()
   return gone
 end
 
--- A refused credential stops the region only until a worker has another one, or had none to begin with.
+-- A hold for a refused credential ends when the caller has another one that is not refused.
 local mine = {}
 for i = 6, #ARGV, 2 do mine['credentials:' .. ARGV[i]] = {need = ARGV[i], fingerprint = ARGV[i + 1]} end
 local function is_about_another(scope, hold)
@@ -60,7 +60,7 @@ local function is_about_another(scope, hold)
     and not is_refused(own.need, own.fingerprint)
 end
 
--- A person's hold ends at its `until`; another sends one job when its probe is due, unless the region is held.
+-- Lift a person's hold at its `until`. Requeue the probe of an automatic hold when it is due, unless the region is held.
 local function tend_hold(scope)
   local hold = get_hold(scope)
   if not hold then return end
@@ -71,18 +71,18 @@ local function tend_hold(scope)
   if not may_probe(hold) or redis.call('HEXISTS', K.holds, '') == 1 then return end
   local id = redis.call('ZRANGE', F.held .. scope, 0, 0)[1]
   local job = id and load(id)
-  if not id then return lift(scope, 'no job waits under it') end -- the next job tests it
+  if not id then return lift(scope, 'no job waits under it') end -- the next job of this scope shows whether it works
   if not job or not requeue(job) then return redis.call('ZREM', F.held .. scope, id) end
   set(job, 'probe', scope)
   hold.probe_until, hold.probe_job = now + 2 * tonumber(ARGV[3]), id
   put_hold(scope, hold)
 end
 
--- A job that expires before it is sent, or has waited long enough for a mapping. One that is being sent is looked at
--- again; one that waits for a person's hold does not give up.
+-- End a job that has expired, or has waited too long for a hold. A job that is being sent is checked again later. A job under
+-- a person's hold does not give up.
 local function end_one(job)
   local expires, give_up = tonumber(job.expires or ''), tonumber(job.give_up or '')
-  if job.phase then expires = nil end -- it was sent; should it go back to its lane, settle.lua puts it here again
+  if job.phase then expires = nil end -- it was sent; if it returns to its lane, settle.lua adds it to `deadlines` again
   if expires and expires <= now and finish(job, 'expired') then return end
   local hold = give_up and give_up <= now and job.scope and get_hold(job.scope)
   if hold and hold.verdict then
@@ -100,7 +100,7 @@ local function deadlines()
   end
 end
 
--- Also the end of a mark whose jobs are all gone.
+-- Release the next job of a new configuration when its first job is late. Delete a mark without jobs.
 local function tend_cold(configuration)
   local mark, source = cold_mark(configuration), aside(configuration)
   if not mark then return end
@@ -111,7 +111,7 @@ local function tend_cold(configuration)
   end
 end
 
--- Look at what has a name in a hash: at all, or where there are very many at some, and the next call at the next ones.
+-- Call tend(name) for the fields of a hash: for all, or for a part of a large hash; the next call continues there.
 local function walk(name, hash, tend)
   local found = redis.call('HSCAN', hash, redis.call('HGET', K.pace, name) or '0', 'COUNT', ARGV[5])
   for i = 1, #found[2], 2 do tend(found[2][i]) end

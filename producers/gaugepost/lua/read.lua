@@ -1,10 +1,9 @@
--- Read jobs whole, with those of the region's holds that tell why and until when they wait; fewer than asked for if they
--- are large, but one at least. Beside them the time, and when a worker was last seen: a job may wait for one.
+-- Read jobs, and the holds that stop them. Fewer jobs if they are large, but at least one.
 -- WITH  jobs, holds, presence
 -- KEYS  prefix
 -- ARGV  ids
--- RETURN these holds as a flat list; Redis' time and when a worker was last seen, ms (-1: never); then for each id, from
---        the first on, its hash as a flat list (empty: unknown id)
+-- RETURN the holds as a flat list; Redis' time and when a worker was last seen, ms (-1: never); then for each of the first
+--        ids its hash as a flat list (empty: unknown id)
 
 local some_hold = redis.call('HLEN', K.holds) > 0
 local wanted = {[''] = true}

@@ -1,8 +1,8 @@
--- Renew the leases of jobs that a worker still holds.
+-- Renew the leases of jobs that a worker has claimed. A repeated call does no harm.
 -- WITH  jobs
 -- KEYS  prefix
 -- ARGV  lease in ms; then for each job: id, fencing token, holder
--- RETURN for each job 1, or 0 if it is no longer held under that token by that holder
+-- RETURN for each job 1, or 0 if the worker has lost it: another fencing token or holder
 
 even_when_full()
 local renewed = {}

@@ -1,14 +1,13 @@
--- Dead or parked jobs back to work, in the order they were enqueued: a job of a busy lane waits its turn there. An edited
--- job is written anew in the same moment and changes its lane if the edit says so, so that nobody claims half an edit:
--- the old lane goes on, the new one is joined at the job's place by its stamp. Three stay as they are: what a standing
--- hold keeps (it would only meet it again: `resume` lets it go), what has expired (it would only expire, and for good),
--- and what somebody else edited since it was read.
+-- Requeue dead or parked jobs in the order of their stamps. A job of a busy lane waits in it. The script also writes an edit of
+-- the job, so that no worker claims half an edit. If the edit changes the lane, the next job of the old lane becomes ready,
+-- and the job joins the new lane at its stamp.
+-- A job does not change if an open hold keeps it (`resume` releases it), if it has expired (it would expire again, for good),
+-- or if another person edited it since it was read.
 -- WITH  jobs, holds
 -- KEYS  prefix, queue, urgent queue
--- ARGV  line for the record, by which a repeated call knows its own work; then for each job its id
---       and its edit ('' = none) as JSON, all texts: job, revision (the one that was read), configuration, and of lane,
---       urgent, once and expires what it has
--- RETURN for each job its state afterwards ('' = unknown id) and 1 if this call replayed it
+-- ARGV  history entry, by which a repeated call recognises its own work; then for each job its id and its edit ('' = none) as
+--       JSON of texts: job, revision (the one that was read), configuration, and those it has of lane, urgent, once, expires
+-- RETURN for each job its new state ('' = unknown id) and 1 if this call replayed it
 
 local function stays(job, edit)
   local hold = job.state == 'parked' and job.scope and get_hold(job.scope)
@@ -35,7 +34,7 @@ local function rewrite(job, edit)
 end
 
 local function rejoin(job)
-  if job.state == 'dead' and job.phase then -- a file that is to be sent anew
+  if job.state == 'dead' and job.phase then -- a file that will be sent again
     redis.call('HDEL', job.key, 'phase')
     job.phase = nil
   end
@@ -50,7 +49,7 @@ local function rejoin(job)
 end
 
 local function replay(job, edit)
-  if job.history and string.find(job.history, ARGV[1], 1, true) then return true end -- the call before: its answer was lost
+  if job.history and string.find(job.history, ARGV[1], 1, true) then return true end -- a repeated call: its answer was lost
   if job.state ~= 'dead' and job.state ~= 'parked' or stays(job, edit) then return false end
   if edit then rewrite(job, edit) end
   rejoin(job)

@@ -1,12 +1,11 @@
--- Settle by hand jobs whose answer was lost: a person has found out. The followers in their lanes go on.
+-- Resolve unknown jobs by a person's decision. The next job of each lane becomes ready.
 -- WITH  jobs
 -- KEYS  prefix, queue, urgent queue
--- ARGV  'delivered' or 'dead', verdict if dead, line for the record, by which a repeated call knows its
---       own work; then ids
--- RETURN for each id its state afterwards ('' = unknown id) and 1 if this call settled it
+-- ARGV  'delivered' or 'dead', verdict if dead, history entry, by which a repeated call recognises its own work; then ids
+-- RETURN for each id its new state ('' = unknown id) and 1 if this call resolved it
 
 local function resolve(job)
-  if job.history and string.find(job.history, ARGV[3], 1, true) then return true end -- the call before: its answer was lost
+  if job.history and string.find(job.history, ARGV[3], 1, true) then return true end -- a repeated call: its answer was lost
   if job.state ~= 'unknown' then return false end
   if ARGV[1] == 'dead' then bury(job, ARGV[2]) else finish(job, ARGV[1]) end
   note(job, ARGV[3])

@@ -1,8 +1,8 @@
--- Lift a hold, whoever put it up; what it kept is let go by the next ticks, paced.
+-- Lift a hold of a person or an automatic one. The next ticks release its jobs at a bounded rate.
 -- WITH  jobs, holds, credentials
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  scope, name of the person who lifts it ('' = not known)
--- RETURN 1, or 0 if there was none
+-- RETURN 1, or 0 if there is none
 
 if redis.call('HEXISTS', K.holds, ARGV[1]) == 0 then return 0 end
 lift(ARGV[1], 'resumed' .. (ARGV[2] ~= '' and ' by ' .. ARGV[2] or ''))

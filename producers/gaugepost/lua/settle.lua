@@ -1,13 +1,14 @@
--- Carry out what became of claimed jobs: one transition each, many at a time. Refused for a job that is no longer
--- held under this fencing token by this holder, so that a worker that lost its lease changes nothing.
+-- Record the outcomes of claimed jobs: one transition for each. Refused for a job with another fencing token or holder, so that
+-- a worker that lost its lease changes nothing. A repeated call returns the same answers.
 -- WITH  jobs, holds, causes, sorts, streaks, slow_start
 -- KEYS  prefix, queue, urgent queue
--- ARGV  '1' if called by the rescuer (then only jobs whose lease has ended); then for each job
---       JSON: id, fence, holder, to, entry (line for its record), and as `to` needs them: result, warnings, delay_ms, reason,
---       phase, resend, scope, give_up_ms, verdict, happened (when a case's change came about), aside (its configuration)
---       and first (the job of it that goes first); then hold, streak, ends (streaks), age_ms (how long ago the request
---       began), sort (kind and configuration), request (what failed: causes.lua), probe (scope), answered (an answer
---       came), warm (the configuration, which has delivered)
+-- ARGV  '1' if the rescuer calls (then only jobs whose lease has ended); then for each job JSON:
+--       id, fence, holder, to (new state), entry (for its history);
+--       as `to` needs them: result, warnings, delay_ms, reason, phase, resend, scope, give_up_ms, verdict, happened (when a
+--       case's change happened), aside (its configuration) and first (the first job of that configuration);
+--       for holds: hold, streak, ends (names of streaks), age_ms (how long ago the request began), sort (kind and
+--       configuration), request (that failed: causes.lua), probe (scope), answered (an answer came), warm (a configuration
+--       that has delivered)
 -- RETURN for each job 1, or 0 if it was refused
 
 even_when_full()
@@ -15,7 +16,7 @@ even_when_full()
 local HAPPENED_MS = 30 * 86400000
 local WARM_MS = 3600000
 
--- A change of a case that came about before one that was delivered already: CustomerGauge has them in the wrong order.
+-- Warn if a change of a case happened before another one that was delivered: CustomerGauge has them in the wrong order.
 local function warn_of_order(job, ask)
   local key = F.happened .. job.lane
   local newest = redis.call('GET', key)
@@ -38,19 +39,19 @@ local function carry_out(job, ask)
     set(job, 'reason', ask.reason, 'until', whole(now + ask.delay_ms))
     if ask.phase then set(job, 'phase', ask.phase) end
     count('parked:' .. ask.reason, 1)
-    if job.give_up then redis.call('HDEL', job.key, 'give_up') end -- it was something else, then
+    if job.give_up then redis.call('HDEL', job.key, 'give_up') end -- it waits for something else now
     redis.call('ZADD', K.parked, whole(now + ask.delay_ms), job.id)
   elseif ask.to == 'queued' and ask.aside then
     return wait_aside(job, ask.aside, ask.first)
   elseif ask.to == 'queued' then
-    if ask.resend then -- it is not there: to be sent after all
+    if ask.resend then -- the file did not arrive: it will be sent again
       redis.call('HDEL', job.key, 'phase')
       job.phase = nil
       if job.expires then redis.call('ZADD', K.deadlines, job.expires, job.id) end
     end
     return requeue(job)
   elseif ask.to == 'dead' then
-    if ask.verdict == 'unreadable' then notify({event = 'dead', job = job.id, verdict = ask.verdict}) end -- no worker logs it
+    if ask.verdict == 'unreadable' then notify({event = 'dead', job = job.id, verdict = ask.verdict}) end -- no worker logs this otherwise
     return bury(job, ask.verdict)
   elseif ask.to == 'unknown' then
     if not finish(job, 'unknown') then return false end
@@ -61,8 +62,8 @@ local function carry_out(job, ask)
   return true
 end
 
--- Its own failure moves a hold's probe on; no answer leaves it to be tried again, and so does a probe that was given back
--- unsent; any other answer lifts it.
+-- End the probe of a hold. If it failed by the verdict of the hold, schedule the next probe later. If it got no answer or was
+-- returned unsent, schedule the next probe. Any other answer lifts the hold.
 local function end_probe(ask, job)
   local scope = ask.probe
   local hold = get_hold(scope)
@@ -87,7 +88,7 @@ local function end_probe(ask, job)
   if failed then notify_hold('moved', scope) end
 end
 
--- Failures under an open hold count no more: their requests were under way when it opened, or are its probes.
+-- Count failures, except under an open hold: their requests began before it opened, or are its probes.
 local some_streak = redis.call('HLEN', K.failures) > 0
 local function count_streaks(ask, job)
   if some_streak and ask.ends then redis.call('HDEL', K.failures, unpack(ask.ends)) end
@@ -99,7 +100,7 @@ local function count_streaks(ask, job)
   end
 end
 
--- A repeated call, whose answer was lost: this very entry ends the record.
+-- Return whether this is a repeated call: the history ends with the same entry.
 local function was_done(job, ask)
   return job and ask.entry and tonumber(job.fence) == ask.fence and string.sub(job.history or '', -#ask.entry - 1, -2) == ask.entry
 end
@@ -112,14 +113,14 @@ for i = 2, #ARGV do
   if mine and ARGV[1] == '1' then mine = tonumber(redis.call('ZSCORE', K.leases, job.id) or '0') <= now end
   local uploaded = mine and is_file(job) and not job.phase and job.marked == job.fence
   local applied = mine and carry_out(job, ask)
-  -- CustomerGauge counts from arrival: an upload that was long on its way moves the slot on to its answer.
+  -- CustomerGauge measures from arrival, and an upload may take long: count the interval from its answer.
   if applied and uploaded then redis.call('SET', K.slot .. ending(job.lane), whole(now)) end
   if applied then
     ask.request = ask.request and failed_request(ask.request, job)
     if ask.entry then note(job, ask.entry) end
     if ask.probe then end_probe(ask, job) end
     if ask.hold then open_hold(ask.hold, job, ask.request and add_request({}, ask.request)) end
-    if ask.scope and not get_hold(ask.scope) then lift(ask.scope) end -- parked, and nobody to let it go
+    if ask.scope and not get_hold(ask.scope) then lift(ask.scope) end -- parked under a hold that was lifted meanwhile: release it
     count_streaks(ask, job)
     if ask.warm then redis.call('SET', F.warm .. ask.warm, '', 'PX', WARM_MS) end
     if some_cold and not ask.aside then note_answer(job, ask.to == 'delivered') end
@@ -127,7 +128,7 @@ for i = 2, #ARGV do
   if applied and ask.to == 'delivered' then delivered = delivered + 1 end
   done[#done + 1] = (applied or was_done(job, ask)) and 1 or 0
 end
-line_up_aside()
+push_aside()
 if delivered > 0 then grow_concurrency(delivered) end
 flush()
 if not get_hold('') then

@@ -1,10 +1,9 @@
--- Forget ended jobs whose retention is over, a bounded number a call. An idempotency key outlives its job: who uses it
--- again is told how the job ended, and nothing is sent twice.
+-- Delete ended jobs and contents whose retention is over, a bounded number in each call. The idempotency key of a deleted job
+-- stays, with the job's last state, so that a second enqueue sends nothing twice.
 -- WITH  jobs, holds
 -- KEYS  prefix
--- ARGV  how many of each sort at most, how long contents are kept that are needed no more, in ms; then pairs: state,
---       retention in ms
--- RETURN how many were forgotten
+-- ARGV  how many of each state at most, retention of contents in ms; then pairs: state, its retention in ms
+-- RETURN how many jobs were deleted
 
 local gone = 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.contents, '-inf', whole(now - ARGV[2]), 'LIMIT', 0, ARGV[1])) do

@@ -1,9 +1,9 @@
--- Note that beat ticks, and push a tick, unless its queue holds enough already: Celery's expiry would not keep ticks from
--- piling up where no worker reads them. A script, so that beats do not count past each other, and so that a Redis short of
--- memory takes it.
+-- Record that beat ticks, and push a tick unless the queue has enough: Celery's `expires` does not stop ticks from piling up
+-- when no worker reads them. A script, so that several beats respect the same limit, and so that it works when Redis is out
+-- of memory.
 -- KEYS  prefix, queue of ticks
--- ARGV  how many the queue may hold, name of the tick's task
--- RETURN 1 if it was pushed, else 0
+-- ARGV  how many ticks the queue may have, name of the tick's Celery task
+-- RETURN 1 if the tick was pushed, else 0
 
 even_when_full()
 redis.call('HSET', K.pace, 'beat_sent', whole(now)) -- for alive.lua

@@ -1,14 +1,13 @@
--- Read the region's shared access token, or be the one who fetches it: of all workers that need one at the same
--- moment, one gets the lock, the others wait for what it brings. Called again by who has the lock, it prolongs it: a worker
--- that fetches does so until it has its answer, so that a killed one stops the others for a moment only.
--- A token that another credential brought is not the caller's to use, and neither is that one's failure.
+-- Read the region's shared access token, or take the lock to fetch one: only one worker fetches, and the others wait for its
+-- token. A repeated call of the lock's owner extends the lock; a worker does this until it has its answer, so that a killed
+-- worker delays the others only for a moment. A token or a failure of another credential is not returned.
 -- WITH  jobs, holds, credentials
 -- KEYS  prefix
--- ARGV  id of the caller, how long the lock lasts in ms, fingerprint of the caller's credential
--- RETURN sealed token ('' = none), generation, ms until it ends, '1' if the caller is to fetch one now,
---        failure of the last fetch, until the next may be made ('' = none)
+-- ARGV  id of the caller, ms that the lock lasts, fingerprint of the caller's credential
+-- RETURN encrypted token ('' = none), generation, ms until it ends, '1' if the caller must fetch one now, failure of the last
+--        fetch until the next one is allowed ('' = none)
 
-local LONGEST_LOCK_MS = 60000 -- one that lasts longer was set before Redis' clock stepped back
+local LONGEST_LOCK_MS = 60000 -- a lock that lasts longer was set before Redis' clock stepped back
 
 even_when_full()
 local found = redis.call('HMGET', K.token, 'sealed', 'generation', 'expires', 'refresh', 'failure', 'failed_until',

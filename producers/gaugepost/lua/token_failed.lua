@@ -1,11 +1,11 @@
--- Note that a request for a token failed, once for all who waited for it: it opens the hold of what needs a token, or moves
--- it on. While the old token still lasts (this was its early refresh), nothing is held. Only by the one who holds the lock.
--- Each failure in a row, of one sort, makes the next request wait for longer.
+-- Record that a request for a token failed, for all workers that wait for it. Open the hold on jobs that need a token; if it is
+-- open, schedule its next probe. No hold is opened while the old token still lasts (an early refresh failed). Only the owner
+-- of the lock may call this. Each failure in a row with the same verdict makes the wait for the next request longer.
 -- WITH  jobs, holds, causes
 -- KEYS  prefix
--- ARGV  who fetched, failure (JSON, for those who wait), hold (JSON: scope, reason, label, verdict, probe_ms, fingerprint if
---       the credential was refused, request), fingerprint of the credential
--- RETURN 1, or 0 if the lock was another's by now
+-- ARGV  id of the caller, failure (JSON, for waiting workers), hold (JSON: scope, reason, label, verdict, probe_ms, request,
+--       and fingerprint if the credential was refused), fingerprint of the credential
+-- RETURN 1, or 0 if the caller has lost the lock
 
 if redis.call('GET', K.token_lock) ~= ARGV[1] then return 0 end
 redis.call('DEL', K.token_lock)

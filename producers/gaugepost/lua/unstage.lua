@@ -1,7 +1,7 @@
--- Take away contents that lie staged: their set was refused, or nobody knows. What a set has accepted stays.
+-- Delete staged contents whose set was refused, or whose answer was lost. Contents of an enqueued set stay.
 -- KEYS  prefix
 -- ARGV  job ids
--- RETURN how many were taken away
+-- RETURN how many contents were deleted
 
 local gone = 0
 for _, id in ipairs(ARGV) do

@@ -1,17 +1,17 @@
--- WITH jobs, holds: which failed requests opened a hold, for people. A hold has `opened`: failures (how many requests
--- counted), beside (how many more one of them explains), first (when that was known, ms), requests (the last of them); then
--- `failed`, how many of its probes failed, and `last`, the last of these. A request is verdict, at (ms), and as known
--- status, job, kind, configuration, endpoint.
+-- WITH jobs, holds: the failed requests that opened a hold, for people.
+-- `opened` of a hold has: failures (number of counted requests), beside (further requests that failed at the same time),
+-- first (when the first failure was recorded, ms), requests (the last of them). `failed` is the number of failed probes, and
+-- `last` the last of them. A request has verdict and at (ms), and if known status, job, kind, configuration, endpoint.
 
 local REQUESTS = 8
 
--- Complete what a worker says of a request that failed.
+-- Add time and job to a failed request that a worker reports.
 local function failed_request(request, job)
   request.at, request.job = now, job and job.id
   return request
 end
 
--- Add a request to those that opened a hold, or will.
+-- Add a request to those that open a hold.
 local function add_request(opened, request)
   opened.failures, opened.first = (opened.failures or 0) + 1, opened.first or now
   opened.requests = opened.requests or {}

@@ -1,11 +1,11 @@
--- WITH jobs, holds: what CustomerGauge says of each worker's credentials. Workers of a region may have different ones: while
--- a key is being replaced, or by mistake.
+-- WITH jobs, holds: CustomerGauge's answers for each worker's credentials. Workers of a region may have different ones, while
+-- a key is replaced or by mistake.
 
 local function forget_token_failures()
   redis.call('HDEL', K.token, 'failure', 'failed_until', 'failures', 'failed_as', 'failed_credential')
 end
 
--- Older versions write no fingerprint: what has none counts as the caller's own.
+-- Older versions write no fingerprint. Then the credential counts as the caller's own.
 local function is_anothers(fingerprint, mine) return fingerprint and fingerprint ~= mine end
 
 local function token_is_anothers(mine)
@@ -13,7 +13,7 @@ local function token_is_anothers(mine)
   return found[1] and is_anothers(found[2], mine) and tonumber(found[3]) > now
 end
 
--- The last answer about a credential while it counts: 'accepted' or 'refused'; nil otherwise.
+-- Return the last answer for a credential, 'accepted' or 'refused'; nil if it no longer counts.
 local function counting(text)
   local said, ends = string.match(text or '', '^(%l+) (%d+)$')
   return said and tonumber(ends) > now and said or nil
@@ -23,7 +23,7 @@ local function is_refused(need, mine)
   return counting(redis.call('HGET', K.credentials, need .. ' ' .. mine)) == 'refused'
 end
 
--- Whether CustomerGauge accepts another worker's credential of this need.
+-- Return whether CustomerGauge accepts another worker's credential for this need.
 local function another_is_accepted(need, mine)
   local all = redis.call('HGETALL', K.credentials)
   for i = 1, #all, 2 do

@@ -1,6 +1,6 @@
--- WITH entering: accept new jobs.
+-- WITH entering: store new jobs.
 
--- Why no more jobs, or no more contents, may be stored; nil while they may.
+-- Return the error if the limits allow no more jobs or contents; nil if they do.
 local function no_room(jobs, limit, bytes, content_limit)
   local backlog = 0
   for _, number in ipairs(redis.call('HMGET', K.counts, 'queued', 'waiting', 'parked')) do
@@ -13,42 +13,42 @@ local function no_room(jobs, limit, bytes, content_limit)
   end
 end
 
--- Ready jobs lie in a list for each source, and sources take turns: nobody's bulk load stands before the jobs of others.
--- Pushed all together by line_up(), at the end of the script, sources in the order in which their first jobs came.
-local lines = {}
+-- Each source has its own list of ready jobs, and sources take turns: a bulk load of one source does not delay the others.
+-- The ids are gathered here; push_ready() writes them at the end of the script.
+local lists = {}
 local function ready(id, urgent, source)
-  local line = (urgent and F.urgent or F.ready) .. source
-  if not lines[line] then
-    lines[line] = {line = line, turns = urgent and K.urgent_turns or K.turns, source = source}
-    lines[#lines + 1] = lines[line]
+  local list = (urgent and F.urgent or F.ready) .. source
+  if not lists[list] then
+    lists[list] = {list = list, turns = urgent and K.urgent_turns or K.turns, source = source}
+    lists[#lists + 1] = lists[list]
   end
-  table.insert(lines[line], id)
+  table.insert(lists[list], id)
 end
 
--- Gives how many are ready now, at least: not urgent ones, and urgent ones.
-local function line_up()
+-- Write the gathered ids. Return lower bounds of the numbers of ready jobs: those that are not urgent, urgent ones.
+local function push_ready()
   local most, urgent = 0, 0
-  for _, ids in ipairs(lines) do
+  for _, ids in ipairs(lists) do
     local length
     for i = 1, #ids, 1000 do
       local last = math.min(i + 999, #ids)
-      length = redis.call('RPUSH', ids.line, unpack(ids, i, last))
-      if length == last - i + 1 then redis.call('RPUSH', ids.turns, ids.source) end -- it was empty
+      length = redis.call('RPUSH', ids.list, unpack(ids, i, last))
+      if length == last - i + 1 then redis.call('RPUSH', ids.turns, ids.source) end -- the list was empty
     end
     if ids.turns == K.turns then most = math.max(most, length) else urgent = math.max(urgent, length) end
   end
-  lines = {}
+  lists = {}
   return most, urgent
 end
 
--- Where a job starts: behind the others of its lane, or ready.
+-- Put a new job behind the others of its lane, or into its ready list. Return its state.
 local function place(id, at, lane, urgent, source, first)
   if not lane then
     ready(id, urgent, source or '')
     return 'queued'
   end
   if string.sub(lane, 1, 5) == 'files' then
-    redis.call('ZADD', K.files .. ending(lane), turn({at = at, first = first}), id)
+    redis.call('ZADD', K.files .. ending(lane), lane_score({at = at, first = first}), id)
   else
     redis.call('ZADD', F.lane .. lane, at, id)
     if redis.call('ZCARD', F.lane .. lane) == 1 then return place(id, at, nil, urgent, source) end
@@ -57,7 +57,8 @@ local function place(id, at, lane, urgent, source, first)
   return 'waiting'
 end
 
--- Contents: `contents` says since when each is needed no more (+inf: it still is), `content_bytes` how much all take.
+-- Store a content. `contents` has the time since when each is no longer needed (+inf: still needed), `content_bytes` the size
+-- of all contents.
 local function store_content(id, content)
   redis.call('SET', F.content .. id, content)
   redis.call('ZADD', K.contents, '+inf', id)

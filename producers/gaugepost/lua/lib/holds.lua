@@ -1,7 +1,7 @@
--- WITH jobs, holds: stop signs, and how many jobs may be out at a time.
+-- WITH jobs, holds: holds, and the limit of the region's concurrency.
 
--- The region's concurrency: how many jobs may be out at a time. Halved by each throttling, it grows by one as often as
--- that many were delivered, until all workers are busy again; then there is no limit.
+-- The concurrency limit: how many jobs may be sent at a time. Each throttling halves it. It grows by one after as many
+-- deliveries as it allows, until all workers can be busy; then the limit ends.
 local function live_workers()
   local all, sum = redis.call('HGETALL', K.workers), 0
   for i = 2, #all, 2 do
@@ -29,13 +29,13 @@ local function grow_concurrency(delivered)
   redis.call('HSET', K.concurrency, 'limit', limit, 'delivered', delivered)
 end
 
--- Holds. A hold is JSON: reason, verdict, by, since, until (a person's), probe_at, probe_ms, step,
--- give_up_ms, job (which opened it), probe_job (the one it let go), probe_until (when another may go in its stead); of a
--- breaker also tried and sorts (jobs that failed, and their sorts: streaks.lua, probes.lua); token, if requests for a token
--- opened it; label, the reason in one word, by which its parked jobs are counted; fingerprint, of the credential that was
--- refused. For people: opened, failed and last (causes.lua), which holds that older versions opened lack.
+-- A hold is JSON: reason, verdict, by, since, until (of a person's hold), probe_at, probe_ms, step, give_up_ms, job (that
+-- opened it), probe_job (its current probe), probe_until (when another job may be the probe instead). A circuit breaker also
+-- has tried and sorts (jobs that failed, and their sorts: streaks.lua, probes.lua). token: requests for a token opened it.
+-- label: the reason in one word, by which its parked jobs are counted. fingerprint: that of the refused credential. For
+-- people: opened, failed and last (causes.lua); holds of older versions do not have these.
 local NEEDS_TOKEN = 'credentials:oauth'
-local holds = {} -- those that this script has read, so that none is decoded twice
+local holds = {} -- the holds that this script has decoded
 local function get_hold(scope)
   if holds[scope] == nil then
     local text = redis.call('HGET', K.holds, scope)
@@ -51,7 +51,7 @@ local function put_hold(scope, hold)
   redis.call('HSET', K.holds, scope, cjson.encode(hold))
 end
 
--- The scopes of the holds that a job meets on its way out, after the region's.
+-- Return the scopes of the holds that can stop a job, except that of the region.
 local function scopes_of(job)
   local kind, configuration = about(job)
   local scopes = {}
@@ -60,7 +60,7 @@ local function scopes_of(job)
   return scopes
 end
 
--- Leave a notice for the log, that a hold was `opened`, `moved` (its probe failed) or `lifted`, and why.
+-- Add a notice that a hold was `opened`, `moved` (its probe failed, the next one is scheduled) or `lifted`, and why.
 local function notify_hold(event, scope, why)
   notify({event = event, scope = scope, hold = get_hold(scope), why = why})
 end
@@ -72,7 +72,7 @@ local function lift(scope, why)
   if redis.call('EXISTS', F.held .. scope) == 1 then redis.call('SADD', K.releasing, scope) end
 end
 
--- Open a hold where there is none; a hold that stands, a person's above all, stays as it is.
+-- Open a hold, unless the scope has one. An open hold does not change, so that a person's hold stays.
 local function open_hold(spec, job, opened)
   if redis.call('HEXISTS', K.holds, spec.scope) == 1 then return end
   redis.call('SREM', K.releasing, spec.scope)
@@ -85,7 +85,7 @@ local function open_hold(spec, job, opened)
   notify_hold('opened', spec.scope)
 end
 
--- Park under a hold, until it lets the job go. The time to give up runs from the first parking, through all its probes.
+-- Park a job under a hold. The time to give up starts at the first parking, and probes do not restart it.
 local function park_held(job, scope, reason, give_up_ms)
   if not move(job, 'parked') then return false end
   set(job, 'reason', reason, 'scope', scope)

@@ -5,12 +5,12 @@ local FIELDS = {
   'probe', 'first', 'phase', 'history', 'about', 'revision',
 }
 
--- Whether a text is a whole number that Redis and Lua can both count with.
+-- Return whether a text is a whole number that both Redis and Lua can represent.
 local function is_whole(text) return #text < 18 and string.find(text, '^%-?%d+$') ~= nil end
 
--- A record that was tampered with may have anything for a number, on which a script would fail half-way, with the ids of
--- other jobs in its hands. Such a field reads as if it were not there (`at`: as 0), and the job is `broken`: it is set aside
--- when it is claimed, or when its lease ends.
+-- A damaged job may have any text in a numeric field. A script must not fail because of it, when it has already popped ids of
+-- other jobs. Such a field reads as missing (`at`: as 0), and the job is `broken`: it is set aside when it is claimed, or
+-- when its lease ends.
 local NUMBERS = {'at', 'fence', 'expires', 'give_up'}
 local function mend(job)
   for _, name in ipairs(NUMBERS) do
@@ -33,14 +33,14 @@ end
 
 local function set(job, ...) redis.call('HSET', job.key, ...) end
 
--- Jobs are up to 1 MB of JSON, and a script that reads many of them keeps Redis from everybody else. What it reads, and ten
--- times what it decodes, it spends of this budget; it goes on while there is some left, so that it reads one job at least.
+-- A job is up to 1 MB of JSON, and Redis serves nobody else while a script reads many of them. A script spends this budget:
+-- the bytes that it reads, and ten times the bytes that it decodes. It stops when the budget is spent, but reads at least
+-- one job.
 local budget = 4000000
 local function spend(text, times) budget = budget - #text * (times or 1) end
 
--- A job's kind and its configuration ('' = none, or not known). `about` of a long job holds both. A short job has none, nor
--- has a job that an older version enqueued, and what a person has edited may be about another configuration by now: their
--- JSON is decoded, if the budget allows it.
+-- Return a job's kind and its configuration ('' = none, or not known). A long job has both in `about`. For other jobs the
+-- JSON is decoded, if the budget allows it: short jobs, jobs of older versions, and edited jobs, whose `about` may be wrong.
 local function about(job)
   if job.kind then return job.kind, job.configuration end
   if job.about and not job.revision then
@@ -56,8 +56,8 @@ local function about(job)
   return job.kind or '', job.configuration or ''
 end
 
--- The older half of a long record without its looks at the statistics: a file that is followed for a day must not lose its
--- attempts to them.
+-- Remove the requests for statistics from the older half of a long history: a file that is tracked for a day must not lose
+-- its attempts.
 local function without_checks(history)
   local older = string.match(string.sub(history, 1, -16385), '^.*\n') or ''
   local kept = {}
@@ -67,7 +67,7 @@ local function without_checks(history)
   return table.concat(kept) .. string.sub(history, #older + 1)
 end
 
--- Append one line to the job's record; the oldest lines go when it gets long.
+-- Append an entry to the job's history. When it gets long, delete the oldest entries.
 local function note(job, line)
   local history = (job.history or '') .. line .. '\n'
   if #history > 32768 then history = without_checks(history) end
@@ -76,20 +76,20 @@ local function note(job, line)
   set(job, 'history', history)
 end
 
--- Whether a worker still holds a job. The fencing token counts in the job's hash, so a fail-over to a replica that lacks the
--- last claim gives the same token twice; the holder, random for each claim, tells the two apart ('' = a version without).
+-- Return whether a worker still has its claim of a job. After a fail-over to a replica without the last claim, two claims may
+-- have the same fencing token. The holder, random for each claim, distinguishes them ('' = claimed by an older version).
 local function is_held(job, fence, holder)
   return job and job.state == 'sending' and tonumber(job.fence) == tonumber(fence) and (job.holder or '') == holder
 end
 
 local function legal(from, to) return string.find(LEGAL, ' ' .. from .. '>' .. to .. ' ', 1, true) end
 
--- Take a job out of the place that its state says it is in.
+-- Remove a job from the lists and sets of its state.
 local function leave(job)
   local state = job.state
   count(state, -1)
   if state == 'queued' then
-    if not job.popped then redis.call('ZREM', K.again, job.id) end -- in a list its id stays, and is skipped there
+    if not job.popped then redis.call('ZREM', K.again, job.id) end -- its id stays in the ready list, where claim.lua skips it
   elseif state == 'waiting' then
     redis.call('ZREM', K.waiting, job.id)
     if is_file(job) then redis.call('ZREM', K.files .. ending(job.lane), job.id) end
@@ -108,7 +108,7 @@ local function leave(job)
   end
 end
 
--- Change a job's state, if that is legal; the caller puts it into its new place.
+-- Change a job's state if that is legal. The caller adds it to the lists and sets of the new state.
 local function move(job, to)
   if not legal(job.state, to) then return false end
   leave(job)
@@ -122,21 +122,20 @@ local function come_again(job)
   redis.call('ZADD', K.again, job.urgent and whole(job.at - 1e16) or job.at, job.id)
 end
 
--- Back to work: a file to its lane, where it goes first, any other job before those enqueued after it, an urgent one
--- before all that are not.
+-- Requeue a job in the order of stamps: a file in its lane, any other job in `again`, where urgent jobs come first.
 local function requeue(job)
   local to = is_file(job) and not job.phase and 'waiting' or 'queued'
   if not move(job, to) then return false end
   if to == 'waiting' then
     redis.call('ZADD', K.waiting, job.at, job.id)
-    redis.call('ZADD', K.files .. ending(job.lane), turn(job), job.id)
+    redis.call('ZADD', K.files .. ending(job.lane), lane_score(job), job.id)
   else
     come_again(job)
   end
   return true
 end
 
--- A job of a case's lane has ended: the next of the lane may go, unless the one that ended was itself waiting.
+-- A job of a case lane has ended: requeue the next job of the lane, unless the ended job was itself waiting.
 local function free_lane(job, was)
   if not job.lane or is_file(job) then return end
   local lane = F.lane .. job.lane
@@ -155,7 +154,7 @@ local function forget_content(id)
   redis.call('DECRBY', K.content_bytes, whole(size))
 end
 
--- A delivered file's content is kept for a while, for its rejected rows; a dead one's for a replay.
+-- Keep the content of a delivered file for a while (for its rejected rows), and that of a dead file for a replay.
 local function keep_content(job, state)
   if state == 'delivered' then
     redis.call('ZADD', K.contents, 'XX', whole(now), job.id)
@@ -164,7 +163,7 @@ local function keep_content(job, state)
   end
 end
 
--- Into one of the final states (or dead, or unknown), which are sorted sets of that name.
+-- End a job: move it to `delivered`, `dead`, `cancelled`, `expired` or `unknown`, each a sorted set of this name.
 local function finish(job, to)
   local was = job.state
   if not move(job, to) then return false end
@@ -183,7 +182,7 @@ local function bury(job, verdict)
   return true
 end
 
--- Set aside a broken job that is being sent: dead, or unknown if its first byte may be out.
+-- Set aside a broken job that is being sent: as unknown if a worker may have sent it, otherwise as dead.
 local function set_aside(job, may_be_out)
   if not may_be_out then
     bury(job, 'unreadable')
@@ -195,7 +194,8 @@ local function set_aside(job, may_be_out)
   note(job, cjson.encode({event = 'set aside', at = now, why = why}))
 end
 
--- Whether a lane's upload slot is open. (A start in the future: Redis' clock stepped back; mark.lua mends it.)
+-- Return whether a lane's upload slot is open. A start in the future means that Redis' clock stepped back; mark.lua corrects
+-- it.
 local function slot_is_open(lane, interval)
   local start = tonumber(redis.call('GET', K.slot .. ending(lane)) or '0')
   return start == 0 or start > now or now - start >= tonumber(interval)

@@ -1,13 +1,12 @@
 -- WITH leases: leases end by Redis' clock, and that clock may step.
--- It is set, or a replica becomes the master whose clock differs. After a step forward, or after a time in which Redis was
--- away, the leases of workers that live have ended too. The ticks look at the clock every second. Where it went on by more
--- than a third of a lease between two looks, each lease that had ended by then is spared once: it lasts for another half,
--- in which a worker that lives renews it. (At any time it has renewed within the last half.) After a step back a lease
--- would last for too long: it is cut to two lease times.
+-- The clock steps when it is set, or when a replica with another clock becomes the master. After a step forward, or after a
+-- time in which Redis was down, leases of live workers have ended too. Ticks read the clock every second. If it moved by more
+-- than a third of a lease between two reads, each lease that had ended by then is extended once, by half a lease. A live
+-- worker renews it within that time. After a step back a lease would last too long: it is cut to two lease times.
 
 local CUT_AT_ONCE = 1000
 
--- Note when the clock was looked at (`watched`), and when it was found to have skipped (`skipped`).
+-- Record when the clock was read (`watched`), and when a step forward was found (`skipped`).
 local function watch_clock(lease)
   local last = tonumber(redis.call('HGET', K.pace, 'watched') or whole(now))
   if last > now then redis.call('HDEL', K.pace, 'skipped') end
@@ -15,8 +14,8 @@ local function watch_clock(lease)
   redis.call('HSET', K.pace, 'watched', whole(now))
 end
 
--- A function that spares a lease which ended before the clock was seen to skip, and returns whether it did. `spared` on
--- the job is the end that it gave, so that a lease which was not renewed since is not spared again.
+-- Return a function that extends a lease that ended before the step was found, and returns whether it did. `spared` of the
+-- job is the new end: a lease that was not renewed since is not extended again.
 local function sparing(lease)
   local skipped = tonumber(redis.call('HGET', K.pace, 'skipped') or '-1')
   local longer = whole(now + lease / 2)

@@ -1,8 +1,9 @@
--- WITH jobs, slow_start, passing: pass over ready jobs of configurations whose first job has no answer yet.
+-- WITH jobs, slow_start, passing: skip ready jobs of configurations whose first job has no answer yet.
 
-local blocked = {} -- line -> true: its next job waits for older ones of its configuration, which lie aside
+local blocked = {} -- list -> true: its next job waits for older jobs of its configuration, which were put aside
 
--- Whether a job of a configuration goes: 'go', 'aside' or 'back' (to its line: those aside have a turn now, and go first).
+-- Return what happens to a job of a configuration: 'go', 'aside', or 'back' (into its list, because the jobs that were put
+-- aside have a turn now and go first).
 local function way_of(id, configuration, at, urgent, from)
   local mark = cold_mark(configuration)
   if not mark or mark.first == id then return 'go' end
@@ -18,19 +19,19 @@ local function way_of(id, configuration, at, urgent, from)
 end
 
 local function put_back(ids, first, from)
-  local line = from.line .. from.source
-  for i = #ids, first, -1 do redis.call('LPUSH', line, ids[i]) end
-  if redis.call('LLEN', line) == #ids - first + 1 then redis.call('RPUSH', from.turns, from.source) end -- it was empty
-  blocked[line] = true
+  local list = from.list .. from.source
+  for i = #ids, first, -1 do redis.call('LPUSH', list, ids[i]) end
+  if redis.call('LLEN', list) == #ids - first + 1 then redis.call('RPUSH', from.turns, from.source) end -- it was empty
+  blocked[list] = true
 end
 
--- Of ids that were taken out of a line (`from`: turns, line, source; nil: they come again) those that may go now.
+-- Return those of the popped ids that can be claimed now. `from`: turns, list and source; nil for requeued jobs.
 local function pass_over(ids, from)
   if not some_cold or from and string.sub(from.source, 1, 1) == '~' then return ids end
   local may_go = {}
   for i, id in ipairs(ids) do
     local configuration, at, urgent = configuration_of(id)
-    local probes = configuration and redis.call('HEXISTS', F.job .. id, 'probe') == 1 -- its hold waits for this very job
+    local probes = configuration and redis.call('HEXISTS', F.job .. id, 'probe') == 1 -- the job is the probe of a hold
     local way = configuration and not probes and way_of(id, configuration, at, urgent, from) or 'go'
     if way == 'go' then
       may_go[#may_go + 1] = id
@@ -41,6 +42,6 @@ local function pass_over(ids, from)
       break
     end
   end
-  line_up_aside()
+  push_aside()
   return may_go
 end

@@ -1,8 +1,8 @@
--- WITH presence: when a worker of this region was last seen (ledger/presence.py reads the same for all that `status` shows).
+-- WITH presence: when a worker of this region was last seen. ledger/presence.py reads the same for `gaugepost status`.
 
-local ABSENT_MS = 30000 -- a worker that was not seen for so long is not there; the same in ledger/presence.py
+local ABSENT_MS = 30000 -- a worker counts as missing after this time; the same as in ledger/presence.py
 
--- Unix ms, -1: never. A worker of an older version only claims: it counts as seen now while its last claim does.
+-- Return Unix ms, -1: never. A worker of an older version does not report: it counts as seen now while its last claim counts.
 local function worker_seen()
   local newest = redis.call('ZREVRANGEBYSCORE', K.alive, whole(now), '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
   local seen = tonumber(newest[2] or '-1')

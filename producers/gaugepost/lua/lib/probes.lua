@@ -1,7 +1,6 @@
--- WITH jobs, holds, sorts: which job tests whether a breaker may be lifted.
+-- WITH jobs, holds, sorts: choose the probe of a circuit breaker.
 
--- The better a job tests the breaker, the higher: a job that was not tried yet, of a sort that was not; else the job that
--- was tried longest ago.
+-- Return the rank of a job as a probe. Best is an untried job of an untried sort; otherwise the job tried longest ago.
 local UNTRIED, BEST = 100, 103
 local function rank(hold, job)
   local tried, sorts = hold.tried or {hold.job}, hold.sorts or {}
@@ -12,7 +11,8 @@ local function rank(hold, job)
   return UNTRIED + (place_of(sorts, sort) and 0 or 2) + (sort == sorts[#sorts] and 0 or 1)
 end
 
--- The job that is to probe a breaker, taken out of its list; `files` are those that may go now. Nil if none is ready.
+-- Choose the probe of a circuit breaker and remove it from its list. `files`: the files that can be sent now. Nil if no job is
+-- ready.
 local function choose_probe(hold, urgent_only, files)
   local best, rank_of_best, place = nil, -1, {}
   local function compare(job, ...)
@@ -25,11 +25,11 @@ local function choose_probe(hold, urgent_only, files)
     return job and job.state == 'queued' and compare(job, ...)
   end)
   for _, file in ipairs(files) do compare(file) end
-  local turns, line, source, from = unpack(place)
-  if line then
-    redis.call('LREM', line, from, best.id)
-    if redis.call('EXISTS', line) == 0 then redis.call('LREM', turns, 1, source) end
-    best.popped = not best.fence -- one that was out before may lie in `again` too
+  local turns, list, source, from = unpack(place)
+  if list then
+    redis.call('LREM', list, from, best.id)
+    if redis.call('EXISTS', list) == 0 then redis.call('LREM', turns, 1, source) end
+    best.popped = not best.fence -- a job that was claimed before may be in `again` too
   end
   return best
 end

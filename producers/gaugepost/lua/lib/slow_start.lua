@@ -1,14 +1,14 @@
 -- WITH jobs, slow_start: a configuration that is new to the workers starts with one job.
--- A missing mapping would otherwise meet hundreds of requests before its hold opens. Until the first job has an answer,
--- the others wait aside: in ready lists of a source of their own, which has no turn, so that they are in nobody's way.
--- When one job was delivered, that source takes its turn until its list is empty, and no other job of the configuration
--- goes before those. `cold` has for each such configuration '<ms until it is tried again>:<first job>', -1: no more.
+-- Otherwise a missing mapping would cause hundreds of requests before its hold opens. Until the first job has an answer, the
+-- others are put aside: into ready lists of a special source `~<configuration>`, which has no turn. After the first delivery
+-- that source gets turns until its list is empty, and no other job of the configuration overtakes those. `cold` has for each
+-- such configuration '<ms when the next job is tried>:<first job>'; -1: it has delivered.
 
-local FIRST_MS = 120000 -- no worker may ever claim the first job: it may be cancelled
+local FIRST_MS = 120000 -- time limit of the first job, because it may never be claimed: it may be cancelled
 
 local some_cold = redis.call('HLEN', K.cold) > 0
 
-local function aside(configuration) return '~' .. configuration end -- no source of a job has this character
+local function aside(configuration) return '~' .. configuration end -- sources of jobs cannot contain this character
 
 local function to_stamp(text) return text and is_whole(text) and tonumber(text) or 0 end
 local function stamp_of(id) return to_stamp(redis.call('HGET', F.job .. id, 'at')) end
@@ -19,25 +19,25 @@ local function configuration_of(id)
   if configuration ~= '' then return configuration, to_stamp(found[3]), found[4] end
 end
 
--- Put jobs aside, in the order enqueued: gathered by put_aside, written by line_up_aside. Those older than the last one
--- aside go to the front.
+-- Put jobs aside in the order of their stamps: put_aside gathers them, push_aside writes them. Jobs older than the last one
+-- of the list go to its front.
 local gathered = {}
 local function put_aside(id, configuration, at, urgent)
-  local line = (urgent and F.urgent or F.ready) .. aside(configuration)
-  gathered[line] = gathered[line] or {}
-  table.insert(gathered[line], {id = id, at = at})
+  local list = (urgent and F.urgent or F.ready) .. aside(configuration)
+  gathered[list] = gathered[list] or {}
+  table.insert(gathered[list], {id = id, at = at})
 end
 
-local function line_up_aside()
-  for line, jobs in pairs(gathered) do
+local function push_aside()
+  for list, jobs in pairs(gathered) do
     table.sort(jobs, function(one, other) return one.at < other.at end)
-    local last = redis.call('LINDEX', line, -1)
+    local last = redis.call('LINDEX', list, -1)
     local newest = last and stamp_of(last) or 0
     for i = #jobs, 1, -1 do
-      if jobs[i].at < newest then redis.call('LPUSH', line, jobs[i].id) end
+      if jobs[i].at < newest then redis.call('LPUSH', list, jobs[i].id) end
     end
     for _, job in ipairs(jobs) do
-      if job.at >= newest then redis.call('RPUSH', line, job.id) end
+      if job.at >= newest then redis.call('RPUSH', list, job.id) end
     end
   end
   gathered = {}
@@ -55,11 +55,11 @@ local function mark_cold(configuration, first)
   some_cold = true
 end
 
--- Let all jobs of a configuration go, those aside before the others.
+-- Release all jobs of a configuration; those that were put aside go first.
 local function warm_up(configuration)
   local source, left = aside(configuration), false
-  local function give_turn(turns, line)
-    if redis.call('EXISTS', line .. source) == 0 then return end
+  local function give_turn(turns, list)
+    if redis.call('EXISTS', list .. source) == 0 then return end
     redis.call('RPUSH', turns, source)
     left = true
   end
@@ -68,11 +68,11 @@ local function warm_up(configuration)
   if left then redis.call('HSET', K.cold, configuration, '-1:') else redis.call('HDEL', K.cold, configuration) end
 end
 
--- Let the next job that waits aside go as the first one; all of them where a hold keeps them anyway.
+-- Release the next job that was put aside as the first one; all of them if a hold stops the configuration anyway.
 local function next_first(configuration)
   if redis.call('HEXISTS', K.holds, 'configuration:' .. configuration) == 1 then return warm_up(configuration) end
   local source = aside(configuration)
-  for _ = 1, 100 do -- ids of cancelled jobs may lie there
+  for _ = 1, 100 do -- the list may have ids of cancelled jobs
     local id = redis.call('LPOP', F.urgent .. source) or redis.call('LPOP', F.ready .. source)
     if not id then return redis.call('HDEL', K.cold, configuration) end
     local job = load(id)
@@ -83,7 +83,7 @@ local function next_first(configuration)
   end
 end
 
--- A worker gives a job back unsent, since `first` goes first.
+-- A worker returns a job unsent, because `first` is the first job of its configuration.
 local function wait_aside(job, configuration, first)
   local mark = cold_mark(configuration)
   local is_out = redis.call('HGET', F.job .. first, 'state') == 'sending'
@@ -97,9 +97,9 @@ local function wait_aside(job, configuration, first)
   return true
 end
 
--- A job was settled: after a delivery all others may go, after another end of the first one the next.
+-- A job was settled: after a delivery release all others, after another outcome of the first job release the next one.
 local function note_answer(job, delivered)
-  line_up_aside()
+  push_aside()
   local configuration = configuration_of(job.id)
   local mark = configuration and cold_mark(configuration)
   if not mark or mark.ends < 0 then return end

@@ -1,6 +1,6 @@
--- WITH jobs: the sort of a job, which is its kind and configuration, and a bounded look at the jobs that are ready.
+-- WITH jobs: the sort of a job, which is its kind and configuration, and a bounded read of the ready jobs.
 
-local SOURCES, ENDS = 8, 8 -- how many lists of ready jobs the scripts look at, and how many jobs at each end of a list
+local SOURCES, ENDS = 8, 8 -- how many lists of ready jobs the scripts read, and how many jobs at each end of a list
 
 local function sort_of(job)
   local kind, configuration = about(job)
@@ -13,7 +13,7 @@ local function place_of(list, value)
   end
 end
 
--- Make a value the last of a list without duplicates; the first one leaves a list that gets longer than `most`.
+-- Move or append a value to the end of a list without duplicates; remove the first value of a list longer than `most`.
 local function remember(list, value, most)
   local place = place_of(list, value)
   if place then table.remove(list, place) end
@@ -21,9 +21,9 @@ local function remember(list, value, most)
   if #list > most then table.remove(list, 1) end
 end
 
--- Call visit(id, turns, line, source, from) for ready jobs until it returns true: those at both ends of each list, because
--- the newest jobs may be of another sort than thousands before them. `from` is 1 at the head of a list, -1 at its tail.
--- Jobs that come again are in no list.
+-- Call visit(id, turns, list, source, from) for ready jobs until it returns true. Read both ends of each list, because the
+-- newest jobs may be of another sort than thousands before them. `from`: 1 at the head of a list, -1 at its tail. Requeued
+-- jobs are in no list: visit gets only their id.
 local function look_at_ready(urgent_only, visit)
   local function look(ids, ...)
     for _, id in ipairs(ids) do
@@ -32,9 +32,9 @@ local function look_at_ready(urgent_only, visit)
   end
   local function look_at_lists(turns, family)
     for _, source in ipairs(redis.call('LRANGE', turns, 0, SOURCES - 1)) do
-      local line = family .. source
-      if look(redis.call('LRANGE', line, 0, ENDS - 1), turns, line, source, 1)
-        or look(redis.call('LRANGE', line, -ENDS, -1), turns, line, source, -1) then return true end
+      local list = family .. source
+      if look(redis.call('LRANGE', list, 0, ENDS - 1), turns, list, source, 1)
+        or look(redis.call('LRANGE', list, -ENDS, -1), turns, list, source, -1) then return true end
     end
   end
   if look_at_lists(K.urgent_turns, F.urgent) then return end

@@ -1,12 +1,12 @@
--- WITH jobs, holds, causes, sorts: failures in a row, and when they open a hold.
--- One job that always fails, or one event that fails many requests at once, says nothing about the region. So a streak
--- counts a request only if it began after the failure before it was known, and opens its hold only when enough jobs
--- failed, of enough sorts.
+-- WITH jobs, holds, causes, sorts: count failures in a row, and open a hold when there are enough (a circuit breaker).
+-- One job that always fails, or one event that fails many requests at once, must not stop the region. So a streak counts a
+-- request only if it began after the previous failure was recorded, and opens its hold only when enough jobs of enough
+-- sorts have failed.
 
 local STREAKS, STREAK_MS = 200, 3600000
 local TRIED_JOBS, TRIED_SORTS = 32, 8
 
--- Whether a job of a sort that is not in `sorts` is being sent or ready, as far as a bounded look finds one.
+-- Return whether a bounded read finds a job of another sort than `sorts` that is being sent or ready.
 local function others_in_work(sorts)
   local found = false
   local function visit(id)
@@ -24,7 +24,7 @@ local function others_in_work(sorts)
   return found
 end
 
--- Delete streaks that are an hour old: the streak of a configuration without new jobs has no other end.
+-- Delete streaks that are an hour old. The streak of a configuration that gets no new jobs would never end otherwise.
 local function forget_old_streaks()
   local all = redis.call('HGETALL', K.failures)
   for i = 1, #all, 2 do
@@ -33,9 +33,10 @@ local function forget_old_streaks()
   if redis.call('HLEN', K.failures) >= STREAKS then redis.call('DEL', K.failures) end
 end
 
--- Count a failure of a request that began `age_ms` ago; true when the streak is complete, and then it is over. `streak`
--- has name, limit, jobs, sorts, apart (count only requests that began after the failure before was known), and hold, which
--- gets what opened it. The row in Redis is {n, known, jobs, sorts, opened}; older versions write it without `opened`.
+-- Count the failure of a request that began `age_ms` ago. Return true when the streak is complete; that ends the streak.
+-- `streak` has name, limit, jobs, sorts, apart (count only requests that began after the previous failure was recorded) and
+-- hold, which gets the requests that opened it. The row in Redis is {n, known, jobs, sorts, opened}; older versions write it
+-- without `opened`.
 local function completes(streak, age_ms, job, sort, request)
   local text = redis.call('HGET', K.failures, streak.name)
   if not text and redis.call('HLEN', K.failures) >= STREAKS then forget_old_streaks() end
@@ -61,7 +62,7 @@ local function completes(streak, age_ms, job, sort, request)
   return true
 end
 
--- Note on a hold that its probe failed, so that the next probe is another job.
+-- Record on a hold which job was its failed probe, so that the next probe is another job.
 local function note_probe(hold, job, sort)
   hold.tried, hold.sorts = hold.tried or {}, hold.sorts or {}
   remember(hold.tried, job.id, TRIED_JOBS)
