@@ -1,6 +1,6 @@
-"""The file side of uploads: check a file at the door, split it into legal parts, find rejected records again.
+"""Check a file, split it into parts that CustomerGauge accepts, and extract rejected records.
 
-It knows files only: no Redis, no jobs, no command line. Workbooks and XML need the extra `gaugepost[files]`.
+This package uses no Redis, no jobs and no command line. Workbooks and XML need the extra `gaugepost[files]`.
 """
 
 from __future__ import annotations

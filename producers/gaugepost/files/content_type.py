@@ -1,4 +1,4 @@
-"""What a file is by its first bytes: an ending alone is often wrong."""
+"""Detect the type of a file by its first bytes, because the ending of its name is often wrong."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _SPOKEN = {"text": "plain text", "xml": "XML", "zip": "a zip archive (or an .xls
 
 
 def kind_of(head: bytes) -> str:
-    """Name what these first bytes begin: `text`, `xml`, `zip`, `ole`, or in words what nobody can upload."""
+    """Return the type of a file: `text`, `xml`, `zip`, `ole`, or a description of a type that cannot be uploaded."""
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
@@ -55,16 +55,19 @@ def kind_of(head: bytes) -> str:
 
 
 def mismatch(ending: str, kind: str) -> InvalidJob | None:
-    """Compare the ending with the content; None when they agree. `.xls` and `.xlsx` are not taken for one another."""
+    """Return the error if the content does not have the type of the ending; None if it has.
+
+    `.xls` and `.xlsx` are different types.
+    """
     if _WANTED[ending] == kind:
         return None
     is_a = _SPOKEN.get(kind, kind)
-    advice = f"; if it is meant, name it {_PROPER[kind]}" if kind in _PROPER else ""
-    return refusal(f"expected what its name says ({ending}), but the content is {is_a}{advice}")
+    advice = f"; if that is right, name it {_PROPER[kind]}" if kind in _PROPER else ""
+    return refusal(f"expected the type of its name ({ending}), but the content is {is_a}{advice}")
 
 
 def is_protected(pieces: Iterable[bytes]) -> bool:
-    """Tell a workbook behind a password: an OLE container that has its encrypted self as a stream of this name."""
+    """Return whether an OLE container is a workbook with a password: it has a stream `EncryptedPackage`."""
     tail = b""
     for piece in pieces:
         if _ENCRYPTED in tail + piece:

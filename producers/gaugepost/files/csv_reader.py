@@ -1,7 +1,7 @@
-"""CSV: count records as a CSV reader does and note where each lies, byte for byte.
+"""CSV: find the records of a file, and their positions in bytes.
 
-The standard library's reader does the parsing; the lines it is fed are counted on their way, so that after each
-record the position in the file is known. Records then go out as the very bytes they came in.
+The standard library's reader parses the text. `_Lines` counts the bytes of the lines that it reads, so the position
+after each record is known. Records are sent as the original bytes.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _NAMED = 5
 def read_csv(file: BinaryIO, found: Found) -> Records:
     """Find the records of a CSV file.
 
-    Raises InvalidJob: binary or undecidable encoding, quotes that do not close, rows with other column counts than
-    the header, a record too large for any upload, nothing below the header.
+    Raises InvalidJob for a binary file or unknown encoding, unclosed quotes, rows whose number of columns differs from
+    the header's, a record that is too large for an upload, and a file without rows.
     """
     text = as_utf8(file)
     try:
@@ -51,7 +51,7 @@ def _index(text: Text, found: Found) -> Records:
         found.notes.append(text.note)
     if delimiter != ",":
         spoken = _DELIMITERS[delimiter]
-        found.notes.append(f"columns are parted by {spoken}; CustomerGauge expects commas unless arranged otherwise")
+        found.notes.append(f"columns are separated by {spoken}; CustomerGauge expects commas unless agreed otherwise")
     table = _Table(text.file)
     table.scan(text.start, delimiter)
     found.header = table.header
@@ -60,8 +60,8 @@ def _index(text: Text, found: Found) -> Records:
     return table.records
 
 
-class _Line:
-    """The lines of a text with the position after each, in bytes; lines that cannot end in time are refused."""
+class _Lines:
+    """The lines of a text, and the position in bytes after each. Raises _TooLongError for a record over PART_BYTES."""
 
     def __init__(self, text: io.TextIOWrapper, start: int) -> None:
         self._text = text
@@ -78,11 +78,11 @@ class _Line:
 
 
 class _TooLongError(Exception):
-    """A record has more bytes than any upload may have."""
+    """A record is larger than an upload may be."""
 
 
 class _Table:
-    """What one pass over a CSV file gathers."""
+    """The header and the records of a CSV file, read in one pass."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.records = Records(file)
@@ -92,13 +92,13 @@ class _Table:
         self._ragged_count = 0
 
     def scan(self, start: int, delimiter: str) -> None:
-        """Read the whole file."""
-        # Python's limit for a field is global and smaller than a legal record; it is only ever widened here.
+        """Read the whole file. `start`: position of its text. Raises InvalidJob."""
+        # Python's limit for a field is global and smaller than a legal record; this code only increases it.
         csv.field_size_limit(max(csv.field_size_limit(), PART_BYTES + 2))
         self.records.file.seek(start)
         text = io.TextIOWrapper(self.records.file, "utf-8", newline="")
         try:
-            self._rows(_Line(text, start), delimiter)
+            self._rows(_Lines(text, start), delimiter)
         except _TooLongError:
             perhaps = "perhaps a quote in it is not closed"
             raise refusal(f"{self._here()} has over {PART_BYTES:,} bytes; {perhaps}") from None
@@ -108,7 +108,7 @@ class _Table:
             text.detach()
         self._check()
 
-    def _rows(self, lines: _Line, delimiter: str) -> None:
+    def _rows(self, lines: _Lines, delimiter: str) -> None:
         for row in csv.reader(lines, delimiter=delimiter, strict=True):
             begin, lines.record_at = lines.record_at, lines.at
             if not any(map(str.strip, row)):
@@ -155,27 +155,27 @@ class _Table:
             raise ragged_refusal(len(self.header), self._ragged, self._ragged_count)
 
     def notes(self) -> list[str]:
-        """Say what a person should know of this table."""
+        """Return remarks for the user."""
         return header_notes(self.header, self._blank)
 
 
 def ragged_refusal(width: int, ragged: list[tuple[int, int]], count: int) -> InvalidJob:
-    """Make the error of rows that have not as many columns as the header, naming the first few."""
+    """Return the error for rows whose number of columns differs from the header's; it names the first rows."""
     named = ", ".join(f"row {row} has {columns}" for row, columns in ragged)
     others = f" (and {count - len(ragged):,} more)" if count > len(ragged) else ""
     return refusal(f"expected {width} columns in each row as in the header; {named}{others}")
 
 
 def header_notes(header: tuple[str, ...], blank: int) -> list[str]:
-    """Say what is odd about a table's header, and what was left out. Names that look like data are not repeated."""
+    """Return remarks about a header, and about skipped lines. They do not quote names that may be data."""
     notes = []
     if any("@" in name for name in header):
-        notes.append("the first row has an email address: it is taken for the header and is not sent as a record")
+        notes.append("the first row has an email address: it is used as the header and is not sent as a record")
     names = Counter(name.strip() for name in header)
     twice = [name for name, count in names.items() if count > 1 and name and "@" not in name]
     if twice:
         named = ", ".join(f"'{name[:40]}'" for name in twice[:_NAMED])
-        notes.append(f"columns that stand twice in the header: {named}")
+        notes.append(f"columns that are twice in the header: {named}")
 
     if names[""]:
         notes.append(f"{names['']} column{'s have' if names[''] > 1 else ' has'} no name in the header")
@@ -185,18 +185,18 @@ def header_notes(header: tuple[str, ...], blank: int) -> list[str]:
 
 
 def _delimiter(text: Text) -> str:
-    """Find the delimiter under which the first rows agree best with their header; a comma where none does."""
+    """Return the delimiter by which most of the first rows have as many columns as the header; by default a comma."""
     text.file.seek(text.start)
     sample = text.file.read(_SAMPLE)
     lines = io.StringIO(sample.decode("utf-8", "ignore"), newline="").readlines()
-    lines = list(itertools.dropwhile(_says_nothing, lines))  # they are left out of the parts, which are read anew too
+    lines = list(itertools.dropwhile(_is_blank, lines))  # the parts do not contain them, and are read by this too
     scores = {sign: _agreement(lines, sign, cut=len(sample) == _SAMPLE) for sign in _DELIMITERS}
-    best = max(scores, key=lambda sign: scores[sign])  # the first of equals: the order above is the preference
+    best = max(scores, key=lambda sign: scores[sign])  # of equal scores the first one in _DELIMITERS
     return best if scores[best] > (0, 0) else ","
 
 
-def _says_nothing(line: str) -> bool:
-    """Tell whether a line has no value under one of the delimiters."""
+def _is_blank(line: str) -> bool:
+    """Return whether a line has no value by one of the delimiters."""
     return any(not any(map(str.strip, row)) for sign in _DELIMITERS for row in _read_line(line, sign))
 
 

@@ -1,4 +1,4 @@
-"""The names of files: which endings CustomerGauge takes, and where a name's ending begins."""
+"""Names of files: the endings that CustomerGauge accepts, and how to split a name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ ENDINGS = (".csv", ".xls", ".xlsx", ".xml")
 
 
 def split_name(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """Split the name of a file into what is before its ending, and the ending in lower case with its dot.
+    """Split the name of a file into stem and ending; the ending has its dot, in lower case.
 
-    `.csv` has no ending, `..csv` has one: pathlib changed its answer to the second with Python 3.14, and a producer
-    and a worker of different versions must agree on what they accept.
+    `.csv` has no ending, `..csv` has one. Do not use pathlib for this: its answer for `..csv` differs from Python 3.14
+    on, and a producer and a worker of different versions must accept the same names.
     """
     name = PurePath(path).name
     stem, _, ending = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""After the upload: CustomerGauge's messages about records, and the records themselves to mend and send again."""
+"""Parse CustomerGauge's messages about records, and extract rejected records to correct and upload again."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from gaugepost.files.upload import Part
 
 RECORD_NUMBER_BASE = 2
-"""What CustomerGauge calls the first record. Not documented: both samples begin at 2 and none has a 1, as if the
-header were line 1 (fact sheet 2.7). A setting should allow 1."""
+"""CustomerGauge's number of the first record. Not documented. Both published samples begin at 2, as if the header were
+line 1 (docs/customergauge.md, "Files"). The setting RECORD_NUMBER_BASE can change it."""
 
 _MESSAGE = re.compile(r"\s*record\s+(\d{1,9})\s*:\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class RowMessage:
-    """What CustomerGauge said about one record: `row` is its number in the user's file, None if that is not sure."""
+    """CustomerGauge's message about one record. `row`: its number in the user's file, None if that is not certain."""
 
     row: int | None
     text: str
@@ -38,10 +38,10 @@ class RowMessage:
 def read_messages(
     logs: Sequence[str], part_rows: int, first_row: int, *, record_number_base: int = RECORD_NUMBER_BASE
 ) -> list[RowMessage]:
-    """Map `Record 17: reason` of a part's statistics to the record numbers of the user's file.
+    """Convert the record numbers in a part's messages (`Record 17: reason`) into those of the user's file.
 
-    A number that cannot be in this part under this base proves the base wrong. Then no number of the part is
-    trusted (a file of "rejected" records off by one would be worse than none): each row is None, each text whole.
+    A number that cannot be in this part proves that `record_number_base` is wrong. Then all rows are None and all texts
+    are complete: a file of "rejected" records that are off by one would be worse than none.
     """
     numbered = [(_MESSAGE.fullmatch(log), log) for log in logs]
     places = [int(match[1]) - record_number_base for match, _ in numbered if match]
@@ -59,7 +59,7 @@ REASON = "Rejected because"
 
 
 def reasons(messages: Iterable[str]) -> dict[int, str]:
-    """Return what CustomerGauge said of each record, by its number in the user's file."""
+    """Return number of a record in the user's file → CustomerGauge's messages about it."""
     found: dict[int, list[str]] = {}
     for message in messages:
         if match := _MESSAGE.fullmatch(message):
@@ -75,12 +75,10 @@ def headings(part: Part) -> tuple[str, ...]:
 
 
 def rejects(parts: Iterable[Part], rows: Collection[int], why: Mapping[int, str] | None = None) -> bytes:
-    """Write one file of the parts' type with just these records (numbers of the user's file) under the header.
+    """Return one file of the parts' type with the header and these records (numbers of the user's file).
 
-    `why`: what to say of each record in a column of its own.
-
-    The parts are of one upload, so of one type with one header; those without such a record are not read.
-    Raises InvalidJob when a number is in none of the parts, or when there is none.
+    `parts`: of one upload, so they have the same type and header. `why`: texts for an additional column.
+    Raises InvalidJob if `rows` is empty, or if a number is in none of the parts.
     """
     wanted = sorted(set(rows))
     picked: list[bytes] = []
@@ -99,7 +97,7 @@ def rejects(parts: Iterable[Part], rows: Collection[int], why: Mapping[int, str]
 
 
 def _with_ends(parts: Iterable[Part]) -> Iterator[tuple[Part, int]]:
-    """Give each part with the number at which the next begins."""
+    """Return pairs of a part and the number of the first record of the next part."""
     ordered = sorted(parts, key=lambda part: part.first_row)
     ends = [part.first_row for part in ordered[1:]] + [sys.maxsize]
     return zip(ordered, ends, strict=True)
@@ -110,5 +108,5 @@ def _read(part: Part, found: Found) -> Records:
     with tempfile.TemporaryFile() as file:
         file.write(part.content)
         file.flush()
-        # the records keep a descriptor of their own, so that their file is closed with them
+        # The records get their own descriptor, which they close.
         return reader_for(f".{part.type}")(os.fdopen(os.dup(file.fileno()), "rb"), found)

@@ -1,4 +1,4 @@
-"""Parts of a workbook are workbooks: written by XlsxWriter, the same bytes for the same rows."""
+"""Records of a workbook. Each part is a workbook that XlsxWriter writes; equal rows give equal bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Moment = dt.datetime | dt.date | dt.time | dt.timedelta
 Cell = str | float | bool | Moment
 
-_CREATED = dt.datetime(2000, 1, 1)  # noqa: DTZ001 - a fixed date, so that equal rows give equal bytes
+_CREATED = dt.datetime(2000, 1, 1)  # noqa: DTZ001 - a fixed date; otherwise equal rows would give different bytes
 _FORMATS = {
     "datetime": "yyyy-mm-dd hh:mm:ss",
     "date": "yyyy-mm-dd",
@@ -30,37 +30,37 @@ _FORMATS = {
 
 
 class SheetRecords(Records):
-    """Rows of a sheet as lines of JSON. Built parts are kept in a file: their size is known only when built."""
+    """Rows of a sheet as lines of JSON. A temporary file keeps built parts: only a built part shows its size."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
         self._built: dict[tuple[int, int], tuple[int, int]] = {}
-        self._shelf = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the records
+        self._cache = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
 
     def assemble(self, at: int, count: int) -> bytes:
-        """Make the workbook of `count` records from `at` on, or fetch it if it was made before."""
+        """Return the workbook of `count` records from number `at` on; from the cache if it was built before."""
         if (at, count) not in self._built:
             content = self.join([self.read(at + n) for n in range(count)])
-            start = self._shelf.seek(0, io.SEEK_END)
-            self._shelf.write(content)
+            start = self._cache.seek(0, io.SEEK_END)
+            self._cache.write(content)
             self._built[at, count] = start, len(content)
         start, size = self._built[at, count]
-        self._shelf.seek(start)
-        return self._shelf.read(size)
+        self._cache.seek(start)
+        return self._cache.read(size)
 
     def join(self, records: Sequence[bytes]) -> bytes:
-        """Write a workbook of these rows."""
+        """Return a workbook of these rows."""
         return write_workbook(json.loads(line, object_hook=_revive) for line in (self.head, *records))
 
     def add_cell(self, records: Sequence[bytes], name: str, cells: Sequence[str]) -> list[bytes]:
-        """Give each row one more cell, and the head its name."""
+        """Return the rows with one more cell each; add its name to the head."""
         head = json.loads(self.head)
         self.head = json.dumps([*head, name]).encode()
         rows = zip(map(json.loads, records), cells, strict=True)
         return [json.dumps([*row, *[""] * (len(head) - len(row)), cell]).encode() for row, cell in rows]
 
     def reach(self, at: int, max_rows: int, max_bytes: int) -> int:
-        """Tell how many records from `at` on fit, by trial: how far they pack shows only when they are packed."""
+        """Return how many records from number `at` on fit, by building parts: only a built part shows its size."""
         count = min(max_rows, len(self) - at)
         while count:
             size = len(self.assemble(at, count))
@@ -70,15 +70,15 @@ class SheetRecords(Records):
         return count or int(len(self.assemble(at, 1)) <= max_bytes)
 
     def close(self) -> None:
-        """Let go of both files."""
+        """Close both files."""
         super().close()
-        self._shelf.close()
+        self._cache.close()
 
 
 def write_workbook(rows: Iterable[list[Cell]]) -> bytes:
-    """Write rows as an XLSX file with one sheet. Numbers keep 16 digits (Excel itself shows 15)."""
+    """Return rows as an XLSX file with one sheet. Numbers keep 16 digits (Excel shows 15)."""
     try:
-        from xlsxwriter import Workbook  # noqa: PLC0415 - brought by an extra
+        from xlsxwriter import Workbook  # noqa: PLC0415 - an extra installs it
     except ImportError:
         raise missing("XlsxWriter") from None
     buffer = io.BytesIO()
@@ -94,7 +94,7 @@ def write_workbook(rows: Iterable[list[Cell]]) -> bytes:
 
 
 def _write(sheet: Worksheet, formats: dict[str, Format], place: tuple[int, int], cell: Cell) -> None:
-    """Write one cell as what it is; the writer's own guesses (formulas, links, numbers) are not asked."""
+    """Write one cell by its Python type, so that XlsxWriter does not guess formulas, links or numbers."""
     if isinstance(cell, str):
         if cell:
             sheet.write_string(*place, cell)
@@ -108,7 +108,7 @@ def _write(sheet: Worksheet, formats: dict[str, Format], place: tuple[int, int],
 
 def _write_date(sheet: Worksheet, pattern: Format, place: tuple[int, int], cell: Moment) -> None:
     try:
-        sheet.write_datetime(*place, cast("dt.datetime", cell), pattern)  # it takes each of them
+        sheet.write_datetime(*place, cast("dt.datetime", cell), pattern)  # accepts all types of Moment
     except (ValueError, OverflowError):
         raise refusal(f"line {place[0] + 1} of a part has a date that a workbook cannot hold") from None
 

@@ -1,4 +1,4 @@
-"""Split an upload into parts CustomerGauge takes: by records and by bytes, in order, under names used only once."""
+"""Split an upload into parts that CustomerGauge accepts: limited in records and bytes, in order, with unique names."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def split(upload: Upload, *, max_rows: int = PART_ROWS, max_bytes: int = PART_BYTES) -> tuple[PartPlan, ...]:
-    """Plan the parts of an upload; their contents come from `content`, one at a time.
+    """Plan the parts of an upload. `content` returns the content of each.
 
-    Raises InvalidJob when a record with its header is larger than a part may be (named by its number), and
-    when the file was changed since it was inspected.
+    Raises InvalidJob if one record with the header is larger than a part may be, or if the file was changed since
+    `inspect`.
     """
     if upload.verbatim and upload.rows <= max_rows and upload.size <= max_bytes:
         plans = [_plan(upload, 1, 1, (0, upload.rows), whole=True)]
@@ -36,13 +36,10 @@ def split(upload: Upload, *, max_rows: int = PART_ROWS, max_bytes: int = PART_BY
 
 
 def content(upload: Upload, plan: PartPlan) -> bytes:
-    """Give the bytes of a part: the very ones its name has the hash of.
-
-    Raises InvalidJob when the file was changed in the meantime.
-    """
+    """Return the bytes of a part. Raises InvalidJob if they differ from the plan: the file was changed."""
     found = _assemble(upload, (plan.first_row - 1, plan.rows), whole=plan.whole)
     if hashlib.sha256(found).hexdigest() != plan.sha256:
-        raise refusal(f"the file was changed while its parts were read (part {plan.number} is another now)")
+        raise refusal(f"the file was changed while its parts were read (part {plan.number} is different now)")
     return found
 
 
@@ -76,7 +73,7 @@ def _name(upload: Upload, number: int, of: int, sha256: str) -> str:
 
 
 def _safe_stem(filename: str) -> str:
-    """Keep letters, digits and . _ - of a name: what any system on the way takes. Accents go, letters stay."""
+    """Return the stem of a name with ASCII letters, digits and . _ - only; letters lose their accents."""
     stem, _ = split_name(filename)
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._-") or "file"

@@ -1,6 +1,7 @@
-"""Text in UTF-8, whatever it came in: encodings are told by mark, by pattern or by trial, and converted once.
+"""Detect the encoding of a text file, and convert it to UTF-8.
 
-Latin-1 is the fallback: every file is "valid" in it, so it is taken only where the bytes look like text at all.
+The encoding is detected by a byte order mark, by the pattern of NUL bytes, or by decoding. Latin-1 is the fallback. Any
+bytes are valid Latin-1, so gaugepost uses it only if the bytes look like text.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from gaugepost.files.limits import CHUNK, refusal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_UTF32 = (codecs.BOM_UTF32_BE,)  # the little-endian mark begins like UTF-16's and is found by its NULs
+_UTF32 = (codecs.BOM_UTF32_BE,)  # the little-endian mark begins as UTF-16's does; NUL bytes show the difference
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -30,7 +31,7 @@ _MOST_CONTROLS = 0.01
 
 @dataclass(frozen=True)
 class Text:
-    """A file that is UTF-8 from `start` on: the original, or a temporary copy of it."""
+    """A file with UTF-8 text from `start` on: the original, or a temporary converted copy."""
 
     file: BinaryIO
     start: int
@@ -38,21 +39,21 @@ class Text:
 
     @property
     def converted(self) -> bool:
-        """Whether the bytes are not the user's own."""
+        """Whether the file is a converted copy."""
         return bool(self.note)
 
 
 def chunks(file: BinaryIO, start: int = 0) -> Iterator[bytes]:
-    """Read a file from `start` in pieces."""
+    """Yield the bytes of a file from `start` on, in chunks."""
     file.seek(start)
     while chunk := file.read(CHUNK):
         yield chunk
 
 
 def as_utf8(file: BinaryIO) -> Text:
-    """Give the text of a file in UTF-8 without byte order mark.
+    """Return the text of a file as UTF-8 without byte order mark.
 
-    Raises InvalidJob for NUL bytes, for other binary content and for encodings that cannot be told.
+    Raises InvalidJob for NUL bytes, other binary content, and unknown encodings.
     """
     head = _head(file)
     encoding, start = _marked(head) or (_unmarked_utf16(head), 0)
@@ -69,8 +70,8 @@ def as_utf8(file: BinaryIO) -> Text:
 
 
 def convert(file: BinaryIO, start: int, encoding: str, label: str) -> Text:
-    """Copy a file into a temporary one in UTF-8; it is gone when it is closed."""
-    copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the upload
+    """Convert a file into a temporary copy in UTF-8, which is deleted when it is closed. Raises InvalidJob."""
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - the upload closes it
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         for chunk in chunks(file, start):
@@ -93,7 +94,7 @@ class _Seen:
 
 
 def _survey(file: BinaryIO, start: int) -> _Seen:
-    """Look at every byte once: is it UTF-8, and is it text at all."""
+    """Read every byte once. Return whether the file is UTF-8; raise InvalidJob if it is not text."""
     seen, decoder = _Seen(), codecs.getincrementaldecoder("utf-8")()
     for chunk in chunks(file, start):
         _look_at(chunk, seen)
@@ -106,7 +107,7 @@ def _survey(file: BinaryIO, start: int) -> _Seen:
 
 def _look_at(chunk: bytes, seen: _Seen) -> None:
     if b"\0" in chunk:
-        raise refusal("expected text, but it holds NUL bytes: it is binary, damaged, or UTF-16 without its mark")
+        raise refusal("expected text, but it has NUL bytes: it is binary, damaged, or UTF-16 without its mark")
     seen.size += len(chunk)
     seen.controls += len(chunk) - len(chunk.translate(None, _CONTROLS))
     if not chunk.isascii():
@@ -124,14 +125,14 @@ def _decodes(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = 
 
 def _fallback_name(file: BinaryIO, seen: _Seen) -> str:
     if _mostly_utf8(file):
-        raise refusal("it is UTF-8 for the most part but not throughout: save it anew as UTF-8")
+        raise refusal("most of it is UTF-8, but not all: save it as UTF-8 again")
     if seen.undefined:
-        raise refusal("its encoding cannot be told (neither UTF-8, UTF-16 nor Latin-1): save it as UTF-8")
+        raise refusal("its encoding is unknown (neither UTF-8, UTF-16 nor Latin-1): save it as UTF-8")
     return "Windows-1252" if seen.c1 else "Latin-1"
 
 
 def _mostly_utf8(file: BinaryIO) -> bool:
-    """Tell a damaged UTF-8 file from Latin-1, where two letters with accents hardly ever form valid UTF-8."""
+    """Return whether a file is damaged UTF-8, not Latin-1, in which accented letters rarely form valid UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     strays = wide = 0
     for chunk in chunks(file):
@@ -154,7 +155,7 @@ def _marked(head: bytes) -> tuple[str, int] | None:
 
 
 def _unmarked_utf16(head: bytes) -> str:
-    """Tell UTF-16 without mark: in western text every second byte of it is NUL."""
+    """Return the encoding of a head without mark: in UTF-16 every second byte of western text is NUL."""
     enough = len(head) // 2 * 0.4
     even, odd = head[0::2].count(0), head[1::2].count(0)
     if odd > enough and even * 20 < odd:

@@ -1,4 +1,4 @@
-"""What the file side gives and takes: an upload that was inspected, the plan of its parts, the parts again later."""
+"""The values of this package: an inspected upload, the plan of a part, and a part that was sent."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FileType = Literal["csv", "xlsx", "xml"]
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that passed the door. It keeps the file (or its converted copy) open: use it as a context manager.
+    """A checked file. It keeps the file, or its converted copy, open: close it, or use it in a `with` statement.
 
-    `size` and `sha256` are of the user's own bytes; `rows` counts records that were really found. Records are
-    numbered from 1, without the header and without blank lines.
+    `size` and `sha256`: of the user's bytes. `rows`: number of records, without header and blank lines; records are
+    numbered from 1. `notes`: remarks for the user.
     """
 
     path: Path
@@ -32,27 +32,25 @@ class Upload:
     records: Records = field(repr=False, compare=False)
     original: BinaryIO = field(repr=False, compare=False)
     stamp: tuple[int, int] = field(repr=False)
-    """Size and time of change when it was opened: offsets are worth nothing in a file that was written to."""
+    """Size and time of change at `inspect`: if they change, the positions of the records are wrong."""
     verbatim: bool = field(default=False, repr=False)
-    """The user's own bytes may go out as they are, if they fit into one part."""
+    """Whether the user's bytes can be sent unchanged, if they fit into one part."""
 
     def __enter__(self) -> Self:
-        """Nothing happens here; the file is open since `inspect`."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close the file."""
         self.close()
 
     def close(self) -> None:
-        """Close the file and delete temporary copies; a second call does no harm."""
+        """Close the file and delete temporary copies. A second call does nothing."""
         self.records.close()
         self.original.close()
 
 
 @dataclass(frozen=True)
 class PartPlan:
-    """One part of an upload: its place, its unique name, and where it begins in the user's file."""
+    """One part of an upload: its number, its unique name, and its first row in the user's file."""
 
     number: int
     of: int
@@ -61,14 +59,14 @@ class PartPlan:
     bytes: int
     first_row: int
     sha256: str
-    """Of the part's content; the name has its first 10 digits."""
+    """Hash of the part's content; its first 10 digits are in the name."""
     whole: bool = False
-    """The part is the user's file as it is."""
+    """Whether the part is the user's unchanged file."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part as it was sent, from which rejected records are taken out."""
+    """A part that was sent, to extract its rejected records. `first_row`: as in PartPlan."""
 
     type: FileType
     content: bytes = field(repr=False)
@@ -77,7 +75,7 @@ class Part:
 
 @dataclass
 class Found:
-    """What reading a file found, besides its records; filled by the reader of its type."""
+    """What the reader of a file type reports besides the records."""
 
     header: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)

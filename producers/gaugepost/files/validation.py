@@ -1,4 +1,4 @@
-"""The door: is this a file that can be uploaded, of what type, with how many records."""
+"""Check whether a file can be uploaded, and find its type and its records."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _HEAD = 4096
 
 
 def inspect(path: Path) -> Upload:
-    """Check a file and count its records, in bounded memory.
+    """Check a file and find its records, in bounded memory. Close the result, or use it in a `with` statement.
 
-    Close what is returned (or use `with`). Raises InvalidJob with the field `path` (not a readable regular file, an
-    unknown ending) or `content` (empty, too large, not what its name says, not well-formed, a record nobody can send).
+    Raises InvalidJob with the field `path` (no readable regular file, unknown ending) or `content` (empty, too large,
+    not of the type of its name, malformed, a record that is too large).
     """
     _, ending = split_name(path)
     if ending not in ENDINGS:
@@ -71,7 +71,7 @@ def _inspect(path: Path, ending: str, file: BinaryIO) -> Upload:
 
 
 def reader_for(ending: str) -> Callable[[BinaryIO, Found], Records]:
-    """Give the reader of a type; the one for XML is imported only here, since it needs an extra."""
+    """Return the reader of a type. Raises InvalidJob if its package is not installed."""
     if ending == ".csv":
         return read_csv
     if ending in (".xls", ".xlsx"):
@@ -84,16 +84,16 @@ def reader_for(ending: str) -> Callable[[BinaryIO, Found], Records]:
 
 
 def _open(path: Path) -> BinaryIO:
-    """Open a regular file and nothing else. Without O_NONBLOCK a pipe would keep us waiting for a writer."""
+    """Open a regular file. Raises InvalidJob for anything else. Without O_NONBLOCK a pipe would wait for a writer."""
     try:
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "the name cannot be one of a file"
+        reason = getattr(error, "strerror", None) or "no file can have this name"
         raise refusal(f"cannot be read: {reason}", "path") from None
     status = os.fstat(number)
     if not stat.S_ISREG(status.st_mode):
         os.close(number)
-        raise refusal("expected a regular file that can be read", "path")
+        raise refusal("expected a readable regular file", "path")
     file = os.fdopen(number, "rb")
     if status.st_size > MAX_FILE:
         file.close()
@@ -102,7 +102,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 def stamp_of(file: BinaryIO) -> tuple[int, int]:
-    """Give size and time of change of an open file."""
+    """Return size and time of change of an open file."""
     status = os.fstat(file.fileno())
     return status.st_size, status.st_mtime_ns
 

@@ -1,9 +1,9 @@
-"""Reads a workbook in a process of its own, so that a damaged or hostile one cannot take the caller with it.
+"""Read a workbook in a separate process, so that a damaged or hostile workbook cannot stop the caller.
 
-calamine builds a sheet as one dense block: two cells in far corners are a block of 17 billion, and what cannot be
-allocated ends the process. Here the process may have 450 MB and a minute, and is nobody else's. It imports nothing
-of gaugepost (start-up is 30 ms). The workbook is standard input; standard output gets a JSON array for each row, the
-header first, and at the end an object that says what was found or what is wrong.
+calamine builds a sheet as one dense block: two cells in far corners make a block of 17 billion cells, and a failed
+allocation ends the process. This process is limited to 450 MB and a minute. It imports nothing of gaugepost, so that it
+starts in 30 ms. The workbook is standard input. Standard output gets a JSON array for each row, the header first, and
+at the end an object with the report or the problem.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ Row = list[Any]
 
 
 class Refused(Exception):  # noqa: N818
-    """The workbook is not taken; the text says why."""
+    """The workbook cannot be uploaded; the text says why."""
 
 
 def main() -> None:
     """Read the workbook on standard input."""
     limit()
     sys.path.append(sys.argv[1])
-    out = open(1, "w", encoding="utf-8", newline="\n", closefd=False)  # noqa: SIM115 - closed with the process
+    out = open(1, "w", encoding="utf-8", newline="\n", closefd=False)  # noqa: SIM115 - open until the process ends
     try:
         with os.fdopen(0, "rb", closefd=False) as file:
-            file.seek(0)  # the descriptor is the caller's and may stand anywhere
+            file.seek(0)  # the caller may have read from this descriptor
             report = read(file, lambda row: print(dumps(row), file=out))
     except Refused as reason:
         report = {"problem": str(reason)}
     except MemoryError:
         report = {"problem": too_large()}
-    except Exception as error:  # noqa: BLE001 - whatever a library says about bytes from anywhere
+    except Exception as error:  # noqa: BLE001 - the library may raise anything for damaged bytes
         report = {"problem": PASSWORD if type(error).__name__ == "PasswordError" else DAMAGED}
     print(json.dumps(report), file=out, flush=True)
 
 
 def limit() -> None:
-    """Bound this process' memory, time and output where the system can."""
+    """Limit memory, CPU time and output of this process, if the system can."""
     try:
         import resource  # noqa: PLC0415 - not everywhere
 
@@ -72,12 +72,12 @@ def limit() -> None:
 
 
 def too_large() -> str:
-    """Say that memory was not enough."""
+    """Return the message for a workbook that needs too much memory."""
     return f"it needs more than {MEMORY // 1_000_000} MB of memory to be read: save its first sheet as CSV"
 
 
 def read(file: IO[bytes], emit: Callable[[Row], None]) -> dict[str, Any]:
-    """Give the rows of the first visible sheet to `emit` and say what was found."""
+    """Pass the rows of the first visible sheet to `emit`, and return a report. Raises Refused."""
     magic = file.read(4)
     odd = _check_zip(file) if magic.startswith(b"PK") else {}
     file.seek(0)
@@ -93,7 +93,7 @@ def read(file: IO[bytes], emit: Callable[[Row], None]) -> dict[str, Any]:
 
 
 def _first_sheet(sheets: list[Any]) -> int:
-    """Find the sheet a person sees first; charts and hidden sheets are none."""
+    """Return the index of the first visible sheet with cells; of the first hidden one if there is no other."""
     kinds = [(str(sheet.typ).endswith("WorkSheet"), str(sheet.visible).endswith(".Visible")) for sheet in sheets]
     for wanted in ((True, True), (True, False)):
         if wanted in kinds:
@@ -102,7 +102,7 @@ def _first_sheet(sheets: list[Any]) -> int:
 
 
 class _Sheet:
-    """One pass over the rows of a sheet."""
+    """The header and the records of a sheet, read in one pass."""
 
     def __init__(self, emit: Callable[[Row], None]) -> None:
         self._emit = emit
@@ -113,7 +113,7 @@ class _Sheet:
         self._ragged_count = 0
 
     def read(self, sheet: CalamineSheet) -> dict[str, Any]:
-        """Emit the header and the records; rows without a value are left out."""
+        """Emit the header and the records; skip rows without a value."""
         left = [""] * (sheet.start[1] if sheet.start else 0)
         leading = 0
         for cells in sheet.iter_rows():
@@ -150,7 +150,7 @@ def _width(row: Row) -> int:
 
 
 def dumps(row: Row) -> str:
-    """Write a row as JSON; dates and times as one-key objects."""
+    """Return a row as JSON; dates and times are objects with one key."""
     try:
         return json.dumps(row, default=_tagged, ensure_ascii=False, allow_nan=False)
     except ValueError:
@@ -170,7 +170,7 @@ def _tagged(cell: object) -> object:
 
 
 def _check_zip(file: IO[bytes]) -> dict[str, bool]:
-    """Refuse zip bombs and other archives by the directory alone; tell of formulas and errors in the first sheet."""
+    """Refuse zip bombs and other archives. Return whether the first sheet has formulas and errors."""
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
         if any(entry.flag_bits & 1 for entry in entries):
@@ -178,7 +178,7 @@ def _check_zip(file: IO[bytes]) -> dict[str, bool]:
         unpacked = sum(entry.file_size for entry in entries)
         packed = sum(entry.compress_size for entry in entries)
         if unpacked > SMALL and unpacked > RATIO * packed:
-            raise Refused(f"it unpacks to {unpacked:,} bytes, which no honest workbook of its size does")
+            raise Refused(f"it unpacks to {unpacked:,} bytes, which is too much for a workbook of its size")
         if unpacked > UNPACKED:
             raise Refused(
                 f"it unpacks to {unpacked:,} bytes, expected at most {UNPACKED:,}: save its first sheet as CSV"
@@ -198,7 +198,10 @@ _HIDDEN = re.compile(rb"""\bstate=["'](?:very)?hidden["']""", re.IGNORECASE)
 
 
 def _odd_cells(archive: zipfile.ZipFile, names: set[str]) -> dict[str, bool]:
-    """Refuse formulas that were never calculated: they would go out as empty cells. Tell of others, and of errors."""
+    """Return whether the first sheet has formulas and errors.
+
+    Raises Refused for a formula that was never calculated: it would be sent as an empty cell.
+    """
     path = _path_of_first_sheet(archive, names)
     found = {"formulas": False, "errors": False}
     for piece in _pieces(archive, path) if path else ():
@@ -227,7 +230,7 @@ def _path_of_first_sheet(archive: zipfile.ZipFile, names: set[str]) -> str:
 
 
 def _pieces(archive: zipfile.ZipFile, path: str) -> Iterator[bytes]:
-    """Read an entry in pieces that end with a cell (as long as cells end)."""
+    """Yield the bytes of an entry in pieces that end after a cell, if possible."""
     with archive.open(path) as entry:
         rest = b""
         while chunk := entry.read(1 << 20):

@@ -1,4 +1,4 @@
-"""XLS and XLSX: the rows of the first sheet, read by `workbook_child` and kept as lines of JSON in a temporary file."""
+"""XLS and XLSX: read the rows of the first sheet by `workbook_child` into a temporary file of JSON lines."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _GRACE = 10
 def read_workbook(file: BinaryIO, found: Found) -> SheetRecords:
     """Find the records of a workbook's first sheet.
 
-    Raises InvalidJob: not installed, damaged, protected, an archive that unpacks too far, values right of the header,
-    formulas that were never calculated, nothing below the header.
+    Raises InvalidJob if the package is not installed, and for a workbook that is damaged, has a password, unpacks to
+    too many bytes, has values right of the header, has formulas without values, or has no rows.
     """
-    spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the upload
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 - the upload closes it
     try:
         _spawn(file, spool)
         records = SheetRecords(spool)
@@ -59,7 +59,7 @@ def _spawn(file: BinaryIO, spool: BinaryIO) -> None:
 
 
 def _index(records: SheetRecords, spool: BinaryIO) -> dict[str, Any]:
-    """Note where each row lies; the last line is the child's report."""
+    """Add the position of each row to `records`, and return the child's report, which is the last line."""
     at, last, seen = 0, b"", 0
     spool.seek(0)
     for line in spool:
@@ -88,9 +88,9 @@ def _take(report: dict[str, Any], found: Found) -> None:
         named = ", ".join(f"'{name}'" for name in others)
         found.notes.append(f"first sheet '{report['sheet']}' used; not: {named}")
     if report.get("formulas"):
-        found.notes.append("formulas are sent as the values they were last calculated to")
+        found.notes.append("formulas are sent as their last calculated values")
     if report.get("errors"):
-        found.notes.append("cells with an error (#N/A and the like) are sent empty")
+        found.notes.append("cells with an error, such as #N/A, are sent empty")
     if report["blank"]:
         found.notes.append(f"{report['blank']:,} blank line{'s' if report['blank'] > 1 else ''} skipped")
     found.verbatim = not (others or report.get("errors") or report["blank"] or report["leading"])

@@ -1,8 +1,8 @@
-"""XML: `<records><record>…</record></records>`, each record sliced out of the file's own bytes.
+"""XML: `<records><record>…</record></records>`. Each record is a slice of the file's bytes.
 
-defusedxml's parser refuses document types, entities and external references; expat's byte index tells where each
-record begins and ends, so nothing is built in memory and nothing is serialised anew. Kept small on purpose: depth,
-distinct names (expat remembers each) and the size of one token.
+defusedxml's parser refuses document types, entities and external references. expat's byte index gives the start and end
+of each record, so that no tree is built and nothing is serialised again. The depth, the number of distinct names (expat
+keeps each) and the size of a token are limited.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _ENCODINGS = {
 def read_xml(file: BinaryIO, found: Found) -> Records:
     """Find the records of an XML file.
 
-    Raises InvalidJob: not well-formed, a document type or entities, another structure than records of record,
-    no record, a record too large for any upload, an encoding that is not taken.
+    Raises InvalidJob for malformed XML, a document type or entities, another structure, no record, a record that is too
+    large for an upload, and an unsupported encoding.
     """
     text = _as_utf8(file)
     try:
@@ -74,7 +74,7 @@ def _feed(reader: _Reader) -> None:
 
 
 class _Reader(DefusedExpatParser):
-    """defusedxml's parser with handlers of its own for elements: they need the byte index, and speed."""
+    """defusedxml's parser with its own handlers for elements, which are fast and can read the byte index."""
 
     _parser: Any
     _source: Any
@@ -93,7 +93,7 @@ class _Reader(DefusedExpatParser):
         self._names: set[str] = set()
 
     def reset(self) -> None:
-        """Make the expat parser and bind the handlers to it."""
+        """Create the expat parser and set its handlers."""
         super().reset()
         expat = self._parser
         expat.StartElementHandler = self._on_start
@@ -102,7 +102,7 @@ class _Reader(DefusedExpatParser):
         expat.ProcessingInstructionHandler = None
 
     def read(self) -> None:
-        """Read the whole file, and refuse early what can only grow."""
+        """Read the whole file. Raises InvalidJob as soon as a token or a record is too large."""
         fed = silent = 0
         for chunk in chunks(self._text.file, self._text.start):
             events = self._events
@@ -145,13 +145,13 @@ class _Reader(DefusedExpatParser):
         self._parser.DefaultHandler = self._on_other if self._depth == 1 else None
 
     def _on_other(self, data: str) -> None:
-        """Take what stands between the records: its start is the end of what stood before."""
+        """Handle text between the records: it begins where the previous record ends."""
         self._end_of_slice()
         if data.strip() and not data.startswith("<") and self._depth == 1:
             raise refusal(f"expected only elements inside <records>, found text after record {len(self.records)}")
 
     def _end_of_slice(self) -> None:
-        """End the root's start tag or a record where the next thing begins."""
+        """End the root's start tag or a record at the current position."""
         if self._open is None:
             return
         length = self._parser.CurrentByteIndex - self._begun
@@ -169,7 +169,7 @@ class _Reader(DefusedExpatParser):
         self.records.add(self._text.start + self._begun, length)
 
     def _too_long(self) -> Exception:
-        return refusal(f"record {len(self.records) + 1} (or what stands before it) has over {PART_BYTES:,} bytes")
+        return refusal(f"record {len(self.records) + 1} (or the text before it) has over {PART_BYTES:,} bytes")
 
     def _learn(self, *names: str) -> None:
         self._names.update(names)
@@ -199,5 +199,5 @@ def _declared(head: bytes) -> str:
     except LookupError:
         encoding = ""
     if encoding not in _ENCODINGS:
-        raise refusal("its declared encoding is not taken: save it as UTF-8")
+        raise refusal("its declared encoding is not supported: save it as UTF-8")
     return encoding

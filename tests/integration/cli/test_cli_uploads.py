@@ -128,7 +128,7 @@ def test_notes_of_the_inspection_go_to_stderr(cli: Cli) -> None:
         ("empty.csv", b"", "empty.csv: the file is empty\n"),
         ("header.csv", b"Email\n", "header.csv: the file has a header and no row\n"),
         ("export.txt", b"Email\na\n", "export.txt: expected a file name that ends in"),
-        ("page.csv", b"<html><body></body></html>", "page.csv: expected what its name says"),
+        ("page.csv", b"<html><body></body></html>", "page.csv: expected the type of its name"),
     ],
 )
 @pytest.mark.parametrize("flag", [(), ("--dry-run",)])

@@ -59,7 +59,7 @@ def test_character_across_two_reads_does_not_change_the_detected_encoding(upload
 def test_other_delimiters_are_found_and_said(sign: str, spoken: str, upload: Inspect) -> None:
     found = upload("a.csv", f'Email{sign}"Note, with comma"\njoe@example.com{sign}a,b\nx@y.example{sign}c\n'.encode())
     assert found.header == ("Email", "Note, with comma")
-    assert found.notes == (f"columns are parted by {spoken}; CustomerGauge expects commas unless arranged otherwise",)
+    assert found.notes == (f"columns are separated by {spoken}; CustomerGauge expects commas unless agreed otherwise",)
 
 
 def test_one_column_needs_no_delimiter(upload: Inspect) -> None:
@@ -89,8 +89,8 @@ def test_blank_lines_are_left_out_and_said(upload: Inspect) -> None:
 def test_odd_headers_are_noted_without_personal_data(upload: Inspect) -> None:
     found = upload("a.csv", b"Email,Email,,joe@example.com,joe@example.com\n1,2,3,4,5\n")
     assert found.notes == (
-        "the first row has an email address: it is taken for the header and is not sent as a record",
-        "columns that stand twice in the header: 'Email'",
+        "the first row has an email address: it is used as the header and is not sent as a record",
+        "columns that are twice in the header: 'Email'",
         "1 column has no name in the header",
     )
 
@@ -133,7 +133,7 @@ def test_workbook_loses_blank_rows_and_keeps_leading_columns(upload: Inspect) ->
 def test_formulas_go_out_as_their_values(upload: Inspect) -> None:
     row = '<row r="2"><c r="A2"><f>1+1</f><v>2</v></c><c r="B2" t="str"><f>""</f><v></v></c></row>'
     found = upload("a.xlsx", sheet(HEADED + row))
-    assert found.notes == ("formulas are sent as the values they were last calculated to",)
+    assert found.notes == ("formulas are sent as their last calculated values",)
     assert found.rows == 1
 
 
@@ -141,7 +141,7 @@ def test_formulas_go_out_as_their_values(upload: Inspect) -> None:
 def test_cells_with_an_error_go_out_empty_and_are_said(upload: Inspect) -> None:
     row = '<row r="2"><c r="A2" t="e"><v>#N/A</v></c><c r="B2"><v>2</v></c></row>'
     found = upload("a.xlsx", sheet(HEADED + row))
-    assert found.notes == ("cells with an error (#N/A and the like) are sent empty",)
+    assert found.notes == ("cells with an error, such as #N/A, are sent empty",)
     assert grid(only_part(found)) == [["Email", "Score"], ["", 2]]
 
 
