@@ -46,10 +46,12 @@ class FileSet:
     parts: tuple[str, ...]
 
     def to_json(self) -> str:
+        """Return the form that the ledger stores."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> FileSet:
+        """Parse the form that the ledger stores."""
         found = json.loads(text)
         return cls(**{**found, "parts": tuple(found["parts"])})
 
@@ -67,10 +69,12 @@ class Undo:
     deletions: Mapping[int, str]
 
     def to_json(self) -> str:
+        """Return the form that the ledger stores."""
         return json.dumps({"at": self.at, "by": self.by, "deletions": list(self.deletions.items())})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Undo:
+        """Parse the form that the ledger stores."""
         found = json.loads(text)
         return cls(found["at"], found["by"], dict(found["deletions"]))
 

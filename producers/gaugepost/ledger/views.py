@@ -41,6 +41,7 @@ class History:
     entries: tuple[dict[str, Any], ...] = field(default=(), repr=False)
 
     def attempts(self) -> list[Attempt]:
+        """Return all attempts, also those before a replay."""
         return [_attempt(entry) for entry in self.entries if entry["event"] == "attempt"]
 
     def since_replay(self) -> list[Attempt]:
@@ -134,10 +135,12 @@ class JobView:
 
     @property
     def kind(self) -> str:
+        """The kind; `unreadable` for a job that cannot be parsed."""
         return str(self.job["kind"])
 
     @property
     def has_ended(self) -> bool:
+        """Whether gaugepost does nothing more with the job by itself."""
         return self.state in ENDED
 
     @property
