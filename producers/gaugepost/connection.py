@@ -33,7 +33,7 @@ SENTINEL_OPTIONS: dict[str, Any] = {"socket_timeout": 1.0, "socket_connect_timeo
 
 
 NOT_SET = (
-    "GAUGEPOST_REDIS_URL is not set. Set it to your Redis, or try gaugepost without one: gaugepost demo, gaugepost up."
+    "GAUGEPOST_REDIS_URL is not set. Set it to your Redis, or run gaugepost demo / gaugepost up to try it without one."
 )
 
 

@@ -202,7 +202,7 @@ def test_result_times_out_and_says_that_the_job_continues(producer: Any) -> None
 def test_result_error_names_that_no_worker_runs(producer: Any, blocking: Producer) -> None:
     job = producer.enqueue(record())
     why = "" if hasattr(blocking, "memory") else " (no worker of eu has been seen (never))"
-    with pytest.raises(ResultTimeout, match=re.escape(f"job {job.id} is still queued{why};")):
+    with pytest.raises(ResultTimeout, match=re.escape(f"job {job.id} is still queued{why}")):
         job.result(timeout=0)
 
 
@@ -251,12 +251,12 @@ def test_large_jobs_go_in_calls_of_bounded_size(tmp_path: Path) -> None:
 
 
 def test_idempotency_key_that_is_not_utf8_is_refused(producer: Any) -> None:
-    with pytest.raises(InvalidJob, match="idempotency_key: expected text that can be written as UTF-8"):
+    with pytest.raises(InvalidJob, match="idempotency_key: expected text that can be encoded as UTF-8"):
         producer.enqueue(record(), idempotency_key="\ud800")
 
 
 def test_text_of_a_job_that_is_not_utf8_is_refused(producer: Any) -> None:
-    with pytest.raises(InvalidJob, match="comment: expected text that can be written as UTF-8"):
+    with pytest.raises(InvalidJob, match="comment: expected text that can be encoded as UTF-8"):
         producer.enqueue(response(comment="\ud800"))
 
 
@@ -317,14 +317,14 @@ def test_all_jobs_before_a_wrong_one_are_stored_and_none_after_it(
     sources = [blocking.job(receipt.id).job["source"] for receipt in refused.value.accepted]
     assert sources == [f"s{number}" for number in range(BATCH + 7)]
     assert blocking.ledger(Region.EU).summary()["queued"] == BATCH + 7
-    assert "enqueue_many: 207 jobs were accepted before this" in refused.value.__notes__
+    assert "207 jobs were accepted" in str(refused.value.__notes__)
     assert refused.value.number == 208
     assert str(refused.value).startswith("job 208: ")
 
 
 @pytest.mark.parametrize("one", [{"kind": "record"}, record()])
 def test_one_job_alone_is_not_taken_for_many(producer: Any, one: Any) -> None:
-    with pytest.raises(InvalidJob, match="`enqueue` takes one"):
+    with pytest.raises(InvalidJob, match="use `enqueue`"):
         producer.enqueue_many(one)
 
 
@@ -409,7 +409,7 @@ def test_both_producers_have_uploads_and_forecast(producer: Any, blocking: Produ
     assert ask(ours.view(files.id)).counts() == {"waiting": 1}
     assert ask(ours.cancel(files.id)) == 1
     assert ask(ours.undo(files.id)) == []
-    with pytest.raises(InvalidJob, match="no row"):
+    with pytest.raises(InvalidJob, match="no rejected row"):
         ask(ours.rejects(files.id))
     assert len(producer.forecast(Region.EU, 2)) == 2
 

@@ -230,7 +230,7 @@ def test_every_schema_field_has_a_description_and_limits() -> None:
 
 
 LONG = 10**5_000
-NOT_UTF8 = "expected text that can be written as UTF-8: no lone surrogates"
+NOT_UTF8 = "expected text that can be encoded as UTF-8: no lone surrogates"
 TOO_LONG = "expected a whole number of at most 100 digits"
 
 

@@ -178,7 +178,7 @@ def test_workflow_status_is_a_standard_or_an_extended_number(value: object) -> N
 
 
 def test_a_field_that_has_a_place_of_its_own_says_where() -> None:
-    assert "give it as net_promoter_score" in refused("response", fields={"NetPromoterScore": 9})["fields"]
+    assert "field net_promoter_score" in refused("response", fields={"NetPromoterScore": 9})["fields"]
 
 
 # file_delete
