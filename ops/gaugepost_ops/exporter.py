@@ -54,7 +54,7 @@ class Reading:
 
     summary: Mapping[str, Any]
     holds: Sequence[Hold]
-    vitals: RegionStatistics
+    statistics: RegionStatistics
     lanes: Mapping[str, Lane]
     now: float
     took: float
@@ -82,7 +82,7 @@ class _RegionReader:
         return Reading(
             summary=self._ledger.summary(),
             holds=list(self._ledger.holds().values()),
-            vitals=self._ledger.statistics(),
+            statistics=self._ledger.statistics(),
             lanes={lane: self._ledger.upload_lane(lane) for lane in self._ledger.upload_lanes()},
             now=time.time(),
             took=time.monotonic() - started,
@@ -131,27 +131,28 @@ class LedgerCollector(Collector):
 
 _GAUGES: tuple[tuple[str, str, Callable[[Reading], float | None]], ...] = (
     ("backlog", "Jobs that count against BACKLOG_LIMIT", lambda of: _backlog(of.summary)),
-    ("workers", "Worker processes that claimed within two leases", lambda of: of.vitals.workers),
-    ("worker_threads", "Requests that these workers can run at a time", lambda of: of.vitals.threads),
+    ("workers", "Worker processes that claimed within two leases", lambda of: of.statistics.workers),
+    ("worker_threads", "Requests that these workers can run at a time", lambda of: of.statistics.threads),
     ("concurrency_limit", "Requests allowed at a time after a throttling; 0: no limit",
      lambda of: of.summary["concurrency_limit"] or 0),
-    ("ticked_ago_seconds", "Time since a worker last ran a tick; Inf: never", lambda of: of.vitals.promoted_ago),
-    ("beat_ago_seconds", "Time since beat last ticked; Inf: never", lambda of: of.vitals.beat_ago),
-    ("ticks_waiting", "Ticks that no worker has read", lambda of: of.vitals.ticks_waiting),
+    ("ticked_ago_seconds", "Time since a worker last ran a tick; Inf: never", lambda of: of.statistics.promoted_ago),
+    ("beat_ago_seconds", "Time since beat last ticked; Inf: never", lambda of: of.statistics.beat_ago),
+    ("ticks_waiting", "Ticks that no worker has read", lambda of: of.statistics.ticks_waiting),
     ("parked_late_seconds", "How late the first parked job is that should have been released",
-     lambda of: of.vitals.parked_late),
+     lambda of: of.statistics.parked_late),
     ("leases_late_seconds", "How late the first job is that should have been rescued",
-     lambda of: of.vitals.leases_late),
+     lambda of: of.statistics.leases_late),
     ("oldest_urgent_age_seconds", "Time since the oldest queued urgent job was enqueued; 0: there is none",
-     lambda of: of.vitals.urgent or 0.0),
+     lambda of: of.statistics.urgent or 0.0),
     ("token_left_seconds", "Time until the shared access token expires; 0: there is none",
-     lambda of: of.vitals.token_left),
+     lambda of: of.statistics.token_left),
     ("token_age_seconds", "Time since the shared access token was fetched; absent if there is none",
-     lambda of: of.vitals.token_age),
-    ("token_generation", "Access tokens fetched so far, by all workers", lambda of: of.vitals.token_generation),
-    ("content_bytes", "Bytes of stored file contents", lambda of: of.vitals.content_bytes),
-    ("redis_memory_bytes", "used_memory of the region's Redis", lambda of: of.vitals.memory),
-    ("redis_memory_limit_bytes", "maxmemory of the region's Redis; 0: none is set", lambda of: of.vitals.memory_limit),
+     lambda of: of.statistics.token_age),
+    ("token_generation", "Access tokens fetched so far, by all workers", lambda of: of.statistics.token_generation),
+    ("content_bytes", "Bytes of stored file contents", lambda of: of.statistics.content_bytes),
+    ("redis_memory_bytes", "used_memory of the region's Redis", lambda of: of.statistics.memory),
+    ("redis_memory_limit_bytes", "maxmemory of the region's Redis; 0: none is set",
+     lambda of: of.statistics.memory_limit),
     ("look_seconds", "How long it took to read the region", lambda of: of.took),
 )  # fmt: skip
 
@@ -217,7 +218,7 @@ def _jobs(seen: Mapping[str, Reading]) -> Iterator[GaugeMetricFamily]:
     yield _family(
         "oldest_job_age_seconds", "Time since the oldest job of this state was enqueued; 0: there is none",
         ("region", "state"),
-        [((region, str(s)), of.vitals.oldest.get(s, 0.0)) for region, of in seen.items() for s in open_states],
+        [((region, str(s)), of.statistics.oldest.get(s, 0.0)) for region, of in seen.items() for s in open_states],
     )  # fmt: skip
 
 

@@ -125,8 +125,8 @@ def two_servers(tmp_path: Path) -> Iterator[tuple[RedisServer, RedisServer]]:
 def test_pool_finds_the_new_master_after_a_fail_over(two_servers: tuple[RedisServer, RedisServer], end: str) -> None:
     first, second = two_servers
     sentinels = Sentinels(first)
-    pool = SentinelConnectionPool("mymaster", sentinels, retry=Retry(NoBackoff(), 0))
-    with redis.Redis(connection_pool=pool) as client:
+    redis_pool = SentinelConnectionPool("mymaster", sentinels, retry=Retry(NoBackoff(), 0))
+    with redis.Redis(connection_pool=redis_pool) as client:
         pool = Connections(client)
         pool.exchange(["SET", "where", "first"])
         sentinels.master = second

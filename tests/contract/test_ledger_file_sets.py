@@ -104,7 +104,7 @@ def test_set_whose_staged_contents_expired_is_refused_whole(bench: Bench) -> Non
     stage(bench, entries)
     assert 0 < bench.client.pttl(PREFIX + "content:" + entries[1].id) <= STAGED_MS
     bench.client.delete(PREFIX + "content:" + entries[1].id)
-    with pytest.raises(StoreError, match="staged for too long"):
+    with pytest.raises(StoreError, match="staged contents of this upload have expired"):
         bench.ledger.enqueue_set(files, entries, again=False, first=False)
     bench.ledger.unstage([entry.id for entry in entries])
     assert_nothing_of_it(bench, files)

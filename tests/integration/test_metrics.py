@@ -134,7 +134,7 @@ def test_statistics_have_ages_lateness_and_live_processes(redis_url: str) -> Non
     now = int(time.time() * 1000)
 
     def about(seconds: float) -> Any:
-        return pytest.approx(seconds + time.time() - now / 1000, abs=2)  # vitals go by the real clock
+        return pytest.approx(seconds + time.time() - now / 1000, abs=2)  # statistics use the real clock
 
     with redis.Redis.from_url(redis_url) as client:
         bench = Bench(client)

@@ -69,7 +69,7 @@ def test_one_table_names_a_mapping_in_each_of_its_regions(mappings: Mappings) ->
         ('[a]\nconfiguration = "x"\nregion = "mars"', "[a] region: expected one of eu, us, au"),
         ('[a]\nconfiguration = "x"\nregion = []', "[a] region: expected one of eu, us, au"),
         ('[a]\nconfiguration = "x"\nregion = ["eu", "mars"]', "[a] region: expected one of eu, us, au"),
-        ('[a]\nconfiguration = { eu = "x" }\nregion = "eu"', "[a] region: expected none"),
+        ('[a]\nconfiguration = { eu = "x" }\nregion = "eu"', "[a] region: expected no region"),
         ('[a]\nconfiguration = { mars = "x" }', "[a] configuration.mars: expected 'eu', 'us' or 'au'"),
         ('[a]\nconfiguration = { eu = "x y" }', "[a] configuration.eu: "),
         ("[a]\nconfiguration = 7", '[a] configuration: expected "…", or { eu = "…", us = "…" }'),
