@@ -320,7 +320,7 @@ def test_waiting_for_a_lost_result_raises_result_lost(cli: Cli, eu_worker: EuWor
     eu_worker.put()
     record = eu_worker.settle(Unknown("answer lost"), Verdict.LOST_ANSWER)
     assert cli("settle", link.id, record, "--as", "delivered").code == 0
-    with pytest.raises(ResultLost, match="a person settled it as delivered"):
+    with pytest.raises(ResultLost, match="settled the job as delivered"):
         link.result(timeout=5)
     assert eu_worker.producer.result(record, timeout=5) is not None
 
