@@ -365,7 +365,7 @@ def test_rejected_rows_come_back_as_a_file_that_uploads(cli: Cli, eu_worker: EuW
     set_id = uploaded(cli, 4_500).rows[0]["set"]
     none = cli("uploads", "rejects", set_id)
     assert (none.code, none.out) == (1, "")
-    assert "no row" in none.err
+    assert "no rejected row" in none.err
     deliver(eu_worker, 17)
     deliver(eu_worker, 2_001, 4_000)
     done = cli("uploads", "rejects", set_id)

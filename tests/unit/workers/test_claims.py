@@ -30,15 +30,15 @@ def test_claim_without_an_answer_may_hold_jobs_for_one_lease() -> None:
     bench = Bench(memory.client)
     claims = Claims(bench.ledger, "w1", 4, LEASE_S, time.clock())
     assert not claims.may_hold_jobs()
-    memory.reachable(yes=False)
+    memory.set_reachable(yes=False)
     assert claims.claim(2) is None
     time.move(LEASE_S - 1)
     assert claims.claim(2) is None, "a second failure does not start the time again"
     assert claims.may_hold_jobs()
     time.move(1)
     assert not claims.may_hold_jobs()
-    memory.reachable(yes=True)
+    memory.set_reachable(yes=True)
     assert claims.claim(2) is not None
-    memory.reachable(yes=False)
+    memory.set_reachable(yes=False)
     assert claims.claim(2) is None
     assert claims.may_hold_jobs()

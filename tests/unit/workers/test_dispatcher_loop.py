@@ -125,13 +125,13 @@ def test_stop_gives_back_jobs_that_no_sender_has_started() -> None:
 
 
 def test_outcome_is_settled_when_redis_is_back() -> None:
-    loop = Loop(lambda _: loop.memory.reachable(yes=False))
+    loop = Loop(lambda _: loop.memory.set_reachable(yes=False))
     [job_id] = loop.put(1)
     with structlog.testing.capture_logs() as logged:
         thread = threading.Thread(target=loop.dispatcher.run)
         thread.start()
         wait_until(lambda: "settle failed" in [line["event"] for line in logged], within=20)
-        loop.memory.reachable(yes=True)
+        loop.memory.set_reachable(yes=True)
         thread.join(20)
     assert not thread.is_alive()
     assert loop.bench.state(job_id) == "delivered"

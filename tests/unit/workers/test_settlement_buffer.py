@@ -19,9 +19,9 @@ def test_settlements_are_kept_until_redis_is_back() -> None:
     settlement = Settlement(bench.claim()[0], Decision(Delivered()))
     buffer = SettlementBuffer(bench.ledger)
     buffer.add([settlement])
-    memory.reachable(yes=False)
+    memory.set_reachable(yes=False)
     assert (buffer.flush(), len(buffer)) == ([], 1)
-    memory.reachable(yes=True)
+    memory.set_reachable(yes=True)
     assert buffer.flush() == [(settlement, True)]
     assert (buffer.flush(), len(buffer)) == ([], 0)
 
