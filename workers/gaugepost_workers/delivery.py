@@ -16,7 +16,7 @@ from gaugepost.errors import DataSealed, StoreError
 from gaugepost.jobs import File
 from gaugepost.jobs.common import SealedJob
 from gaugepost.ledger import Settlement
-from gaugepost.transitions import Check, Dead, Decision, Requeued
+from gaugepost.transitions import Check, Dead, Decision
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.backoff import UPLOAD_POLL
 from gaugepost_tasks.endpoints.handlers import HANDLERS
@@ -29,6 +29,7 @@ from gaugepost_workers.clock import SYSTEM_CLOCK
 from gaugepost_workers.credentials import Credentials
 from gaugepost_workers.exchange import Exchange, attempts_of, log_attempts
 from gaugepost_workers.lease import LeaseOver
+from gaugepost_workers.sender_pool import GIVE_BACK
 from gaugepost_workers.tokens import Tokens, TokenUnavailable
 from gaugepost_workers.upload_lookup import count_checks, find_upload, last_sending
 
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from gaugepost_workers.lease import Lease
 
 log = structlog.get_logger("gaugepost.attempt")
-
-_GIVE_BACK = Decision(Requeued(), counted=False)
 
 
 class SlotTaken(Exception):  # noqa: N818
@@ -130,7 +129,7 @@ class Delivery:
             log.warning("job not decrypted", job=claimed.id, kind=claimed.job.kind, error=f"it {error}")
             return Settlement(claimed, missing_data_key(self._now_ms() - claimed.enqueued_at))
         except (SlotTaken, LeaseOver, StoreError):  # raised before the first byte, so nothing was sent
-            return Settlement(claimed, _GIVE_BACK)
+            return Settlement(claimed, GIVE_BACK)
         except Exception as error:  # noqa: BLE001 - its class goes into the job's history; its text may hold data
             where = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{where.name} in {where.filename}:{where.lineno}"
@@ -155,7 +154,7 @@ class Delivery:
         try:
             self._exchange_all(progress, request)
         except TokenUnavailable as error:
-            return self._settlement(progress, _GIVE_BACK if error.alone else wait_for_token(error.judgement))
+            return self._settlement(progress, GIVE_BACK if error.alone else wait_for_token(error.judgement))
         except LeaseOver:
             if not progress.exchanges:
                 raise
@@ -232,7 +231,7 @@ class Delivery:
         if judgement.verdict is Verdict.DELIVERED:
             self.credentials.accepted(needs)
         elif judgement.verdict is Verdict.REFUSED_CREDENTIALS and self.credentials.refused(needs):
-            return _GIVE_BACK
+            return GIVE_BACK
         known = facts(claimed, self._schedules, self._poll, self.credentials.fingerprints.get(needs))
         return decide(judgement, known)
 
