@@ -103,8 +103,8 @@ class Cipher:
     def hashes(self, content: Mapping[str, Any]) -> list[str]:
         """Hash the content of a job by each key, to compare two jobs. The ledger stores the first hash.
 
-        A hash is an 8-letter name of the key, a colon and the digest. Without the key nobody can test guesses against
-        it.
+        A hash is an 8-letter name of the key, a colon and the digest. Without the key no attacker can test
+        guesses against it.
         """
         text = _canonical(content).encode()
         if not self._hash_keys:

@@ -1,4 +1,4 @@
-"""A worker's clock that stands still until a test moves it."""
+"""A worker's clock that changes only when a test moves it."""
 
 from __future__ import annotations
 

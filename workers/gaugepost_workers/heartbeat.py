@@ -3,7 +3,7 @@
 It is a file and not a key in Redis. A probe asks about a process on its own machine, and a Redis that is away must not
 make workers look dead: a restart would not help.
 
-The process locks its file for as long as it lives. So a reader can tell a killed process (no lock) from a frozen one
+The process locks its file while it lives. So a reader can distinguish a killed process (no lock) from a frozen one
 (locked, but old), even if another process has the same pid by now.
 """
 

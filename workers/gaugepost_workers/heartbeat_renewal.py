@@ -29,7 +29,7 @@ EVERY_S = 2.0
 
 
 def open_heartbeat(settings: Settings, name: str) -> Heartbeat | None:
-    """Create the heartbeat of a process. Return None if its file cannot be written: delivery goes on without it."""
+    """Create the heartbeat of a process. Return None if its file cannot be written: jobs are delivered anyway."""
     try:
         return Heartbeat(settings, name)
     except (OSError, SettingsError) as error:

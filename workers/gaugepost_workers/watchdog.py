@@ -66,7 +66,7 @@ class Watchdog:
             self._threads += step
 
     def is_healthy(self) -> bool:
-        """Return whether kombu reads messages, and the dispatcher either goes on or has nothing to do."""
+        """Return whether kombu reads messages, and the dispatcher's loop runs or is idle."""
         now = time.monotonic()
         return now - self._read_at < _READ_S and (not self._threads or now - self._progress_at < _PROGRESS_S)
 

@@ -49,7 +49,7 @@ def _field_error(name: str, text: str) -> Fault:
     return _status(422, {"message": text, "errors": {name: [text]}})
 
 
-# {} in a text stands for the job's configuration.
+# {} in a text is replaced by the job's configuration.
 _MEANINGS: dict[str, tuple[tuple[Endpoint, ...], Fault]] = {
     "html": ((), Fault("html")),
     "broken-json": ((), Fault("broken_json")),

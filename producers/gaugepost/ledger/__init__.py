@@ -264,7 +264,7 @@ class Ledger:
             self._client.set(self.keys.of("undo:", set_id), undo.to_json(), px=SET_MS)
 
     def undo_of(self, set_id: str) -> Undo | None:
-        """Return who undid a file set and how; None if nobody did."""
+        """Return who undid a file set and how; None if it was not undone."""
         with our_errors():
             text: bytes | None = self._client.get(self.keys.of("undo:", set_id))  # type: ignore[assignment]
         return None if text is None else Undo.from_json(text)

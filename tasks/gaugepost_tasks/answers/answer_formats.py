@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 UNREADABLE = object()
-"""Stands for a body that is neither JSON nor XML. None would mean JSON's null."""
+"""The value for a body that is neither JSON nor XML. It is not None, because None means JSON's null."""
 
 _EXPLICIT_NO = frozenset({"0", "n", "no", "false"})
 _NO = _EXPLICIT_NO | {"", "null"}

@@ -1,4 +1,4 @@
-"""Claims of a worker on a Redis that may be away; the store in memory stands for Redis."""
+"""Claims of a worker while Redis is reachable and while it is not. The store in memory replaces Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What log lines may contain, whoever writes them."""
+"""What log lines may contain, from our code and from libraries."""
 
 from __future__ import annotations
 

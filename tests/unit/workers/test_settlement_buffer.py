@@ -1,4 +1,4 @@
-"""Settlements on a Redis that may be away; the store in memory stands for Redis."""
+"""Settlements while Redis is reachable and while it is not. The store in memory replaces Redis."""
 
 from __future__ import annotations
 

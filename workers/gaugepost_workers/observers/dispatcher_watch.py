@@ -1,4 +1,4 @@
-"""Notes for the watchdog that the dispatcher goes on."""
+"""Note in the watchdog each time the dispatcher's loop claims or settles."""
 
 from __future__ import annotations
 

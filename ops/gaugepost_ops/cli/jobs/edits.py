@@ -38,7 +38,7 @@ _FIXED = {
     "upload_id": "says which upload is deleted: enqueue a new job",
     **dict.fromkeys(("family", "filename", "path", "content_base64", "stored"), _FILE),
 }
-"""The fields that nobody may edit, and the reason, as the end of a sentence."""
+"""The fields that cannot be edited, and the reason, as the end of a sentence."""
 
 
 def _known() -> list[str]:
@@ -141,7 +141,7 @@ def _set_changes(sets: Sequence[str]) -> Iterator[Change]:
 def _field(option: str, name: str) -> tuple[str, str | None]:
     """Read a field's name and its heading, if any.
 
-    The message about an unknown name does not repeat it: if a person forgets the name, the value stands in its place.
+    The message about an unknown name does not repeat it: if a person leaves out the name, the value is in its place.
     """
     field, dot, heading = name.partition(".")
     if field in _FIXED:

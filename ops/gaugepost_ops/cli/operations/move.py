@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _WORTH_A_BAR = 2_000
 _EXPECTED = "expected a file with one line: the URL of the other Redis, as GAUGEPOST_REDIS_URL will have it"
-_NOTHING_MOVED = "nothing was moved, the region goes on as before. Check that the other Redis runs and its URL is right"
+_NOTHING_MOVED = "nothing was moved; the region works as before. Check that the other Redis runs and its URL is right"
 
 
 def move(

@@ -33,7 +33,7 @@ end
 
 local function set(job, ...) redis.call('HSET', job.key, ...) end
 
--- A job is up to 1 MB of JSON, and Redis serves nobody else while a script reads many of them. A script spends this budget:
+-- A job is up to 1 MB of JSON, and Redis serves no other client while a script reads many of them. A script spends this budget:
 -- the bytes that it reads, and ten times the bytes that it decodes. It stops when the budget is spent, but reads at least
 -- one job.
 local budget = 4000000
