@@ -1,29 +1,29 @@
 """`Controls`: what a test can do with a producer in memory: list its jobs, choose their outcomes, simulate failures.
 
-No worker runs. The test chooses the outcome of single jobs, or of all jobs of a kind from now on. The controls claim
-and settle as a worker does; a job that a worker could not claim now cannot get an outcome either.
+No worker runs. The test chooses the outcome of single jobs, or of all jobs of a kind from now on. `SimulatedWorker`
+claims and settles them. A job that a worker could not claim now cannot get an outcome either.
 """
 
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from gaugepost.jobs import JOBS, JobBase, parse_job
-from gaugepost.ledger import Ledger, Settlement
 from gaugepost.receipts import AsyncReceipt, Receipt
 from gaugepost.states import JobState
 from gaugepost.testing.memory import Memory
 from gaugepost.testing.outcomes import Outcome, Result
-from gaugepost.transitions import Dead, Decision, Parked, Requeued, Unknown
+from gaugepost.testing.simulated_worker import SimulatedWorker, why_not_claimed
+from gaugepost.transitions import Dead, Parked, Unknown
 from gaugepost.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
-    from gaugepost.ledger import Claimed, JobView
+    from gaugepost.ledger import JobView
     from gaugepost.ledger.producer_calls import ProducerCalls
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=JobBase)
 Which = Receipt[Any] | AsyncReceipt[Any] | JobBase | type[JobBase] | str
 """A job, by its receipt, its id, or an equal job (the oldest open one); or a kind: all its jobs, from now on."""
-
-_MANY = 10_000
 
 
 class Controls:
@@ -47,14 +45,7 @@ class Controls:
     def _start(self, beside: Controls | None) -> None:
         self.settings = self.settings.model_copy(update={"wait_replicas": 0})  # the store has no replicas
         self.memory = beside.memory if beside else Memory(self.settings.namespace)
-        self.memory.register_workers()
-        self._worker_ledgers: dict[Region, Ledger] = {}
-        self._claims = 0
-
-    def _worker_ledger(self, region: Region) -> Ledger:
-        if region not in self._worker_ledgers:
-            self._worker_ledgers[region] = Ledger(self.memory.client, region, self.settings)
-        return self._worker_ledgers[region]
+        self._worker = SimulatedWorker(self.memory, self.settings)
 
     # What was enqueued
 
@@ -80,14 +71,14 @@ class Controls:
     def content(self, job: Receipt[Any] | AsyncReceipt[Any] | JobBase | str) -> bytes:
         """Return the content of an enqueued file. Raises LookupError if no content is stored."""
         view = self._find(job)
-        found = self._worker_ledger(view.region).content(view.id)
+        found = self._worker.ledger(view.region).content(view.id)
         if found is None:
             raise LookupError(f"job {view.id} has no content")
         return found
 
     def _views(self) -> list[JobView]:
         ids = self.memory.ids()
-        views = [view for region in ids for view in self._worker_ledger(region).read(ids[region]) if view]
+        views = [view for region in ids for view in self._worker.ledger(region).read(ids[region]) if view]
         return sorted(views, key=lambda view: view.stamp)
 
     def _find(self, which: Which) -> JobView:
@@ -97,7 +88,7 @@ class Controls:
             views.sort(key=lambda view: view.has_ended)
         else:
             job_id = which if isinstance(which, str) else which.id if not isinstance(which, type) else ""
-            ledgers = map(self._worker_ledger, self.settings.regions)
+            ledgers = map(self._worker.ledger, self.settings.regions)
             views = [view for ledger in ledgers for view in ledger.read([job_id]) if view]
         if not views:
             raise LookupError(f"no such job was enqueued: {which!r}")
@@ -154,16 +145,15 @@ class Controls:
             end = datetime.fromisoformat(view.job["expires_at"]).timestamp()
             self.advance(max(end - self.memory.now(), 0) + 1)
             now = self._find(view.id)
-            assert now.state is JobState.EXPIRED, _why_not(now)  # noqa: S101 - it is for tests
+            assert now.state is JobState.EXPIRED, why_not_claimed(now)  # noqa: S101 - it is for tests
 
     def advance(self, by: timedelta | float) -> None:
         """Move the clock forward (seconds, rounded up): parked jobs come back, jobs expire, retention ends."""
         seconds = by.total_seconds() if isinstance(by, timedelta) else by
         self.memory.advance(math.ceil(seconds))
         for region in self.memory.ids():
-            self._worker_ledger(region).promote()
-            self._worker_ledger(region).sweep()
-            self._apply_to_kinds(region)
+            self._worker.run_ticks(region)
+            self._worker.settle_kinds(region)
 
     def _apply(self, which: Sequence[Which], outcome: Outcome) -> None:
         wanted: dict[Region, set[str]] = {region: set() for region in self.memory.ids()}
@@ -177,77 +167,19 @@ class Controls:
                 wanted[view.region].add(view.id)
         for region, ids in wanted.items():
             if ids:
-                self._apply_to_ids(region, ids, outcome)
-            self._apply_to_kinds(region)
-
-    def _apply_to_ids(self, region: Region, ids: set[str], outcome: Outcome) -> None:
-        settled: set[str] = set()
-        while more := self._claim_and_settle(region, lambda claimed: outcome if claimed.id in ids else None):
-            settled |= more  # a worker can now claim the next job of a lane
-        for view in self._worker_ledger(region).read([*ids - settled]):
-            assert view is None, _why_not(view)  # noqa: S101 - it is for tests
-
-    # As a worker
-
-    def _apply_to_kinds(self, region: Region) -> None:
-        """Settle all jobs of a region whose kind has an outcome."""
-        outcomes = self.memory.outcomes
-        while (
-            outcomes
-            and self.memory.has_work(region)
-            and self._claim_and_settle(region, lambda claimed: _of_kind(outcomes, claimed.job))
-        ):
-            pass
-
-    def _claim_and_settle(self, region: Region, outcome_of: Callable[[Claimed], Outcome | None]) -> set[str]:
-        """Claim all jobs that a worker could claim. Settle those with an outcome, requeue the others.
-
-        Return the ids of the settled jobs.
-        """
-        with self.memory.lock:
-            ledger, now = self._worker_ledger(region), self.memory.now()
-            self._claims += 1
-            claimed = ledger.claim("gaugepost.testing", f"{id(self)}:{self._claims}", _MANY).jobs
-            ended = [(one, outcome) for one in claimed if (outcome := outcome_of(one))]
-            done = {one.id for one, _ in ended}
-            for one, _ in ended:
-                if one.job.kind == "file":
-                    ledger.mark(one)  # takes the upload slot
-            settlements = [outcome.settlement(one, now) for one, outcome in ended]
-            settlements += [Settlement(one, Decision(Requeued())) for one in claimed if one.id not in done]
-            if settlements:
-                ledger.settle(settlements)
-        return done
+                self._worker.settle_jobs(region, ids, outcome)
+            self._worker.settle_kinds(region)
 
     # Failures
 
-    @contextmanager
-    def unreachable(self) -> Iterator[None]:
+    def unreachable(self) -> AbstractContextManager[None]:
         """Make the store unreachable within a `with` statement: every call raises StoreUnreachable."""
-        self.memory.set_reachable(yes=False)
-        try:
-            yield
-        finally:
-            self.memory.set_reachable(yes=True)
+        return self.memory.unreachable()
 
-    @contextmanager
-    def full(self) -> Iterator[None]:
+    def full(self) -> AbstractContextManager[None]:
         """Make the backlog full within a `with` statement: enqueue raises BacklogFull and stores nothing."""
-        self.memory.full = True
-        try:
-            yield
-        finally:
-            self.memory.full = False
+        return self.memory.with_full_backlog()
 
     def _set_limits(self, calls: ProducerCalls) -> None:
         backlog = -1 if self.memory.full else self.settings.backlog_limit
         calls.limits = (backlog, self.settings.content_limit)
-
-
-def _of_kind(outcomes: Mapping[type[JobBase], Outcome], job: JobBase) -> Outcome | None:
-    return next((outcomes[kind] for kind in type(job).__mro__ if kind in outcomes), None)
-
-
-def _why_not(view: JobView) -> str:
-    why = f" ({view.reason})" if view.reason else ""
-    return f"no worker could claim job {view.id} now: it is {view.state}{why}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from redis.commands.core import AsyncScript, Script
 from redis.retry import Retry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import redis
     import redis.asyncio
 
@@ -114,3 +117,21 @@ class Memory:
     def set_reachable(self, *, yes: bool) -> None:
         """Make the store reachable or unreachable."""
         self._server.connected = yes
+
+    @contextmanager
+    def unreachable(self) -> Iterator[None]:
+        """Refuse every command within a `with` statement, as if the connection were cut."""
+        self.set_reachable(yes=False)
+        try:
+            yield
+        finally:
+            self.set_reachable(yes=True)
+
+    @contextmanager
+    def with_full_backlog(self) -> Iterator[None]:
+        """Report a full backlog of each region within a `with` statement."""
+        self.full = True
+        try:
+            yield
+        finally:
+            self.full = False

@@ -41,8 +41,8 @@ class MemoryProducer(Controls, Producer):
 
     def ledger(self, region: Region) -> Ledger:
         """Return the ledger of one region, after the outcomes of its kinds were applied."""
-        self._apply_to_kinds(region)
-        ledger = self._worker_ledger(region)
+        self._worker.settle_kinds(region)
+        ledger = self._worker.ledger(region)
         self._set_limits(ledger.producer_calls)
         return ledger
 
@@ -67,7 +67,7 @@ class AsyncMemoryProducer(Controls, AsyncProducer):
         return self.memory.async_client()
 
     def _region(self, region: Region) -> tuple[ProducerCalls, AsyncRunner]:
-        self._apply_to_kinds(region)
+        self._worker.settle_kinds(region)
         calls, run = super()._region(region)
         self._set_limits(calls)
         return calls, run

@@ -255,6 +255,13 @@ def test_settle_reports_each_job_and_its_lane_goes_on(cli: Cli, eu_worker: EuWor
     assert cli("settle", first, "--as", "lost").code == 2
 
 
+def test_settle_dry_run_counts_unknown_jobs_given_by_id(cli: Cli, eu_worker: EuWorker) -> None:
+    first, second = case(eu_worker), case(eu_worker)
+    eu_worker.settle(Unknown("answer lost"), Verdict.LOST_ANSWER)
+    assert cli("settle", first, second, "--as", "dead", "--dry-run").err == "dry run: 1 would be settled\n"
+    assert eu_worker.producer.state(first) is JobState.UNKNOWN
+
+
 @pytest.fixture
 def lost(eu_worker: EuWorker) -> dict[str, str]:
     """Make unknown jobs of two kinds and two mappings, and a dead one."""

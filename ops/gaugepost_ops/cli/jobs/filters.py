@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gaugepost.verdict import Verdict
+from gaugepost_ops.cli.aliases import of_configuration
 from gaugepost_ops.cli.common import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from gaugepost.client import Producer
     from gaugepost.ledger import JobView
+    from gaugepost.regions import Region
     from gaugepost.states import JobState
     from gaugepost_ops.cli.common import RegionLedgers
 
@@ -34,19 +37,27 @@ FieldsOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """The conditions that a job must meet. None: any value matches."""
+    """The conditions that a job must meet, as the options give them. None: any value matches."""
 
-    of_configuration: Callable[[JobView], bool]
-    kind: Kind | None = None
-    verdict: Verdict | None = None
-    source: str | None = None
-    fields: tuple[str, ...] = ()
+    kind: Kind | None
+    verdict: Verdict | None
+    configuration: str | None
+    source: str | None
+    fields: Sequence[str] | None
 
-    def matches(self, view: JobView) -> bool:
-        """Return whether a job meets all conditions."""
+    @property
+    def narrows(self) -> bool:
+        """Return whether there is any condition."""
+        return any((self.kind, self.verdict, self.configuration, self.source, self.fields))
+
+    def select(self, views: Iterable[JobView], producer: Producer, region: Region | None) -> Iterator[JobView]:
+        """Yield the jobs that meet all conditions. Raises InvalidJob if `region` does not have the configuration."""
+        has_configuration = of_configuration(producer, self.configuration, region)
+        return (view for view in views if has_configuration(view) and self._matches(view))
+
+    def _matches(self, view: JobView) -> bool:
         return (
             (self.kind is None or view.kind == self.kind)
-            and self.of_configuration(view)
             and (self.source is None or view.job.get("source") == self.source)
             and (self.verdict is None or view.last_verdict == self.verdict)
             and (not self.fields or set(self.fields) <= set(faulty_fields(view)))

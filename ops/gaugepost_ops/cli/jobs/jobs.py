@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
+from gaugepost.regions import Region
 from gaugepost.states import ENDED, JobState
-from gaugepost_ops.cli.aliases import alias, aliased, of_configuration
+from gaugepost_ops.cli.aliases import alias, aliased
 from gaugepost_ops.cli.common import (
     AsJson,
     Exit,
@@ -49,25 +48,29 @@ if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import JobView
 
-_WHY_SEALED = "is encrypted with a key that GAUGEPOST_DATA_KEY does not have. Add that key, and list them again"
-
 OPEN_FIRST = tuple(sorted(JobState, key=lambda state: state in ENDED))
 """All states; the states of jobs that have not ended come first."""
 
 
+State = Annotated[JobState | None, typer.Option(help="Only jobs in this state.")]
+OfRegion = Annotated[Region | None, typer.Option(help="Only this region's.")]
+Limit = Annotated[int, typer.Option(min=1, help="At most this many jobs, or groups.", metavar="N")]
+ByCause = Annotated[
+    bool, typer.Option("--group", help="Group the stuck jobs by their cause, each with the command that helps.")
+]
+
+
 def jobs(  # noqa: PLR0913 - an option each
-    state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
-    region: Annotated[Region | None, typer.Option(help="Only this region's.")] = None,
+    state: State = None,
+    region: OfRegion = None,
     kind: KindOption = None,
     verdict: VerdictOption = None,
     configuration: ConfigurationOption = None,
     source: SourceOption = None,
     field: FieldsOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most this many jobs, or groups.", metavar="N")] = 50,
+    limit: Limit = 50,
     *,
-    group: Annotated[
-        bool, typer.Option("--group", help="Group the stuck jobs by their cause, each with the command that helps.")
-    ] = False,
+    group: ByCause = False,
     show_data: ShowData = False,
     as_json: AsJson = False,
 ) -> None:
@@ -81,32 +84,30 @@ def jobs(  # noqa: PLR0913 - an option each
 
     Example: `gaugepost jobs --state dead --group`
     """
+    encrypted, missing_workers = _EncryptedJobs(), MissingWorkers()
     with open_producer() as producer:
         regions = RegionLedgers(producer, region)
-        stuck = group and state is None
         states = (state,) if state else _stuck_states(regions) if group else OPEN_FIRST
-        job_filter = JobFilter(
-            of_configuration(producer, configuration, region), kind, verdict, source, tuple(field or ())
-        )
-        sealed: Counter[str] = Counter()
-        missing_workers = MissingWorkers()
-        views = (
-            view for view in _count_sealed(without_repeats(walk(regions, states)), sealed) if job_filter.matches(view)
-        )
-        found = missing_workers.collect(view for view in views if not stuck or is_stuck(view))
-        writer = _json_writer if as_json else _line_writer
+        views = encrypted.collect(without_repeats(walk(regions, states)))
+        views = JobFilter(kind, verdict, configuration, source, field).select(views, producer, region)
+        views = missing_workers.collect(filter(is_stuck, views) if group and not state else views)
         if group:
-            number = show_groups(found, limit, producer, as_json=as_json)
+            number = show_groups(views, limit, producer, as_json=as_json)
         else:
-            number = _print_rows(found, limit, writer(producer, show_data=show_data))
+            write = (_json_writer if as_json else _line_writer)(producer, show_data=show_data)
+            number = _print_rows(views, limit, write)
         regions.require_all_reached()
     if not as_json:
-        if not number:
-            note("no jobs")
-        if not group:  # a group shows the command itself
-            missing_workers.note()
-    if sealed:
-        raise Failure(Exit.FAILED, f"{sealed['jobs']:,} jobs are shown without their data: it {_WHY_SEALED}")
+        _note_absence(number, None if group else missing_workers)
+    encrypted.require_none()
+
+
+def _note_absence(number: int, missing_workers: MissingWorkers | None) -> None:
+    """Note that no job was found, and the regions without a worker. None: groups show the command themselves."""
+    if not number:
+        note("no jobs")
+    if missing_workers:
+        missing_workers.note()
 
 
 def _stuck_states(regions: RegionLedgers) -> tuple[JobState, ...]:
@@ -118,12 +119,23 @@ def _stuck_states(regions: RegionLedgers) -> tuple[JobState, ...]:
     return STUCK
 
 
-def _count_sealed(views: Iterator[JobView], sealed: Counter[str]) -> Iterator[JobView]:
-    """Yield the same jobs, and count in `sealed["jobs"]` those that could not be decrypted."""
-    for view in views:
-        if view.sealed:
-            sealed["jobs"] += 1
-        yield view
+class _EncryptedJobs:
+    """The number of jobs that could not be decrypted, as far as the command has seen them."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def collect(self, views: Iterator[JobView]) -> Iterator[JobView]:
+        """Yield the same jobs, and count those that could not be decrypted."""
+        for view in views:
+            self._number += view.sealed is not None
+            yield view
+
+    def require_none(self) -> None:
+        """Raise Failure if there were any."""
+        if self._number:
+            problem = f"{self._number:,} jobs are shown without their data, which GAUGEPOST_DATA_KEY cannot decrypt"
+            raise Failure(Exit.FAILED, problem, "add the key that encrypted them, and list them again")
 
 
 def _print_rows(found: Iterator[JobView], limit: int, write: Callable[[JobView], None]) -> int:

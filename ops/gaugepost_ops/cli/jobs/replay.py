@@ -10,20 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.states import JobState
-from gaugepost_ops.cli.aliases import of_configuration
-from gaugepost_ops.cli.common import (
-    NO_SUCH_JOB,
-    WHERE_JOBS,
-    AsJson,
-    Exit,
-    Failure,
-    RegionLedgers,
-    note,
-    open_producer,
-    who,
-)
+from gaugepost_ops.cli.common import NO_SUCH_JOB, WHERE_JOBS, AsJson, Exit, RegionLedgers, note, open_producer, who
 from gaugepost_ops.cli.jobs.edits import read_edits
 from gaugepost_ops.cli.jobs.filters import (
     ConfigurationOption,
@@ -32,42 +20,45 @@ from gaugepost_ops.cli.jobs.filters import (
     KindOption,
     SourceOption,
     VerdictOption,
-    walk,
-    without_repeats,
 )
 from gaugepost_ops.cli.jobs.groups import show_dry_run
-from gaugepost_ops.cli.jobs.replay_runner import Plan, Report, check_edits, run
+from gaugepost_ops.cli.jobs.replay_runner import Order, Report, check_edits, run
+from gaugepost_ops.cli.jobs.selection import By, DryRun, Limit, Plan, Reason, RegionOfState, Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from gaugepost.ledger import JobView
+    from gaugepost.client import Producer
 
 _REPLAYABLE = (JobState.DEAD, JobState.PARKED)
 
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Jobs to replay.")]
+State = Annotated[
+    JobState | None, typer.Option(help="All dead jobs, or all parked ones.", metavar="|".join(_REPLAYABLE))
+]
+Rate = Annotated[int | None, typer.Option(min=1, help="At most this many jobs per second.", metavar="N")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a field first: FIELD=VALUE, FIELD=@FILE or FIELD=- (stdin).", metavar="F=V"),
+]
+Unsets = Annotated[list[str] | None, typer.Option("--unset", help="Remove a field first.", metavar="F")]
+
 
 def replay(  # noqa: PLR0913 - an option each
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Jobs to replay.")] = None,
-    state: Annotated[
-        JobState | None, typer.Option(help="All dead jobs, or all parked ones.", metavar="dead|parked")
-    ] = None,
-    region: Annotated[Region | None, typer.Option(help="The region of the jobs, with --state.")] = None,
+    ids: Ids = None,
+    state: State = None,
+    region: RegionOfState = None,
     kind: KindOption = None,
     verdict: VerdictOption = None,
     configuration: ConfigurationOption = None,
     source: SourceOption = None,
     field: FieldsOption = None,
     *,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most this many: the oldest.", metavar="N")] = None,
-    rate: Annotated[int | None, typer.Option(min=1, help="At most this many jobs per second.", metavar="N")] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change a field first: FIELD=VALUE, FIELD=@FILE or FIELD=- (stdin).", metavar="F=V"),
-    ] = None,
-    unsets: Annotated[list[str] | None, typer.Option("--unset", help="Remove a field first.", metavar="F")] = None,
-    reason: Annotated[str, typer.Option(help="Why, for the jobs' history.", metavar="WHY")] = "",
-    by: Annotated[str | None, typer.Option(help="Who, for the history; default: user@host.", metavar="WHO")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; count the jobs by groups.")] = False,
+    limit: Limit = None,
+    rate: Rate = None,
+    sets: Sets = None,
+    unsets: Unsets = None,
+    reason: Reason = "",
+    by: By = None,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> int:
     """Queue dead or parked jobs again: by id, or all of a region that match.
@@ -86,55 +77,40 @@ def replay(  # noqa: PLR0913 - an option each
 
     Example: `gaugepost replay --state dead --region eu --verdict missing_field --dry-run`
     """
-    _check_call(ids or (), state, region, narrowed=any((kind, verdict, configuration, source, field, limit)))
+    job_filter = JobFilter(kind, verdict, configuration, source, field)
+    selection = Selection(ids or (), state, region, job_filter, limit, allowed=_REPLAYABLE)
     with open_producer() as producer:
-        edits = read_edits(sets or (), unsets or (), producer.mappings)
-        regions, report = RegionLedgers(producer, region), Report(named=bool(ids), as_json=as_json)
-        plan = Plan()
-        if ids:
-            _find_named(regions, ids, plan, report)
-        elif state:
-            job_filter = JobFilter(
-                of_configuration(producer, configuration, region), kind, verdict, source, tuple(field or ())
-            )
-            plan.add_all(view for view in without_repeats(walk(regions, (state,))) if job_filter.matches(view))
-        plan.order(limit)
-        if edits:
-            check_edits(regions, plan, edits)
-        if dry_run:
-            show_dry_run(plan.views(regions), producer, "replayed", as_json=as_json)
-        else:
-            stopped = run(regions, plan, edits, rate, report, by=by or who(), why=reason)
-            report.print_summary()
-            if stopped:
-                return Exit.INTERRUPTED
-        regions.require_all_reached()
+        order = Order(read_edits(sets or (), unsets or (), producer.mappings), rate, by or who(), reason)
+        return _replay(producer, selection, order, dry_run=dry_run, as_json=as_json)
+
+
+def _replay(producer: Producer, selection: Selection, order: Order, *, dry_run: bool, as_json: bool) -> Exit:
+    regions = RegionLedgers(producer, selection.region)
+    report = Report(named=bool(selection.ids), as_json=as_json)
+    plan = _plan(producer, selection, regions, report)
+    if order.edits:
+        check_edits(regions, plan, order.edits)
+    if dry_run:
+        show_dry_run(plan.views(regions), producer, "replayed", as_json=as_json)
+    else:
+        stopped = run(regions, plan, order, report)
+        report.print_summary()
+        if stopped:
+            return Exit.INTERRUPTED
+    regions.require_all_reached()
     if report.skipped[NO_SUCH_JOB]:
         note(WHERE_JOBS)
     return Exit.FAILED if report.skipped else Exit.DONE
 
 
-def _check_call(ids: Sequence[str], state: JobState | None, region: Region | None, *, narrowed: bool) -> None:
-    if ids and (state or region or narrowed):
-        raise Failure(Exit.USAGE, "expected either ids, or --state and --region with filters, not both")
-    if ids:
-        return
-    if state not in _REPLAYABLE or region is None:
-        problem = "expected ids, or --state dead|parked and --region"
-        raise Failure(Exit.USAGE, problem, "`gaugepost jobs --group` prints the command for each group")
-
-
-def _find_named(regions: RegionLedgers, ids: Sequence[str], plan: Plan, report: Report) -> None:
-    """Add the jobs with these ids to the plan. Report those that cannot be replayed."""
-    found: dict[str, JobView | None] = dict.fromkeys(ids)
-    for ledger in regions.ledgers():
-        missing = [job_id for job_id, view in found.items() if view is None]
-        if not missing:
-            break
-        with regions.skip_unreachable(ledger.region):
-            found |= zip(missing, ledger.read(missing), strict=True)
-    for job_id, view in found.items():
+def _plan(producer: Producer, selection: Selection, regions: RegionLedgers, report: Report) -> Plan:
+    """Return the jobs to replay, in order. Report those that are given by id and cannot be replayed."""
+    plan = Plan()
+    plan.add_all(selection.matching(producer, regions))
+    for job_id, view in selection.named(regions).items():
         if view is not None and view.state in _REPLAYABLE:
             plan.add(view)
         else:
             report.add_skipped(job_id, view)
+    plan.order(selection.limit)
+    return plan

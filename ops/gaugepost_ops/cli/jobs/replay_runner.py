@@ -1,4 +1,4 @@
-"""Run `gaugepost replay`: plan which jobs in which order, check the edits, replay at a rate, report."""
+"""Run `gaugepost replay`: check the edits on all jobs of a plan, replay them at a rate, report."""
 
 from __future__ import annotations
 
@@ -17,62 +17,18 @@ from gaugepost_ops.cli.output.formatting import printable
 from gaugepost_ops.cli.output.progress import bar, bar_beside_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from gaugepost.ledger import Edit, JobView, Ledger
     from gaugepost.regions import Region
     from gaugepost_ops.cli.common import RegionLedgers
     from gaugepost_ops.cli.jobs.edits import Edits
+    from gaugepost_ops.cli.jobs.selection import Plan
 
 _BATCH = 200
-_STAMP_BYTES = 8
 _WORTH_A_BAR = 1_000
 _NAMED = 10
 _CHANGED = "another call changed it meanwhile"
-
-
-@dataclass(slots=True)
-class Plan:
-    """The jobs to replay. For each it keeps stamp and id as bytes that sort in the right order: 90 MB for a million."""
-
-    jobs: dict[Region, list[bytes]] = field(default_factory=dict)
-
-    def add(self, view: JobView) -> None:
-        """Add a job."""
-        self.jobs.setdefault(view.region, []).append(view.stamp.to_bytes(_STAMP_BYTES, "big") + view.id.encode())
-
-    def add_all(self, views: Iterable[JobView]) -> None:
-        """Add jobs."""
-        for view in views:
-            self.add(view)
-
-    def order(self, limit: int | None) -> None:
-        """Sort the jobs by the time at which they were enqueued; keep at most `limit` of each region."""
-        for found in self.jobs.values():
-            found.sort()
-            if limit is not None:
-                del found[limit:]
-
-    @property
-    def total(self) -> int:
-        """Return the number of jobs."""
-        return sum(map(len, self.jobs.values()))
-
-    def ids(self) -> list[str]:
-        """Return the ids, in order."""
-        return [one[_STAMP_BYTES:].decode() for found in self.jobs.values() for one in found]
-
-    def batches(self, regions: RegionLedgers, size: int = _BATCH) -> Iterator[tuple[Ledger, list[str]]]:
-        """Yield the ids in order, in batches, each with its ledger."""
-        for ledger in regions.ledgers():
-            found = self.jobs.get(ledger.region, [])
-            for start in range(0, len(found), size):
-                yield ledger, [one[_STAMP_BYTES:].decode() for one in found[start : start + size]]
-
-    def views(self, regions: RegionLedgers) -> Iterator[JobView]:
-        """Read and yield the jobs as they are now."""
-        for ledger, ids in self.batches(regions):
-            yield from (view for view in ledger.read(ids) if view is not None)
 
 
 def check_edits(regions: RegionLedgers, plan: Plan, edits: Edits) -> None:
@@ -149,19 +105,27 @@ def _has_expired(view: JobView, edit: Edit | None) -> bool:
     return text is not None and datetime.fromisoformat(text) <= datetime.now(UTC)
 
 
-def run(
-    regions: RegionLedgers, plan: Plan, edits: Edits, rate: int | None, report: Report, *, by: str, why: str
-) -> bool:
-    """Replay all jobs of the plan, at most `rate` per second. Return whether Ctrl-C stopped it.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How to replay jobs: with which edits, how many per second (None: no limit), by whom and why."""
+
+    edits: Edits
+    rate: int | None
+    by: str
+    why: str
+
+
+def run(regions: RegionLedgers, plan: Plan, order: Order, report: Report) -> bool:
+    """Replay all jobs of the plan. Return whether Ctrl-C stopped it.
 
     If Redis fails, it notes how many jobs were replayed, and raises GaugepostError.
     """
-    done, worth = 0, _WORTH_A_BAR if rate is None else rate
+    done, worth = 0, order.rate or _WORTH_A_BAR
     shown_bar = bar_beside_rows if report.named or report.as_json else bar
-    with Throttle(rate) as throttle, shown_bar("replaying", plan.total, worth=worth) as advance:
+    with Throttle(order.rate) as throttle, shown_bar("replaying", plan.total, worth=worth) as advance:
         try:
             for ledger, ids in plan.batches(regions, throttle.batch_size(_BATCH)):
-                _replay(ledger, ids, edits, report, by=by, why=why)
+                _replay(ledger, ids, order, report)
                 sys.stdout.flush()
                 done += len(ids)
                 advance(len(ids))
@@ -182,11 +146,12 @@ def _progress_text(report: Report, plan: Plan) -> str:
     return f"{report.replayed:,} of {plan.total:,} were replayed"
 
 
-def _replay(ledger: Ledger, ids: Sequence[str], edits: Edits, report: Report, *, by: str, why: str) -> None:
+def _replay(ledger: Ledger, ids: Sequence[str], order: Order, report: Report) -> None:
     """Replay one batch."""
-    edited = _edit(ledger, ids, edits, report) if edits else {}
-    to_replay = [job_id for job_id in ids if job_id in edited] if edits else ids
-    outcomes = dict(zip(to_replay, ledger.replay(to_replay, by, why, edited), strict=True)) if to_replay else {}
+    edited = _edit(ledger, ids, order.edits, report) if order.edits else {}
+    to_replay = [job_id for job_id in ids if job_id in edited] if order.edits else ids
+    replayed = ledger.replay(to_replay, order.by, order.why, edited) if to_replay else ()
+    outcomes = dict(zip(to_replay, replayed, strict=True))
     skipped = [job_id for job_id, (_, done) in outcomes.items() if not done]
     views = dict(zip(skipped, ledger.read(skipped), strict=True)) if skipped else {}
     for job_id, (state, done) in outcomes.items():

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.states import JobState
-from gaugepost_ops.cli.aliases import of_configuration
 from gaugepost_ops.cli.common import (
     NO_SUCH_JOB,
     WHERE_JOBS,
     AsJson,
     Exit,
-    Failure,
     RegionLedgers,
     note,
     open_producer,
@@ -31,15 +28,18 @@ from gaugepost_ops.cli.jobs.filters import (
     KindOption,
     SourceOption,
     VerdictOption,
-    walk,
-    without_repeats,
 )
 from gaugepost_ops.cli.jobs.groups import show_dry_run
-from gaugepost_ops.cli.jobs.replay_runner import Plan
+from gaugepost_ops.cli.jobs.selection import By, DryRun, Limit, Plan, Reason, RegionOfState, Selection
 from gaugepost_ops.cli.output.formatting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from gaugepost.client import Producer
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Unknown jobs.")]
+State = Annotated[JobState | None, typer.Option(help="All unknown jobs.", metavar="unknown")]
 
 
 class Resolution(StrEnum):
@@ -50,20 +50,20 @@ class Resolution(StrEnum):
 
 
 def settle(  # noqa: PLR0913 - an option each
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Unknown jobs.")] = None,
+    ids: Ids = None,
     *,
     resolution: Annotated[Resolution, typer.Option("--as", help="What you found at CustomerGauge.")],
-    state: Annotated[JobState | None, typer.Option(help="All unknown jobs.", metavar="unknown")] = None,
-    region: Annotated[Region | None, typer.Option(help="The region of the jobs, with --state.")] = None,
+    state: State = None,
+    region: RegionOfState = None,
     kind: KindOption = None,
     verdict: VerdictOption = None,
     configuration: ConfigurationOption = None,
     source: SourceOption = None,
     field: FieldsOption = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most this many: the oldest.", metavar="N")] = None,
-    reason: Annotated[str, typer.Option(help="Why, for the jobs' history.", metavar="WHY")] = "",
-    by: Annotated[str | None, typer.Option(help="Who, for the history; default: user@host.", metavar="WHO")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; count the jobs by groups.")] = False,
+    limit: Limit = None,
+    reason: Reason = "",
+    by: By = None,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> int:
     """Record what became of jobs whose answer was lost: by id, or all of a region that match.
@@ -75,40 +75,41 @@ def settle(  # noqa: PLR0913 - an option each
 
     Example: `gaugepost settle --state unknown --region eu --kind response --as delivered --reason "seen in the portal"`
     """
-    _check_call(ids or (), state, region, narrowed=any((kind, verdict, configuration, source, field, limit)))
-    wanted, done, unknown = JobState(resolution), True, False
+    job_filter = JobFilter(kind, verdict, configuration, source, field)
+    selection = Selection(ids or (), state, region, job_filter, limit, allowed=(JobState.UNKNOWN,))
+    wanted = JobState(resolution)
     with open_producer() as producer:
         regions = RegionLedgers(producer, region)
-        plan = Plan()
-        if state:
-            of = of_configuration(producer, configuration, region)
-            job_filter = JobFilter(of, kind, verdict, source, tuple(field or ()))
-            plan.add_all(view for view in without_repeats(walk(regions, (state,))) if job_filter.matches(view))
-            plan.order(limit)
+        plan = _plan(producer, selection, regions)
         if dry_run:
             show_dry_run(plan.views(regions), producer, "settled", as_json=as_json)
             return Exit.DONE
-        left = plan.ids() if state else list(dict.fromkeys(ids or ()))
-        person = by or who()
-        settled = apply_in_batches(
-            regions, left, "settling", lambda ledger, batch: ledger.resolve(batch, wanted, person, reason)
-        )
-        for job_id, (now, by_this_call) in settled:
-            _print_outcome(job_id, now, by_this_call=by_this_call, wanted=wanted, as_json=as_json)
-            done &= now is wanted
-            unknown |= now is None
-        regions.require_all_reached()
+        to_settle = list(dict.fromkeys(selection.ids)) or plan.ids()
+        return _settle(regions, to_settle, wanted, by or who(), reason, as_json=as_json)
+
+
+def _plan(producer: Producer, selection: Selection, regions: RegionLedgers) -> Plan:
+    """Return the unknown jobs of the selection, in order."""
+    plan = Plan()
+    plan.add_all(selection.matching(producer, regions))
+    plan.add_all(view for view in selection.named(regions).values() if view and view.state is JobState.UNKNOWN)
+    plan.order(selection.limit)
+    return plan
+
+
+def _settle(
+    regions: RegionLedgers, ids: Sequence[str], wanted: JobState, by: str, reason: str, *, as_json: bool
+) -> Exit:
+    done, unknown = True, False
+    settled = apply_in_batches(regions, ids, "settling", lambda ledger, part: ledger.resolve(part, wanted, by, reason))
+    for job_id, (now, by_this_call) in settled:
+        _print_outcome(job_id, now, by_this_call=by_this_call, wanted=wanted, as_json=as_json)
+        done &= now is wanted
+        unknown |= now is None
+    regions.require_all_reached()
     if unknown:
         note(WHERE_JOBS)
     return Exit.DONE if done else Exit.FAILED
-
-
-def _check_call(ids: Sequence[str], state: JobState | None, region: Region | None, *, narrowed: bool) -> None:
-    if ids and (state or region or narrowed):
-        raise Failure(Exit.USAGE, "expected either ids, or --state unknown and --region with filters, not both")
-    if not ids and (state is not JobState.UNKNOWN or region is None):
-        expected = "expected ids, or --state unknown and --region"
-        raise Failure(Exit.USAGE, expected, "`gaugepost jobs --group` prints the command for each group")
 
 
 def _print_outcome(job_id: str, state: JobState | None, *, by_this_call: bool, wanted: JobState, as_json: bool) -> None:

@@ -49,17 +49,19 @@ def job_row(view: JobView, dues: DueTimes, *, show_data: bool = False) -> dict[s
     row = view.to_dict(show_data=show_data)
     if view.kind != "file" or "stored" not in view.job:
         return row
-    due = dues.of(view)
     content = stored(view)
-    return row | {
-        "family": view.job["family"],
+    of_file = {"family": view.job["family"], **content_row(content), "bytes": content.size, "due": iso(dues.of(view))}
+    return row | of_file
+
+
+def content_row(content: Stored) -> dict[str, Any]:
+    """Return the keys that describe a file's content in every JSON object of a file."""
+    return {
         "set": content.set,
         "part": content.part,
         "of": content.of,
         "filename": content.name,
         "rows": content.rows,
-        "bytes": content.size,
-        "due": iso(due),
     }
 
 
@@ -159,17 +161,8 @@ class LaneView:
 
 
 def _row(view: JobView) -> dict[str, Any]:
-    content = stored(view)
-    return {
-        "id": view.id,
-        "set": content.set,
-        "part": content.part,
-        "of": content.of,
-        "family": view.job["family"],
-        "filename": content.name,
-        "rows": content.rows,
-        "source": view.job.get("source"),
-    }
+    of_job = {"id": view.id, "family": view.job["family"], "source": view.job.get("source")}
+    return of_job | content_row(stored(view))
 
 
 def read_lane(ledger: Ledger, name: str) -> LaneView:

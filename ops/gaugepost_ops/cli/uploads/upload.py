@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from pathlib import Path  # noqa: TC003 - typer reads it at run time
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gaugepost.errors import BacklogFull, InvalidJob
 from gaugepost.files import inspect, split
-from gaugepost.jobs.file import unique_name
+from gaugepost.jobs.file import Stored, unique_name
 from gaugepost.ledger.holds import iso
-from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
+from gaugepost.regions import Region
 from gaugepost.settings import Settings
 from gaugepost.uploads import PlannedPart, uploaded_before
 from gaugepost_ops.cli.common import AsJson, Exit, Failure, FamilyName, console, note, open_producer, served, write_rows
@@ -21,30 +21,49 @@ from gaugepost_ops.cli.output.columns import columns
 from gaugepost_ops.cli.output.formatting import clock, printable, size, wait
 from gaugepost_ops.cli.output.progress import bar
 from gaugepost_ops.cli.output.text_layout import print_hanging, terminal_width
-from gaugepost_ops.cli.uploads.lanes import forecast_starts, lane_of
+from gaugepost_ops.cli.uploads.lanes import content_row, forecast_starts, lane_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gaugepost.client import Producer
-    from gaugepost.files import Upload
+    from gaugepost.files import PartPlan, Upload
     from gaugepost.ledger import FileSet
 
 _MIN_PARTS_FOR_BAR = 20
 _SOURCE = r"^[\w.:/-]{1,64}$"
 
 
+FilePath = Annotated[Path, typer.Argument(metavar="FILE", help="CSV, XLS, XLSX or XML, up to 200 MB.")]
+OfRegion = Annotated[Region, typer.Option(help="The region of the account.")]
+OfFamily = Annotated[FamilyName, typer.Option(help="The family of the file: what its rows are.")]
+Source = Annotated[str | None, typer.Option(help="The service that uploads it, for listings.", metavar="S")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, split and forecast; store nothing.")]
+Again = Annotated[bool, typer.Option("--again", help="Even if the same content was uploaded in the last 30 days.")]
+First = Annotated[bool, typer.Option("--first", help="Put it before all files that wait in this lane.")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What a call asks for: which file, where to, and how."""
+
+    file: Path
+    region: Region
+    family: FamilyName
+    source: str | None
+    again: bool
+    first: bool
+
+
 def upload(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, XLS, XLSX or XML, up to 200 MB.")],
-    region: Annotated[Region, typer.Option(help="The region of the account.")],
-    family: Annotated[FamilyName, typer.Option(help="The family of the file: what its rows are.")],
-    source: Annotated[str | None, typer.Option(help="The service that uploads it, for listings.", metavar="S")] = None,
+    file: FilePath,
+    region: OfRegion,
+    family: OfFamily,
+    source: Source = None,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, split and forecast; store nothing.")] = False,
-    again: Annotated[
-        bool, typer.Option("--again", help="Even if the same content was uploaded in the last 30 days.")
-    ] = False,
-    first: Annotated[bool, typer.Option("--first", help="Put it before all files that wait in this lane.")] = False,
+    dry_run: DryRun = False,
+    again: Again = False,
+    first: First = False,
     as_json: AsJson = False,
 ) -> None:
     """Queue a file of any length: check it, split it, and queue its parts; each upload slot takes one part.
@@ -55,27 +74,22 @@ def upload(
     """
     served(Settings.load(), region)
     _check_source(source)
+    request = _Request(file, region, family, source, again, first)
     with _inspected(file) as checked:
         for text in checked.notes:
             note(f"{file}: {text}")
         plans = _split(file, checked)
         with open_producer() as producer:  # only now: a file that is refused needs no Redis
-            dues = producer.uploads.forecast(region, len(plans), family.value, first=first)
-            parts = [PlannedPart(plan, due) for plan, due in zip(plans, dues, strict=True)]
-            before = producer.ledger(region).uploaded_before(family.value, checked.sha256)
-            if before and not again:
-                raise _refused(file, uploaded_before(before))
+            parts = _forecast(producer, request, checked, plans)
             files = None
             if not dry_run:
-                files = _enqueue(
-                    producer, file, checked, parts, region, family, again=again, first=first, source=source
-                )
-                parts = _as_enqueued(producer, region, family, files, parts)
+                files = _enqueue(producer, request, checked, parts)
+                parts = _as_enqueued(producer, request, files, parts)
             now = producer.ledger(region).upload_lane(lane_of(producer.ledger(region), family)).now
     if as_json:
-        write_rows(_row(part, files, number) for number, part in enumerate(parts))
+        write_rows(_row(part, files) for part in parts)
     else:
-        _print(checked, region, family, files, parts, now)
+        _print(checked, request, files, parts, now)
 
 
 def _check_source(source: str | None) -> None:
@@ -94,84 +108,85 @@ def _inspected(file: Path) -> Upload:
         raise _refused(file, problem) from None
 
 
-def _split(file: Path, checked: Upload) -> Sequence[Any]:
+def _split(file: Path, checked: Upload) -> Sequence[PartPlan]:
     try:
         return split(checked)
     except InvalidJob as problem:
         raise _refused(file, problem) from None
 
 
-def _enqueue(  # noqa: PLR0913 - what the user said, one for one
-    producer: Producer,
-    file: Path,
-    checked: Upload,
-    parts: Sequence[PlannedPart],
-    region: Region,
-    family: FamilyName,
-    *,
-    again: bool,
-    first: bool,
-    source: str | None,
-) -> FileSet:
+def _forecast(
+    producer: Producer, request: _Request, checked: Upload, plans: Sequence[PartPlan]
+) -> Sequence[PlannedPart]:
+    """Return the parts with their forecast starts. Raises Failure if the same content was uploaded before."""
+    before = producer.ledger(request.region).uploaded_before(request.family.value, checked.sha256)
+    if before and not request.again:
+        raise _refused(request.file, uploaded_before(before))
+    dues = producer.uploads.forecast(request.region, len(plans), request.family.value, first=request.first)
+    return [PlannedPart(plan, due) for plan, due in zip(plans, dues, strict=True)]
+
+
+def _enqueue(producer: Producer, request: _Request, checked: Upload, parts: Sequence[PlannedPart]) -> FileSet:
     with bar("queueing", len(parts), worth=_MIN_PARTS_FOR_BAR) as advance:
         try:
             return producer.uploads.upload(
                 checked,
                 parts,
-                region,
-                family.value,
-                again=again,
-                first=first,
-                source=source,
+                request.region,
+                request.family.value,
+                again=request.again,
+                first=request.first,
+                source=request.source,
                 progress=lambda: advance(1),
             )
         except InvalidJob as problem:
-            raise _refused(file, problem) from None
+            raise _refused(request.file, problem) from None
         except BacklogFull as full:
             limits = "GAUGEPOST_BACKLOG_LIMIT, GAUGEPOST_CONTENT_LIMIT"
             raise Failure(
                 Exit.FAILED,
-                f"{file}: nothing was stored: {full}",
+                f"{request.file}: nothing was stored: {full}",
                 f"try again when jobs of the region were delivered, or raise the limits ({limits})",
             ) from None
 
 
 def _as_enqueued(
-    producer: Producer, region: Region, family: str, files: FileSet, parts: Sequence[PlannedPart]
+    producer: Producer, request: _Request, files: FileSet, parts: Sequence[PlannedPart]
 ) -> list[PlannedPart]:
     """Return the parts with the names under which they are sent, and with forecasts from their places in the lane.
 
     If a worker has taken the first part already, it keeps its earlier forecast.
     """
-    ledger = producer.ledger(region)
-    dues = forecast_starts(ledger, lane_of(ledger, family))[1]
+    ledger = producer.ledger(request.region)
+    dues = forecast_starts(ledger, lane_of(ledger, request.family))[1]
     return [
         PlannedPart(replace(part.plan, name=unique_name(part.plan.name, files.id)), dues.get(job_id, part.due))
         for job_id, part in zip(files.parts, parts, strict=True)
     ]
 
 
-def _row(part: PlannedPart, files: FileSet | None, number: int) -> dict[str, Any]:
-    return {
-        "set": files.id if files else None,
-        "part": part.plan.number,
-        "of": part.plan.of,
-        "id": files.parts[number] if files else None,
-        "filename": part.plan.name,
-        "rows": part.plan.rows,
-        "bytes": part.plan.bytes,
-        "due": iso(part.due),
-    }
+def _row(part: PlannedPart, files: FileSet | None) -> dict[str, Any]:
+    plan = part.plan
+    content = Stored(
+        sha256=plan.sha256,
+        size=plan.bytes,
+        rows=plan.rows,
+        name=plan.name,
+        set=files and files.id,
+        part=plan.number,
+        of=plan.of,
+    )
+    job_id = files.parts[plan.number - 1] if files else None
+    return {"id": job_id, **content_row(content), "bytes": content.size, "due": iso(part.due)}
 
 
-def _print(
-    checked: Upload, region: str, family: str, files: FileSet | None, parts: Sequence[PlannedPart], now: int
-) -> None:
+def _print(checked: Upload, request: _Request, files: FileSet | None, parts: Sequence[PlannedPart], now: int) -> None:
     from rich.text import Text  # noqa: PLC0415 - --json does without rich
 
     out = console()
     cut = f"{len(parts):,} parts" if len(parts) > 1 else "1 part"
-    print_hanging(out, Text(), f"{printable(checked.filename)} to {region}, {family}", at=0, style="bold")
+    to = f"{request.region}, {request.family}"
+    print_hanging(out, Text(), f"{printable(checked.filename)} to {to}", at=0, style="bold")
     rows = "row" if checked.rows == 1 else "rows"
     of_set = f", set {files.id}" if files else ""
     print_hanging(out, Text(), f"{checked.rows:,} {rows}, {size(checked.size)}: {cut}{of_set}", at=0)

@@ -1,0 +1,110 @@
+"""The jobs that `replay` and `settle` change: given by id, or all in one state of a region that match the filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gaugepost.regions import Region
+from gaugepost_ops.cli.common import Exit, Failure
+from gaugepost_ops.cli.jobs.filters import walk, without_repeats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from gaugepost.client import Producer
+    from gaugepost.ledger import JobView, Ledger
+    from gaugepost.states import JobState
+    from gaugepost_ops.cli.common import RegionLedgers
+    from gaugepost_ops.cli.jobs.filters import JobFilter
+
+_BATCH = 200
+_STAMP_BYTES = 8
+
+RegionOfState = Annotated[Region | None, typer.Option(help="The region of the jobs, with --state.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most this many: the oldest.", metavar="N")]
+Reason = Annotated[str, typer.Option(help="Why, for the jobs' history.", metavar="WHY")]
+By = Annotated[str | None, typer.Option(help="Who, for the history; default: user@host.", metavar="WHO")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; count the jobs by groups.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The jobs that one call changes. Raises Failure unless it has ids, or a state of `allowed` and a region."""
+
+    ids: Sequence[str]
+    state: JobState | None
+    region: Region | None
+    job_filter: JobFilter
+    limit: int | None
+    allowed: tuple[JobState, ...]
+
+    def __post_init__(self) -> None:
+        expected = f"--state {'|'.join(self.allowed)} and --region"
+        if self.ids and (self.state or self.region or self.limit or self.job_filter.narrows):
+            raise Failure(Exit.USAGE, f"expected either ids, or {expected} with filters, not both")
+        if not self.ids and (self.state not in self.allowed or self.region is None):
+            hint = "`gaugepost jobs --group` prints the command for each group"
+            raise Failure(Exit.USAGE, f"expected ids, or {expected}", hint)
+
+    def matching(self, producer: Producer, regions: RegionLedgers) -> Iterator[JobView]:
+        """Yield the jobs in the given state that match the filters; none if ids are given."""
+        views = without_repeats(walk(regions, (self.state,) if self.state else ()))
+        return self.job_filter.select(views, producer, self.region)
+
+    def named(self, regions: RegionLedgers) -> dict[str, JobView | None]:
+        """Read the jobs that are given by id. None: no region has it."""
+        found: dict[str, JobView | None] = dict.fromkeys(self.ids)
+        for ledger in regions.ledgers():
+            missing = [job_id for job_id, view in found.items() if view is None]
+            if not missing:
+                break
+            with regions.skip_unreachable(ledger.region):
+                found |= zip(missing, ledger.read(missing), strict=True)
+        return found
+
+
+@dataclass(slots=True)
+class Plan:
+    """The jobs to change, in order. It keeps stamp and id of each as bytes that sort in that order: 90 MB a million."""
+
+    jobs: dict[Region, list[bytes]] = field(default_factory=dict)
+
+    def add(self, view: JobView) -> None:
+        """Add a job."""
+        self.jobs.setdefault(view.region, []).append(view.stamp.to_bytes(_STAMP_BYTES, "big") + view.id.encode())
+
+    def add_all(self, views: Iterable[JobView]) -> None:
+        """Add jobs."""
+        for view in views:
+            self.add(view)
+
+    def order(self, limit: int | None) -> None:
+        """Sort the jobs by the time at which they were enqueued; keep at most `limit` of each region."""
+        for found in self.jobs.values():
+            found.sort()
+            if limit is not None:
+                del found[limit:]
+
+    @property
+    def total(self) -> int:
+        """Return the number of jobs."""
+        return sum(map(len, self.jobs.values()))
+
+    def ids(self) -> list[str]:
+        """Return the ids, in order."""
+        return [one[_STAMP_BYTES:].decode() for found in self.jobs.values() for one in found]
+
+    def batches(self, regions: RegionLedgers, size: int = _BATCH) -> Iterator[tuple[Ledger, list[str]]]:
+        """Yield the ids in order, in batches, each with its ledger."""
+        for ledger in regions.ledgers():
+            found = self.jobs.get(ledger.region, [])
+            for start in range(0, len(found), size):
+                yield ledger, [one[_STAMP_BYTES:].decode() for one in found[start : start + size]]
+
+    def views(self, regions: RegionLedgers) -> Iterator[JobView]:
+        """Read and yield the jobs as they are now."""
+        for ledger, ids in self.batches(regions):
+            yield from (view for view in ledger.read(ids) if view is not None)
