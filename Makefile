@@ -1,4 +1,4 @@
-# gaugepost: what one can do here. `make` alone lists it.
+# The targets of gaugepost. `make` alone lists them.
 PYTHON ?= python3
 JOBS ?= 4
 BIN := .venv/bin
@@ -10,20 +10,20 @@ PURE := gaugepost_tasks gaugepost.states gaugepost.durations gaugepost.transitio
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-demo: .venv/demo.done ## show it all on this machine alone: one job of every kind and every failure class
+demo: .venv/demo.done ## show everything on this machine: one job of every kind and every failure
 	@$(BIN)/gaugepost demo $(DEMO)
 
 unit: .venv/dev.done ## run the tests that start no process: about a minute
 	@$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not starts_process" $(TEST)
 
-test: .venv/dev.done ## run all tests, against a real Redis, real workers and the simulator; root gets what they need by apt
+test: .venv/dev.done ## run all tests, with a real Redis, real workers and the simulator; root installs missing programs by apt
 	@ops/install-programs.sh
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TEST)
 
 chaos: .venv/dev.done ## break everything at random for SECONDS=600 (SEED=…, FAILOVER=1), count, add a row to docs/chaos.md
 	@SECONDS="$(SECONDS)" SEED="$(SEED)" FAILOVER="$(FAILOVER)" PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m support.chaos
 
-bench: .venv/demo.done .venv-bench/bench.done .venv-bench/bench-arq.done ## how fast it is, beside other queues: 25 quiet minutes (BENCH=--quick: two; BENCH=--help)
+bench: .venv/demo.done .venv-bench/bench.done .venv-bench/bench-arq.done ## measure the speed beside other queues: 25 minutes on a quiet machine (BENCH=--quick: two; BENCH=--help)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 lint: .venv/dev.done ## ruff, its formatter, and the one-way imports
@@ -35,22 +35,22 @@ types: .venv/dev.done ## mypy --strict and pyright
 	@$(BIN)/mypy
 	@$(BIN)/pyright
 
-cover: .venv/dev.done ## the pure parts must be covered whole, every branch
+cover: .venv/dev.done ## check that tests reach every line and branch of the pure parts
 	@$(BIN)/python -m pytest -q tests/unit/tasks tests/unit/test_*.py $(PURE:%=--cov=%) --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 check: lint types cover test ## all that CI runs
 
-docs: .venv/dev.done ## make the generated parts of the docs anew: states, settings, keys, jobs, Redis users
+docs: .venv/dev.done ## write the generated parts of the docs: states, settings, keys, jobs, Redis users
 	@$(BIN)/python ops/docs.py
 
-secrets: ## make the passwords of docker-compose.yml, once, in ./secrets: of Redis, Flower and Grafana
+secrets: ## make the passwords of docker-compose.yml in ./secrets, once: Redis, Flower, Grafana
 	@umask 022; mkdir -p -m 700 secrets; new() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }; \
 	test -s secrets/redis_url || echo "redis://:$$(new)@redis:6379/0" > secrets/redis_url; \
 	test -s secrets/flower_basic_auth || echo "operator:$$(new)" > secrets/flower_basic_auth; \
 	test -s secrets/grafana_password || new > secrets/grafana_password; \
 	echo "passwords are in ./secrets: log in to Flower with those of secrets/flower_basic_auth"
 
-lock: .venv/dev.done ## pin the requirements anew, with hashes and without index lines (needs uv)
+lock: .venv/dev.done ## pin the requirements again, with hashes and without index lines (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  pyproject.toml --extra worker --extra simulator --extra embedded requirements/demo.in --output-file requirements/demo.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
@@ -65,9 +65,9 @@ clean: ## remove what the targets made, embedded data of the demo included
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "gaugepost needs Python 3.11 or newer; try make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; } # half of one, without pip, would stay
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; } # a half-made one, without pip, would stay
 
-# Installed from its lock (ops/install.sh); the package itself from this checkout, so that a change here is live there.
+# Installed from its lock (ops/install.sh); the package itself from this checkout, so that a change here takes effect there.
 .venv/%.done: requirements/%.txt pyproject.toml ops/install.sh | .venv/bin/python
 	@echo "setting up .venv ($*): once, and it may take a minute" >&2
 	@ops/install.sh .venv $< --editable .

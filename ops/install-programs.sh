@@ -1,6 +1,6 @@
 #!/bin/sh
-# install-programs.sh: install the programs of system-programs.txt that this machine lacks, where this user is root and
-# has apt. Elsewhere it does nothing, and the tests that need a missing program skip.
+# install-programs.sh: install the programs of system-programs.txt that this machine lacks, if this user is root and has
+# apt. Otherwise it does nothing, and the tests that need a missing program are skipped.
 set -eu
 packages=
 while read -r program package _; do
@@ -18,6 +18,6 @@ if [ ! -e $policy ]; then # the tests start their own servers: those of the pack
   chmod +x $policy
 fi
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq >&2 || true # one source may be away, and the packages in another
+apt-get update -qq >&2 || true # one source may be unreachable while another has the packages
 # shellcheck disable=SC2086 # a word for each package
 apt-get install -y -qq --no-install-recommends $packages >/dev/null || echo "apt-get failed; the tests that need one of these programs skip" >&2

@@ -1,5 +1,5 @@
 #!/bin/sh
-# install.sh VENV LOCK [OPTION…]: install what LOCK lists into the virtual environment VENV, and nothing else. Then, with
+# install.sh VENV LOCK [OPTION…]: install exactly the packages in LOCK into the virtual environment VENV. Then, with
 # OPTIONs of pip install (`--editable .`), this project. The locks are in requirements/; `make lock` writes them.
 set -eu
 venv=$1 lock=$2

@@ -1,5 +1,5 @@
 #!/bin/sh
-# ping.sh URL_FILE [OPTION…]: whether the Redis of this host answers, and has read its file; options are redis-cli's.
+# ping.sh URL_FILE [OPTION…]: end with 0 if the Redis of this host answers and has loaded its data. OPTIONs are redis-cli's.
 set -eu
 url=$(cat "$1")
 shift

@@ -1,6 +1,6 @@
 #!/bin/sh
-# start.sh CONF URL_FILE [OPTION…]: starts redis-server with CONF and the password of the redis:// URL in URL_FILE, which
-# gaugepost's parts read too. The password goes in over stdin: an argument would be seen by everyone on the machine.
+# start.sh CONF URL_FILE [OPTION…]: start redis-server with CONF and the password of the redis:// URL in URL_FILE, which
+# gaugepost's parts read too. The password goes over stdin: every user of the machine can read arguments.
 set -eu
 conf=$1 url=$(cat "$2")
 shift 2
