@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import docs_acl
 import docs_jobs
@@ -16,7 +17,13 @@ import docs_jobs
 from gaugepost.durations import spell
 from gaugepost.keys import FAMILIES, FIXED
 from gaugepost.settings import PREFIX, Settings
+from gaugepost.settings.group import Group
 from gaugepost.states import mermaid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic.fields import FieldInfo
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("docs/jobs.md", "docs/redis-acl.md", "docs/settings.md", "docs/states.md", "ops/runbooks/keys.md")
@@ -29,9 +36,20 @@ def states() -> str:
 
 
 def settings() -> str:
-    """Return the table of all settings, for docs/settings.md."""
-    rows = ["| name | default | what it is |", "| --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
+    """Return the tables of all settings, one for each group, for docs/settings.md."""
+    return "\n\n".join(_table(title, fields) for title, fields in _groups())
+
+
+def _groups() -> Iterator[tuple[str, Mapping[str, FieldInfo]]]:
+    """Yield the title and the fields of each group of settings."""
+    for group in Settings.__bases__:
+        if issubclass(group, Group):
+            yield str(group.__doc__).removesuffix("."), group.model_fields
+
+
+def _table(title: str, fields: Mapping[str, FieldInfo]) -> str:
+    rows = [f"## {title}\n", "| name | default | what it is |", "| --- | --- | --- |"]
+    for name, field in fields.items():
         secret = "SecretStr" in str(field.annotation)
         about = f"{_from_docs(str(field.description))}{' (or `…_FILE`)' if secret else ''}"
         rows.append(f"| `{PREFIX}{name.upper()}` | {_default(name, field.default)} | {about} |")
@@ -70,14 +88,18 @@ _ENV_HEAD = """\
 def env_example() -> str:
     """Return every setting as a commented line of an env file, below its description."""
     lines = [_ENV_HEAD]
-    for name, field in Settings.model_fields.items():
-        about = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", str(field.description)).replace("`", "").replace("\\|", "|")
-        secret = "SecretStr" in str(field.annotation)
-        variable = f"{PREFIX}{name.upper()}"
-        lines.append(f"# {about}{f'; or {variable}_FILE=/path' if secret else ''}")
-        example = "__NO_CAMPAIGN=5m,30m,2h" if name == "backoff" else f"={_plain(name, field.default)}"
-        lines.append(f"#{variable}{example}\n")
+    for title, fields in _groups():
+        lines.append(f"# == {title}\n")
+        lines += (_example(name, field) for name, field in fields.items())
     return "\n".join(lines)
+
+
+def _example(name: str, field: FieldInfo) -> str:
+    about = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", str(field.description)).replace("`", "").replace("\\|", "|")
+    secret = "SecretStr" in str(field.annotation)
+    variable = f"{PREFIX}{name.upper()}"
+    value = "__NO_CAMPAIGN=5m,30m,2h" if name == "backoff" else f"={_plain(name, field.default)}"
+    return f"# {about}{f'; or {variable}_FILE=/path' if secret else ''}\n#{variable}{value}\n"
 
 
 def _plain(name: str, value: object) -> str:

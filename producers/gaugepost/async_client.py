@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     import redis.asyncio
 
+    from gaugepost.file_families import Family
     from gaugepost.jobs import JobBase
-    from gaugepost.jobs.file import Family
     from gaugepost.ledger import JobView
     from gaugepost.receipts import Receipt
     from gaugepost.regions import Region

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from gaugepost.file_families import Family
     from gaugepost.files import Upload
-    from gaugepost.jobs.file import Family
     from gaugepost.ledger import FileSet
     from gaugepost.receipts import AsyncReceipt, Receipt
     from gaugepost.regions import Region

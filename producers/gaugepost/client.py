@@ -25,8 +25,8 @@ from gaugepost.uploads import Uploads
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from gaugepost.file_families import Family
     from gaugepost.jobs import JobBase
-    from gaugepost.jobs.file import Family
     from gaugepost.ledger import JobView
     from gaugepost.regions import Region
     from gaugepost.results import HasResult

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from gaugepost.jobs.file import Family
+    from gaugepost.file_families import Family
     from gaugepost.ledger import JobView, Ledger
     from gaugepost.receipts import Receipt
     from gaugepost.regions import Region

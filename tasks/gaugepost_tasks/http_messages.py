@@ -24,16 +24,6 @@ _SUCCESS = range(200, 300)
 
 _SCHEMES: dict[Auth, str] = {"bearer": "Bearer", "api_key": "api_key"}
 
-FILE_PATHS: Mapping[str, str] = MappingProxyType(
-    {
-        "transactional": "/v4.1/file/transactional.json",
-        "contact": "/v4.1/file/contact.json",
-        "historical": "/v4.1/file/historical.json",
-        "activity": "/v4.1/file/activity.json",
-    }
-)
-"""Family → path below the API's host. Only `contact` is documented; `activity` is a guess. Settings override them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -128,12 +118,16 @@ class Endpoints:
             close_loop=f"{api}/v7/rest/close-loop/status",
             response=f"{api}/v4.1/transactions/response.json",
             _api=api,
-            _file_paths={**FILE_PATHS, **(file_paths or {})},
+            _file_paths=file_paths or {},
         )
 
     def file(self, family: str) -> str:
-        """Return the URL of a file family: POST uploads a file, GET returns the statistics."""
-        return f"{self._api}/{self._file_paths[family].lstrip('/')}"
+        """Return the URL of a file family: POST uploads a file, GET returns the statistics.
+
+        Without a path from the settings it is the usual one. Only that of `contact` is documented.
+        """
+        path = self._file_paths.get(family, f"/v4.1/file/{family}.json")
+        return f"{self._api}/{path.lstrip('/')}"
 
     def file_delete(self, upload_id: int) -> str:
         """Return the URL that deletes one upload."""

@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 import pytest
 
+from gaugepost.file_families import Family
 from gaugepost.forecast import Lane
-from gaugepost.jobs.file import Family
 from gaugepost.ledger import Hold, JobView
 from gaugepost.regions import Region
 from gaugepost.states import JobState
