@@ -17,7 +17,7 @@ from benchmarks.harness import Failed, Turn
 from benchmarks.measures import Row, check
 from gaugepost import Region, Settings
 from gaugepost.connection import connect
-from gaugepost.ledger import Ledger, Settlement
+from gaugepost.ledger import Settlement, WorkerLedger
 from gaugepost.transitions import Attempt, Decision, Delivered, Parked
 from gaugepost.verdict import Verdict
 
@@ -39,7 +39,7 @@ class CallTimer:
 
     def __init__(self, turn: Turn) -> None:
         settings = Settings.load(redis_url=turn.redis.url)
-        self.ledger = Ledger(connect(settings, Region.EU), Region.EU, settings)
+        self.ledger = WorkerLedger(connect(settings, Region.EU), Region.EU, settings)
         self.claim_us: list[float] = []
         self.settle_us: list[float] = []
 

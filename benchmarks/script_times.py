@@ -19,7 +19,7 @@ import redis
 
 from benchmarks.heavy import CONFIGURATION, Heavy, Sizes, record
 from gaugepost import CloseLoop, Region, Settings
-from gaugepost.ledger import Claimed, Entry, Ledger, Settlement
+from gaugepost.ledger import Claimed, Entry, Settlement, WorkerLedger
 from gaugepost.ledger.scripts import load_scripts
 from gaugepost.states import JobState
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Held, HoldSpec, Parked, Requeued, Unknown
@@ -65,7 +65,7 @@ class Run:
     def __init__(self, client: redis.Redis, sizes: Sizes) -> None:
         self.client, self.sizes = client, sizes
         settings = Settings.given(redis_url="redis://127.0.0.1", backlog_limit=10_000_000)
-        self.eu, self.us = (Ledger(client, region, settings) for region in (Region.EU, Region.US))
+        self.eu, self.us = (WorkerLedger(client, region, settings) for region in (Region.EU, Region.US))
         self._runners = []
         for ledger in (self.eu, self.us):
             watched: Any = _Watched(ledger._run, client)  # noqa: SLF001
@@ -102,7 +102,7 @@ class Run:
         cpu = {name: max(run.cpu_s.get(name, 0.0) for run in self._runners) * 1000 for name in logged}
         return {name: Times(len(ms), max(ms, default=0.0), cpu[name]) for name, ms in logged.items()}
 
-    def _small(self, ledger: Ledger) -> None:
+    def _small(self, ledger: WorkerLedger) -> None:
         """Run the scripts that change one thing."""
         ledger.hold("credentials:api_key", "closed", "bench")
         ledger.resume("credentials:api_key")
@@ -124,7 +124,7 @@ class Run:
 
     # Claim, mark, renew, settle
 
-    def _claims(self, ledger: Ledger) -> None:
+    def _claims(self, ledger: WorkerLedger) -> None:
         """Claim past held jobs, and settle with every transition."""
         for n in range(40):
             jobs = self._claim(ledger)
@@ -134,7 +134,7 @@ class Run:
             ledger.settle([self._settlement(n + i, claimed) for i, claimed in enumerate(jobs)])
         self._long_records(ledger)
 
-    def _claim(self, ledger: Ledger) -> list[Claimed]:
+    def _claim(self, ledger: WorkerLedger) -> list[Claimed]:
         token = f"call-{next(self._tokens)}"
         ledger.claim(WORKER, token, 100)
         return ledger.claim(WORKER, token, 100).jobs  # a repeated call
@@ -146,7 +146,7 @@ class Run:
         decision = Decision(Held(hold.scope, "unknown_mapping"), hold=hold) if n % 50 == 0 else Decision(ways[n % 5])
         return Settlement(claimed, decision, (_attempt(1),))
 
-    def _long_records(self, ledger: Ledger) -> None:
+    def _long_records(self, ledger: WorkerLedger) -> None:
         """Settle jobs with records of the greatest length, and a result of many rows."""
         ledger.resume(f"configuration:{CONFIGURATION}")
         jobs = self._claim(ledger)
@@ -156,19 +156,19 @@ class Run:
 
     # Rescue
 
-    def _rescues(self, ledger: Ledger) -> None:
+    def _rescues(self, ledger: WorkerLedger) -> None:
         for _ in range(30):
             lost = [one.claimed for one in ledger.ended_leases()]
             ledger.settle([Settlement(one, Decision(Requeued())) for one in lost], rescue=True)
 
     # Operators
 
-    def _reads(self, ledger: Ledger) -> None:
+    def _reads(self, ledger: WorkerLedger) -> None:
         for state in JobState:
             ledger.read(list(itertools.islice(ledger.ids(state), _BATCH)))
         ledger.summary()
 
-    def _operators(self, ledger: Ledger) -> None:
+    def _operators(self, ledger: WorkerLedger) -> None:
         dead = list(itertools.islice(ledger.ids(JobState.DEAD), _BATCH))
         ledger.replay(dead, "bench", "why")
         ledger.cancel(list(itertools.islice(ledger.ids(JobState.WAITING), _BATCH)))

@@ -20,7 +20,7 @@ import redis
 
 from benchmarks import job
 from gaugepost import CloseLoop, File, PersonalLink, Record, Region, Response, Settings
-from gaugepost.ledger import Entry, Ledger, Settlement
+from gaugepost.ledger import Entry, Settlement, WorkerLedger
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Parked
 from gaugepost.verdict import Verdict
 
@@ -101,7 +101,7 @@ class Sizing:
 
     def __init__(self, client: redis.Redis, settings: Settings) -> None:
         self._client = client
-        self.ledger = Ledger(client, Region.EU, settings)
+        self.ledger = WorkerLedger(client, Region.EU, settings)
 
     def bytes_of(self, make: Callable[[int], JobBase], number: int) -> dict[str, float]:
         """Return state → bytes for each job."""

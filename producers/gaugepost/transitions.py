@@ -37,10 +37,15 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """CustomerGauge accepted the job."""
+    """CustomerGauge accepted the job.
+
+    `happened_at`: when the change of a case happened; the ledger warns if a later change of the case was delivered
+    before.
+    """
 
     result: Mapping[str, Any] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
+    happened_at: str | None = None
 
 
 class Phase(StrEnum):
@@ -57,7 +62,8 @@ class Check:
 
     `at`: Unix ms. `status`: the HTTP status, None without an answer. `found`: whether the file is in the statistics;
     then `upload_id` is CustomerGauge's id. `processed`: whether its rows are processed. `readable`: whether the answer
-    could be parsed; if not, `found` and `processed` mean nothing.
+    could be parsed; if not, `found` and `processed` mean nothing. `answered`: whether the endpoint works, so that the
+    hold which this request probes is lifted.
     """
 
     at: int
@@ -66,6 +72,7 @@ class Check:
     processed: bool = False
     upload_id: int | None = None
     readable: bool = True
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

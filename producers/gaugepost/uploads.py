@@ -193,12 +193,12 @@ class Uploads:
         accepted = ""
         try:
             for entry, part in zip(entries, parts, strict=True):
-                ledger.stage(entry.id, content(upload, part.plan))
+                ledger.file_sets.stage(entry.id, content(upload, part.plan))
                 progress()
-            accepted = ledger.enqueue_set(files, entries, again=again, first=first)
+            accepted = ledger.file_sets.enqueue(files, entries, again=again, first=first)
         finally:
             if accepted != set_id:
-                ledger.unstage(ids)
+                ledger.file_sets.unstage(ids)
         if accepted != set_id:
             raise uploaded_before(accepted)
         return files
@@ -212,7 +212,7 @@ class Uploads:
         for region in search.regions:
             ledger = self._producer.ledger(region)
             try:
-                files = ledger.file_set(set_id)
+                files = ledger.file_sets.find(set_id)
             except StoreUnreachable as error:
                 search.failed(region, error)
             else:
@@ -257,13 +257,13 @@ class Uploads:
             for upload in uploads
         ]
         deletions = {upload: receipt.id for upload, receipt in zip(uploads, receipts, strict=True)}
-        ledger.note_undo(set_id, Undo(int(time.time() * 1000), by, deletions))
+        ledger.file_sets.note_undo(set_id, Undo(int(time.time() * 1000), by, deletions))
         return receipts
 
 
 def read_set(ledger: Ledger, files: FileSet) -> SetView:
     """Read the jobs of a file set."""
-    return SetView(files, tuple(ledger.read(files.parts)), ledger.undo_of(files.id))
+    return SetView(files, tuple(ledger.read(files.parts)), ledger.file_sets.undo_of(files.id))
 
 
 def known_headings(ledger: Ledger, view: SetView) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, assert_never
 
+from gaugepost.jobs import CloseLoop
 from gaugepost.transitions import (
     Dead,
     Decision,
@@ -158,7 +159,7 @@ def _outcome(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR
         case _V.DELIVERED if facts.job.kind == "file":
             return Decision(Parked(poll_ms(facts.poll, 0, facts.rand), Phase.PROCESSING.value, Phase.PROCESSING))
         case _V.DELIVERED | _V.DELIVERED_IN_PART:
-            return Decision(Delivered(judgement.result, judgement.warnings + _late_warnings(facts)))
+            return Decision(_delivered(judgement, facts))
         case _V.UNAUTHENTICATED:
             return Decision(Requeued(), counted=False)
         case _V.REFUSED_CREDENTIALS:
@@ -192,6 +193,11 @@ def _outcome(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR
             return Decision(Dead(verdict))
         case _ as never:  # pragma: no cover
             assert_never(never)
+
+
+def _delivered(judgement: Judgement, facts: Facts) -> Delivered:
+    happened_at = facts.job.happened_at if isinstance(facts.job, CloseLoop) else None
+    return Delivered(judgement.result, judgement.warnings + _late_warnings(facts), happened_at)
 
 
 def _late_warnings(facts: Facts) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ upload of that name (400103), and the job counts as delivered.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.files import read_messages
@@ -26,6 +27,7 @@ LOOKS_UNTIL_ABSENT = 3
 
 NEVER_PROCESSED = "CustomerGauge's statistics did not show within 24 h that it was processed"
 NEVER_FOUND_OUT = "CustomerGauge's statistics could not be read for 24 h: it may have arrived"
+_REFUSALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
 _REASONS = {Phase.LOOKUP: Verdict.LOST_ANSWER.value, Phase.PROCESSING: Phase.PROCESSING.value}
 
 
@@ -72,6 +74,11 @@ def decide_on_upload(look: Look, rows: RowRange) -> Decision:
     phase = look.phase if look.found is None else Phase.PROCESSING
     delay = poll_ms(look.poll, look.looks + 1, look.rand)
     return Decision(Parked(delay, _REASONS[phase], phase), counted=False)
+
+
+def is_answered(status: int | None) -> bool:
+    """Return whether a request for statistics shows that the endpoint works. This lifts the hold that it probes."""
+    return status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _REFUSALS
 
 
 def result(upload: Upload, rows: RowRange) -> dict[str, Any]:

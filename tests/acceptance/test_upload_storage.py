@@ -48,9 +48,9 @@ def test_500_queued_parts_take_well_under_a_gigabyte_of_redis(
             stored = Stored(sha256="0" * 64, size=len(content), rows=2_000, name=f"export.part-{n + 1:03}-of-500.csv")
             file = File(region=Region.EU, family="transactional", filename="export.csv", stored=stored)
             entries.append(Entry(new_job_id(), file))
-            ledger.stage(entries[-1].id, content)
+            ledger.file_sets.stage(entries[-1].id, content)
         files = FileSet("set-1", "eu", "transactional", "export.csv", "0" * 64, 10**6, tuple(e.id for e in entries))
-        assert ledger.enqueue_set(files, entries, again=False, first=False) == "set-1"
+        assert ledger.file_sets.enqueue(files, entries, again=False, first=False) == "set-1"
         taken = int(client.info("memory")["used_memory"]) - before
     whole = sum(len(contents[n % 10]) for n in range(500))
     record_property("storage", f"{whole / 1e6:.0f} MB of CSV take {taken / 1e6:.1f} MB of Redis")

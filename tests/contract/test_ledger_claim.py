@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gaugepost.ledger import Ledger
+from gaugepost.ledger import WorkerLedger
 from gaugepost.transitions import Held, HoldSpec, Parked, Phase, Requeued
 from gaugepost.verdict import Verdict
 from support.factories import MAPPING, case, file_delete, link, record, upload
@@ -292,7 +292,7 @@ def test_an_earlier_job_of_its_lane_keeps_a_job_from_being_claimed(bench: Bench)
 
 def test_claims_work_at_a_real_clock_too(client: redis.Redis) -> None:
     bench = Bench(client)
-    bench.ledger = Ledger(client, bench.ledger.region, bench.ledger._settings)
+    bench.ledger = WorkerLedger(client, bench.ledger.region, bench.ledger._settings)
     ids = bench.put(record(), upload())
     assert set(bench.claim_ids()) == set(ids)
     assert bench.truth().faults == []

@@ -27,7 +27,7 @@ BY_FAMILY = {"upload_scope": "family"}
 
 def stage(bench: Bench, entries: list[Entry]) -> None:
     for entry in entries:
-        bench.ledger.stage(entry.id, CONTENT)
+        bench.ledger.file_sets.stage(entry.id, CONTENT)
 
 
 def accept(
@@ -36,7 +36,7 @@ def accept(
     """Stage and enqueue a file set; return the ids of its parts."""
     files, entries = made_set
     stage(bench, entries)
-    assert bench.ledger.enqueue_set(files, entries, again=again, first=first) == files.id
+    assert bench.ledger.file_sets.enqueue(files, entries, again=again, first=first) == files.id
     return list(files.parts)
 
 
@@ -78,7 +78,7 @@ def test_parts_of_a_set_wait_for_their_slots_in_order(bench: Bench) -> None:
     assert accept(bench, (files, entries)) == list(files.parts)
     assert bench.states(list(files.parts)) == ["waiting"] * 3
     assert list(bench.ledger.waiting_files()) == list(files.parts)
-    assert bench.ledger.file_set(files.id) == files
+    assert bench.ledger.file_sets.find(files.id) == files
     assert bench.bells() == 1
     for job_id in files.parts:
         assert bench.ledger.content(job_id) == CONTENT
@@ -93,7 +93,7 @@ def test_a_repeated_call_changes_nothing_and_gives_the_same_set(bench: Bench) ->
     [first] = bench.claim()
     before = bench.truth()
     for again in (False, True):
-        assert bench.ledger.enqueue_set(files, entries, again=again, first=False) == files.id
+        assert bench.ledger.file_sets.enqueue(files, entries, again=again, first=False) == files.id
     after = bench.truth()
     assert (after.jobs, after.other, after.sets) == (before.jobs, before.other, before.sets)
     assert bench.state(first.id) == "sending"
@@ -105,8 +105,8 @@ def test_set_whose_staged_contents_expired_is_refused_whole(bench: Bench) -> Non
     assert 0 < bench.client.pttl(PREFIX + "content:" + entries[1].id) <= STAGED_MS
     bench.client.delete(PREFIX + "content:" + entries[1].id)
     with pytest.raises(StoreError, match="staged contents of this upload have expired"):
-        bench.ledger.enqueue_set(files, entries, again=False, first=False)
-    bench.ledger.unstage([entry.id for entry in entries])
+        bench.ledger.file_sets.enqueue(files, entries, again=False, first=False)
+    bench.ledger.file_sets.unstage([entry.id for entry in entries])
     assert_nothing_of_it(bench, files)
     assert accept(bench, (files, entries)), "the digest of a refused set refuses no later set"
 
@@ -115,7 +115,7 @@ def assert_nothing_of_it(bench: Bench, files: FileSet) -> None:
     truth = bench.truth()
     assert truth.jobs == {}
     assert stored_bytes(bench) == 0
-    assert bench.ledger.file_set(files.id) is None
+    assert bench.ledger.file_sets.find(files.id) is None
     assert bench.client.keys(PREFIX + "content:*") == []
     assert bench.client.keys(PREFIX + "digest:*") == []
     assert bench.bells() == 0
@@ -127,8 +127,8 @@ def test_a_set_over_the_limit_of_contents_is_refused_whole(client: redis.Redis) 
     files, entries = file_set(3)
     stage(bench, entries)
     with pytest.raises(BacklogFull, match="files take 0 bytes already"):
-        bench.ledger.enqueue_set(files, entries, again=False, first=False)
-    bench.ledger.unstage([entry.id for entry in entries])
+        bench.ledger.file_sets.enqueue(files, entries, again=False, first=False)
+    bench.ledger.file_sets.unstage([entry.id for entry in entries])
     assert_nothing_of_it(bench, files)
     accept(bench, file_set(2))
     with pytest.raises(BacklogFull, match=f"files take {2 * size} bytes already"):
@@ -143,7 +143,7 @@ def test_a_set_over_the_limit_of_jobs_is_refused_whole(client: redis.Redis) -> N
     files, entries = file_set(3)
     stage(bench, entries)
     with pytest.raises(BacklogFull, match="1 jobs are waiting"):
-        bench.ledger.enqueue_set(files, entries, again=False, first=False)
+        bench.ledger.file_sets.enqueue(files, entries, again=False, first=False)
     assert stored_bytes(bench) == 0
     accept(bench, file_set(2, content="smaller"))
 
@@ -153,7 +153,7 @@ def test_taking_staged_contents_away_leaves_those_of_an_accepted_set(bench: Benc
     ids = accept(bench, file_set(2))
     _, entries = file_set(1, content="other")
     stage(bench, entries)
-    bench.ledger.unstage([*ids, entries[0].id])
+    bench.ledger.file_sets.unstage([*ids, entries[0].id])
     assert [bench.ledger.content(job_id) for job_id in (*ids, entries[0].id)] == [CONTENT, CONTENT, None]
 
 
@@ -164,12 +164,12 @@ def test_same_content_is_refused_unless_sending_again_is_asked_for(bench: Bench)
     first, second, third = file_set(), file_set(), file_set()
     accept(bench, first)
     stage(bench, second[1])
-    assert bench.ledger.enqueue_set(*second, again=False, first=False) == first[0].id
+    assert bench.ledger.file_sets.enqueue(*second, again=False, first=False) == first[0].id
     assert bench.states(list(second[0].parts)) == [None] * 3
-    assert bench.ledger.file_set(second[0].id) is None
+    assert bench.ledger.file_sets.find(second[0].id) is None
     accept(bench, second, again=True)
     stage(bench, third[1])
-    assert bench.ledger.enqueue_set(*third, again=False, first=False) == second[0].id
+    assert bench.ledger.file_sets.enqueue(*third, again=False, first=False) == second[0].id
 
 
 def test_the_same_content_of_another_family_is_another_upload(bench: Bench) -> None:
@@ -368,10 +368,8 @@ def test_a_followed_file_waits_under_a_hold_and_is_looked_at_afterwards(bench: B
     assert (looked.id, looked.phase) == (job_id, Phase.PROCESSING)
 
 
-@pytest.mark.parametrize(("status", "lifts"), [(200, True), (404, True), (None, False), (500, False), (429, False)])
-def test_status_lookup_as_probe_lifts_a_hold_only_by_a_good_answer(
-    bench: Bench, status: int | None, lifts: bool
-) -> None:
+@pytest.mark.parametrize("answered", [True, False])
+def test_status_lookup_as_probe_lifts_a_hold_if_it_was_answered(bench: Bench, answered: bool) -> None:
     accept(bench, file_set(1))
     bench.settle(claim_and_mark(bench), PROCESSING)
     bench.put(record())
@@ -379,9 +377,9 @@ def test_status_lookup_as_probe_lifts_a_hold_only_by_a_good_answer(
     bench.tick(15_000)
     [probe] = bench.claim()
     assert (probe.phase, probe.probe) == (Phase.PROCESSING, "")
-    check = Check(NOON, status, found=False)
+    check = Check(NOON, 200, found=False, answered=answered)
     assert bench.ledger.settle([Settlement(probe, Decision(PROCESSING, counted=False), check=check)]) == [True]
-    assert (bench.ledger.holds() == {}) is lifts
+    assert (bench.ledger.holds() == {}) is answered
 
 
 def test_long_history_loses_lookups_before_attempts(bench: Bench) -> None:
@@ -389,7 +387,7 @@ def test_long_history_loses_lookups_before_attempts(bench: Bench) -> None:
     bench.settle(claim_and_mark(bench), LOOKUP, verdict=Verdict.LOST_ANSWER)
     for n in range(600):
         bench.tick(SOON)
-        check = Check(NOON + n, 200, found=True)
+        check = Check(NOON + n, 200, found=True, answered=True)
         bench.ledger.settle(
             [Settlement(one, Decision(PROCESSING, counted=False), check=check) for one in bench.claim()]
         )

@@ -267,15 +267,15 @@ def test_file_set_and_its_staged_contents_are_encrypted(bench: Bench, keyed: Key
     files, entries = file_set(2)
     files = FileSet(files.id, "eu", files.family, "quill-contacts.csv", files.sha256, files.rows, files.parts)
     for entry in entries:
-        sealed.ledger.stage(entry.id, f"Email\n{MAIL}\n".encode())
-    assert sealed.ledger.enqueue_set(files, entries, again=False, first=False) == files.id
+        sealed.ledger.file_sets.stage(entry.id, f"Email\n{MAIL}\n".encode())
+    assert sealed.ledger.file_sets.enqueue(files, entries, again=False, first=False) == files.id
     text = everything(bench.client)
     assert b"quill-contacts" not in text
     assert b"e.part-1-of-2.csv" not in text
-    assert sealed.ledger.file_set(files.id) == files
+    assert sealed.ledger.file_sets.find(files.id) == files
     assert sealed.ledger.content(files.parts[0]) == f"Email\n{MAIL}\n".encode()
     with pytest.raises(DataSealed, match=f"upload {files.id} is sealed"):
-        bench.ledger.file_set(files.id)
+        bench.ledger.file_sets.find(files.id)
     with pytest.raises(DataSealed):
         bench.ledger.content(files.parts[0])
 

@@ -137,10 +137,10 @@ class History(RuleBasedStateMachine):
     def enqueue_a_set(self, parts: int, content: str, again: bool, first: bool) -> None:
         files, entries = file_set(parts, content=content)
         for entry in entries:
-            self.bench.ledger.stage(entry.id, _FILE_CONTENT)
+            self.bench.ledger.file_sets.stage(entry.id, _FILE_CONTENT)
         times = 2 if again else 1
-        ids = {self.bench.ledger.enqueue_set(files, entries, again=again, first=first) for _ in range(times)}
-        self.bench.ledger.unstage(files.parts)  # also after an answer that was lost: what was accepted stays
+        ids = {self.bench.ledger.file_sets.enqueue(files, entries, again=again, first=first) for _ in range(times)}
+        self.bench.ledger.file_sets.unstage(files.parts)  # also after an answer that was lost: what was accepted stays
         if content in self.sets and not again:
             assert ids == {self.sets[content]}
             return

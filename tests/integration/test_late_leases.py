@@ -12,7 +12,7 @@ import redis
 
 from gaugepost import CloseLoop, Region, Settings
 from gaugepost.jobs import JobBase
-from gaugepost.ledger import Claimed, Entry, Ledger, Settlement
+from gaugepost.ledger import Claimed, Entry, Settlement, WorkerLedger
 from gaugepost.transitions import Dead, Decision, Delivered, Requeued
 from gaugepost.verdict import Verdict
 from gaugepost_simulator import Simulator
@@ -33,8 +33,8 @@ class Nobody:
     def settled(self, settlements: Any) -> None: ...
 
 
-def ledger(url: str, **more: Any) -> Ledger:
-    return Ledger(redis.Redis.from_url(url), Region.EU, Settings(redis_url=url, **SETTINGS | more))
+def ledger(url: str, **more: Any) -> WorkerLedger:
+    return WorkerLedger(redis.Redis.from_url(url), Region.EU, Settings(redis_url=url, **SETTINGS | more))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def sim() -> Iterator[Simulator]:
         yield sim
 
 
-def delivery(there: Ledger) -> Delivery:
+def delivery(there: WorkerLedger) -> Delivery:
     return Delivery(there, HttpClient(connect_timeout=1, read_timeout=4, pool_size=1), there._settings)
 
 
@@ -56,7 +56,7 @@ def requests(sim: Simulator) -> int:
     return sum(number for name, number in sim.state()["requests"].items() if ".token." not in name)
 
 
-def claim(there: Ledger, job: JobBase) -> Claimed:
+def claim(there: WorkerLedger, job: JobBase) -> Claimed:
     there.enqueue([Entry.of(job)])
     return there.claim("w1", "call", 1).jobs[0]
 

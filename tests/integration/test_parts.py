@@ -17,6 +17,7 @@ from gaugepost_tasks.http_messages import Judgement
 from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
 from support.stack import Stack, children, kill
 from support.wait import wait_until
+from support.worker_ledger import worker_ledger
 
 SHORT = {"connect_timeout": 1, "read_timeout": 2, "lease": 4}
 
@@ -33,7 +34,7 @@ class Herd:
     def __init__(self, stack: Stack, size: int, answer: TokenAnswer | None = None) -> None:
         self.fetched = 0
         self._answer = answer
-        ledger = stack.producer.ledger(Region.EU)
+        ledger = worker_ledger(stack.producer)
         self.members = [Tokens(ledger, "secret", self.fetch, 2.0) for _ in range(size)]
 
     def fetch(self) -> TokenAnswer:
@@ -91,7 +92,7 @@ def test_shared_token_is_encrypted_in_redis_under_the_client_secret(stack: Stack
     herd.get()
     with stack.redis.client() as client:
         assert b"token-1" not in b"".join(value for _, value in client.hgetall("gaugepost:{eu}:token").items())
-    other = Tokens(stack.producer.ledger(Region.EU), "another secret", lambda: TokenAnswer("token-x", None), 2.0)
+    other = Tokens(worker_ledger(stack.producer), "another secret", lambda: TokenAnswer("token-x", None), 2.0)
     assert other.get().value == "token-x"
 
 

@@ -20,7 +20,7 @@ import redis
 from gaugepost import AsyncProducer, Producer, Record, Region, Settings
 from gaugepost.connection import connect
 from gaugepost.errors import StoreError, StoreUnreachable
-from gaugepost.ledger import Claimed, Entry, Ledger, Settlement
+from gaugepost.ledger import Claimed, Entry, Settlement, WorkerLedger
 from gaugepost.transitions import Decision, Delivered, Requeued
 from support.factories import response
 from support.redis_server import Watched
@@ -148,7 +148,7 @@ def is_replicated(client: redis.Redis) -> bool:
     return False
 
 
-def marked(ledger: Ledger, claimed: Claimed) -> tuple[int, int]:
+def marked(ledger: WorkerLedger, claimed: Claimed) -> tuple[int, int]:
     """Mark a job; repeat while the new replica does not confirm the mark in time."""
     while True:
         with contextlib.suppress(StoreUnreachable):
@@ -157,7 +157,7 @@ def marked(ledger: Ledger, claimed: Claimed) -> tuple[int, int]:
 
 def test_of_two_holders_of_one_fencing_token_only_the_new_masters_sends(watched: Watched) -> None:
     settings = Settings.load(redis_url=watched.url, wait_replicas=1)
-    before, after = (Ledger(connect(settings, Region.EU), Region.EU, settings) for _ in range(2))
+    before, after = (WorkerLedger(connect(settings, Region.EU), Region.EU, settings) for _ in range(2))
     ids = [one.id for one in before.enqueue([Entry.of(response()) for _ in range(4)])]
     with watched.replica.frozen():
         fall_behind(watched)

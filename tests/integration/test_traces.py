@@ -20,7 +20,7 @@ from opentelemetry.trace import StatusCode
 from gaugepost import CloseLoop, InvalidJob, Record, Region
 from gaugepost.jobs import parse_job
 from gaugepost.ledger import Claimed, Settlement
-from gaugepost.ledger.views import History
+from gaugepost.ledger.history import History
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Parked, Requeued
 from gaugepost.verdict import Verdict
 from gaugepost_workers.observers.traces import Traces, open_traces, wanted

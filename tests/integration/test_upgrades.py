@@ -22,6 +22,7 @@ from support.old_versions import PREVIOUS, VERSIONS, Old
 from support.redis_server import free_port
 from support.stack import Stack, kill
 from support.wait import wait_until
+from support.worker_ledger import worker_ledger
 
 SHORT = {"connect_timeout": 1, "read_timeout": 3, "lease": 6, "backoff__lost_answer": "1s,1s,1s,1s"}
 ONE_LIST = {"26f2acf"}  # the workers of these know no list of a source: what is enqueued since waits for newer ones
@@ -221,7 +222,7 @@ def test_older_ledger_gets_the_names_of_the_namespace_under_load(stack: Stack, v
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
     if version in ONE_LIST:
-        stack.producer.ledger(Region.EU).migrate()  # a worker of this version does so as it starts
+        worker_ledger(stack.producer).migrate()  # a worker of this version does so as it starts
     ids += old.enqueue(*records(2_000))
     with stack.redis.client() as client, enqueuing(stack) as more:
         client.lpush("eu", "a task of another application")

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from gaugepost import Region
 from support.chaos.hosts import Clock
 from support.factories import record, response, upload
 from support.metrics import value
 from support.redis_server import RedisServer, free_port
 from support.stack import Stack, kill
 from support.wait import wait_until
+from support.worker_ledger import worker_ledger
 
 SHORT: dict[str, Any] = {"connect_timeout": 1, "read_timeout": 2, "lease": 4, "retention_delivered": "1s"}
 QUICK: dict[str, Any] = {"backoff__server_error": "1s,1s", "backoff__lost_answer": "1s,1s"}
@@ -61,7 +61,7 @@ def leaves_ticks_to_beat(stack: Stack) -> bool:
 
 
 def test_delivery_continues_after_beat_was_killed_for_good(stack: Stack) -> None:
-    ledger = stack.producer.ledger(Region.EU)
+    ledger = worker_ledger(stack.producer)
     beat = stack.beat()
     wait_until(lambda: ledger.statistics().ticks_waiting, what="beat ticks")
     kill(beat)

@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gaugepost import AsyncProducer, Producer, Region
+from gaugepost import AsyncProducer, Producer
 from gaugepost.ledger import Settlement
 from gaugepost.transitions import Attempt, Decision
+from support.worker_ledger import worker_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +64,6 @@ class AsynchronousReceipt:
 
 def end(blocking: Producer, job_id: str, how: Any, *attempts: Attempt) -> None:
     """Do a worker's part for one job."""
-    ledger = blocking.ledger(Region.EU)
+    ledger = worker_ledger(blocking)
     [claimed] = [one for one in ledger.claim("w", f"{job_id}", 100).jobs if one.id == job_id]
     assert ledger.settle([Settlement(claimed, Decision(how), attempts)]) == [True]

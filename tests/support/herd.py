@@ -14,7 +14,7 @@ from typing import Any
 
 from gaugepost import Region, Settings
 from gaugepost.connection import connect
-from gaugepost.ledger import Ledger
+from gaugepost.ledger import WorkerLedger
 from gaugepost_tasks.endpoints.token import fetch_token
 from gaugepost_tasks.http import HttpClient
 from gaugepost_tasks.http_messages import Endpoints
@@ -24,7 +24,7 @@ from gaugepost_workers.tokens import Token, Tokens, TokenUnavailable
 class Holder:
     """The token of one worker process, requested by one thread."""
 
-    def __init__(self, ledger: Ledger, fetch: Any, secret: str, timeout_s: float) -> None:
+    def __init__(self, ledger: WorkerLedger, fetch: Any, secret: str, timeout_s: float) -> None:
         self._tokens = Tokens(ledger, secret, fetch, timeout_s)
         self._token: Token | None = None
 
@@ -59,7 +59,7 @@ class Herd:
             return fetch_token(http, endpoints, client_id, secret, now=time.time())
 
         timeout_s = settings.connect_timeout + settings.read_timeout + 1
-        ledger = Ledger(self._redis, Region.EU, settings)
+        ledger = WorkerLedger(self._redis, Region.EU, settings)
         self._holders = [Holder(ledger, fetch, secret, timeout_s) for _ in range(size)]
         self._threads = ThreadPoolExecutor(size)
         self._together = threading.Barrier(size)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gaugepost import Region, Settings
-from gaugepost.ledger import Entry, Ledger, Settlement
+from gaugepost.ledger import Entry, Settlement, WorkerLedger
 from gaugepost.ledger.scripts import load_scripts
 from gaugepost.ledger.worker_calls import slot_ms
 from gaugepost.transitions import Attempt, Decision, Delivered, HoldSpec
@@ -60,7 +61,7 @@ class Bench:
     def __init__(self, client: redis.Redis, **settings: Any) -> None:
         self.client = client
         self.clock = Clock(client)
-        self.ledger = Ledger(client, Region.EU, Settings(**settings))
+        self.ledger = WorkerLedger(client, Region.EU, Settings(**settings))
         self.ledger._run._scripts = {
             name: client.register_script(
                 text.replace("redis.call('TIME')", "redis.call('LRANGE', KEYS[1] .. 'test-clock', 0, 1)")
@@ -93,7 +94,10 @@ class Bench:
         verdict, age_ms = how.pop("verdict", None), how.pop("age_ms", None)
         attempts = (attempt(claimed, verdict),) if verdict else ()
         began = None if age_ms is None else time.monotonic() - age_ms / 1000
-        decision = Decision(transition or Delivered(), **how)
+        transition = transition or Delivered()
+        if isinstance(transition, Delivered):
+            transition = replace(transition, happened_at=getattr(claimed.job, "happened_at", None))
+        decision = Decision(transition, **how)
         return self.ledger.settle([Settlement(claimed, decision, attempts, began=began)], rescue=rescue)[0]
 
     def tick(self, ms: int = 1000) -> int:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from gaugepost import DataSealed, Region, Settings, SettingsError
 from gaugepost.encryption import NO_CIPHER, Cipher, read_keys
 from gaugepost.jobs import JobBase, parse_job_json
-from gaugepost.ledger import Claimed, Entry, Settlement
+from gaugepost.ledger import Claimed, Entry, JobView, Settlement
+from gaugepost.ledger.history import History
 from gaugepost.ledger.scripts import Call
-from gaugepost.ledger.views import History, JobView
 from gaugepost.redaction import redact, redact_messages
 from gaugepost.states import JobState
 from gaugepost.transitions import Decision, Delivered

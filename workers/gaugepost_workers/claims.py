@@ -13,7 +13,7 @@ from gaugepost.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gaugepost.ledger import Claimed, Ledger
+    from gaugepost.ledger import Claimed, WorkerLedger
     from gaugepost_workers.clock import Clock
 
 log = structlog.get_logger("gaugepost.dispatcher")
@@ -35,7 +35,7 @@ class Claims:
     `lease_s`: the length of a lease.
     """
 
-    def __init__(self, ledger: Ledger, worker: str, concurrency: int, lease_s: float, clock: Clock) -> None:
+    def __init__(self, ledger: WorkerLedger, worker: str, concurrency: int, lease_s: float, clock: Clock) -> None:
         self._ledger = ledger
         self._worker = worker
         self._concurrency = concurrency

@@ -13,7 +13,7 @@ from gaugepost.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gaugepost.ledger import Ledger
+    from gaugepost.ledger import WorkerLedger
     from gaugepost.settings import Credentials as CredentialSettings
 
 _NOTED_EVERY_S = 60.0
@@ -31,7 +31,9 @@ class Credentials:
     credential and accepts another worker's.
     """
 
-    def __init__(self, ledger: Ledger, settings: CredentialSettings, on_refused_alone: Callable[[str], None]) -> None:
+    def __init__(
+        self, ledger: WorkerLedger, settings: CredentialSettings, on_refused_alone: Callable[[str], None]
+    ) -> None:
         self.api_key = settings.api_key.get_secret_value() if settings.api_key else None
         self.client_id = settings.client_id.get_secret_value() if settings.client_id else None
         self.client_secret = settings.client_secret.get_secret_value() if settings.client_secret else None

@@ -23,7 +23,7 @@ from gaugepost_tasks.endpoints.handlers import HANDLERS
 from gaugepost_tasks.endpoints.token import fetch_token
 from gaugepost_tasks.http_messages import Answer, Endpoints, Judgement, Request, credential_header
 from gaugepost_tasks.policy import Facts, decide, missing_credentials, missing_data_key, wait_for_token
-from gaugepost_tasks.upload_tracking import Look, RowRange, decide_on_upload
+from gaugepost_tasks.upload_tracking import Look, RowRange, decide_on_upload, is_answered
 from gaugepost_tasks.verdicts import cap_retry_after, judge, may_be_done
 from gaugepost_workers.clock import SYSTEM_CLOCK
 from gaugepost_workers.credentials import Credentials
@@ -36,7 +36,7 @@ from gaugepost_workers.upload_lookup import count_checks, find_upload, last_send
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gaugepost.ledger import Claimed, Ledger
+    from gaugepost.ledger import Claimed, WorkerLedger
     from gaugepost.settings import Settings
     from gaugepost_tasks.endpoints.token import TokenAnswer
     from gaugepost_tasks.http import HttpClient
@@ -72,7 +72,7 @@ class Delivery:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: WorkerLedger,
         http: HttpClient,
         settings: Settings,
         on_refused_alone: Callable[[str], None] = lambda _: None,
@@ -171,7 +171,8 @@ class Delivery:
         stored = job.stored
         rows = RowRange(stored.first_row, stored.rows, self._base) if stored else RowRange(1, 0)
         processed = found is not None and found.processed
-        check = Check(at, seen.status, found is not None, processed, seen.upload_id, seen.complete)
+        answered = is_answered(seen.status)
+        check = Check(at, seen.status, found is not None, processed, seen.upload_id, seen.complete, answered)
         return Settlement(claimed, decide_on_upload(look, rows), check=check)
 
     def _missing_setting(self, needs: str) -> str:

@@ -31,7 +31,7 @@ from gaugepost_workers.slow_start import SlowStart
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gaugepost.ledger import Claimed, Ledger
+    from gaugepost.ledger import Claimed, WorkerLedger
     from gaugepost_workers.claims import Claim
     from gaugepost_workers.clock import Clock
     from gaugepost_workers.lease import Lease
@@ -54,7 +54,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: WorkerLedger,
         deliver: Callable[[Lease], Settlement],
         observer: Observer,
         *,

@@ -21,7 +21,7 @@ from gaugepost_workers.watchdog import WATCHDOG
 if TYPE_CHECKING:
     from celery import Celery
 
-    from gaugepost.ledger import Ledger
+    from gaugepost.ledger import WorkerLedger
     from gaugepost_workers.celery_app.app import TaskHandler
     from gaugepost_workers.observers.metrics import WorkerMetrics
 
@@ -33,7 +33,7 @@ EVERY_S = 1.0
 class OwnTicks:
     """The ticks that one worker process runs itself. `worker`: its id in the ledger."""
 
-    def __init__(self, ledger: Ledger, worker: str, handler: TaskHandler, metrics: WorkerMetrics | None) -> None:
+    def __init__(self, ledger: WorkerLedger, worker: str, handler: TaskHandler, metrics: WorkerMetrics | None) -> None:
         self._ledger = ledger
         self._worker = worker
         self._handler = handler

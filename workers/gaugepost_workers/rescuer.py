@@ -24,7 +24,7 @@ from gaugepost_workers.observers.ledger_log import log_deaths
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gaugepost.ledger import EndedLease, Ledger
+    from gaugepost.ledger import EndedLease, WorkerLedger
 
 log = structlog.get_logger("gaugepost.rescue")
 
@@ -52,7 +52,7 @@ def judge_lost(lost: EndedLease, schedules: dict[Verdict, tuple[float, ...]]) ->
 
 
 def rescue(
-    ledger: Ledger,
+    ledger: WorkerLedger,
     schedules: dict[Verdict, tuple[float, ...]],
     on_rescued: Callable[[Sequence[Settlement]], None] | None = None,
 ) -> int:

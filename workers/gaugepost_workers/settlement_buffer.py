@@ -11,7 +11,7 @@ from gaugepost.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gaugepost.ledger import Ledger, Settlement
+    from gaugepost.ledger import Settlement, WorkerLedger
 
 log = structlog.get_logger("gaugepost.dispatcher")
 
@@ -19,7 +19,7 @@ log = structlog.get_logger("gaugepost.dispatcher")
 class SettlementBuffer:
     """Collects settlements, and keeps them while Redis does not answer. For one thread."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: WorkerLedger) -> None:
         self._ledger = ledger
         self._waiting: list[Settlement] = []
 

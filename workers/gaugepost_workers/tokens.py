@@ -29,7 +29,7 @@ from gaugepost_tasks.policy import token_hold
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gaugepost.ledger import Ledger, SharedToken
+    from gaugepost.ledger import SharedToken, WorkerLedger
     from gaugepost_tasks.endpoints.token import TokenAnswer
 
 _LOCK_S = 3.0  # others wait this long for a worker that was killed during its fetch
@@ -84,7 +84,7 @@ class Tokens:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: WorkerLedger,
         client_secret: str,
         fetch: Callable[[], TokenAnswer],
         fetch_timeout_s: float,

@@ -22,7 +22,7 @@ from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from gaugepost.connection import connect, connect_briefly, redis_url
 from gaugepost.errors import ClusterNotSupported, LedgerClosed, NotPermitted, StoreError
-from gaugepost.ledger import Ledger
+from gaugepost.ledger import WorkerLedger
 from gaugepost.settings import PREFIX
 from gaugepost_tasks.endpoints.handlers import check_handlers
 from gaugepost_tasks.http import HttpClient
@@ -69,7 +69,7 @@ class Worker:
         self.region = region
         self._concurrency = concurrency
         self.name = f"{region}-{os.getpid()}@{socket.gethostname()}"
-        self.ledger = Ledger(connect(settings, region), region, settings)
+        self.ledger = WorkerLedger(connect(settings, region), region, settings)
         self.app = make_app(region, redis_url(settings, region), self, namespace=settings.namespace)
         http = HttpClient.of(settings, region, concurrency + URGENT_THREADS)
         self._ticks: dict[str, Callable[[], object]] = {
@@ -173,7 +173,7 @@ class Worker:
     def _note_end(self) -> None:
         """Record in Redis that this worker has ended. Does not wait for a Redis that is away."""
         with suppress(StoreError), closing(connect_briefly(self.settings, self.region)) as client:
-            Ledger(client, self.region, self.settings).leave(self._id)
+            WorkerLedger(client, self.region, self.settings).leave(self._id)
 
     def _promote(self) -> None:
         self.ledger.migrate()  # services of an older version may still enqueue in the old format

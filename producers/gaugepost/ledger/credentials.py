@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from gaugepost.ledger.scripts import Call
-from gaugepost.ledger.worker_calls import hold_row
+from gaugepost.ledger.settlements import hold_row
 
 if TYPE_CHECKING:
     from gaugepost.keys import Keys

@@ -1,31 +1,39 @@
-"""List the ids of jobs step by step, and read counts. No call takes longer when the backlog is long."""
+"""List the ids of jobs step by step: by state, under a hold, in an upload lane."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.forecast import Lane
-from gaugepost.ledger.explanations import explained
-from gaugepost.ledger.holds import Hold, iso
-from gaugepost.ledger.presence import Presence, add_commands, read_answers
 from gaugepost.ledger.scripts import our_errors
-from gaugepost.ledger.unreadable import read_number
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import redis
 
     from gaugepost.keys import Keys
+    from gaugepost.ledger.holds import Hold
 
 _STEP = 200
-_HEADS = 20
 _NEWEST_FIRST = frozenset({"delivered", "dead", "cancelled", "expired", "unknown"})
 
 
+def ready_lists(client: Any, keys: Keys, name: str) -> list[str]:  # noqa: ANN401 - as in `Listing`
+    """Return the names of the sources' lists of ready jobs, in the order of their turns.
+
+    Last come those of jobs that wait for the first answer of their configuration.
+    """
+    turns = "turns" if name == "ready" else "urgent_turns"
+    with our_errors():
+        sources = client.lrange(keys[turns], 0, -1)
+        cold = [b"~" + configuration for configuration in client.hkeys(keys["cold"])]
+    return [f"{name}:{source.decode()}" for source in dict.fromkeys([*sources, *cold])]
+
+
 class Listing:
-    """The reads of one region, outside of scripts."""
+    """The lists of one region, read outside of scripts."""
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client: Any = client
@@ -45,6 +53,9 @@ class Listing:
         for name in names:
             yield from self._walk(name)
 
+    def _ready_lists(self, name: str) -> list[str]:
+        return ready_lists(self._client, self._keys, name)
+
     def _held(self) -> list[str]:
         with our_errors():
             scopes = {*self._client.hkeys(self._keys["holds"]), *self._client.smembers(self._keys["releasing"])}
@@ -63,17 +74,6 @@ class Listing:
             [open_counts, *parked] = pipe.execute()
         in_region = sum(int(number or 0) for number in open_counts)
         return [number + (0 if scope else in_region) for scope, number in zip(scopes, parked, strict=True)]
-
-    def _ready_lists(self, name: str) -> list[str]:
-        """Return the names of the sources' lists of ready jobs, in the order of their turns.
-
-        Last come those of jobs that wait for the first answer of their configuration.
-        """
-        turns = "turns" if name == "ready" else "urgent_turns"
-        with our_errors():
-            sources = self._client.lrange(self._keys[turns], 0, -1)
-            cold = [b"~" + configuration for configuration in self._client.hkeys(self._keys["cold"])]
-        return [f"{name}:{source.decode()}" for source in dict.fromkeys([*sources, *cold])]
 
     def _walk(self, name: str) -> Iterator[str]:
         key = self._keys.prefix + name
@@ -117,72 +117,3 @@ class Listing:
             held=bool(holds),
             held_until=held_until,
         )
-
-    def summary(self, holds: Mapping[str, Hold], interval_s: float) -> dict[str, Any]:
-        """Return the region's part of `gaugepost status`: jobs by state, reason and verdict, holds, token, slot."""
-        with our_errors():
-            pipe = self._client.pipeline(transaction=False)
-            pipe.hgetall(self._keys["counts"])
-            pipe.get(self._keys["slot"])
-            pipe.hget(self._keys["token"], "expires")
-            pipe.hget(self._keys["concurrency"], "limit")
-            add_commands(pipe, self._keys)
-            raw_counts, slot, token, limit, *answers = pipe.execute()
-            oldest = self._oldest()
-        counts = {name.decode(): int(number) for name, number in raw_counts.items()}
-        presence = read_answers(self._keys.region, answers)
-        now = presence.now
-        oldest_s = None if oldest is None else round((now - oldest) / 1000, 1)
-        return {
-            "region": str(self._keys.region),
-            **{str(state): counts.get(str(state), 0) for state in JobState},
-            "parked_by_reason": _under(counts, "parked:"),
-            "dead_by_verdict": _under(counts, "dead:"),
-            "holds": [hold.scope or "region" for hold in holds.values()],
-            "holds_by_scope": {hold.scope or "region": explained(hold, self._keys.region) for hold in holds.values()},
-            "concurrency_limit": int(limit) if limit else None,
-            "token_expires": iso(int(token)) if token else None,
-            "next_slot": iso(max(now, int(slot) + interval_s * 1000)) if slot else None,
-            "oldest_age": oldest_s,  # its name before `oldest_queued_s`
-            "oldest_queued_s": oldest_s,
-            "workers": presence.workers,
-            "beat_age_s": presence.beat_age_s,
-            "missing": presence.missing(),
-        }
-
-    def presence(self) -> Presence:
-        """Return when workers and beat of the region were last seen."""
-        with our_errors():
-            pipe = self._client.pipeline(transaction=False)
-            add_commands(pipe, self._keys)
-            return read_answers(self._keys.region, pipe.execute())
-
-    def oldest_urgent_age(self) -> float | None:
-        """Return the age of the oldest queued urgent job in seconds; None if there is none."""
-        with our_errors():
-            oldest = self._oldest(urgent_only=True)
-            seconds, micros = self._client.time()
-        return None if oldest is None else max(0.0, seconds + micros / 1e6 - oldest / 1000)
-
-    def _oldest(self, *, urgent_only: bool = False) -> int | None:
-        """Return when the oldest queued job was enqueued, Unix ms; None if there is none.
-
-        Read the first ids of each list, because some may be of cancelled jobs.
-        """
-        lists = self._ready_lists("urgent")[:_HEADS]
-        pipe = self._client.pipeline(transaction=False)
-        pipe.zrangebyscore(self._keys["again"], "-inf", "(0", start=0, num=1)  # urgent jobs have negative scores
-        if not urgent_only:
-            lists += self._ready_lists("ready")[:_HEADS]
-            pipe.zrangebyscore(self._keys["again"], 0, "+inf", start=0, num=1)
-        for name in lists:
-            pipe.lrange(self._keys.prefix + name, 0, _HEADS - 1)
-        heads = [job_id for found in pipe.execute() for job_id in found]
-        for job_id in heads:
-            pipe.hmget(self._keys.of("job:", job_id.decode()), "state", "at")
-        stamps = [read_number(at) for state, at in pipe.execute() if state == b"queued"]
-        return min((stamp // 1000 for stamp in stamps if stamp is not None), default=None)
-
-
-def _under(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
-    return {name.removeprefix(prefix): number for name, number in sorted(counts.items()) if name.startswith(prefix)}

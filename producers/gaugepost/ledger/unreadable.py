@@ -14,7 +14,7 @@ from gaugepost.errors import InvalidJob
 from gaugepost.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 T = TypeVar("T")
 STAMP_DIGITS, MS_DIGITS = 17, 14
@@ -44,6 +44,14 @@ class UnreadableJob:
 def read_number(text: bytes | str | None, digits: int = STAMP_DIGITS) -> int | None:
     """Parse a number of a job's hash; None if it is no number or has more digits, as only a damaged job has."""
     return int(text) if text and text.isdigit() and text.isascii() and len(text) <= digits else None
+
+
+def parse_number(text: Mapping[str, str], name: str, digits: int = STAMP_DIGITS) -> int:
+    """Parse a number of a job's hash. Raises ValueError for one that only a damaged job has."""
+    found = read_number(text[name], digits)
+    if found is None:
+        raise ValueError(f"{name}: expected a whole number")
+    return found
 
 
 def read_each(

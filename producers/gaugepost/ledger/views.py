@@ -10,16 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.errors import DataSealed
-from gaugepost.jobs import JOBS
 from gaugepost.jobs.common import JobBase
 from gaugepost.ledger.decryption import Decryption
 from gaugepost.ledger.explanations import action, explained, meaning, meaning_of_reason
+from gaugepost.ledger.history import History, read_history
 from gaugepost.ledger.holds import Hold, iso
-from gaugepost.ledger.unreadable import MS_DIGITS, STAMP_DIGITS, UNREADABLE, read_number
+from gaugepost.ledger.unreadable import MS_DIGITS, UNREADABLE, parse_number
+from gaugepost.ledger.wait_reasons import hold_over, reason_and_end, stopping_hold
 from gaugepost.redaction import redact
 from gaugepost.states import ENDED, JobState
-from gaugepost.transitions import Attempt
-from gaugepost.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,70 +26,10 @@ if TYPE_CHECKING:
     from gaugepost.encryption import Cipher
     from gaugepost.ledger.presence import Presence
     from gaugepost.regions import Region
+    from gaugepost.transitions import Attempt
 
-_VERDICTS = frozenset(map(str, Verdict))
-_READY = frozenset({JobState.QUEUED, JobState.WAITING})
 _NO_DATA = frozenset({*JobBase.model_fields, "configuration", "stored"})
 """Fields that are no data: common to all kinds, or set by the ledger."""
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """The events of a job, oldest first: one entry for each."""
-
-    entries: tuple[dict[str, Any], ...] = field(default=(), repr=False)
-
-    def attempts(self) -> list[Attempt]:
-        """Return all attempts, also those before a replay."""
-        return [_attempt(entry) for entry in self.entries if entry["event"] == "attempt"]
-
-    def since_replay(self) -> list[Attempt]:
-        """Return the attempts since the last replay; only these count towards limits."""
-        entries: list[dict[str, Any]] = []
-        for entry in self.entries:
-            entries = [] if entry["event"] == "replayed" else [*entries, entry]
-        return History(tuple(entries)).attempts()
-
-    def checks(self) -> list[dict[str, Any]]:
-        """Return the entries of all requests for upload statistics."""
-        return [entry for entry in self.entries if entry["event"] == "check"]
-
-    @property
-    def last_n(self) -> int:
-        """The number of the last attempt; 0 if there was none."""
-        return max((entry.get("n", 0) for entry in self.entries), default=0)
-
-
-_NOTHING = History()
-
-
-def read_history(lines: bytes, decryption: Decryption | None = None) -> History:
-    """Parse the field `history`: one JSON object in each line. Without `decryption`, encrypted parts are left out."""
-    if not lines:
-        return _NOTHING
-    entries = (_exact(json.loads(line)) for line in lines.splitlines())
-    history = History(tuple(entries if decryption is None else map(decryption.entry, entries)))
-    history.attempts()  # finds an unreadable line here, not later during a delivery
-    return history
-
-
-def _exact(entry: dict[str, Any]) -> dict[str, Any]:
-    """Replace the verdict for older versions by the exact one, if this version knows it."""
-    exact = entry.pop("exact", None)
-    return entry | {"verdict": exact} if exact in _VERDICTS else entry
-
-
-def _attempt(entry: Mapping[str, Any]) -> Attempt:
-    return Attempt(
-        n=entry["n"],
-        at=entry["at"],
-        ms=entry["ms"],
-        status=entry.get("status"),
-        verdict=Verdict(entry["verdict"]),
-        message=entry.get("message", ""),
-        counted=entry.get("counted", True),
-        field_errors=entry.get("field_errors", {}),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,25 +182,25 @@ def _read_view(
     state = JobState(text["state"])
     job = decryption.job(found["job"])
     _ = job["kind"]  # every job has one; raises KeyError for a damaged job
-    over = _hold_over(job, holds)
-    reason, until = _why(state, text, over, holds)
-    hold = _keeping(state, text, over, holds)
+    over = hold_over(job, holds)
+    reason, until = reason_and_end(state, text, over, holds)
+    hold = stopping_hold(state, text, over, holds)
     no_worker, late = presence.unattended(state, until, under_hold=hold is not None)
     return JobView(
         id=job_id,
         region=region,
         state=state,
         job=job,
-        enqueued_at=_number(text, "at") // 1000,
-        stamp=_number(text, "at"),
-        revision=_number(text, "revision") if "revision" in text else 0,
+        enqueued_at=parse_number(text, "at") // 1000,
+        stamp=parse_number(text, "at"),
+        revision=parse_number(text, "revision") if "revision" in text else 0,
         held_by=text["scope"] if text.get("scope") in holds else None,
         reason=no_worker if state is JobState.QUEUED and reason is None else reason,
         meaning=meaning(hold) if hold else meaning_of_reason(reason, lifted=bool(text.get("scope"))),
         hold=hold,
         until=None if late else until,
         verdict=text.get("verdict"),
-        ended_at=_number(text, "ended", MS_DIGITS) if "ended" in text else None,
+        ended_at=parse_number(text, "ended", MS_DIGITS) if "ended" in text else None,
         result=decryption.json(found["result"], None) if "result" in found else _no_result(state),
         warnings=tuple(json.loads(text.get("warnings", "[]"))),
         history=read_history(found.get("history", b""), decryption),
@@ -271,56 +210,6 @@ def _read_view(
     )
 
 
-def _number(text: Mapping[str, str], name: str, digits: int = STAMP_DIGITS) -> int:
-    found = read_number(text[name], digits)
-    if found is None:
-        raise ValueError(f"{name}: expected a whole number")
-    return found
-
-
 def _no_result(state: JobState) -> dict[str, Any] | None:
     """Return an empty result for a delivered job, because most kinds have no result fields; otherwise None."""
     return {} if state is JobState.DELIVERED else None
-
-
-def _of_held(text: Mapping[str, str], hold: Hold | None) -> tuple[str | None, int | None]:
-    """Return why and until when a job is parked under a hold.
-
-    The reason is the job's own, unless the hold is a person's or has a message of an endpoint.
-    """
-    if hold is None:
-        return text.get("reason"), None
-    return (text.get("reason") if hold.verdict and not hold.label else hold.reason), hold.ends
-
-
-def scopes_of_kind(model: type[JobBase]) -> tuple[str, str, str]:
-    """Return the scopes of the holds that can stop all jobs of a kind."""
-    return "", f"credentials:{model.needs}", f"endpoints:{model.endpoints}"
-
-
-def _hold_over(job: Mapping[str, Any], holds: Mapping[str, Hold]) -> Hold | None:
-    """Return the hold that would stop this job: on its region, credentials, endpoints or configuration."""
-    if not holds:
-        return None
-    scopes = (*scopes_of_kind(JOBS[job["kind"]]), f"configuration:{job.get('configuration', '')}")
-    return next((holds[scope] for scope in scopes if scope in holds), None)
-
-
-def _keeping(state: JobState, text: Mapping[str, str], over: Hold | None, holds: Mapping[str, Hold]) -> Hold | None:
-    """Return the hold that stops a job: for a ready job the one over it, for a parked job the one it waits for."""
-    if state in _READY:
-        return over if over and text.get("probe") != over.scope else None
-    return holds.get(text["scope"]) if "scope" in text else None
-
-
-def _why(
-    state: JobState, text: Mapping[str, str], over: Hold | None, holds: Mapping[str, Hold]
-) -> tuple[str | None, int | None]:
-    """Return why and until when a job waits: by its own reason, or by the hold that stops it."""
-    if over and _keeping(state, text, over, holds) is over and state is not JobState.PARKED:
-        return f"hold: {over.reason}", over.ends
-    if state is JobState.WAITING:
-        return ("slot" if text.get("lane", "").startswith("files") else "lane"), None
-    if "scope" in text:
-        return _of_held(text, holds.get(text["scope"]))
-    return text.get("reason"), _number(text, "until", MS_DIGITS) if "until" in text else None

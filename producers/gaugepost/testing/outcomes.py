@@ -48,7 +48,8 @@ class Outcome:
         """Return the settlement of a claimed job. `now`: Unix seconds."""
         n, at = claimed.history.last_n + 1, int(now * 1000)
         attempt = Attempt(n, at, 0, self.status, self.verdict, self.message, field_errors=self.field_errors)
-        transition = self.transition or Delivered(self._result(claimed), self.warnings)
+        happened_at = getattr(claimed.job, "happened_at", None)
+        transition = self.transition or Delivered(self._result(claimed), self.warnings, happened_at)
         return Settlement(claimed, Decision(transition), (attempt,))
 
     def _result(self, claimed: Claimed) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gaugepost.ledger import Ledger, Settlement
+from gaugepost.ledger import Settlement, WorkerLedger
 from gaugepost.transitions import Decision, Requeued
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ class SimulatedWorker:
     def __init__(self, memory: Memory, settings: Settings) -> None:
         self._memory = memory
         self._settings = settings
-        self._ledgers: dict[Region, Ledger] = {}
+        self._ledgers: dict[Region, WorkerLedger] = {}
         self._claims = 0
         memory.register_workers()
 
-    def ledger(self, region: Region) -> Ledger:
+    def ledger(self, region: Region) -> WorkerLedger:
         """Return the ledger of a region."""
         if region not in self._ledgers:
-            self._ledgers[region] = Ledger(self._memory.client, region, self._settings)
+            self._ledgers[region] = WorkerLedger(self._memory.client, region, self._settings)
         return self._ledgers[region]
 
     def run_ticks(self, region: Region) -> None:

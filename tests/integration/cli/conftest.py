@@ -18,6 +18,7 @@ from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Parked
 from gaugepost.verdict import Verdict
 from support.fork_server import call
 from support.stack import RedisServer
+from support.worker_ledger import worker_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +122,7 @@ class EuWorker:
 
     def __init__(self, producer: Producer) -> None:
         self.producer = producer
-        self.ledger = producer.ledger(Region.EU)
+        self.ledger = worker_ledger(producer)
 
     def put(self, **more: Any) -> str:
         fields = {"configuration": "map", "record": {"Email": "secret@example.com"}} | more

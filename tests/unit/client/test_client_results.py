@@ -13,6 +13,7 @@ from gaugepost.transitions import Attempt, Dead, Delivered
 from gaugepost.verdict import Verdict
 from support.both_producers import end
 from support.factories import link, record
+from support.worker_ledger import worker_ledger
 
 if TYPE_CHECKING:
     pass
@@ -82,7 +83,7 @@ def test_a_cancelled_job_raises(producer: Any) -> None:
 
 def test_an_expired_job_raises(producer: Any, blocking: Producer) -> None:
     job = producer.enqueue(record(expires_at="2020-01-01T00:00:00Z"))
-    blocking.ledger(Region.EU).promote()
+    worker_ledger(blocking).promote()
     with pytest.raises(JobExpired):
         job.result(timeout=5)
 

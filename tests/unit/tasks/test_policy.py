@@ -331,3 +331,9 @@ def test_proxy_failure_holds_the_region_uncounted(decided: Decide, kind: str, pr
     assert decision.transition == Requeued()
     assert (decision.counted, decision.streak, decision.ends_streaks) == (False, None, ())
     assert decision.hold == HoldSpec("", judgement.message, V.UNREACHABLE, (15 * S, M, 5 * M))
+
+
+def test_delivered_change_of_a_case_says_when_it_happened(decided: Decide) -> None:
+    happened_at = "2026-01-01 00:00:00"
+    assert decided(V.DELIVERED, "close_loop", fields={"happened_at": happened_at}).transition.happened_at == happened_at
+    assert decided(V.DELIVERED, "close_loop").transition.happened_at is None

@@ -13,6 +13,7 @@ from gaugepost_tasks.upload_tracking import (
     Look,
     RowRange,
     decide_on_upload,
+    is_answered,
 )
 
 POLL = (60.0, 120.0, 300.0, 600.0)
@@ -81,3 +82,10 @@ def test_lookup_ends_as_unknown_after_a_day_without_statistics() -> None:
     assert isinstance(after(Phase.LOOKUP, hours=day), Parked)
     assert after(Phase.LOOKUP, looks=2, hours=day) == Resend()
     assert after(Phase.LOOKUP, upload("Queued"), hours=day) == Parked(120_000, "processing", Phase.PROCESSING)
+
+
+@pytest.mark.parametrize(
+    ("status", "answered"), [(200, True), (404, True), (None, False), (500, False), (401, False), (429, False)]
+)
+def test_only_an_answer_of_a_working_endpoint_lifts_its_hold(status: int | None, answered: bool) -> None:
+    assert is_answered(status) is answered

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gaugepost.ledger import Claimed
-from gaugepost.ledger.views import History
+from gaugepost.ledger.history import History
 from gaugepost_workers.in_flight import InFlight, note_renewals
 from support.factories import link, record
 

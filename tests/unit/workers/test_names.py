@@ -7,7 +7,7 @@ import pytest
 from gaugepost import Region
 from gaugepost.jobs import JOBS
 from gaugepost.ledger import Claimed, Settlement
-from gaugepost.ledger.views import History
+from gaugepost.ledger.history import History
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Held, Parked, Requeued, Transition, Unknown
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.endpoints.handlers import HANDLERS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gaugepost.errors import StoreUnreachable
 from gaugepost.jobs import parse_job
 from gaugepost.ledger import Claimed
-from gaugepost.ledger.views import History
+from gaugepost.ledger.history import History
 from gaugepost.transitions import Dead, Decision, Delivered
 from gaugepost.verdict import Verdict
 from gaugepost_workers import slow_start

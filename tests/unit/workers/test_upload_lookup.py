@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gaugepost.ledger import Claimed
-from gaugepost.ledger.views import read_history
+from gaugepost.ledger.history import read_history
 from gaugepost_tasks.http import HttpClient
 from gaugepost_tasks.http_messages import Endpoints
 from gaugepost_workers.lease import Lease, lease_clock

@@ -39,7 +39,7 @@ def find_set(regions: RegionLedgers, set_id: str) -> tuple[Ledger, FileSet] | No
     """Return an upload and the ledger that has it; None if no region knows it."""
     for ledger in regions.ledgers():
         with regions.skip_unreachable(ledger.region):
-            files = ledger.file_set(set_id)
+            files = ledger.file_sets.find(set_id)
             if files is not None:
                 return ledger, files
     return None

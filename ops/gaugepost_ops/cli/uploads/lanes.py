@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gaugepost.jobs.file import File, Stored
 from gaugepost.ledger.holds import iso
-from gaugepost.ledger.views import scopes_of_kind
+from gaugepost.ledger.wait_reasons import scopes_of_kind
 from gaugepost.states import JobState
 from gaugepost.uploads import was_sent
 from gaugepost.verdict import Verdict

@@ -119,7 +119,7 @@ def _forecast(
     producer: Producer, request: _Request, checked: Upload, plans: Sequence[PartPlan]
 ) -> Sequence[PlannedPart]:
     """Return the parts with their forecast starts. Raises Failure if the same content was uploaded before."""
-    before = producer.ledger(request.region).uploaded_before(request.family.value, checked.sha256)
+    before = producer.ledger(request.region).file_sets.uploaded_before(request.family.value, checked.sha256)
     if before and not request.again:
         raise _refused(request.file, uploaded_before(before))
     dues = producer.uploads.forecast(request.region, len(plans), request.family.value, first=request.first)
