@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.jobs import JOBS
-from gaugepost.jobs.common import JobBase
+from gaugepost.jobs.base import JobBase
 from gaugepost.regions import Region
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gaugepost.errors import GaugepostError, InvalidJob, Problem
 from gaugepost.jobs import JobBase, parse_job
-from gaugepost.jobs.common import MAX_KEY, is_utf8
+from gaugepost.jobs.base import MAX_KEY
+from gaugepost.jobs.field_types import is_utf8
 from gaugepost.jobs.refusal import NOT_UTF8
 from gaugepost.ledger import Entry
 

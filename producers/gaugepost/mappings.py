@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StrictBool, TypeAdapter,
 
 from gaugepost.errors import InvalidJob, Problem, SettingsError
 from gaugepost.jobs import PersonalLink, Record
-from gaugepost.jobs.common import Configuration
+from gaugepost.jobs.field_types import Configuration
 from gaugepost.jobs.refusal import refusal
 from gaugepost.regions import Region
 from gaugepost.settings import PREFIX

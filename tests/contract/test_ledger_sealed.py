@@ -13,7 +13,7 @@ import redis
 
 from gaugepost import DataSealed, JobDead, Producer, Settings
 from gaugepost.jobs import JobBase
-from gaugepost.jobs.common import SealedJob
+from gaugepost.jobs.base import SealedJob
 from gaugepost.ledger import FileSet, Settlement
 from gaugepost.ledger.producer_calls import Edit
 from gaugepost.results import read_result

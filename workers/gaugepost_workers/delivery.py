@@ -14,7 +14,7 @@ import structlog
 
 from gaugepost.errors import DataSealed, StoreError
 from gaugepost.jobs import File
-from gaugepost.jobs.common import SealedJob
+from gaugepost.jobs.base import SealedJob
 from gaugepost.ledger import Settlement
 from gaugepost.transitions import Check, Dead, Decision
 from gaugepost.verdict import Verdict

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from gaugepost.errors import InvalidJob, Problem
+from gaugepost.jobs.base import JobBase
 from gaugepost.jobs.close_loop import CloseLoop, CloseLoopResult
-from gaugepost.jobs.common import JobBase
 from gaugepost.jobs.file import File, FileResult
 from gaugepost.jobs.file_delete import FileDelete, FileDeleteResult
 from gaugepost.jobs.personal_link import PersonalLink, PersonalLinkResult

@@ -9,7 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gaugepost.jobs.common import DateTimeText, Endpoints, JobBase
+from gaugepost.jobs.base import Endpoints, JobBase
+from gaugepost.jobs.field_types import DateTimeText
 
 
 class CloseLoopResult(BaseModel):

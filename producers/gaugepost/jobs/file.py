@@ -18,10 +18,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gaugepost.errors import InvalidJob, Problem
-from gaugepost.file_families import Family  # noqa: TC001 - pydantic reads it at run time
+from gaugepost.file_families import Family
 from gaugepost.files import PART_BYTES, PART_ROWS, content, inspect, split
 from gaugepost.files.names import ENDINGS, split_name
-from gaugepost.jobs.common import Endpoints, JobBase
+from gaugepost.jobs.base import Endpoints, JobBase
 
 _NAME_BYTES = 255
 _NAME = r"^[^/\\\x00-\x1f\x7f\"]+$"

@@ -10,7 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gaugepost.jobs.common import WHOLE, Endpoints, JobBase
+from gaugepost.jobs.base import Endpoints, JobBase
+from gaugepost.jobs.field_types import WHOLE
 
 
 class FileDeleteResult(BaseModel):

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gaugepost.jobs.common import Configuration, JobBase, RecordFields, Urgent
+from gaugepost.jobs.base import JobBase
+from gaugepost.jobs.field_types import Configuration, Urgent
+from gaugepost.jobs.record_fields import RecordFields
 
 
 class PersonalLinkResult(BaseModel):

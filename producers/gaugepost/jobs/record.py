@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from gaugepost.jobs.common import Configuration, JobBase, RecordFields
+from gaugepost.jobs.base import JobBase
+from gaugepost.jobs.field_types import Configuration
+from gaugepost.jobs.record_fields import RecordFields
 
 
 class RecordResult(BaseModel):

@@ -10,7 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gaugepost.jobs.common import WHOLE, DateTimeText, Endpoints, JobBase, OnUnknown, RecordFields, Score
+from gaugepost.jobs.base import Endpoints, JobBase
+from gaugepost.jobs.field_types import WHOLE, DateTimeText, OnUnknown, Score
+from gaugepost.jobs.record_fields import RecordFields
 
 NAMED_FIELDS = {
     "NetPromoterScore": "net_promoter_score",

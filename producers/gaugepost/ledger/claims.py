@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gaugepost.encryption import CLEAR
 from gaugepost.errors import DataSealed
 from gaugepost.jobs import AnyJob, parse_job_json
-from gaugepost.jobs.common import SealedJob
+from gaugepost.jobs.base import SealedJob
 from gaugepost.ledger.history import History, read_history
 from gaugepost.ledger.unreadable import UnreadableJob, read_each
 from gaugepost.transitions import Phase

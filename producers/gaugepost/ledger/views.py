@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.errors import DataSealed
-from gaugepost.jobs.common import JobBase
+from gaugepost.jobs.base import JobBase
 from gaugepost.ledger.decryption import Decryption
 from gaugepost.ledger.explanations import action, explained, meaning, meaning_of_reason
 from gaugepost.ledger.history import History, read_history

@@ -11,7 +11,7 @@ from gaugepost.states import JobState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gaugepost.jobs.common import JobBase
+    from gaugepost.jobs.base import JobBase
     from gaugepost.ledger.holds import Hold
 
 _READY = frozenset({JobState.QUEUED, JobState.WAITING})
