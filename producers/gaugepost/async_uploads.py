@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from gaugepost.ledger import FileSet
     from gaugepost.receipts import AsyncReceipt, Receipt
     from gaugepost.regions import Region
-    from gaugepost.uploads import PlannedPart, SetView, Uploads
+    from gaugepost.set_view import SetView
+    from gaugepost.uploads import PlannedPart, Uploads
 
 
 class AsyncUploads:

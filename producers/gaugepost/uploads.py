@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gaugepost.admission import check_region
-from gaugepost.errors import DataSealed, InvalidJob, Problem, StoreUnreachable
-from gaugepost.files import Part, PartPlan, Upload, content, headings, inspect, reasons, rejects, split
-from gaugepost.jobs import File, FileDelete, FileResult
+from gaugepost.errors import InvalidJob, Problem, StoreUnreachable
+from gaugepost.files import PartPlan, Upload, content, inspect, reasons, rejects, split
+from gaugepost.jobs import File, FileDelete
 from gaugepost.jobs.file import Stored, unique_name
 from gaugepost.ledger import Entry, FileSet, Undo
 from gaugepost.ledger.entry import new_job_id
 from gaugepost.ledger.file_sets import new_set_id
 from gaugepost.lookup import Lookup
-from gaugepost.states import ENDED, JobState
+from gaugepost.set_view import SetView, read_set, rejected_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from gaugepost.file_families import Family
-    from gaugepost.ledger import JobView, Ledger
+    from gaugepost.ledger import Ledger
     from gaugepost.receipts import Receipt
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
@@ -49,88 +49,6 @@ class PlannedPart:
 
     plan: PartPlan
     due: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class SetView:
-    """The current state of a file set. `parts`: the jobs of its parts, in order; None: its retention is over."""
-
-    files: FileSet
-    parts: tuple[JobView | None, ...]
-    undo: Undo | None = None
-    """Who undid the set and when, and the jobs that delete its uploads."""
-
-    def counts(self) -> dict[str, int]:
-        """Return state → number of parts; `forgotten` counts the parts whose retention is over."""
-        states = [str(part.state) if part else "forgotten" for part in self.parts]
-        return {state: states.count(state) for state in dict.fromkeys(states)}
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether all parts have ended."""
-        return all(part is None or part.state in ENDED for part in self.parts)
-
-    def result(self) -> FileResult:
-        """Return the sum of the results of all parts that have one. Raises DataSealed."""
-        found = self._results()
-        return FileResult(
-            total=_sum(one.total for one in found),
-            successful=_sum(one.successful for one in found),
-            unsuccessful=_sum(one.unsuccessful for one in found),
-            messages=tuple(message for one in found for message in one.messages),
-            rejected=tuple(row for one in found for row in one.rejected),
-        )
-
-    def unsent(self) -> list[JobView]:
-        """Return the parts that can still be cancelled; not those that CustomerGauge has or may have."""
-        return [part for part in self.parts if part and part.state in _CANCELLABLE and not was_sent(part)]
-
-    def not_known(self) -> list[str]:
-        """Return the ids of the parts that may be uploaded and have no known upload id; `undo` cannot delete these."""
-        return [
-            job_id
-            for job_id, part in zip(self.files.parts, self.parts, strict=True)
-            if part is None or _lacks_upload_id(part)
-        ]
-
-    def uploads(self) -> list[int]:
-        """Return CustomerGauge's ids of the set's uploads, as far as they are known. Raises DataSealed."""
-        return [one.upload_id for one in self._results() if one.upload_id is not None]
-
-    def _results(self) -> list[FileResult]:
-        """Return the results of all parts that have one.
-
-        Raises DataSealed if one cannot be decrypted: a sum or an undo without it would be wrong.
-        """
-        sealed = next((part.sealed for part in self.parts if part and part.sealed), None)
-        if sealed:
-            raise DataSealed(sealed)
-        return [FileResult.model_validate(part.result) for part in self.parts if part and part.result]
-
-
-_CANCELLABLE = frozenset({JobState.QUEUED, JobState.WAITING, JobState.PARKED})
-_AFTER_SENDING = frozenset({"processing", "lost_answer"})
-
-
-def was_sent(part: JobView) -> bool:
-    """Return whether a file that has not ended was sent, or may have been.
-
-    A file that was not sent is `waiting`, not `queued`. A queued file was sent: a worker will read its statistics.
-    """
-    if part.state is JobState.PARKED:
-        return part.reason in _AFTER_SENDING
-    return part.state in {JobState.QUEUED, JobState.UNKNOWN}
-
-
-def _lacks_upload_id(part: JobView) -> bool:
-    if part.state is JobState.DELIVERED:
-        return (part.result or {}).get("upload_id") is None
-    return part.state is JobState.SENDING or was_sent(part)
-
-
-def _sum(numbers: Iterator[int | None]) -> int | None:
-    known = [number for number in numbers if number is not None]
-    return sum(known) if known else None
 
 
 class Uploads:
@@ -238,7 +156,7 @@ class Uploads:
         if not result.rejected:
             raise InvalidJob([Problem("", "CustomerGauge has reported no rejected row of this set")])
         why = reasons(result.messages) if with_reasons else None
-        return rejects(list(_parts_with(ledger, view)), result.rejected, why)
+        return rejects(list(rejected_parts(ledger, view)), result.rejected, why)
 
     def undo(self, set_id: str, by: str = "") -> list[Receipt[Any]]:
         """Cancel the parts that were not sent, and enqueue a `FileDelete` for each upload. This deletes responses.
@@ -259,20 +177,6 @@ class Uploads:
         deletions = {upload: receipt.id for upload, receipt in zip(uploads, receipts, strict=True)}
         ledger.file_sets.note_undo(set_id, Undo(int(time.time() * 1000), by, deletions))
         return receipts
-
-
-def read_set(ledger: Ledger, files: FileSet) -> SetView:
-    """Read the jobs of a file set."""
-    return SetView(files, tuple(ledger.read(files.parts)), ledger.file_sets.undo_of(files.id))
-
-
-def known_headings(ledger: Ledger, view: SetView) -> tuple[str, ...]:
-    """Return the names of a set's columns, from the first part whose content is still stored; () if none is."""
-    for job_id, part in zip(view.files.parts, view.parts, strict=True):
-        content = ledger.content(job_id) if part and part.state is JobState.DELIVERED else None
-        if content is not None and part is not None:
-            return headings(_part(part, content))
-    return ()
 
 
 def uploaded_before(set_id: str) -> InvalidJob:
@@ -303,20 +207,3 @@ def _entry(set_id: str, upload: Upload, plan: PartPlan, region: Region, family: 
     filename = upload.filename if _NAME.fullmatch(upload.filename) else plan.name
     fields = {"region": region, "family": family, "filename": filename, "stored": stored, "source": source}
     return Entry(new_job_id(), File.model_validate(fields))
-
-
-def _parts_with(ledger: Ledger, view: SetView) -> Iterator[Part]:
-    """Yield the parts that have a rejected row. Raises InvalidJob if a content is no longer stored."""
-    for job_id, part in zip(view.files.parts, view.parts, strict=True):
-        if part is None or part.state is not JobState.DELIVERED or not (part.result or {}).get("rejected"):
-            continue
-        text = ledger.content(job_id)
-        if text is None:
-            raise InvalidJob([Problem("", "the contents of this set are no longer stored (RETENTION_CONTENT)")])
-        yield _part(part, text)
-
-
-def _part(part: JobView, text: bytes) -> Part:
-    stored = Stored.model_validate(part.job["stored"])
-    kind = stored.name.rpartition(".")[2].lower()
-    return Part("csv" if kind == "csv" else "xml" if kind == "xml" else "xlsx", text, stored.first_row)

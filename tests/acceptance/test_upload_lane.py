@@ -20,7 +20,7 @@ import pytest
 
 from gaugepost import InvalidJob, Region, StoreError
 from gaugepost.ledger import FileSet
-from gaugepost.uploads import SetView
+from gaugepost.set_view import SetView
 from support.stack import Stack, kill
 from support.wait import wait_until
 

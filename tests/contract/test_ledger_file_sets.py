@@ -11,8 +11,8 @@ import redis
 from gaugepost import BacklogFull, FileResult, JobState, StoreError
 from gaugepost.ledger import Claimed, Entry, FileSet, Settlement
 from gaugepost.ledger.file_sets import DIGEST_MS, STAGED_MS
+from gaugepost.set_view import SetView
 from gaugepost.transitions import Check, Dead, Decision, Delivered, Held, Parked, Phase, Requeued, Resend, Transition
-from gaugepost.uploads import SetView
 from gaugepost.verdict import Verdict
 from support.factories import file_delete, file_set, record, upload
 from support.ledger_harness import HOUR_MS, LEASE_MS, NOON, SLOT_MS, Bench, attempt, breaker

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gaugepost.set_view import read_set
 from gaugepost.states import JobState
-from gaugepost.uploads import read_set
 from gaugepost_ops.cli.common import (
     NO_SUCH_JOB,
     WHERE_JOBS,

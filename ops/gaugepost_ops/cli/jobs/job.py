@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gaugepost.set_view import read_set
 from gaugepost.states import JobState
-from gaugepost.uploads import read_set
 from gaugepost_ops.cli.aliases import aliased
 from gaugepost_ops.cli.common import (
     WHERE_JOBS,

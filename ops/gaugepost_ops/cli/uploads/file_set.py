@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from gaugepost.ledger.file_sets import SET_PREFIX
 from gaugepost.ledger.holds import iso
 from gaugepost.redaction import MARK, redact, redact_messages
+from gaugepost.set_view import known_headings
 from gaugepost.states import ENDED, JobState
-from gaugepost.uploads import known_headings
 from gaugepost_ops.cli.common import console, note
 from gaugepost_ops.cli.output.columns import columns
 from gaugepost_ops.cli.output.formatting import clock, clock_iso, printable, wait
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gaugepost.ledger import FileSet, JobView, Ledger
-    from gaugepost.uploads import SetView
+    from gaugepost.set_view import SetView
     from gaugepost_ops.cli.common import RegionLedgers
     from gaugepost_ops.cli.uploads.lanes import DueTimes
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from gaugepost.jobs.file import File, Stored
 from gaugepost.ledger.holds import iso
 from gaugepost.ledger.wait_reasons import scopes_of_kind
+from gaugepost.set_view import was_sent
 from gaugepost.states import JobState
-from gaugepost.uploads import was_sent
 from gaugepost.verdict import Verdict
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gaugepost.client import Producer
     from gaugepost.receipts import Receipt
-    from gaugepost.uploads import SetView
+    from gaugepost.set_view import SetView
 
 
 @dataclass(frozen=True, slots=True)
