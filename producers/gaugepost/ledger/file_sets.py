@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.errors import DataSealed
+from gaugepost.files.limits import PART_BYTES
 from gaugepost.ledger.scripts import Argument, Call, Runner, our_errors
 
 if TYPE_CHECKING:
@@ -117,6 +118,11 @@ class FileSets:
         call: Call[str] = Call("enqueue_set", calls.queues, args, lambda answer: answer.decode())
         return self._run(call)
 
+    def content(self, job_id: str) -> bytes | None:
+        """Return a part's content; None if it is deleted or damaged. Raises DataSealed."""
+        found = self._read("content:", job_id)
+        return None if found is None else _decompressed(self._calls.cipher.decrypt_content(found))
+
     def uploaded_before(self, family: str, sha256: str) -> str | None:
         """Return the id of a set of the last 30 days with this content and family; None if there is none."""
         found = self._read("digest:", upload_digest(family, sha256))
@@ -147,3 +153,13 @@ class FileSets:
         with our_errors():
             found: bytes | None = self._client.get(self._key(family, name))
         return found
+
+
+def _decompressed(content: bytes) -> bytes | None:
+    """Decompress at most PART_BYTES, because the content in Redis may be damaged; None if it is."""
+    decompression = zlib.decompressobj()
+    try:
+        text = decompression.decompress(content, PART_BYTES)
+    except zlib.error:
+        return None
+    return text if decompression.eof else None

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from gaugepost.errors import StoreError
-from gaugepost.files.limits import PART_BYTES
 from gaugepost.jobs import File
 from gaugepost.keys import Keys
 from gaugepost.ledger.call_deadline import deadline
@@ -25,20 +23,17 @@ from gaugepost.ledger.statistics import RegionStatistics, read_statistics
 from gaugepost.ledger.wait_reasons import scopes_of_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import redis
 
     from gaugepost.forecast import Lane
     from gaugepost.ledger.entry import Entry
     from gaugepost.ledger.presence import Presence
-    from gaugepost.ledger.scripts import Call
     from gaugepost.ledger.views import JobView
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
     from gaugepost.states import JobState
-
-T = TypeVar("T")
 
 
 class Ledger:
@@ -105,7 +100,7 @@ class Ledger:
 
     def cancel(self, ids: Sequence[str], by: str = "") -> list[tuple[JobState | None, bool]]:
         """Cancel jobs that were not sent. Return for each its new state and whether this call cancelled it."""
-        return self._each(self.producer_calls.cancel(some, now_ms(), by) for some in chunks(ids, len))
+        return self._run.each(self.producer_calls.cancel(some, now_ms(), by) for some in chunks(ids, len))
 
     def replay(
         self, ids: Sequence[str], by: str = "", why: str = "", edits: Mapping[str, Edit] | None = None
@@ -115,17 +110,13 @@ class Ledger:
         `edits`: id → the new form of a job. A job does not change if a hold keeps it, if it has expired, or if another
         person has edited it since it was read.
         """
-        return self._each(self.producer_calls.replay(ids, now_ms(), by, why, edits or {}))
+        return self._run.each(self.producer_calls.replay(ids, now_ms(), by, why, edits or {}))
 
     def resolve(
         self, ids: Sequence[str], to: JobState, by: str = "", why: str = ""
     ) -> list[tuple[JobState | None, bool]]:
         """Resolve unknown jobs as delivered or dead. Return for each its new state and whether this call changed it."""
-        return self._each(self.producer_calls.resolve(some, to, now_ms(), by, why) for some in chunks(ids, len))
-
-    def _each(self, calls: Iterable[Call[list[T]]]) -> list[T]:
-        """Run calls one after another, and return the values of all."""
-        return [one for call in calls for one in self._run(call)]
+        return self._run.each(self.producer_calls.resolve(some, to, now_ms(), by, why) for some in chunks(ids, len))
 
     def ids(self, state: JobState) -> Iterator[str]:
         """Yield the ids of all jobs in a state, read in steps. A job that moves meanwhile may be missed or repeated."""
@@ -133,11 +124,9 @@ class Ledger:
 
     def content(self, job_id: str) -> bytes | None:
         """Return a file's content; None if it is deleted or damaged. Raises DataSealed."""
-        with our_errors():
-            found: bytes | None = self._client.get(self.keys.of("content:", job_id))  # type: ignore[assignment]
-        return None if found is None else _decompressed(self._cipher.decrypt_content(found))
+        return self.file_sets.content(job_id)
 
-    # Holds
+    # Holds and upload lanes
 
     def hold(
         self, scope: str, reason: str, by: str, until_ms: int | None = None, *, lasts_ms: int | None = None
@@ -162,8 +151,6 @@ class Ledger:
         """Return the number of jobs that the hold of each scope has parked; the queue may have more of them."""
         return self._listing.kept_by(scopes)
 
-    # Upload lanes
-
     def upload_lane(self, lane: str = "files", *, first: bool = False) -> Lane:
         """Return the state of an upload lane for a forecast; `first`: for files that go before all waiting ones."""
         found = self.holds()
@@ -178,7 +165,7 @@ class Ledger:
         """Yield the ids of the files that wait for a slot, in the order in which they will be sent."""
         return self._listing.waiting_files(lane)
 
-    # The region
+    # Status
 
     def summary(self, holds: Mapping[str, Hold] | None = None) -> dict[str, Any]:
         """Return this region's part of `gaugepost status`. It takes the same time at any backlog.
@@ -198,16 +185,6 @@ class Ledger:
     def oldest_urgent_age(self) -> float | None:
         """Return the age of the oldest queued urgent job in seconds; None if there is none."""
         return self._status.oldest_urgent_age()
-
-
-def _decompressed(content: bytes) -> bytes | None:
-    """Decompress at most PART_BYTES, because the content in Redis may be damaged; None if it is."""
-    decompression = zlib.decompressobj()
-    try:
-        text = decompression.decompress(content, PART_BYTES)
-    except zlib.error:
-        return None
-    return text if decompression.eof else None
 
 
 def now_ms() -> int:

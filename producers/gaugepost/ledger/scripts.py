@@ -38,7 +38,7 @@ from gaugepost.ledger.script_rights import guard
 from gaugepost.states import TRANSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from importlib.resources.abc import Traversable
 
     import redis
@@ -224,6 +224,10 @@ class Runner(_Scripts):
                 return call.read(self._send(call, self.by_hash(call)))
             except redis_errors.NoScriptError:
                 return call.read(self._send(call, self.with_text(call)))
+
+    def each(self, calls: Iterable[Call[list[T]]]) -> list[T]:
+        """Run calls one after another, and return the values of all."""
+        return [one for call in calls for one in self(call)]
 
     def _send(self, call: Call[T], command: list[Any]) -> Any:  # noqa: ANN401 - the script's answer
         if not self.waits(call):

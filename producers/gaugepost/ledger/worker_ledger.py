@@ -68,7 +68,7 @@ class WorkerLedger(Ledger):
 
     def settle(self, settlements: Sequence[Settlement], *, rescue: bool = False) -> list[bool]:
         """Record the outcomes of claimed jobs. Return False for a job that this worker has lost."""
-        return self._each(self._worker_calls.settle(settlements, rescue=rescue))
+        return self._run.each(self._worker_calls.settle(settlements, rescue=rescue))
 
     def renew(self, jobs: Sequence[Claimed]) -> list[bool]:
         """Renew leases. Return False for a job that this worker has lost."""
