@@ -8,8 +8,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from gaugepost.admission import Batch, add_progress, admit, by_region, iterate
+from gaugepost.admission import admit, iterate
 from gaugepost.async_uploads import AsyncUploads
+from gaugepost.batches import add_progress, async_batches, by_region
 from gaugepost.client import Producer
 from gaugepost.connection import connect_async, redis_url
 from gaugepost.errors import IdempotencyConflict, StoreError, StoreUnreachable
@@ -115,7 +116,7 @@ class AsyncProducer:
     async def _all(self, jobs: Iterator[object]) -> Receipts[AsyncReceipt[Any]]:
         receipts = Receipts(self._receipt)
         try:
-            async for batch in self._batches(jobs):
+            async for batch in async_batches(jobs, self._entry):
                 await self._accept(batch, receipts)
         except Exception as error:
             add_progress(error, receipts)
@@ -123,7 +124,7 @@ class AsyncProducer:
         return receipts
 
     async def _stream(self, jobs: Iterator[object]) -> AsyncIterator[AsyncReceipt[Any]]:
-        async for batch in self._batches(jobs):
+        async for batch in async_batches(jobs, self._entry):
             receipts = Receipts(self._receipt)
             await self._accept(batch, receipts)
             for receipt in receipts:
@@ -135,24 +136,6 @@ class AsyncProducer:
         if found.kind == "file":
             return await asyncio.to_thread(Entry.of, found)
         return Entry.of(found, self.mappings)
-
-    async def _batches(self, jobs: Iterator[object]) -> AsyncIterator[Batch]:
-        while (batch := await self._filled(jobs)).is_full:
-            yield batch
-        if batch:
-            yield batch
-        if batch.error is not None:
-            raise batch.error
-
-    async def _filled(self, jobs: Iterator[object]) -> Batch:
-        batch = Batch()
-        try:
-            for job in jobs:
-                if not batch.add(await self._entry(job)):
-                    break
-        except Exception as error:  # noqa: BLE001 - `_batches` raises it after the batch is stored
-            batch.error = error
-        return batch
 
     async def _accept(self, batch: list[Entry], receipts: Receipts[AsyncReceipt[Any]]) -> None:
         """Store a batch and add its receipts, in order. When one region raises, add those of the regions before it."""

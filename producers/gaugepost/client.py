@@ -10,7 +10,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from gaugepost.admission import add_progress, admit, batches, by_region, iterate
+from gaugepost.admission import admit, iterate
+from gaugepost.batches import add_progress, batches, by_region
 from gaugepost.connection import connect, redis_url
 from gaugepost.errors import IdempotencyConflict, StoreUnreachable
 from gaugepost.lazy import Stream

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gaugepost import InvalidJob, Producer, Region, Settings
-from gaugepost.admission import BATCH
+from gaugepost.batches import BATCH
 from gaugepost.testing import AsyncMemoryProducer
 from support.factories import record, upload
 from support.redis_server import running_redis
