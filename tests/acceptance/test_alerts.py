@@ -48,7 +48,7 @@ def test_failing_server_holds_its_region_until_it_recovers(watch: Watch) -> None
     watch.stack.sim.fault("status", code=500, endpoint="records")
     ids = [watch.record() for _ in range(6)]
     watch.fires("GaugepostRegionHeld")
-    watch.record()  # stays queued under the hold, whatever became of those that opened it
+    watch.record()  # stays queued under the hold, whatever happened to the jobs that opened it
     watch.looks("GaugepostRegionHeld", ID=ids[0])
     watch.stack.sim.clear_faults()
     watch.recovers(within=100)  # the first probe goes out after 15 seconds, the second after a minute

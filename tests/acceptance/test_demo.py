@@ -131,7 +131,7 @@ def test_kept_demo_answers_the_command_line_until_ctrl_c(
     (place / ".env").write_text("")
     command = last_line.search(output)
     assert command is not None, output
-    theirs = environment | {"PATH": "/usr/bin:/bin"}  # nobody has put the checkout's own environment on it
+    theirs = environment | {"PATH": "/usr/bin:/bin"}  # without the environment of this checkout
     looked = subprocess.run(
         ["sh", "-c", f"{command[1]} --json"], cwd=place, env=theirs, capture_output=True, text=True, check=False
     )

@@ -1,6 +1,6 @@
 """Open Flower in a real browser: it lists workers of three regions and each job's state, only after login.
 
-`SCREENSHOTS=docs/images make test TEST=tests/acceptance/test_flower_pages.py` makes the pictures of the docs anew.
+`SCREENSHOTS=docs/images make test TEST=tests/acceptance/test_flower_pages.py` makes the pictures of the docs again.
 """
 
 from __future__ import annotations

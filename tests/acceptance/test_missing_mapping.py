@@ -1,10 +1,10 @@
-"""Ten thousand jobs wait for one mapping that is missing: CustomerGauge hardly notices, and then all arrive in order.
+"""Let ten thousand jobs wait for one missing mapping: CustomerGauge gets few requests, and later all jobs in order.
 
-Simulated time: the ledger's clock is moved by the test, second by second, while two real dispatchers, each with its own
-delivery and HTTP client, work against the real simulator. A second run has real worker processes at real time.
+The time is simulated: the test moves the ledger's clock, second by second, while two real dispatchers, each with its
+own delivery and HTTP client, send to the real simulator. A second run has real worker processes in real time.
 
-Records go side by side, so neighbours may swap. What the policy promises is that they are let go in the order enqueued,
-at most 200 a second: so none may arrive 200 or more places from its own.
+Workers send records in parallel, so neighbours may swap. The policy promises that the ledger releases them in the order
+enqueued, at most 200 a second: so none may arrive 200 or more places from its own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SCOPE = f"configuration:{MAPPING}"
 TEN_MINUTES_S = 600
 
 
-class Nobody:
+class SilentObserver:
     """An observer that does nothing."""
 
     def claimed(self, jobs: Sequence[Claimed]) -> None: ...
@@ -42,11 +42,11 @@ class Nobody:
 
 
 class World:
-    """Workers in this process, whose time the test moves: they work whenever a bell has been rung."""
+    """Workers in this process, by a clock that the test moves. They work when a bell has been rung."""
 
     def __init__(self, client: redis.Redis, sim: Simulator, workers: int, concurrency: int) -> None:
-        told = {name.removeprefix("GAUGEPOST_").lower(): value for name, value in sim.env().items()}
-        self.bench = Bench(client, **told)
+        settings = {name.removeprefix("GAUGEPOST_").lower(): value for name, value in sim.env().items()}
+        self.bench = Bench(client, **settings)
         self.sim = sim
         self._dispatchers = [self._dispatcher(f"w{n}", concurrency) for n in range(workers)]
         self._threads = ThreadPoolExecutor(workers)
@@ -55,10 +55,10 @@ class World:
         http = HttpClient(connect_timeout=5, read_timeout=30, pool_size=2 * concurrency)
         delivery = Delivery(self.bench.ledger, http, self.bench.ledger._settings)
         how: dict[str, Any] = {"worker": name, "concurrency": concurrency, "lease_s": 90.0}
-        return Dispatcher(self.bench.ledger, delivery.deliver, Nobody(), **how)
+        return Dispatcher(self.bench.ledger, delivery.deliver, SilentObserver(), **how)
 
     def work(self) -> None:
-        """Let every worker answer a bell for as long as there are bells; each works until nothing is left to claim."""
+        """Let every worker answer bells until none is left; each claims until no job is left."""
         while self.bench.client.delete("gaugepost.eu", "gaugepost.eu.urgent"):
             list(self._threads.map(Dispatcher.run, self._dispatchers))
 
@@ -69,11 +69,11 @@ class World:
         self.work()
 
     def requests(self) -> int:
-        """Count whatever reached the simulator, fetched tokens too."""
+        """Count the requests that reached the simulator, with those for tokens."""
         return sum(self.sim.state()["requests"].values())
 
     def arrived(self) -> list[str]:
-        """Tell the ids of the records that CustomerGauge has, in the order in which it took them."""
+        """Return the ids of the records that CustomerGauge has, in the order of their arrival."""
         return [effect["idempotency_key"] for effect in self.sim.effects(kind="record")]
 
     def stop(self) -> None:
@@ -87,7 +87,7 @@ MakeWorld = Callable[[int, int], World]
 
 @pytest.fixture
 def world(redis_url: str) -> Iterator[MakeWorld]:
-    """Build a world with so many workers, each sending so many jobs side by side, where no mapping is there yet."""
+    """Build a world without the mapping, with this many workers that each send this many jobs in parallel."""
     made: list[World] = []
     with Simulator({"any_mapping": False}) as sim, redis.Redis.from_url(redis_url) as client:
 

@@ -187,7 +187,7 @@ def test_unknown_task_costs_no_job_and_ticks_do_not_accumulate(stack: Stack) -> 
     with stack.redis.client() as client:
         client.delete("gaugepost.eu")  # its bell, in place of which come messages that Celery throws away
         client.lpush("gaugepost.eu", bell("gaugepost.eu", "gaugepost.of_a_later_version"), "no message at all")
-        wait_until(lambda: client.llen("gaugepost.eu.ticks") == 8, what="as many ticks as may lie there")
+        wait_until(lambda: client.llen("gaugepost.eu.ticks") == 8, what="the queue has as many ticks as it may have")
         wait_until(lambda: client.llen("gaugepost.us.ticks") == 8)
         assert client.llen("gaugepost.eu.ticks") == 8
     worker = stack.worker()

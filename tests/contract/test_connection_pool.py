@@ -1,4 +1,4 @@
-"""Connections to Redis: whatever happens in the middle of a command, no caller gets the answer to another one's."""
+"""Check that no caller gets the answer to another caller's command, whatever happens in the middle of a command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from support.redis_server import RedisServer
 
 
 class Alarm(Exception):  # noqa: N818
-    """What a signal's handler raises, wherever the program is."""
+    """The error that the handler of a signal raises."""
 
 
 @pytest.fixture

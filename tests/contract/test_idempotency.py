@@ -1,4 +1,4 @@
-"""Idempotency keys compare: the same key with something else to send is a conflict, and nothing of it is stored."""
+"""Check that the same idempotency key with other content is a conflict, and that the call stores nothing."""
 
 from __future__ import annotations
 

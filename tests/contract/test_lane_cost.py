@@ -40,7 +40,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 
 def commands(client: redis.Redis, act: Callable[[], object]) -> list[list[str]]:
-    """Call `act`, and return each command that Redis ran for it, split into words."""
+    """Call `act`, and return each command that Redis ran for it, as a list of words."""
     with client.monitor() as monitor:
         act()
         client.echo(END)

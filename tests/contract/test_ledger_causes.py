@@ -133,7 +133,7 @@ def test_hold_of_failed_token_requests_keeps_the_first_and_counts_the_others(ben
     spec = HoldSpec(OAUTH, "token endpoint: HTTP 401", Verdict.REFUSED_CREDENTIALS, (1_000,), label="credentials")
     for _ in range(3):
         assert bench.ledger.token("w1", 36_000).to_fetch
-        bench.ledger.put_token_failure("w1", "told", spec)
+        bench.ledger.put_token_failure("w1", "no answer", spec)
         bench.clock.go(1_000)
     hold = bench.ledger.holds()[OAUTH]
     assert hold.cause is not None

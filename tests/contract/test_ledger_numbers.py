@@ -1,4 +1,4 @@
-"""A job whose record has something else for a number is set aside alone: no call fails, and its mates are delivered."""
+"""Check that a job with text in place of a number is set aside alone: no call fails, all other jobs are delivered."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Value = str | bytes
 
 @pytest.fixture
 def bench(client: redis.Redis) -> Bench:
-    """Make a bench whose store need not fit together at the end: here it is tampered with."""
+    """Make a bench without the final consistency check: these tests tamper with the store."""
     return Bench(client)
 
 
@@ -41,7 +41,7 @@ def field(bench: Bench, job_id: str, name: str) -> str:
 
 
 def look(bench: Bench, ids: list[str]) -> None:
-    """Look at all that people and watchers look at."""
+    """Make every call that shows the ledger to people or to monitoring."""
     bench.ledger.summary()
     bench.ledger.oldest_urgent_age()
     if type(bench.client) is redis.Redis:  # the store in memory has no INFO
@@ -50,7 +50,7 @@ def look(bench: Bench, ids: list[str]) -> None:
 
 
 def deliver_all(bench: Bench, ids: list[str]) -> None:
-    """Tick, rescue, claim and settle until nothing of these is left to do."""
+    """Tick, rescue, claim and settle until none of these calls finds work."""
     for _ in range(2 * len(ids)):
         bench.tick(LEASE_MS + 1)
         lost = [one.claimed for one in bench.ledger.ended_leases()]

@@ -211,8 +211,8 @@ def test_queued_jobs_show_the_hold_they_will_meet(bench: Bench) -> None:
     bench.ledger.hold(SCOPE, "mapping is being changed", "ann", NOON + HOUR_MS)
     bench.ledger.hold("credentials:api_key", "new key", "ann")
     bench.ledger.alive("w1", 0, "", {})
-    told = {job_id: (bench.view(job_id).reason, bench.view(job_id).until) for job_id in (mapped, other, needs_key)}
-    assert told == {
+    shown = {job_id: (bench.view(job_id).reason, bench.view(job_id).until) for job_id in (mapped, other, needs_key)}
+    assert shown == {
         mapped: ("hold: mapping is being changed", NOON + HOUR_MS),
         other: (None, None),
         needs_key: ("hold: new key", None),
@@ -242,10 +242,10 @@ def test_summary_shows_why_and_until_when_each_hold_lasts(bench: Bench) -> None:
     bench.put(record())
     bench.settle(bench.claim()[0], hold=breaker())
     bench.ledger.hold(SCOPE, "maintenance", "ann", NOON + HOUR_MS)
-    told = bench.ledger.summary()["holds_by_scope"]
-    assert (told["region"]["by"], told["region"]["until"]) == ("gaugepost", None)
-    assert told["region"]["probe_at"] is not None
-    assert (told[SCOPE]["reason"], told[SCOPE]["by"]) == ("maintenance", "ann")
-    assert told[SCOPE]["until"] == datetime.fromtimestamp((NOON + HOUR_MS) / 1000, UTC).isoformat(
+    holds = bench.ledger.summary()["holds_by_scope"]
+    assert (holds["region"]["by"], holds["region"]["until"]) == ("gaugepost", None)
+    assert holds["region"]["probe_at"] is not None
+    assert (holds[SCOPE]["reason"], holds[SCOPE]["by"]) == ("maintenance", "ann")
+    assert holds[SCOPE]["until"] == datetime.fromtimestamp((NOON + HOUR_MS) / 1000, UTC).isoformat(
         timespec="milliseconds"
     )

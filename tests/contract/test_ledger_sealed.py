@@ -1,4 +1,4 @@
-"""The ledger with GAUGEPOST_DATA_KEY: what lies there sealed, what a process without the key does, rotation."""
+"""Check the ledger with GAUGEPOST_DATA_KEY: what is encrypted, what a process without the key does, rotation."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def every_kind() -> list[JobBase]:
 
 
 def everything(client: redis.Redis) -> bytes:
-    """Return all keys and all that is in them."""
+    """Return all keys with their whole content."""
     found = []
     for name in client.keys("*"):
         found.append(name)
@@ -98,15 +98,15 @@ def test_redis_never_holds_personal_data_in_plain_text(bench: Bench, keyed: Keye
         assert not [word for word in PERSONAL if re.search(re.escape(word.encode()), text, re.IGNORECASE)]
     view = sealed.view(ids[0])
     assert (view.result, view.sealed) == (result, None)
-    told = view.history.attempts()[0]
-    assert (told.message, told.field_errors) == (f"no {NAME}", {NAME: [f"bad {MAIL}"]})
+    [first, *_] = view.history.attempts()
+    assert (first.message, first.field_errors) == (f"no {NAME}", {NAME: [f"bad {MAIL}"]})
     assert [view.data() for view in keyed(OLD, NEW).ledger.read(ids) if view] == [
         view.data() for view in sealed.ledger.read(ids) if view
     ]
 
 
 def test_search_finds_personal_data_when_no_key_is_set(bench: Bench) -> None:
-    """Else the test before this one could not fail."""
+    """Without this, the test before could not fail."""
     bench.put(*every_kind())
     text = everything(bench.client)
     assert {word for word in PERSONAL if word.encode() in text} >= {NAME, MAIL, NOTE, "quill-contacts", "her-ticket"}
@@ -238,7 +238,7 @@ def test_edited_job_is_encrypted_under_the_newest_key(bench: Bench, keyed: Keyed
 
 
 def lost_by(sealed: Bench, other: Bench, job: JobBase, *, marked: bool) -> tuple[str, str | None]:
-    """Have the worker that has the key die with a job in its hands, and one without it take it back."""
+    """Kill the worker with the key while it holds a job, and let a worker without the key take the job back."""
     [job_id] = sealed.put(job)
     [claimed] = sealed.claim()
     if marked:

@@ -96,7 +96,7 @@ def test_answer_that_comes_after_the_lock_was_lost_is_not_shared(bench: Bench) -
 
 
 def fail(bench: Bench, who: str = "w1", spec: HoldSpec = NO_TOKEN) -> None:
-    bench.ledger.put_token_failure(who, "told", spec)
+    bench.ledger.put_token_failure(who, "no answer", spec)
 
 
 def fetch_and_fail(bench: Bench, spec: HoldSpec = NO_TOKEN) -> Hold | None:
@@ -113,7 +113,7 @@ def test_failed_token_request_holds_all_jobs_that_need_a_token(bench: Bench) -> 
     )  # fmt: skip
     bench.clock.go(999)
     shared = bench.ledger.token("w2", 36_000)
-    assert (shared.to_fetch, shared.failure) == (False, b"told")
+    assert (shared.to_fetch, shared.failure) == (False, b"no answer")
     bench.clock.go(1)
     assert bench.ledger.token("w2", 36_000).to_fetch
     assert set(bench.ledger.holds()) == {OAUTH}

@@ -1,4 +1,4 @@
-"""What is too much for one script is done in several: nothing is lost, overtaken or forgotten between them."""
+"""Check work that is split over several script calls: no job is lost or overtaken between the calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def large(**more: object) -> JobBase:
 
 
 def claim_all(bench: Bench) -> list[list[str]]:
-    """Claim until nothing is left; return what each claim took."""
+    """Claim until no job is left; return the jobs of each claim."""
     taken: list[list[str]] = []
     while ids := bench.claim_ids():
         taken.append(ids)
@@ -126,7 +126,7 @@ def has_field(bench: Bench, job_id: str) -> bool:
 
 
 def forget(bench: Bench, job_id: str) -> None:
-    """Leave a long job as a version enqueues it that does not keep its kind and configuration beside its JSON."""
+    """Store a long job as an older version does, which keeps no kind and configuration beside the JSON."""
     assert bench.client.hdel(f"gaugepost:{{eu}}:job:{job_id}", "about")
 
 
@@ -157,7 +157,7 @@ def test_long_job_of_an_older_version_meets_the_same_holds(bench: Bench, scope: 
 
 
 def test_an_edited_job_meets_the_hold_of_its_new_configuration(bench: Bench) -> None:
-    """An older version edits the JSON and leaves what the newer one keeps beside it."""
+    """An older version edits the JSON and leaves the newer version's fields beside it unchanged."""
     [job_id] = bench.put(record())
     [claimed] = bench.claim()
     bench.settle(claimed, Dead(Verdict.INVALID_VALUE))

@@ -13,7 +13,7 @@ from support.redis_server import RedisServer, free_port
 from support.stack import Stack
 from support.wait import wait_until
 
-TOLD = "this is a Redis Cluster, which gaugepost does not support"
+MESSAGE = "this is a Redis Cluster, which gaugepost does not support"
 
 
 @pytest.fixture(params=["whole", "down"])
@@ -31,7 +31,7 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
 
 
 def test_producer_raises(stack: Stack) -> None:
-    with pytest.raises(ClusterNotSupported, match=TOLD):
+    with pytest.raises(ClusterNotSupported, match=MESSAGE):
         stack.producer.enqueue(Record(region=Region.EU, configuration="survey", record={"Email": "joe@example.net"}))
 
 
@@ -39,4 +39,4 @@ def test_producer_raises(stack: Stack) -> None:
 def test_command_ends_and_says_so(stack: Stack, command: tuple[str, ...]) -> None:
     done = stack.cli(*command)
     assert done.returncode == 4
-    assert TOLD in done.stderr
+    assert MESSAGE in done.stderr

@@ -1,4 +1,4 @@
-"""What the image, compose and the manifests start and ask, run here: health commands, and Redis with its password."""
+"""Run here what the image, compose and the manifests run: health commands, and Redis with its password."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def test_image_check_reads_heartbeats_when_metrics_are_off(stack: Stack, tmp_pat
     stack.worker()
     wait_until(lambda: probe(command, stack).returncode == 0, what="it is well")
     kill(stack.processes[0])
-    [pulse] = (tmp_path / "run").iterdir()
-    os.utime(pulse, (time.time() - 61, time.time() - 61))
+    [heartbeat] = (tmp_path / "run").iterdir()
+    os.utime(heartbeat, (time.time() - 61, time.time() - 61))
     assert probe(command, stack).returncode != 0
 
 
@@ -78,32 +78,32 @@ def test_probes_of_the_manifests_ask_the_parts_themselves() -> None:
 
 
 def test_check_of_flower_asks_whether_it_listens(stack: Stack) -> None:
-    told = compose()["services"]["flower"]
+    container = compose()["services"]["flower"]
     free = free_port()
-    check = [part.replace("5555", str(free)) for part in told["healthcheck"]["test"][1:]]
+    check = [part.replace("5555", str(free)) for part in container["healthcheck"]["test"][1:]]
     assert probe(check, stack).returncode != 0
-    stack.run("-m", "gaugepost_ops", *here(told, {"5555": str(free)}))
+    stack.run("-m", "gaugepost_ops", *here(container, {"5555": str(free)}))
     wait_until(lambda: probe(check, stack).returncode == 0)
 
 
-def here(told: dict[str, Any], other: dict[str, str]) -> list[str]:
-    """Return a service's command as it runs here: what is mounted lies where it comes from, and is for us alone."""
-    mounted = {one["target"]: one["source"] for one in told.get("volumes", [])}
+def here(container: dict[str, Any], other: dict[str, str]) -> list[str]:
+    """Return a service's command with the paths of this machine in place of those that are mounted."""
+    mounted = {one["target"]: one["source"] for one in container.get("volumes", [])}
     instead = mounted | {"0.0.0.0": "127.0.0.1"} | other
-    return [instead.get(part, part) for part in told["command"]]
+    return [instead.get(part, part) for part in container["command"]]
 
 
 @pytest.mark.parametrize("added", ["", "tasks_columns = 'uuid,state'\n"], ids=["as it is", "changed"])
 def test_flower_shows_itself_as_the_file_says_that_compose_mounts(stack: Stack, tmp_path: Path, added: str) -> None:
-    told = compose()["services"]["flower"]
-    [mount] = told["volumes"]
+    container = compose()["services"]["flower"]
+    [mount] = container["volumes"]
     assert mount["source"] == str(ROOT / "ops/flowerconfig.py")
     conf = Path(mount["source"])
     if added:
         conf = tmp_path / "changed.py"
         conf.write_text(Path(mount["source"]).read_text(encoding="utf-8") + added)
     free = str(free_port())
-    stack.run("-m", "gaugepost_ops", *here(told, {"5555": free, mount["target"]: str(conf)}))
+    stack.run("-m", "gaugepost_ops", *here(container, {"5555": free, mount["target"]: str(conf)}))
 
     page = wait_until(lambda: answers(f"http://127.0.0.1:{free}/tasks"))
     said = runpy.run_path(str(conf))["tasks_columns"].split(",")
@@ -134,11 +134,11 @@ WRITING = {f"GAUGEPOST_{name}" for name in ("DATA_KEY", "LEASE", "MAPPINGS", "WA
 
 @pytest.mark.parametrize("service", ["beat", "exporter", "flower"])
 def test_compose_gives_a_part_each_setting_that_it_reads(stack: Stack, service: str) -> None:
-    told = compose(profiles=("monitoring",))["services"][service]
-    given = {*told["environment"], *re.findall(r"(\w+)=", dict(dockerfile())["ENV"])}
+    container = compose(profiles=("monitoring",))["services"][service]
+    given = {*container["environment"], *re.findall(r"(\w+)=", dict(dockerfile())["ENV"])}
     stack.variables["GAUGEPOST_METRICS_PORT"] = str(free_port())
     free = free_port()
-    stack.run("-c", RECORDED, *here(told, {"5555": str(free), "9464": str(free)}))
+    stack.run("-c", RECORDED, *here(container, {"5555": str(free), "9464": str(free)}))
     if service == "beat":
         wait_until(lambda: stack.cli("health", "beat").returncode == 0)
     else:
@@ -165,7 +165,7 @@ def url_file(tmp_path: Path) -> Path:
 
 @pytest.mark.needs("redis-server", "redis-cli")
 def test_redis_takes_its_password_from_the_shared_url_and_hides_it(tmp_path: Path, url_file: Path) -> None:
-    told = compose()["services"]["redis"]
+    container = compose()["services"]["redis"]
     port = free_port()
     where = {"/etc/redis": str(ROOT / "ops/redis"), "/run/secrets/redis_url": str(url_file)}
 
@@ -174,9 +174,9 @@ def test_redis_takes_its_password_from_the_shared_url_and_hides_it(tmp_path: Pat
             argv = [part.replace(there, place) for part in argv]
         return argv
 
-    ping = [*here(told["healthcheck"]["test"][1:]), "-p", str(port)]
+    ping = [*here(container["healthcheck"]["test"][1:]), "-p", str(port)]
     assert subprocess.run(ping, capture_output=True, check=False).returncode != 0
-    start = [*here(told["entrypoint"]), "--port", str(port), "--dir", str(tmp_path)]
+    start = [*here(container["entrypoint"]), "--port", str(port), "--dir", str(tmp_path)]
     server = subprocess.Popen(start, stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: subprocess.run(ping, capture_output=True, check=False).returncode == 0)

@@ -137,7 +137,7 @@ def test_without_a_login_only_this_machines_own_browser_sees_it(tmp_path: Path, 
         assert flower_says(port, "/api/tasks", login=None) == 401, "Flower's API is closed without a login"
 
 
-def test_option_file_cannot_open_flower_to_everybody(tmp_path: Path) -> None:
+def test_option_file_cannot_open_flower_without_a_login(tmp_path: Path) -> None:
     conf = tmp_path / "mine.py"
     conf.write_text(
         "from gaugepost_ops.flower.flowerconfig import *\n"

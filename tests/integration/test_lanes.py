@@ -1,7 +1,7 @@
-"""Status changes of one case arrive in the order enqueued, whatever becomes of the workers that carry them.
+"""Check that status changes of one case arrive in the order enqueued, whatever happens to the workers.
 
-What counts is the order in which the simulator committed them. A change whose answer was lost may stand there twice,
-but then in its own place: nothing of its case came between.
+The order is that in which the simulator committed them. A change whose answer was lost may be there twice, but then no
+other change of its case is between the two.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STATUSES = ("open", "progress", "closed")
 
 
 def changes(cases: int, each: int) -> list[CloseLoop]:
-    """Make so many changes of each case, one case after another; the note tells which one it is."""
+    """Make `number` changes of each case, one case after another; the note has the number of the change."""
     return [
         CloseLoop(region=Region.EU, number_customergauge=str(number), status=STATUSES[n % 3], note=str(n))
         for n, number in itertools.product(range(each), range(1, cases + 1))
@@ -33,7 +33,7 @@ def changes(cases: int, each: int) -> list[CloseLoop]:
 
 
 def committed(stack: Stack) -> dict[str, list[int]]:
-    """Return each case's changes in the order of their commit; one that was sent again at once stands there once."""
+    """Return each case's changes in the order of their commit; a change that was sent again at once is listed once."""
     cases: dict[str, list[int]] = defaultdict(list)
     for effect in stack.sim.effects(kind="close_loop"):
         cases[effect["body"]["number_customergauge"]].append(int(effect["body"]["note"]))
@@ -78,16 +78,16 @@ def test_worker_suspended_past_its_leases_sends_nothing_others_did(tmp_path: Pat
         sleeper = stack.worker(concurrency=2)
         stack.beat()
         list(stack.producer.enqueue_many(changes(20, 3)))
-        # In the middle of an exchange, and with jobs in its hands that it has not begun.
+        # In the middle of an exchange, while it holds jobs that it has not begun.
         wait_until(lambda: (now := stack.counts())["delivered"] >= 4 and now["sending"] > 2)
         sleeper.send_signal(signal.SIGSTOP)
-        assert stack.counts()["sending"] > 2, "it holds nothing that it has not begun: nothing is proved"
+        assert stack.counts()["sending"] > 2, "it holds no job that it has not begun: nothing is proved"
         other = stack.worker()
         wait_until(lambda: stack.counts()["delivered"] == 60)
         kill(other)
         sleeper.send_signal(signal.SIGCONT)
         last = Record(region=Region.EU, configuration="multi-object", record={"Email": "last@example.net"})
-        stack.producer.enqueue(last).result(timeout=60)  # behind all that the sleeper had in its hands
+        stack.producer.enqueue(last).result(timeout=60)  # behind all jobs that the suspended worker held
         assert committed(stack) == {str(number): [0, 1, 2] for number in range(1, 21)}
         every_doubled_one_says_why(stack)
 

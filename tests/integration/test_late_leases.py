@@ -1,4 +1,4 @@
-"""A worker that cannot renew its leases sends no more: another worker may have the jobs by then."""
+"""Check that a worker that cannot renew its leases sends no more: another worker may have the jobs by then."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from support.wait import wait_until
 SETTINGS = {"connect_timeout": 0.1, "read_timeout": 0.1, "lease": 4.5}
 
 
-class Nobody:
+class SilentObserver:
     def claimed(self, jobs: Any) -> None: ...
 
     def settled(self, settlements: Any) -> None: ...
@@ -82,7 +82,7 @@ def test_job_whose_lease_ends_while_it_waits_is_claimed_again(redis_url: str, pr
         return Settlement(claimed, Decision(Delivered()))
 
     far = ledger(f"redis://127.0.0.1:{proxy.port}/0")
-    worker = Dispatcher(far, deliver, Nobody(), worker="w1", concurrency=1, lease_s=SETTINGS["lease"])
+    worker = Dispatcher(far, deliver, SilentObserver(), worker="w1", concurrency=1, lease_s=SETTINGS["lease"])
     thread = threading.Thread(target=worker.run)
     thread.start()
     assert begun.wait(30)
@@ -95,7 +95,7 @@ def test_job_whose_lease_ends_while_it_waits_is_claimed_again(redis_url: str, pr
     worker.stop()
     thread.join(30)
     assert not thread.is_alive()
-    assert sent == [(first, 1), (second, 2)], "the second one was given back, and claimed anew"
+    assert sent == [(first, 1), (second, 2)], "the second one was given back, and claimed again"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_slow_sending_mark_sends_nothing_under_an_old_lease(
     assert requests(sim) == 0
 
 
-class FailsOnce(Nobody):
+class FailsOnce(SilentObserver):
     """An observer whose error ends the dispatcher while its first job is in flight."""
 
     def __init__(self) -> None:

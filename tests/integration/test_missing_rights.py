@@ -205,5 +205,5 @@ def test_beat_that_may_not_push_ticks_is_not_well(stack: Stack, server: GuardedR
     wait_until(lambda: stack.cli("health", "beat", "--max-age", "3s").returncode == 1, what="its health says so")
     with server.client() as client:
         silent_since = client.hget("gaugepost:{eu}:pace", "beat_sent")
-        wait_until(lambda: stack.logs().count("run LPUSH") > 5, what="it goes on trying")
+        wait_until(lambda: stack.logs().count("run LPUSH") > 5, what="it tries again and again")
         assert client.hget("gaugepost:{eu}:pace", "beat_sent") == silent_since, "workers run the ticks meanwhile"

@@ -73,7 +73,7 @@ def test_a_refused_token_is_dropped_once_however_many_were_refused(stack: Stack)
     herd.members[0].drop(old[0])
     fresh = herd.members[0].get()
     for tokens, token in zip(herd.members[1:], old[1:], strict=True):
-        tokens.drop(token)  # late: somebody has fetched a newer one meanwhile, which must stay
+        tokens.drop(token)  # late: another worker has fetched a newer one meanwhile, which must stay
     assert {token.value for token in herd.get() if isinstance(token, Token)} == {fresh.value} == {"token-2"}
     assert herd.fetched == 2
 

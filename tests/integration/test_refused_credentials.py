@@ -54,7 +54,7 @@ def test_refused_credential_holds_only_its_jobs_until_a_worker_has_another(stack
     worker = worker_with_a_wrong(stack, need)
     waiting = enqueue(stack, need, 20)
     ledger = stack.producer.ledger(Region.EU)
-    hold = wait_until(lambda: ledger.holds().get(f"credentials:{need}"), what="what needs it is held")
+    hold = wait_until(lambda: ledger.holds().get(f"credentials:{need}"), what="the jobs that need it are held")
     going = enqueue(stack, other, 100)
     wait_until(lambda: all_delivered(going), what="the others are delivered")
     assert set(ledger.holds()) == {f"credentials:{need}"}

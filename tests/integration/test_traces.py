@@ -36,7 +36,7 @@ def record(email: str = "joe@example.com", **more: Any) -> Record:
 
 
 class Receiver:
-    """What an OpenTelemetry collector is to a worker: takes spans over HTTP."""
+    """Receives spans over HTTP, as an OpenTelemetry collector does."""
 
     def __init__(self) -> None:
         spans = self.spans = []  # type: list[Any]
@@ -112,9 +112,9 @@ def test_attempt_belongs_to_the_trace_of_the_enqueuing_service(
         assert spans[one.id].parent_span_id == context.span_id.to_bytes(8)
     assert spans[without.id].trace_id != context.trace_id.to_bytes(16)
     assert spans[without.id].parent_span_id == b""
-    parcels = {span.span_id: attributes(span)["gaugepost.jobs"] for span in receiver.named("gaugepost parcel")}
-    assert sum(parcels.values()) == 3
-    assert all(span.links[0].span_id in parcels for span in spans.values())
+    claims = {span.span_id: attributes(span)["gaugepost.jobs"] for span in receiver.named("gaugepost parcel")}
+    assert sum(claims.values()) == 3
+    assert all(span.links[0].span_id in claims for span in spans.values())
     attributes_of_bad = attributes(spans[bad.id])
     assert (attributes_of_bad["gaugepost.verdict"], attributes_of_bad["gaugepost.then"]) == (
         "unknown_mapping",
@@ -209,7 +209,7 @@ def test_each_attempt_is_a_span_with_the_times_of_the_record(
     traces.claimed([job])
     attempts = (attempt(1, Verdict.UNAUTHENTICATED, 401), attempt(2, Verdict.DELIVERED))
     traces.settled([Settlement(job, Decision(Delivered()), attempts)])
-    first, second, parcel = exporter.get_finished_spans()
+    first, second, claim = exporter.get_finished_spans()
     assert (first.start_time, first.end_time) == (1_790_000_000_000_000_000, 1_790_000_000_250_000_000)
     assert (first.status.status_code, first.status.description) == (StatusCode.ERROR, "unauthenticated")
     assert second.status.status_code is StatusCode.UNSET
@@ -218,7 +218,7 @@ def test_each_attempt_is_a_span_with_the_times_of_the_record(
         "gaugepost.verdict": "delivered", "gaugepost.then": "delivered", "gaugepost.configuration": "multi-object",
         "http.response.status_code": 200,
     }  # fmt: skip
-    assert [link.context for link in second.links] == [parcel.context]
+    assert [link.context for link in second.links] == [claim.context]
     assert second.parent is not None
     assert f"00-{second.parent.trace_id:032x}-{second.parent.span_id:016x}-01" == PARENT
 
@@ -253,8 +253,8 @@ def test_claim_span_ends_with_its_last_job_or_after_a_time_limit(
     traces.settled([Settlement(jobs[0], Decision(Requeued()))])
     assert exporter.get_finished_spans() == ()
     traces.claimed([claimed("c")])  # another worker rescued b
-    (parcel,) = exporter.get_finished_spans()
-    assert parcel.attributes == {"gaugepost.region": "eu", "gaugepost.jobs": 2}
+    (claim,) = exporter.get_finished_spans()
+    assert claim.attributes == {"gaugepost.region": "eu", "gaugepost.jobs": 2}
     traces.settled([Settlement(jobs[1], Decision(Requeued()))])
     traces.settled([Settlement(claimed("c"), Decision(Requeued()))])
     assert len(exporter.get_finished_spans()) == 2

@@ -18,7 +18,7 @@ from support.wait import wait_until
 QUICK = {"connect_timeout": 1, "read_timeout": 3, "lease": 6, "backoff__server_error": ",".join(["0.3s"] * 8)}
 NOTICE = 'Notice: Undefined index: id in /var/www/api.php on line 12\n{"Data": true}'
 
-# What is answered though the request took effect.
+# Answers to requests that took effect.
 UNCLEAR: dict[str, dict[str, Any]] = {
     "500": {"code": 500},
     "503": {"code": 503},
@@ -44,7 +44,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 
 def unclear(stack: Stack, name: str, **match: Any) -> None:
-    """Let requests take effect, and answer them so."""
+    """Let requests take effect, and give them this answer."""
     stack.sim.fault(**{"fault": "status", "commit": True} | UNCLEAR[name] | match)
 
 
@@ -68,7 +68,7 @@ def test_response_that_may_be_stored_is_never_sent_again(stack: Stack) -> None:
         jobs[name] = stack.producer.enqueue(Response(region=Region.EU, fields={"Email": person(n)}))
         view = ended(stack, jobs[name], JobState.UNKNOWN)
         assert (name, verdicts(view), view.reason) == (name, ["lost_answer"], "answer lost")
-        stack.producer.ledger(Region.EU).resume("")  # the breaker is not what this is about
+        stack.producer.ledger(Region.EU).resume("")  # this test is not about the breaker
     assert stack.keys() == {job.id: 1 for job in jobs.values()}
 
 

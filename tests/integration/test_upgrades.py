@@ -98,7 +98,7 @@ def test_older_worker_delivers_new_jobs_or_leaves_them_to_newer_ones(stack: Stac
     done = stack.cli("enqueue", "-", stdin="\n".join(map(json.dumps, kinds(version))))
     ids = before + [json.loads(line)["id"] for line in done.stdout.splitlines()]
     if version in ONE_LIST:
-        wait_until(lambda: len(stack.keys()) > 1, what="the file, which lies in no list of a source")
+        wait_until(lambda: len(stack.keys()) > 1, what="the file, which is in no list of a source")
         stack.worker()
     delivered(stack, ids)
 
@@ -193,7 +193,7 @@ def test_no_key_of_a_version_that_may_run_has_another_type_now(stack: Stack, ver
     code = "import json, gaugepost.keys as k; print(json.dumps([k.FIXED, k.FAMILIES]))"
     fixed, families = Old(version, stack).python(code)
     gone = ({"ready", "urgent"} if version in ONE_LIST else set()) | ({"streaks"} & set(fixed))
-    assert set(fixed) - set(FIXED) == gone, "a key that no one reads any more strands what lies in it: migrate.lua"
+    assert set(fixed) - set(FIXED) == gone, "no version reads this key any more: migrate.lua must empty it"
     assert set(families) <= set(FAMILIES)
     changed = [name for name, (kind, _) in (fixed | families).items() if name not in gone
                and (FIXED | FAMILIES)[name][0].split()[0] != kind.split()[0]]  # fmt: skip
@@ -230,7 +230,7 @@ def test_older_ledger_gets_the_names_of_the_namespace_under_load(stack: Stack, v
         done = stack.cli("move", "eu")
         assert (done.returncode, done.stderr) == (0, "")
         so_far = len(more)
-        wait_until(lambda: len(more) > so_far + 20, what="services go on")
+        wait_until(lambda: len(more) > so_far + 20, what="services continue")
         assert {name.split(b":")[0] for name in client.keys("*{eu}*") if name != b"gp:{eu}:schema"} == {b"gaugepost"}
         assert client.lrange("eu", 0, -1) == [b"a task of another application"], "none of our bells, and all of others"
         assert client.llen("eu.ticks") == client.llen("eu.urgent") == 0

@@ -1,4 +1,4 @@
-"""Beat is away: the workers run the ticks, each once an interval, and leave them to beat once it is back."""
+"""Check that workers run each tick once an interval while no beat runs, and stop when beat is back."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def start_beat(stack: Stack) -> None:
 
 
 def leaves_ticks_to_beat(stack: Stack) -> bool:
-    """Look at the next ticks: does beat send all of them?"""
+    """Return whether beat sends all of the next ticks."""
     before, of_beat_before = own(stack), of_beat(stack)
     wait_until(lambda: of_beat(stack) >= of_beat_before + RUNS, what="beat ticks")
     return own(stack) == before

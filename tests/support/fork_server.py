@@ -125,7 +125,7 @@ def _keep(request: dict[str, Any], stdin: int, out: int, err: int, status_pipe: 
 
 
 def main(requests: socket.socket) -> None:
-    """Import the commands and serve; in a forked process, go on as `python -m gaugepost_ops`."""
+    """Import the commands and serve; in a forked process, continue as `python -m gaugepost_ops`."""
     from gaugepost_ops.cli.app import COMMANDS  # noqa: PLC0415 - slow, and for the server alone
 
     for command in COMMANDS.values():

@@ -1,6 +1,6 @@
 """Find the tests that start a process: `make unit` runs the others, which fail as soon as they start one.
 
-A test starts a process if it lies in one of FOLDERS, uses the fixture `redis_server`, needs a system program, or is
+A test starts a process if it is in one of FOLDERS, uses the fixture `redis_server`, needs a system program, or is
 marked `starts_process`. tests/conftest.py takes the hooks from here.
 """
 

@@ -1,4 +1,4 @@
-"""Sealing as arithmetic: what a key ring seals and opens, what is refused, what a repr shows."""
+"""Check what a key ring encrypts, decrypts and refuses, and what a `repr` shows. No Redis runs here."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_without_cryptography_the_setting_names_the_extra(monkeypatch: pytest.Mo
 def test_no_repr_shows_payloads_or_answers() -> None:
     job = record(record={"Email": SECRET}, idempotency_key=SECRET, labels=(SECRET,))
     claimed = Claimed("id", 1, 1, job, History(({"event": "attempt", "message": SECRET},)))
-    told = {"result": {"survey_link": SECRET}, "warnings": (SECRET,), "history": claimed.history}
+    fields = {"result": {"survey_link": SECRET}, "warnings": (SECRET,), "history": claimed.history}
     for thing in (
         *EVERY_KIND,
         job,
@@ -151,7 +151,7 @@ def test_no_repr_shows_payloads_or_answers() -> None:
         Entry("id", job, SECRET.encode()),
         claimed,
         Settlement(claimed, Decision(Delivered({"survey_link": SECRET}))),
-        JobView("id", Region.EU, JobState.DELIVERED, {"kind": "record", "record": {"Email": SECRET}}, 1, **told),  # type: ignore[arg-type]
+        JobView("id", Region.EU, JobState.DELIVERED, {"kind": "record", "record": {"Email": SECRET}}, 1, **fields),  # type: ignore[arg-type]
         Call("enqueue", (), (job.to_json(),), bool),
     ):
         assert SECRET not in repr(thing)

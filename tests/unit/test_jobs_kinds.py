@@ -1,4 +1,4 @@
-"""Each kind's own rules, at the door."""
+"""Check the rules of each kind when a job is made."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def made(kind: str, **more: Any) -> Any:
 
 
 def refused(kind: str, **more: Any) -> dict[str, str]:
-    told = {"kind": kind, "region": "eu"} | BASE[kind] | more
+    fields = {"kind": kind, "region": "eu"} | BASE[kind] | more
     with pytest.raises(InvalidJob) as refusal:
-        parse_job(told)
+        parse_job(fields)
     with pytest.raises(InvalidJob):
-        parse_job_json(json.dumps(told))
+        parse_job_json(json.dumps(fields))
     return {problem.field: problem.expected for problem in refusal.value.problems}
 
 
@@ -216,8 +216,8 @@ def test_a_file_has_one_content() -> None:
 
 
 def load(content: bytes, filename: str = "a.csv") -> tuple[File, bytes]:
-    told = {"kind": "file", "region": "eu", "family": "contact", "filename": filename}
-    job = parse_job(told | {"content_base64": base64.b64encode(content).decode()})
+    fields = {"kind": "file", "region": "eu", "family": "contact", "filename": filename}
+    job = parse_job(fields | {"content_base64": base64.b64encode(content).decode()})
     assert isinstance(job, File)
     return job.load()
 
@@ -231,7 +231,7 @@ def test_a_loaded_file_knows_its_content_and_carries_it_no_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (b"", "empty"),
         (b"Email\n", "header and no row"),
@@ -242,8 +242,8 @@ def test_a_loaded_file_knows_its_content_and_carries_it_no_more() -> None:
     ],
     ids=["empty", "header only", "blank", "rows", "bytes", "NUL"],
 )
-def test_invalid_file_is_refused(content: bytes, told: str) -> None:
-    with pytest.raises(InvalidJob, match=told) as refusal:
+def test_invalid_file_is_refused(content: bytes, expected: str) -> None:
+    with pytest.raises(InvalidJob, match=expected) as refusal:
         load(content)
     assert refusal.value.problems[0].field == "content"
 
@@ -261,7 +261,7 @@ def by_path(path: Path) -> File:
     return job
 
 
-def test_a_path_is_read_by_whoever_enqueues(tmp_path: Path) -> None:
+def test_path_is_read_by_the_process_that_enqueues(tmp_path: Path) -> None:
     (tmp_path / "March.CSV").write_bytes(b"Email\na@b.example\n")
     job, content = by_path(tmp_path / "March.CSV").load()
     assert (job.filename, job.path, content) == ("March.CSV", None, b"Email\na@b.example\n")
@@ -272,8 +272,12 @@ def test_a_path_is_read_by_whoever_enqueues(tmp_path: Path) -> None:
 def test_a_path_must_be_a_regular_file(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     os.mkfifo(tmp_path / "pipe.csv")
-    for name, told in {"folder.csv": "regular file", "pipe.csv": "regular file", "nothing.csv": "No such file"}.items():
-        with pytest.raises(InvalidJob, match=f"path: .*{told}"):
+    for name, expected in {
+        "folder.csv": "regular file",
+        "pipe.csv": "regular file",
+        "nothing.csv": "No such file",
+    }.items():
+        with pytest.raises(InvalidJob, match=f"path: .*{expected}"):
             by_path(tmp_path / name).load()
 
 

@@ -1,4 +1,4 @@
-"""Who may see Flower: half a login is refused, since it would let in nobody, or everybody."""
+"""Check the settings of Flower's login: half a login is refused, because it would admit no user or every user."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_invalid_user_is_refused_without_being_shown(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     "value", [".*", "*@example.com", ".*@*", "amy@example.com|.*@example.com", "amy", "amy@example.com|"]
 )
-def test_login_rule_that_admits_everybody_or_nobody_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_login_rule_that_admits_every_user_or_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     assert "FLOWER_OIDC_USERS: expected" in refused(monkeypatch, **(OPENID | {"GAUGEPOST_FLOWER_OIDC_USERS": value}))
 
 

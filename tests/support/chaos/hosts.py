@@ -28,7 +28,7 @@ time.sleep = sleep
 
 
 class Clock:
-    """A host's wall clock, in a file that libfaketime reads. Its monotonic clock goes on, as on a real host."""
+    """A host's wall clock, in a file that libfaketime reads. Its monotonic clock is not changed, as on a real host."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._file = folder / f"{name}.clock"

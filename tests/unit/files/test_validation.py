@@ -98,7 +98,7 @@ def test_a_workbook_that_unpacks_too_far_is_refused_with_advice(tmp_path: Path) 
         inspect(path)
 
 
-def test_more_records_than_anybody_could_send_are_refused(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_records_than_can_ever_be_sent_are_refused(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gaugepost.files.records.MAX_RECORDS", 3)
     with pytest.raises(InvalidJob, match="at most 3 records"):
         inspect(save("a.csv", b"a\n1\n2\n3\n4\n"))

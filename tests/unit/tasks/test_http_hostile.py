@@ -1,4 +1,4 @@
-"""A hostile server: its answers are limited in size, time and depth, and it learns no secret."""
+"""A hostile server: its answers are limited in size, time and depth, and it gets no secret."""
 
 from __future__ import annotations
 

@@ -216,8 +216,8 @@ def test_full_disk_does_not_fail_a_log_call() -> None:
     code = (
         "import sys, structlog; from gaugepost.settings import Settings\n"
         "from gaugepost_workers.observers.logs import set_up_logs\n"
-        "set_up_logs(Settings.load()); structlog.get_logger().info('attempt'); print('goes on', file=sys.__stdout__)"
+        "set_up_logs(Settings.load()); structlog.get_logger().info('attempt'); print('continues', file=sys.__stdout__)"
     )
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, text=True, check=True)
-    assert done.stdout == "goes on\n"
+    assert done.stdout == "continues\n"

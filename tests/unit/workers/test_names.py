@@ -1,4 +1,4 @@
-"""Public names, written out a second time: who changes one has to change this test too."""
+"""Check public names against a second list: a change of a name needs a change here too."""
 
 from __future__ import annotations
 
