@@ -25,7 +25,7 @@ STATUSES = ("open", "progress", "closed")
 
 
 def changes(cases: int, each: int) -> list[CloseLoop]:
-    """Make `number` changes of each case, one case after another; the note has the number of the change."""
+    """Make `each` changes of each case, one case after another; the note is the number of the change, from 0."""
     return [
         CloseLoop(region=Region.EU, number_customergauge=str(number), status=STATUSES[n % 3], note=str(n))
         for n, number in itertools.product(range(each), range(1, cases + 1))

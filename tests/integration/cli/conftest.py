@@ -47,7 +47,7 @@ class Cli:
     folder: Path
     settings: dict[str, str]
     environment: dict[str, str] = field(default_factory=dict)
-    anew: bool = False
+    new_process: bool = False
     """Whether each call starts a new Python, as a shell does; otherwise a server forks one."""
 
     @property
@@ -68,7 +68,7 @@ class Cli:
         )
 
     def __call__(self, *arguments: str, stdin: str = "") -> Done:
-        if not self.anew:
+        if not self.new_process:
             done = call(*arguments, env=self.env, folder=self.folder, given=stdin)
             return Done(done.returncode, done.stdout, done.stderr)
         with self.start(*arguments) as process:

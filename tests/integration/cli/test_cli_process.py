@@ -30,7 +30,7 @@ NO_DETECTION = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # of the s
 
 @pytest.fixture
 def cli(cli: Cli) -> Cli:
-    cli.anew = True
+    cli.new_process = True
     return cli
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 def test_forked_call_ends_as_one_that_starts_anew(cli: Cli, arguments: tuple[str, ...], stdin: str, code: int) -> None:
     forked = cli(*arguments, stdin=stdin)
-    cli.anew = True
+    cli.new_process = True
     assert forked == cli(*arguments, stdin=stdin)
     assert forked.code == code
 
