@@ -117,7 +117,7 @@ def test_no_refusal_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
         (0o644, "GAUGEPOST_EU_API_KEY=\nGAUGEPOST_REGIONS=eu\n", None),
     ],
 )
-def test_secrets_in_a_dotenv_that_everybody_may_read_are_noticed(
+def test_secrets_in_a_dotenv_that_every_user_may_read_are_noticed(
     bare_environment: Path, mode: int, text: str, warning: str | None
 ) -> None:
     assert exposed_dotenv() is None

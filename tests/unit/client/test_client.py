@@ -102,7 +102,7 @@ def test_both_producers_have_uploads_and_forecast(producer: Any, blocking: Produ
     assert len(producer.forecast(Region.EU, 2)) == 2
 
 
-def test_a_file_is_read_by_whoever_enqueues(producer: Any, blocking: Producer, tmp_path: Path) -> None:
+def test_file_is_read_by_the_process_that_enqueues(producer: Any, blocking: Producer, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"Email\na@b.example\n")
     job = producer.enqueue(upload(filename=None, content_base64=None, path=str(tmp_path / "a.csv")))
     assert job.accepted_as == "waiting"

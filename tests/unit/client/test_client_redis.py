@@ -67,9 +67,9 @@ def test_server_out_of_memory_raises_and_stores_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.starts_process
 def test_read_only_server_raises(tmp_path: Path) -> None:
-    of_nobody = ("--replicaof", "127.0.0.1", str(free_port()))
+    of_absent_master = ("--replicaof", "127.0.0.1", str(free_port()))
     with (
-        running_redis(tmp_path, *of_nobody) as url,
+        running_redis(tmp_path, *of_absent_master) as url,
         Producer(Settings.load(redis_url=url)) as producer,
         pytest.raises(StoreFull),
     ):

@@ -65,11 +65,11 @@ def test_a_dead_job_raises_with_its_verdict_message_and_field_errors(producer: A
     end(blocking, job.id, Dead(Verdict.MISSING_FIELD), attempt)
     with pytest.raises(JobDead) as dead:
         job.result(timeout=5)
-    told = dead.value
-    assert (told.job_id, told.verdict, told.message) == (job.id, "missing_field", "The Email field is required.")
-    assert told.field_errors == errors
-    assert str(told) == f"job {job.id} is dead: missing_field (The Email field is required.)"
-    assert isinstance(told, JobEnded)
+    error = dead.value
+    assert (error.job_id, error.verdict, error.message) == (job.id, "missing_field", "The Email field is required.")
+    assert error.field_errors == errors
+    assert str(error) == f"job {job.id} is dead: missing_field (The Email field is required.)"
+    assert isinstance(error, JobEnded)
 
 
 def test_a_cancelled_job_raises(producer: Any) -> None:
