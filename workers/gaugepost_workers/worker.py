@@ -28,7 +28,8 @@ from gaugepost_tasks.endpoints.handlers import check_handlers
 from gaugepost_tasks.http import HttpClient
 from gaugepost_workers.capacity import URGENT_THREADS
 from gaugepost_workers.celery_app.app import OPEN_SLOT, PROMOTE, RESCUE, SWEEP, make_app
-from gaugepost_workers.celery_app.message_filter import on_discarded, restrict_remote_control
+from gaugepost_workers.celery_app.message_filter import on_discarded
+from gaugepost_workers.celery_app.remote_control import restrict_remote_control
 from gaugepost_workers.delivery import Delivery
 from gaugepost_workers.dispatcher import Dispatcher
 from gaugepost_workers.heartbeat_renewal import open_heartbeat, renew_while_healthy

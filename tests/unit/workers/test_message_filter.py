@@ -14,7 +14,8 @@ import pytest
 from gaugepost import Region
 from gaugepost.bell import DELIVER
 from gaugepost_workers.celery_app.app import TICKS, make_app
-from gaugepost_workers.celery_app.message_filter import ALLOWED_COMMANDS, fault_of, fault_of_command
+from gaugepost_workers.celery_app.message_check import fault_of, fault_of_command
+from gaugepost_workers.celery_app.remote_control import ALLOWED_COMMANDS
 from support.bells import bell as rung
 
 
@@ -132,7 +133,7 @@ def test_each_queue_of_a_region_has_its_own_tasks() -> None:
 def test_worker_keeps_only_the_allowed_commands() -> None:
     code = (
         "from celery.worker.control import Panel;"
-        "from gaugepost_workers.celery_app.message_filter import restrict_remote_control;"
+        "from gaugepost_workers.celery_app.remote_control import restrict_remote_control;"
         "restrict_remote_control(16); print(*Panel.data)"
     )
     left = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

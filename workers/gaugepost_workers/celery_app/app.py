@@ -65,7 +65,7 @@ SETTINGS: dict[str, Any] = {
     "worker_pool": "threads",  # prefork sometimes hangs at shutdown, gevent costs several times more for each job
     "worker_prefetch_multiplier": 1,
     "worker_disable_rate_limits": True,
-    "worker_enable_remote_control": True,  # for Flower; `message_filter.py` allows only commands that read
+    "worker_enable_remote_control": True,  # for Flower; `remote_control.py` allows only commands that read
     "worker_cancel_long_running_tasks_on_connection_loss": False,  # would cut off requests
     "worker_soft_shutdown_timeout": 0,  # broken on threads
     "worker_hijack_root_logger": False,

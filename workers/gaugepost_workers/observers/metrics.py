@@ -1,8 +1,7 @@
 """Prometheus metrics of a worker and of beat: what this process did. The exporter has what is in Redis.
 
 Labels are words of ours with few values: region, kind, state, verdict, tick. No label is a configuration, a source, an
-id or anything that a person wrote. Each series of failures starts at 0, or Prometheus would not see the first failure
-as a rise.
+id or anything that a person wrote.
 """
 
 from __future__ import annotations
@@ -39,6 +38,16 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # it would double the
 log = structlog.get_logger("gaugepost.metrics")
 
 NO_VERDICT = "none"
+_HELP = {
+    "gaugepost_jobs": "Jobs that this process settled: what became of them, and the verdict of the last attempt",
+    "gaugepost_attempts": "Attempts by verdict, those of lost workers' jobs included",
+    "gaugepost_delivery_seconds": "From enqueue (Redis' clock) to delivery (this host's)",
+    "gaugepost_exchange_seconds": "One HTTP exchange with CustomerGauge that had an answer",
+    "gaugepost_rescued_jobs": "Jobs taken back from lost workers",
+    "gaugepost_ticks": "Ticks whose work was done",
+    "gaugepost_own_ticks": "Those of the ticks that this worker ran itself, because no beat ticked",
+    "gaugepost_messages_thrown_away": "Celery messages that were no bell, no tick and no question of Flower's",
+}
 _RETRY_S = 5.0
 _DELIVERY_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 3_600, 14_400, 86_400)
 _EXCHANGE_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -53,7 +62,7 @@ _STATE_AFTER: dict[type[Transition], str] = {
 }
 
 
-class _Children(dict[tuple[str, ...], Any]):
+class _Series(dict[tuple[str, ...], Any]):
     """The series of one metric, by the labels after `region`. A look-up in the metric costs more than the count."""
 
     def __init__(self, metric: Counter | Histogram, region: str) -> None:
@@ -61,9 +70,9 @@ class _Children(dict[tuple[str, ...], Any]):
         self._metric = metric
         self._region = region
 
-    def __missing__(self, labels: tuple[str, ...]) -> Any:  # noqa: ANN401 - a child of either
-        child = self[labels] = self._metric.labels(self._region, *labels)
-        return child
+    def __missing__(self, labels: tuple[str, ...]) -> Any:  # noqa: ANN401 - of a counter or a histogram
+        series = self[labels] = self._metric.labels(self._region, *labels)
+        return series
 
 
 class WorkerMetrics:
@@ -72,61 +81,33 @@ class WorkerMetrics:
     def __init__(self, region: Region) -> None:
         self.registry = CollectorRegistry()
         self._region = str(region)
-        labels = ("region", "kind")
-        jobs = Counter(
-            "gaugepost_jobs",
-            "Jobs that this process settled: what became of them, and the verdict of the last attempt",
-            (*labels, "state", "verdict"),
-            registry=self.registry,
-        )
-        attempts = Counter(
-            "gaugepost_attempts",
-            "Attempts by verdict, those of lost workers' jobs included",
-            (*labels, "verdict"),
-            registry=self.registry,
-        )
-        delivery = Histogram(
-            "gaugepost_delivery_seconds",
-            "From enqueue (Redis' clock) to delivery (this host's)",
-            labels,
-            buckets=_DELIVERY_S,
-            registry=self.registry,
-        )
-        exchange = Histogram(
-            "gaugepost_exchange_seconds",
-            "One HTTP exchange with CustomerGauge that had an answer",
-            labels,
-            buckets=_EXCHANGE_S,
-            registry=self.registry,
-        )
-        metrics = (jobs, attempts, delivery, exchange)
-        self._jobs, self._attempts, self._delivery, self._exchange = (_Children(one, str(region)) for one in metrics)
-        self._rescued = Counter(
-            "gaugepost_rescued_jobs", "Jobs taken back from lost workers", ("region",), registry=self.registry
-        )
-        self._ticks = Counter(
-            "gaugepost_ticks", "Ticks whose work was done", ("region", "tick"), registry=self.registry
-        )
-        self._own_ticks = Counter(
-            "gaugepost_own_ticks",
-            "Those of the ticks that this worker ran itself, because no beat ticked",
-            ("region", "tick"),
-            registry=self.registry,
-        )
-        self._discarded = Counter(
-            "gaugepost_messages_thrown_away",
-            "Celery messages that were no bell, no tick and no question of Flower's",
-            ("region",),
-            registry=self.registry,
-        )
+        self._jobs = self._counter("gaugepost_jobs", "kind", "state", "verdict")
+        self._attempts = self._counter("gaugepost_attempts", "kind", "verdict")
+        self._delivery = self._histogram("gaugepost_delivery_seconds", "kind", buckets=_DELIVERY_S)
+        self._exchange = self._histogram("gaugepost_exchange_seconds", "kind", buckets=_EXCHANGE_S)
+        self._rescued = self._counter("gaugepost_rescued_jobs")
+        self._ticks = self._counter("gaugepost_ticks", "tick")
+        self._own_ticks = self._counter("gaugepost_own_ticks", "tick")
+        self._discarded = self._counter("gaugepost_messages_thrown_away")
         ProcessCollector(registry=self.registry)
-        self._rescued.labels(self._region)
-        self._discarded.labels(self._region)
+        self._start_at_zero()
+
+    def _start_at_zero(self) -> None:
+        """Create the series of failures: Prometheus would not see the first failure as a rise."""
+        self._rescued[()].inc(0)
+        self._discarded[()].inc(0)
         for tick in TICKS:
-            self._own_ticks.labels(self._region, _short(tick))
+            self._own_ticks[_short(tick),].inc(0)
         for kind in JOBS:
             for verdict in Verdict:
-                self._attempts[kind, verdict.value]
+                self._attempts[kind, verdict.value].inc(0)
+
+    def _counter(self, name: str, *labels: str) -> _Series:
+        return _Series(Counter(name, _HELP[name], ("region", *labels), registry=self.registry), self._region)
+
+    def _histogram(self, name: str, *labels: str, buckets: Sequence[float]) -> _Series:
+        metric = Histogram(name, _HELP[name], ("region", *labels), buckets=buckets, registry=self.registry)
+        return _Series(metric, self._region)
 
     def claimed(self, jobs: Sequence[Claimed]) -> None:
         """Count nothing: jobs are counted when they are settled."""
@@ -137,17 +118,17 @@ class WorkerMetrics:
             self._count(settlement, now_ms)
 
     def rescued(self, settlements: Sequence[Settlement]) -> None:
-        self._rescued.labels(self._region).inc(len(settlements))
+        self._rescued[()].inc(len(settlements))
         self.settled(settlements)
 
     def discarded(self) -> None:
-        self._discarded.labels(self._region).inc()
+        self._discarded[()].inc()
 
     def ticked(self, tick: str) -> None:
-        self._ticks.labels(self._region, _short(tick)).inc()
+        self._ticks[_short(tick),].inc()
 
     def ran_own_tick(self, tick: str) -> None:
-        self._own_ticks.labels(self._region, _short(tick)).inc()
+        self._own_ticks[_short(tick),].inc()
 
     def _count(self, settlement: Settlement, now_ms: float) -> None:
         kind = settlement.claimed.job.kind
