@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
+from gaugepost.errors import StoreError
 from gaugepost_workers.lease import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from gaugepost.ledger import Claimed, WorkerLedger
 
-    from gaugepost.ledger import Claimed
+log = structlog.get_logger("gaugepost.dispatcher")
 
 
 class InFlight:
@@ -51,15 +54,18 @@ class InFlight:
         """Count the urgent jobs in flight."""
         return sum(lease.claimed.job.urgent for lease in self._leases.values())
 
-    def due(self, now: float) -> list[Lease]:
-        """Return the leases to renew: those of which a third has passed."""
-        return [lease for lease in self._leases.values() if now - lease.renewed_at > self._lease_s / 3]
-
-
-def note_renewals(leases: Sequence[Lease], renewed: Sequence[bool], now: float) -> None:
-    """Note for each lease whether Redis renewed it, or has given the job to another worker. `now`: before the call."""
-    for lease, is_ours in zip(leases, renewed, strict=True):
-        if is_ours:
-            lease.renewed_at = now
-        else:
-            lease.lost = True
+    def renew(self, ledger: WorkerLedger, now: float) -> None:
+        """Renew the leases of which a third has passed. Log if Redis does not answer."""
+        due = [lease for lease in self._leases.values() if now - lease.renewed_at > self._lease_s / 3]
+        if not due:
+            return
+        try:
+            renewed = ledger.renew([lease.claimed for lease in due])
+        except StoreError as error:
+            log.warning("renew failed", error=str(error), jobs=len(due))
+            return
+        for lease, is_ours in zip(due, renewed, strict=True):
+            if is_ours:
+                lease.renewed_at = now
+            else:  # Redis has given the job to another worker
+                lease.lost = True
