@@ -1,7 +1,7 @@
 """Decide what follows from each verdict: the second table of `docs/policy.md`, as pure functions.
 
-A decision says what becomes of the job (delivered, parked, held, requeued, dead or unknown) and which hold to open. The
-ledger carries it out.
+A decision says what becomes of the job (delivered, parked, held, requeued, dead or unknown) and which hold to open
+(`holds.py`). The ledger carries it out.
 """
 
 from __future__ import annotations
@@ -15,23 +15,27 @@ from gaugepost.transitions import (
     Decision,
     Delivered,
     Held,
-    HoldSpec,
     Parked,
     Phase,
     Requeued,
-    Streak,
     Transition,
     Unknown,
 )
 from gaugepost.verdict import Verdict
-from gaugepost_tasks.backoff import (
-    UPLOAD_POLL,
-    delay_ms,
-    family_of,
-    poll_ms,
-    probes_ms,
-    schedule_of,
-    throttle_probes_ms,
+from gaugepost_tasks.backoff import UPLOAD_POLL, delay_ms, family_of, poll_ms, schedule_of
+from gaugepost_tasks.holds import (
+    CREDENTIALS,
+    GIVE_UP_MS,
+    NEEDS_TOKEN,
+    credential_hold,
+    drift_streak,
+    ended_streaks,
+    mapping_hold,
+    mapping_scope,
+    missing_credential_hold,
+    proxy_hold,
+    server_streak,
+    throttle_hold,
 )
 
 if TYPE_CHECKING:
@@ -42,19 +46,6 @@ if TYPE_CHECKING:
     from gaugepost_tasks.http_messages import Judgement
 
 _V = Verdict
-_ENTIRE_REGION = ""
-_CREDENTIALS = "credentials"
-NEEDS_TOKEN = "credentials:oauth"  # noqa: S105 - a scope
-"""Scope of a hold on all jobs that need an access token."""
-
-_STREAK_LIMIT = 5
-_BREAKER_JOBS = 3
-_BREAKER_SORTS = 2
-_SERVER_STREAK = "server"
-_SERVER_FAILURES = family_of(_V.SERVER_ERROR)
-GIVE_UP_MS = 48 * 3600 * 1000
-"""How long a job waits until an operator corrects its mapping."""
-
 NOTE_MAY_BE_DUPLICATE = "an earlier attempt had no clear answer: the note may exist twice"
 SEALED = "sealed: GAUGEPOST_DATA_KEY of a worker does not open it"
 _SEALED_MS = (10_000, 600_000)
@@ -88,11 +79,6 @@ class Facts:
     poll: Sequence[float] = UPLOAD_POLL
     fingerprint: str | None = None
 
-    @property
-    def mapping_scope(self) -> str:
-        """Return the scope of a hold on this job's configuration."""
-        return f"configuration:{self.job.mapping}"
-
     def probes(self, scope: str, verdict: Verdict) -> bool:
         """Return whether the job is the probe of a hold of this scope and verdict."""
         return self.probe == scope and self.probe_about in {None, verdict}
@@ -101,46 +87,20 @@ class Facts:
 def decide(judgement: Judgement, facts: Facts) -> Decision:
     """Decide what becomes of a job. Every combination of verdict, kind and `on_unknown` has a decision."""
     outcome = _outcome(judgement, facts)
-    ended = _ended_streaks(judgement.verdict, facts.job)
-    return Decision(
-        outcome.transition, outcome.counted, outcome.hold, outcome.streak, ended
-    )  # `replace` costs three times as much
+    ended = ended_streaks(judgement.verdict, facts.job)
+    # `replace` costs three times as much.
+    return Decision(outcome.transition, outcome.counted, outcome.hold, outcome.streak, ended)
 
 
 def missing_credentials(needs: Literal["oauth", "api_key"], setting_name: str) -> Decision:
     """Hold all jobs that need a credential which is not set. Nothing was sent, so the attempt does not count."""
-    scope, reason = f"credentials:{needs}", f"{setting_name} is not set"
-    hold = HoldSpec(scope, reason, _V.REFUSED_CREDENTIALS, probes_ms("credentials", 0.5))
-    return Decision(Held(scope, reason), counted=False, hold=hold)
-
-
-def token_hold(judgement: Judgement, rand: float, fingerprint: str | None = None) -> HoldSpec:
-    """Return the hold to open after a failed request for a token. The next request for a token is its probe.
-
-    The hold stops only jobs that need a token. One failed request counts once, however many jobs waited for it.
-    """
-    match judgement.verdict:
-        case _V.REFUSED_CREDENTIALS:
-            return _credential_hold(NEEDS_TOKEN, judgement, rand, fingerprint)
-        case _V.THROTTLED:
-            probes = throttle_probes_ms(judgement.retry_after_s, rand)
-        case _:
-            probes = probes_ms("token", rand)
-    return HoldSpec(NEEDS_TOKEN, judgement.message or judgement.verdict, judgement.verdict, probes, label=_CREDENTIALS)
-
-
-def _credential_hold(scope: str, judgement: Judgement, rand: float, fingerprint: str | None) -> HoldSpec:
-    """Return the hold on all jobs that need this credential. Its reason names the credential by fingerprint."""
-    verdict = _V.REFUSED_CREDENTIALS
-    words = (judgement.message or verdict) + (f" (credential {fingerprint})" if fingerprint else "")
-    return HoldSpec(
-        scope, words, verdict, probes_ms("credentials", rand), label=_CREDENTIALS, fingerprint=fingerprint
-    )  # fmt: skip
+    hold = missing_credential_hold(needs, setting_name)
+    return Decision(Held(hold.scope, hold.reason), counted=False, hold=hold)
 
 
 def wait_for_token(judgement: Judgement) -> Decision:
     """Hold a job until there is a token. Nothing was sent, so the attempt does not count."""
-    return Decision(Held(NEEDS_TOKEN, _CREDENTIALS, words=judgement.message), counted=False)
+    return Decision(Held(NEEDS_TOKEN, CREDENTIALS, words=judgement.message), counted=False)
 
 
 def missing_data_key(waited_ms: float) -> Decision:
@@ -163,14 +123,12 @@ def _outcome(judgement: Judgement, facts: Facts) -> Decision:  # noqa: C901, PLR
         case _V.UNAUTHENTICATED:
             return Decision(Requeued(), counted=False)
         case _V.REFUSED_CREDENTIALS:
-            scope = f"{_CREDENTIALS}:{facts.job.needs}"
-            hold = _credential_hold(scope, judgement, facts.rand, facts.fingerprint)
-            return Decision(Held(scope, _CREDENTIALS, words=hold.reason), counted=False, hold=hold)
+            scope = f"{CREDENTIALS}:{facts.job.needs}"
+            hold = credential_hold(scope, judgement, facts.rand, facts.fingerprint)
+            return Decision(Held(scope, CREDENTIALS, words=hold.reason), counted=False, hold=hold)
         case _V.THROTTLED:
-            probes = throttle_probes_ms(judgement.retry_after_s, facts.rand)
-            scope = f"endpoints:{facts.job.endpoints}"
-            hold = HoldSpec(scope, verdict.value, verdict, probes)
-            return Decision(Held(scope, verdict.value), counted=False, hold=hold)
+            hold = throttle_hold(facts.job, judgement, facts.rand)
+            return Decision(Held(hold.scope, verdict.value), counted=False, hold=hold)
         case _V.UNKNOWN_MAPPING | _V.WRONG_MAPPING_TYPE:
             return _mapping_fault(verdict, facts)
         case _V.MAPPING_DRIFT:
@@ -223,16 +181,12 @@ def _step(verdict: Verdict, attempts: Sequence[Attempt]) -> int:
     )
 
 
-def _mapping_hold(verdict: Verdict, facts: Facts) -> HoldSpec:
-    return HoldSpec(facts.mapping_scope, verdict.value, verdict, probes_ms("mapping", facts.rand), GIVE_UP_MS)
-
-
 def _mapping_fault(verdict: Verdict, facts: Facts) -> Decision:
     """Hold the configuration and its job, the job for 48 hours at most. A job without a configuration is dead."""
     if facts.job.mapping is None:
         return Decision(Dead(verdict))
-    kept = Held(facts.mapping_scope, verdict.value, GIVE_UP_MS)
-    return Decision(kept, counted=False, hold=_mapping_hold(verdict, facts))
+    kept = Held(mapping_scope(facts.job), verdict.value, GIVE_UP_MS)
+    return Decision(kept, counted=False, hold=mapping_hold(facts.job, verdict, facts.rand))
 
 
 def _mapping_drift(facts: Facts) -> Decision:
@@ -240,27 +194,19 @@ def _mapping_drift(facts: Facts) -> Decision:
     verdict = _V.MAPPING_DRIFT
     if facts.job.mapping is None:
         return Decision(_backed_off(verdict, facts))
-    if facts.probes(facts.mapping_scope, verdict):
+    if facts.probes(mapping_scope(facts.job), verdict):
         return _mapping_fault(verdict, facts)
-    streak = Streak(_drift_streak(facts.job), _STREAK_LIMIT, _mapping_hold(verdict, facts), jobs=_STREAK_LIMIT)
-    return Decision(_backed_off(verdict, facts), streak=streak)
+    return Decision(_backed_off(verdict, facts), streak=drift_streak(facts.job, facts.rand))
 
 
 def _server_failure(verdict: Verdict, facts: Facts) -> Decision:
     """Back off, or settle as unknown a job that must not be repeated. Five failures in a row hold the region.
 
-    The failures must come from at least three jobs, so that one bad job cannot hold a region. They must also come from
-    two sorts (a sort is a kind and its configuration), if the region has as many. Under the hold the worker sends only
-    its probe, and a failed probe counts as an attempt. All verdicts of this family share one hold, named
-    `server_error`: a probe that fails in another of these ways does not lift it. An unreadable success does not count
-    towards the five.
+    Under that hold the worker sends only its probe, and a failed probe counts as an attempt. An unreadable success does
+    not count towards the five.
     """
     if verdict is _V.UNREADABLE_SUCCESS:
         return Decision(_unreadable(facts))
-    breaker = HoldSpec(
-        _ENTIRE_REGION, f"breaker: {verdict}", _V.SERVER_ERROR, probes_ms("breaker", facts.rand)
-    )  # fmt: skip
-    streak = Streak(_SERVER_STREAK, _STREAK_LIMIT, breaker, _BREAKER_JOBS, _BREAKER_SORTS, apart=True)
     transition: Transition
     match verdict, facts.job.on_unknown, facts.job.kind:
         case _V.LOST_ANSWER, "hold", _:
@@ -269,17 +215,12 @@ def _server_failure(verdict: Verdict, facts: Facts) -> Decision:
             transition = _look_up_instead(_backed_off(verdict, facts))
         case _:
             transition = _backed_off(verdict, facts)
-    return Decision(transition, counted=verdict is not _V.UNREACHABLE, streak=streak)
+    return Decision(transition, counted=verdict is not _V.UNREACHABLE, streak=server_streak(verdict, facts.rand))
 
 
 def _proxy_failure(judgement: Judgement, facts: Facts) -> Decision:
-    """Hold the region until its egress proxy works again.
-
-    The failure proves nothing about CustomerGauge, so it adds to no streak. Only this hold of a region has the verdict
-    `unreachable`.
-    """
-    hold = HoldSpec(_ENTIRE_REGION, judgement.message, _V.UNREACHABLE, probes_ms("breaker", facts.rand))
-    return Decision(Requeued(), counted=False, hold=hold)
+    """Hold the region until its egress proxy works again. This proves nothing about CustomerGauge: no streak."""
+    return Decision(Requeued(), counted=False, hold=proxy_hold(judgement, facts.rand))
 
 
 def _unreadable(facts: Facts) -> Parked | Unknown:
@@ -293,15 +234,3 @@ def _unreadable(facts: Facts) -> Parked | Unknown:
 def _look_up_instead(transition: Parked | Dead) -> Parked | Unknown:
     """Look the file up in the statistics instead of sending it again. Without a wait left it is unknown, not dead."""
     return replace(transition, phase=Phase.LOOKUP) if isinstance(transition, Parked) else Unknown(ANSWER_LOST)
-
-
-def _drift_streak(job: JobBase) -> str:
-    return f"drift:{job.mapping}"
-
-
-def _ended_streaks(verdict: Verdict, job: JobBase) -> tuple[str, ...]:
-    """Return the streaks that this verdict ends. A readable answer ends the server's; a delivery ends the drift's."""
-    if verdict in _SERVER_FAILURES:
-        return ()
-    delivered = verdict in {_V.DELIVERED, _V.DELIVERED_IN_PART} and job.mapping is not None
-    return (_SERVER_STREAK, _drift_streak(job)) if delivered else (_SERVER_STREAK,)

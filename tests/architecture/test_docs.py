@@ -262,6 +262,6 @@ def test_policy_page_has_every_verdict_and_its_waits() -> None:
 
 
 def test_every_error_code_in_the_code_is_on_the_api_page() -> None:
-    codes = set(re.findall(r"\b\d{6}\b", read(ROOT / "tasks/gaugepost_tasks/verdicts.py")))
+    codes = set(re.findall(r"\b\d{6}\b", read(ROOT / "tasks/gaugepost_tasks/answers/verdicts.py")))
     assert len(codes) > 8, "the codes have moved to another file"
     assert codes - set(re.findall(r"\b\d{6}\b", read(ROOT / "docs/customergauge.md"))) == set()

@@ -48,6 +48,13 @@ class Credentials:
         self._noted_at = dict.fromkeys(self.fingerprints, 0.0)
         self._lock = threading.Lock()
 
+    def missing_setting(self, need: str) -> str:
+        """Return the name of the setting that a missing credential lacks, without its prefix."""
+        region = self._ledger.region.upper()
+        if need == "api_key":
+            return f"{region}_API_KEY"
+        return f"{region}_CLIENT_ID" if self.client_id is None else f"{region}_CLIENT_SECRET"
+
     def accepted(self, need: str) -> None:
         """Record, at most once a minute, that CustomerGauge accepted this credential."""
         if self._was_noted(need):  # before the lock: each delivery comes here

@@ -18,8 +18,8 @@ from gaugepost.transitions import Attempt, Decision, Requeued
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.http_messages import Judgement
 from gaugepost_tasks.policy import decide
-from gaugepost_workers.delivery import facts
 from gaugepost_workers.observers.ledger_log import log_deaths
+from gaugepost_workers.policy_facts import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ def judge_lost(lost: EndedLease, schedules: dict[Verdict, tuple[float, ...]]) ->
     claimed = lost.claimed
     if lost.once and not lost.marked:
         return Settlement(claimed, Decision(Requeued(), counted=False))
-    decision = replace(decide(_LOST, facts(claimed, schedules)), streak=None)  # not a failure of CustomerGauge
+    decision = replace(decide(_LOST, facts_of(claimed, schedules)), streak=None)  # not a failure of CustomerGauge
     attempt = Attempt(
         n=claimed.history.last_n + 1,
         at=int(time.time() * 1000),

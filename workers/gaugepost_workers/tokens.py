@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -23,14 +23,21 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gaugepost.errors import StoreError
 from gaugepost.verdict import Verdict
+from gaugepost_tasks.answers.verdicts import cap_retry_after
+from gaugepost_tasks.endpoints.token import fetch_token
+from gaugepost_tasks.holds import token_hold
 from gaugepost_tasks.http_messages import Judgement
-from gaugepost_tasks.policy import token_hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gaugepost.ledger import SharedToken, WorkerLedger
+    from gaugepost.settings import Settings
     from gaugepost_tasks.endpoints.token import TokenAnswer
+    from gaugepost_tasks.http import HttpClient
+    from gaugepost_tasks.http_messages import Endpoints
+    from gaugepost_workers.clock import Clock
+    from gaugepost_workers.credentials import Credentials
 
 _LOCK_S = 3.0  # others wait this long for a worker that was killed during its fetch
 _MAX_LIFE_S = 3_600.0  # "only valid for up to 1 hour" (API page PUT Close the Loop), whatever the answer promises
@@ -63,6 +70,35 @@ class TokenUnavailable(Exception):  # noqa: N818
         super().__init__(str(judgement.verdict))
         self.judgement = judgement
         self.alone = alone
+
+
+def open_tokens(
+    ledger: WorkerLedger,
+    http: HttpClient,
+    endpoints: Endpoints,
+    credentials: Credentials,
+    settings: Settings,
+    clock: Clock,
+) -> Tokens | None:
+    """Return the token source of a worker; None without a client id and secret."""
+    client_id, client_secret = credentials.client_id, credentials.client_secret
+    if client_id is None or client_secret is None:
+        return None
+
+    def fetch() -> TokenAnswer:
+        answer = fetch_token(http, endpoints, client_id, client_secret, now=clock.wall())
+        if answer.judgement is None:
+            return answer
+        return replace(answer, judgement=cap_retry_after(answer.judgement, settings.retry_after_cap))
+
+    return Tokens(
+        ledger,
+        client_secret,
+        fetch,
+        settings.connect_timeout + settings.read_timeout + 1,
+        credentials.fingerprints["oauth"],
+        lambda: credentials.refused("oauth"),
+    )
 
 
 def _cipher(region: str, client_secret: str) -> Fernet:

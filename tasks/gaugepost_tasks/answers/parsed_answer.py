@@ -10,6 +10,9 @@ from gaugepost_tasks.http_messages import EMPTY_MAPPING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gaugepost.jobs import JobBase
+    from gaugepost_tasks.http_messages import Answer
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -43,3 +46,16 @@ class Malformed:
 
 
 ParsedAnswer = Accepted | NotAccepted | Refusal | Malformed
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a job's request, as the module of its kind parses it.
+
+    `sent_fields`: name → value of the fields in the request.
+    """
+
+    job: JobBase
+    answer: Answer
+    parsed: ParsedAnswer
+    sent_fields: Mapping[str, object]

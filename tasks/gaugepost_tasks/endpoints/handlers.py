@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.jobs import JOBS
+from gaugepost_tasks.answers.parsed_answer import Malformed, ParsedAnswer, Reply
 from gaugepost_tasks.endpoints import close_loop, file, file_delete, personal_link, record, response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gaugepost_tasks.answers.parsed_answer import ParsedAnswer
+    from gaugepost.jobs import JobBase
     from gaugepost_tasks.http_messages import Answer, Endpoints, Request
 
 
@@ -37,6 +38,13 @@ HANDLERS: dict[str, Handler] = {
     "file": Handler(file.build, file.read, file.sent_fields),
     "file_delete": Handler(file_delete.build, file_delete.read, file_delete.sent_fields),
 }
+
+
+def parse_answer(job: JobBase, answer: Answer) -> Reply:
+    """Parse an answer by the module of the job's kind. A truncated answer is malformed."""
+    handler = HANDLERS[job.kind]
+    parsed = Malformed() if answer.truncated else handler.read(job, answer)
+    return Reply(job, answer, parsed, handler.sent_fields(job))
 
 
 def check_handlers(handlers: Mapping[str, Handler] = HANDLERS) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gaugepost.jobs import AnyJob, parse_job
+from gaugepost_tasks.answers.verdicts import judge
+from gaugepost_tasks.endpoints.handlers import parse_answer
 from gaugepost_tasks.http import HttpClient
 from gaugepost_tasks.http_messages import Answer, Endpoints
-from gaugepost_tasks.verdicts import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ def make_answer(status: int, data: object = b"", **headers: str) -> Answer:
 def verdict_on(
     job: AnyJob, answer: Answer, *, fresh_token: bool = False, may_be_done: bool = False, secrets: tuple[str, ...] = ()
 ) -> Judgement:
-    return judge(job, answer, fresh_token=fresh_token, may_be_done=may_be_done, now=NOW, secrets=secrets)
+    return judge(parse_answer(job, answer), fresh_token=fresh_token, may_be_done=may_be_done, now=NOW, secrets=secrets)
 
 
 @pytest.fixture(scope="session")

@@ -8,16 +8,15 @@ import pytest
 from gaugepost.transitions import Attempt, Dead, Delivered, Held, HoldSpec, Parked, Phase, Requeued, Streak, Unknown
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.endpoints.handlers import HANDLERS
+from gaugepost_tasks.holds import GIVE_UP_MS, token_hold
 from gaugepost_tasks.http_messages import Judgement
 from gaugepost_tasks.policy import (
-    GIVE_UP_MS,
     NOTE_MAY_BE_DUPLICATE,
     SEALED,
     Facts,
     decide,
     missing_credentials,
     missing_data_key,
-    token_hold,
     wait_for_token,
 )
 

@@ -8,9 +8,9 @@ import pytest
 
 from gaugepost.transitions import Attempt
 from gaugepost.verdict import Verdict
+from gaugepost_tasks.answers.verdicts import cap_retry_after, may_be_done
 from gaugepost_tasks.endpoints.handlers import HANDLERS
 from gaugepost_tasks.http_messages import Answer, Judgement
-from gaugepost_tasks.verdicts import cap_retry_after, may_be_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable

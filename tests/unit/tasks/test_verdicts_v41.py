@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gaugepost.verdict import Verdict
-from gaugepost_tasks.verdicts import ALREADY_DONE
+from gaugepost_tasks.answers.verdicts import ALREADY_DONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gaugepost.testing import Memory
-from gaugepost.transitions import Requeued
+from gaugepost.transitions import Dead, Held, Requeued
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.http import HttpClient
 from gaugepost_workers.delivery import Delivery
 from gaugepost_workers.lease import Lease
-from support.factories import file_delete, upload
-from support.faulty_server import Server, ok
+from support.factories import file_delete, record, upload
+from support.faulty_server import Server, ok, says
 from support.hand_clock import WALL, HandClock
 from support.ledger_harness import Bench
 
@@ -22,25 +22,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gaugepost.jobs import JobBase
-    from gaugepost.ledger import Settlement
+    from gaugepost.ledger import Claimed, Settlement
     from gaugepost_workers.clock import Clock
 
 LEASE_S = 90.0
 
 
 class Way:
-    """A delivery over the store in memory to a server that answers each request with 200."""
+    """A delivery over the store in memory to a server of the test."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, **credentials: str) -> None:
         self.server = server
         self.time = HandClock()
         base = server.url.removesuffix("/path")
-        self.bench = Bench(Memory().client, api_url=base, eu_api_key="key")
+        urls = {"auth_url": base, "imports_url": base, "api_url": base}
+        self.bench = Bench(Memory().client, **urls, **credentials)
         self._http = HttpClient(5, 5, 1)
 
     def deliver(self, job: JobBase, clock: Clock | None = None) -> Settlement:
         self.bench.put(job)
-        lease = Lease(self.bench.claim()[0], LEASE_S, self.time.now)
+        return self.send(self.bench.claim()[0], clock)
+
+    def send(self, claimed: Claimed, clock: Clock | None = None) -> Settlement:
+        lease = Lease(claimed, LEASE_S, self.time.now)
         delivery = Delivery(
             self.bench.ledger, self._http, self.bench.ledger._settings, clock=clock or self.time.clock()
         )
@@ -49,8 +53,9 @@ class Way:
 
 @pytest.fixture
 def way() -> Iterator[Way]:
+    """Return a way to a server that answers each request with 200."""
     with Server(*[ok(b"{}")] * 5) as server:
-        yield Way(server)
+        yield Way(server, eu_api_key="key")
 
 
 def lease_times(way: Way, *times: float | Exception) -> Clock:
@@ -94,4 +99,31 @@ def test_fault_after_the_sending_mark_is_a_lost_answer(way: Way) -> None:
     way.bench.settle(before.claimed)
     after = way.deliver(upload("april.csv"), lease_times(way, 0.0, ValueError("a bug")))
     assert [attempt.verdict for attempt in after.attempts] == [Verdict.LOST_ANSWER]
+    assert way.server.requests == []
+
+
+def test_job_whose_token_was_refused_is_sent_again_with_a_new_one() -> None:
+    refused = says(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n")
+    with Server(ok(b'{"access_token": "old"}'), refused, ok(b'{"access_token": "new"}'), ok(b"")) as server:
+        settlement = Way(server, eu_client_id="id", eu_client_secret="secret").deliver(record())
+    assert [(attempt.verdict, attempt.counted) for attempt in settlement.attempts] == [
+        (Verdict.UNAUTHENTICATED, False),
+        (Verdict.DELIVERED, True),
+    ]
+    assert [b"Bearer new" in request for request in server.requests] == [False, False, False, True]
+
+
+def test_job_without_its_credential_names_the_setting_and_is_not_sent(way: Way) -> None:
+    settlement = way.deliver(record())
+    assert isinstance(settlement.decision.transition, Held)
+    assert settlement.decision.transition.reason == "EU_CLIENT_ID is not set"
+    assert way.server.requests == []
+
+
+def test_file_whose_content_is_gone_is_dead(way: Way) -> None:
+    way.bench.put(upload())
+    [claimed] = way.bench.claim()
+    way.bench.client.delete(f"gaugepost:{{eu}}:content:{claimed.id}")
+    settlement = way.send(claimed)
+    assert settlement.decision.transition == Dead(Verdict.BAD_FILE)
     assert way.server.requests == []

@@ -13,7 +13,7 @@ from gaugepost.ledger.history import read_history
 from gaugepost_tasks.http import HttpClient
 from gaugepost_tasks.http_messages import Endpoints
 from gaugepost_workers.lease import Lease, lease_clock
-from gaugepost_workers.upload_lookup import find_upload
+from gaugepost_workers.upload_lookup import UploadLookup
 from support.factories import file_set
 from support.faulty_server import Server, ok
 
@@ -45,7 +45,7 @@ def queries(*entries: dict[str, object], answers: int = 1) -> list[dict[str, lis
     with Server(*[ok(b'{"Data": []}')] * answers) as server:
         endpoints = Endpoints.of("eu", api_url=server.url.removesuffix("/path"))
         client = HttpClient(5, 5, 1)
-        find_upload(client, endpoints, "key", lease, file)
+        UploadLookup(client, endpoints, "key", (60.0,), record_number_base=2).find(lease, file)
         client.close()
     lines = [request.split(b"\r\n", 1)[0].split()[1].decode() for request in server.requests]
     return [parse_qs(urlsplit(line).query) for line in lines]

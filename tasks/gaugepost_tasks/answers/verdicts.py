@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, assert_never
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.answers.answer_formats import parse_json
 from gaugepost_tasks.answers.field_errors import verdict_on_fields
-from gaugepost_tasks.answers.parsed_answer import Accepted, Malformed, NotAccepted, ParsedAnswer, Refusal
+from gaugepost_tasks.answers.parsed_answer import Accepted, Malformed, NotAccepted, Refusal
 from gaugepost_tasks.answers.redaction import Redactor
 from gaugepost_tasks.answers.retry_after import requested_wait
-from gaugepost_tasks.endpoints.handlers import HANDLERS
-from gaugepost_tasks.http_messages import Answer, Judgement
+from gaugepost_tasks.http_messages import Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gaugepost.jobs import JobBase
     from gaugepost.transitions import Attempt
+    from gaugepost_tasks.answers.parsed_answer import Reply
+    from gaugepost_tasks.http_messages import Answer
 
 _RETRIED_4XX = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY})
 _NOT_STARTED = frozenset({HTTPStatus.LOCKED, HTTPStatus.TOO_EARLY})
@@ -58,22 +59,21 @@ def may_be_done(job: JobBase, attempts: Iterable[Attempt]) -> bool:
     )
 
 
-def judge(
-    job: JobBase, answer: Answer, *, fresh_token: bool, may_be_done: bool, now: float, secrets: Sequence[str] = ()
-) -> Judgement:
-    """Name an answer to a job's request. Never raise, whatever the answer holds.
+def judge(reply: Reply, *, fresh_token: bool, may_be_done: bool, now: float, secrets: Sequence[str] = ()) -> Judgement:
+    """Name the answer to a job's request. Never raise, whatever the answer holds.
 
     `fresh_token`: the worker fetched the token after this job got a 401. `may_be_done`: CustomerGauge may have carried
     out an earlier attempt of this job. `now`: Unix time in seconds, to read a Retry-After that is a date. `secrets`:
     texts to remove from the message of a refused credential.
     """
+    job, answer = reply.job, reply.answer
     if answer.failure == "unreachable":
         return Judgement(Verdict.UNREACHABLE, answer.detail, at_proxy=answer.at_proxy)  # our own text: safe
     if answer.failure == "lost_answer" or answer.status is None or answer.status in _GATEWAYS:
         return Judgement(Verdict.LOST_ANSWER, Redactor().clean(answer.detail or _status_text(answer)))
-    judgement = _judge_status(job, answer, fresh_token=fresh_token, now=now) or _judge_text(job, answer, may_be_done)
+    judgement = _judge_status(job, answer, fresh_token=fresh_token, now=now) or _judge_text(reply, may_be_done)
     if judgement.verdict is Verdict.REFUSED_CREDENTIALS:
-        judgement = replace(judgement, message=_refusal_message(job, answer, secrets))
+        judgement = replace(judgement, message=_refusal_message(reply, secrets))
     return replace(judgement, verdict=Verdict.LOST_ANSWER) if _may_have_worked(job, answer, judgement) else judgement
 
 
@@ -115,11 +115,11 @@ def _refused_credential(job: JobBase, fresh_token: bool) -> Judgement:  # noqa: 
     return Judgement(Verdict.REFUSED_CREDENTIALS)
 
 
-def _refusal_message(job: JobBase, answer: Answer, secrets: Sequence[str]) -> str:
+def _refusal_message(reply: Reply, secrets: Sequence[str]) -> str:
     """Name the endpoints that refuse a credential, and their message: `responses: HTTP 401, Invalid API key`."""
-    parsed = _parse(job, answer)
-    words = Redactor([*secrets, *_personal_values(job)]).clean(parsed.message) if isinstance(parsed, Refusal) else ""
-    return f"{job.endpoints}: {_status_text(answer)}" + (f", {words}" if words else "")
+    refusal = reply.parsed if isinstance(reply.parsed, Refusal) else Refusal("")
+    words = Redactor([*secrets, *_personal_values(reply)]).clean(refusal.message)
+    return f"{reply.job.endpoints}: {_status_text(reply.answer)}" + (f", {words}" if words else "")
 
 
 def _says_unauthenticated(answer: Answer) -> bool:
@@ -145,8 +145,9 @@ def cap_retry_after(judgement: Judgement, limit_s: float) -> Judgement:
     return replace(judgement, message=message, retry_after_s=limit_s)
 
 
-def _judge_text(job: JobBase, answer: Answer, may_be_done: bool) -> Judgement:  # noqa: FBT001 - private
-    match _parse(job, answer):
+def _judge_text(reply: Reply, may_be_done: bool) -> Judgement:  # noqa: FBT001 - private
+    answer = reply.answer
+    match reply.parsed:
         case Accepted(result, refused_parts, warnings) if answer.ok:
             verdict = Verdict.DELIVERED_IN_PART if refused_parts else Verdict.DELIVERED
             warnings += tuple(f"CustomerGauge did not accept the {part}" for part in refused_parts)
@@ -157,34 +158,30 @@ def _judge_text(job: JobBase, answer: Answer, may_be_done: bool) -> Judgement:  
         case NotAccepted():
             return Judgement(_unrecognised(answer.status), "Data is false, without a reason")
         case Refusal() as refusal:
-            return _judge_refusal(job, answer.status, refusal, may_be_done)
+            return _judge_refusal(reply, refusal, may_be_done)
         case _ as never:  # pragma: no cover
             assert_never(never)
 
 
-def _parse(job: JobBase, answer: Answer) -> ParsedAnswer:
-    return Malformed() if answer.truncated else HANDLERS[job.kind].read(job, answer)
-
-
-def _judge_refusal(job: JobBase, status: int | None, refusal: Refusal, may_be_done: bool) -> Judgement:  # noqa: FBT001 - private
-    verdict = _name_refusal(job, status, refusal)
-    done_before = (job.kind, verdict) == ("file", Verdict.DUPLICATE) or _is_gone(job, refusal)
+def _judge_refusal(reply: Reply, refusal: Refusal, may_be_done: bool) -> Judgement:  # noqa: FBT001 - private
+    verdict = _name_refusal(reply, refusal)
+    done_before = (reply.job.kind, verdict) == ("file", Verdict.DUPLICATE) or _is_gone(reply.job, refusal)
     if may_be_done and done_before:
         return Judgement(Verdict.DELIVERED, warnings=(ALREADY_DONE,))
-    redactor = Redactor(_personal_values(job))
-    sent_fields = HANDLERS[job.kind].sent_fields(job)
-    return Judgement(verdict, redactor.clean(refusal.message), redactor.clean_fields(refusal.field_errors, sent_fields))
+    redactor = Redactor(_personal_values(reply))
+    field_errors = redactor.clean_fields(refusal.field_errors, reply.sent_fields)
+    return Judgement(verdict, redactor.clean(refusal.message), field_errors)
 
 
-def _personal_values(job: JobBase) -> list[object]:
+def _personal_values(reply: Reply) -> list[object]:
     """Return the sent values that may be personal data. A configuration is none, and may be a common word."""
-    configuration = getattr(job, "configuration", None)
-    return [value for value in HANDLERS[job.kind].sent_fields(job).values() if value != configuration]
+    configuration = getattr(reply.job, "configuration", None)
+    return [value for value in reply.sent_fields.values() if value != configuration]
 
 
-def _name_refusal(job: JobBase, status: int | None, refusal: Refusal) -> Verdict:  # noqa: PLR0911 - a row a verdict
+def _name_refusal(reply: Reply, refusal: Refusal) -> Verdict:  # noqa: PLR0911 - a row a verdict
     """Name a refusal by kind, status, code of v4.1 and text. The most specific rules come first."""
-    text = _all_texts(refusal)
+    job, status, text = reply.job, reply.answer.status, _all_texts(refusal)
     match job.kind, status, refusal.code:
         case "personal_link", 400, _ if "could not match any campaign filter" in text:
             return Verdict.NO_CAMPAIGN
@@ -195,7 +192,7 @@ def _name_refusal(job: JobBase, status: int | None, refusal: Refusal) -> Verdict
         case "record" | "personal_link", 422, _ if "data type is invalid, only" in text:
             return Verdict.WRONG_MAPPING_TYPE
         case "record" | "personal_link" | "close_loop", 422, _:
-            return verdict_on_fields(refusal, HANDLERS[job.kind].sent_fields(job))
+            return verdict_on_fields(refusal, reply.sent_fields)
         case "response" | "file" | "file_delete", _, code:
             return _name_v41(job, status, code, text)
         case _:
