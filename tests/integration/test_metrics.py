@@ -31,60 +31,70 @@ def link(email: str) -> PersonalLink:
 
 def test_metrics_show_outcomes_of_jobs_and_no_personal_data(tmp_path: Path) -> None:
     port, exporter_port = free_port(in_a_row=3), free_port()
+    ports = (port, port + 1)
     with Stack(tmp_path, metrics_port=port) as stack:
         worker = stack.worker(processes=2)  # a port each
         stack.variables["GAUGEPOST_METRICS_PORT"] = str(port + 2)
         beat = stack.beat()
         exporter = stack.run("-m", "gaugepost_ops", "exporter", "--port", str(exporter_port))
-        producer = stack.producer
-        jobs = [producer.enqueue(link(f"jane.{i}@example.net")) for i in range(20)]
-        for job in jobs:
-            job.result(timeout=60)
-        producer.enqueue(link("duplicate@example.com"))
-        parked = producer.enqueue(link("no-campaign@example.com")).id
-        held = Record(region=Region.EU, configuration="unknown-mapping", record={"Email": "jane@example.net"})
-        producer.enqueue(held)
-        wait_until(lambda: producer.state(parked) is JobState.PARKED)
-        stack.producer.ledger(Region.EU).hold("configuration:mine", "Jane Roe of jane@example.net asked for it", "jane")
+        parked = end_in_every_way(stack)
         wait_until(lambda: value(exporter_port, "gaugepost_dead_jobs", verdict="duplicate") == 1)
         wait_until(lambda: stack.counts()["parked"] == 2)
-        ports = (port, port + 1)
         wait_until(lambda: all(map(text, ports)), what="both processes are there")
-
-        def of_both(name: str, **labels: str) -> float:
-            return sum(value(one, name, region="eu", **labels) or 0 for one in ports)
-
-        wait_until(lambda: of_both("gaugepost_jobs_total", state="delivered", verdict="delivered") == 20)
-        about_links = {"kind": "personal_link"}
-        # Counted once the ledger knows of it, which was all that was waited for.
-        wait_until(lambda: of_both("gaugepost_jobs_total", **about_links, state="dead", verdict="duplicate") == 1)
-        wait_until(lambda: of_both("gaugepost_jobs_total", **about_links, state="parked", verdict="no_campaign") == 1)
-        wait_until(lambda: of_both("gaugepost_attempts_total", kind="record", verdict="unknown_mapping") == 1)
-        assert of_both("gaugepost_delivery_seconds_count", **about_links) == 20
-        assert of_both("gaugepost_exchange_seconds_count", **about_links) == 22
-        assert of_both("gaugepost_exchange_seconds_sum", **about_links) < of_both(
-            "gaugepost_delivery_seconds_sum", **about_links
-        ), "a delivery waits, and then is an exchange"
-        wait_until(lambda: of_both("gaugepost_ticks_total", tick="promote") > 0, what="ticks are done")
+        check_workers(ports)
         wait_until(lambda: value(port + 2, "gaugepost_beat_ticks_total", region="au", tick="promote"))
-
-        assert value(exporter_port, "gaugepost_ledger_jobs", region="eu", state="delivered") == 20
-        assert value(exporter_port, "gaugepost_ledger_jobs", region="us", state="delivered") == 0
-        assert value(exporter_port, "gaugepost_parked_jobs", region="eu", reason="no_campaign") == 1
-        assert value(exporter_port, "gaugepost_holds", region="eu", scope="configuration", about="unknown_mapping") == 1
-        assert value(exporter_port, "gaugepost_holds", region="eu", scope="configuration", about="person") == 1
-        assert value(exporter_port, "gaugepost_workers", region="eu") in {1, 2}  # an idle one claims nothing
-        assert 3000 < (value(exporter_port, "gaugepost_token_left_seconds", region="eu") or 0) <= 3600
-        assert 0 < (value(exporter_port, "gaugepost_token_age_seconds", region="eu") or 0) < 60
-        assert value(exporter_port, "gaugepost_token_age_seconds", region="us") is None, "no job needed one"
-        assert value(exporter_port, "gaugepost_redis_up", region="au") == 1
+        check_exporter(exporter_port)
         shown = "".join(map(text, (*ports, port + 2, exporter_port)))
         for personal in ("example", "Jane", "multi-object", "mine", parked, "eu-secret", "eu-key"):
             assert personal not in shown
-
         for process in (worker, beat, exporter):
             process.send_signal(signal.SIGTERM)
         assert {process.wait(timeout=60) for process in (worker, beat, exporter)} == {0}
+
+
+def end_in_every_way(stack: Stack) -> str:
+    """Deliver 20 links, refuse one, park one, hold a record and a configuration. Return the parked job's id."""
+    producer = stack.producer
+    jobs = [producer.enqueue(link(f"jane.{i}@example.net")) for i in range(20)]
+    for job in jobs:
+        job.result(timeout=60)
+    producer.enqueue(link("duplicate@example.com"))
+    parked = producer.enqueue(link("no-campaign@example.com")).id
+    producer.enqueue(Record(region=Region.EU, configuration="unknown-mapping", record={"Email": "jane@example.net"}))
+    wait_until(lambda: producer.state(parked) is JobState.PARKED)
+    producer.ledger(Region.EU).hold("configuration:mine", "Jane Roe of jane@example.net asked for it", "jane")
+    return parked
+
+
+def check_workers(ports: tuple[int, ...]) -> None:
+    """Check the sums over both processes. Each counts a little later than the ledger."""
+
+    def total(name: str, **labels: str) -> float:
+        return sum(value(port, name, region="eu", **labels) or 0 for port in ports)
+
+    links = {"kind": "personal_link"}
+    wait_until(lambda: total("gaugepost_jobs_total", state="delivered", verdict="delivered") == 20)
+    wait_until(lambda: total("gaugepost_jobs_total", **links, state="dead", verdict="duplicate") == 1)
+    wait_until(lambda: total("gaugepost_jobs_total", **links, state="parked", verdict="no_campaign") == 1)
+    wait_until(lambda: total("gaugepost_attempts_total", kind="record", verdict="unknown_mapping") == 1)
+    assert total("gaugepost_delivery_seconds_count", **links) == 20
+    assert total("gaugepost_exchange_seconds_count", **links) == 22
+    exchanging, delivering = (total(f"gaugepost_{name}_seconds_sum", **links) for name in ("exchange", "delivery"))
+    assert exchanging < delivering, "a delivery waits, and then is an exchange"
+    wait_until(lambda: total("gaugepost_ticks_total", tick="promote") > 0, what="ticks are done")
+
+
+def check_exporter(port: int) -> None:
+    assert value(port, "gaugepost_ledger_jobs", region="eu", state="delivered") == 20
+    assert value(port, "gaugepost_ledger_jobs", region="us", state="delivered") == 0
+    assert value(port, "gaugepost_parked_jobs", region="eu", reason="no_campaign") == 1
+    assert value(port, "gaugepost_holds", region="eu", scope="configuration", about="unknown_mapping") == 1
+    assert value(port, "gaugepost_holds", region="eu", scope="configuration", about="person") == 1
+    assert value(port, "gaugepost_workers", region="eu") in {1, 2}  # an idle one claims nothing
+    assert 3000 < (value(port, "gaugepost_token_left_seconds", region="eu") or 0) <= 3600
+    assert 0 < (value(port, "gaugepost_token_age_seconds", region="eu") or 0) < 60
+    assert value(port, "gaugepost_token_age_seconds", region="us") is None, "no job needed one"
+    assert value(port, "gaugepost_redis_up", region="au") == 1
 
 
 def test_worker_runs_with_its_metrics_port_taken_and_binds_it_later(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
@@ -39,6 +39,39 @@ class _Rule:
             return False
         self.left -= 1
         return True
+
+
+class _Rules:
+    """Which messages of clients to lose. They are changed from outside, and asked in the loop's thread."""
+
+    def __init__(self) -> None:
+        self.requests_lost = 0
+        self.replies_lost = 0
+        self._requests: list[_Rule] = []
+        self._replies: list[_Rule] = []
+
+    def lose_requests(self, n: int, when: When) -> None:
+        self._requests.append(_Rule(n, when))
+
+    def lose_replies(self, n: int, when: When) -> None:
+        self._replies.append(_Rule(n, when))
+
+    def clear(self) -> None:
+        self._requests.clear()
+        self._replies.clear()
+
+    def passes_request(self, pair: _Pair, message: bytes) -> bool:
+        if any(rule.takes(message) for rule in self._requests):
+            self.requests_lost += 1
+            return False
+        if any(rule.takes(message) for rule in self._replies):
+            pair.lose_reply = True
+        return True
+
+    def passes_reply(self, pair: _Pair, _: bytes) -> bool:
+        if pair.lose_reply:
+            self.replies_lost += 1
+        return not pair.lose_reply
 
 
 @dataclass(eq=False)
@@ -81,17 +114,22 @@ class Proxy:
     """What it shows its clients; the target is talked to in the clear."""
     cuts: int = 0
     """Connections reset so far, for whatever reason."""
-    requests_lost: int = 0
-    replies_lost: int = 0
     on_request: Callable[[bytes], object] = bool
     """Called with each message that left a client, whatever becomes of it."""
     _delay_s: float = 0.0
     _pairs: set[_Pair] = field(default_factory=set)
-    _losing_requests: list[_Rule] = field(default_factory=list)
-    _losing_replies: list[_Rule] = field(default_factory=list)
+    _rules: _Rules = field(default_factory=_Rules)
     _server: asyncio.Server | None = None
 
     # From outside
+
+    @property
+    def requests_lost(self) -> int:
+        return self._rules.requests_lost
+
+    @property
+    def replies_lost(self) -> int:
+        return self._rules.replies_lost
 
     def __enter__(self) -> Self:
         # Bound for good and never listening, so that the port stays ours while we refuse.
@@ -129,11 +167,11 @@ class Proxy:
 
         The request has no effect: the target gets nothing, or half a request and a reset.
         """
-        self._losing_requests.append(_Rule(n, when))
+        self._rules.lose_requests(n, when)
 
     def lose_replies(self, n: int = 1, when: When = _always) -> None:
         """Forward the next `n` such messages, and drop the answer with its connection: the request takes effect."""
-        self._losing_replies.append(_Rule(n, when))
+        self._rules.lose_replies(n, when)
 
     def delay(self, seconds: float) -> None:
         """Delay every message by these seconds, in both directions."""
@@ -141,8 +179,7 @@ class Proxy:
 
     def calm(self) -> None:
         """Remove all rules and delays, and accept connections."""
-        self._losing_requests.clear()
-        self._losing_replies.clear()
+        self._rules.clear()
         self._delay_s = 0.0
         self.accept()
 
@@ -171,10 +208,7 @@ class Proxy:
     async def _end(self) -> None:
         await self._refuse()
         await self._cut()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await _cancel_other_tasks()
 
     def _reset(self, pair: _Pair) -> None:
         if pair in self._pairs:
@@ -192,43 +226,41 @@ class Proxy:
             return
         pair = _Pair(to_client, to_server)
         self._pairs.add(pair)
-        pumps = [
-            self._pump(pair, from_client, to_server, self._request),
-            self._pump(pair, from_server, to_client, self._reply),
-        ]
+        there = _forward(from_client, to_server, lambda message: self._passes(pair, message, self._request))
+        back = _forward(from_server, to_client, lambda message: self._passes(pair, message, self._rules.passes_reply))
         with contextlib.suppress(asyncio.CancelledError):  # the end of the proxy, and not an error of this task
-            await asyncio.gather(*pumps)
+            await asyncio.gather(there, back)
         self._pairs.discard(pair)
 
-    async def _pump(
-        self,
-        pair: _Pair,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        passes: Callable[[_Pair, bytes], bool],
-    ) -> None:
-        """Forward one direction until a side closes, or a rule resets both."""
-        with contextlib.suppress(OSError):
-            while message := await reader.read(_CHUNK):
-                if self._delay_s:
-                    await asyncio.sleep(self._delay_s)
-                if not passes(pair, message):
-                    self._reset(pair)
-                    return
-                writer.write(message)
-                await writer.drain()
-        writer.close()
+    async def _passes(self, pair: _Pair, message: bytes, rule: Callable[[_Pair, bytes], bool]) -> bool:
+        """Delay a message; return whether to forward it. Reset both connections if not."""
+        if self._delay_s:
+            await asyncio.sleep(self._delay_s)
+        passes = rule(pair, message)
+        if not passes:
+            self._reset(pair)
+        return passes
 
     def _request(self, pair: _Pair, message: bytes) -> bool:
         self.on_request(message)
-        if any(rule.takes(message) for rule in self._losing_requests):
-            self.requests_lost += 1
-            return False
-        if any(rule.takes(message) for rule in self._losing_replies):
-            pair.lose_reply = True
-        return True
+        return self._rules.passes_request(pair, message)
 
-    def _reply(self, pair: _Pair, _: bytes) -> bool:
-        if pair.lose_reply:
-            self.replies_lost += 1
-        return not pair.lose_reply
+
+async def _forward(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: Callable[[bytes], Awaitable[bool]]
+) -> None:
+    """Forward one direction until a side closes, or a message does not pass."""
+    with contextlib.suppress(OSError):
+        while message := await reader.read(_CHUNK):
+            if not await passes(message):
+                return
+            writer.write(message)
+            await writer.drain()
+    writer.close()
+
+
+async def _cancel_other_tasks() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

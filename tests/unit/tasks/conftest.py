@@ -85,3 +85,9 @@ def new_client(request: pytest.FixtureRequest) -> Iterator[Callable[..., HttpCli
     yield new
     for client in made:
         client.close()
+
+
+@pytest.fixture
+def client(new_client: Callable[..., HttpClient]) -> HttpClient:
+    """Return a client with short timeouts that reads at most 100,000 bytes of an answer."""
+    return new_client(2, 2, 4, max_answer_bytes=100_000)

@@ -8,16 +8,12 @@ import pytest
 from gaugepost.transitions import Attempt, Dead, Delivered, Held, HoldSpec, Parked, Phase, Requeued, Streak, Unknown
 from gaugepost.verdict import Verdict
 from gaugepost_tasks.endpoints.handlers import HANDLERS
-from gaugepost_tasks.holds import GIVE_UP_MS, token_hold
+from gaugepost_tasks.holds import GIVE_UP_MS
 from gaugepost_tasks.http_messages import Judgement
 from gaugepost_tasks.policy import (
     NOTE_MAY_BE_DUPLICATE,
-    SEALED,
     Facts,
     decide,
-    missing_credentials,
-    missing_data_key,
-    wait_for_token,
 )
 
 V = Verdict
@@ -266,40 +262,6 @@ def test_faulty_data_is_dead_at_once(decided: Decide, verdict: Verdict) -> None:
     assert (decision.transition, decision.ends_streaks) == (Dead(verdict), ("server",))
 
 
-def test_jobs_without_credentials_wait_for_them_unsent() -> None:
-    decision = missing_credentials("api_key", "GAUGEPOST_EU_API_KEY")
-    assert decision.transition == Held("credentials:api_key", "GAUGEPOST_EU_API_KEY is not set")
-    assert decision.counted is False
-    assert decision.hold == HoldSpec(
-        "credentials:api_key", "GAUGEPOST_EU_API_KEY is not set", V.REFUSED_CREDENTIALS, (M, 5 * M, 15 * M)
-    )
-
-
-@pytest.mark.parametrize(
-    ("verdict", "retry_after_s", "waits"),
-    [
-        (V.UNREACHABLE, None, (1, 2, 5, 10, 20, 40, 60)),
-        (V.SERVER_ERROR, None, (1, 2, 5, 10, 20, 40, 60)),
-        (V.REFUSED_CREDENTIALS, None, (60, 300, 900)),
-        (V.THROTTLED, None, (30, 60, 120, 240, 480, 600)),
-        (V.THROTTLED, 100, (100, 100, 100, 120, 240, 480, 600)),
-    ],
-)
-def test_failed_token_request_holds_only_jobs_that_need_a_token(
-    verdict: Verdict, retry_after_s: float | None, waits: tuple[int, ...]
-) -> None:
-    hold = token_hold(Judgement(verdict, "reason", retry_after_s=retry_after_s), 0.0 if retry_after_s else 0.5)
-    probes = tuple(wait * S for wait in waits)
-    assert hold == HoldSpec("credentials:oauth", "reason", verdict, probes, label="credentials")
-    assert token_hold(Judgement(verdict), 0.5).reason == verdict
-
-
-def test_job_without_token_waits_uncounted_and_opens_no_hold() -> None:
-    decision = wait_for_token(Judgement(V.REFUSED_CREDENTIALS, "token endpoint: HTTP 401"))
-    assert decision.transition == Held("credentials:oauth", "credentials", words="token endpoint: HTTP 401")
-    assert (decision.counted, decision.hold, decision.streak, decision.ends_streaks) == (False, None, None, ())
-
-
 def test_there_is_a_decision_for_every_verdict_kind_and_circumstance(job: MakeJob) -> None:
     circumstances = itertools.product(
         V, HANDLERS, ("retry", "hold"), (None, "", MAPPING), (None, *V), (False, True), (0, GIVE_UP_MS)
@@ -313,13 +275,6 @@ def test_there_is_a_decision_for_every_verdict_kind_and_circumstance(job: MakeJo
         # A job that must not be repeated never goes back to the queue by itself.
         if verdict is V.LOST_ANSWER and on_unknown == "hold":
             assert isinstance(decision.transition, Unknown)
-
-
-@pytest.mark.parametrize(("waited_ms", "delay_ms"), [(0, 10_000), (60_000.7, 60_000), (10**9, 600_000)])
-def test_undecryptable_job_waits_as_long_as_its_age(waited_ms: float, delay_ms: int) -> None:
-    decision = missing_data_key(waited_ms)
-    assert decision.transition == Parked(delay_ms, SEALED)
-    assert (decision.counted, decision.hold) == (False, None)
 
 
 @pytest.mark.parametrize("kind", [*HANDLERS])

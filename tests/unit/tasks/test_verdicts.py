@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gaugepost.transitions import Attempt
 from gaugepost.verdict import Verdict
-from gaugepost_tasks.answers.verdicts import cap_retry_after, may_be_done
+from gaugepost_tasks.answers.verdicts import cap_retry_after
 from gaugepost_tasks.endpoints.handlers import HANDLERS
 from gaugepost_tasks.http_messages import Answer, Judgement
 
@@ -274,38 +273,3 @@ def test_empty_success_is_unreadable_where_a_body_is_due(
     job: MakeJob, answer: MakeAnswer, judged: Judge, kind: str
 ) -> None:
     assert judged(job(kind), answer(200)).verdict is V.UNREADABLE_SUCCESS
-
-
-# Whether CustomerGauge may have carried out an earlier attempt.
-
-
-def tried(verdict: Verdict, status: int | None = 500) -> Attempt:
-    return Attempt(1, 0, 1, status, verdict)
-
-
-@pytest.mark.parametrize("kind", HANDLERS)
-@pytest.mark.parametrize(
-    ("earlier", "done"),
-    [
-        (tried(V.LOST_ANSWER, None), True),
-        (tried(V.LOST_ANSWER), True),
-        (tried(V.UNREADABLE_SUCCESS, 200), True),
-        (tried(V.SERVER_ERROR), True),
-        (tried(V.UNREACHABLE, None), False),
-        (tried(V.THROTTLED, 429), False),
-        (tried(V.UNAUTHENTICATED, 401), False),
-        (tried(V.REFUSED_CREDENTIALS, 401), False),
-    ],
-)
-def test_only_an_accepted_request_may_have_worked(job: MakeJob, kind: str, earlier: Attempt, done: bool) -> None:
-    assert may_be_done(job(kind), [tried(V.UNREACHABLE, None), earlier]) is done
-    assert may_be_done(job(kind), []) is False
-
-
-def test_local_fault_before_sending_cannot_have_worked(job: MakeJob) -> None:
-    assert not may_be_done(job("record"), [tried(V.SERVER_ERROR, None)])
-
-
-def test_refused_attempt_may_be_done_only_for_a_file(job: MakeJob) -> None:
-    refused = [tried(V.UNRECOGNISED_400, 400)]
-    assert {kind: may_be_done(job(kind), refused) for kind in HANDLERS} == {kind: kind == "file" for kind in HANDLERS}
