@@ -134,17 +134,7 @@ def chaos(
     """
     dice = random.Random(seed)
     with _environment(folder, regions, fail_over=fail_over) as environment:
-        settings = environment.settings(environment.from_producers)
-        loads = [
-            Load(
-                f"producer-{n}",
-                settings,
-                dice.randrange(10**9),
-                rate / _PRODUCERS,
-                max(10.0, 4 * UPLOAD_INTERVAL_S * _PRODUCERS),
-            )
-            for n in range(_PRODUCERS)
-        ]
+        loads = _loads(environment, dice, rate)
         faults = Faults(
             dice.randrange(10**9),
             redis=environment.redis, sim=environment.sim, workers=environment.workers, beats=environment.beats,
@@ -164,6 +154,16 @@ def chaos(
     totals.effects_under_fire = calm
     totals.done["holds lifted"] = operator.lifted
     return totals
+
+
+def _loads(environment: Environment, dice: random.Random, rate: float) -> list[Load]:
+    """Return the producers. Together they enqueue `rate` jobs a second, and a file as often as the slot allows."""
+    settings = environment.settings(environment.from_producers)
+    file_every_s = max(10.0, 4 * UPLOAD_INTERVAL_S * _PRODUCERS)
+    return [
+        Load(f"producer-{n}", settings, dice.randrange(10**9), rate / _PRODUCERS, file_every_s)
+        for n in range(_PRODUCERS)
+    ]
 
 
 class Operator:
