@@ -1,6 +1,6 @@
 """The bell: a Celery message that says "this region has work". It carries no job.
 
-The Lua script that adds the work also pushes the bell (lua/lib/base.lua), so the client needs no Celery. The form is
+The Lua script that adds the work also pushes the bell (lua/lib/bells.lua), so the client needs no Celery. The form is
 Celery's message protocol 2 as kombu's Redis transport writes it; tests/contract/test_bell_parity.py compares it with
 Celery's own message.
 """

@@ -25,6 +25,9 @@ from support.factories import case, record
 from support.ledger_harness import Bench
 
 ROOT = Path(__file__).parents[2]
+LUA_WORDS = {"and", "function", "if", "in", "ipairs", "math", "not", "older", "or", "pairs", "pcall", "return"} | {
+    "tonumber", "type", "unpack", "until", "elseif", "while",
+}  # fmt: skip
 LUA = ROOT / "producers/gaugepost/lua"
 RUNS_LUA = {"register_script", "eval", "evalsha", "eval_ro", "evalsha_ro", "script_load", "fcall", "function_load"}
 ONE_REGIONS_KEYS = {"files", "slot", "filing"}  # + ':<family of files>', where each family has a lane of its own
@@ -46,15 +49,30 @@ def test_scripts_run_in_one_file_and_are_never_built_at_run_time() -> None:
         assert isinstance(call.args[0], ast.Name), "a script text that is built at run time"
 
 
+def library(part: str) -> str:
+    return (LUA / f"lib/{part}.lua").read_text(encoding="utf-8")
+
+
+def named(text: str) -> list[str]:
+    asked = re.findall(r"^-- WITH  (.*)$", text, re.MULTILINE)
+    return asked[0].split(", ") if asked else []
+
+
+def parts_of(text: str) -> list[str]:
+    """Return the libraries of a script, each behind those that it names itself."""
+    parts: list[str] = []
+    for part in named(text):
+        parts += [one for one in (*parts_of(library(part)), part) if one not in parts]
+    return parts
+
+
 def test_script_is_constants_then_its_libraries_then_its_file() -> None:
     scripts = load_scripts()
     assert {path.stem for path in LUA.glob("*.lua")} == scripts.keys()
     heads = set()
     for name, whole in scripts.items():
         text = (LUA / f"{name}.lua").read_text(encoding="utf-8")
-        asked = re.findall(r"^-- WITH  (.*)$", text, re.MULTILINE)
-        parts = ["base", *(asked[0].split(", ") if asked else ())]
-        base, *rest = (*((LUA / f"lib/{part}.lua").read_text(encoding="utf-8") for part in parts), text)
+        base, *rest = (*(library(part) for part in ("base", *parts_of(text))), text)
         rest = "\n".join([base, guard(base + "\n".join(rest)), *rest])
         assert whole.endswith(f"\n{rest}"), name
         heads.add(whole.removesuffix(f"\n{rest}"))
@@ -62,6 +80,17 @@ def test_script_is_constants_then_its_libraries_then_its_file() -> None:
     assert head.startswith(lua_table() + "\n")
     for line in head.removeprefix(f"{lua_table()}\n").splitlines():
         assert re.fullmatch(r"""local [A-Z]+ = (\{[\w\s,='-]*\}|'[\w\s>.]*'|'\{[^'\\]*\}')""", line), line
+
+
+@pytest.mark.parametrize("path", sorted(LUA.rglob("*.lua")), ids=lambda path: path.stem)
+def test_script_names_each_library_that_it_calls(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    before = "\n".join([library("base"), *map(library, parts_of(text))]) if path.stem != "base" else ""
+    code = re.sub(r"--.*|'[^'\n]*'", "", f"{before}\n{text}")
+    known = {*re.findall(r"\bfunction (\w+)", code), *LUA_WORDS}
+    for names in re.findall(r"\bfunction[ \w.]*\(([^)]*)\)", code) + re.findall(r"\blocal ([\w, ]+) =", code):
+        known |= set(names.split(", "))
+    assert set(re.findall(r"(?<![\w.])(\w+)\(", code)) - known == set()
 
 
 def test_a_key_that_keys_py_does_not_list_is_no_key() -> None:
@@ -93,7 +122,7 @@ def test_script_builds_no_code_command_or_key_name(path: Path) -> None:
     assert not re.findall(r"\bKEYS\[1\]\s*\.\.", text), "a key past keys.py"
     for name, suffix in re.findall(r"\bK\.(\w+) \.\. ([\w.]+\(?)", text):
         if name in FIXED:
-            assert (name in ONE_REGIONS_KEYS, suffix) == (True, "ending("), f"{name} .. {suffix}"
+            assert (name in ONE_REGIONS_KEYS, suffix) == (True, "lane_suffix("), f"{name} .. {suffix}"
 
 
 def test_no_key_can_be_another_whatever_is_appended_to_it() -> None:

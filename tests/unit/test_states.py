@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOVE = """
 local job = load(ARGV[1])
-local moved = move(job, ARGV[2])
+local moved = change_state(job, ARGV[2])
 flush()
 return {moved and 1 or 0, redis.call('HGET', job.key, 'state')}
 """

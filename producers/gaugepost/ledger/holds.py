@@ -34,7 +34,7 @@ class FailedRequest:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """Parse a request that `lua/lib/causes.lua` wrote."""
+        """Parse a request that `lua/lib/failed_requests.lua` wrote."""
         texts = {name: row.get(name) for name in ("verdict", "job", "kind", "configuration", "endpoint")}
         return cls(int(row["at"]), status=_whole(row.get("status")), **texts)
 
@@ -66,7 +66,7 @@ class Cause:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """Parse a cause that `lua/lib/causes.lua` wrote."""
+        """Parse a cause that `lua/lib/failed_requests.lua` wrote."""
         requests = tuple(FailedRequest.of(request) for request in row.get("requests") or ())
         return cls(int(row["failures"]), _whole(row.get("first")), int(row.get("beside", 0)), requests)
 

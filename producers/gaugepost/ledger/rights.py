@@ -66,16 +66,23 @@ _EXPIRING = "EVALSHA SCRIPT|LOAD SCRIPT|EXISTS TIME ZADD ZREM ZRANGEBYSCORE EXIS
 """The commands of kombu's scripts for queues that expire."""
 
 
+_OLDER_SERVICE = Rights(_words("DEL HEXISTS SREM"), _words("concurrency"))
+_OLDER_BEAT = Rights(_words("HDEL HINCRBY LTRIM RPUSH SET"), _words("counts notices stamp"))
+"""What scripts of older versions also ask for: an operator loads these lines before the upgrade (docs/upgrades.md)."""
+
+
 def _service() -> Rights:
     scripts = _of_scripts(*_SERVICE)
-    looks = _words("WAIT GET SET HGETALL TIME ZCOUNT")
-    return Rights(scripts.commands | looks, scripts.keys | _words("holds slot undo: set:"), _BELLS)
+    commands = _words("WAIT GET SET HGETALL TIME ZCOUNT") | _OLDER_SERVICE.commands
+    keys = _words("holds slot undo: set:") | _OLDER_SERVICE.keys
+    return Rights(scripts.commands | commands, scripts.keys | keys, _BELLS)
 
 
 def _operator() -> Rights:
     scripts = _of_scripts(*_SERVICE, "replay", "resolve", "hold", "resume")
+    commands = scripts.commands | _OLDER_SERVICE.commands
     looks = "GET HGET HKEYS HMGET INFO LLEN LRANGE SMEMBERS TIME ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREM ZREVRANGE"
-    return Rights(scripts.commands | _words(f"WAIT SET {looks}"), frozenset({*FIXED, *FAMILIES}), (*_BELLS, _TICKS))
+    return Rights(commands | _words(f"WAIT SET {looks}"), frozenset({*FIXED, *FAMILIES}), (*_BELLS, _TICKS))
 
 
 def _worker() -> Rights:
@@ -88,7 +95,8 @@ def _worker() -> Rights:
 def _beat() -> Rights:
     """Return the rights of `tick.lua` and of `gaugepost health beat`, which tries a write without effect."""
     scripts = _of_scripts("tick")
-    return Rights(scripts.commands | {"ZREM"}, scripts.keys | {"leases"}, (_TICKS,))
+    commands, keys = scripts.commands | _OLDER_BEAT.commands, scripts.keys | _OLDER_BEAT.keys
+    return Rights(commands | {"ZREM"}, keys | {"leases"}, (_TICKS,))
 
 
 def _exporter() -> Rights:

@@ -76,9 +76,18 @@ def _read_all(folder: Traversable) -> dict[str, str]:
     return {entry.name.removesuffix(".lua"): entry.read_text(encoding="utf-8") for entry in found}
 
 
+def _parts(text: str, library: Mapping[str, str]) -> list[str]:
+    """Return the library files that a script or library file names after `-- WITH`, each behind those that it names."""
+    found: list[str] = []
+    asked = _WITH.search(text)
+    for part in asked[1].split(", ") if asked else []:
+        found += [*_parts(library[part], library), part]
+    return list(dict.fromkeys(found))
+
+
 @cache
 def load_scripts() -> Mapping[str, str]:
-    """Return name → text of each script: the prelude, the library files that it names after `-- WITH`, and itself.
+    """Return name → text of each script: the prelude, the library files that it needs, and itself.
 
     A script gets only the library files that it needs, because Redis creates all its functions at each call.
     """
@@ -86,9 +95,7 @@ def load_scripts() -> Mapping[str, str]:
     library, prelude = _read_all(lua / "lib"), _prelude()
 
     def whole(script: str) -> str:
-        asked = _WITH.search(script)
-        parts = [library[part] for part in (asked[1].split(", ") if asked else [])]
-        rest = "\n".join([*parts, script])
+        rest = "\n".join([*(library[part] for part in _parts(script, library)), script])
         return "\n".join([prelude, library["base"], guard(library["base"] + rest), rest])
 
     return MappingProxyType({name: whole(script) for name, script in _read_all(lua).items()})

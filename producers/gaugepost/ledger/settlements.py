@@ -80,7 +80,7 @@ class Settlement:
         return ask | {"request": self._request(self.attempts[-1])} if ask and self.attempts else ask
 
     def _request(self, attempt: Attempt) -> dict[str, Any]:
-        """Return the failed request in the form of causes.lua, for a hold that it opens or whose probe it was."""
+        """Return the failed request as failed_requests.lua stores it, for the hold that it opens or probed."""
         job = self.claimed.job
         row = {"verdict": attempt.verdict, "status": attempt.status, "kind": job.kind, "configuration": job.mapping}
         return {name: value for name, value in row.items() if value is not None}

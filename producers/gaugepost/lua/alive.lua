@@ -5,7 +5,7 @@
 --       'now' or ''), ms without beat after which workers run the ticks; then pairs: name of a tick, its interval in ms
 -- RETURN ms since beat ticked (-1: never), then the names of the ticks
 
-even_when_full()
+allow_oom()
 
 -- A time of `pace`. Ignore one in the future: Redis' clock stepped back since.
 local function time_of(field)

@@ -1,25 +1,25 @@
 -- List the jobs whose lease has ended, for the rescuer; fewer if they are large. Changes no state, except of unreadable jobs:
 -- the rescuer settles the others under the fencing token and holder returned here, and the first settlement wins. Corrects
 -- leases that are too short or too long because Redis' clock stepped.
--- WITH  jobs, holds, leases
+-- WITH  unreadable, holds, leases
 -- KEYS  prefix
 -- ARGV  how many at most, lease in ms
 -- RETURN number of extended leases; then for each job: id, fencing token, holder ('' = claimed by an older version), stamp,
 --        JSON, history, '1' if it must not be sent twice, '1' if its sending mark was written, '*' .. scope if it is the
 --        probe of a hold, verdict of that hold
 
-even_when_full()
+allow_oom()
 local lease = tonumber(ARGV[2])
 watch_clock(lease)
 cut_long_leases(lease)
-local spare = sparing(lease)
+local extend = lease_extender(lease)
 local out = {0}
 
 local function list(id, ends)
   local found = redis.call('HMGET', F.job .. id, 'fence', 'holder', 'at', 'job', 'history', 'once', 'marked', 'probe', 'spared')
   local fence, scope = found[1], found[8]
   if not fence then return redis.call('ZREM', K.leases, id) end
-  if spare(id, ends, found[9]) then
+  if extend(id, ends, found[9]) then
     out[1] = out[1] + 1
     return
   end

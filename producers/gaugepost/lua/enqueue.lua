@@ -1,6 +1,6 @@
 -- Store jobs, all or none: hash, idempotency key, lane, ready list and bell in one step, so that no stored job lacks a bell.
 -- A repeated call with the same ids changes nothing.
--- WITH  entering
+-- WITH  new_jobs
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms; then for each job: id; JSON; kind and
 --       configuration ('' = its JSON is short: entry.py); a JSON object of texts ('' = empty) with those it has of urgent
@@ -29,9 +29,9 @@ local function first_hash(same) return string.match(same, '%S+') end
 
 -- Return whether the earlier job of a key has other content. False if it has no hash, or only one by an unknown DATA_KEY.
 local function sends_other(id)
-  local has, earlier = facts[id], facts[first[id]]
-  local kept = earlier and earlier.same and first_hash(earlier.same) or redis.call('GET', F.idem_content .. has.idem)
-  for one in string.gmatch(kept and has.same or '', '%S+') do
+  local new, earlier = facts[id], facts[first[id]]
+  local kept = earlier and earlier.same and first_hash(earlier.same) or redis.call('GET', F.idem_content .. new.idem)
+  for one in string.gmatch(kept and new.same or '', '%S+') do
     if string.sub(one, 1, 9) == string.sub(kept, 1, 9) then return one ~= kept end
   end
   return false
@@ -51,22 +51,23 @@ for i = FIRST, #ARGV, PER do
   end
 end
 
-local refusal = no_room(fresh, ARGV[1], bytes, ARGV[2])
+local refusal = limit_error(fresh, ARGV[1], bytes, ARGV[2])
 if refusal then return redis.error_reply(refusal) end
 
-local function accept(id, json, about, has, content)
+-- Store a job and return its state.
+local function accept(id, json, about, its, content)
   local at = next_stamp()
-  local state = place(id, at, has.lane, has.urgent, has.source)
+  local state = place_new(id, at, its.lane, its.urgent, its.source)
   local key = F.job .. id
   redis.call('HSET', key, 'job', json, 'state', state, 'at', at)
   if about ~= '' then redis.call('HSET', key, 'about', about) end
-  if has ~= NOTHING then
+  if its ~= NOTHING then
     for _, name in ipairs({'urgent', 'once', 'lane', 'idem', 'expires'}) do
-      if has[name] then redis.call('HSET', key, name, has[name]) end
+      if its[name] then redis.call('HSET', key, name, its[name]) end
     end
-    if has.idem then redis.call('SET', F.idem .. has.idem, id, 'PX', ARGV[3]) end
-    if has.idem and has.same then redis.call('SET', F.idem_content .. has.idem, first_hash(has.same), 'PX', ARGV[3]) end
-    if has.expires then redis.call('ZADD', K.deadlines, has.expires, id) end
+    if its.idem then redis.call('SET', F.idem .. its.idem, id, 'PX', ARGV[3]) end
+    if its.idem and its.same then redis.call('SET', F.idem_content .. its.idem, first_hash(its.same), 'PX', ARGV[3]) end
+    if its.expires then redis.call('ZADD', K.deadlines, its.expires, id) end
   end
   if content ~= '' then store_content(id, content) end
   count(state, 1)
@@ -82,8 +83,8 @@ for i = FIRST, #ARGV, PER do
   receipts[#receipts + 1] = conflicts[ARGV[i]] and '1' or ''
 end
 if fresh > 0 then
-  local jobs, urgent = push_ready()
-  flush()
+  local jobs, urgent = write_ready()
+  flush_new()
   ring(KEYS[3], urgent)
   if not awake() then ring(KEYS[2], jobs > 0 and jobs or ready_jobs()) end
   if bytes > 0 then ring(KEYS[2], 1) end -- for a file: the slot may be open

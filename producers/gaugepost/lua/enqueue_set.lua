@@ -1,6 +1,6 @@
 -- Store the parts of one upload, all or none. Their staged contents lose their time limit. Refuse an upload whose content and
 -- family were uploaded before (by its digest), unless '1' = again. A repeated call changes nothing.
--- WITH  entering
+-- WITH  new_jobs
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  backlog limit, limit of content bytes, set id, set JSON, digest, life of the digest in ms, '1' = again,
 --       lane, '1' = before all others; then for each part: id, JSON
@@ -18,12 +18,12 @@ for i = 10, #ARGV, 2 do
   if size == 0 then return redis.error_reply('CONTENTGONE staged too long ago') end
   parts, bytes = parts + 1, bytes + size
 end
-local refusal = no_room(parts, ARGV[1], bytes, ARGV[2])
+local refusal = limit_error(parts, ARGV[1], bytes, ARGV[2])
 if refusal then return redis.error_reply(refusal) end
 
 for i = 10, #ARGV, 2 do
   local id, at = ARGV[i], next_stamp()
-  local state = place(id, at, lane, false, nil, first)
+  local state = place_new(id, at, lane, false, nil, first)
   redis.call('HSET', F.job .. id, 'job', ARGV[i + 1], 'state', state, 'at', at, 'about', 'file', 'once', '1', 'lane', lane)
   if first then redis.call('HSET', F.job .. id, 'first', '1') end
   redis.call('PERSIST', F.content .. id)
@@ -34,6 +34,6 @@ redis.call('INCRBY', K.content_bytes, whole(bytes))
 redis.call('SET', F.set .. set_id, ARGV[4], 'PX', whole(100 * 86400000))
 redis.call('ZADD', K.sets, whole(now), set_id)
 redis.call('SET', digest, set_id, 'PX', ARGV[6])
-flush()
+flush_new()
 ring(KEYS[2], 1)
 return set_id

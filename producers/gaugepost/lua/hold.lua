@@ -1,5 +1,5 @@
 -- Open a person's hold. It replaces an automatic hold, and ends only by `resume` or at its `until`.
--- WITH  jobs, holds
+-- WITH  holds
 -- KEYS  prefix
 -- ARGV  scope, reason, by, until in ms, or how long in ms (both '' = no end)
 -- RETURN 1, or 0 if its `until` is in the past: no hold is opened

@@ -4,7 +4,7 @@
 -- ARGV  worker
 -- RETURN nothing
 
-even_when_full()
+allow_oom()
 
 redis.call('HDEL', K.workers, ARGV[1])
 redis.call('ZADD', K.alive, 'XX', whole(now - ABSENT_MS), ARGV[1])

@@ -4,7 +4,7 @@
 -- ARGV  lease in ms; then for each job: id, fencing token, holder
 -- RETURN for each job 1, or 0 if the worker has lost it: another fencing token or holder
 
-even_when_full()
+allow_oom()
 local renewed = {}
 for i = 2, #ARGV, 3 do
   local found = redis.call('HMGET', F.job .. ARGV[i], 'state', 'fence', 'holder')

@@ -3,27 +3,29 @@
 -- and the job joins the new lane at its stamp.
 -- A job does not change if an open hold keeps it (`resume` releases it), if it has expired (it would expire again, for good),
 -- or if another person edited it since it was read.
--- WITH  jobs, holds
+-- WITH  transitions, history, holds, bells
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  history entry, by which a repeated call recognises its own work; then for each job its id and its edit ('' = none) as
 --       JSON of texts: job, revision (the one that was read), configuration, and those it has of lane, urgent, once, expires
 -- RETURN for each job its new state ('' = unknown id) and 1 if this call replayed it
 
-local function stays(job, edit)
+-- Return whether a job must not change: see above.
+local function must_stay(job, edit)
   local hold = job.state == 'parked' and job.scope and get_hold(job.scope)
   local other = edit and 'configuration:' .. edit.configuration
-  local leads_out = other and string.sub(job.scope or '', 1, 14) == 'configuration:' and other ~= job.scope
-  if hold and not leads_out then return true end
+  local leaves_hold = other and string.sub(job.scope or '', 1, 14) == 'configuration:' and other ~= job.scope
+  if hold and not leaves_hold then return true end
   local revision = edit and redis.call('HGET', job.key, 'revision') or '0'
   if edit and (revision ~= edit.revision or not is_whole(revision)) then return true end
   local expires = tonumber((edit or job).expires or '')
   return expires and expires <= now and not (job.phase and job.state == 'parked')
 end
 
+-- Write the edit of a job. A parked job leaves its lane if the edit changes the lane.
 local function rewrite(job, edit)
   if job.state == 'parked' and job.lane ~= edit.lane then
     free_lane(job, job.state)
-    job.homeless = true
+    job.left_lane = true
   end
   redis.call('HINCRBY', job.key, 'revision', 1)
   set(job, 'job', edit.job)
@@ -33,27 +35,29 @@ local function rewrite(job, edit)
   end
 end
 
+-- Requeue a job. It joins its case lane first if it is in none: because it was dead, or because the edit changed the lane.
 local function rejoin(job)
   if job.state == 'dead' and job.phase then -- a file that will be sent again
     redis.call('HDEL', job.key, 'phase')
     job.phase = nil
   end
-  if not job.lane or is_file(job) or (job.state ~= 'dead' and not job.homeless) then return requeue(job) end
+  if not job.lane or is_file(job) or (job.state ~= 'dead' and not job.left_lane) then return requeue(job) end
   local lane = F.lane .. job.lane
   local busy = redis.call('ZCARD', lane) > 0
   redis.call('ZADD', lane, job.at, job.id)
   if not busy then return requeue(job) end
-  move(job, 'waiting')
+  change_state(job, 'waiting')
   redis.call('ZADD', K.waiting, job.at, job.id)
   return true
 end
 
+-- Replay a job. Return whether this call, or the one that it repeats, replayed it.
 local function replay(job, edit)
   if job.history and string.find(job.history, ARGV[1], 1, true) then return true end -- a repeated call: its answer was lost
-  if job.state ~= 'dead' and job.state ~= 'parked' or stays(job, edit) then return false end
+  if job.state ~= 'dead' and job.state ~= 'parked' or must_stay(job, edit) then return false end
   if edit then rewrite(job, edit) end
   rejoin(job)
-  note(job, ARGV[1])
+  add_to_history(job, ARGV[1])
   redis.call('HDEL', job.key, 'give_up')
   if job.expires then redis.call('ZADD', K.deadlines, job.expires, job.id) end
   return true

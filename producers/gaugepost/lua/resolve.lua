@@ -1,14 +1,15 @@
 -- Resolve unknown jobs by a person's decision. The next job of each lane becomes ready.
--- WITH  jobs
+-- WITH  transitions, history, bells
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  'delivered' or 'dead', verdict if dead, history entry, by which a repeated call recognises its own work; then ids
 -- RETURN for each id its new state ('' = unknown id) and 1 if this call resolved it
 
+-- Resolve a job. Return whether this call, or the one that it repeats, resolved it.
 local function resolve(job)
   if job.history and string.find(job.history, ARGV[3], 1, true) then return true end -- a repeated call: its answer was lost
   if job.state ~= 'unknown' then return false end
-  if ARGV[1] == 'dead' then bury(job, ARGV[2]) else finish(job, ARGV[1]) end
-  note(job, ARGV[3])
+  if ARGV[1] == 'dead' then finish_dead(job, ARGV[2]) else finish(job, ARGV[1]) end
+  add_to_history(job, ARGV[3])
   return true
 end
 

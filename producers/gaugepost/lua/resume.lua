@@ -1,11 +1,11 @@
 -- Lift a hold of a person or an automatic one. The next ticks release its jobs at a bounded rate.
--- WITH  jobs, holds, credentials
+-- WITH  holds, credentials, bells
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  scope, name of the person who lifts it ('' = not known)
 -- RETURN 1, or 0 if there is none
 
 if redis.call('HEXISTS', K.holds, ARGV[1]) == 0 then return 0 end
-lift(ARGV[1], 'resumed' .. (ARGV[2] ~= '' and ' by ' .. ARGV[2] or ''))
+lift_hold(ARGV[1], 'resumed' .. (ARGV[2] ~= '' and ' by ' .. ARGV[2] or ''))
 forget_token_failures() -- a person resumes after a repair: fetch a token at once
 ring_for_ready()
 return 1

@@ -1,11 +1,11 @@
 -- Delete ended jobs and contents whose retention is over, a bounded number in each call. The idempotency key of a deleted job
 -- stays, with the job's last state, so that a second enqueue sends nothing twice.
--- WITH  jobs, holds
+-- WITH  counters, contents, concurrency_limit
 -- KEYS  prefix
 -- ARGV  how many of each state at most, retention of contents in ms; then pairs: state, its retention in ms
 -- RETURN how many jobs were deleted
 
-local gone = 0
+local deleted = 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.contents, '-inf', whole(now - ARGV[2]), 'LIMIT', 0, ARGV[1])) do
   forget_content(id)
 end
@@ -22,8 +22,8 @@ for i = 3, #ARGV, 2 do
     if idem and redis.call('GET', idem) == id then redis.call('SET', idem, id .. ':' .. state, 'KEEPTTL') end
     count(state, -1)
     if state == 'dead' and verdict then count('dead:' .. verdict, -1) end
-    gone = gone + 1
+    deleted = deleted + 1
   end
 end
 flush()
-return gone
+return deleted

@@ -1,7 +1,7 @@
 -- Record that a request for a token failed, for all workers that wait for it. Open the hold on jobs that need a token; if it is
 -- open, schedule its next probe. No hold is opened while the old token still lasts (an early refresh failed). Only the owner
 -- of the lock may call this. Each failure in a row with the same verdict makes the wait for the next request longer.
--- WITH  jobs, holds, causes
+-- WITH  holds, failed_requests
 -- KEYS  prefix
 -- ARGV  id of the caller, failure (JSON, for waiting workers), hold (JSON: scope, reason, label, verdict, probe_ms, request,
 --       and fingerprint if the credential was refused), fingerprint of the credential
@@ -22,14 +22,14 @@ if tonumber(before[4] or '0') > now then return 1 end
 local hold = get_hold(spec.scope)
 if hold and hold.by ~= 'gaugepost' then return 1 end
 redis.call('SREM', K.releasing, spec.scope)
-local request = failed_request(spec.request or {})
+local request = complete_request(spec.request or {})
 local moved = {
   reason = spec.reason, label = spec.label, verdict = spec.verdict, by = 'gaugepost', since = now,
   probe_ms = spec.probe_ms, step = step, probe_at = next_try, token = true, fingerprint = spec.fingerprint,
 }
 if hold then
   moved.since, moved.opened, moved.failed = hold.since, hold.opened, hold.failed
-  note_failure(moved, request)
+  note_failed_probe(moved, request)
 else
   moved.opened = add_request({}, request)
 end

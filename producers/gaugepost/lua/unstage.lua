@@ -3,8 +3,8 @@
 -- ARGV  job ids
 -- RETURN how many contents were deleted
 
-local gone = 0
+local deleted = 0
 for _, id in ipairs(ARGV) do
-  if redis.call('PTTL', F.content .. id) > 0 then gone = gone + redis.call('UNLINK', F.content .. id) end
+  if redis.call('PTTL', F.content .. id) > 0 then deleted = deleted + redis.call('UNLINK', F.content .. id) end
 end
-return gone
+return deleted

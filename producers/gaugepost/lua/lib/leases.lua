@@ -1,4 +1,4 @@
--- WITH leases: leases end by Redis' clock, and that clock may step.
+-- Leases end by Redis' clock, and that clock may step.
 -- The clock steps when it is set, or when a replica with another clock becomes the master. After a step forward, or after a
 -- time in which Redis was down, leases of live workers have ended too. Ticks read the clock every second. If it moved by more
 -- than a third of a lease between two reads, each lease that had ended by then is extended once, by half a lease. A live
@@ -16,7 +16,7 @@ end
 
 -- Return a function that extends a lease that ended before the step was found, and returns whether it did. `spared` of the
 -- job is the new end: a lease that was not renewed since is not extended again.
-local function sparing(lease)
+local function lease_extender(lease)
   local skipped = tonumber(redis.call('HGET', K.pace, 'skipped') or '-1')
   local longer = whole(now + lease / 2)
   return function(id, ends, spared)
@@ -27,6 +27,7 @@ local function sparing(lease)
   end
 end
 
+-- Cut the leases that would last too long.
 local function cut_long_leases(lease)
   local longest = whole(now + 2 * lease)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.leases, '(' .. longest, '+inf', 'LIMIT', 0, CUT_AT_ONCE)) do

@@ -1,4 +1,4 @@
--- WITH presence: when a worker of this region was last seen. ledger/presence.py reads the same for `gaugepost status`.
+-- When a worker of this region was last seen. ledger/presence.py reads the same for `gaugepost status`.
 
 local ABSENT_MS = 30000 -- a worker counts as missing after this time; the same as in ledger/presence.py
 

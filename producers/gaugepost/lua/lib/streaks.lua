@@ -1,10 +1,10 @@
--- WITH jobs, holds, causes, sorts: count failures in a row, and open a hold when there are enough (a circuit breaker).
+-- Streaks: count failures in a row, and open a hold when there are enough (a circuit breaker).
 -- One job that always fails, or one event that fails many requests at once, must not stop the region. So a streak counts a
 -- request only if it began after the previous failure was recorded, and opens its hold only when enough jobs of enough
 -- sorts have failed.
+-- WITH  jobs, automatic_holds, failed_requests, bounded_list, ready_sample
 
 local STREAKS, STREAK_MS = 200, 3600000
-local TRIED_JOBS, TRIED_SORTS = 32, 8
 
 -- Return whether a bounded read finds a job of another sort than `sorts` that is being sent or ready.
 local function others_in_work(sorts)
@@ -13,14 +13,14 @@ local function others_in_work(sorts)
     local job = load(id)
     if job and (job.state == 'sending' or job.state == 'queued') then
       local sort = sort_of(job)
-      found = sort ~= '' and not place_of(sorts, sort)
+      found = sort ~= '' and not index_of(sorts, sort)
     end
     return found
   end
   for _, id in ipairs(redis.call('ZRANGE', K.leases, 0, 2 * ENDS - 1)) do
     if visit(id) then return true end
   end
-  look_at_ready(false, visit)
+  visit_ready(false, visit)
   return found
 end
 
@@ -37,7 +37,7 @@ end
 -- `streak` has name, limit, jobs, sorts, apart (count only requests that began after the previous failure was recorded) and
 -- hold, which gets the requests that opened it. The row in Redis is {n, known, jobs, sorts, opened}; older versions write it
 -- without `opened`.
-local function completes(streak, age_ms, job, sort, request)
+local function count_failure(streak, age_ms, job, sort, request)
   local text = redis.call('HGET', K.failures, streak.name)
   if not text and redis.call('HLEN', K.failures) >= STREAKS then forget_old_streaks() end
   local row = text and cjson.decode(text) or {n = 0, known = 0, jobs = {}, sorts = {}}
@@ -62,9 +62,15 @@ local function completes(streak, age_ms, job, sort, request)
   return true
 end
 
--- Record on a hold which job was its failed probe, so that the next probe is another job.
-local function note_probe(hold, job, sort)
-  hold.tried, hold.sorts = hold.tried or {}, hold.sorts or {}
-  remember(hold.tried, job.id, TRIED_JOBS)
-  remember(hold.sorts, sort, TRIED_SORTS)
+-- End the streaks that an answer ends, and count its failure. Do not count it under an open hold: such requests began before it
+-- opened, or are its probes.
+local any_streak = redis.call('HLEN', K.failures) > 0
+local function update_streaks(outcome, job)
+  if any_streak and outcome.ends then redis.call('HDEL', K.failures, unpack(outcome.ends)) end
+  local streak = outcome.streak
+  if not streak or redis.call('HEXISTS', K.holds, streak.hold.scope) == 1 then return end
+  any_streak = true
+  if count_failure(streak, outcome.age_ms or 0, job, outcome.sort, outcome.request) then
+    open_hold(streak.hold, job, streak.hold.opened)
+  end
 end

@@ -1,30 +1,18 @@
--- WITH jobs: the sort of a job, which is its kind and configuration, and a bounded read of the ready jobs.
+-- A bounded read of the ready jobs, and the sort of a job: its kind and configuration.
+-- WITH  jobs
 
 local SOURCES, ENDS = 8, 8 -- how many lists of ready jobs the scripts read, and how many jobs at each end of a list
 
+-- Return the sort of a job, or '' if it is not known.
 local function sort_of(job)
-  local kind, configuration = about(job)
+  local kind, configuration = kind_and_configuration(job)
   return kind == '' and '' or kind .. ' ' .. configuration
-end
-
-local function place_of(list, value)
-  for i, one in ipairs(list) do
-    if one == value then return i end
-  end
-end
-
--- Move or append a value to the end of a list without duplicates; remove the first value of a list longer than `most`.
-local function remember(list, value, most)
-  local place = place_of(list, value)
-  if place then table.remove(list, place) end
-  list[#list + 1] = value
-  if #list > most then table.remove(list, 1) end
 end
 
 -- Call visit(id, turns, list, source, from) for ready jobs until it returns true. Read both ends of each list, because the
 -- newest jobs may be of another sort than thousands before them. `from`: 1 at the head of a list, -1 at its tail. Requeued
 -- jobs are in no list: visit gets only their id.
-local function look_at_ready(urgent_only, visit)
+local function visit_ready(urgent_only, visit)
   local function look(ids, ...)
     for _, id in ipairs(ids) do
       if visit(id, ...) then return true end

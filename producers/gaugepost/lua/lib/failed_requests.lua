@@ -1,4 +1,4 @@
--- WITH jobs, holds: the failed requests that opened a hold, for people.
+-- The failed requests that opened a hold, for people.
 -- `opened` of a hold has: failures (number of counted requests), beside (further requests that failed at the same time),
 -- first (when the first failure was recorded, ms), requests (the last of them). `failed` is the number of failed probes, and
 -- `last` the last of them. A request has verdict and at (ms), and if known status, job, kind, configuration, endpoint.
@@ -6,7 +6,7 @@
 local REQUESTS = 8
 
 -- Add time and job to a failed request that a worker reports.
-local function failed_request(request, job)
+local function complete_request(request, job)
   request.at, request.job = now, job and job.id
   return request
 end
@@ -20,6 +20,7 @@ local function add_request(opened, request)
   return opened
 end
 
-local function note_failure(hold, request)
+-- Add the failed request of a probe to its hold.
+local function note_failed_probe(hold, request)
   hold.failed, hold.last = (hold.failed or 0) + 1, request
 end

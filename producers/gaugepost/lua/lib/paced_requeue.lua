@@ -1,0 +1,45 @@
+-- Requeue parked jobs that are due and jobs of lifted holds, at a rate that Redis' clock limits, so that any number of beats
+-- may tick.
+-- WITH  jobs, transitions
+
+-- Return how many jobs the rate allows since the last call, at most `most`, and whether the rate allows more than that.
+local function allowance(name, rate, most)
+  local last = tonumber(redis.call('HGET', K.pace, name) or '0')
+  local since = last > now and now or math.max(last, now - 1000) -- the clock stepped back: start again
+  local n = math.floor((now - since) * rate / 1000)
+  local more = n > most
+  if more then n = most end
+  if n > 0 or last > now then redis.call('HSET', K.pace, name, whole(more and since + n * 1000 / rate or now)) end
+  return n, more
+end
+
+-- Requeue parked jobs that are due. Return how many, and whether more are due that the rate allows.
+local function requeue_due(rate, most)
+  local n, more = allowance('due', rate, most)
+  if n == 0 then return 0, false end
+  local ids = redis.call('ZRANGEBYSCORE', K.parked, '-inf', whole(now), 'LIMIT', 0, n)
+  for _, id in ipairs(ids) do
+    local job = load(id)
+    if not job or not requeue(job) then redis.call('ZREM', K.parked, id) end
+  end
+  return #ids, more and #ids == n
+end
+
+-- Requeue jobs of lifted holds. Return how many.
+local function requeue_released(rate)
+  local n, released = allowance('released', rate, math.huge), 0
+  for _, scope in ipairs(redis.call('SRANDMEMBER', K.releasing, 100)) do -- all of them, unless there are more than 100
+    local ids = n > released and redis.call('ZRANGE', F.held .. scope, 0, n - released - 1) or {}
+    for _, id in ipairs(ids) do
+      local job = load(id)
+      if job and requeue(job) then
+        redis.call('HDEL', job.key, 'give_up') -- under the next hold the time to give up starts again
+      else
+        redis.call('ZREM', F.held .. scope, id)
+      end
+    end
+    released = released + #ids
+    if redis.call('EXISTS', F.held .. scope) == 0 then redis.call('SREM', K.releasing, scope) end
+  end
+  return released
+end
