@@ -1,14 +1,15 @@
+"""Check the ticks: due jobs, released holds, probes, bells and upload slots, all at a bounded rate."""
+
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 import redis
 
 from gaugepost.errors import StoreFull
-from gaugepost.transitions import Dead, Held, Parked, Requeued, Unknown
+from gaugepost.transitions import Held, Parked, Requeued
 from gaugepost.verdict import Verdict
 from support.factories import MAPPING, case, link, record, upload
 from support.ledger_harness import HOUR_MS, LEASE_MS, NOON, SLOT_MS, Bench, breaker, mapping_hold
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 
 SCOPE = f"configuration:{MAPPING}"
 DAY_MS = 24 * HOUR_MS
-
-
-def soon(ms: int) -> datetime:
-    return datetime.fromtimestamp((NOON + ms) / 1000, UTC)
 
 
 def hold_mapping(bench: Bench, jobs: int) -> list[str]:
@@ -180,36 +177,6 @@ def test_operators_hold_without_an_end_stays(bench: Bench) -> None:
     assert bench.states(ids) == ["parked"]
 
 
-def test_jobs_expire_where_they_wait(bench: Bench) -> None:
-    when = soon(HOUR_MS)
-    queued, _, waiting, file_id = bench.put(
-        record(expires_at=when), case(), case(expires_at=when), upload(expires_at=when)
-    )
-    parked, sent = bench.put(record(expires_at=when), record(expires_at=when))
-    jobs = {claimed.id: claimed for claimed in bench.claim()}
-    bench.settle(jobs[queued], Requeued())
-    bench.settle(jobs[file_id], Requeued())
-    bench.settle(jobs[parked], Parked(DAY_MS, "x"))
-    bench.clock.go(HOUR_MS)
-    bench.ledger.promote()
-    assert bench.states([queued, waiting, file_id, parked]) == ["expired"] * 4
-    assert bench.state(sent) == "sending"
-    bench.settle(jobs[sent], Parked(DAY_MS, "x"))
-    bench.tick(60_000)
-    assert bench.state(sent) == "expired"
-    assert "deadlines" not in bench.truth().sets
-
-
-def test_job_with_a_pending_give_up_still_expires_on_time(bench: Bench) -> None:
-    [job_id] = bench.put(record(expires_at=soon(10_000)))
-    bench.settle(bench.claim()[0], Held(SCOPE, "x", 9000), hold=mapping_hold(MAPPING))
-    bench.ledger.hold(SCOPE, "x", "ops")
-    bench.tick(9500)
-    assert bench.state(job_id) == "parked"
-    bench.tick(500)
-    assert bench.state(job_id) == "expired"
-
-
 def test_a_lost_bell_is_rung_again_by_the_next_tick(bench: Bench) -> None:
     bench.put(record(), link())
     bench.client.delete("gaugepost.eu", "gaugepost.eu.urgent")
@@ -243,40 +210,6 @@ def test_the_slot_rings_only_when_a_file_may_go(bench: Bench) -> None:
     assert not bench.ledger.open_slot()
     bench.ledger.resume("")
     assert bench.ledger.open_slot()
-
-
-def test_ended_jobs_are_forgotten_after_their_retention_and_the_counts_stay_true(client: redis.Redis) -> None:
-    bench = Bench(client, retention_delivered="7d", retention_dead="90d")
-    delivered, dead, unknown, cancelled, expired, dead_file = bench.put(
-        record(), record(), record(), record(), record(expires_at=soon(1)), upload()
-    )
-    bench.ledger.cancel([cancelled])
-    bench.clock.go(1)
-    jobs = {claimed.id: claimed for claimed in bench.claim()}
-    bench.settle(jobs[delivered])
-    bench.settle(jobs[dead], Dead(Verdict.DUPLICATE))
-    bench.settle(jobs[unknown], Unknown("x"))
-    bench.settle(jobs[dead_file], Dead(Verdict.BAD_FILE))
-    bench.clock.go(7 * DAY_MS - 1)
-    assert bench.ledger.sweep() == 1
-    bench.clock.go(1)
-    assert bench.ledger.sweep() == 2
-    bench.clock.go(83 * DAY_MS)
-    assert bench.ledger.sweep() == 2
-    everything = [delivered, dead, unknown, cancelled, expired, dead_file]
-    assert bench.states(everything) == [None, None, "unknown", None, None, None]
-    assert bench.ledger.content(dead_file) is None
-    assert bench.truth().faults == []
-    assert bench.truth().hashes["counts"] == {"unknown": "1"}
-
-
-def test_one_sweep_keeps_up_with_more_than_one_scripts_worth(client: redis.Redis) -> None:
-    bench = Bench(client)
-    for _ in range(12):
-        bench.ledger.cancel(bench.put(*(record() for _ in range(100))))
-    bench.clock.go(7 * DAY_MS)
-    assert bench.ledger.sweep() == 1200
-    assert bench.truth().jobs == {}
 
 
 @pytest.mark.starts_process

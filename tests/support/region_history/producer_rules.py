@@ -1,0 +1,80 @@
+"""Steps of producers in a random history."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis.stateful import precondition, rule
+
+from gaugepost.ledger import Entry
+from support.factories import case, file_delete, file_set, link, record, upload
+from support.region_history.model import FILE_CONTENT, RegionHistory, Seen
+
+
+def make_job(kind: str, mapping: int, expires: datetime | None, key: str | None) -> Any:
+    more: dict[str, Any] = {"expires_at": expires, "idempotency_key": key, "source": (None, "bulk")[mapping]}
+    match kind:
+        case "record":
+            return record(configuration=f"m{mapping}", **more)
+        case "link":
+            return link(configuration=f"m{mapping}", **more)
+        case "case":
+            return case(mapping, **more)
+        case "file_delete":
+            return file_delete(**more)
+        case _:
+            return upload(content=FILE_CONTENT, **more)
+
+
+KINDS = st.sampled_from(["record", "link", "case", "case", "file_delete", "file"])
+
+
+class ProducerRules(RegionHistory):
+    """Producers enqueue jobs and file sets, and repeat calls."""
+
+    @rule(
+        kinds=st.lists(st.tuples(KINDS, st.integers(0, 1)), min_size=1, max_size=4),
+        key=st.sampled_from([None, None, "k1", "k2"]),
+        expires_s=st.sampled_from([None, None, None, 30, 400]),
+    )
+    def enqueue(self, kinds: list[tuple[str, int]], key: str | None, expires_s: int | None) -> None:
+        expires = datetime.fromtimestamp(self.bench.clock.ms / 1000 + expires_s, UTC) if expires_s else None
+        entries = [Entry.of(make_job(kind, mapping, expires, key)) for kind, mapping in kinds]
+        for entry, accepted in zip(entries, self.bench.ledger.enqueue(entries), strict=True):
+            if entry.job.idempotency_key in self.keys:
+                assert accepted.duplicate
+                assert accepted.id == self.keys[key or ""]
+                continue
+            assert (accepted.id, accepted.duplicate) == (entry.id, False)
+            self.jobs[entry.id] = Seen(len(self.jobs), entry.job.lane)
+            self.entries.append(entry)
+            if key:
+                self.keys[key] = entry.id
+
+    @precondition(lambda self: self.entries)
+    @rule(which=st.integers(0))
+    def repeat_an_enqueue(self, which: int) -> None:
+        entry = self.entries[which % len(self.entries)]
+        before = self.bench.truth()
+        if entry.id not in before.jobs and entry.job.idempotency_key is None:
+            return  # forgotten by now: no client repeats a call for an hour
+        self.bench.ledger.enqueue([entry])
+        assert self.bench.truth().jobs == before.jobs
+
+    @rule(parts=st.integers(1, 3), content=st.sampled_from("ab"), again=st.booleans(), first=st.booleans())
+    def enqueue_a_set(self, parts: int, content: str, again: bool, first: bool) -> None:
+        files, entries = file_set(parts, content=content)
+        for entry in entries:
+            self.bench.ledger.file_sets.stage(entry.id, FILE_CONTENT)
+        times = 2 if again else 1
+        ids = {self.bench.ledger.file_sets.enqueue(files, entries, again=again, first=first) for _ in range(times)}
+        self.bench.ledger.file_sets.unstage(files.parts)  # also after an answer that was lost: what was accepted stays
+        if content in self.sets and not again:
+            assert ids == {self.sets[content]}
+            return
+        assert ids == {files.id}
+        self.sets[content] = files.id
+        for entry in entries:
+            self.jobs[entry.id] = Seen(len(self.jobs), "files")
