@@ -1,8 +1,8 @@
 """Fetches jobs for the senders: decides when to claim and how many, and starts the claimed jobs.
 
 A bell only signals that there is work. A service that enqueues while a worker is awake need not ring: the worker asks
-for work once more before it rests (`lua/lib/base.lua`, awake). Urgent jobs have their own senders, and are claimed even
-when all others are busy.
+for work once more before it rests (`lua/lib/bells.lua`, awake). Urgent jobs have their own senders, and are claimed
+even when all others are busy.
 """
 
 from __future__ import annotations
