@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
+import redis
 
 from gaugepost.states import JobState
 from gaugepost.transitions import Dead, Held, Parked, Requeued, Unknown
 from gaugepost.verdict import Verdict
 from support.factories import MAPPING, case, link, record, upload
 from support.ledger_harness import HOUR_MS, NOON, Bench, breaker, mapping_hold
+from support.redis_server import running_redis
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCOPE = f"configuration:{MAPPING}"
 DEAD = Dead(Verdict.INVALID_VALUE)
@@ -238,3 +244,22 @@ def test_read_returns_none_for_an_unknown_id_in_its_place(bench: Bench) -> None:
     assert names | {"ended_at", "idempotency_key", "source"} <= fields.keys()
     assert (fields["source"], fields["labels"], fields["idempotency_key"]) == ("crm", ["a"], "k")
     assert "a@b.example" not in str(fields)
+
+
+@pytest.mark.starts_process
+def test_operators_commands_work_while_redis_is_full(tmp_path: Path) -> None:
+    with running_redis(tmp_path, "--maxmemory-policy", "noeviction") as url, redis.Redis.from_url(url) as client:
+        bench = Bench(client)
+        dead, unknown, queued = bench.put(record(), link(), case())
+        by_id = {claimed.id: claimed for claimed in bench.claim()}
+        bench.settle(by_id[dead], DEAD)
+        bench.settle(by_id[unknown], Unknown("answer lost"))
+        bench.settle(by_id[queued], Requeued())
+        client.config_set("maxmemory", 1)
+        for scope in ("", SCOPE):
+            assert bench.ledger.hold(scope, "maintenance", "ann")
+            assert bench.ledger.resume(scope, "ann")
+        assert bench.ledger.resolve([unknown], JobState.DELIVERED, "ann") == [(JobState.DELIVERED, True)]
+        assert bench.ledger.replay([dead], "ann") == [(JobState.QUEUED, True)]
+        assert bench.ledger.cancel([queued], "ann") == [(JobState.CANCELLED, True)]
+        client.config_set("maxmemory", 0)

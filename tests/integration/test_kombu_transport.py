@@ -1,10 +1,10 @@
-"""Check our transport on a real Redis: a popped bell is acknowledged, even when its connection is lost."""
+"""Check our transport on a real Redis: bells whose connection is lost, and a Redis that is out of memory."""
 
 from __future__ import annotations
 
 import pytest
 import redis
-from kombu import Consumer
+from kombu import Consumer, Exchange, Queue
 
 from gaugepost import Region
 from gaugepost.bell import DELIVER
@@ -25,3 +25,19 @@ def test_bell_may_be_acknowledged_after_its_connection_was_lost(redis_url: str, 
         getattr(messages[0], how)()
         assert client.llen("gaugepost.eu") == 0
         assert set(client.info("commandstats")) <= {"cmdstat_config|resetstat", "cmdstat_llen"}
+
+
+def test_full_redis_does_not_fail_the_refresh_of_bindings(redis_url: str) -> None:
+    """In stock kombu 5.7 the worker logs a traceback every second."""
+    replies = Queue("replies", Exchange("gaugepost.pidbox"), expires=10)
+    with redis.Redis.from_url(redis_url) as client, make_app(Region.EU, redis_url).connection_for_read() as connection:
+        channel = connection.default_channel
+        with Consumer(channel, [replies]):
+            client.config_set("maxmemory", 1)
+            try:
+                channel.maybe_refresh_binding_expiry()
+            finally:
+                client.config_set("maxmemory", 0)
+            client.delete("_kombu.binding.gaugepost.pidbox")
+            channel.maybe_refresh_binding_expiry()
+            assert client.exists("_kombu.binding.gaugepost.pidbox")

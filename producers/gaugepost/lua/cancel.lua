@@ -4,6 +4,7 @@
 -- ARGV  history entry; then ids
 -- RETURN for each id its new state ('' = unknown id) and 1 if this call cancelled it
 
+allow_oom()
 local out = {}
 for i = 2, #ARGV do
   local job = load(ARGV[i])

@@ -7,6 +7,7 @@
 local ends = tonumber(ARGV[4])
 if ARGV[5] ~= '' then ends = now + ARGV[5] end
 if ends and ends <= now then return 0 end
+allow_oom()
 redis.call('SREM', K.releasing, ARGV[1])
 put_hold(ARGV[1], {reason = ARGV[2], by = ARGV[3], since = now, ['until'] = ends})
 notify_hold('opened', ARGV[1])

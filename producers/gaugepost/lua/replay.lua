@@ -63,6 +63,7 @@ local function replay(job, edit)
   return true
 end
 
+allow_oom()
 local out = {}
 for i = 2, #ARGV, 2 do
   local job = load(ARGV[i])

@@ -13,6 +13,7 @@ local function resolve(job)
   return true
 end
 
+allow_oom()
 local out = {}
 for i = 4, #ARGV do
   local job = load(ARGV[i])

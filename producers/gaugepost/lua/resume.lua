@@ -5,6 +5,7 @@
 -- RETURN 1, or 0 if there is none
 
 if redis.call('HEXISTS', K.holds, ARGV[1]) == 0 then return 0 end
+allow_oom() -- a hold must not outlast its reason because Redis is full
 lift_hold(ARGV[1], 'resumed' .. (ARGV[2] ~= '' and ' by ' .. ARGV[2] or ''))
 forget_token_failures() -- a person resumes after a repair: fetch a token at once
 ring_for_ready()

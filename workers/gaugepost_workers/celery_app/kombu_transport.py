@@ -82,6 +82,11 @@ class _GaugepostChannel:
         with suppress(redis.exceptions.OutOfMemoryError):  # only remote control needs it
             super()._queue_bind(*binding)  # type: ignore[misc] # a mixin
 
+    def maybe_refresh_binding_expiry(self) -> None:
+        """Keep the bindings of expiring queues. kombu calls it every second, and would log a traceback each time."""
+        with suppress(redis.exceptions.OutOfMemoryError):  # kombu tries again a second later
+            super().maybe_refresh_binding_expiry()  # type: ignore[misc] # a mixin
+
 
 class Channel(_GaugepostChannel, FilteredChannel, KombuChannel):
     """A channel to one Redis server."""

@@ -39,5 +39,5 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local function whole(number) return string.format('%.0f', number) end
 
 -- When Redis is out of memory, it refuses a script whose first write needs memory. Scripts that work off jobs must still run,
--- so they begin with a write that needs none.
+-- and so must operators' commands. They begin with a write that needs none.
 local function allow_oom() redis.call('ZREM', K.leases, '') end
