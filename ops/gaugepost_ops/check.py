@@ -141,7 +141,7 @@ def _rights(settings: Settings, region: Region, part: Part) -> Check:
     with connect(settings, region) as client:
         lacks = lacking(client, Keys(region, settings.namespace), part)
         user = user_of(client)
-    return Check(region, "rights", lacks is None, str(lacks or f"user {user} has the rights that a part needs: {part}"))
+    return Check(region, "rights", lacks is None, str(lacks or f"user {user} has all rights of this part: {part}"))
 
 
 def _redis(settings: Settings, region: Region) -> Check:

@@ -193,3 +193,12 @@ def test_heartbeats_are_in_run_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert heartbeat.folder(Settings.load()).name == f"gaugepost-{os.geteuid()}"
     monkeypatch.setenv("GAUGEPOST_RUN_DIR", str(tmp_path / "run"))
     assert heartbeat.folder(Settings.load()) == tmp_path / "run"
+
+
+@pytest.mark.parametrize("name", ["cx", "Surveys", "2nd", "a" * 33, "my.app"])
+def test_wrong_namespace_is_refused_in_words(env: pytest.MonkeyPatch, name: str) -> None:
+    env.setenv("GAUGEPOST_NAMESPACE", name)
+    with pytest.raises(SettingsError) as refused:
+        Settings.load()
+    text = "GAUGEPOST_NAMESPACE: expected 3 to 32 lower-case letters, digits, - and _, a letter first"
+    assert str(refused.value) == text

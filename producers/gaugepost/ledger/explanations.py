@@ -28,7 +28,7 @@ _ACTIONS = {
     "throttled": f"{_BY_ITSELF}.",
     "server_error": f"{_BY_ITSELF}, as soon as a probe (one job at a time) is answered.",
     "unreachable": "Repair the proxy: delivery then resumes by itself. If GAUGEPOST_PROXY_URL or its password is "
-    "wrong, mend it and restart the workers. `gaugepost check` with a worker's settings tries it.",
+    "wrong, correct it and restart the workers. `gaugepost check` with a worker's settings tests it.",
     "unknown_mapping": _MAPPING,
     "wrong_mapping_type": _MAPPING,
     "mapping_drift": _MAPPING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -17,6 +18,15 @@ def _data_key(secret: SecretStr) -> SecretStr:
     return secret
 
 
+_NAMESPACE = re.compile("[a-z][a-z0-9_-]{2,31}")
+
+
+def _namespace(text: str) -> str:
+    if not _NAMESPACE.fullmatch(text):
+        raise ValueError("expected 3 to 32 lower-case letters, digits, - and _, a letter first")
+    return text
+
+
 class RedisSettings(Group):
     """Redis: where jobs are stored."""
 
@@ -29,9 +39,10 @@ class RedisSettings(Group):
     ] = None
     namespace: Annotated[
         str,
+        AfterValidator(_namespace),
         Field(
-            pattern="^[a-z][a-z0-9_-]{2,31}$",
-            description="prefix of all keys and queues: deployments that share a Redis need different ones",
+            description="prefix of all keys and queues: deployments that share a Redis need different ones. "
+            "3 to 32 lower-case letters, digits, `-` and `_`, a letter first",
         ),
     ] = NAMESPACE
     wait_replicas: Annotated[

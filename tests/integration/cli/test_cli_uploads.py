@@ -453,6 +453,7 @@ def test_undo_asks_with_counts_and_does_nothing_without_an_answer(cli: Cli, eu_w
         "survey responses",
         "3 parts not yet sent will be cancelled",
         "1 part sent, but the upload id is not known",
+        f"Undo it again when CustomerGauge has processed it: gaugepost job {set_id}",
     ):
         assert printed in nobody.err
     code, shown = on_terminal(cli, "uploads", "undo", set_id, answer="n\n")

@@ -32,6 +32,11 @@ STUCK = (JobState.DEAD, JobState.UNKNOWN, JobState.PARKED)
 
 
 _MAX_GROUPS = 1_000
+_SENT_AGAIN = "Nothing to do: the job is sent again by itself at its time. The command sends it now."
+_LOOKED_UP = (
+    "Nothing to do: a worker reads CustomerGauge's upload statistics until the file is processed. "
+    "The command makes it read them now."
+)
 _INSPECT_FIRST = "first look whether CustomerGauge has the job, then settle the group as what you found:"
 _INDENT, _NARROW, _NARROW_INDENT = 11, 60, 2
 
@@ -64,7 +69,7 @@ class Fault:
         verdict, fields = (None, ()) if scope is not None else (view.last_verdict, faulty_fields(view))
         reason = "; ".join(dict.fromkeys(filter(None, (view.reason, view.no_worker)))) or None
         common = (reason, scope, view.job.get("configuration"), fields, view.no_worker is not None)
-        return cls(view.region, view.state, view.kind, verdict, *common, view.meaning, view.to_do)
+        return cls(view.region, view.state, view.kind, verdict, *common, view.meaning, view.to_do or _by_itself(view))
 
     def inspect_command(self, example: str) -> str | None:
         """Return the command that shows an example; only for unknown jobs, which a person must look up first."""
@@ -91,6 +96,15 @@ class Fault:
         given = {"--kind": self.kind, "--verdict": self.verdict, "--configuration": self.configuration}
         options = [part for name, value in given.items() if value for part in (name, value)]
         return options + [part for name in self.fields for part in ("--field", name)]
+
+
+def _by_itself(view: JobView) -> str:
+    """Return what workers do about a parked job without a person; empty if a person may have to help."""
+    if view.state is not JobState.PARKED or view.late or view.hold:
+        return ""
+    if view.reason == "processing":
+        return _LOOKED_UP
+    return _SENT_AGAIN if view.reason == view.last_verdict else ""
 
 
 def scope_options(scope: str) -> list[str]:
@@ -158,8 +172,11 @@ def to_dict(fault: Fault, group: Group) -> dict[str, Any]:
     }
 
 
-def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer) -> None:
-    """Print each group: the number of jobs, where and why they are stuck, an example, the command to copy."""
+def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer, *, advise: bool = True) -> None:
+    """Print each group: the number of jobs, where and why they are stuck, an example.
+
+    `advise`: print what to do, too, and the command to copy.
+    """
     from rich.text import Text  # noqa: PLC0415 - --json does without rich
 
     out = console()
@@ -175,6 +192,8 @@ def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer) -> N
         mapping = alias(producer, fault.configuration, fault.region) or fault.configuration
         of_mapping = f"configuration {mapping}, " if mapping else ""
         print_hanging(out, Text(), printable(f"{of_mapping}newest {clock(group.newest)}: {group.example}"), at=indent)
+        if not advise:
+            continue
         if fault.to_do:
             print_hanging(out, Text(), printable(fault.to_do), at=indent, style="dim")
         if inspect := fault.inspect_command(group.example):
@@ -192,7 +211,7 @@ def show_dry_run(views: Iterable[JobView], producer: Producer, what: str, *, as_
     if as_json:
         write_rows(aliased(to_dict(*pair), producer) for pair in groups.largest_first())
     else:
-        print_groups(groups.largest_first(), producer)
+        print_groups(groups.largest_first(), producer, advise=False)  # the caller has a command: the one it runs
         sys.stdout.flush()
     note(f"dry run: {groups.total:,} would be {what}")
 

@@ -10,6 +10,7 @@ import typer
 
 from gaugepost.set_view import read_set
 from gaugepost.states import JobState
+from gaugepost.verdict import Verdict
 from gaugepost_ops.cli.aliases import aliased
 from gaugepost_ops.cli.common import (
     WHERE_JOBS,
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from gaugepost.ledger import JobView
 
 _LOOK = "Look whether CustomerGauge has it"
+_UNCLEAR = {Verdict.LOST_ANSWER, Verdict.UNREADABLE_SUCCESS, Verdict.SERVER_ERROR}
+"""Verdicts of attempts that CustomerGauge may have carried out all the same."""
+_FILES = {"file", "file_delete"}
 
 
 def job(
@@ -129,7 +133,16 @@ def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield name.replace("_", " "), _text(value)
     for warning in row["warnings"]:
         yield "warning", warning
+    yield from _repeats(row)
     yield from _data(row.get("data") or {})
+
+
+def _repeats(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the attempts after which CustomerGauge may have a delivered job twice. It takes no file twice."""
+    unclear = [str(attempt["n"]) for attempt in row["attempts"] if attempt["verdict"] in _UNCLEAR]
+    if unclear and row["state"] == JobState.DELIVERED and row["kind"] not in _FILES:
+        attempts = f"attempt {unclear[0]}" if len(unclear) == 1 else f"attempts {', '.join(unclear)}"
+        yield "may be there twice", f"{attempts} had no clear answer; look at CustomerGauge"
 
 
 def _data(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ import typer
 
 from gaugepost.errors import StoreUnreachable
 from gaugepost.ledger.explanations import failed_probes, meaning, opened_by
+from gaugepost.regions import Region
 from gaugepost.states import JobState
 from gaugepost_ops.cli.aliases import scope_name
 from gaugepost_ops.cli.common import AsJson, RegionLedgers, console, open_producer, write_rows
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from gaugepost.client import Producer
     from gaugepost.ledger import Hold
-    from gaugepost.regions import Region
 
 _EVERY_S = 1.0
 _MISSING = {"worker": "red", "beat": "yellow"}
@@ -35,11 +35,12 @@ _MISSING = {"worker": "red", "beat": "yellow"}
 _SHOWN_IF_ANY = (JobState.CANCELLED, JobState.EXPIRED)
 _HELD = "held"
 """The key under which a summary has its `Hold` objects, beside the texts under `holds`."""
-Summaries = dict["Region", "Mapping[str, Any] | None"]
+Summaries = dict[Region, "Mapping[str, Any] | None"]
 """The summary of each region; None if the region could not be reached."""
 
 
 def status(
+    region: Annotated[Region | None, typer.Option(help="Only this region's.")] = None,
     *,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every second, until Ctrl-C.")] = False,
     as_json: AsJson = False,
@@ -52,7 +53,7 @@ def status(
     Example: `gaugepost status --watch`
     """
     with open_producer() as producer:
-        regions = RegionLedgers(producer)
+        regions = RegionLedgers(producer, region)
         found = _ask(regions)
         if watch:
             _watch(producer, found, as_json=as_json)
@@ -87,14 +88,15 @@ def _watch(producer: Producer, found: Summaries, *, as_json: bool) -> None:
             while True:
                 _print(producer, found, as_json=as_json)
                 time.sleep(_EVERY_S)
-                found = _ask_again(producer)
+                found = _ask_again(producer, found)
         _redraw(producer, found)
     except KeyboardInterrupt:
         return
 
 
-def _ask_again(producer: Producer) -> Summaries:
-    regions = RegionLedgers(producer, quiet=True)
+def _ask_again(producer: Producer, last: Summaries) -> Summaries:
+    """Ask the regions of the `last` answer once more."""
+    regions = RegionLedgers(producer, next(iter(last)) if len(last) == 1 else None, quiet=True)
     try:
         return _ask(regions)
     except StoreUnreachable:
@@ -110,7 +112,7 @@ def _redraw(producer: Producer, found: Summaries) -> None:
         with Live(_watched(producer, found, out), console=out, auto_refresh=False, screen=True) as live:
             while True:
                 time.sleep(_EVERY_S)
-                last = _ask_again(producer)
+                last = _ask_again(producer, last)
                 live.update(_watched(producer, last, out), refresh=True)
     finally:
         out.print(render(_with_hold_texts(producer, last), terminal_width(out)))

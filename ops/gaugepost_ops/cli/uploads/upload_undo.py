@@ -56,6 +56,7 @@ class UndoEffects:
         if self.not_known:
             hidden = _count(len(self.not_known), "part")
             lines.append(f"  {hidden} sent, but the upload id is not known yet: cannot be deleted now.")
+            lines.append(f"  Undo it again when CustomerGauge has processed it: gaugepost job {files.id}")
         return "\n".join(map(printable, lines))
 
 
@@ -80,10 +81,9 @@ def undo(
         view = find_upload(producer, set_id)
         effects = UndoEffects.of(view)
         if not effects.uploads and not effects.unsent:
-            note(
-                "nothing to undo"
-                + (f": {effects.question(view).splitlines()[-1].strip()}" if effects.not_known else "")
-            )
+            note("nothing to undo now" if effects.not_known else "nothing to undo")
+            for line in effects.question(view).splitlines()[-2:] if effects.not_known else ():
+                note(line)
             return Exit.FAILED if effects.not_known else Exit.DONE
         _confirm(effects.question(view), yes=yes)
         receipts = producer.uploads.undo(set_id, by=who())
