@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis
 from kombu import Consumer, Exchange, Queue
@@ -31,7 +33,7 @@ def test_full_redis_does_not_fail_the_refresh_of_bindings(redis_url: str) -> Non
     """In stock kombu 5.7 the worker logs a traceback every second."""
     replies = Queue("replies", Exchange("gaugepost.pidbox"), expires=10)
     with redis.Redis.from_url(redis_url) as client, make_app(Region.EU, redis_url).connection_for_read() as connection:
-        channel = connection.default_channel
+        channel: Any = connection.default_channel
         with Consumer(channel, [replies]):
             client.config_set("maxmemory", 1)
             try:

@@ -196,9 +196,8 @@ def test_heartbeats_are_in_run_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["cx", "Surveys", "2nd", "a" * 33, "my.app"])
-def test_wrong_namespace_is_refused_in_words(env: pytest.MonkeyPatch, name: str) -> None:
-    env.setenv("GAUGEPOST_NAMESPACE", name)
+def test_wrong_namespace_is_refused_in_words(name: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        Settings.load()
+        Settings.load(namespace=name)
     text = "GAUGEPOST_NAMESPACE: expected 3 to 32 lower-case letters, digits, - and _, a letter first"
     assert str(refused.value) == text
