@@ -1,13 +1,14 @@
-"""Upload lanes as text, columns and folded texts at any width, times and sizes for people."""
+"""Upload lanes and folded texts at any width, times and sizes for people."""
 
 from __future__ import annotations
 
+import io
 import shlex
 import subprocess
-import sys
 from typing import Any, get_args
 
 import pytest
+from rich.console import Console
 
 from gaugepost.file_families import Family
 from gaugepost.forecast import Lane
@@ -15,11 +16,11 @@ from gaugepost.ledger import Hold, JobView
 from gaugepost.regions import Region
 from gaugepost.states import JobState
 from gaugepost_ops.cli.common import FamilyName
-from gaugepost_ops.cli.output.columns import columns, shorten
 from gaugepost_ops.cli.output.formatting import clock, size, span, wait
 from gaugepost_ops.cli.output.text_layout import fold, fold_command
-from gaugepost_ops.cli.uploads.lane_view import detail_lines, lane_line
+from gaugepost_ops.cli.uploads.lane_view import print_lane
 from gaugepost_ops.cli.uploads.lanes import LaneView, WaitingFile
+from support.terminal import ESCAPES
 
 NOON = 1_790_000_000_000
 INTERVAL = 600_000
@@ -44,72 +45,71 @@ def at(minutes: int) -> str:
     return clock(NOON + minutes * 60_000, seconds=False)
 
 
-def test_lane_line_has_last_start_and_next_files_and_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = lane_line(lane(*[part(number) for number in range(2, 51)], last_start=NOON), 110)
-    assert drawn.startswith(f"eu  ──● {at(0)} sent ──○ {at(10)} export.part-02 ──○ {at(20)} export.part-03 ")
-    assert drawn.endswith(" more")
+class Terminal(io.StringIO):
+    """Stands for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class AsciiTerminal(Terminal):
+    encoding = "ANSI_X3.4-1968"
+
+
+def printed(view: LaneView, width: int = 80, file: io.StringIO | None = None) -> list[str]:
+    out = Console(file=file or Terminal(), width=width, soft_wrap=file is not None)
+    print_lane(out, view)
+    assert isinstance(out.file, io.StringIO)
+    return [ESCAPES.sub("", line) for line in out.file.getvalue().splitlines()]
+
+
+def test_picture_has_last_start_and_next_files_and_fits() -> None:
+    full = lane(*[part(number) for number in range(2, 51)], last_start=NOON)
+    assert printed(full, 110)[0].startswith(
+        f"eu  49 waiting ──● {at(0)} sent ──○ {at(10)} export.part-02 ──○ {at(20)} export.part-03 "
+    )
     for width in (40, 60, 80, 200):
-        assert len(lane_line(lane(*[part(number) for number in range(1, 51)], last_start=NOON), width)) <= width
+        assert max(map(len, printed(full, width))) <= width
+        assert printed(full, width)[0].endswith("…")
 
 
-def test_lane_line_shows_the_hold() -> None:
+def test_picture_shows_the_hold() -> None:
     manual = Hold("", "maintenance", "joe", NOON)
-    drawn = lane_line(lane(part(1), hold=manual), 80)
-    assert "──✕ held: maintenance, until a person resumes it" in drawn
-    timed = Hold("", "x" * 200, "joe", NOON, until=NOON + 60_000)
-    assert len(lane_line(lane(part(1), hold=timed), 80)) <= 80
-    printed = [
-        text for text, _ in detail_lines(lane(part(1), hold=Hold("", "why", "joe", NOON, until=NOON + 60_000)), None)
-    ]
-    assert f"    held: why, until {clock(NOON + 60_000)}" in printed
-    assert "next slot: not known" in next(detail_lines(lane(part(1), hold=manual), 80))[0]
+    drawn, slots, *_ = printed(lane(part(1), hold=manual))
+    assert drawn == "eu  1 waiting ──✕ held: maintenance, until a person resumes it"
+    assert "next slot: not known" in slots
+    timed = Hold("", "why", "joe", NOON, until=NOON + 60_000)
+    assert f"    held: why, until {clock(NOON + 60_000)}" in printed(lane(part(1), hold=timed), file=io.StringIO())
 
 
 def test_an_empty_lane_says_that_it_is_free() -> None:
-    assert lane_line(lane(), 80) == "eu  ──○ now free"
-    assert lane_line(lane(last_start=NOON), 80) == f"eu  ──● {at(0)} sent ──○ {at(10)} free"
+    assert printed(lane())[0] == "eu  ──○ now free"
+    assert printed(lane(last_start=NOON))[0] == f"eu  ──● {at(0)} sent ──○ {at(10)} free"
 
 
-def test_a_terminal_without_unicode_gets_plain_letters(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Ascii:
-        encoding = "ANSI_X3.4-1968"
-
-    monkeypatch.setattr(sys, "stdout", Ascii())
-    assert lane_line(lane(last_start=NOON), 80).isascii()
+def test_a_terminal_without_unicode_gets_plain_letters() -> None:
+    assert printed(lane(last_start=NOON), file=AsciiTerminal())[0].isascii()
 
 
 def test_sent_files_are_listed_with_their_next_check() -> None:
     followed = part(1, state=JobState.PARKED, reason="processing", until=NOON + 120_000)
     failed = part(2, state=JobState.PARKED, reason="server_error", until=NOON + 5_000)
-    printed = [text for text, _ in detail_lines(lane(part(3), sent=(followed, failed)), 80)]
-    assert printed[1].endswith("processing, next look in 2 min")
-    assert printed[2].endswith("parked: server_error, in 5 s")
-    assert max(map(len, printed)) <= 80
+    _, _, first, second, _ = printed(lane(part(3), sent=(followed, failed)))
+    assert first.endswith("processing, next look in 2 min")
+    assert second.endswith("parked: server_error, in 5 s")
 
 
-def test_flexible_column_is_shortened_and_empty_ones_are_omitted() -> None:
-    rows = [("1/9", "", "export.part-1-of-9.0123456789.csv", "2,000"), ("2/9", "", "b", "7")]
-    assert (
-        columns(rows, right_aligned=(3,), flexible=2, width=None)[1] == "2/9  b                                      7"
-    )
-    assert [len(line) for line in columns(rows, right_aligned=(3,), flexible=2, width=32)] == [32, 32]
-
-
-def test_row_that_is_too_long_takes_several_lines() -> None:
-    rows = [("12:00", "in 1 h 20 min", "export.part-1-of-9.0123456789.csv", "2,000"), ("12:10", "now", "b", "7")]
-    assert columns(rows, flexible=2, width=30, indent=2) == [
-        "  12:00  in 1 h 20 min\n    export.part-…123456789.csv\n    2,000",
-        "  12:10  now  b  7",
+def test_pipe_gets_whole_names_without_spaces_at_the_end() -> None:
+    lines = printed(lane(part(1), part(2, 2)), file=io.StringIO())
+    assert lines[0] == "eu"
+    assert lines[2:] == [
+        f"    {at(0)}  now        1/50  export.part-01-of-50.0123456789.csv  2,000",
+        f"    {at(10)}  in 10 min   2/2  export.part-02-of-2.0123456789.csv   2,000",
     ]
 
 
-def test_a_name_is_cut_in_its_middle() -> None:
-    assert shorten("abcdefghij", 10) == "abcdefghij"
-    assert shorten("abcdefghij", 5) == "ab…ij"
-
-
 def test_long_texts_are_folded_at_spaces_and_links_stay_whole() -> None:
-    assert fold("one two  three", 8) == ["one two ", "three"]
+    assert fold("one two  three", 8) == ["one two", "three"]
     assert fold("a 0123456789 b", 4) == ["a", "0123", "4567", "89 b"]
     assert fold("see https://example.com/x now", 10) == ["see", "https://example.com/x", "now"]
     assert fold("\u65e5\u672c\u8a9e", 4) == ["\u65e5\u672c", "\u8a9e"], "wide letters take two columns"

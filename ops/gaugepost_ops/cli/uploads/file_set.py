@@ -11,10 +11,9 @@ from gaugepost.redaction import MARK, redact, redact_messages
 from gaugepost.set_view import known_headings
 from gaugepost.states import ENDED, JobState
 from gaugepost_ops.cli.common import console, note
-from gaugepost_ops.cli.output.columns import columns
 from gaugepost_ops.cli.output.formatting import clock, clock_iso, printable, wait
-from gaugepost_ops.cli.output.state_text import describe_state
-from gaugepost_ops.cli.output.text_layout import print_hanging, terminal_width
+from gaugepost_ops.cli.output.state_text import STYLES, describe_state
+from gaugepost_ops.cli.output.text_layout import print_hanging
 from gaugepost_ops.cli.uploads.lanes import lane_of, stored
 
 if TYPE_CHECKING:
@@ -115,11 +114,7 @@ def print_set(view: SetView, ledger: Ledger, dues: DueTimes, *, show_data: bool)
     print_hanging(out, Text(), f"{printable(files.filename)} in {files.region}, {files.family}", at=0, style="bold")
     for name, value in (*_facts(view, dues, now), *_undo_facts(_undone(view, ledger))):
         print_hanging(out, Text(f"  {name}", "dim"), printable(value), at=14)
-    rows = list(_notable_parts(view))
-    if rows:
-        out.print()
-        for line in columns(rows, right_aligned=(0,), flexible=1, width=terminal_width(out), indent=2):
-            out.print(line, soft_wrap=True)
+    _print_notable_parts(view)
     _print_messages(view, ledger, show_data=show_data)
 
 
@@ -172,12 +167,19 @@ def _forecast(waiting: list[JobView], dues: DueTimes, now: int) -> Iterator[tupl
     yield "last part", f"part {stored(waiting[-1]).part}: {clock(max(times))}, {wait(max(times), now)}"
 
 
-def _notable_parts(view: SetView) -> Iterator[tuple[str, str, str]]:
-    """Yield the parts that are neither delivered nor cancelled nor waiting for their slot: name, state, job id."""
-    for part in view.parts:
-        if part and str(part.state) not in _UNREMARKABLE:
-            text = describe_state(part.state, part.why_waits, part.verdict, clock(part.until), part.meaning)
-            yield f"part {stored(part).part}", printable(text), part.id
+def _print_notable_parts(view: SetView) -> None:
+    """Print the parts that are neither delivered nor cancelled nor waiting for their slot."""
+    from rich.text import Text  # noqa: PLC0415
+
+    out = console()
+    notable = [part for part in view.parts if part and str(part.state) not in _UNREMARKABLE]
+    if notable:
+        out.print()
+    digits = len(f"{len(view.parts)}")
+    for part in notable:
+        text = describe_state(part.state, part.why_waits, part.verdict, clock(part.until), part.meaning)
+        head = Text(f"  part {stored(part).part:<{digits}}  {part.id}  ")
+        print_hanging(out, head, printable(text), at=head.cell_len, style=STYLES.get(part.state, ""))
 
 
 def _print_messages(view: SetView, ledger: Ledger, *, show_data: bool) -> None:

@@ -17,10 +17,9 @@ from gaugepost.regions import Region
 from gaugepost.settings import Settings
 from gaugepost.uploads import PlannedPart, uploaded_before
 from gaugepost_ops.cli.common import AsJson, Exit, Failure, FamilyName, console, note, open_producer, served, write_rows
-from gaugepost_ops.cli.output.columns import columns
 from gaugepost_ops.cli.output.formatting import clock, printable, size, wait
 from gaugepost_ops.cli.output.progress import bar
-from gaugepost_ops.cli.output.text_layout import print_hanging, terminal_width
+from gaugepost_ops.cli.output.text_layout import print_hanging, print_table
 from gaugepost_ops.cli.uploads.lanes import content_row, forecast_starts, lane_of
 
 if TYPE_CHECKING:
@@ -187,15 +186,11 @@ def _print(checked: Upload, request: _Request, files: FileSet | None, parts: Seq
     cut = f"{len(parts):,} parts" if len(parts) > 1 else "1 part"
     to = f"{request.region}, {request.family}"
     print_hanging(out, Text(), f"{printable(checked.filename)} to {to}", at=0, style="bold")
-    rows = "row" if checked.rows == 1 else "rows"
     of_set = f", set {files.id}" if files else ""
-    print_hanging(out, Text(), f"{checked.rows:,} {rows}, {size(checked.size)}: {cut}{of_set}", at=0)
-    table: list[tuple[str, ...]] = [("PART", "NAME", "ROWS", "SIZE", "DUE", "")]
-    table += [_table_row(part, now) for part in parts]
-    head, *body = columns(table, right_aligned=(0, 2, 3), flexible=1, width=terminal_width(out))
-    out.print(head, style="dim", soft_wrap=True)
-    for line in body:
-        out.print(line, soft_wrap=True)
+    rows = "1 row" if checked.rows == 1 else f"{checked.rows:,} rows"
+    print_hanging(out, Text(), f"{rows}, {size(checked.size)}: {cut}{of_set}", at=0)
+    table = [_table_row(part, now) for part in parts]
+    print_table(out, table, heading=("PART", "NAME", "ROWS", "SIZE", "DUE", ""), names=1, numbers=(0, 2, 3))
     for line in _closing_lines(parts, files, now):
         print_hanging(out, Text(), line, at=0)
 

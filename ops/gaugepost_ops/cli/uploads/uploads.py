@@ -11,8 +11,7 @@ from gaugepost.errors import InvalidJob
 from gaugepost.files.rejected import REASON
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost_ops.cli.common import AsJson, Exit, Failure, RegionLedgers, console, note, open_producer, write_rows
-from gaugepost_ops.cli.output.text_layout import terminal_width
-from gaugepost_ops.cli.uploads.lane_view import detail_lines, lane_line
+from gaugepost_ops.cli.uploads.lane_view import print_lane
 from gaugepost_ops.cli.uploads.lanes import read_lane
 from gaugepost_ops.cli.uploads.upload_undo import find_upload, undo
 
@@ -64,13 +63,10 @@ def _read(regions: RegionLedgers) -> Iterator[LaneView]:
 
 def _print(lanes: Iterator[LaneView]) -> None:
     out = console()
-    width = terminal_width(out)
     for number, lane in enumerate(lanes):
         if number:
             out.print()
-        out.print(lane_line(lane, width) if width else lane.title, style="bold", soft_wrap=True)
-        for text, style in detail_lines(lane, width):
-            out.print(text, style=style, soft_wrap=True)
+        print_lane(out, lane)
     sys.stdout.flush()
 
 
