@@ -1,7 +1,7 @@
 #!/bin/bash
 # healthz.sh PART [SECONDS]: ends with 0 if a part on this machine or in this container works. PART: worker, worker-eu, beat,
 # exporter. It starts no Python, which takes half a second of CPU at each probe.
-# With GAUGEPOST_METRICS_PORT it asks the part's own /healthz. Without one it looks whether a pulse in GAUGEPOST_RUN_DIR
+# With GAUGEPOST_METRICS_PORT it asks the part's own /healthz. Without one it looks whether a heartbeat file in GAUGEPOST_RUN_DIR
 # is younger than SECONDS (60): so a worker whose Redis is away counts as not well, other than in `gaugepost health`.
 set -u
 part=$1 seconds=${2:-60}

@@ -32,6 +32,7 @@ _JOB = b'{"sealed":"'
 _KEY_BYTES = 32
 _PURPOSE = b"gaugepost: same content\n"
 _KEY_NAME, _HASH = 8, 32
+NOT_OUR_KEY = "is encrypted with a key that GAUGEPOST_DATA_KEY does not have here"
 CLEAR = ("kind", "region", "configuration")
 """The readable fields of an encrypted job."""
 HOW = (
@@ -127,13 +128,13 @@ class Cipher:
 
     def _decrypt(self, token: bytes) -> bytes:
         if self._ring is None:
-            raise DataSealed("is sealed, and GAUGEPOST_DATA_KEY is not set here")
+            raise DataSealed("is encrypted, and GAUGEPOST_DATA_KEY is not set here")
         from cryptography.fernet import InvalidToken  # noqa: PLC0415
 
         try:
             return self._ring.decrypt(token)
         except InvalidToken:
-            raise DataSealed("is sealed under a key that is not in GAUGEPOST_DATA_KEY here") from None
+            raise DataSealed(NOT_OUR_KEY) from None
 
 
 NO_CIPHER = Cipher()

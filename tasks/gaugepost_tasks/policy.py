@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _V = Verdict
 NOTE_MAY_BE_DUPLICATE = "an earlier attempt had no clear answer: the note may exist twice"
-SEALED = "sealed: GAUGEPOST_DATA_KEY of a worker does not open it"
+SEALED = "sealed: GAUGEPOST_DATA_KEY of a worker cannot decrypt it"
 _SEALED_MS = (10_000, 600_000)
 LINK_LOST = "link lost"
 ANSWER_LOST = "answer lost"

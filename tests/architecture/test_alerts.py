@@ -180,7 +180,7 @@ def test_labels_are_bounded_and_contain_no_free_text() -> None:
     said = {
         "no_campaign": "no_campaign",
         "breaker: lost_answer": "breaker",
-        "sealed: GAUGEPOST_DATA_KEY of a worker does not open it": "sealed",
+        "sealed: GAUGEPOST_DATA_KEY of a worker cannot decrypt it": "sealed",
         "EU_API_KEY is not set": "credentials",
         "Jane Roe of joe@example.net asked for it": "hold",
     }

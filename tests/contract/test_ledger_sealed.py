@@ -123,7 +123,7 @@ def test_jobs_from_before_the_key_are_delivered_under_it(bench: Bench, keyed: Ke
     assert sealed.view(ids[0]).result == {"survey_link": LINK}
     without = bench.view(ids[0])
     assert (without.job["record"], without.result) == ({"Email": MAIL}, None)
-    with pytest.raises(DataSealed, match=f"job {ids[0]} is sealed, and GAUGEPOST_DATA_KEY is not set here"):
+    with pytest.raises(DataSealed, match=f"job {ids[0]} is encrypted, and GAUGEPOST_DATA_KEY is not set here"):
         read_result(without)
 
 
@@ -167,7 +167,7 @@ def test_operator_without_the_key_sees_all_but_the_data(bench: Bench, keyed: Key
     view = bench.view(ids[0])
     row = view.to_dict(show_data=True)
     assert (row["kind"], row["state"], row["configuration"], row["data"]) == ("record", "queued", MAPPING, None)
-    assert row["sealed"] == f"job {ids[0]} is sealed, and GAUGEPOST_DATA_KEY is not set here"
+    assert row["sealed"] == f"job {ids[0]} is encrypted, and GAUGEPOST_DATA_KEY is not set here"
     with pytest.raises(DataSealed):
         view.data()
     with pytest.raises(DataSealed):
@@ -223,7 +223,7 @@ def test_jobs_under_way_survive_a_rotation_of_keys(keyed: Keyed) -> None:
     between.settle(again, Delivered({"n": 1}))
     assert between.view(old[0]).result == {"n": 1}
     assert after.view(new[0]).sealed is None
-    assert "not in GAUGEPOST_DATA_KEY" in after.view(old[0]).sealed
+    assert "a key that GAUGEPOST_DATA_KEY does not have" in after.view(old[0]).sealed
 
 
 def test_edited_job_is_encrypted_under_the_newest_key(bench: Bench, keyed: Keyed) -> None:
@@ -274,7 +274,7 @@ def test_file_set_and_its_staged_contents_are_encrypted(bench: Bench, keyed: Key
     assert b"e.part-1-of-2.csv" not in text
     assert sealed.ledger.file_sets.find(files.id) == files
     assert sealed.ledger.content(files.parts[0]) == f"Email\n{MAIL}\n".encode()
-    with pytest.raises(DataSealed, match=f"upload {files.id} is sealed"):
+    with pytest.raises(DataSealed, match=f"upload {files.id} is encrypted"):
         bench.ledger.file_sets.find(files.id)
     with pytest.raises(DataSealed):
         bench.ledger.content(files.parts[0])

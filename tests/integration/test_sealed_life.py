@@ -103,7 +103,7 @@ def test_jobs_survive_a_key_rotation_that_misses_one_worker(tmp_path: Path) -> N
         wait_until(lambda: stack.counts()["delivered"] == 5)
         wait_until(lambda: stack.counts()["parked_by_reason"] == {SEALED: 5})
         assert {stack.producer.state(job_id) for job_id in first} == {JobState.DELIVERED}
-        assert "is sealed under a key that is not in GAUGEPOST_DATA_KEY here" in stack.logs()
+        assert "is encrypted with a key that GAUGEPOST_DATA_KEY does not have here" in stack.logs()
         kill(forgotten)
         stack.variables["GAUGEPOST_DATA_KEY"] = f"{new},{old}"
         stack.worker()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from gaugepost.encryption import NOT_OUR_KEY
 from gaugepost.errors import DataSealed, StoreError
 from gaugepost.jobs import File
 from gaugepost.jobs.base import SealedJob
@@ -96,7 +97,7 @@ class Delivery:
     def _deliver(self, progress: Progress) -> Settlement:
         claimed, job = progress.claimed, progress.claimed.job
         if isinstance(job, SealedJob):
-            raise DataSealed("is sealed under a key that is not in GAUGEPOST_DATA_KEY here")
+            raise DataSealed(NOT_OUR_KEY)
         if job.needs not in self.credentials.fingerprints:
             return Settlement(claimed, missing_credentials(job.needs, self.credentials.missing_setting(job.needs)))
         if isinstance(job, File) and claimed.phase:

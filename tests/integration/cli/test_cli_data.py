@@ -97,7 +97,7 @@ def test_enqueue_that_waits_prints_no_more_of_a_result_than_the_listings() -> No
 def test_job_without_its_key_is_shown_without_data(cli: Any, sealing: Producer) -> None:
     job_id = put(sealing, source="crm")
     done = cli("job", job_id, "--json", "--show-data")
-    why = f"job {job_id} is sealed, and GAUGEPOST_DATA_KEY is not set here"
+    why = f"job {job_id} is encrypted, and GAUGEPOST_DATA_KEY is not set here"
     assert (done.code, done.err.strip().splitlines()[-1]) == (1, why)
     [row] = done.rows
     assert (row["state"], row["configuration"], row["data"], row["sealed"]) == ("queued", "map", None, why)
@@ -127,7 +127,7 @@ def test_an_upload_without_the_key_is_refused_with_a_reason(cli: Any, data_key: 
     for command in (("job", set_id), ("uploads", "rejects", set_id), ("cancel", set_id), ("uploads",)):
         done = cli(*command)
         assert done.code == 1, command
-        assert "is sealed, and GAUGEPOST_DATA_KEY is not set here" in done.err
+        assert "is encrypted, and GAUGEPOST_DATA_KEY is not set here" in done.err
         assert "Traceback" not in done.err
 
 
