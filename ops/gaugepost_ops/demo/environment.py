@@ -9,10 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 from dotenv import dotenv_values
 
+from gaugepost import local_processes
 from gaugepost.errors import GaugepostError
 from gaugepost.regions import Region
 from gaugepost.settings import PREFIX, Settings
@@ -27,10 +25,10 @@ from gaugepost_ops import embedded_redis
 from gaugepost_ops.demo.control import Control, answers
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 UPLOAD_INTERVAL_S = 3
-_FOREIGN = (PREFIX, "CELERY_", "FLOWER_")  # CELERY_BROKER_URL would override the setting of our Celery app
 _FLOWER_PORT = 5555
 _START_DEADLINE_S = 45.0
 _STOP_DEADLINE_S = 15.0
@@ -134,16 +132,7 @@ class Environment:
 
     def _start(self, name: str, arguments: list[str]) -> None:
         log = self.folder / f"{name}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, *arguments],
-                stdin=subprocess.PIPE,  # never written to: its end is the sign that the demo has ended
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=_surroundings() | self.values,
-                cwd=self.folder,
-                start_new_session=True,  # Ctrl-C reaches only the demo, which then stops the others
-            )
+        process = local_processes.start(arguments, log=log, variables=self.values, ends_with_us=True)
         self._parts.append(_Part(name, process, log))
 
     def check(self) -> None:
@@ -158,17 +147,7 @@ class Environment:
 
     def stop(self) -> None:
         """Stop all processes (SIGTERM; SIGKILL after 15 s), and then Redis."""
-        for part in self._parts:
-            part.process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_DEADLINE_S
-        for part in self._parts:
-            try:
-                part.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                part.process.kill()
-                part.process.wait()
-            if part.process.stdin is not None:
-                part.process.stdin.close()
+        local_processes.end((part.process for part in self._parts), _STOP_DEADLINE_S)
         self._parts.clear()
         self._open.close()
 
@@ -199,14 +178,10 @@ def _values(redis_url: str, simulator_url: str) -> dict[str, str]:
     return {PREFIX + name: value for name, value in values.items()}
 
 
-def _surroundings() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.upper().startswith(_FOREIGN)}
-
-
 def ignored() -> list[str]:
     """Return the names of the user's own settings, from the environment and `.env`, which the demo ignores."""
     names = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
-    return sorted(name for name in names if name.startswith(_FOREIGN))
+    return sorted(name for name in names if name.startswith(local_processes.SETTINGS))
 
 
 def port_for_flower() -> socket.socket:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Self
 
+from gaugepost import local_processes
 from gaugepost.client import Producer
 from gaugepost.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-_FOREIGN = (PREFIX, "CELERY_", "FLOWER_")  # CELERY_BROKER_URL, for instance, would win over the app's own setting
 
 
 class Parts:
@@ -44,20 +39,12 @@ class Parts:
     @property
     def env(self) -> dict[str, str]:
         """The environment of the processes: this process' own, with `variables` as the only gaugepost settings."""
-        outside = {name: value for name, value in os.environ.items() if not name.upper().startswith(_FOREIGN)}
-        return outside | self.variables
+        return local_processes.environment(self.variables)
 
     def run(self, *command: str) -> subprocess.Popen[bytes]:
         """Start `python` with these arguments in its own process group; its output goes to a log file."""
-        with (self.folder / f"{len(self.processes)}.log").open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [sys.executable, *command],
-                env=self.env,
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        log = self.folder / f"{len(self.processes)}.log"
+        process = local_processes.start(command, log=log, variables=self.variables)
         self.processes.append(process)
         return process
 
@@ -89,15 +76,7 @@ class Parts:
 
     def end(self, grace: float = 10) -> None:
         """Stop all processes by a warm shutdown, which finishes running requests. Kill them after `grace` seconds."""
-        for process in self.processes:
-            process.terminate()
-        deadline = time.monotonic() + grace
-        for process in self.processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        local_processes.end(self.processes, grace)
         self.processes.clear()
 
 
