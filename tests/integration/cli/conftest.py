@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gaugepost import Producer, Record, Region, Settings
+from gaugepost import CloseLoop, Producer, Record, Region, Settings
 from gaugepost.ledger import Settlement
-from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Parked
+from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Held, HoldSpec, Parked
 from gaugepost.verdict import Verdict
 from support.fork_server import call
 from support.stack import RedisServer
@@ -143,6 +143,35 @@ class EuWorker:
 
     def park(self) -> str:
         return self.settle(Parked(300_000, "no_campaign"), Verdict.NO_CAMPAIGN, "Could not match any campaign filter.")
+
+    def claim_all(self) -> Iterator[list[Any]]:
+        """Yield the ready jobs, up to 100 at a time, until there are none."""
+        while jobs := self.ledger.claim("ops", f"ops{next(_turns)}", 100).jobs:
+            yield jobs
+
+    def end_all(self, to: Transition, verdict: Verdict, *fields: str, hold: HoldSpec | None = None) -> list[str]:
+        """Settle all ready jobs like this; their answer has errors for these fields."""
+        ended = []
+        for jobs in self.claim_all():
+            errors = {name: ["is wrong"] for name in fields}
+            attempt = Attempt(1, 1_790_000_000_000, 12, 422, verdict, "wrong", field_errors=errors)
+            self.ledger.settle([Settlement(job, Decision(to, hold=hold), (attempt,)) for job in jobs])
+            ended += [job.id for job in jobs]
+        return ended
+
+    def bury_all(self, *fields: str) -> list[str]:
+        return self.end_all(Dead(Verdict.MISSING_FIELD), Verdict.MISSING_FIELD, *fields)
+
+    def hold_all(self, mapping: str = "map") -> None:
+        """Settle all ready jobs as refused for an unknown mapping, which holds that mapping."""
+        scope, reason = f"configuration:{mapping}", "unknown_mapping"
+        hold = HoldSpec(scope, reason, Verdict.UNKNOWN_MAPPING, (300_000,))
+        self.end_all(Held(scope, reason), Verdict.UNKNOWN_MAPPING, hold=hold)
+
+    def case(self, number: str = "1", **more: Any) -> str:
+        """Enqueue a status change of a case, and return its id."""
+        change = CloseLoop(region=Region.EU, number_customergauge=number, status="open", **more)
+        return self.producer.enqueue(change).id
 
 
 @pytest.fixture
