@@ -175,6 +175,14 @@ def test_held_job_is_late_only_without_a_worker_for_the_probe(
     assert cli("job", claimed.id, "--json").rows[0]["reason"] == "unknown_mapping"
 
 
+def see_all_parts(store: redis.Redis) -> None:
+    """Make two workers of each region and beat look as if they ran now."""
+    for region in Region:
+        for worker in ("w1", "w2"):
+            store.zadd(Keys(region)["alive"], {worker: now_ms()})
+        store.hset(Keys(region)["pace"], "beat_sent", now_ms())
+
+
 def test_status_shows_workers_and_beat(cli: Cli, eu_worker: EuWorker, store: redis.Redis) -> None:
     eu_worker.put()
     rows = {row["region"]: row for row in cli("status", "--json").rows}
@@ -188,13 +196,11 @@ def test_status_shows_workers_and_beat(cli: Cli, eu_worker: EuWorker, store: red
     printed = cli("status").out
     assert f"  eu  {NEVER}: {START}\n" in printed
     assert "  eu, us, au  no beat has ticked (never): gaugepost beat\n" in printed
-    for region in Region:
-        for worker in ("w1", "w2"):
-            store.zadd(Keys(region)["alive"], {worker: now_ms()})
-        store.hset(Keys(region)["pace"], "beat_sent", now_ms())
+    see_all_parts(store)
     rows = {row["region"]: row for row in cli("status", "--json").rows}
     assert (rows["eu"]["workers"], rows["eu"]["missing"]) == (2, [])
     assert rows["eu"]["beat_age_s"] < 5
+    see_all_parts(store)  # on a busy machine the call before takes longer than a beat may be silent
     assert "missing" not in cli("status").out
 
 
