@@ -36,9 +36,8 @@ end
 
 -- Claim a job. `scope` and `hold`: the hold whose probe it is, if any.
 local function claim(job, token, lease, scope, hold)
-  if not change_state(job, 'sending') then return end
+  if not change_state(job, 'sending', 'holder', token) then return end
   local made = {id = job.id, fence = whole(redis.call('HINCRBY', job.key, 'fence', 1)), probe = '', verdict = ''}
-  set(job, 'holder', token)
   redis.call('ZADD', K.leases, whole(now + lease), job.id)
   if is_file(job) and not job.phase then redis.call('SET', K.filing .. lane_suffix(job.lane), job.id) end
   if scope then

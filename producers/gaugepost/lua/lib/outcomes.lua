@@ -16,42 +16,44 @@ local function warn_of_order(job, outcome)
   outcome.warnings = cjson.encode(warnings)
 end
 
-local transitions = {}
+local transitions = {
+  delivered = function(job, outcome)
+    if not finish(job, 'delivered') then return false end
+    if outcome.happened then warn_of_order(job, outcome) end
+    if outcome.result then set(job, 'result', outcome.result) end
+    if outcome.warnings then set(job, 'warnings', outcome.warnings) end
+    return true
+  end,
 
-function transitions.delivered(job, outcome)
-  if not finish(job, 'delivered') then return false end
-  if outcome.happened then warn_of_order(job, outcome) end
-  if outcome.result then set(job, 'result', outcome.result) end
-  if outcome.warnings then set(job, 'warnings', outcome.warnings) end
-  return true
-end
+  parked = function(job, outcome)
+    if outcome.scope then return park_held(job, outcome.scope, outcome.reason, outcome.give_up_ms) end
+    if not park_until(job, outcome.reason, whole(now + outcome.delay_ms)) then return false end
+    if outcome.phase then set(job, 'phase', outcome.phase) end
+    if job.give_up then redis.call('HDEL', job.key, 'give_up') end -- it waits for something else now
+    return true
+  end,
 
-function transitions.parked(job, outcome)
-  if outcome.scope then return park_held(job, outcome.scope, outcome.reason, outcome.give_up_ms) end
-  if not park_until(job, outcome.reason, whole(now + outcome.delay_ms)) then return false end
-  if outcome.phase then set(job, 'phase', outcome.phase) end
-  if job.give_up then redis.call('HDEL', job.key, 'give_up') end -- it waits for something else now
-  return true
-end
+  queued = function(job, outcome)
+    if outcome.aside then return defer_returned(job, outcome.aside, outcome.first) end
+    if outcome.resend then -- the file did not arrive: it will be sent again
+      redis.call('HDEL', job.key, 'phase')
+      job.phase = nil
+      if job.expires then redis.call('ZADD', K.deadlines, job.expires, job.id) end
+    end
+    return requeue(job)
+  end,
 
-function transitions.queued(job, outcome)
-  if outcome.aside then return defer_returned(job, outcome.aside, outcome.first) end
-  if outcome.resend then -- the file did not arrive: it will be sent again
-    redis.call('HDEL', job.key, 'phase')
-    job.phase = nil
-    if job.expires then redis.call('ZADD', K.deadlines, job.expires, job.id) end
-  end
-  return requeue(job)
-end
+  dead = function(job, outcome)
+    local verdict = outcome.verdict
+    if verdict == 'unreadable' then -- no worker logs this otherwise
+      notify({event = 'dead', job = job.id, verdict = verdict})
+    end
+    return finish_dead(job, verdict)
+  end,
 
-function transitions.dead(job, outcome)
-  local verdict = outcome.verdict
-  if verdict == 'unreadable' then notify({event = 'dead', job = job.id, verdict = verdict}) end -- no worker logs this otherwise
-  return finish_dead(job, verdict)
-end
-
-function transitions.unknown(job, outcome)
-  if not finish(job, 'unknown') then return false end
-  set(job, 'reason', outcome.reason)
-  return true
-end
+  unknown = function(job, outcome)
+    if not finish(job, 'unknown') then return false end
+    set(job, 'reason', outcome.reason)
+    return true
+  end,
+}

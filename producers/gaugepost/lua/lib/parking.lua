@@ -3,8 +3,7 @@
 
 -- Park a job for a time.
 local function park_until(job, reason, due)
-  if not change_state(job, 'parked') then return false end
-  set(job, 'reason', reason, 'until', due)
+  if not change_state(job, 'parked', 'reason', reason, 'until', due) then return false end
   count('parked:' .. reason, 1)
   redis.call('ZADD', K.parked, due, job.id)
   return true
@@ -12,8 +11,7 @@ end
 
 -- Park a job under a hold. The time to give up starts at the first parking, and probes do not restart it.
 local function park_held(job, scope, reason, give_up_ms)
-  if not change_state(job, 'parked') then return false end
-  set(job, 'reason', reason, 'scope', scope)
+  if not change_state(job, 'parked', 'reason', reason, 'scope', scope) then return false end
   count('parked:' .. reason, 1)
   redis.call('ZADD', F.held .. scope, job.at, job.id)
   if give_up_ms then

@@ -28,13 +28,14 @@ local function remove_from_lists(job)
   end
 end
 
--- Change a job's state if that is legal. The caller adds it to the lists and sets of the new state.
-local function change_state(job, to)
+-- Change a job's state if that is legal, and write further pairs of field and value. The caller adds the job to the lists and
+-- sets of the new state.
+local function change_state(job, to, ...)
   if not is_legal(job.state, to) then return false end
   remove_from_lists(job)
   job.state = to
   count(to, 1)
-  set(job, 'state', to)
+  set(job, 'state', to, ...)
   return true
 end
 
@@ -70,8 +71,7 @@ end
 -- End a job: move it to `delivered`, `dead`, `cancelled`, `expired` or `unknown`, each a sorted set of this name.
 local function finish(job, to)
   local was = job.state
-  if not change_state(job, to) then return false end
-  set(job, 'ended', whole(now))
+  if not change_state(job, to, 'ended', whole(now)) then return false end
   redis.call('ZADD', K[to], whole(now), job.id)
   if job.expires or job.give_up then redis.call('ZREM', K.deadlines, job.id) end
   if to ~= 'unknown' then free_lane(job, was) end
