@@ -171,6 +171,7 @@ class Run:
     def _operators(self, ledger: WorkerLedger) -> None:
         dead = list(itertools.islice(ledger.ids(JobState.DEAD), _BATCH))
         ledger.replay(dead, "bench", "why")
+        ledger.keyed("key")
         ledger.cancel(list(itertools.islice(ledger.ids(JobState.WAITING), _BATCH)))
         ledger.cancel(list(itertools.islice(ledger.ids(JobState.QUEUED), _BATCH)))
         ledger.resolve(list(itertools.islice(ledger.ids(JobState.UNKNOWN), _BATCH)), JobState.DEAD)

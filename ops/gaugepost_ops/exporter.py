@@ -42,7 +42,7 @@ DEFAULT_PORT = 9464
 PERSON = "person"
 _TIMEOUT_S = 5.0
 _VERDICTS = [verdict.value for verdict in Verdict]
-_REASONS = (*_VERDICTS, Phase.PROCESSING.value, "breaker", "credentials", "sealed", "hold")
+_REASONS = (*_VERDICTS, Phase.PROCESSING.value, "breaker", "credentials", "sealed", "scheduled", "hold")
 _SCOPES = ("region", "endpoints", "configuration", "credentials")
 
 Row = tuple[tuple[str, ...], float]

@@ -18,7 +18,7 @@ from gaugepost.lazy import Enqueuing
 from gaugepost.ledger import Accepted, Entry
 from gaugepost.ledger.producer_calls import ProducerCalls
 from gaugepost.ledger.scripts import AsyncRunner
-from gaugepost.lookup import Lookup
+from gaugepost.lookup import Lookup, require_key, require_keyed
 from gaugepost.mappings import Mappings
 from gaugepost.receipts import AsyncReceipt, Receipts
 from gaugepost.results import Polling, read_result
@@ -200,8 +200,14 @@ class AsyncProducer:
         """Return the events of a job, oldest first; see `Producer.timeline`."""
         return (await self.job(job_id, region=region)).timeline()
 
-    async def cancel(self, job_id: str, *, region: Region | None = None) -> bool:
-        """Cancel a job that no worker has sent. Return False if it was too late. Raises JobNotFound."""
+    async def cancel(
+        self, job_id: str | None = None, *, key: str | None = None, region: Region | None = None
+    ) -> bool:
+        """Cancel a job that no worker has sent; see `Producer.cancel`."""
+        if job_id is None or key is not None:
+            key, region = require_key(job_id, key, region)
+            calls, run = self._region(region)
+            job_id = require_keyed(await run(calls.keyed(key)), region)
         calls, run = self._region((await self.job(job_id, region=region)).region)
         return (await run(calls.cancel([job_id], int(time.time() * 1000), "")))[0][1]
 

@@ -16,7 +16,7 @@ from gaugepost.connection import connect, redis_url
 from gaugepost.errors import IdempotencyConflict, StoreUnreachable
 from gaugepost.lazy import Stream
 from gaugepost.ledger import Accepted, Entry, Ledger
-from gaugepost.lookup import Lookup
+from gaugepost.lookup import Lookup, require_key, require_keyed
 from gaugepost.mappings import Mappings
 from gaugepost.receipts import Receipt, Receipts
 from gaugepost.results import Polling, read_result
@@ -189,8 +189,14 @@ class Producer:
         """Return the events of a job, oldest first: dicts with `at` (Unix ms), `event` and fields of that event."""
         return self.job(job_id, region=region).timeline()
 
-    def cancel(self, job_id: str, *, region: Region | None = None) -> bool:
-        """Cancel a job that no worker has sent. Return False if it was too late. Raises JobNotFound."""
+    def cancel(self, job_id: str | None = None, *, key: str | None = None, region: Region | None = None) -> bool:
+        """Cancel a job that no worker has sent. Return False if it was too late. Raises JobNotFound.
+
+        Give its id; or `key`, its idempotency key, and `region`.
+        """
+        if job_id is None or key is not None:
+            key, region = require_key(job_id, key, region)
+            job_id = require_keyed(self.ledger(region).keyed(key), region)
         return self.ledger(self.job(job_id, region=region).region).cancel([job_id])[0][1]
 
     def result(self, job_id: str, timeout: float | None = None, *, region: Region | None = None) -> Any:  # noqa: ANN401 - one type a kind

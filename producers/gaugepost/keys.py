@@ -29,6 +29,7 @@ FIXED: dict[str, tuple[str, str]] = {
     "files": ("sorted set by stamp", "the upload lane: files that wait for a slot"),
     "leases": ("sorted set by end of lease, ms", "jobs that are being sent"),
     "parked": ("sorted set by due time, ms", "jobs that wait for a time"),
+    "scheduled": ("sorted set of `stamp:id` by time, ms", "jobs that wait for their deliver_at"),
     "unknown": ("sorted set by time, ms", "jobs whose answer was lost and that must not be sent twice"),
     "delivered": ("sorted set by time, ms", "ended jobs, until their retention is over"),
     "dead": ("sorted set by time, ms", "ended jobs, until their retention is over"),

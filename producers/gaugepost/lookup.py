@@ -11,6 +11,20 @@ if TYPE_CHECKING:
     from gaugepost.settings import Settings
 
 
+def require_key(job_id: str | None, key: str | None, region: Region | None) -> tuple[str, Region]:
+    """Return key and region. Raises TypeError unless both are given, and no id."""
+    if job_id is not None or key is None or region is None:
+        raise TypeError("expected either a job's id, or key and region")
+    return key, region
+
+
+def require_keyed(job_id: str | None, region: Region) -> str:
+    """Return the id that was found for an idempotency key. Raises JobNotFound for None."""
+    if job_id is None:
+        raise JobNotFound(f"no job of {region} has this idempotency key")
+    return job_id
+
+
 class Lookup:
     """One search for `what`, such as `job 14eb…`: the regions to ask, and those that could not be reached."""
 

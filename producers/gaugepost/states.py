@@ -46,7 +46,7 @@ OPEN = frozenset(JobState) - ENDED
 
 def mermaid() -> str:
     """Return `TRANSITIONS` as a Mermaid state diagram, for `docs/states.md`."""
-    lines = ["stateDiagram-v2", "    [*] --> queued", "    [*] --> waiting"]
+    lines = ["stateDiagram-v2", "    [*] --> queued", "    [*] --> waiting", "    [*] --> parked"]
     for source, targets in TRANSITIONS.items():
         lines += [f"    {source} --> {target}" for target in JobState if target in targets]
         lines += [f"    {source} --> [*]"] if not targets else []

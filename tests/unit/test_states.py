@@ -78,5 +78,12 @@ def test_the_diagram_shows_every_change_and_every_end() -> None:
     assert lines[0] == "stateDiagram-v2"
     drawn = {line.strip() for line in lines[1:]}
     assert {f"{source} --> {target}" for source, targets in TRANSITIONS.items() for target in targets} <= drawn
-    assert {"[*] --> queued", "[*] --> waiting", "delivered --> [*]", "cancelled --> [*]", "expired --> [*]"} <= drawn
-    assert len(drawn) == sum(map(len, TRANSITIONS.values())) + 5
+    assert {
+        "[*] --> queued",
+        "[*] --> waiting",
+        "[*] --> parked",
+        "delivered --> [*]",
+        "cancelled --> [*]",
+        "expired --> [*]",
+    } <= drawn
+    assert len(drawn) == sum(map(len, TRANSITIONS.values())) + 6

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, Validation
 from pydantic_core import PydanticSerializationError
 
 from gaugepost.errors import InvalidJob, Problem
-from gaugepost.jobs.field_types import OnUnknown, ShortText, Urgent, is_utf8
+from gaugepost.jobs.field_types import DeliverAt, OnUnknown, ShortText, Urgent, is_utf8
 from gaugepost.jobs.refusal import NOT_UTF8, refusal, refused
 from gaugepost.regions import Region  # noqa: TC001 - pydantic reads it at run time
 from gaugepost.trace_context import checked
@@ -33,6 +33,7 @@ _NOT_SENT = {
     "region",
     "idempotency_key",
     "expires_at",
+    "deliver_at",
     "source",
     "urgent",
     "on_unknown",
@@ -62,6 +63,14 @@ class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True)
         Field(
             description="Do not send the job after this time: ISO 8601 with an offset.",
             examples=["2026-12-31T18:00:00+01:00"],
+        ),
+    ] = None
+    deliver_at: Annotated[
+        DeliverAt | None,
+        Field(
+            description="Do not send the job before this time: ISO 8601 with an offset, at most 366 days ahead. A time "
+            "that is past means now. `expires_at` must be later.",
+            examples=["2026-12-31T09:00:00+01:00"],
         ),
     ] = None
     source: Annotated[
@@ -152,10 +161,13 @@ class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True)
     def to_json(self) -> str:
         """Serialise the job for the ledger: the kind, and all fields that differ from their defaults.
 
+        `deliver_at` is a field of the job's hash instead: a worker of an older version sets aside JSON with a field
+        that it does not know.
+
         Raises InvalidJob if the JSON has more than `MAX_JOB` characters, or text that is not UTF-8.
         """
         try:
-            rest = self.model_dump_json(exclude_defaults=True, exclude={"kind"})
+            rest = self.model_dump_json(exclude_defaults=True, exclude={"kind", "deliver_at"})
         except PydanticSerializationError:
             names = [name for name, value in self if isinstance(value, str) and not is_utf8(value)]
             raise InvalidJob([Problem(name, NOT_UTF8) for name in names or [""]]) from None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, ValidationInfo
 
 from gaugepost.jobs.refusal import MAX_DIGITS, TOO_LONG
 
@@ -66,6 +66,22 @@ Configuration = Annotated[
 """The reference of an inbound mapping."""
 
 Urgent = Annotated[bool, Field(description="Deliver it before all jobs of the region that are not urgent.")]
+
+MAX_AHEAD = timedelta(days=366)
+"""How far ahead `deliver_at` may be."""
+
+
+def _check_deliver_at(moment: datetime, info: ValidationInfo) -> datetime:
+    if moment > datetime.now(UTC) + MAX_AHEAD:
+        raise ValueError(f"expected a time at most {MAX_AHEAD.days} days ahead")
+    expires_at = info.data.get("expires_at")
+    if expires_at is not None and expires_at <= moment:
+        raise ValueError("expected a time before expires_at")
+    return moment
+
+
+DeliverAt = Annotated[AwareDatetime, AfterValidator(_check_deliver_at)]
+"""A time at most MAX_AHEAD ahead, and before the job's `expires_at`, which must come before it in the model."""
 
 OnUnknown = Annotated[
     Literal["retry", "hold"],

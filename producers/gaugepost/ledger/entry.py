@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import zlib
 from dataclasses import dataclass, field
@@ -84,6 +85,8 @@ def ledger_facts(job: JobBase, lane: str) -> dict[str, str]:
         facts["lane"] = lane
     if job.expires_at:
         facts["expires"] = str(int(job.expires_at.timestamp() * 1000))
+    if job.deliver_at:
+        facts["due"] = str(math.ceil(job.deliver_at.timestamp() * 1000))
     return facts
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gaugepost.errors import DataSealed
 from gaugepost.files.limits import PART_BYTES
+from gaugepost.ledger.entry import ledger_facts
 from gaugepost.ledger.scripts import Argument, Call, Runner, our_errors
 
 if TYPE_CHECKING:
@@ -110,9 +111,10 @@ class FileSets:
         The id of another set means that this one was refused: that set has the same content and family.
         `again`: do not refuse it. `first`: go before all waiting files. Raises BacklogFull, StoreFull.
         """
-        calls, digest = self._calls, upload_digest(files.family, files.sha256)
+        calls, lane = self._calls, self._calls.lane(entries[0].job)
+        digest = upload_digest(files.family, files.sha256)
         args: list[Argument] = [*calls.limits, files.id, calls.cipher.encrypt_text(files.to_json()), digest, DIGEST_MS]
-        args += ["1" if again else "", calls.lane(entries[0].job), "1" if first else ""]
+        args += ["1" if again else "", lane, "1" if first else "", ledger_facts(entries[0].job, lane).get("due", "")]
         for entry in entries:
             args += (entry.id, calls.cipher.encrypt_job(entry.job, entry.text))
         call: Call[str] = Call("enqueue_set", calls.queues, args, lambda answer: answer.decode())

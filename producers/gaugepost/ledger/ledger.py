@@ -98,6 +98,10 @@ class Ledger:
             views += some
         return views
 
+    def keyed(self, key: str) -> str | None:
+        """Return the id of the job with this idempotency key; None if there is none. The job may be deleted."""
+        return self._run(self.producer_calls.keyed(key))
+
     def cancel(self, ids: Sequence[str], by: str = "") -> list[tuple[JobState | None, bool]]:
         """Cancel jobs that were not sent. Return for each its new state and whether this call cancelled it."""
         return self._run.each(self.producer_calls.cancel(some, now_ms(), by) for some in chunks(ids, len))

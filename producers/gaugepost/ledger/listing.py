@@ -47,7 +47,7 @@ class Listing:
             case JobState.SENDING:
                 names = ["leases"]
             case JobState.PARKED:
-                names = ["parked", *self._held()]
+                names = ["parked", *self._held(), "scheduled"]
             case _:
                 names = [str(state)]
         for name in names:
@@ -85,7 +85,7 @@ class Listing:
                     step = self._client.lrange(key, start, stop)
                 else:
                     step = self._client.zrange(key, start, stop, desc=name in _NEWEST_FIRST)
-            yield from (job_id.decode() for job_id in step)
+            yield from (member.decode().rpartition(":")[2] for member in step)  # of `scheduled`: stamp:id
             if len(step) < _STEP:
                 return
             start += _STEP

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gaugepost.jobs import File
-from gaugepost.keys import Keys
+from gaugepost.keys import Keys, idempotency_digest
 from gaugepost.ledger.chunks import AT_ONCE, chunks
 from gaugepost.ledger.entry import ledger_facts
 from gaugepost.ledger.field_statistics import FieldReports
@@ -101,6 +101,10 @@ class ProducerCalls:
             return [read_view(job_id, region, found, holds, presence, self.cipher) for job_id, found in rows]
 
         return Call("read", self.queues[:1], ids[:AT_ONCE], read)
+
+    def keyed(self, key: str) -> Call[str | None]:
+        """Return the id of the job with this idempotency key; None if there is none. The job may be deleted."""
+        return Call("keyed", self.queues[:1], [idempotency_digest(key)], lambda answer: answer.decode() or None)
 
     def cancel(self, ids: Sequence[str], at: int, by: str) -> Call[list[tuple[JobState | None, bool]]]:
         """Cancel jobs that were not sent. Return for each its new state and whether this call cancelled it."""

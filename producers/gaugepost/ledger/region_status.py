@@ -47,6 +47,7 @@ class RegionStatus:
         return {
             "region": str(self._keys.region),
             **{str(state): counts.get(str(state), 0) for state in JobState},
+            "scheduled": counts.get("parked:scheduled", 0),
             "parked_by_reason": _under(counts, "parked:"),
             "dead_by_verdict": _under(counts, "dead:"),
             "holds": [hold.scope or "region" for hold in holds.values()],

@@ -72,19 +72,22 @@ def _read(client: Any, keys: Keys) -> RegionStatistics:  # noqa: ANN401 - redis-
     pipe.get(keys["content_bytes"])
     pipe.hmget(keys["token"], "generation", "expires", "fetched")
     pipe.zrange(keys["parked"], 0, 0, withscores=True)
+    pipe.zrange(keys["scheduled"], 0, 0, withscores=True)
     pipe.zrange(keys["leases"], 0, 0, withscores=True)
     pipe.info("memory")
     pipe.lrange(keys["urgent_turns"], 0, _ENDS - 1)
     pipe.lrange(keys["turns"], 0, _ENDS - 1)
     pipe.hkeys(keys["holds"])
-    (seconds, micros), workers, (due, beat), ticks, contents, token, parked, leases, memory, *lists = pipe.execute()
+    (seconds, micros), workers, (due, beat), ticks, contents, token, parked, scheduled, leases, memory, *lists = (
+        pipe.execute()
+    )
     now = seconds * 1000 + micros // 1000
     urgent, oldest = _oldest(client, keys, now, *lists)
     alive = [int(entry.partition(b":")[0]) for entry in workers.values() if int(entry.partition(b":")[2]) > now]
     return RegionStatistics(
         oldest=oldest,
         urgent=urgent,
-        parked_late=_late(parked, now),
+        parked_late=max(_late(parked, now), _late(scheduled, now)),
         leases_late=_late(leases, now),
         promoted_ago=max(0.0, (now - int(due)) / 1000) if due else math.inf,
         # A time in the future: Redis' clock was set back. A live beat writes a new time within a second.

@@ -127,6 +127,7 @@ class JobView:
             "idempotency_key": self.job.get("idempotency_key"),
             "source": self.job.get("source"),
             "configuration": self.job.get("configuration"),
+            "deliver_at": self.job.get("deliver_at"),
             "urgent": self.job.get("urgent", self.kind == "personal_link"),
             "labels": self.job.get("labels", []),
             "timeline": self.timeline(),
@@ -181,6 +182,8 @@ def _read_view(
     decryption = Decryption(job_id, cipher)
     state = JobState(text["state"])
     job = decryption.job(found["job"])
+    if "due" in text:
+        job["deliver_at"] = iso(_number(text, "due", MS_DIGITS))
     _ = job["kind"]  # every job has one; raises KeyError for a damaged job
     over = hold_over(job, holds)
     reason, until = reason_and_end(state, text, over, holds)

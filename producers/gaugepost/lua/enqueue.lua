@@ -5,7 +5,7 @@
 -- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms; then for each job: id; JSON; kind and
 --       configuration ('' = its JSON is short: entry.py); a JSON object of texts ('' = empty) with those it has of urgent
 --       ('1'), once ('1'), lane, idem (digest of its idempotency key), same (hashes of its content, separated by blanks:
---       encryption.py), expires (ms) and source; content of a file ('' = none)
+--       encryption.py), expires (ms), due (ms: its deliver_at) and source; content of a file ('' = none)
 -- RETURN for each job: state, id of the earlier job with its idempotency key ('' = none), '1' if that job has other
 --        content; or an error BACKLOGFULL or CONTENTFULL, and nothing is stored
 
@@ -57,7 +57,8 @@ if refusal then return redis.error_reply(refusal) end
 -- Store a job and return its state.
 local function accept(id, json, about, its, content)
   local at = next_stamp()
-  local state = place_new(id, at, its.lane, its.urgent, its.source)
+  local ahead = ms_until(its.due)
+  local state = ahead > 0 and schedule_new(id, at, its) or place_new(id, at, its.lane, its.urgent, its.source)
   local key = F.job .. id
   redis.call('HSET', key, 'job', json, 'state', state, 'at', at)
   if about ~= '' then redis.call('HSET', key, 'about', about) end
@@ -65,8 +66,11 @@ local function accept(id, json, about, its, content)
     for _, name in ipairs({'urgent', 'once', 'lane', 'idem', 'expires'}) do
       if its[name] then redis.call('HSET', key, name, its[name]) end
     end
-    if its.idem then redis.call('SET', F.idem .. its.idem, id, 'PX', ARGV[3]) end
-    if its.idem and its.same then redis.call('SET', F.idem_content .. its.idem, first_hash(its.same), 'PX', ARGV[3]) end
+    if its.idem then
+      local life = whole(ARGV[3] + ahead) -- the key outlives deliver_at
+      redis.call('SET', F.idem .. its.idem, id, 'PX', life)
+      if its.same then redis.call('SET', F.idem_content .. its.idem, first_hash(its.same), 'PX', life) end
+    end
     if its.expires then redis.call('ZADD', K.deadlines, its.expires, id) end
   end
   if content ~= '' then store_content(id, content) end

@@ -3,17 +3,19 @@
 -- WITH  new_jobs
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  backlog limit, limit of content bytes, set id, set JSON, digest, life of the digest in ms, '1' = again,
---       lane, '1' = before all others; then for each part: id, JSON
+--       lane, '1' = before all others, deliver_at in ms ('' = now); then for each part: id, JSON
 -- RETURN id of the set with this content; that of another set means refused. Or an error BACKLOGFULL, CONTENTFULL or
 --        CONTENTGONE, and nothing is stored
 
+local FIRST = 11
 local set_id, digest, lane, first = ARGV[3], F.digest .. ARGV[5], ARGV[8], ARGV[9] == '1'
+local due = ARGV[10] ~= '' and ARGV[10] or nil
 if redis.call('EXISTS', F.set .. set_id) == 1 then return set_id end -- a repeated call
 local before = redis.call('GET', digest)
 if before and ARGV[7] ~= '1' then return before end
 
 local parts, bytes = 0, 0
-for i = 10, #ARGV, 2 do
+for i = FIRST, #ARGV, 2 do
   local size = redis.call('STRLEN', F.content .. ARGV[i])
   if size == 0 then return redis.error_reply('CONTENTGONE staged too long ago') end
   parts, bytes = parts + 1, bytes + size
@@ -21,9 +23,10 @@ end
 local refusal = limit_error(parts, ARGV[1], bytes, ARGV[2])
 if refusal then return redis.error_reply(refusal) end
 
-for i = 10, #ARGV, 2 do
+for i = FIRST, #ARGV, 2 do
   local id, at = ARGV[i], next_stamp()
-  local state = place_new(id, at, lane, false, nil, first)
+  local is_later = ms_until(due) > 0
+  local state = is_later and schedule_new(id, at, {due = due, lane = lane}) or place_new(id, at, lane, false, nil, first)
   redis.call('HSET', F.job .. id, 'job', ARGV[i + 1], 'state', state, 'at', at, 'about', 'file', 'once', '1', 'lane', lane)
   if first then redis.call('HSET', F.job .. id, 'first', '1') end
   redis.call('PERSIST', F.content .. id)

@@ -1,4 +1,4 @@
--- The work of the tick `promote`: requeue parked jobs that are due and jobs of lifted holds, both at a rate that Redis' clock
+-- The work of the tick `promote`: requeue jobs that are due and jobs of lifted holds, both at a rate that Redis' clock
 -- limits, so that any number of beats may tick. Requeue the probe of each hold that is due. End jobs that have expired or
 -- have waited too long for a hold. Release the next job of a configuration whose first job got no answer. Push bells where
 -- there is work, which replaces lost bells. Each call does a bounded amount of work.
@@ -61,7 +61,7 @@ scan_some('holds', K.holds, check_hold)
 if any_slow_start then scan_some('cold', K.cold, check_slow_start) end
 local due, more = requeue_due(tonumber(ARGV[1]), tonumber(ARGV[4]))
 local released = requeue_released(tonumber(ARGV[2]))
-flush()
+flush_new()
 
 local region_hold = get_hold('')
 if not region_hold or may_probe(region_hold) then ring_for_ready() end

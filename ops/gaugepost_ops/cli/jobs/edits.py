@@ -61,6 +61,9 @@ class Change:
 
     def apply(self, data: dict[str, Any]) -> None:
         """Change a job's JSON in place. Raises InvalidJob if a heading differs from one of the job only in case."""
+        if self.field == "deliver_at" and self.value is not None:
+            again = "to send it at another time, cancel it and enqueue it again"
+            raise InvalidJob([Problem(self.name, f"expected --unset deliver_at, which sends the job now; {again}")])
         if self.heading is None:
             _put(data, self.field, self._split())
             return

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from gaugepost.ledger import JobView
     from gaugepost.regions import Region
 
+SCHEDULED = "scheduled"
+"""The reason of a parked job that waits for its deliver_at."""
+
 STUCK = (JobState.DEAD, JobState.UNKNOWN, JobState.PARKED)
 """The states in which a job may need a person."""
 
@@ -43,6 +46,8 @@ _INDENT, _NARROW, _NARROW_INDENT = 11, 60, 2
 
 def is_stuck(view: JobView) -> bool:
     """Return whether a job may need a person. A queued job may, too: if no worker runs, or a hold stops it."""
+    if view.reason == SCHEDULED:
+        return view.late is not None
     return view.state in STUCK or view.no_worker is not None or view.hold is not None
 
 
@@ -82,6 +87,8 @@ class Fault:
         match self.state:
             case _ if self.scope is not None:
                 parts = ["resume", self.region, *scope_options(self.scope)]
+            case JobState.PARKED if self.reason == SCHEDULED:
+                return None
             case JobState.DEAD | JobState.PARKED:
                 parts = ["replay", "--state", self.state, "--region", self.region, *self._options()]
             case JobState.UNKNOWN:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gaugepost.errors import GaugepostError, InvalidJob
 from gaugepost.states import JobState
 from gaugepost_ops.cli.common import NO_SUCH_JOB, Exit, Failure, note, write_row
-from gaugepost_ops.cli.jobs.groups import scope_options
+from gaugepost_ops.cli.jobs.groups import SCHEDULED, scope_options
 from gaugepost_ops.cli.jobs.throttle import Throttle
 from gaugepost_ops.cli.output.formatting import printable
 from gaugepost_ops.cli.output.progress import bar, bar_beside_rows
@@ -91,6 +91,8 @@ def _why_skipped(view: JobView | None, edit: Edit | None) -> str:
         return NO_SUCH_JOB
     if view.state not in {JobState.DEAD, JobState.PARKED}:
         return f"it is {view.state}"
+    if view.reason == SCHEDULED:
+        return f"it is scheduled for {view.job['deliver_at']}: --unset deliver_at sends it now"
     if view.held_by is not None:
         return f"a hold stops it: gaugepost resume {' '.join([view.region, *scope_options(view.held_by)])}"
     if _has_expired(view, edit):

@@ -220,8 +220,11 @@ def _rows(regions: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
     """Yield the rows of the table. For a region that could not be reached, `regions` has an empty mapping."""
     for state in ("queued", "waiting", "sending"):
         yield _count_row(state, regions)
-    yield _count_row("parked", regions)
-    yield from _detail_rows("parked_by_reason", regions, STYLES["parked"])
+    if any(one.get("scheduled") for one in regions):
+        yield _count_row("scheduled", regions)
+    in_trouble = [_without_scheduled(one) for one in regions]
+    yield _count_row("parked", in_trouble)
+    yield from _detail_rows("parked_by_reason", in_trouble, STYLES["parked"])
     yield _count_row("unknown", regions)
     yield _count_row("dead", regions)
     yield from _detail_rows("dead_by_verdict", regions, STYLES["dead"])
@@ -239,6 +242,14 @@ def _rows(regions: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
         _missing_style("worker", regions),
     )
     yield "beat ticked", [_ago(one["beat_age_s"]) if one else "" for one in regions], _missing_style("beat", regions)
+
+
+def _without_scheduled(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a summary whose parked jobs are those that wait because something failed."""
+    if not summary:
+        return {}
+    by_reason = {why: number for why, number in summary["parked_by_reason"].items() if why != "scheduled"}
+    return {**summary, "parked": summary["parked"] - summary.get("scheduled", 0), "parked_by_reason": by_reason}
 
 
 def _missing_style(part: str, regions: Sequence[Mapping[str, Any]]) -> str:

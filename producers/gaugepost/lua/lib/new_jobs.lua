@@ -1,5 +1,5 @@
 -- Store new jobs: enqueue stamps, limits, ready lists and lanes.
--- WITH  bells, counters, upload_lanes
+-- WITH  bells, counters, upload_lanes, scheduled
 
 -- Return the next enqueue stamp: µs by Redis' clock, strictly increasing, so that stamps are both time and order.
 local stamp
@@ -68,6 +68,20 @@ local function place_new(id, at, lane, urgent, source, first)
   end
   redis.call('ZADD', K.waiting, at, id)
   return 'waiting'
+end
+
+-- Return how many ms remain until a job is due; 0 for a job without deliver_at.
+local function ms_until(due) return due and math.max(0, tonumber(due) - now) or 0 end
+
+-- Park a new job until it is due. Return its state. It joins its case lane now, so that later changes of the case wait for it.
+-- The hash gets what lib/release.lua needs.
+local function schedule_new(id, at, has)
+  redis.call('ZADD', K.scheduled, has.due, scheduled_member(at, id))
+  redis.call('HSET', F.job .. id, 'reason', 'scheduled', 'until', has.due, 'due', has.due)
+  if has.source then redis.call('HSET', F.job .. id, 'source', has.source) end
+  if has.lane and not is_file(has) then redis.call('ZADD', F.lane .. has.lane, at, id) end
+  count('parked:scheduled', 1)
+  return 'parked'
 end
 
 -- Store a content. `contents` has the time since when each is no longer needed (+inf: still needed), `content_bytes` the size

@@ -1,6 +1,6 @@
--- Requeue parked jobs that are due and jobs of lifted holds, at a rate that Redis' clock limits, so that any number of beats
--- may tick.
--- WITH  jobs, transitions
+-- Requeue jobs that are due and jobs of lifted holds, at a rate that Redis' clock limits, so that any number of beats may
+-- tick.
+-- WITH  jobs, transitions, release
 
 -- Return how many jobs the rate allows since the last call, at most `most`, and whether the rate allows more than that.
 local function allowance(name, rate, most)
@@ -13,16 +13,34 @@ local function allowance(name, rate, most)
   return n, more
 end
 
--- Requeue parked jobs that are due. Return how many, and whether more are due that the rate allows.
+local function first_due(set, n)
+  return redis.call('ZRANGEBYSCORE', set, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, n)
+end
+
+local function retry(id)
+  local job = load(id)
+  if not job or not requeue(job) then redis.call('ZREM', K.parked, id) end
+end
+
+-- Requeue jobs that are due, in the order of their times: those that wait for their next attempt, and scheduled ones. Return
+-- how many, and whether more are due that the rate allows.
 local function requeue_due(rate, most)
   local n, more = allowance('due', rate, most)
   if n == 0 then return 0, false end
-  local ids = redis.call('ZRANGEBYSCORE', K.parked, '-inf', whole(now), 'LIMIT', 0, n)
-  for _, id in ipairs(ids) do
-    local job = load(id)
-    if not job or not requeue(job) then redis.call('ZREM', K.parked, id) end
+  local parked, scheduled, p, s = first_due(K.parked, n), first_due(K.scheduled, n), 1, 1
+  local function time(found, i) return tonumber(found[i + 1] or '') or math.huge end
+  local function requeued() return (p + s) / 2 - 1 end
+  while requeued() < n and (parked[p] or scheduled[s]) do
+    if time(parked, p) <= time(scheduled, s) then
+      retry(parked[p])
+      p = p + 2
+    else
+      release_member(scheduled[s])
+      s = s + 2
+    end
   end
-  return #ids, more and #ids == n
+  write_ready()
+  return requeued(), more and requeued() == n
 end
 
 -- Requeue jobs of lifted holds. Return how many.

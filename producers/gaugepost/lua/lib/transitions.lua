@@ -1,8 +1,15 @@
 -- Change the states of jobs.
--- WITH  jobs, counters, upload_lanes, contents
+-- WITH  jobs, counters, upload_lanes, contents, scheduled
 
 -- Return whether a job may change from one state to the other (states.py).
 local function is_legal(from, to) return string.find(LEGAL, ' ' .. from .. '>' .. to .. ' ', 1, true) end
+
+-- Remove a parked job from the set in which it waits: for its hold, its deliver_at, or its next attempt.
+local function remove_from_parked(job)
+  if job.scope then return redis.call('ZREM', F.held .. job.scope, job.id) end
+  if job.reason == 'scheduled' then return redis.call('ZREM', K.scheduled, scheduled_member(job.at, job.id)) end
+  redis.call('ZREM', K.parked, job.id)
+end
 
 -- Remove a job from the lists and sets of its state.
 local function remove_from_lists(job)
@@ -18,7 +25,7 @@ local function remove_from_lists(job)
     redis.call('HDEL', job.key, 'holder', 'probe', 'spared')
   elseif state == 'parked' then
     count('parked:' .. job.reason, -1)
-    if job.scope then redis.call('ZREM', F.held .. job.scope, job.id) else redis.call('ZREM', K.parked, job.id) end
+    remove_from_parked(job)
     redis.call('HDEL', job.key, 'reason', 'scope', 'until')
     job.reason, job.scope = nil, nil
   else
