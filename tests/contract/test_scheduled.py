@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gaugepost.jobs.common import MAX_AHEAD
-from gaugepost.ledger import Edit
+from gaugepost.ledger import Edit, Settlement
 from gaugepost.ledger.entry import Entry
 from gaugepost.states import JobState
-from gaugepost.transitions import Dead
+from gaugepost.transitions import Dead, Decision, Delivered, Requeued
 from gaugepost.verdict import Verdict
 from support.factories import case, file_set, record, upload
 from support.ledger_harness import NOON, SLOT_MS, Bench
@@ -71,6 +71,26 @@ def test_thousands_due_at_once_leave_paced_and_in_order(bench: Bench) -> None:
     bench.clock.go(1000)
     first = bench.ledger.promote()
     assert 0 < first < len(ids)
+
+
+def test_job_of_a_new_configuration_keeps_the_order_of_times(bench: Bench) -> None:
+    [last] = bench.put(later(record(), HOUR + 1))
+    [middle] = bench.put(later(record(), HOUR))
+    [first] = bench.put(record())
+    [tried] = bench.claim(1)
+    assert tried.id == first
+    bench.tick(HOUR + 10)
+    behind = Decision(Requeued(first), counted=False)
+    bench.ledger.settle([Settlement(one, behind) for one in bench.claim()])
+    bench.ledger.settle([Settlement(tried, Decision(Delivered()), warms=True)])
+    assert bench.claim_ids() == [middle, last]
+
+
+def test_released_job_is_as_old_as_its_release(bench: Bench) -> None:
+    [job] = bench.put(later(record()))
+    bench.tick(HOUR)
+    assert bench.view(job).enqueued_at == NOON
+    assert bench.claim()[0].enqueued_at == NOON + HOUR
 
 
 def test_sources_take_turns_with_released_jobs(bench: Bench) -> None:

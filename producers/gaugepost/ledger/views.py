@@ -183,19 +183,20 @@ def _read_view(
     state = JobState(text["state"])
     job = decryption.job(found["job"])
     if "due" in text:
-        job["deliver_at"] = iso(_number(text, "due", MS_DIGITS))
+        job["deliver_at"] = iso(parse_number(text, "due", MS_DIGITS))
     _ = job["kind"]  # every job has one; raises KeyError for a damaged job
     over = hold_over(job, holds)
     reason, until = reason_and_end(state, text, over, holds)
     hold = stopping_hold(state, text, over, holds)
+    stamp = parse_number(text, "enqueued" if "enqueued" in text else "at")
     no_worker, late = presence.unattended(state, until, under_hold=hold is not None)
     return JobView(
         id=job_id,
         region=region,
         state=state,
         job=job,
-        enqueued_at=parse_number(text, "at") // 1000,
-        stamp=parse_number(text, "at"),
+        enqueued_at=stamp // 1000,
+        stamp=stamp,
         revision=parse_number(text, "revision") if "revision" in text else 0,
         held_by=text["scope"] if text.get("scope") in holds else None,
         reason=no_worker if state is JobState.QUEUED and reason is None else reason,

@@ -63,7 +63,7 @@ local function accept(id, json, about, its, content)
   redis.call('HSET', key, 'job', json, 'state', state, 'at', at)
   if about ~= '' then redis.call('HSET', key, 'about', about) end
   if its ~= NOTHING then
-    for _, name in ipairs({'urgent', 'once', 'lane', 'idem', 'expires'}) do
+    for _, name in ipairs({'urgent', 'once', 'lane', 'idem', 'expires', 'due'}) do
       if its[name] then redis.call('HSET', key, name, its[name]) end
     end
     if its.idem then

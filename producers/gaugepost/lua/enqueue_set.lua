@@ -29,6 +29,7 @@ for i = FIRST, #ARGV, 2 do
   local state = is_later and schedule_new(id, at, {due = due, lane = lane}) or place_new(id, at, lane, false, nil, first)
   redis.call('HSET', F.job .. id, 'job', ARGV[i + 1], 'state', state, 'at', at, 'about', 'file', 'once', '1', 'lane', lane)
   if first then redis.call('HSET', F.job .. id, 'first', '1') end
+  if due then redis.call('HSET', F.job .. id, 'due', due) end
   redis.call('PERSIST', F.content .. id)
   redis.call('ZADD', K.contents, '+inf', id)
   count(state, 1)

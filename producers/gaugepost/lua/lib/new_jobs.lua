@@ -77,7 +77,7 @@ local function ms_until(due) return due and math.max(0, tonumber(due) - now) or 
 -- The hash gets what lib/release.lua needs.
 local function schedule_new(id, at, has)
   redis.call('ZADD', K.scheduled, has.due, scheduled_member(at, id))
-  redis.call('HSET', F.job .. id, 'reason', 'scheduled', 'until', has.due, 'due', has.due)
+  redis.call('HSET', F.job .. id, 'reason', 'scheduled', 'until', has.due)
   if has.source then redis.call('HSET', F.job .. id, 'source', has.source) end
   if has.lane and not is_file(has) then redis.call('ZADD', F.lane .. has.lane, at, id) end
   count('parked:scheduled', 1)
