@@ -200,9 +200,7 @@ class AsyncProducer:
         """Return the events of a job, oldest first; see `Producer.timeline`."""
         return (await self.job(job_id, region=region)).timeline()
 
-    async def cancel(
-        self, job_id: str | None = None, *, key: str | None = None, region: Region | None = None
-    ) -> bool:
+    async def cancel(self, job_id: str | None = None, *, key: str | None = None, region: Region | None = None) -> bool:
         """Cancel a job that no worker has sent; see `Producer.cancel`."""
         if job_id is None or key is not None:
             key, region = require_key(job_id, key, region)

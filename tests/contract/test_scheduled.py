@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gaugepost.jobs.common import MAX_AHEAD
+from gaugepost.jobs.field_types import MAX_AHEAD
 from gaugepost.ledger import Edit, Settlement
 from gaugepost.ledger.entry import Entry
 from gaugepost.states import JobState
@@ -173,8 +173,8 @@ def test_parts_of_a_scheduled_set_wait_for_its_time(bench: Bench) -> None:
     files, entries = file_set(2)
     entries = [Entry(entry.id, later(entry.job)) for entry in entries]  # type: ignore[arg-type]
     for entry in entries:
-        bench.ledger.stage(entry.id, b"Email\na@b.example\n")
-    bench.ledger.enqueue_set(files, entries, again=False, first=False)
+        bench.ledger.file_sets.stage(entry.id, b"Email\na@b.example\n")
+    bench.ledger.file_sets.enqueue(files, entries, again=False, first=False)
     bench.tick(SLOT_MS)
     assert bench.claim() == []
     bench.tick(HOUR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -93,6 +94,21 @@ def test_survey_is_taken_back_by_its_key(stack: Stack) -> None:
     wait_until(lambda: stack.counts()["delivered"] == 1, what=stack.undelivered)
     assert stack.counts()["cancelled"] == 1
     assert len(stack.keys()) == 1
+
+
+def test_commands_show_cancel_and_send_scheduled_jobs(stack: Stack) -> None:
+    stack.producer.enqueue(record(deliver_at=soon(3600)), idempotency_key="order-991")
+    second = stack.producer.enqueue(record(deliver_at=soon(3600)))
+    assert "scheduled" in stack.cli("status").stdout
+    assert json.loads(stack.cli("jobs", "--group", "--json").stdout or "[]") == []
+    assert stack.cli("cancel", "--key", "order-991").returncode == 2
+    assert stack.cli("cancel", "--key", "order-992", "--region", "eu").returncode == 1
+    assert stack.cli("cancel", "--key", "order-991", "--region", "eu").returncode == 0
+    skipped = json.loads(stack.cli("replay", second.id, "--json").stdout)
+    assert (skipped["replayed"], "--unset deliver_at" in skipped["why_not"]) == (False, True)
+    assert stack.cli("replay", second.id, "--set", "deliver_at=2026-01-01T00:00:00Z").returncode == 2
+    assert stack.cli("replay", second.id, "--unset", "deliver_at").returncode == 0
+    assert stack.counts()["queued"] == 1
 
 
 def test_older_worker_beside_sends_no_change_of_a_case_early(stack: Stack) -> None:

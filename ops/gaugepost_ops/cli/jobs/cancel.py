@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gaugepost.lookup import require_key, require_keyed
+from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.set_view import read_set
 from gaugepost.states import JobState
 from gaugepost_ops.cli.common import (
@@ -15,6 +17,7 @@ from gaugepost_ops.cli.common import (
     WHERE_UPLOADS,
     AsJson,
     Exit,
+    Failure,
     RegionLedgers,
     note,
     open_producer,
@@ -28,6 +31,7 @@ from gaugepost_ops.cli.uploads.file_set import describe_cancel, find_set, is_set
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from gaugepost.client import Producer
     from gaugepost.ledger import Ledger
 
 _BATCH = 200
@@ -37,7 +41,11 @@ Outcome = tuple[JobState | None, bool]
 
 
 def cancel(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Jobs to cancel, or uploads (set-…).")],
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID...", help="Jobs to cancel, or uploads (set-…).")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="The job with this idempotency key, with --region.")] = None,
+    region: Annotated[Region | None, typer.Option(help="The region of the key.")] = None,
     *,
     as_json: AsJson = False,
 ) -> int:
@@ -46,12 +54,15 @@ def cancel(
     For an upload (set-…), cancels the parts that were not sent yet. Exit code 1: a job was sent already, or no region
     knows it. A job that was cancelled before is no failure.
 
-    Example: `gaugepost cancel 0f8fad5bd9cb469fa16570867728950e`
+    Example: `gaugepost cancel --key order-991 --region eu`
     """
-    jobs = [job_id for job_id in dict.fromkeys(ids) if not is_set(job_id)]
+    if bool(ids) == (key is not None) or (key is None) != (region is None):
+        raise Failure(Exit.USAGE, "expected ids, or --key and --region")
     done, unknown = True, False
     with open_producer() as producer:
-        regions = RegionLedgers(producer)
+        regions = RegionLedgers(producer, region)
+        ids = ids or [_keyed(producer, key, region)]
+        jobs = [job_id for job_id in dict.fromkeys(ids) if not is_set(job_id)]
         for set_id in filter(is_set, dict.fromkeys(ids)):
             done &= _cancel_set(regions, set_id, as_json=as_json)
         by = who()
@@ -64,6 +75,12 @@ def cancel(
     if unknown:
         note(WHERE_JOBS)
     return Exit.DONE if done else Exit.FAILED
+
+
+def _keyed(producer: Producer, key: str | None, region: Region | None) -> str:
+    """Return the id of the job with an idempotency key. Raises JobNotFound."""
+    key, region = require_key(None, key, region)
+    return require_keyed(producer.ledger(region).keyed(key), region)
 
 
 def apply_in_batches(
