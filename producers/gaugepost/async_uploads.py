@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from gaugepost.file_families import Family
@@ -26,16 +27,24 @@ class AsyncUploads:
         self._receipt = receipt
 
     async def forecast(
-        self, region: Region, files: int, family: Family = "transactional", *, first: bool = False
+        self,
+        region: Region,
+        files: int,
+        family: Family = "transactional",
+        *,
+        first: bool = False,
+        deliver_at: datetime | None = None,
     ) -> list[int | None]:
         """Return when each of `files` further files would start; see `Uploads.forecast`."""
-        return await asyncio.to_thread(self._uploads.forecast, region, files, family, first=first)
+        return await asyncio.to_thread(
+            self._uploads.forecast, region, files, family, first=first, deliver_at=deliver_at
+        )
 
     async def plan(
-        self, path: Path, region: Region, family: Family, *, first: bool = False
+        self, path: Path, region: Region, family: Family, *, first: bool = False, deliver_at: datetime | None = None
     ) -> tuple[Upload, list[PlannedPart]]:
         """Check and split a file, and forecast its parts; see `Uploads.plan`."""
-        return await asyncio.to_thread(self._uploads.plan, path, region, family, first=first)
+        return await asyncio.to_thread(self._uploads.plan, path, region, family, first=first, deliver_at=deliver_at)
 
     async def upload(
         self,
@@ -47,10 +56,19 @@ class AsyncUploads:
         again: bool = False,
         first: bool = False,
         source: str | None = None,
+        deliver_at: datetime | None = None,
     ) -> FileSet:
         """Enqueue all parts of a file as one file set, or none; see `Uploads.upload`."""
         return await asyncio.to_thread(
-            self._uploads.upload, upload, parts, region, family, again=again, first=first, source=source
+            self._uploads.upload,
+            upload,
+            parts,
+            region,
+            family,
+            again=again,
+            first=first,
+            source=source,
+            deliver_at=deliver_at,
         )
 
     async def view(self, set_id: str) -> SetView:

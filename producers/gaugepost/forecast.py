@@ -31,9 +31,13 @@ class Lane:
         opens = self.now if self.last_start is None else max(self.now, self.last_start + self.interval)
         return max(opens, self.held_until or 0)
 
-    def starts(self, files: int) -> list[int | None]:
-        """Return when each of `files` further files starts; None for each while only a person can end the hold."""
-        first = self.next_slot()
-        if first is None:
+    def starts(self, files: int, not_before: int = 0) -> list[int | None]:
+        """Return when each of `files` further files starts; None for each while only a person can end the hold.
+
+        `not_before`: their `deliver_at`.
+        """
+        slot = self.next_slot()
+        if slot is None:
             return [None] * files
-        return [first + (self.ahead + n) * self.interval for n in range(files)]
+        first = max(slot + self.ahead * self.interval, not_before)
+        return [first + n * self.interval for n in range(files)]

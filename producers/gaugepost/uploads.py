@@ -16,13 +16,14 @@ from gaugepost.files import PartPlan, Upload, content, inspect, reasons, rejects
 from gaugepost.jobs import File, FileDelete
 from gaugepost.jobs.file import Stored, unique_name
 from gaugepost.ledger import Entry, FileSet, Undo
-from gaugepost.ledger.entry import new_job_id
+from gaugepost.ledger.entry import due_ms, new_job_id
 from gaugepost.ledger.file_sets import new_set_id
 from gaugepost.lookup import Lookup
 from gaugepost.set_view import SetView, read_set, rejected_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from gaugepost.file_families import Family
@@ -58,33 +59,40 @@ class Uploads:
         self._producer = producer
 
     def forecast(
-        self, region: Region, files: int, family: Family = "transactional", *, first: bool = False
+        self,
+        region: Region,
+        files: int,
+        family: Family = "transactional",
+        *,
+        first: bool = False,
+        deliver_at: datetime | None = None,
     ) -> list[int | None]:
         """Return when each of `files` further files would start: Unix ms, or None while a person holds the region.
 
-        `first`: they go before all waiting files. Raises InvalidJob for a region that is not in GAUGEPOST_REGIONS.
+        `first`: they go before all waiting files. `deliver_at`: not before this time. Raises InvalidJob for a region
+        that is not in GAUGEPOST_REGIONS.
         """
         check_region(region, self._producer.settings.regions)
         ledger = self._producer.ledger(region)
-        return ledger.upload_lane(_lane(ledger, family), first=first).starts(files)
+        return ledger.upload_lane(_lane(ledger, family), first=first).starts(files, due_ms(deliver_at) or 0)
 
     def plan(
-        self, path: Path, region: Region, family: Family, *, first: bool = False
+        self, path: Path, region: Region, family: Family, *, first: bool = False, deliver_at: datetime | None = None
     ) -> tuple[Upload, list[PlannedPart]]:
         """Check and split a file, and forecast its parts. Store nothing. Raises InvalidJob.
 
-        Close the returned `Upload`, or use it in a `with` statement. `first`: plan to go before all waiting files.
+        Close the returned `Upload`, or use it in a `with` statement. `first` and `deliver_at`: as of `forecast`.
         """
         upload = inspect(path)
         try:
             plans = split(upload)
-            starts = self.forecast(region, len(plans), family, first=first)
+            starts = self.forecast(region, len(plans), family, first=first, deliver_at=deliver_at)
         except BaseException:
             upload.close()
             raise
         return upload, [PlannedPart(plan, due) for plan, due in zip(plans, starts, strict=True)]
 
-    def upload(
+    def upload(  # noqa: PLR0913 - a keyword for each choice
         self,
         upload: Upload,
         parts: Sequence[PlannedPart],
@@ -94,18 +102,20 @@ class Uploads:
         again: bool = False,
         first: bool = False,
         source: str | None = None,
+        deliver_at: datetime | None = None,
         progress: Callable[[], None] = lambda: None,
     ) -> FileSet:
         """Enqueue all parts of a file as one file set, or none.
 
-        `again`: allow a file that was uploaded in the last 30 days. `first`: go before all waiting files. `progress` is
-        called after each part's content is stored.
+        `again`: allow a file that was uploaded in the last 30 days. `first`: go before all waiting files. `deliver_at`:
+        send no part before this time. `progress` is called after each part's content is stored.
         Raises InvalidJob if the file was uploaded before, BacklogFull, StoreFull, StoreUnreachable.
         """
         check_region(region, self._producer.settings.regions)
         ledger = self._producer.ledger(region)
         set_id = new_set_id()
-        entries = [_entry(set_id, upload, part.plan, region, family, source) for part in parts]
+        common = {"region": region, "family": family, "source": source, "deliver_at": deliver_at}
+        entries = [_entry(set_id, upload, part.plan, common) for part in parts]
         ids = [entry.id for entry in entries]
         files = FileSet(set_id, region, family, upload.filename, upload.sha256, upload.rows, tuple(ids))
         accepted = ""
@@ -193,7 +203,8 @@ def _lane(ledger: Ledger, family: str) -> str:
 _NAME = re.compile(r"[^/\\\x00-\x1f\"]{1,128}")  # the rule of File.filename
 
 
-def _entry(set_id: str, upload: Upload, plan: PartPlan, region: Region, family: Family, source: str | None) -> Entry:
+def _entry(set_id: str, upload: Upload, plan: PartPlan, common: Mapping[str, Any]) -> Entry:
+    """Return the job of one part; `common`: the fields that all parts have."""
     stored = Stored(
         sha256=plan.sha256,
         size=plan.bytes,
@@ -205,5 +216,4 @@ def _entry(set_id: str, upload: Upload, plan: PartPlan, region: Region, family: 
         of=plan.of,
     )
     filename = upload.filename if _NAME.fullmatch(upload.filename) else plan.name
-    fields = {"region": region, "family": family, "filename": filename, "stored": stored, "source": source}
-    return Entry(new_job_id(), File.model_validate(fields))
+    return Entry(new_job_id(), File.model_validate({**common, "filename": filename, "stored": stored}))

@@ -55,3 +55,9 @@ def test_hold_moves_the_forecast_to_its_end_or_leaves_it_open() -> None:
     assert Lane(NOW, 1000, held=True, held_until=NOW + 5000).starts(2) == [NOW + 5000, NOW + 6000]
     assert Lane(NOW, 1000, held=True).starts(2) == [None, None]
     assert Lane(NOW, 1000, held=True, held_until=NOW - 5000).next_slot() == NOW
+
+
+def test_files_with_deliver_at_start_no_earlier() -> None:
+    lane = Lane(NOW, 1000, ahead=2)
+    assert lane.starts(2, NOW + 9000) == [NOW + 9000, NOW + 10_000]
+    assert lane.starts(1, NOW + 1) == [NOW + 2000]

@@ -14,6 +14,8 @@ from gaugepost.keys import idempotency_digest
 from gaugepost.trace_context import current
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from gaugepost.encryption import Cipher
     from gaugepost.jobs import JobBase
     from gaugepost.ledger.scripts import Argument
@@ -74,6 +76,11 @@ class Entry:
         return self.id, cipher.encrypt_job(job, self.text), about, json.dumps(facts) if facts else "", content
 
 
+def due_ms(deliver_at: datetime | None) -> int | None:
+    """Return a job's `deliver_at` in Unix ms, rounded up: never too early."""
+    return None if deliver_at is None else math.ceil(deliver_at.timestamp() * 1000)
+
+
 def ledger_facts(job: JobBase, lane: str) -> dict[str, str]:
     """Return the fields that the ledger stores besides a job's JSON; only those that the job has."""
     facts: dict[str, str] = {}
@@ -86,7 +93,7 @@ def ledger_facts(job: JobBase, lane: str) -> dict[str, str]:
     if job.expires_at:
         facts["expires"] = str(int(job.expires_at.timestamp() * 1000))
     if job.deliver_at:
-        facts["due"] = str(math.ceil(job.deliver_at.timestamp() * 1000))
+        facts["due"] = str(due_ms(job.deliver_at))
     return facts
 
 
