@@ -18,17 +18,13 @@ from gaugepost.keys import FAMILIES, FIXED, Keys
 from gaugepost_ops.relocation import Relocation
 from support.factories import record
 from support.metrics import value
-from support.old_versions import PREVIOUS, VERSIONS, Old
+from support.old_versions import OLDER_NAMES, ONE_LIST, PREVIOUS, UNHASHED, UNTRACED, VERSIONS, Old
 from support.redis_server import free_port
 from support.stack import Stack, kill
 from support.wait import wait_until
 from support.worker_ledger import worker_ledger
 
 SHORT = {"connect_timeout": 1, "read_timeout": 3, "lease": 6, "backoff__lost_answer": "1s,1s,1s,1s"}
-ONE_LIST = {"26f2acf"}  # the workers of these know no list of a source: what is enqueued since waits for newer ones
-UNTRACED = {"26f2acf", "10ddf18"}  # these know no `traceparent`
-OLDER_NAMES = sorted(set(VERSIONS) - {PREVIOUS})  # the keys and queues of these have no namespace
-UNHASHED = {*UNTRACED, "8e1f5aa"}  # these keep no hash of what a job sends beside its idempotency key
 
 COMMON = {"configuration": "multi-object", "record": {"Email": "joe.doe@example.com"}, "region": "eu"}
 KINDS: list[dict[str, Any]] = [

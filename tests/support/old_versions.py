@@ -18,9 +18,14 @@ FOLDER = Path(__file__).parent / "versions"
 VERSIONS = sorted(path.stem.removeprefix("gaugepost-") for path in FOLDER.glob("gaugepost-*.zip"))
 
 PREVIOUS = "previous"
-"""The packages before their last change, packed as they are asked for: there only where git's history is."""
+"""The packages before their last change, packed on request. It exists only if git's history is available."""
 if previous() is not None or shutil.which("git") is None:
     VERSIONS.append(PREVIOUS)
+
+ONE_LIST = {"26f2acf"}  # one list of queued jobs for all sources: jobs that are enqueued since wait for newer workers
+UNTRACED = {"26f2acf", "10ddf18"}  # no `traceparent` in jobs
+OLDER_NAMES = sorted(set(VERSIONS) - {PREVIOUS})  # no namespace in the names of keys and queues
+UNHASHED = {*UNTRACED, "8e1f5aa"}  # no hash of what a job sends beside its idempotency key
 
 
 def _packed(version: str, folder: Path) -> Path:
