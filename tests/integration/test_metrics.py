@@ -130,7 +130,7 @@ def test_exporter_reports_an_absent_or_frozen_redis_and_recovers(tmp_path: Path)
         exporter = stack.run("-m", "gaugepost_ops", "exporter", "--port", str(port))
         wait_until(lambda: value(port, "gaugepost_redis_up", region="eu") == 1)
         with stack.redis.frozen():
-            assert value(port, "gaugepost_redis_up", region="eu") == 0, "it is told in time, though nothing answers"
+            assert value(port, "gaugepost_redis_up", region="eu") == 0, "it reports the failure in time"
         wait_until(lambda: value(port, "gaugepost_redis_up", region="eu") == 1)
         stack.redis.kill()
         assert value(port, "gaugepost_redis_up", region="eu") == 0
@@ -209,7 +209,7 @@ def test_whatever_becomes_of_a_job_is_counted_once(redis_url: str) -> None:
     def sample(name: str, **labels: str) -> float | None:
         return metrics.registry.get_sample_value(name, {"region": "eu", **labels})
 
-    told = {"kind": "personal_link", "verdict": "none"}
-    assert sample("gaugepost_jobs_total", state="dead", **told) == 1
-    assert sample("gaugepost_jobs_total", state="parked", **told) == 1
+    labels = {"kind": "personal_link", "verdict": "none"}
+    assert sample("gaugepost_jobs_total", state="dead", **labels) == 1
+    assert sample("gaugepost_jobs_total", state="parked", **labels) == 1
     assert sample("gaugepost_rescued_jobs_total") == 1
