@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from gaugepost.jobs import JobBase
 from gaugepost.jobs.field_types import MAX_AHEAD
 from gaugepost.ledger import Edit, Settlement
 from gaugepost.ledger.entry import Entry
@@ -15,9 +16,6 @@ from gaugepost.transitions import Dead, Decision, Delivered, Requeued
 from gaugepost.verdict import Verdict
 from support.factories import case, file_set, record, upload
 from support.ledger_harness import NOON, SLOT_MS, Bench
-
-if TYPE_CHECKING:
-    from gaugepost.jobs import JobBase
 
 HOUR = 3_600_000
 WEEK = 7 * 24 * HOUR

@@ -37,6 +37,8 @@ from gaugepost.jobs import JOBS, JobBase
 from gaugepost.testing import AsyncMemoryProducer, MemoryProducer
 from support.factories import case, file_delete, link, record, response, upload
 
+pytest_plugins = ["gaugepost_ops.pytest_plugin"]
+
 LINK = PersonalLinkResult(number_customergauge=5, survey_link="https://long", survey_link_short="https://s")
 
 
@@ -109,8 +111,8 @@ def test_dead_job_raises_with_the_given_message(producer: MemoryProducer) -> Non
     producer.kill(job, verdict="missing_field", message="It is missing.", field_errors={"Email": ["is required"]})
     with pytest.raises(JobDead) as dead:
         job.result(timeout=30)
-    told = dead.value
-    assert (told.verdict, told.message, told.field_errors) == (
+    error = dead.value
+    assert (error.verdict, error.message, error.field_errors) == (
         "missing_field",
         "It is missing.",
         {"Email": ["is required"]},
@@ -181,9 +183,9 @@ def test_ended_or_absent_job_cannot_be_ended(producer: MemoryProducer) -> None:
     assert job.cancel()
     with pytest.raises(AssertionError, match="is cancelled"):
         producer.deliver(job)
-    for nobody in ("0" * 32, link()):
+    for unknown in ("0" * 32, link()):
         with pytest.raises(LookupError):
-            producer.deliver(nobody)
+            producer.deliver(unknown)
 
 
 def test_a_job_grows_old_as_time_passes(producer: MemoryProducer) -> None:

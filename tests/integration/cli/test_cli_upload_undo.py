@@ -59,8 +59,8 @@ def test_undo_asks_with_counts_and_does_nothing_without_an_answer(cli: Cli, eu_w
     set_id = uploaded(cli, 9_000).rows[0]["set"]
     deliver(eu_worker)
     follow(eu_worker)
-    nobody = cli("uploads", "undo", set_id)
-    assert (nobody.code, nobody.out) == (2, "")
+    refused = cli("uploads", "undo", set_id)
+    assert (refused.code, refused.out) == (2, "")
     for printed in (
         "1 upload with 2,000 rows will be deleted",
         "survey responses",
@@ -68,7 +68,7 @@ def test_undo_asks_with_counts_and_does_nothing_without_an_answer(cli: Cli, eu_w
         "1 part sent, but the upload id is not known",
         f"Undo it again when CustomerGauge has processed it: gaugepost job {set_id}",
     ):
-        assert printed in nobody.err
+        assert printed in refused.err
     code, shown = on_terminal(cli, "uploads", "undo", set_id, answer="n\n")
     assert code == 1
     assert "nothing was undone" in shown
