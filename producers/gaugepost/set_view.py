@@ -107,7 +107,7 @@ def read_set(ledger: Ledger, files: FileSet) -> SetView:
 def known_headings(ledger: Ledger, view: SetView) -> tuple[str, ...]:
     """Return the names of a set's columns, from the first part whose content is still stored; () if none is."""
     for job_id, part in zip(view.files.parts, view.parts, strict=True):
-        content = ledger.content(job_id) if part and part.state is JobState.DELIVERED else None
+        content = ledger.file_sets.content(job_id) if part and part.state is JobState.DELIVERED else None
         if content is not None and part is not None:
             return headings(_part(part, content))
     return ()
@@ -118,7 +118,7 @@ def rejected_parts(ledger: Ledger, view: SetView) -> Iterator[Part]:
     for job_id, part in zip(view.files.parts, view.parts, strict=True):
         if part is None or part.state is not JobState.DELIVERED or not (part.result or {}).get("rejected"):
             continue
-        text = ledger.content(job_id)
+        text = ledger.file_sets.content(job_id)
         if text is None:
             raise InvalidJob([Problem("", "the contents of this set are no longer stored (RETENTION_CONTENT)")])
         yield _part(part, text)

@@ -122,9 +122,9 @@ def test_a_file_waits_for_its_slot_with_its_content_compressed_beside_it(bench: 
     assert (view.state, view.reason) == ("waiting", "slot")
     assert view.job["stored"]["rows"] == 1000
     assert "content_base64" not in view.job
-    assert bench.ledger.content(file_id) == content
+    assert bench.ledger.file_sets.content(file_id) == content
     assert bench.client.strlen(bench.ledger.keys.of("content:", file_id)) < len(content) / 10
-    assert bench.ledger.content("absent") is None
+    assert bench.ledger.file_sets.content("absent") is None
 
 
 def test_urgent_jobs_ring_the_urgent_queue_and_others_the_regions_own(bench: Bench) -> None:

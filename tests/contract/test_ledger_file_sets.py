@@ -26,7 +26,7 @@ def test_parts_of_a_set_wait_for_their_slots_in_order(bench: Bench) -> None:
     assert bench.ledger.file_sets.find(files.id) == files
     assert bench.bells() == 1
     for job_id in files.parts:
-        assert bench.ledger.content(job_id) == CONTENT
+        assert bench.ledger.file_sets.content(job_id) == CONTENT
         assert bench.client.ttl(PREFIX + "content:" + job_id) == -1
     assert stored_bytes(bench) == 3 * len(zlib.compress(CONTENT))
     assert next_starts(bench, 3) == list(files.parts)
@@ -99,7 +99,7 @@ def test_taking_staged_contents_away_leaves_those_of_an_accepted_set(bench: Benc
     _, entries = file_set(1, content="other")
     stage(bench, entries)
     bench.ledger.file_sets.unstage([*ids, entries[0].id])
-    assert [bench.ledger.content(job_id) for job_id in (*ids, entries[0].id)] == [CONTENT, CONTENT, None]
+    assert [bench.ledger.file_sets.content(job_id) for job_id in (*ids, entries[0].id)] == [CONTENT, CONTENT, None]
 
 
 def test_same_content_is_refused_unless_sending_again_is_asked_for(bench: Bench) -> None:
@@ -138,8 +138,8 @@ def test_the_count_of_bytes_stays_true_through_every_end_of_a_part(bench: Bench)
     bench.clock.go(24 * HOUR_MS)
     bench.ledger.sweep()
     assert stored_bytes(bench) == 2 * size
-    assert bench.ledger.content(delivered) is None
-    assert bench.ledger.content(dead) == CONTENT, "it can be replayed"
+    assert bench.ledger.file_sets.content(delivered) is None
+    assert bench.ledger.file_sets.content(dead) == CONTENT, "it can be replayed"
     bench.clock.go(90 * 24 * HOUR_MS)
     bench.ledger.sweep()
     assert stored_bytes(bench) == size

@@ -117,7 +117,7 @@ def test_a_dead_file_waits_for_a_slot_again_with_its_content(bench: Bench) -> No
     bench.settle(bench.claim()[0], DEAD)
     assert bench.ledger.replay([file_id]) == [(JobState.WAITING, True)]
     assert bench.claim_ids() == [file_id]
-    assert bench.ledger.content(file_id)
+    assert bench.ledger.file_sets.content(file_id)
 
 
 def test_only_dead_and_parked_jobs_are_replayed(bench: Bench) -> None:

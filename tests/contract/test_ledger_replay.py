@@ -168,7 +168,7 @@ def test_dead_file_with_edited_labels_is_sent_with_its_content(bench: Bench) -> 
     mended = claimed.job.model_copy(update={"labels": ("again",)})
     assert replay_edited(bench, job_id, mended) == (JobState.WAITING, True)
     assert [one.job.labels for one in bench.claim()] == [("again",)]
-    assert bench.ledger.content(job_id)
+    assert bench.ledger.file_sets.content(job_id)
 
 
 def test_a_followed_file_is_looked_at_now_though_its_end_is_over(bench: Bench) -> None:

@@ -69,7 +69,7 @@ def test_ended_jobs_are_forgotten_after_their_retention_and_the_counts_stay_true
     assert bench.ledger.sweep() == 2
     everything = [delivered, dead, unknown, cancelled, expired, dead_file]
     assert bench.states(everything) == [None, None, "unknown", None, None, None]
-    assert bench.ledger.content(dead_file) is None
+    assert bench.ledger.file_sets.content(dead_file) is None
     assert bench.truth().faults == []
     assert bench.truth().hashes["counts"] == {"unknown": "1"}
 

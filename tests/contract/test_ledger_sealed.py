@@ -118,7 +118,7 @@ def test_jobs_from_before_the_key_are_delivered_under_it(bench: Bench, keyed: Ke
     for claimed in sealed.claim():
         assert not isinstance(claimed.job, SealedJob)
         if claimed.job.kind == "file":
-            assert sealed.ledger.content(claimed.id) == b"Email\nx@y.example\n"
+            assert sealed.ledger.file_sets.content(claimed.id) == b"Email\nx@y.example\n"
         sealed.settle(claimed, Delivered({"survey_link": LINK}), verdict=Verdict.DELIVERED)
     assert sealed.view(ids[0]).result == {"survey_link": LINK}
     without = bench.view(ids[0])
@@ -213,7 +213,7 @@ def test_jobs_under_way_survive_a_rotation_of_keys(keyed: Keyed) -> None:
     new = between.put(record(record={"Email": "new@y.example"}))
     claimed = {one.id: one for one in between.claim()}
     assert not any(isinstance(one.job, SealedJob) for one in claimed.values())
-    assert between.ledger.content(old[1]) == b"Email\nold@y.example\n"
+    assert between.ledger.file_sets.content(old[1]) == b"Email\nold@y.example\n"
     between.settle(claimed[old[0]], Dead(Verdict.MISSING_FIELD), verdict=Verdict.MISSING_FIELD)
     assert between.settle(claimed[new[0]])
     between.settle(claimed[old[1]], Delivered({"total": 1}))
@@ -273,11 +273,11 @@ def test_file_set_and_its_staged_contents_are_encrypted(bench: Bench, keyed: Key
     assert b"quill-contacts" not in text
     assert b"e.part-1-of-2.csv" not in text
     assert sealed.ledger.file_sets.find(files.id) == files
-    assert sealed.ledger.content(files.parts[0]) == f"Email\n{MAIL}\n".encode()
+    assert sealed.ledger.file_sets.content(files.parts[0]) == f"Email\n{MAIL}\n".encode()
     with pytest.raises(DataSealed, match=f"upload {files.id} is encrypted"):
         bench.ledger.file_sets.find(files.id)
     with pytest.raises(DataSealed):
-        bench.ledger.content(files.parts[0])
+        bench.ledger.file_sets.content(files.parts[0])
 
 
 def test_the_limit_of_contents_counts_what_is_stored(bench: Bench, keyed: Keyed) -> None:

@@ -108,7 +108,7 @@ def test_cancelling_a_set_stops_what_was_not_sent_and_nothing_else(bench: Bench)
     assert done == [False, False, True, True]
     assert bench.states(ids) == ["parked", "sending", "cancelled", "cancelled"]
     assert bench.settle(sending, PROCESSING)
-    assert [bench.ledger.content(job_id) is not None for job_id in ids] == [True, True, False, False]
+    assert [bench.ledger.file_sets.content(job_id) is not None for job_id in ids] == [True, True, False, False]
 
 
 def test_a_followed_file_waits_under_a_hold_and_is_looked_at_afterwards(bench: Bench) -> None:

@@ -89,10 +89,10 @@ def test_file_content_is_kept_after_an_end_and_deleted_on_cancel(bench: Bench) -
         bench.put(upload(f"{name}.csv"))
         [claimed] = bench.claim()
         bench.settle(claimed, transition)
-        kept[name] = bench.ledger.content(claimed.id) is not None
+        kept[name] = bench.ledger.file_sets.content(claimed.id) is not None
     [file_id] = bench.put(upload())
     bench.ledger.cancel([file_id])
-    assert bench.ledger.content(file_id) is None
+    assert bench.ledger.file_sets.content(file_id) is None
     assert kept == dict.fromkeys(ends, True)
 
 
@@ -104,10 +104,10 @@ def test_a_sent_content_is_kept_for_its_retention_and_counts_until_then(bench: B
     assert stored > 0
     bench.clock.go(24 * HOUR_MS - 1)
     bench.ledger.sweep()
-    assert bench.ledger.content(claimed.id) is not None
+    assert bench.ledger.file_sets.content(claimed.id) is not None
     bench.clock.go(1)
     bench.ledger.sweep()
-    assert bench.ledger.content(claimed.id) is None
+    assert bench.ledger.file_sets.content(claimed.id) is None
     assert int(bench.client.get("gaugepost:{eu}:content_bytes")) == 0
 
 

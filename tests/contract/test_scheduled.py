@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from gaugepost.jobs import JobBase
-from gaugepost.jobs.field_types import MAX_AHEAD
 from gaugepost.ledger import Edit, Settlement
 from gaugepost.ledger.entry import Entry
 from gaugepost.states import JobState
@@ -16,6 +14,9 @@ from gaugepost.transitions import Dead, Decision, Delivered, Requeued
 from gaugepost.verdict import Verdict
 from support.factories import case, file_set, record, upload
 from support.ledger_harness import NOON, SLOT_MS, Bench
+
+if TYPE_CHECKING:
+    from gaugepost.jobs import JobBase
 
 HOUR = 3_600_000
 WEEK = 7 * 24 * HOUR
@@ -272,29 +273,3 @@ def test_repeated_enqueue_of_a_scheduled_job_changes_nothing(bench: Bench) -> No
     for _ in range(2):
         [accepted] = bench.ledger.enqueue([entry])
         assert (accepted.id, accepted.state, accepted.duplicate) == (entry.id, "parked", False)
-
-
-# The field
-
-
-def refused(**fields: Any) -> str:
-    with pytest.raises(ValueError, match="deliver_at") as error:
-        record(**fields)
-    return str(error.value)
-
-
-def test_deliver_at_is_refused_beyond_a_year() -> None:
-    assert "at most 366 days" in refused(deliver_at=datetime.now(UTC) + MAX_AHEAD + timedelta(minutes=1))
-
-
-def test_deliver_at_must_be_before_expires_at() -> None:
-    soon = datetime.now(UTC) + timedelta(hours=1)
-    assert "before expires_at" in refused(deliver_at=soon, expires_at=soon)
-
-
-def test_deliver_at_without_offset_is_refused() -> None:
-    assert refused(deliver_at="2026-12-01T09:00:00")
-
-
-def test_stored_json_has_no_deliver_at() -> None:
-    assert "deliver_at" not in later(record()).to_json()

@@ -111,6 +111,19 @@ def test_commands_show_cancel_and_send_scheduled_jobs(stack: Stack) -> None:
     assert stack.counts()["queued"] == 1
 
 
+def test_upload_waits_for_its_time(stack: Stack) -> None:
+    (stack.folder / "contacts.csv").write_text("Email\na@b.example\n")
+    call = ("upload", "contacts.csv", "--region", "eu", "--family", "contact", "--json", "--deliver-at")
+    assert stack.cli(*call, "2026-12-31T09:00:00").returncode == 2
+    planned = json.loads(stack.cli(*call, soon(3600).isoformat(), "--dry-run").stdout)
+    assert datetime.fromisoformat(planned["due"]) > soon(3500)
+    at = soon(3)
+    [job_id] = [json.loads(stack.cli(*call, at.isoformat()).stdout)["id"]]
+    stack.worker()
+    wait_until(stack.keys, what=stack.undelivered)
+    assert early(stack, {job_id: at}) == []
+
+
 def test_older_worker_beside_sends_no_change_of_a_case_early(stack: Stack) -> None:
     older = Old(PREVIOUS, stack)
     first = stack.producer.enqueue(case())

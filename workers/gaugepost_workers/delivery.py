@@ -116,7 +116,7 @@ class Delivery:
 
     def _build(self, job: JobBase, job_id: str) -> Request | None:
         """Build the job's request. Return None for a file whose content is not in the ledger."""
-        content = self._ledger.content(job_id) if job.kind == "file" else None
+        content = self._ledger.file_sets.content(job_id) if job.kind == "file" else None
         if job.kind == "file" and content is None:
             return None
         return HANDLERS[job.kind].build(job, self._endpoints, job_id, content)

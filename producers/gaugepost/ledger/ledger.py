@@ -126,10 +126,6 @@ class Ledger:
         """Yield the ids of all jobs in a state, read in steps. A job that moves meanwhile may be missed or repeated."""
         return self._listing.ids(state)
 
-    def content(self, job_id: str) -> bytes | None:
-        """Return a file's content; None if it is deleted or damaged. Raises DataSealed."""
-        return self.file_sets.content(job_id)
-
     # Holds and upload lanes
 
     def hold(

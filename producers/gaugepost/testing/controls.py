@@ -71,7 +71,7 @@ class Controls:
     def content(self, job: Receipt[Any] | AsyncReceipt[Any] | JobBase | str) -> bytes:
         """Return the content of an enqueued file. Raises LookupError if no content is stored."""
         view = self._find(job)
-        found = self._worker.ledger(view.region).content(view.id)
+        found = self._worker.ledger(view.region).file_sets.content(view.id)
         if found is None:
             raise LookupError(f"job {view.id} has no content")
         return found

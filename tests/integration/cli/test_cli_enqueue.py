@@ -112,7 +112,7 @@ def test_files_are_read_from_the_current_folder_and_checked_first(cli: Cli, prod
     assert cli("enqueue", cli.write("bad.jsonl", *good, file | {"path": "exports/header.csv"})).code == 2
     done = cli("enqueue", cli.write("good.jsonl", *good))
     assert [row["state"] for row in done.rows] == ["waiting", "waiting"]
-    assert producer.ledger(Region.EU).content(done.rows[0]["id"]) == b"Email\na@example.com\n"
+    assert producer.ledger(Region.EU).file_sets.content(done.rows[0]["id"]) == b"Email\na@example.com\n"
 
 
 def _b64(text: str) -> str:

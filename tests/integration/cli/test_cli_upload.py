@@ -32,7 +32,7 @@ def test_upload_queues_and_prints_each_part(cli: Cli, eu_worker: EuWorker) -> No
     assert {row["set"] for row in rows} == {rows[0]["set"]}
     assert rows[0]["set"].startswith("set-")
     assert list(eu_worker.ledger.waiting_files()) == [row["id"] for row in rows]
-    assert [len(eu_worker.ledger.content(row["id"]) or b"") for row in rows] == [row["bytes"] for row in rows]
+    assert [len(eu_worker.ledger.file_sets.content(row["id"]) or b"") for row in rows] == [row["bytes"] for row in rows]
     jobs = [eu_worker.producer.job(row["id"]).job for row in rows]
     assert [job["source"] for job in jobs] == ["crm"] * 3
     assert [job["stored"]["name"] for job in jobs] == [row["filename"] for row in rows]

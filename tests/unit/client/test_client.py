@@ -106,4 +106,4 @@ def test_file_is_read_by_the_process_that_enqueues(producer: Any, blocking: Prod
     (tmp_path / "a.csv").write_bytes(b"Email\na@b.example\n")
     job = producer.enqueue(upload(filename=None, content_base64=None, path=str(tmp_path / "a.csv")))
     assert job.accepted_as == "waiting"
-    assert blocking.ledger(Region.EU).content(job.id) == b"Email\na@b.example\n"
+    assert blocking.ledger(Region.EU).file_sets.content(job.id) == b"Email\na@b.example\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from gaugepost.errors import BacklogFull, InvalidJob
 from gaugepost.files import inspect, split
+from gaugepost.jobs.field_types import MAX_AHEAD
 from gaugepost.jobs.file import Stored, unique_name
 from gaugepost.ledger.holds import iso
 from gaugepost.regions import Region
@@ -33,12 +35,28 @@ _MIN_PARTS_FOR_BAR = 20
 _SOURCE = r"^[\w.:/-]{1,64}$"
 
 
+def _later(text: str) -> datetime:
+    """Parse `--deliver-at`."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = datetime.min  # noqa: DTZ901 - without an offset it is refused below
+    if moment.tzinfo is None or moment > datetime.now(UTC) + MAX_AHEAD:
+        expected = f"expected a time such as 2026-12-31T09:00:00+01:00, at most {MAX_AHEAD.days} days ahead"
+        raise typer.BadParameter(expected)
+    return moment
+
+
 FilePath = Annotated[Path, typer.Argument(metavar="FILE", help="CSV, XLS, XLSX or XML, up to 200 MB.")]
 OfRegion = Annotated[Region, typer.Option(help="The region of the account.")]
 OfFamily = Annotated[FamilyName, typer.Option(help="The family of the file: what its rows are.")]
 Source = Annotated[str | None, typer.Option(help="The service that uploads it, for listings.", metavar="S")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, split and forecast; store nothing.")]
 Again = Annotated[bool, typer.Option("--again", help="Even if the same content was uploaded in the last 30 days.")]
+DeliverAt = Annotated[
+    datetime | None,
+    typer.Option(help="Send no part before this time: ISO 8601 with an offset.", metavar="TIME", parser=_later),
+]
 First = Annotated[bool, typer.Option("--first", help="Put it before all files that wait in this lane.")]
 
 
@@ -50,15 +68,17 @@ class _Request:
     region: Region
     family: FamilyName
     source: str | None
+    deliver_at: datetime | None
     again: bool
     first: bool
 
 
-def upload(
+def upload(  # noqa: PLR0913 - an option each
     file: FilePath,
     region: OfRegion,
     family: OfFamily,
     source: Source = None,
+    deliver_at: DeliverAt = None,
     *,
     dry_run: DryRun = False,
     again: Again = False,
@@ -73,7 +93,7 @@ def upload(
     """
     served(Settings.load(), region)
     _check_source(source)
-    request = _Request(file, region, family, source, again, first)
+    request = _Request(file, region, family, source, deliver_at, again, first)
     with _inspected(file) as checked:
         for text in checked.notes:
             note(f"{file}: {text}")
@@ -121,7 +141,9 @@ def _forecast(
     before = producer.ledger(request.region).file_sets.uploaded_before(request.family.value, checked.sha256)
     if before and not request.again:
         raise _refused(request.file, uploaded_before(before))
-    dues = producer.uploads.forecast(request.region, len(plans), request.family.value, first=request.first)
+    dues = producer.uploads.forecast(
+        request.region, len(plans), request.family.value, first=request.first, deliver_at=request.deliver_at
+    )
     return [PlannedPart(plan, due) for plan, due in zip(plans, dues, strict=True)]
 
 
@@ -136,6 +158,7 @@ def _enqueue(producer: Producer, request: _Request, checked: Upload, parts: Sequ
                 again=request.again,
                 first=request.first,
                 source=request.source,
+                deliver_at=request.deliver_at,
                 progress=lambda: advance(1),
             )
         except InvalidJob as problem:
