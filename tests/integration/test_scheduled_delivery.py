@@ -16,6 +16,7 @@ from gaugepost.errors import JobNotFound
 from support.chaos.hosts import Clock
 from support.factories import case, record
 from support.old_versions import PREVIOUS, Old
+from support.redis_server import RedisServer
 from support.stack import Stack, kill
 from support.wait import wait_until
 
@@ -56,7 +57,13 @@ def test_jobs_arrive_in_order_of_their_time_and_not_early(stack: Stack) -> None:
     assert [effect["idempotency_key"] for effect in stack.sim.effects()] == in_order
 
 
-def test_killed_processes_lose_no_scheduled_job_and_send_none_early(stack: Stack) -> None:
+def test_killed_processes_lose_no_scheduled_job_and_send_none_early(tmp_path: Path) -> None:
+    with Stack(tmp_path, redis=RedisServer(tmp_path, "--appendfsync", "always"), **SHORT) as stack:
+        kill_all(stack)
+
+
+def kill_all(stack: Stack) -> None:
+    """Kill Redis, beat and the worker around the time at which the jobs are due, and check that all arrive."""
     due = enqueue(stack, [record(deliver_at=soon(2 + i % 3)) for i in range(300)])
     worker, beat = stack.worker(), stack.beat()
     stack.redis.kill()
