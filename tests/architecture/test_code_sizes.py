@@ -21,7 +21,6 @@ PRODUCER = "the API of a service in one place: it is long by the docstrings of i
 EXCEPTIONS = {
     "producers/gaugepost/client.py:Producer": PRODUCER,
     "producers/gaugepost/async_client.py:AsyncProducer": PRODUCER,
-    "producers/gaugepost/ledger/ledger.py:Ledger": "one short call for each operation on a region",
 }
 
 
