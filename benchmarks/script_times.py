@@ -21,6 +21,8 @@ import redis
 from benchmarks.heavy import CONFIGURATION, Heavy, Sizes, record
 from gaugepost import CloseLoop, Region, Settings
 from gaugepost.ledger import Claimed, Entry, Settlement, WorkerLedger
+from gaugepost.ledger.pages import PageQuery
+from gaugepost.ledger.reference_query import Query
 from gaugepost.ledger.scripts import load_scripts
 from gaugepost.states import JobState
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Held, HoldSpec, Parked, Requeued, Unknown
@@ -30,6 +32,7 @@ LIMIT_MS = 100
 WORKER = "bench"
 _BATCH = 200
 _LOGGED_US = 1_000
+LABEL = "bench"
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,10 @@ class Run:
         ledger.open_slot()
         ledger.alive(WORKER, 60, "", {"bench": 1.0})
         ledger.leave(WORKER)
-        ledger.enqueue([Entry.of(record(ledger.region, source=f"new{n}")) for n in range(_BATCH)])
+        for call in range(4):
+            keys = [f"key-{call}-{n}" for n in range(_BATCH)]
+            jobs = [record(ledger.region, source=key[-9:], labels=(LABEL,), idempotency_key=key) for key in keys]
+            ledger.enqueue([Entry.of(one) for one in jobs])
         fields = {"region": ledger.region, "status": "open"}
         cases = [CloseLoop.model_validate(fields | {"number_customergauge": 10_000_000 + n}) for n in range(_BATCH)]
         ledger.enqueue([Entry.of(case) for case in cases])
@@ -171,6 +177,9 @@ class Run:
     def _reads(self, ledger: WorkerLedger) -> None:
         for state in JobState:
             ledger.read(list(itertools.islice(ledger.ids(state), _BATCH)))
+            ledger.page(PageQuery(state), _BATCH)
+        by_label = Query.of(None, {"label": LABEL}, None, None)
+        ledger.find(by_label, _BATCH, ledger.find(by_label, _BATCH).next)
         ledger.summary()
 
     def _operators(self, ledger: WorkerLedger) -> None:
@@ -199,6 +208,8 @@ class Run:
         old = [f"{n:032d}" for n in range(5_000)]
         self.client.rpush(f"{self.eu.keys.prefix}ready", *old)
         self.eu.migrate()
+        for _ in range(20):
+            self.eu.index()
 
     def _sweeps(self) -> None:
         for _ in range(3):

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from gaugepost.admission import admit, iterate
 from gaugepost.async_uploads import AsyncUploads
@@ -16,12 +16,14 @@ from gaugepost.connection import connect_async, redis_url
 from gaugepost.errors import IdempotencyConflict, StoreError, StoreUnreachable
 from gaugepost.lazy import Enqueuing
 from gaugepost.ledger import Accepted, Entry
+from gaugepost.ledger.finding import find, run_async
 from gaugepost.ledger.producer_calls import ProducerCalls
 from gaugepost.ledger.scripts import AsyncRunner
 from gaugepost.lookup import Lookup, require_key, require_keyed
 from gaugepost.mappings import Mappings
 from gaugepost.receipts import AsyncReceipt, Receipts
 from gaugepost.results import Polling, read_result
+from gaugepost.search import Search
 from gaugepost.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,9 +34,11 @@ if TYPE_CHECKING:
     from gaugepost.file_families import Family
     from gaugepost.jobs import JobBase
     from gaugepost.ledger import JobView
+    from gaugepost.ledger.finding import Found
     from gaugepost.receipts import Receipt
     from gaugepost.regions import Region
     from gaugepost.results import HasResult
+    from gaugepost.search import By
     from gaugepost.states import JobState
 
 R = TypeVar("R")
@@ -162,9 +166,12 @@ class AsyncProducer:
     @property
     def uploads(self) -> AsyncUploads:
         """Upload files of any length: plan, upload, view, undo. The calls run in a thread, because they read files."""
+        return AsyncUploads(self._in_thread().uploads, self._asynchronous)
+
+    def _in_thread(self) -> Producer:
         if self._blocking is None:
             self._blocking = self._make_blocking()
-        return AsyncUploads(self._blocking.uploads, self._asynchronous)
+        return self._blocking
 
     def _make_blocking(self) -> Producer:
         return Producer(self.settings)
@@ -191,6 +198,27 @@ class AsyncProducer:
                 if view is not None:
                     return view
         raise search.not_found()
+
+    async def find(
+        self,
+        value: str | None = None,
+        *,
+        region: Region | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        **by: Unpack[By],
+    ) -> Found:
+        """Find jobs by a reference, newest first; see `Producer.find`."""
+        search = Search(self.settings, value, by, region, limit)
+        for one in search.regions:
+            with search.asking(one):
+                calls, run = self._region(one)
+                search.add(await run_async(find(calls, search.query, limit, cursor), run))
+        return search.found()
+
+    async def jobs_page(self, region: Region, state: JobState, **how: Any) -> Found:  # noqa: ANN401
+        """Return a page of the jobs in one state; see `Producer.jobs_page`. The call runs in a thread."""
+        return await asyncio.to_thread(self._in_thread().jobs_page, region, state, **how)
 
     async def state(self, job_id: str, *, region: Region | None = None) -> JobState:
         """Return the current state of a job. Raises JobNotFound."""

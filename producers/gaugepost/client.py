@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from gaugepost.admission import admit, iterate
 from gaugepost.batches import add_progress, batches, by_region
@@ -16,21 +16,26 @@ from gaugepost.connection import connect, redis_url
 from gaugepost.errors import IdempotencyConflict, StoreUnreachable
 from gaugepost.lazy import Stream
 from gaugepost.ledger import Accepted, Entry, Ledger
+from gaugepost.ledger.pages import PageQuery
 from gaugepost.lookup import Lookup, require_key, require_keyed
 from gaugepost.mappings import Mappings
 from gaugepost.receipts import Receipt, Receipts
 from gaugepost.results import Polling, read_result
+from gaugepost.search import Search, to_ms
 from gaugepost.settings import Settings
 from gaugepost.uploads import Uploads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from gaugepost.file_families import Family
     from gaugepost.jobs import JobBase
     from gaugepost.ledger import JobView
+    from gaugepost.ledger.finding import Found
     from gaugepost.regions import Region
     from gaugepost.results import HasResult
+    from gaugepost.search import By
     from gaugepost.states import JobState
 
 R = TypeVar("R")
@@ -180,6 +185,47 @@ class Producer:
                 if view is not None:
                     return view
         raise search.not_found()
+
+    def find(
+        self,
+        value: str | None = None,
+        *,
+        region: Region | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        **by: Unpack[By],
+    ) -> Found:
+        """Find jobs by a reference, newest first: at most `limit`, each with `matched`, the sort of the reference.
+
+        `value`: an id or its first 8 digits, idempotency key, e-mail address, phone number, case number, label, file
+        name, or CustomerGauge's number from a result. `by`: values of given sorts (`key`, `email` …), which a job must
+        all have; `since` and `until`: when it was enqueued. `cursor`: the `next` of an earlier call.
+
+        Raises InvalidQuery, StoreUnreachable.
+        """
+        search = Search(self.settings, value, by, region, limit)
+        for one in search.regions:
+            with search.asking(one):
+                search.add(self.ledger(one).find(search.query, limit, cursor))
+        return search.found()
+
+    def jobs_page(
+        self,
+        region: Region,
+        state: JobState,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        keep: Callable[[JobView], bool] = lambda _: True,
+    ) -> Found:
+        """Return a page of the jobs in one state: ended jobs by their end, latest first; others as they will be sent.
+
+        `since` and `until`: when a job ended, or was enqueued if it has not ended. `keep`: further conditions; the call
+        looks at 20,000 jobs at most. `cursor`: the `next` of the page before. Raises InvalidQuery, StoreUnreachable.
+        """
+        return self.ledger(region).page(PageQuery(state, to_ms(since), to_ms(until), keep), limit, cursor)
 
     def state(self, job_id: str, *, region: Region | None = None) -> JobState:
         """Return the current state of a job. Raises JobNotFound."""

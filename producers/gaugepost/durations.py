@@ -1,8 +1,9 @@
-"""Durations in settings: `90` (seconds), `30s`, `5m`, `12h`, `7d`."""
+"""Durations: `90` (seconds), `30s`, `5m`, `12h`, `7d`; and times that are given as a duration ago."""
 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
@@ -14,6 +15,24 @@ def seconds(text: str | float) -> float:
     if match is None:
         raise ValueError("expected a duration such as 90, 30s, 5m, 12h or 7d")
     return float(match[1]) * _UNITS[match[2]]
+
+
+def moment(text: str, now: float) -> float:
+    """Parse a time with its offset, such as `2026-11-22T18:00+01:00`, or a duration before `now`: `2h`, `3d`.
+
+    `now` and the result are Unix seconds. Raises ValueError.
+    """
+    try:
+        return now - seconds(text)
+    except ValueError:
+        pass
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.tzinfo is None:
+        raise ValueError("expected a time with its offset (2026-11-22T18:00+01:00), or 30m, 2h, 3d ago")
+    return parsed.timestamp()
 
 
 def schedule(text: str) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ An encrypted job is `{"sealed": "…", "kind": …, "region": …, "configuratio
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import hmac
 import json
@@ -33,6 +34,8 @@ _KEY_BYTES = 32
 _PURPOSE = b"gaugepost: same content\n"
 _KEY_NAME, _HASH = 8, 32
 NOT_OUR_KEY = "is encrypted with a key that GAUGEPOST_DATA_KEY does not have here"
+_INDEX = b"gaugepost: reference of a job\n"
+_INDEX_BYTES, _INDEX_LETTERS = 8, 11
 CLEAR = ("kind", "region", "configuration")
 """The readable fields of an encrypted job."""
 HOW = (
@@ -74,6 +77,18 @@ def _name(key: bytes) -> str:
     return hashlib.sha256(b"gaugepost: name of a key\n" + key).hexdigest()[:_KEY_NAME]
 
 
+def _index_hash(key: bytes) -> hashlib.blake2b:
+    """Return the hash of references under a key, to be copied for each value."""
+    secret = hmac.digest(key, _INDEX, "sha256") if key else b""
+    return hashlib.blake2b(_INDEX, digest_size=_INDEX_BYTES, key=secret)
+
+
+def _letters(begun: hashlib.blake2b, sort: str, value: str) -> str:
+    one = begun.copy()
+    one.update(f"{sort}:{value}".encode())
+    return binascii.b2a_base64(one.digest(), newline=False)[:_INDEX_LETTERS].decode()
+
+
 class Cipher:
     """Encrypt and decrypt by the keys of GAUGEPOST_DATA_KEY. Thread-safe.
 
@@ -84,6 +99,7 @@ class Cipher:
     def __init__(self, keys: Sequence[str] = ()) -> None:
         self._ring = _ring(keys) if keys else None
         self._hash_keys = [base64.urlsafe_b64decode(key) for key in keys]
+        self._index_hashes = [_index_hash(key) for key in self._hash_keys] + [_index_hash(b"")]
         self.encrypts = bool(keys)
 
     def encrypt_text(self, text: str) -> str:
@@ -111,6 +127,14 @@ class Cipher:
         if not self._hash_keys:
             return [f"{'0' * _KEY_NAME}:{hashlib.sha256(_PURPOSE + text).hexdigest()[:_HASH]}"]
         return [f"{_name(key)}:{hmac.digest(key, _PURPOSE + text, 'sha256').hex()[:_HASH]}" for key in self._hash_keys]
+
+    def reference(self, sort: str, value: str) -> str:
+        """Hash a value by which `find` finds a job, such as an e-mail address, by the first key: 11 letters."""
+        return _letters(self._index_hashes[0], sort, value)
+
+    def references(self, sort: str, value: str) -> list[str]:
+        """Hash such a value by each key, and without a key, to find jobs that were stored under an earlier DATA_KEY."""
+        return [_letters(one, sort, value) for one in self._index_hashes]
 
     def decrypt_job(self, text: bytes) -> bytes:
         """Decrypt a job's JSON. Raises DataSealed."""

@@ -4,6 +4,7 @@ GaugepostError
 ├── SettingsError            a setting is missing, unknown or wrong; the message names it
 ├── InvalidJob               enqueue refused the job (also a ValueError); `problems` names each field
 │   └── IdempotencyConflict  an earlier job with this key has other content; `id` is the id of that job
+├── InvalidQuery             `find` or `jobs_page` cannot look for this (also a ValueError)
 ├── StoreError
 │   ├── StoreUnreachable     Redis did not answer. The job may be stored or not: enqueue it again with the same
 │   │                        idempotency key
@@ -77,6 +78,10 @@ class IdempotencyConflict(InvalidJob):
         conflict = f"was used for job {job_id}, which has another kind or content: nothing was stored"
         super().__init__([Problem("idempotency_key", conflict)])
         self.id = job_id
+
+
+class InvalidQuery(GaugepostError, ValueError):  # noqa: N818
+    """A value, a time or a cursor is malformed. The message names what was expected, and never the value."""
 
 
 class StoreError(GaugepostError):

@@ -45,6 +45,11 @@ FIXED: dict[str, tuple[str, str]] = {
     "cold": ("hash", "configurations whose first job has no answer yet; their other jobs are put aside (source `~…`)"),
     "counts": ("hash", "jobs by state, parked ones by reason, dead ones by verdict"),
     "failures": ("hash name → JSON", "failures in a row: number, time of the last one, their jobs and sorts"),
+    "arrivals": ("list", "jobs and references that no worker has brought into the index of `find` yet"),
+    "indexing": (
+        "hash",
+        "how many jobs the index of `find` has; where workers look for jobs that it lacks",
+    ),
     "workers": ("hash", "worker → how many jobs it sends at a time, and until when that counts, ms"),
     "alive": ("sorted set by time, ms", "worker processes, by when each was last seen; deleted an hour later"),
     "concurrency": ("hash", "after a throttling: how many jobs may be sent at a time"),
@@ -83,6 +88,16 @@ FAMILIES: dict[str, tuple[str, str]] = {
         "string",
         "hash of the content of an idempotency key's job, keyed by DATA_KEY if set; for 7 days",
     ),
+    "ids:": (
+        "hash",
+        "index of `find`: the first 4 digits of ids → the rest of an id; the job's stamp and hashes of its references",
+    ),
+    "keyed:": ("list", "index of `find`: hashes of idempotency keys, each with a job's id; for as long as the job"),
+    "ref:": (
+        "list",
+        "index of `find`: hash of an address, a label …, keyed by DATA_KEY if set → stamps and ids of some 100 jobs",
+    ),
+    "ref_chunks:": ("sorted set by stamp", "where a `ref:…` of more jobs continues: `ref:….<stamp>`"),
     "set:": ("string, JSON", "one file set: its file and the ids of its parts; encrypted if DATA_KEY is set"),
     "undo:": ("string, JSON", "who undid a file set, when, and the jobs that delete its uploads; for 100 days"),
     "fields:": ("sorted set by day", "the fields that jobs of one configuration had, at most 500, for 30 days"),

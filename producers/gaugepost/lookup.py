@@ -33,19 +33,19 @@ class Lookup:
         self._what = what
         url = settings.redis_url
         self._redis_per_region = url is not None and "{region}" in url.get_secret_value()
-        self._failures: dict[Region, StoreUnreachable] = {}
+        self.failures: dict[Region, StoreUnreachable] = {}
 
     def failed(self, region: Region, error: StoreUnreachable) -> None:
         """Note that a region cannot be reached. Raises the error if all regions share one Redis."""
         if not self._redis_per_region:
             raise error
-        self._failures[region] = error
+        self.failures[region] = error
 
     def not_found(self) -> GaugepostError:
         """Return the error to raise when no region that answered has it."""
-        if not self._failures:
+        if not self.failures:
             return JobNotFound(f"no {self._what}")
-        asked = ", ".join(region for region in self.regions if region not in self._failures)
+        asked = ", ".join(region for region in self.regions if region not in self.failures)
         where = f"no {self._what} in {asked}; " if asked else ""
-        failed = "; ".join(f"{region} could not be asked: {error}" for region, error in self._failures.items())
+        failed = "; ".join(f"{region} could not be asked: {error}" for region, error in self.failures.items())
         return StoreUnreachable(where + failed)

@@ -14,6 +14,8 @@ from support.ledger_harness import HOUR_MS, NOON, Bench
 if TYPE_CHECKING:
     import redis
 
+A, B, C, D = (letter * 32 for letter in "abcd")
+
 
 def keyed(job_id: str, key: str) -> Entry:
     return Entry(job_id, record(idempotency_key=key))
@@ -36,19 +38,19 @@ def test_stamps_rise_though_the_clock_steps_back(bench: Bench) -> None:
 def test_a_used_idempotency_key_gives_the_first_job_whatever_its_state(bench: Bench) -> None:
     [first] = bench.put(record(idempotency_key="k"))
     bench.settle(bench.claim()[0])
-    again = bench.ledger.enqueue([keyed("other", "k")])[0]
+    again = bench.ledger.enqueue([keyed(D, "k")])[0]
     assert (again.id, again.state, again.duplicate) == (first, "delivered", True)
-    assert bench.state("other") is None
+    assert bench.state(D) is None
 
 
 def test_the_same_key_twice_in_one_call_is_one_job(bench: Bench) -> None:
-    receipts = bench.ledger.enqueue([keyed("a", "k"), keyed("b", "k"), keyed("c", "other")])
-    assert [(one.id, one.duplicate) for one in receipts] == [("a", False), ("a", True), ("c", False)]
-    assert bench.claim_ids() == ["a", "c"]
+    receipts = bench.ledger.enqueue([keyed(A, "k"), keyed(B, "k"), keyed(C, "other")])
+    assert [(one.id, one.duplicate) for one in receipts] == [(A, False), (A, True), (C, False)]
+    assert bench.claim_ids() == [A, C]
 
 
 def test_a_repeated_call_changes_nothing(bench: Bench) -> None:
-    entries = [keyed("a", "k"), keyed("b", "k"), Entry("c", case()), Entry("d", case()), Entry.of(upload())]
+    entries = [keyed(A, "k"), keyed(B, "k"), Entry(C, case()), Entry(D, case()), Entry.of(upload())]
     first = bench.ledger.enqueue(entries)
     before = bench.truth()
     assert bench.ledger.enqueue(entries) == first
@@ -56,10 +58,10 @@ def test_a_repeated_call_changes_nothing(bench: Bench) -> None:
 
 
 def test_repeated_call_returns_the_current_states_and_is_no_duplicate(bench: Bench) -> None:
-    bench.ledger.enqueue([keyed("a", "k")])
+    bench.ledger.enqueue([keyed(A, "k")])
     bench.claim()
-    [again] = bench.ledger.enqueue([keyed("a", "k")])
-    assert (again.id, again.state, again.duplicate) == ("a", "sending", False)
+    [again] = bench.ledger.enqueue([keyed(A, "k")])
+    assert (again.id, again.state, again.duplicate) == (A, "sending", False)
 
 
 def test_an_idempotency_key_lives_for_seven_days_by_redis_own_expiry(bench: Bench) -> None:
@@ -75,7 +77,7 @@ def test_idempotency_key_outlives_its_job_and_keeps_its_end(client: redis.Redis)
     bench.settle(bench.claim()[0])
     bench.clock.go(2 * HOUR_MS)
     assert bench.ledger.sweep() == 1
-    again = bench.ledger.enqueue([keyed("other", "k")])[0]
+    again = bench.ledger.enqueue([keyed(D, "k")])[0]
     assert (again.id, again.state, again.duplicate) == (first, "delivered", True)
     [key] = list(client.scan_iter("*:idem:*"))
     assert client.pttl(key) > HOUR_MS
@@ -94,10 +96,10 @@ def test_a_full_backlog_refuses_all_jobs_of_a_call_and_stores_none(client: redis
 
 def test_duplicates_need_no_room_in_the_backlog(client: redis.Redis) -> None:
     bench = Bench(client, backlog_limit=1)
-    receipts = bench.ledger.enqueue([keyed("a", "k"), keyed("b", "k")])
+    receipts = bench.ledger.enqueue([keyed(A, "k"), keyed(B, "k")])
     assert [one.duplicate for one in receipts] == [False, True]
-    assert bench.ledger.enqueue([keyed("c", "k")])[0].duplicate
-    assert bench.ledger.enqueue([keyed("a", "k")])[0].id == "a"
+    assert bench.ledger.enqueue([keyed(C, "k")])[0].duplicate
+    assert bench.ledger.enqueue([keyed(A, "k")])[0].id == A
 
 
 def test_backlog_counts_waiting_and_parked_jobs_but_not_claimed_ones(client: redis.Redis) -> None:
@@ -147,7 +149,7 @@ def test_a_file_rings_too(bench: Bench) -> None:
 
 def test_every_kind_is_claimed_as_it_was_enqueued(bench: Bench) -> None:
     when = datetime(2026, 12, 1, tzinfo=UTC)
-    jobs = [record(labels=["a"], source="crm"), case(note="x"), response(), file_delete(expires_at=when)]
+    jobs = [record(labels=[A], source="crm"), case(note="x"), response(), file_delete(expires_at=when)]
     bench.put(*jobs)
     assert [claimed.job for claimed in bench.claim()] == jobs
     assert bench.claim() == []

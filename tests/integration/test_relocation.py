@@ -99,6 +99,7 @@ def test_moved_region_keeps_all_its_jobs_and_continues(stack: Stack, other: Redi
     with Producer(Settings.given(redis_url=other.url)) as producer:
         again = producer.enqueue(record(**FINE), idempotency_key="k-1")
         assert (again.id, again.duplicate) == (ids[0], True)
+        assert [view.id for view in producer.find(key="k-1")] == ids[:1]
         wait_until(lambda: producer.ledger(Region.EU).summary()["delivered"] == 5)
         assert [str(producer.job(one).state) for one in ids[1:3]] == ["parked", "parked"]
     assert set(stack.keys().values()) == {1}

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.keys import FAMILIES, FIXED
+from support.index_truth import check_index
 
 if TYPE_CHECKING:
     import redis
 
 _DUMP = """
 local all = {}
+local function hex(text)
+  return (string.gsub(text, '.', function(byte) return string.format('%02x', string.byte(byte)) end))
+end
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local kind = redis.call('TYPE', key).ok
   local value = ''
@@ -24,6 +28,10 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
   elseif kind == 'string' and string.find(key, ':content_bytes', 1, true) then value = redis.call('GET', key)
   elseif kind == 'set' then value = redis.call('SMEMBERS', key)
   elseif kind == 'zset' then value = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES') end
+  local family = string.match(key, '}:([%l_]+)')
+  if family == 'ids' or family == 'keyed' or family == 'ref' or family == 'arrivals' then
+    for i, text in ipairs(value) do value[i] = hex(text) end
+  end
   all[#all + 1] = {key, kind, value}
 end
 return cjson.encode(all)
@@ -79,6 +87,7 @@ def look(client: redis.Redis, region: str = "eu") -> Truth:
         own = name.split(":")[0] in {"files", "slot", "filing"}  # of one family's lane
         if name not in FIXED and family not in FAMILIES and not own and name != "test-clock":
             truth.faults.append(f"a key that keys.py does not list: {name}")
+    check_index(truth)
     _check_places(truth)
     _check_lanes(truth)
     _check_counts(truth)
@@ -107,7 +116,7 @@ def _check_places(truth: Truth) -> None:
     places: defaultdict[str, list[str]] = defaultdict(list)
     for name, members in truth.sets.items():
         apart = {"deadlines", "contents", "sets", "configurations", "alive"}
-        if name not in apart and not name.startswith(("lane:", "fields:")):
+        if name not in apart and not name.startswith(("lane:", "fields:", "ref_chunks:")):
             for member in members:
                 places[member.rpartition(":")[2]].append(name)  # of `scheduled`: stamp:id
             _check_scores(truth, name)

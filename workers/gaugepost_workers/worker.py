@@ -179,6 +179,7 @@ class Worker:
     def _promote(self) -> None:
         self.ledger.migrate()  # services of an older version may still enqueue in the old format
         self.ledger.promote(self.delivery.credentials.fingerprints, self._log_notice)
+        self.ledger.index()
 
     def _log_notice(self, notice: Notice) -> None:
         log_notice(self.region, notice)

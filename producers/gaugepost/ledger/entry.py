@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pydantic_core import to_json
+
 from gaugepost.jobs import File
 from gaugepost.keys import idempotency_digest
+from gaugepost.ledger.references import job_hashes
 from gaugepost.trace_context import current
 
 if TYPE_CHECKING:
@@ -73,7 +75,12 @@ class Entry:
             facts["source"] = job.source
         about = "" if len(self.text) < READ_WHOLE else f"{job.kind} {job.mapping}" if job.mapping else job.kind
         content = cipher.encrypt_content(zlib.compress(self.content)) if self.content else ""
-        return self.id, cipher.encrypt_job(job, self.text), about, json.dumps(facts) if facts else "", content
+        stored = cipher.encrypt_job(job, self.text)
+        return self.id, stored, about, to_json(facts) if facts else "", content, self.references(cipher)
+
+    def references(self, cipher: Cipher) -> bytes:
+        """Return the argument of the scripts for the index: the id as bytes, and the hashes of the job's references."""
+        return bytes.fromhex(self.id) + job_hashes(self.job, cipher).encode()
 
 
 def due_ms(deliver_at: datetime | None) -> int | None:

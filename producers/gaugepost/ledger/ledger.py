@@ -17,6 +17,7 @@ from gaugepost.ledger.holds import Hold, read_holds
 from gaugepost.ledger.key_prefix import CurrentKeys
 from gaugepost.ledger.listing import Listing
 from gaugepost.ledger.producer_calls import Accepted, Edit, ProducerCalls
+from gaugepost.ledger.queries import Queries
 from gaugepost.ledger.region_status import RegionStatus
 from gaugepost.ledger.scripts import Runner, our_errors
 from gaugepost.ledger.statistics import RegionStatistics, read_statistics
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from gaugepost.states import JobState
 
 
-class Ledger:
+class Ledger(Queries):
     """One region of the ledger. Thread-safe. All calls raise the StoreErrors of errors.py.
 
     `timeout`: seconds that a call may take, retries included; None: only the client's own timeouts apply.

@@ -14,6 +14,8 @@ from gaugepost.ledger.entry import ledger_facts
 from gaugepost.ledger.field_statistics import FieldReports
 from gaugepost.ledger.holds import read_holds
 from gaugepost.ledger.presence import Presence
+from gaugepost.ledger.reference_query import find_call
+from gaugepost.ledger.references import job_hashes
 from gaugepost.ledger.scripts import Argument, Call
 from gaugepost.ledger.views import JobView, read_view
 from gaugepost.states import JobState
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from gaugepost.jobs import JobBase
     from gaugepost.ledger.entry import Entry
+    from gaugepost.ledger.reference_query import Matches, Place, Query
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
 
@@ -106,6 +109,10 @@ class ProducerCalls:
         """Return the id of the job with this idempotency key; None if there is none. The job may be deleted."""
         return Call("keyed", self.queues[:1], [idempotency_digest(key)], lambda answer: answer.decode() or None)
 
+    def find(self, query: Query, before: Place | None, limit: int) -> Call[Matches]:
+        """Look up the newest jobs of a query after the place `before`; see `finding.find`."""
+        return find_call(self.keys, self.cipher, query, before, limit)
+
     def cancel(self, ids: Sequence[str], at: int, by: str) -> Call[list[tuple[JobState | None, bool]]]:
         """Cancel jobs that were not sent. Return for each its new state and whether this call cancelled it."""
         entry = json.dumps({"event": "cancelled", "at": at, "by": by})
@@ -130,6 +137,7 @@ class ProducerCalls:
             "job": self.cipher.encrypt_job(job, job.to_json()),
             "revision": str(edit.revision),
             "configuration": job.mapping or "",
+            "references": job_hashes(job, self.cipher),
         }
         return json.dumps(fields | ledger_facts(job, self.lane(job)))
 

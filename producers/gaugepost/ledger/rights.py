@@ -59,7 +59,7 @@ _MAILBOXES = (
     *("_kombu.binding*.{control}.*", "_kombu.binding*.{events}", "_kombu.binding_deadlines"),
 )
 _BROADCASTS = ("/{db}.{control}.pidbox", "/{db}.{events}/*")
-_SERVICE = ("enqueue", "enqueue_set", "unstage", "read", "cancel", "note_fields")
+_SERVICE = ("enqueue", "enqueue_set", "unstage", "read", "arrive", "find", "page", "cancel", "note_fields")
 _SCRIPTED = "EVAL EVALSHA EVAL_RO"
 _CELERY = "PUBLISH PSUBSCRIBE PUNSUBSCRIBE BRPOP LPUSH LLEN SADD SREM SMEMBERS DEL MULTI EXEC"
 _EXPIRING = "EVALSHA SCRIPT|LOAD SCRIPT|EXISTS TIME ZADD ZREM ZRANGEBYSCORE EXISTS"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_json
 
 from gaugepost.encryption import NO_CIPHER
+from gaugepost.ledger.references import result_reference
 from gaugepost.transitions import (
     Attempt,
     Check,
@@ -54,7 +55,7 @@ class Settlement:
     def to_json(self, cipher: Cipher = NO_CIPHER) -> bytes:
         """Return the argument of settle.lua."""
         ask: dict[str, Any] = {"id": self.claimed.id, "fence": self.claimed.fence, "holder": self.claimed.holder}
-        ask |= _transition(self.decision, self.claimed.job.mapping, cipher)
+        ask |= _transition(self.decision, self.claimed.job.mapping, cipher) | result_reference(self.decision, cipher)
         ask |= self._for_holds()
         if self.attempts:
             ask["entry"] = "\n".join(_entry(attempt, cipher) for attempt in self.attempts)

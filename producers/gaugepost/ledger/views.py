@@ -66,6 +66,8 @@ class JobView:
     """A text that says since when its region has no worker, if it waits for one."""
     late: str | None = None
     """A text that says since when it is due, and why it still waits."""
+    matched: str | None = None
+    """For a job that `find` found: the sort of the reference, such as `email`."""
 
     @property
     def why_waits(self) -> str | None:
@@ -102,7 +104,9 @@ class JobView:
     def to_dict(self, *, show_data: bool = False) -> dict[str, Any]:
         """Return the job in the form of `job --json`. With `show_data` add `data`, and do not redact row messages."""
         data = {"data": None if self.sealed else self.data()} if show_data else {}
-        return self._facts() | ({} if show_data else {"result": redact(self.result)}) | data | self._why_sealed()
+        matched = {"matched": self.matched} if self.matched else {}
+        result = {} if show_data else {"result": redact(self.result)}
+        return self._facts() | result | data | self._why_sealed() | matched
 
     def _why_sealed(self) -> dict[str, Any]:
         return {"sealed": self.sealed} if self.sealed else {}

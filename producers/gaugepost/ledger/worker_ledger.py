@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+from gaugepost.errors import StoreFull
 from gaugepost.ledger.credentials import (
     SharedToken,
     drop_token,
@@ -13,6 +15,7 @@ from gaugepost.ledger.credentials import (
     put_token_failure,
     token,
 )
+from gaugepost.ledger.indexing import index_arrivals, index_older_jobs
 from gaugepost.ledger.ledger import Ledger, now_ms
 from gaugepost.ledger.migrations import migrate
 from gaugepost.ledger.scripts import our_errors
@@ -121,6 +124,17 @@ class WorkerLedger(Ledger):
         while step := self._run(migrate(self.producer_calls.keys)):
             moved += step
         return moved
+
+    def index(self) -> int:
+        """Bring some arrivals and some jobs of older versions into the index of `find`; return the number of jobs.
+
+        A full Redis indexes none: then `find` says how many are missing.
+        """
+        keys, done = self.producer_calls.keys, 0
+        with suppress(StoreFull):
+            done += index_arrivals(keys, self._run)
+            done += index_older_jobs(keys, self._cipher, self._run)
+        return done
 
     def promote(
         self,

@@ -1,9 +1,10 @@
 -- Store the parts of one upload, all or none. Their staged contents lose their time limit. Refuse an upload whose content and
 -- family were uploaded before (by its digest), unless '1' = again. A repeated call changes nothing.
--- WITH  new_jobs
+-- WITH  new_jobs, arrivals
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  backlog limit, limit of content bytes, set id, set JSON, digest, life of the digest in ms, '1' = again,
---       lane, '1' = before all others, deliver_at in ms ('' = now); then for each part: id, JSON
+--       lane, '1' = before all others, deliver_at in ms ('' = now); then for each part: id; JSON; its id as 16 bytes, then the
+--       hashes of its references (lib/arrivals.lua)
 -- RETURN id of the set with this content; that of another set means refused. Or an error BACKLOGFULL, CONTENTFULL or
 --        CONTENTGONE, and nothing is stored
 
@@ -15,7 +16,7 @@ local before = redis.call('GET', digest)
 if before and ARGV[7] ~= '1' then return before end
 
 local parts, bytes = 0, 0
-for i = FIRST, #ARGV, 2 do
+for i = FIRST, #ARGV, 3 do
   local size = redis.call('STRLEN', F.content .. ARGV[i])
   if size == 0 then return redis.error_reply('CONTENTGONE staged too long ago') end
   parts, bytes = parts + 1, bytes + size
@@ -23,7 +24,7 @@ end
 local refusal = limit_error(parts, ARGV[1], bytes, ARGV[2])
 if refusal then return redis.error_reply(refusal) end
 
-for i = FIRST, #ARGV, 2 do
+for i = FIRST, #ARGV, 3 do
   local id, at = ARGV[i], next_stamp()
   local is_later = ms_until(due) > 0
   local state = is_later and schedule_new(id, at, {due = due, lane = lane}) or place_new(id, at, lane, false, nil, first)
@@ -32,12 +33,14 @@ for i = FIRST, #ARGV, 2 do
   if due then redis.call('HSET', F.job .. id, 'due', due) end
   redis.call('PERSIST', F.content .. id)
   redis.call('ZADD', K.contents, '+inf', id)
+  arrive(at, ARGV[i + 2])
   count(state, 1)
 end
 redis.call('INCRBY', K.content_bytes, whole(bytes))
 redis.call('SET', F.set .. set_id, ARGV[4], 'PX', whole(100 * 86400000))
 redis.call('ZADD', K.sets, whole(now), set_id)
 redis.call('SET', digest, set_id, 'PX', ARGV[6])
+flush_arrivals()
 flush_new()
 ring(KEYS[2], 1)
 return set_id

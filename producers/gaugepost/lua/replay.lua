@@ -4,11 +4,11 @@
 -- A job does not change if it is scheduled (only an edit without deliver_at sends it now), if an open hold keeps it
 -- (`resume` releases it), if it has expired (it would expire again, for good),
 -- or if another person edited it since it was read.
--- WITH  transitions, history, holds, bells, release
+-- WITH  transitions, history, holds, bells, release, index
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  history entry, by which a repeated call recognises its own work; then for each job its id and its edit ('' = none) as
---       JSON of texts: job, revision (the one that was read), configuration, and those it has of lane, urgent, once, expires,
---       due
+--       JSON of texts: job, revision (the one that was read), configuration, references (their hashes), and those it has of lane,
+--       urgent, once, expires, due
 -- RETURN for each job its new state ('' = unknown id) and 1 if this call replayed it
 
 -- Return whether a job must not change: see above.
@@ -32,6 +32,7 @@ local function rewrite(job, edit)
   end
   redis.call('HINCRBY', job.key, 'revision', 1)
   set(job, 'job', edit.job)
+  index_job(forget_references(job.id) or pack_stamp(job.at), to_bytes(job.id), edit.references)
   for _, name in ipairs({'lane', 'urgent', 'once', 'expires', 'due'}) do
     job[name] = edit[name]
     if job[name] then set(job, name, job[name]) else redis.call('HDEL', job.key, name) end
@@ -79,6 +80,7 @@ for i = 2, #ARGV, 2 do
   out[#out + 1] = done and 1 or 0
 end
 write_ready()
+flush_index()
 flush_new()
 ring_for_ready()
 return out

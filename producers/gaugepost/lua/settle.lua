@@ -5,7 +5,8 @@
 -- ARGV  '1' if the rescuer calls (then only jobs whose lease has ended); then the outcome of each job as JSON:
 --       id, fence, holder, to (new state), entry (for its history);
 --       as `to` needs them: result, warnings, delay_ms, reason, phase, resend, scope, give_up_ms, verdict, happened (when a
---       case's change happened), aside (its configuration) and first (the first job of that configuration);
+--       case's change happened), reference (hash of a number in its result), aside (its configuration) and first (the
+--       first job of that configuration);
 --       for holds: hold, streak, ends (names of streaks), age_ms (how long ago the request began), sort (kind and
 --       configuration), request (that failed: failed_requests.lua), probe (scope), answered (an answer came), warm (a
 --       configuration that has delivered)
@@ -58,6 +59,7 @@ for i = 2, #ARGV do
   answers[#answers + 1] = (settled or was_done(job, outcome)) and 1 or 0
 end
 write_deferred()
+flush_arrivals()
 if delivered > 0 then grow_concurrency(delivered) end
 flush()
 if not get_hold('') then

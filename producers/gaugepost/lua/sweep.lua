@@ -1,6 +1,6 @@
 -- Delete ended jobs and contents whose retention is over, a bounded number in each call. The idempotency key of a deleted job
 -- stays, with the job's last state, so that a second enqueue sends nothing twice.
--- WITH  counters, contents, concurrency_limit
+-- WITH  counters, contents, concurrency_limit, index
 -- KEYS  prefix
 -- ARGV  how many of each state at most, retention of contents in ms; then pairs: state, its retention in ms
 -- RETURN how many jobs were deleted
@@ -19,11 +19,13 @@ for i = 3, #ARGV, 2 do
     redis.call('ZREM', K[state], id)
     redis.call('UNLINK', F.job .. id)
     forget_content(id)
+    forget_references(id)
     if idem and redis.call('GET', idem) == id then redis.call('SET', idem, id .. ':' .. state, 'KEEPTTL') end
     count(state, -1)
     if state == 'dead' and verdict then count('dead:' .. verdict, -1) end
     deleted = deleted + 1
   end
 end
+flush_index()
 flush()
 return deleted

@@ -1,6 +1,6 @@
 -- The transitions that a worker settles: new state -> function(job, outcome), which returns whether the transition was legal.
 -- `outcome`: settle.lua.
--- WITH  transitions, parking, notices, slow_start_answers
+-- WITH  transitions, parking, notices, slow_start_answers, arrivals
 
 local HAPPENED_MS = 30 * 86400000
 
@@ -21,6 +21,7 @@ local transitions = {
     if not finish(job, 'delivered') then return false end
     if outcome.happened then warn_of_order(job, outcome) end
     if outcome.result then set(job, 'result', outcome.result) end
+    if outcome.reference then arrive(job.at, to_bytes(job.id) .. '*' .. outcome.reference) end
     if outcome.warnings then set(job, 'warnings', outcome.warnings) end
     return true
   end,
