@@ -23,6 +23,7 @@ from gaugepost.errors import (
     ClusterNotSupported,
     GaugepostError,
     InvalidJob,
+    InvalidQuery,
     NotPermitted,
     SettingsError,
     StoreFull,
@@ -107,7 +108,7 @@ def exit_code(error: BaseException) -> Exit:
             return error.code
         case StoreUnreachable():
             return Exit.NO_REDIS
-        case SettingsError() | InvalidJob():
+        case SettingsError() | InvalidJob() | InvalidQuery():
             return Exit.USAGE
         case NotPermitted() | ClusterNotSupported():
             return Exit.NOT_PERMITTED

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gaugepost.ledger.finding import LOOKED_AT
 from gaugepost.regions import Region
 from gaugepost.states import ENDED, JobState
 from gaugepost_ops.cli.aliases import alias, aliased
@@ -30,10 +32,21 @@ from gaugepost_ops.cli.jobs.filters import (
     KindOption,
     SourceOption,
     VerdictOption,
-    walk,
     without_repeats,
 )
 from gaugepost_ops.cli.jobs.groups import STUCK, is_stuck, show_groups
+from gaugepost_ops.cli.jobs.references import (
+    AllOption,
+    CaseOption,
+    EmailOption,
+    KeyOption,
+    LabelOption,
+    PhoneOption,
+    SinceOption,
+    UntilOption,
+    Walk,
+    Wanted,
+)
 from gaugepost_ops.cli.missing_workers import MissingWorkers
 from gaugepost_ops.cli.output.formatting import clock, printable
 from gaugepost_ops.cli.output.state_text import STYLES, describe_state
@@ -70,6 +83,14 @@ def jobs(  # noqa: PLR0913 - an option each
     field: FieldsOption = None,
     limit: Limit = 50,
     *,
+    key: KeyOption = None,
+    label: LabelOption = None,
+    case: CaseOption = None,
+    email: EmailOption = None,
+    phone: PhoneOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    all_: AllOption = False,
     group: ByCause = False,
     show_data: ShowData = False,
     as_json: AsJson = False,
@@ -77,6 +98,7 @@ def jobs(  # noqa: PLR0913 - an option each
     """List jobs: open ones first, in the order in which they are sent; then ended ones, newest first.
 
     A job that changes its state while the list is read may be missing. Rows of --json have the keys of job --json.
+    With --key, --label, --case, --email or --phone, jobs come newest first, whatever their state.
 
     With --group, counts dead, unknown and parked jobs (or those of --state) by region, kind, verdict or reason,
     configuration, and the fields with errors. Each group has the command that helps. Queued and waiting jobs are
@@ -84,20 +106,45 @@ def jobs(  # noqa: PLR0913 - an option each
 
     Example: `gaugepost jobs --state dead --group`
     """
-    encrypted, missing_workers = _EncryptedJobs(), MissingWorkers()
+    job_filter = JobFilter(kind, verdict, configuration, source, field)
+    wanted = Wanted.of(since, until, key=key, label=label, case=case, email=email, phone=phone)
+    options = _Options(limit, look_at_all=all_, group=group, show_data=show_data, as_json=as_json)
+    _list_jobs(state, region, job_filter, wanted, options)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """How many jobs to list, and in which form."""
+
+    limit: int
+    look_at_all: bool
+    group: bool
+    show_data: bool
+    as_json: bool
+
+    def print(self, views: Iterator[JobView], producer: Producer) -> int:
+        """Print jobs or groups. Return the number of jobs."""
+        if self.group:
+            return show_groups(views, self.limit, producer, as_json=self.as_json)
+        write = (json_writer if self.as_json else line_writer)(producer, show_data=self.show_data)
+        return print_rows(views, self.limit, write)
+
+
+def _list_jobs(
+    state: JobState | None, region: Region | None, job_filter: JobFilter, wanted: Wanted, options: _Options
+) -> None:
+    encrypted, missing_workers, group = _EncryptedJobs(), MissingWorkers(), options.group
     with open_producer() as producer:
         regions = RegionLedgers(producer, region)
         states = (state,) if state else _stuck_states(regions) if group else OPEN_FIRST
-        views = encrypted.collect(without_repeats(walk(regions, states)))
-        views = JobFilter(kind, verdict, configuration, source, field).select(views, producer, region)
+        narrows = job_filter.narrows or wanted.narrows
+        search = Walk(regions, states, wanted, LOOKED_AT if narrows and not group and not options.look_at_all else None)
+        views = job_filter.select(encrypted.collect(without_repeats(iter(search))), producer, region)
         views = missing_workers.collect(filter(is_stuck, views) if group and not state else views)
-        if group:
-            number = show_groups(views, limit, producer, as_json=as_json)
-        else:
-            write = (_json_writer if as_json else _line_writer)(producer, show_data=show_data)
-            number = _print_rows(views, limit, write)
+        number = options.print(views, producer)
+        search.note()
         regions.require_all_reached()
-    if not as_json:
+    if not options.as_json:
         _note_absence(number, None if group else missing_workers)
     encrypted.require_none()
 
@@ -138,7 +185,7 @@ class _EncryptedJobs:
             raise Failure(Exit.FAILED, problem, "add the key that encrypted them, and list them again")
 
 
-def _print_rows(found: Iterator[JobView], limit: int, write: Callable[[JobView], None]) -> int:
+def print_rows(found: Iterator[JobView], limit: int, write: Callable[[JobView], None]) -> int:
     """Print at most `limit` jobs. Return the number of printed jobs."""
     number = 0
     for view in islice(found, limit):
@@ -150,7 +197,7 @@ def _print_rows(found: Iterator[JobView], limit: int, write: Callable[[JobView],
     return number
 
 
-def _json_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], None]:
+def json_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], None]:
     dues = DueTimes(producer)
     return lambda view: write_row(aliased(job_row(view, dues, show_data=show_data), producer))
 
@@ -164,7 +211,7 @@ _WIDE = 90
 _INDENT_BELOW = 4
 
 
-def _line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], None]:
+def line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], None]:
     """Return a function that prints a job as a line. Column widths are fixed, so each row can be printed at once."""
     out = console() if sys.stdout.isatty() else None
     headed = False
@@ -179,7 +226,7 @@ def _line_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], 
             text += f" ({printable(name)})"
         if show_data and not view.sealed:
             text += printable(f"  {json.dumps(view.data(), ensure_ascii=False)}")
-        cause = text.removeprefix(view.state)
+        cause = text.removeprefix(view.state) + (f"  ({view.matched})" if view.matched else "")
         _write_line(out, (view.id, view.region, view.kind), view.state, cause, STYLES.get(view.state, ""))
 
     return write
