@@ -101,7 +101,7 @@ def _beat() -> Rights:
 
 def _exporter() -> Rights:
     commands = "EVAL_RO GET HGET HGETALL HKEYS HMGET INFO LLEN LRANGE TIME ZCOUNT ZRANGE ZRANGEBYSCORE ZREVRANGE"
-    places = "again alive cold files leases parked schema stamp turns unknown urgent_turns waiting"
+    places = "again alive cold files leases parked scheduled schema stamp turns unknown urgent_turns waiting"
     figures = "concurrency content_bytes counts holds pace slot token workers"
     return Rights(_words(commands), _words(f"{places} {figures} job: urgent: ready: held:"), (_TICKS,))
 
