@@ -74,13 +74,27 @@ class Meter:
 
 
 def fill(producer: Producer, client: redis.Redis, found: Iterator[Record]) -> dict[str, float]:
-    """Enqueue all jobs in bulk. Return µs and bytes for each job, without the time in which jobs are made."""
-    before, meter, number = used(client), Meter(client), 0
+    """Enqueue all jobs in bulk, and index them as workers do. Return µs and bytes for each job."""
+    before, enqueue, index, number = used(client), Meter(client), Meter(client), 0
     while some := list(islice(found, STEP)):
-        with meter.running():
+        with enqueue.running():
             producer.enqueue_many(some)
+        with index.running():
+            index_all(producer)
         number += len(some)
-    return meter.report("bulk", number) | {"bytes": (used(client) - before) / number}
+    report = enqueue.report("bulk", number) | index.report("index", number)
+    return report | {"bytes": (used(client) - before) / number}
+
+
+def index_all(producer: Producer) -> None:
+    """Bring all arrivals into the index; nothing in a version without an index."""
+    try:
+        from gaugepost.ledger.indexing import index_arrivals  # noqa: PLC0415
+    except ImportError:
+        return
+    ledger = producer.ledger(Region.EU)
+    while index_arrivals(ledger.keys, ledger._run):  # noqa: SLF001
+        pass
 
 
 def singles(producer: Producer, client: redis.Redis) -> dict[str, float]:
