@@ -119,7 +119,7 @@ def test_slow_sending_mark_sends_nothing_under_an_old_lease(
     sim.reset()
     claimed = claim(ledger(redis_url), job)
     far = ledger(f"redis://127.0.0.1:{proxy.port}/0", **credentials(sim))
-    far.content(claimed.id)  # connected
+    far.file_sets.content(claimed.id)  # connected
     proxy.delay(0.5)
     lease = Lease(claimed, 1.5, lease_clock() + (1 if job.kind == "file" else 0))  # its content is read first
     assert delivery(far).deliver(lease).decision.transition == Requeued()
