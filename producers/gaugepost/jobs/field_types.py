@@ -86,7 +86,7 @@ DeliverAt = Annotated[AwareDatetime, AfterValidator(_check_deliver_at)]
 OnUnknown = Annotated[
     Literal["retry", "hold"],
     Field(
-        description="What to do when the answer was lost, so that nobody knows whether the request took effect. "
+        description="What to do when the answer was lost: the request took effect, or it did not. "
         "`retry` sends it again: it may take effect twice. `hold` keeps the job `unknown` until a person has checked "
         "at CustomerGauge: it may take effect late or never."
     ),

@@ -27,14 +27,9 @@ class Queries:
     if TYPE_CHECKING:
 
         @property
-        def keys(self) -> Keys:
-            """The region's keys by their names in this Redis."""
-
-        def ids(self, state: JobState) -> Iterator[str]:
-            """Yield the ids of all jobs in a state."""
-
-        def read(self, ids: Sequence[str]) -> list[JobView | None]:
-            """Read jobs."""
+        def keys(self) -> Keys: ...
+        def ids(self, state: JobState) -> Iterator[str]: ...
+        def read(self, ids: Sequence[str]) -> list[JobView | None]: ...
 
     def find(self, query: Query, limit: int, cursor: str | None = None, **how: Any) -> Found:  # noqa: ANN401
         """Return the newest jobs that match a query; see `finding.find`."""
