@@ -134,7 +134,11 @@ class _PermissionCheck:
         names = sorted(self._samples())
         read = "GET" if "GET" in self._rights.commands else "LLEN"
         first = self._keys.prefix if self._rights.keys else names[0]
-        whole = {"LMOVE": [first, first, "LEFT", "RIGHT"], "PUBLISH": [*self._channels[:1], ""]}
+        whole = {
+            "LMOVE": [first, first, "LEFT", "RIGHT"],
+            "RENAME": [first, first],
+            "PUBLISH": [*self._channels[:1], ""],
+        }
         commands = [[command, *whole.get(command, [])] for command in sorted(self._rights.commands - _NOT_IN_SCRIPTS)]
         keys = [[read, name] for name in names]
         try:
