@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaugepost.durations import schedule, seconds, spell
+from gaugepost.durations import moment, schedule, seconds, spell
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,17 @@ def test_a_duration_is_spelt_in_the_largest_unit_that_keeps_it_whole(duration: f
 @given(st.integers(0, 10_000_000))
 def test_written_duration_parses_to_the_same_value(duration: int) -> None:
     assert seconds(spell(float(duration))) == pytest.approx(duration, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("90", 910), ("5m", 700), ("1970-01-01T00:10+00:00", 600), ("1970-01-01T01:10:00+01:00", 600)],
+)
+def test_moment_is_a_time_with_its_offset_or_a_duration_ago(text: str, expected: float) -> None:
+    assert moment(text, now=1000) == expected
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "1970-01-01T00:10", "2h ago"])
+def test_moment_without_offset_is_refused_with_the_expected_form(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a time with its offset"):
+        moment(text, now=1000)
