@@ -46,7 +46,7 @@ def at(minutes: int) -> str:
 
 
 class Terminal(io.StringIO):
-    """Stands for a terminal."""
+    """A stream that says that it is a terminal."""
 
     def isatty(self) -> bool:
         return True
