@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,28 @@ def test_a_refused_token_is_dropped_once_however_many_were_refused(stack: Stack)
         tokens.drop(token)  # late: another worker has fetched a newer one meanwhile, which must stay
     assert {token.value for token in herd.get() if isinstance(token, Token)} == {fresh.value} == {"token-2"}
     assert herd.fetched == 2
+
+
+def test_no_thread_gets_a_token_again_that_it_dropped(stack: Stack) -> None:
+    tokens = Herd(stack, 1).members[0]
+    done = threading.Event()
+
+    def start_jobs() -> None:
+        while not done.is_set():
+            tokens.get()
+
+    def replace_refused_token(_: int) -> bool:
+        refused = tokens.get()
+        tokens.drop(refused)
+        return tokens.get().generation > refused.generation
+
+    with ThreadPoolExecutor(2) as others:
+        for _ in range(2):
+            others.submit(start_jobs)
+        try:
+            assert all(map(replace_refused_token, range(200)))
+        finally:
+            done.set()
 
 
 def test_herd_of_jobs_requests_an_unavailable_token_once(stack: Stack) -> None:

@@ -150,10 +150,11 @@ class Tokens:
 
     def drop(self, token: Token) -> None:
         """Drop a refused token for all workers, unless there is a newer one by now. Raises StoreError."""
+        # In Redis first: a thread that starts a job between the two steps would load the refused token again.
+        self._ledger.drop_token(token.generation)
         with self._lock:
             if self._token is not None and self._token.generation <= token.generation:
                 self._token = None
-        self._ledger.drop_token(token.generation)
 
     def _load(self) -> Token:
         deadline = time.monotonic() + self._wait_s
