@@ -35,6 +35,7 @@ class ClaimRules(RegionHistory):
             assert claimed.fence > seen.fence, "a fencing token that does not rise"
             assert claimed.phase is seen.phase, "a sent file is looked up, and another is sent"
             self._check_lane(claimed.id, after)
+            assert seen.due <= self.latest_ms, "a job left before its time"
             seen.fence, seen.holder = claimed.fence, claimed
             self._check_probe(claimed)
             self.given.append(claimed)

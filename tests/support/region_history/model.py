@@ -25,6 +25,8 @@ class Seen:
 
     number: int
     lane: str | None
+    due: int = 0
+    """Unix time in ms of `deliver_at`; 0 without one."""
     fence: int = 0
     holder: Claimed | None = None
     settled_by: Claimed | None = None
@@ -41,6 +43,8 @@ class RegionHistory(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.client.flushall()
+        self.client.connection_pool.disconnect()
+        self.client.connection_pool.reset()  # the ledger of the history before has kept one of its connections
         self.bench = Bench(self.client, retention_delivered="1h", retention_dead="2h")
         self.jobs: dict[str, Seen] = {}
         self.keys: dict[str, str] = {}
@@ -51,9 +55,10 @@ class RegionHistory(RuleBasedStateMachine):
         self.sets: dict[str, str] = {}
         self.probes: dict[str, tuple[Claimed, int]] = {}
         self.calls = 0
+        self.latest_ms = self.bench.clock.ms
+        """The latest time that Redis' clock showed: from then on, a job that was due stays due."""
 
     def some(self, which: list[int]) -> list[str]:
-        """Return the ids of some known jobs."""
         """Return the ids of some known jobs."""
         ids = list(self.jobs)
         return list({ids[number % len(ids)]: None for number in which})

@@ -13,8 +13,8 @@ from support.factories import case, file_delete, file_set, link, record, upload
 from support.region_history.model import FILE_CONTENT, RegionHistory, Seen
 
 
-def make_job(kind: str, mapping: int, expires: datetime | None, key: str | None) -> Any:
-    more: dict[str, Any] = {"expires_at": expires, "idempotency_key": key, "source": (None, "bulk")[mapping]}
+def make_job(kind: str, mapping: int, **more: Any) -> Any:
+    more["source"] = (None, "bulk")[mapping]
     match kind:
         case "record":
             return record(configuration=f"m{mapping}", **more)
@@ -37,21 +37,28 @@ class ProducerRules(RegionHistory):
     @rule(
         kinds=st.lists(st.tuples(KINDS, st.integers(0, 1)), min_size=1, max_size=4),
         key=st.sampled_from([None, None, "k1", "k2"]),
-        expires_s=st.sampled_from([None, None, None, 30, 400]),
+        times=st.sampled_from([(None, None)] * 3 + [(None, 30), (None, 400), (20, None), (300, None), (20, 400)]),
     )
-    def enqueue(self, kinds: list[tuple[str, int]], key: str | None, expires_s: int | None) -> None:
-        expires = datetime.fromtimestamp(self.bench.clock.ms / 1000 + expires_s, UTC) if expires_s else None
-        entries = [Entry.of(make_job(kind, mapping, expires, key)) for kind, mapping in kinds]
+    def enqueue(self, kinds: list[tuple[str, int]], key: str | None, times: tuple[int | None, int | None]) -> None:
+        deliver_at, expires_at = map(self._in_seconds, times)
+        entries = [
+            Entry.of(make_job(kind, mapping, deliver_at=deliver_at, expires_at=expires_at, idempotency_key=key))
+            for kind, mapping in kinds
+        ]
         for entry, accepted in zip(entries, self.bench.ledger.enqueue(entries), strict=True):
             if entry.job.idempotency_key in self.keys:
                 assert accepted.duplicate
                 assert accepted.id == self.keys[key or ""]
                 continue
             assert (accepted.id, accepted.duplicate) == (entry.id, False)
-            self.jobs[entry.id] = Seen(len(self.jobs), entry.job.lane)
+            due = int(deliver_at.timestamp() * 1000) if deliver_at else 0
+            self.jobs[entry.id] = Seen(len(self.jobs), entry.job.lane, due)
             self.entries.append(entry)
             if key:
                 self.keys[key] = entry.id
+
+    def _in_seconds(self, seconds: int | None) -> datetime | None:
+        return datetime.fromtimestamp(self.bench.clock.ms / 1000 + seconds, UTC) if seconds else None
 
     @precondition(lambda self: self.entries)
     @rule(which=st.integers(0))

@@ -33,7 +33,6 @@ _NO_KEY = HoldSpec("credentials:api_key", "no key", Verdict.REFUSED_CREDENTIALS,
 
 def settlement_of(claimed: Claimed, what: str, answered: bool) -> Settlement:  # noqa: C901 - a case a decision
     """Return an outcome that a worker may settle for this job."""
-    """Return an outcome that a worker may settle for this job."""
     mapping = getattr(claimed.job, "configuration", None)
     tries = (attempt(claimed, Verdict.SERVER_ERROR if answered else Verdict.LOST_ANSWER),)
     match what:

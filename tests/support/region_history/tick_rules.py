@@ -38,6 +38,7 @@ class TickRules(RegionHistory):
     @rule(ms=st.sampled_from([1, 1000, 20_000, LEASE_MS, 300_000, SLOT_MS, 3_600_000]))
     def time_passes(self, ms: int) -> None:
         self.bench.clock.go(ms)
+        self.latest_ms = max(self.latest_ms, self.bench.clock.ms)
 
     @rule(ms=st.sampled_from([1, 5_000, SLOT_MS, 86_400_000]))
     def the_clock_steps_back(self, ms: int) -> None:
@@ -46,4 +47,5 @@ class TickRules(RegionHistory):
     @rule(ms=st.sampled_from([5_000, LEASE_MS, 86_400_000]))
     def the_clock_steps_forward(self, ms: int) -> None:
         self.bench.clock.step(ms)
+        self.latest_ms = max(self.latest_ms, self.bench.clock.ms)
         self.slot_starts.clear()  # the ledger restarts its measurement
