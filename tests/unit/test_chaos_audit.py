@@ -60,6 +60,12 @@ def test_only_a_lost_answer_excuses_a_duplicate() -> None:
     assert len(audit([RESPONSE], {"a": job(("server_error", 500), DELIVERED)}, "aa").doubled) == 1
 
 
+@pytest.mark.parametrize(("due", "early"), [(0.0, 0), (1.0, 1)])
+def test_arrival_before_its_time_is_found(due: float, early: int) -> None:
+    scheduled = Sent("a", "eu", "record", due=due)  # the simulator received it at 0
+    assert len(audit([scheduled], {"a": job(DELIVERED)}, "a").early) == early
+
+
 def test_unknown_that_never_left_is_found() -> None:
     unknown = job(("lost_answer", None), state="unknown", reason="answer lost")
     assert audit([RESPONSE], {"a": unknown}, "").wrong() == []

@@ -88,7 +88,7 @@ def _columns(totals: Totals) -> dict[str, int]:
         "doubled, forgotten by a fail-over": totals.forgotten,
         "doubled, answer not lost": len(totals.doubled),
         "out of order": len(totals.out_of_order),
-        "early uploads": len(totals.early_uploads),
+        "early": len(totals.early_uploads) + len(totals.early),
         "second jobs": len(totals.second_jobs),
         "ledger faults": len(totals.untruths),
     }

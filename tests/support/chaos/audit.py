@@ -56,6 +56,8 @@ class Totals:
     unknown_without_cause: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     out_of_order: list[str] = field(default_factory=list)
+    early: list[str] = field(default_factory=list)
+    """Jobs that arrived before their deliver_at."""
     early_uploads: list[str] = field(default_factory=list)
     second_jobs: list[str] = field(default_factory=list)
     untruths: list[str] = field(default_factory=list)
@@ -69,6 +71,7 @@ class Totals:
             "unknown without cause": self.unknown_without_cause,
             "doubled": self.doubled,
             "out of order": self.out_of_order,
+            "early": self.early,
             "early upload": self.early_uploads,
             "second job": self.second_jobs,
             "ledger": self.untruths,
@@ -106,6 +109,7 @@ class Audit:
         for sent in self._sent.values():
             self._check_end(sent)
             self._check_doubles(sent)
+            self._check_time(sent)
         self._check_second_jobs()
         self._check_order()
         self._check_uploads(upload_interval)
@@ -158,6 +162,12 @@ class Audit:
             self.totals.forgotten += again
         else:
             self.totals.doubled.append(f"{sent} has {again + 1} effects")
+
+    def _check_time(self, sent: Sent) -> None:
+        """Check that a job with a deliver_at arrived after that time."""
+        first = min((float(effect["received_at"]) for effect in self._of[sent.id]), default=sent.due)
+        if first < sent.due:
+            self.totals.early.append(f"{sent}: {sent.due - first:.3f} s")
 
     def _check_second_jobs(self) -> None:
         ledger = {job_id for truth in self._truths.values() for job_id in truth.jobs}

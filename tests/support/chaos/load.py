@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from gaugepost import CloseLoop, File, PersonalLink, Producer, Record, Region, Response, Settings, StoreError
 from gaugepost.jobs import JobBase
@@ -22,6 +22,9 @@ _WEIGHTS = {"record": 46, "close_loop": 32, "personal_link": 14, "response": 8}
 _DOOMED = 0.01
 _COLD = 0.02
 _COLD_NAMES = 40
+_LATER = 0.1
+_LATEST_S = 15
+"""A tenth of the jobs has a deliver_at, at most this far ahead."""
 POISON, HOLD = "poison", "once"
 """Words in the address of a record that always fails, and of one that must not be sent twice."""
 _BEGIN = datetime(2026, 1, 1)  # noqa: DTZ001 - CustomerGauge states no time zone
@@ -40,6 +43,8 @@ class Sent:
     """CustomerGauge refuses the job, or always fails, so that it ends as dead."""
     once: bool = False
     """The job must not be sent twice unless an answer was lost."""
+    due: float = 0.0
+    """Unix time in seconds before which the job must not arrive."""
 
 
 class Load(threading.Thread):
@@ -95,7 +100,8 @@ class Load(threading.Thread):
         key = str(job.idempotency_key)
         case, turn = (job.number_customergauge, _turn(job)) if isinstance(job, CloseLoop) else ("", 0)
         once = job.on_unknown == "hold" or job.kind == "file"
-        sent = Sent(job_id, str(job.region), job.kind, case, turn, "doomed" in job.labels, once)
+        due = job.deliver_at.timestamp() if job.deliver_at else 0.0
+        sent = Sent(job_id, str(job.region), job.kind, case, turn, "doomed" in job.labels, once, due)
         if self.accepted.setdefault(key, sent) != sent:
             self.second_jobs.append(key)
 
@@ -117,6 +123,11 @@ class Load(threading.Thread):
     def _region(self) -> Region:
         return self._random.choice(self._regions)
 
+    def _deliver_at(self) -> datetime | None:
+        if self._random.random() >= _LATER:
+            return None
+        return datetime.now(UTC) + timedelta(seconds=self._random.uniform(1, _LATEST_S))
+
     def _is_doomed(self) -> bool:
         return self._random.random() < _DOOMED
 
@@ -127,6 +138,7 @@ class Load(threading.Thread):
         return Record(
             region=self._region(), configuration=self._configuration(), record=cells, idempotency_key=key,
             on_unknown="hold" if hold else "retry", labels=("doomed",) if doomed else (), source=self.name,
+            deliver_at=self._deliver_at(),
         )  # fmt: skip
 
     def _configuration(self) -> str:
@@ -139,7 +151,7 @@ class Load(threading.Thread):
         key, doomed = self._key(), self._is_doomed()
         return PersonalLink(
             region=self._region(), configuration=_MAPPING, idempotency_key=key, labels=("doomed",) if doomed else (),
-            record={"Email": f"{'duplicate' if doomed else key}@example.com"},
+            record={"Email": f"{'duplicate' if doomed else key}@example.com"}, deliver_at=self._deliver_at(),
         )  # fmt: skip
 
     def _change(self) -> CloseLoop:
@@ -153,20 +165,31 @@ class Load(threading.Thread):
         return CloseLoop(
             region=region, number_customergauge=case, status="progress", idempotency_key=key,
             note="simulate: 400" if doomed else f"change {turn}", labels=("doomed",) if doomed else (),
-            happened_at=str(_BEGIN + timedelta(seconds=turn)),
+            happened_at=str(_BEGIN + timedelta(seconds=turn)), deliver_at=self._deliver_at(),
         )  # fmt: skip
 
     def _response(self) -> Response:
         key = self._key()
         cells = {"CustomerNumber": "1143", "Email": f"{key}@example.net"}
-        return Response(region=self._region(), fields=cells, net_promoter_score=9, idempotency_key=key)
+        return Response(
+            region=self._region(),
+            fields=cells,
+            net_promoter_score=9,
+            idempotency_key=key,
+            deliver_at=self._deliver_at(),
+        )
 
     def _file(self, region: Region) -> File:
         key = self._key()
         text = f"Email,Order\n{key}@example.net,1\n"
         content = base64.b64encode(text.encode()).decode()
         return File(
-            region=region, family="transactional", filename=f"{key}.csv", content_base64=content, idempotency_key=key
+            region=region,
+            family="transactional",
+            filename=f"{key}.csv",
+            content_base64=content,
+            idempotency_key=key,
+            deliver_at=self._deliver_at(),
         )
 
 
