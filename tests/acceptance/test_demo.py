@@ -29,6 +29,7 @@ TITLES = [
     for case in (
         *scenarios.KINDS,
         scenarios.DELETE,
+        *scenarios.SCHEDULED,
         *scenarios.FAILURES,
         scenarios.UNREACHABLE,
         scenarios.UNAUTHENTICATED,

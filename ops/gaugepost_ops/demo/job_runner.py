@@ -68,8 +68,8 @@ class JobRunner:
         self._environment.control.fault(**_NEW_TEXT)
 
     def _enqueue_kinds_and_failures(self) -> None:
-        self._reporter.step("one job of every kind, and one for each failure of a single job")
-        for scenario in (*scenarios.KINDS, *scenarios.FAILURES):
+        self._reporter.step("one job of every kind, two scheduled ones, and one for each failure of a single job")
+        for scenario in (*scenarios.KINDS, *scenarios.SCHEDULED, *scenarios.FAILURES):
             self._enqueue(scenario)
         self._wait_for_open_jobs()
 
@@ -112,6 +112,8 @@ class JobRunner:
         self._open.setdefault(receipt.id, []).append(scenario)
         if scenario.act == "cancel":
             receipt.cancel()
+        elif scenario.act == "cancel by key":
+            self._producer.cancel(key=str(scenario.job["idempotency_key"]), region=Region(scenario.region))
         return receipt.id
 
     # Wait
@@ -163,6 +165,7 @@ class JobRunner:
 def _job_of(scenario: Scenario) -> JobBase:
     """Return the job of a scenario. Raises InvalidJob."""
     data: dict[str, Any] = {**scenario.job, "source": "demo"}
-    if scenario.expires_in is not None:
-        data["expires_at"] = datetime.now(UTC) + timedelta(seconds=scenario.expires_in)
+    for field, seconds in {"deliver_at": scenario.deliver_in, "expires_at": scenario.expires_in}.items():
+        if seconds is not None:
+            data[field] = datetime.now(UTC) + timedelta(seconds=seconds)
     return parse_job(data)

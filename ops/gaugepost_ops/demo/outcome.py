@@ -112,6 +112,8 @@ def _differences(scenario: Scenario, found: Outcome) -> Iterator[str]:
         yield f"a wait of {scenario.wait:.0f} s, not {found.waits}"
     if found.pause < scenario.pause:
         yield f"{scenario.pause} s or more between its attempts, not {found.pause}"
+    if scenario.deliver_in is not None and found.verdicts and (found.took or 0) < scenario.deliver_in:
+        yield f"delivered after {scenario.deliver_in} s or more, not {found.took}"
     if scenario.warning is not None and not any(scenario.warning in warning for warning in found.warnings):
         yield f"a warning about {scenario.warning}, not {_list(found.warnings)}"
 

@@ -19,9 +19,10 @@ from gaugepost_ops.demo.report import Fact, Reporter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gaugepost.ledger.finding import Found
     from gaugepost_ops.demo.outcome import Outcome
 
-_JOBS = len((*scenarios.KINDS, *scenarios.FAILURES, *scenarios.THROTTLED)) + 4
+_JOBS = len((*scenarios.KINDS, *scenarios.SCHEDULED, *scenarios.FAILURES, *scenarios.THROTTLED)) + 4
 _SHOWN_NAMES = 3
 _LOOK_S = 0.5
 _DONE, _FAILED, _NO_REDIS, _INTERRUPTED = 0, 1, 3, 130
@@ -66,11 +67,12 @@ def _perform(environment: Environment, *, keep: bool) -> int:
         _start_environment(environment, reporter)
         runner = JobRunner(environment, producer, reporter)
         runner.run()
+        found = producer.find(email=scenarios.FOUND_EMAIL)
     state = environment.control.state()
     effects = environment.control.effects()
     outcomes = [outcome.holding(effects) for outcome in runner.outcomes]
     outcomes.sort(key=_place)
-    as_it_must_be = report.show(outcomes, list(_facts(environment, state, effects, outcomes)))
+    as_it_must_be = report.show(outcomes, list(_facts(environment, state, effects, outcomes, found)))
     seconds = time.monotonic() - started
     report.close(outcomes, sum(state["requests"].values()), seconds, as_it_must_be=as_it_must_be)
     if keep:
@@ -91,6 +93,7 @@ def _place(outcome: Outcome) -> int:
     order = (
         *scenarios.KINDS,
         scenarios.DELETE,
+        *scenarios.SCHEDULED,
         *scenarios.FAILURES,
         scenarios.UNREACHABLE,
         scenarios.UNAUTHENTICATED,
@@ -102,7 +105,11 @@ def _place(outcome: Outcome) -> int:
 
 
 def _facts(
-    environment: Environment, state: dict[str, Any], effects: list[dict[str, Any]], outcomes: list[Outcome]
+    environment: Environment,
+    state: dict[str, Any],
+    effects: list[dict[str, Any]],
+    outcomes: list[Outcome],
+    found: Found,
 ) -> Iterator[Fact]:
     tokens = state["tokens_issued"]
     counts = ", ".join(f"{region} {number}" for region, number in tokens.items())
@@ -117,6 +124,11 @@ def _facts(
     yield Fact(f"two files of a region: {apart}", len(uploads) > 1 and not any(state["limits_broken"].values()))
     twice, lost = sum(state["doubled"].values()), sum(_was_sent_again(outcome) for outcome in outcomes)
     yield Fact(f"sent twice: {twice}, each because its answer was lost", twice == lost)
+    ids = {outcome.id for outcome in outcomes if scenarios.FOUND_EMAIL in str(outcome.scenario.job)} - {""}
+    yield Fact(
+        f"found by the address {scenarios.FOUND_EMAIL}: {len(found)} jobs",
+        {job.id for job in found} == ids,
+    )
     yield Fact("Flower answers", answers(f"{environment.flower_url}/healthcheck"))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _MINUTE = 60.0
 _MAPPING = "8a1c2f0e-demo"
 _DELIVERED = ("delivered",)
+FOUND_EMAIL = "joe.doe@example.net"
 NEW_TEXT_EMAIL = "new-text@example.net"
 """The simulator refuses this person's record with a 422 that names no field, by a fault rule of the demo."""
 
@@ -27,7 +28,8 @@ class Scenario:
 
     `verdicts`: of its attempts, in order. `has`: what CustomerGauge has of it at the end. `reason`: why it waits.
     `wait`: until its next attempt (±20 % jitter). `pause`: at least this long from the first attempt to the last.
-    `warning`: a part of its warning. `expires_in`: from the enqueue. `act`: what the demo does with it beside that.
+    `warning`: a part of its warning. `deliver_in`, `expires_in`: from the enqueue. `act`: what the demo does with it
+    beside that.
     """
 
     title: str
@@ -39,8 +41,9 @@ class Scenario:
     wait: float | None = None
     pause: float = 0.0
     warning: str | None = None
+    deliver_in: float | None = None
     expires_in: float | None = None
-    act: Literal["cancel", "enqueue again", "refused"] | None = None
+    act: Literal["cancel", "cancel by key", "enqueue again", "refused"] | None = None
 
     @property
     def region(self) -> str:
@@ -80,7 +83,7 @@ class Person:
         return {"kind": "response", "region": region, "fields": fields, "net_promoter_score": 9}
 
 
-def _joe(email: str = "joe.doe@example.net", **more: str) -> Person:
+def _joe(email: str = FOUND_EMAIL, **more: str) -> Person:
     return Person(email, more)
 
 
@@ -124,6 +127,13 @@ KINDS = (
     Scenario("file, a slot later", _file("eu", "april.csv", 5), has="1 file, 5 rows"),
 )
 """One job of every kind except file_delete, which needs the id of an upload."""
+
+SCHEDULED = (
+    Scenario("a link in 2 s", _joe("later@example.net").link("us"), has="1 link", deliver_in=2.0),
+    Scenario("… taken back", _joe("returned@example.net").link("us") | {"idempotency_key": "order-4711"},
+         "cancelled", (), deliver_in=_MINUTE, act="cancel by key"),
+)  # fmt: skip
+"""Jobs with a deliver_at."""
 
 FAILURES = (
     Scenario("taken in part", _status("au", 20001, "open", note="simulate: partial", assignee="a@example.net"),
