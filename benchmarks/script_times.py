@@ -21,6 +21,7 @@ import redis
 from benchmarks.heavy import CONFIGURATION, Heavy, Sizes, record
 from gaugepost import CloseLoop, Region, Settings
 from gaugepost.ledger import Claimed, Entry, Settlement, WorkerLedger
+from gaugepost.ledger.audit import AuditEntry
 from gaugepost.ledger.pages import PageQuery
 from gaugepost.ledger.reference_query import Query
 from gaugepost.ledger.scripts import load_scripts
@@ -77,7 +78,7 @@ class Run:
         self._runners = []
         for ledger in (self.eu, self.us):
             watched: Any = _Watched(ledger._run, client)  # noqa: SLF001
-            ledger._run = watched  # noqa: SLF001
+            ledger._run = ledger.audit._run = watched  # noqa: SLF001
             self._runners.append(watched)
         self._shas = {client.script_load(text): name for name, text in load_scripts().items()}
         self._tokens = itertools.count()
@@ -124,6 +125,8 @@ class Run:
         ledger.note_credential("oauth", "1a2b3c4d", "accepted")
         ledger.open_slot()
         ledger.alive(WORKER, 60, "", {"bench": 1.0})
+        for _ in range(100):
+            ledger.audit.write(AuditEntry("bench", "cancel", ledger.region, "x" * 1_000))
         ledger.leave(WORKER)
         for call in range(4):
             keys = [f"key-{call}-{n}" for n in range(_BATCH)]

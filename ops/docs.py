@@ -19,6 +19,7 @@ from gaugepost.keys import FAMILIES, FIXED
 from gaugepost.settings import PREFIX, Settings
 from gaugepost.settings.group import Group
 from gaugepost.states import mermaid
+from gaugepost_ops.cli.audited import RECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +27,14 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("docs/jobs.md", "docs/redis-acl.md", "docs/settings.md", "docs/states.md", "ops/runbooks/keys.md")
+PAGES = (
+    "docs/audit.md",
+    "docs/jobs.md",
+    "docs/redis-acl.md",
+    "docs/settings.md",
+    "docs/states.md",
+    "ops/runbooks/keys.md",
+)
 DURATIONS = ("retention",)
 
 
@@ -73,6 +81,12 @@ def _default(name: str, value: object) -> str:
     if isinstance(value, float):
         return f"`{spell(value) if name.startswith(DURATIONS) else format(value, 'g')}`"
     return f"`{value}`"
+
+
+def recorded_commands() -> str:
+    """Return the table of the commands that the audit trail records, for docs/audit.md."""
+    rows = ["| command | recorded | target | count |", "| --- | --- | --- | --- |"]
+    return "\n".join([*rows, *(f"| `{name}` | {' | '.join(facts)} |" for name, facts in RECORDED.items())])
 
 
 _ENV_HEAD = """\
@@ -122,6 +136,7 @@ PARTS = {
     "job fields": docs_jobs.common,
     "jobs": docs_jobs.kinds,
     "acl": docs_acl.users,
+    "recorded commands": recorded_commands,
 }
 FILES = {".env.example": env_example}
 

@@ -68,6 +68,7 @@ FIXED: dict[str, tuple[str, str]] = {
     "filing": ("string", "the file claimed last; no other file is claimed until it has taken the slot or is returned"),
     "token": ("hash", "the shared access token, encrypted; its generation and age; or why the fetch failed"),
     "token_lock": ("string", "the worker that fetches a token"),
+    "audit": ("stream", "the audit trail: who did what; entries are deleted by their age (RETENTION_AUDIT)"),
     "credentials": (
         "hash",
         "need and fingerprint of a credential → `accepted` or `refused`, and until when that counts, ms",

@@ -13,6 +13,9 @@ _ROW = re.compile(r"Record \d+: ")
 _ROW_MESSAGE = re.compile(r"(Record \d+: )?(Duplicate Record(?=$)|[^:'\"]{1,80}? is required)?")
 """The row messages whose wording CustomerGauge documents; a heading in them is no personal data."""
 
+_ADDRESS = re.compile(r"[^\s@,;:=<>()\[\]\"']+@[^\s@,;:=<>()\[\]\"']+")
+_PHONE = re.compile(r"(?<!\w)(?:\+|00)\d[\d ()./-]{5,}\d(?!\w)")
+
 _FIELDS = (
     "Account Name", "Email", "First Name", "Last Name", "Phone", "Company", "Country", "Language", "Title",
     "NPS Score", "Comment", "Sent Date", "Completed Date", "Survey Completed Date", "Customer Number",
@@ -34,6 +37,11 @@ _WORDS = frozenset(
 
 _WORD = re.compile(r"[^\W_]+")
 _LONGEST_NUMBER = 3
+
+
+def mask_contacts(text: str) -> str:
+    """Return a text with `[…]` in place of e-mail addresses and of phone numbers with a country code."""
+    return _PHONE.sub(MARK, _ADDRESS.sub(MARK, text))
 
 
 def redact(result: Mapping[str, Any] | None, headings: Iterable[str] = ()) -> dict[str, Any] | None:

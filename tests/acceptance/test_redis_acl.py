@@ -169,6 +169,7 @@ def upload_and_undo(deployment: Deployment) -> None:
     with deployment.being("service") as stack:
         done = stack.cli("upload", str(path), "--region", "eu", "--family", "contact", "--json")
     assert done.returncode == 0, done.stderr
+    assert "this call is not in the audit trail" in done.stderr, "a service may not write it"
     part = json.loads(done.stdout.splitlines()[0])
     wait_until(lambda: json.loads(deployment.operate("job", part["id"], "--json"))["state"] == "delivered")
     deployment.operate("job", part["set"])
@@ -190,6 +191,9 @@ def operate_on_jobs(deployment: Deployment, producer: Producer) -> None:
     wait_until(lambda: lost.state() is JobState.UNKNOWN, what="its answer is lost")
     operate("settle", lost.id, "--as", "delivered")
     operate("replay", "--state", "dead", "--region", "us", "--verdict", "duplicate")
+    operate("job", lost.id, "--show-data")
+    recorded = [json.loads(line)["action"] for line in operate("audit", "--json").splitlines()]
+    assert recorded == ["job", "replay", "settle", "resume", "cancel", "hold", "uploads undo"]
     for look in (("jobs",), ("jobs", "--group"), ("uploads",), ("check",), ("health", "region")):
         operate(*look)
     given = deployment.stack.folder / "job.jsonl"

@@ -17,6 +17,7 @@ import redis
 
 from gaugepost import Producer, Region, Settings
 from gaugepost.errors import LedgerClosed
+from gaugepost.ledger import Ledger
 from support.deployment import ROOT
 from support.factories import case, link, record, upload
 from support.redis_server import RedisServer
@@ -53,10 +54,19 @@ READ: dict[bytes, Callable[[redis.Redis, bytes], Any]] = {
 }
 
 
+OWN = {b"gaugepost:{eu}:schema", b"gaugepost:{eu}:audit"}
+
+
 def content(client: redis.Redis) -> dict[bytes, Any]:
-    """Return each key of the region: its value, and whether it expires."""
-    names = [name for name in client.keys("gaugepost:{eu}:*") if name != b"gaugepost:{eu}:schema"]
+    """Return each key of the region that a move does not change itself: its value, and whether it expires."""
+    names = [name for name in client.keys("gaugepost:{eu}:*") if name not in OWN]
     return {name: (READ[client.type(name)](client, name), client.pttl(name) > 0) for name in names}
+
+
+def trail(client: redis.Redis) -> list[tuple[str, str, int]]:
+    """Return action, outcome and count of each entry of the audit trail, newest first."""
+    ledger = Ledger(client, Region.EU, Settings.given(redis_url="redis://127.0.0.1"))
+    return [(entry.action, str(entry.outcome), entry.count) for entry in ledger.audit.read()]
 
 
 def live(stack: Stack) -> list[str]:
@@ -82,12 +92,14 @@ def url_file(stack: Stack, server: RedisServer) -> str:
 
 def test_moved_region_keeps_all_its_jobs_and_continues(stack: Stack, other: RedisServer) -> None:
     ids = live(stack)
+    assert stack.cli("hold", "eu", "--configuration", "x", "--reason", "x").returncode == 0
     other.start()
     with stack.redis.client() as old, other.client() as new:
         before = content(old)
         done = stack.cli("move", "eu", "--to-file", url_file(stack, other))
         assert done.returncode == 0, done.stderr
         assert content(new) == before
+        assert trail(new) == [("move", "done", len(before) + 1), ("hold", "done", 1)]
         assert new.get("gaugepost:{eu}:schema") == b"1"
         assert new.get("gp:{eu}:schema") == b"moved 1", "older versions are refused there too"
     with pytest.raises(LedgerClosed, match="this region has moved: set GAUGEPOST_REDIS_URL"):

@@ -46,5 +46,5 @@ def test_scripts_build_keys_like_python(redis_url: str) -> None:
 
 def test_every_key_has_a_description() -> None:
     for kind, what in [*FIXED.values(), *FAMILIES.values()]:
-        assert re.match(r"string|hash|list|set|sorted set", kind)
+        assert re.match(r"string|hash|list|set|sorted set|stream", kind)
         assert what

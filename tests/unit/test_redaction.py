@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gaugepost.redaction import redact, redact_messages
+from gaugepost.redaction import mask_contacts, redact, redact_messages
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,18 @@ def test_result_without_messages_stays_as_it_is() -> None:
         "total": 1,
         "messages": ["Record 2: Hue is wrong"],
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("asked by joe.doe+x@example.co.uk.", "asked by […]"),
+        ("call +31 20 123 45 67 or 0031201234567", "call […] or […]"),
+        ("email=joe@example.com, done", "email=[…], done"),
+        ("ticket 4711 of 2026-11-22 18:00", "ticket 4711 of 2026-11-22 18:00"),
+        ("0012345678901234567890123456789a", "0012345678901234567890123456789a"),
+        ("", ""),
+    ],
+)
+def test_addresses_and_phone_numbers_are_masked(text: str, masked: str) -> None:
+    assert mask_contacts(text) == masked

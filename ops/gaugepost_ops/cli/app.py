@@ -70,6 +70,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "resume": Command("gaugepost_ops.cli.operations.holds:resume", "Lift a hold.", panel="Operation"),
     "holds": Command("gaugepost_ops.cli.operations.holds:holds", "List all holds.", panel="Operation"),
+    "audit": Command(
+        "gaugepost_ops.cli.operations.audit:audit", "List who did what: changes and shown data.", panel="Operation"
+    ),
     "move": Command("gaugepost_ops.cli.operations.move:move", "Move a region to another Redis.", panel="Operation"),
     "health": Command(
         "gaugepost_ops.cli.operations.health:app", "Check whether a process or a region is well.", panel="Operation"

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
-import socket
 import sys
+import time
 from contextlib import contextmanager
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +18,7 @@ import typer
 
 from gaugepost.client import Producer
 from gaugepost.connection import NOT_SET
+from gaugepost.durations import moment
 from gaugepost.errors import (
     ClusterNotSupported,
     GaugepostError,
@@ -189,6 +189,14 @@ def open_producer(settings: Settings | None = None) -> Producer:
     return Producer(settings or operator_settings())
 
 
+def given_time(option: str, text: str | None) -> float | None:
+    """Parse the time of an option, Unix seconds: with its offset, or as a duration ago. Raises Failure."""
+    try:
+        return None if text is None else moment(text, time.time())
+    except ValueError as error:
+        raise Failure(Exit.USAGE, f"{option}: {error}") from None
+
+
 def served(settings: Settings, region: Region) -> Region:
     """Return `region` if it is one of GAUGEPOST_REGIONS; else raise Failure (exit code 2)."""
     if region not in settings.regions:
@@ -262,12 +270,3 @@ def console() -> Console:
 
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     return SafeConsole(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
-
-
-def who() -> str:
-    """Return who runs the command, for the job's history: `user@host`."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # in a container the user may have no name
-        user = "command line"
-    return f"{user}@{socket.gethostname()}"

@@ -39,6 +39,11 @@ class CurrentKeys:
         self._keys = keys
         self._is_known = False
 
+    @property
+    def prefix(self) -> str:
+        """The prefix with which scripts are called: they find the current names themselves."""
+        return self._keys.prefix
+
     def keys(self) -> Keys:
         """Return the keys by their current names. Raises StoreError."""
         if self._is_known:

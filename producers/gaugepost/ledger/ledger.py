@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gaugepost.errors import StoreError
 from gaugepost.jobs import File
 from gaugepost.keys import Keys
+from gaugepost.ledger.audit import AuditTrail
 from gaugepost.ledger.call_deadline import deadline
 from gaugepost.ledger.chunks import chunks
 from gaugepost.ledger.field_statistics import Seen, read_fields
@@ -55,6 +56,7 @@ class Ledger(Queries):
         self._cipher = self.producer_calls.cipher
         self._current_keys = CurrentKeys(client, Keys(region, settings.namespace))
         self.file_sets = FileSets(client, self._run, self.producer_calls, self._current_keys)
+        self.audit = AuditTrail(client, self._run, self._current_keys, settings.retention_audit)
 
     @property
     def keys(self) -> Keys:

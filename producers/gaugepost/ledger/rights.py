@@ -79,10 +79,10 @@ def _service() -> Rights:
 
 
 def _operator() -> Rights:
-    scripts = _of_scripts(*_SERVICE, "replay", "resolve", "hold", "resume")
-    commands = scripts.commands | _OLDER_SERVICE.commands
+    scripts = _of_scripts(*_SERVICE, "replay", "resolve", "hold", "resume", "audit")
     looks = "GET HGET HKEYS HMGET INFO LLEN LRANGE SMEMBERS TIME ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREM ZREVRANGE"
-    return Rights(commands | _words(f"WAIT SET {looks}"), frozenset({*FIXED, *FAMILIES}), (*_BELLS, _TICKS))
+    commands = scripts.commands | _OLDER_SERVICE.commands | _words(f"WAIT SET {looks} XLEN XREVRANGE")
+    return Rights(commands, frozenset({*FIXED, *FAMILIES}), (*_BELLS, _TICKS))
 
 
 def _worker() -> Rights:

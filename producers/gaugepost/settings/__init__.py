@@ -28,6 +28,7 @@ from gaugepost.settings.environment import (
 from gaugepost.settings.flower import FlowerSettings
 from gaugepost.settings.group import PREFIX
 from gaugepost.settings.monitoring import MonitoringSettings
+from gaugepost.settings.operators import OperatorSettings
 from gaugepost.settings.redis import RedisSettings
 from gaugepost.settings.requests import RequestSettings
 from gaugepost.settings.retention import RetentionSettings
@@ -48,6 +49,7 @@ class Settings(
     DeliverySettings,
     UploadSettings,
     RetentionSettings,
+    OperatorSettings,
     MonitoringSettings,
     FlowerSettings,
 ):

@@ -17,6 +17,9 @@ class RetentionSettings(Group):
         Seconds, Field(description="how long Redis keeps delivered, cancelled and expired jobs")
     ] = 7 * 86_400.0
     retention_dead: Annotated[Seconds, Field(description="how long Redis keeps dead jobs")] = 90 * 86_400.0
+    retention_audit: Annotated[
+        Seconds, Field(description="how long Redis keeps an entry of the [audit trail](docs/audit.md)")
+    ] = 365 * 86_400.0
     retention_content: Annotated[
         Seconds, Field(description="how long Redis keeps a file's content after a worker sent it")
     ] = 86_400.0

@@ -11,6 +11,7 @@ from gaugepost.lookup import require_key, require_keyed
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.set_view import read_set
 from gaugepost.states import JobState
+from gaugepost_ops.cli.audited import audited_producer, name_jobs
 from gaugepost_ops.cli.common import (
     NO_SUCH_JOB,
     WHERE_JOBS,
@@ -20,8 +21,6 @@ from gaugepost_ops.cli.common import (
     Failure,
     RegionLedgers,
     note,
-    open_producer,
-    who,
     write_row,
 )
 from gaugepost_ops.cli.output.formatting import printable
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from gaugepost.client import Producer
     from gaugepost.ledger import Ledger
+    from gaugepost_ops.cli.audited import Recording
 
 _BATCH = 200
 _WORTH_A_BAR = 1_000
@@ -56,25 +56,27 @@ def cancel(
 
     Example: `gaugepost cancel --key order-991 --region eu`
     """
-    if bool(ids) == (key is not None) or (key is None) != (region is None):
-        raise Failure(Exit.USAGE, "expected ids, or --key and --region")
     done, unknown = True, False
-    with open_producer() as producer:
+    with audited_producer("cancel", region, name_jobs(ids or ())) as (producer, audit):
+        if bool(ids) == (key is not None) or (key is None) != (region is None):
+            raise Failure(Exit.USAGE, "expected ids, or --key and --region")
         regions = RegionLedgers(producer, region)
-        ids = ids or [_keyed(producer, key, region)]
+        if not ids:
+            ids = [_keyed(producer, key, region)]
+            audit.name(*ids)
         jobs = [job_id for job_id in dict.fromkeys(ids) if not is_set(job_id)]
         for set_id in filter(is_set, dict.fromkeys(ids)):
-            done &= _cancel_set(regions, set_id, as_json=as_json)
-        by = who()
+            done &= _cancel_set(regions, set_id, audit, as_json=as_json)
         for job_id, outcome in apply_in_batches(
-            regions, jobs, "cancelling", lambda ledger, batch: ledger.cancel(batch, by=by)
+            regions, jobs, "cancelling", audit, lambda ledger, batch: ledger.cancel(batch, by=audit.actor)
         ):
             done &= _print_outcome(job_id, outcome, as_json=as_json)
             unknown |= outcome[0] is None
+        audit.ended(Exit.DONE if done else Exit.FAILED)
         regions.require_all_reached()
     if unknown:
         note(WHERE_JOBS)
-    return Exit.DONE if done else Exit.FAILED
+    return audit.code
 
 
 def _keyed(producer: Producer, key: str | None, region: Region | None) -> str:
@@ -84,22 +86,29 @@ def _keyed(producer: Producer, key: str | None, region: Region | None) -> str:
 
 
 def apply_in_batches(
-    regions: RegionLedgers, ids: Sequence[str], title: str, action: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
+    regions: RegionLedgers,
+    ids: Sequence[str],
+    title: str,
+    audit: Recording,
+    action: Callable[[Ledger, Sequence[str]], Sequence[Outcome]],
 ) -> Iterator[tuple[str, Outcome]]:
     """Call `action` for all jobs, in batches, with a progress bar; yield each job's id and outcome.
 
-    It tries the regions in turn until one knows the job.
+    It tries the regions in turn until one knows the job. `audit` records the changes.
     """
     with bar_beside_rows(title, len(ids), worth=_WORTH_A_BAR) as advance:
         for start in range(0, len(ids), _BATCH):
             batch = ids[start : start + _BATCH]
-            yield from _apply(regions, batch, action).items()
+            yield from _apply(regions, batch, audit, action).items()
             sys.stdout.flush()
             advance(len(batch))
 
 
 def _apply(
-    regions: RegionLedgers, ids: Sequence[str], action: Callable[[Ledger, Sequence[str]], Sequence[Outcome]]
+    regions: RegionLedgers,
+    ids: Sequence[str],
+    audit: Recording,
+    action: Callable[[Ledger, Sequence[str]], Sequence[Outcome]],
 ) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = dict.fromkeys(ids, (None, False))
     for ledger in regions.ledgers():
@@ -107,19 +116,22 @@ def _apply(
         if not missing:
             break
         with regions.skip_unreachable(ledger.region):
-            outcomes |= zip(missing, action(ledger, missing), strict=True)
+            audit.begin(ledger.region, is_found=False)
+            outcomes |= zip(missing, audit.count_outcomes(ledger.region, action(ledger, missing)), strict=True)
     return outcomes
 
 
-def _cancel_set(regions: RegionLedgers, set_id: str, *, as_json: bool) -> bool:
+def _cancel_set(regions: RegionLedgers, set_id: str, audit: Recording, *, as_json: bool) -> bool:
     """Cancel the parts of an upload that were not sent. Return False if it came too late for all of them."""
     found = find_set(regions, set_id)
     if found is None:
         note(WHERE_UPLOADS)
         return _print_outcome(set_id, (None, False), as_json=as_json)
     ledger, files = found
+    audit.begin(ledger.region)
     unsent = [part.id for part in read_set(ledger, files).unsent()]
-    cancelled = sum(by_this_call for _, by_this_call in ledger.cancel(unsent, by=who())) if unsent else 0
+    cancelled = sum(by_this_call for _, by_this_call in ledger.cancel(unsent, by=audit.actor)) if unsent else 0
+    audit.count(ledger.region, cancelled)
     after = read_set(ledger, files)
     states = after.counts()
     all_cancelled = set(states) == {"cancelled"}

@@ -105,6 +105,11 @@ class Edits:
     def __bool__(self) -> bool:
         return bool(self.changes)
 
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the changed fields, as they are on the command line."""
+        return [change.name for change in self.changes]
+
     def of(self, view: JobView) -> Edit:
         """Return the job with the changes, checked as a new job. Raises InvalidJob; DataSealed if it is encrypted."""
         if view.sealed:
@@ -115,7 +120,7 @@ class Edits:
         job: JobBase = parse_job_json(json.dumps(data))
         if self.mappings is not None:
             job, _ = self.mappings.check(job)
-        return Edit(job, view.revision, tuple(change.name for change in self.changes))
+        return Edit(job, view.revision, tuple(self.names))
 
 
 def read_edits(sets: Sequence[str], unsets: Sequence[str], mappings: Mappings | None) -> Edits:

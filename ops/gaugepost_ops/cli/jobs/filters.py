@@ -10,6 +10,7 @@ import typer
 
 from gaugepost.verdict import Verdict
 from gaugepost_ops.cli.aliases import of_configuration
+from gaugepost_ops.cli.audited import name_conditions
 from gaugepost_ops.cli.common import Kind
 
 if TYPE_CHECKING:
@@ -49,6 +50,18 @@ class JobFilter:
     def narrows(self) -> bool:
         """Return whether there is any condition."""
         return any((self.kind, self.verdict, self.configuration, self.source, self.fields))
+
+    def name(self, state: JobState | None, limit: int | None = None) -> str:
+        """Return the filter as a text for the audit trail: `state=dead kind=record`."""
+        return name_conditions(
+            state=state,
+            kind=self.kind,
+            verdict=self.verdict,
+            configuration=self.configuration,
+            source=self.source,
+            field=",".join(self.fields or ()),
+            limit=limit,
+        )
 
     def select(self, views: Iterable[JobView], producer: Producer, region: Region | None) -> Iterator[JobView]:
         """Yield the jobs that meet all conditions. Raises InvalidJob if `region` does not have the configuration."""

@@ -12,6 +12,7 @@ from gaugepost.set_view import read_set
 from gaugepost.states import JobState
 from gaugepost.verdict import Verdict
 from gaugepost_ops.cli.aliases import aliased
+from gaugepost_ops.cli.audited import audited_producer
 from gaugepost_ops.cli.common import (
     WHERE_JOBS,
     WHERE_UPLOADS,
@@ -21,7 +22,6 @@ from gaugepost_ops.cli.common import (
     RegionLedgers,
     ShowData,
     console,
-    open_producer,
     write_row,
 )
 from gaugepost_ops.cli.missing_workers import MissingWorkers
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gaugepost.ledger import JobView
+    from gaugepost_ops.cli.audited import Recording
 
 _LOOK = "Look whether CustomerGauge has it"
 _UNCLEAR = {Verdict.LOST_ANSWER, Verdict.UNREADABLE_SUCCESS, Verdict.SERVER_ERROR}
@@ -55,12 +56,14 @@ def job(
 
     Example: `gaugepost job 0f8fad5bd9cb469fa16570867728950e --json`
     """
-    with open_producer() as producer:
+    with audited_producer("job", target=job_id, unless=not show_data) as (producer, audit):
         regions = RegionLedgers(producer)
         if is_set(job_id):
-            _show_set(regions, job_id, DueTimes(producer), show_data=show_data, as_json=as_json)
+            _show_set(regions, job_id, DueTimes(producer), audit, show_data=show_data, as_json=as_json)
             return
         view = _find(regions, job_id)
+        audit.begin(view.region)
+        audit.count(view.region)
         row = aliased(job_row(view, DueTimes(producer), show_data=show_data), producer)
     if as_json:
         write_row(row)
@@ -73,12 +76,16 @@ def job(
         raise Failure(Exit.FAILED, view.sealed)
 
 
-def _show_set(regions: RegionLedgers, set_id: str, dues: DueTimes, *, show_data: bool, as_json: bool) -> None:
+def _show_set(
+    regions: RegionLedgers, set_id: str, dues: DueTimes, audit: Recording, *, show_data: bool, as_json: bool
+) -> None:
     found = find_set(regions, set_id)
     if found is None:
         regions.require_all_reached()
         raise Failure(Exit.FAILED, f"no upload {set_id}", WHERE_UPLOADS)
     ledger, files = found
+    audit.begin(ledger.region)
+    audit.count(ledger.region)
     view = read_set(ledger, files)
     if as_json:
         write_row(to_dict(view, ledger, dues, show_data=show_data))

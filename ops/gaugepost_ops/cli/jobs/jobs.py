@@ -14,6 +14,7 @@ from gaugepost.ledger.finding import LOOKED_AT
 from gaugepost.regions import Region
 from gaugepost.states import ENDED, JobState
 from gaugepost_ops.cli.aliases import alias, aliased
+from gaugepost_ops.cli.audited import audited_producer
 from gaugepost_ops.cli.common import (
     AsJson,
     Exit,
@@ -22,7 +23,6 @@ from gaugepost_ops.cli.common import (
     ShowData,
     console,
     note,
-    open_producer,
     write_row,
 )
 from gaugepost_ops.cli.jobs.filters import (
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
     from gaugepost.client import Producer
     from gaugepost.ledger import JobView
+    from gaugepost_ops.cli.audited import Recording
 
 OPEN_FIRST = tuple(sorted(JobState, key=lambda state: state in ENDED))
 """All states; the states of jobs that have not ended come first."""
@@ -122,26 +123,27 @@ class _Options:
     show_data: bool
     as_json: bool
 
-    def print(self, views: Iterator[JobView], producer: Producer) -> int:
-        """Print jobs or groups. Return the number of jobs."""
+    def print(self, views: Iterator[JobView], producer: Producer, audit: Recording) -> int:
+        """Print jobs or groups, and record the jobs whose data is shown. Return the number of jobs."""
         if self.group:
             return show_groups(views, self.limit, producer, as_json=self.as_json)
         write = (json_writer if self.as_json else line_writer)(producer, show_data=self.show_data)
-        return print_rows(views, self.limit, write)
+        return print_rows(views, self.limit, _recorded(write, audit))
 
 
 def _list_jobs(
     state: JobState | None, region: Region | None, job_filter: JobFilter, wanted: Wanted, options: _Options
 ) -> None:
     encrypted, missing_workers, group = _EncryptedJobs(), MissingWorkers(), options.group
-    with open_producer() as producer:
+    target = f"{job_filter.name(state)} {wanted.name()}".strip()
+    with audited_producer("jobs", region, target, unless=group or not options.show_data) as (producer, audit):
         regions = RegionLedgers(producer, region)
         states = (state,) if state else _stuck_states(regions) if group else OPEN_FIRST
         narrows = job_filter.narrows or wanted.narrows
         search = Walk(regions, states, wanted, LOOKED_AT if narrows and not group and not options.look_at_all else None)
         views = job_filter.select(encrypted.collect(without_repeats(iter(search))), producer, region)
         views = missing_workers.collect(filter(is_stuck, views) if group and not state else views)
-        number = options.print(views, producer)
+        number = options.print(views, producer, audit)
         search.note()
         regions.require_all_reached()
     if not options.as_json:
@@ -195,6 +197,17 @@ def print_rows(found: Iterator[JobView], limit: int, write: Callable[[JobView], 
     if number == limit and next(found, None) is not None:
         note(f"these are the first {limit:,} jobs; for more use --limit")
     return number
+
+
+def _recorded(write: Callable[[JobView], None], audit: Recording) -> Callable[[JobView], None]:
+    """Return a function that records that a job is shown, and shows it."""
+
+    def record_and_write(view: JobView) -> None:
+        audit.begin(view.region)
+        write(view)
+        audit.count(view.region)
+
+    return record_and_write
 
 
 def json_writer(producer: Producer, *, show_data: bool) -> Callable[[JobView], None]:

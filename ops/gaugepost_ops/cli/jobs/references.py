@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import heapq
 import sys
-import time
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gaugepost.durations import moment
 from gaugepost.ledger.finding import LOOKED_AT, fits
 from gaugepost.ledger.pages import BY_TIME, PageQuery
 from gaugepost.ledger.reference_query import Query
-from gaugepost_ops.cli.common import Exit, Failure, note
+from gaugepost_ops.cli.audited import name_conditions
+from gaugepost_ops.cli.common import given_time, note
 from gaugepost_ops.cli.jobs.filters import walk
 
 if TYPE_CHECKING:
@@ -66,12 +65,16 @@ class Wanted:
     def of(cls, since: str | None, until: str | None, **references: str | None) -> Wanted:
         """Parse the options."""
         given = tuple((sort, given_value(value)) for sort, value in references.items() if value is not None)
-        return cls(given, _time("--since", since), _time("--until", until))
+        return cls(given, given_time("--since", since), given_time("--until", until))
 
     @property
     def narrows(self) -> bool:
         """Return whether a walk over the lists of jobs may pass jobs that are not wanted."""
         return len(self.references) > 1 or bool(not self.references and (self.since or self.until))
+
+    def name(self) -> str:
+        """Return the sorts of references as a text for the audit trail, without their values: `by=email`."""
+        return name_conditions(by=",".join(sort for sort, _ in self.references))
 
     def query(self) -> Query | None:
         """Return the query for the references; None without them. Raises InvalidQuery."""
@@ -87,13 +90,6 @@ class Wanted:
     def matches_time(self, view: JobView) -> bool:
         """Return whether a job ended, or was enqueued if it has not ended, between the two times."""
         return self.page_query(view.state).matches(view)
-
-
-def _time(option: str, text: str | None) -> float | None:
-    try:
-        return None if text is None else moment(text, time.time())
-    except ValueError as error:
-        raise Failure(Exit.USAGE, f"{option}: {error}") from None
 
 
 class Walk:

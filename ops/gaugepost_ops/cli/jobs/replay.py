@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gaugepost.states import JobState
-from gaugepost_ops.cli.common import NO_SUCH_JOB, WHERE_JOBS, AsJson, Exit, RegionLedgers, note, open_producer, who
+from gaugepost_ops.cli.audited import audited_producer, name_conditions
+from gaugepost_ops.cli.common import NO_SUCH_JOB, WHERE_JOBS, AsJson, Exit, RegionLedgers, note
 from gaugepost_ops.cli.jobs.edits import read_edits
 from gaugepost_ops.cli.jobs.filters import (
     ConfigurationOption,
@@ -23,10 +24,11 @@ from gaugepost_ops.cli.jobs.filters import (
 )
 from gaugepost_ops.cli.jobs.groups import show_dry_run
 from gaugepost_ops.cli.jobs.replay_runner import Order, Report, check_edits, run
-from gaugepost_ops.cli.jobs.selection import By, DryRun, Limit, Plan, Reason, RegionOfState, Selection
+from gaugepost_ops.cli.jobs.selection import By, DryRun, Limit, Plan, Reason, RegionOfState, Selection, name_selection
 
 if TYPE_CHECKING:
     from gaugepost.client import Producer
+    from gaugepost_ops.cli.audited import Recording
 
 _REPLAYABLE = (JobState.DEAD, JobState.PARKED)
 
@@ -72,28 +74,31 @@ def replay(  # noqa: PLR0913 - an option each
     all jobs first. If one job would be invalid, none is replayed (exit code 2). Give personal data as --set FIELD=@FILE
     or FIELD=-, so that it is not in the list of processes. Values in record and fields are set as text.
 
-    A job is not replayed, and is named, if a hold stops it (`gaugepost resume`), or if its expires_at has passed
-    (change that too).
+    A job is not replayed, and is named, if a hold stops it (`gaugepost resume`) or its expires_at is over (change it).
 
     Example: `gaugepost replay --state dead --region eu --verdict missing_field --dry-run`
     """
     job_filter = JobFilter(kind, verdict, configuration, source, field)
-    selection = Selection(ids or (), state, region, job_filter, limit, allowed=_REPLAYABLE)
-    with open_producer() as producer:
-        order = Order(read_edits(sets or (), unsets or (), producer.mappings), rate, by or who(), reason)
-        return _replay(producer, selection, order, dry_run=dry_run, as_json=as_json)
+    target = name_selection(ids or (), state, job_filter, limit)
+    with audited_producer("replay", region, target, reason, unless=dry_run) as (producer, audit):
+        selection = Selection(ids or (), state, region, job_filter, limit, allowed=_REPLAYABLE)
+        order = Order(read_edits(sets or (), unsets or (), producer.mappings), rate, by or audit.actor, reason)
+        return audit.ended(_replay(producer, selection, order, audit, dry_run=dry_run, as_json=as_json))
 
 
-def _replay(producer: Producer, selection: Selection, order: Order, *, dry_run: bool, as_json: bool) -> Exit:
+def _replay(
+    producer: Producer, selection: Selection, order: Order, audit: Recording, *, dry_run: bool, as_json: bool
+) -> Exit:
+    audit.name(name_conditions(edited=",".join(order.edits.names)))
     regions = RegionLedgers(producer, selection.region)
     report = Report(named=bool(selection.ids), as_json=as_json)
-    plan = _plan(producer, selection, regions, report)
+    plan = _plan(producer, selection, regions, report, audit)
     if order.edits:
         check_edits(regions, plan, order.edits)
     if dry_run:
         show_dry_run(plan.views(regions), producer, "replayed", as_json=as_json)
     else:
-        stopped = run(regions, plan, order, report)
+        stopped = run(regions, plan, order, report, audit)
         report.print_summary()
         if stopped:
             return Exit.INTERRUPTED
@@ -103,11 +108,13 @@ def _replay(producer: Producer, selection: Selection, order: Order, *, dry_run: 
     return Exit.FAILED if report.skipped else Exit.DONE
 
 
-def _plan(producer: Producer, selection: Selection, regions: RegionLedgers, report: Report) -> Plan:
+def _plan(producer: Producer, selection: Selection, regions: RegionLedgers, report: Report, audit: Recording) -> Plan:
     """Return the jobs to replay, in order. Report those that are given by id and cannot be replayed."""
     plan = Plan()
     plan.add_all(selection.matching(producer, regions))
     for job_id, view in selection.named(regions).items():
+        if view is not None:
+            audit.count(view.region, 0)
         if view is not None and view.state in _REPLAYABLE:
             plan.add(view)
         else:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gaugepost.ledger import Edit, JobView, Ledger
     from gaugepost.regions import Region
+    from gaugepost_ops.cli.audited import Recording
     from gaugepost_ops.cli.common import RegionLedgers
     from gaugepost_ops.cli.jobs.edits import Edits
     from gaugepost_ops.cli.jobs.selection import Plan
@@ -117,8 +118,8 @@ class Order:
     why: str
 
 
-def run(regions: RegionLedgers, plan: Plan, order: Order, report: Report) -> bool:
-    """Replay all jobs of the plan. Return whether Ctrl-C stopped it.
+def run(regions: RegionLedgers, plan: Plan, order: Order, report: Report, audit: Recording) -> bool:
+    """Replay all jobs of the plan, and record them. Return whether Ctrl-C stopped it.
 
     If Redis fails, it notes how many jobs were replayed, and raises GaugepostError.
     """
@@ -127,7 +128,8 @@ def run(regions: RegionLedgers, plan: Plan, order: Order, report: Report) -> boo
     with Throttle(order.rate) as throttle, shown_bar("replaying", plan.total, worth=worth) as advance:
         try:
             for ledger, ids in plan.batches(regions, throttle.batch_size(_BATCH)):
-                _replay(ledger, ids, order, report)
+                audit.begin(ledger.region)
+                _replay(ledger, ids, order, report, audit)
                 sys.stdout.flush()
                 done += len(ids)
                 advance(len(ids))
@@ -148,12 +150,12 @@ def _progress_text(report: Report, plan: Plan) -> str:
     return f"{report.replayed:,} of {plan.total:,} were replayed"
 
 
-def _replay(ledger: Ledger, ids: Sequence[str], order: Order, report: Report) -> None:
+def _replay(ledger: Ledger, ids: Sequence[str], order: Order, report: Report, audit: Recording) -> None:
     """Replay one batch."""
     edited = _edit(ledger, ids, order.edits, report) if order.edits else {}
     to_replay = [job_id for job_id in ids if job_id in edited] if order.edits else ids
     replayed = ledger.replay(to_replay, order.by, order.why, edited) if to_replay else ()
-    outcomes = dict(zip(to_replay, replayed, strict=True))
+    outcomes = dict(zip(to_replay, audit.count_outcomes(ledger.region, replayed), strict=True))
     skipped = [job_id for job_id, (_, done) in outcomes.items() if not done]
     views = dict(zip(skipped, ledger.read(skipped), strict=True)) if skipped else {}
     for job_id, (state, done) in outcomes.items():

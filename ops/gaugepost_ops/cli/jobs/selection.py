@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gaugepost.regions import Region
+from gaugepost_ops.cli.audited import name_jobs
 from gaugepost_ops.cli.common import Exit, Failure
 from gaugepost_ops.cli.jobs.filters import walk, without_repeats
 
@@ -28,6 +29,11 @@ Limit = Annotated[int | None, typer.Option(min=1, help="At most this many: the o
 Reason = Annotated[str, typer.Option(help="Why, for the jobs' history.", metavar="WHY")]
 By = Annotated[str | None, typer.Option(help="Who, for the history; default: user@host.", metavar="WHO")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; count the jobs by groups.")]
+
+
+def name_selection(ids: Sequence[str], state: JobState | None, job_filter: JobFilter, limit: int | None) -> str:
+    """Return the selection as a text for the audit trail: the ids, or the filter."""
+    return " ".join(filter(None, (name_jobs(ids), job_filter.name(state, limit))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gaugepost.states import JobState
+from gaugepost_ops.cli.audited import audited_producer
 from gaugepost_ops.cli.common import (
     NO_SUCH_JOB,
     WHERE_JOBS,
@@ -16,8 +17,6 @@ from gaugepost_ops.cli.common import (
     Exit,
     RegionLedgers,
     note,
-    open_producer,
-    who,
     write_row,
 )
 from gaugepost_ops.cli.jobs.cancel import apply_in_batches
@@ -30,13 +29,14 @@ from gaugepost_ops.cli.jobs.filters import (
     VerdictOption,
 )
 from gaugepost_ops.cli.jobs.groups import show_dry_run
-from gaugepost_ops.cli.jobs.selection import By, DryRun, Limit, Plan, Reason, RegionOfState, Selection
+from gaugepost_ops.cli.jobs.selection import By, DryRun, Limit, Plan, Reason, RegionOfState, Selection, name_selection
 from gaugepost_ops.cli.output.formatting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gaugepost.client import Producer
+    from gaugepost_ops.cli.audited import Recording
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Unknown jobs.")]
 State = Annotated[JobState | None, typer.Option(help="All unknown jobs.", metavar="unknown")]
@@ -76,16 +76,17 @@ def settle(  # noqa: PLR0913 - an option each
     Example: `gaugepost settle --state unknown --region eu --kind response --as delivered --reason "seen in the portal"`
     """
     job_filter = JobFilter(kind, verdict, configuration, source, field)
-    selection = Selection(ids or (), state, region, job_filter, limit, allowed=(JobState.UNKNOWN,))
     wanted = JobState(resolution)
-    with open_producer() as producer:
+    target = f"{name_selection(ids or (), state, job_filter, limit)} as={wanted}"
+    with audited_producer("settle", region, target, reason, unless=dry_run) as (producer, audit):
+        selection = Selection(ids or (), state, region, job_filter, limit, allowed=(JobState.UNKNOWN,))
         regions = RegionLedgers(producer, region)
         plan = _plan(producer, selection, regions)
         if dry_run:
             show_dry_run(plan.views(regions), producer, "settled", as_json=as_json)
             return Exit.DONE
         to_settle = list(dict.fromkeys(selection.ids)) or plan.ids()
-        return _settle(regions, to_settle, wanted, by or who(), reason, as_json=as_json)
+        return audit.ended(_settle(regions, to_settle, wanted, by or audit.actor, reason, audit, as_json=as_json))
 
 
 def _plan(producer: Producer, selection: Selection, regions: RegionLedgers) -> Plan:
@@ -98,10 +99,19 @@ def _plan(producer: Producer, selection: Selection, regions: RegionLedgers) -> P
 
 
 def _settle(
-    regions: RegionLedgers, ids: Sequence[str], wanted: JobState, by: str, reason: str, *, as_json: bool
+    regions: RegionLedgers,
+    ids: Sequence[str],
+    wanted: JobState,
+    by: str,
+    reason: str,
+    audit: Recording,
+    *,
+    as_json: bool,
 ) -> Exit:
     done, unknown = True, False
-    settled = apply_in_batches(regions, ids, "settling", lambda ledger, part: ledger.resolve(part, wanted, by, reason))
+    settled = apply_in_batches(
+        regions, ids, "settling", audit, lambda ledger, part: ledger.resolve(part, wanted, by, reason)
+    )
     for job_id, (now, by_this_call) in settled:
         _print_outcome(job_id, now, by_this_call=by_this_call, wanted=wanted, as_json=as_json)
         done &= now is wanted

@@ -14,7 +14,8 @@ from gaugepost.durations import seconds
 from gaugepost.ledger.explanations import action, explained, failed_probes, meaning, opened_by
 from gaugepost.regions import Region
 from gaugepost_ops.cli.aliases import aliased, reference
-from gaugepost_ops.cli.common import AsJson, Exit, Failure, RegionLedgers, console, note, open_producer, who, write_row
+from gaugepost_ops.cli.audited import audited_producer
+from gaugepost_ops.cli.common import AsJson, Exit, Failure, RegionLedgers, console, note, open_producer, write_row
 from gaugepost_ops.cli.common import served as is_served
 from gaugepost_ops.cli.jobs.groups import scope_options
 from gaugepost_ops.cli.missing_workers import MissingWorkers
@@ -79,15 +80,18 @@ def hold(
 
     Example: `gaugepost hold eu --configuration 5350… --reason "mapping is being changed" --until 2h`
     """
-    if not reason.strip():
-        raise Failure(Exit.USAGE, "--reason: expected a text, which explains to others why the jobs wait")
-    ends = _until(until)
-    with open_producer() as producer:
+    with audited_producer("hold", region=region, reason=reason) as (producer, audit):
+        if not reason.strip():
+            raise Failure(Exit.USAGE, "--reason: expected a text, which explains to others why the jobs wait")
+        ends = _until(until)
         ledger = producer.ledger(is_served(producer.settings, region))
         scope = _scope(producer, region, configuration, credentials, endpoints)
+        audit.name(scope)
+        audit.begin(region)
         before = ledger.holds().get(scope)
-        if not ledger.hold(scope, reason, by or who(), **ends):
+        if not ledger.hold(scope, reason, by or audit.actor, **ends):
             raise Failure(Exit.USAGE, "--until: expected a time in the future")
+        audit.count(region)
         _print(ledger.holds().get(scope), region)
     if before is not None:
         note(f"it replaces the hold by {before.by}: {before.reason}")
@@ -105,13 +109,16 @@ def resume(
 
     Example: `gaugepost resume eu --configuration 5350…`
     """
-    with open_producer() as producer:
+    with audited_producer("resume", region=region) as (producer, audit):
         ledger = producer.ledger(is_served(producer.settings, region))
         scope = _scope(producer, region, configuration, credentials, endpoints)
+        audit.name(scope)
+        audit.begin(region)
         before, [kept] = ledger.holds().get(scope), ledger.kept_by([scope])
-        if not ledger.resume(scope, who()):
+        if not ledger.resume(scope, audit.actor):
             _note_other_holds(ledger, scope)
-            return Exit.FAILED
+            return audit.ended(Exit.FAILED)
+        audit.count(region)
     sys.stdout.write(f"{_name(region, scope)}: resumed, {kept:,} {'job goes' if kept == 1 else 'jobs go'} on\n")
     if before is not None:
         note(f"it was held by {before.by} since {clock(before.since)}: {before.reason}")

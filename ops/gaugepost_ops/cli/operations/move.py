@@ -15,6 +15,7 @@ from gaugepost.keys import Keys
 from gaugepost.ledger.scripts import our_errors
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.settings import Settings
+from gaugepost_ops.cli.audited import audited
 from gaugepost_ops.cli.common import Exit, Failure, exit_code, note, served
 from gaugepost_ops.cli.output.progress import bar
 from gaugepost_ops.relocation import Relocation
@@ -47,8 +48,20 @@ def move(
 
     Example: `gaugepost move eu --to-file /run/secrets/new_redis_url`
     """
-    settings = Settings.load()
-    served(settings, region)
+    with audited("move", region=region, target="new Redis" if to_file else "new names") as audit:
+        audit.settings = settings = Settings.load()
+        moved = _move(served(settings, region), settings, to_file)
+        audit.count(region, moved)
+        if to_file is not None:  # the old ledger is closed now
+            audit.settings = Settings.load(redis_url=_read_url(to_file))
+    sys.stdout.write(f"{region}: {moved} keys moved\n")
+    if to_file is not None:
+        note("now set GAUGEPOST_REDIS_URL to the new URL for services, workers, beat and Flower, and restart them")
+    return Exit.DONE
+
+
+def _move(region: Region, settings: Settings, to_file: Path | None) -> int:
+    """Move the keys. Return their number."""
     with (
         closing(connect(settings, region)) as old,
         closing(_connect_target(to_file, region) if to_file else old) as new,
@@ -63,21 +76,13 @@ def move(
         relocation.open()
         if to_file is None:
             relocation.remove_bells()
-    sys.stdout.write(f"{region}: {len(names)} keys moved\n")
-    if to_file is not None:
-        note("now set GAUGEPOST_REDIS_URL to the new URL for services, workers, beat and Flower, and restart them")
-    return Exit.DONE
+    return len(names)
 
 
 def _connect_target(to_file: Path, region: Region) -> redis.Redis:
     """Connect to the other Redis. Raises Failure that names the file, since GAUGEPOST_REDIS_URL is not the cause."""
     try:
-        url = to_file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise Failure(Exit.USAGE, f"--to-file: {to_file}: cannot be read: {why}", _EXPECTED) from None
-    try:
-        client = connect(Settings.load(redis_url=url), region)
+        client = connect(Settings.load(redis_url=_read_url(to_file)), region)
     except SettingsError:
         raise Failure(Exit.USAGE, f"--to-file: {to_file}: it has no URL of a Redis", _EXPECTED) from None
     try:
@@ -86,3 +91,11 @@ def _connect_target(to_file: Path, region: Region) -> redis.Redis:
     except StoreError as error:
         raise Failure(exit_code(error), f"--to-file: {to_file}: {error}", _NOTHING_MOVED) from None
     return client
+
+
+def _read_url(to_file: Path) -> str:
+    try:
+        return to_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise Failure(Exit.USAGE, f"--to-file: {to_file}: cannot be read: {why}", _EXPECTED) from None

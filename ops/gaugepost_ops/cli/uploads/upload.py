@@ -18,7 +18,8 @@ from gaugepost.ledger.holds import iso
 from gaugepost.regions import Region
 from gaugepost.settings import Settings
 from gaugepost.uploads import PlannedPart, uploaded_before
-from gaugepost_ops.cli.common import AsJson, Exit, Failure, FamilyName, console, note, open_producer, served, write_rows
+from gaugepost_ops.cli.audited import audited
+from gaugepost_ops.cli.common import AsJson, Exit, Failure, FamilyName, console, note, served, write_rows
 from gaugepost_ops.cli.output.formatting import clock, printable, size, wait
 from gaugepost_ops.cli.output.progress import bar
 from gaugepost_ops.cli.output.text_layout import print_hanging, print_table
@@ -91,20 +92,24 @@ def upload(  # noqa: PLR0913 - an option each
 
     Example: `gaugepost upload export.csv --region eu --family transactional --dry-run`
     """
-    served(Settings.load(), region)
-    _check_source(source)
     request = _Request(file, region, family, source, deliver_at, again, first)
-    with _inspected(file) as checked:
-        for text in checked.notes:
-            note(f"{file}: {text}")
-        plans = _split(file, checked)
-        with open_producer() as producer:  # only now: a file that is refused needs no Redis
-            parts = _forecast(producer, request, checked, plans)
-            files = None
-            if not dry_run:
-                files = _enqueue(producer, request, checked, parts)
-                parts = _as_enqueued(producer, request, files, parts)
-            now = producer.ledger(region).upload_lane(lane_of(producer.ledger(region), family)).now
+    with audited("upload", region=region, target=file.name, unless=dry_run) as audit:
+        served(Settings.load(), region)
+        _check_source(source)
+        with _inspected(file) as checked:
+            for text in checked.notes:
+                note(f"{file}: {text}")
+            plans = _split(file, checked)
+            with audit.open_producer() as producer:  # only now: a file that is refused needs no Redis
+                parts = _forecast(producer, request, checked, plans)
+                files = None
+                if not dry_run:
+                    audit.begin(region)
+                    files = _enqueue(producer, request, checked, parts)
+                    audit.name(files.id)
+                    audit.count(region, len(parts))
+                    parts = _as_enqueued(producer, request, files, parts)
+                now = producer.ledger(region).upload_lane(lane_of(producer.ledger(region), family)).now
     if as_json:
         write_rows(_row(part, files) for part in parts)
     else:

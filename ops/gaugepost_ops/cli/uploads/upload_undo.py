@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gaugepost.errors import JobNotFound
+from gaugepost.regions import Region
 from gaugepost.states import JobState
-from gaugepost_ops.cli.common import WHERE_UPLOADS, AsJson, Exit, Failure, note, open_producer, who, write_row
+from gaugepost_ops.cli.audited import audited_producer
+from gaugepost_ops.cli.common import WHERE_UPLOADS, AsJson, Exit, Failure, note, write_row
 from gaugepost_ops.cli.output.formatting import printable
 
 if TYPE_CHECKING:
@@ -77,19 +79,23 @@ def undo(
 
     Example: `gaugepost uploads undo set-0f8fad5bd9cb469fa16570867728950e`
     """
-    with open_producer() as producer:
+    with audited_producer("uploads undo", target=set_id) as (producer, audit):
         view = find_upload(producer, set_id)
+        region = Region(view.files.region)
+        audit.begin(region)
         effects = UndoEffects.of(view)
         if not effects.uploads and not effects.unsent:
             note("nothing to undo now" if effects.not_known else "nothing to undo")
             for line in effects.question(view).splitlines()[-2:] if effects.not_known else ():
                 note(line)
-            return Exit.FAILED if effects.not_known else Exit.DONE
+            return audit.ended(Exit.FAILED if effects.not_known else Exit.DONE)
         _confirm(effects.question(view), yes=yes)
-        receipts = producer.uploads.undo(set_id, by=who())
+        receipts = producer.uploads.undo(set_id, by=audit.actor)
+        audit.count(region, effects.unsent + len(receipts))
         after = producer.uploads.view(set_id)
+        audit.ended(Exit.FAILED if after.not_known() else Exit.DONE)
     _print(view, after, receipts, as_json=as_json)
-    return Exit.FAILED if after.not_known() else Exit.DONE
+    return audit.code
 
 
 def find_upload(producer: Producer, set_id: str) -> SetView:

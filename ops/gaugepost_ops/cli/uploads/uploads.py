@@ -9,7 +9,8 @@ import typer
 
 from gaugepost.errors import InvalidJob
 from gaugepost.files.rejected import REASON
-from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
+from gaugepost.regions import Region
+from gaugepost_ops.cli.audited import audited_producer
 from gaugepost_ops.cli.common import AsJson, Exit, Failure, RegionLedgers, console, note, open_producer, write_rows
 from gaugepost_ops.cli.uploads.lane_view import print_lane
 from gaugepost_ops.cli.uploads.lanes import read_lane
@@ -85,13 +86,15 @@ def rejects(
 
     Example: `gaugepost uploads rejects set-0f8fad5bd9cb469fa16570867728950e > rejects.csv`
     """
-    with open_producer() as producer:
+    with audited_producer("uploads rejects", target=set_id) as (producer, audit):
         view = find_upload(producer, set_id)
+        audit.begin(Region(view.files.region))
         try:
             found = producer.uploads.rejects(set_id, with_reasons=with_reasons)
         except InvalidJob as none:
             raise Failure(Exit.FAILED, f"{set_id}: {none}") from None
-    result = view.result()
+        result = view.result()
+        audit.count(Region(view.files.region), len(result.rejected))
     unsure = (result.unsuccessful or 0) - len(result.rejected)
     if unsure > 0:
         note(f"{unsure:,} more rows were refused, but CustomerGauge did not say which: see `gaugepost job {set_id}`")
