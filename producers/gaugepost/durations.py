@@ -1,12 +1,15 @@
-"""Durations: `90` (seconds), `30s`, `5m`, `12h`, `7d`; and times that are given as a duration ago."""
+"""Durations: `90` (seconds), `30s`, `5m`, `12h`, `7d`; and texts that are a time or a duration."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
+_LONGEST = timedelta(days=1_000_000)
+"""Added to today, it is still a date that Python can represent."""
 
 
 def seconds(text: str | float) -> float:
@@ -17,22 +20,17 @@ def seconds(text: str | float) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def moment(text: str, now: float) -> float:
-    """Parse a time with its offset, such as `2026-11-22T18:00+01:00`, or a duration before `now`: `2h`, `3d`.
-
-    `now` and the result are Unix seconds. Raises ValueError.
-    """
-    try:
-        return now - seconds(text)
-    except ValueError:
-        pass
-    try:
+def moment(text: str) -> datetime | timedelta:
+    """Parse a time with its offset, such as `2026-11-22T18:00+01:00`, or a duration: `2h`, `3d`. Raises ValueError."""
+    with suppress(ValueError, OverflowError):
+        duration = timedelta(seconds=seconds(text))
+        if duration <= _LONGEST:
+            return duration
+    with suppress(ValueError, OverflowError):
         parsed = datetime.fromisoformat(text)
-    except ValueError:
-        parsed = None
-    if parsed is None or parsed.tzinfo is None:
-        raise ValueError("expected a time with its offset (2026-11-22T18:00+01:00), or 30m, 2h, 3d ago")
-    return parsed.timestamp()
+        if parsed.tzinfo is not None:
+            return parsed.astimezone(UTC)
+    raise ValueError("expected a time with its offset (2026-11-22T18:00+01:00), or a duration (30m, 2h, 3d)")
 
 
 def schedule(text: str) -> tuple[float, ...]:

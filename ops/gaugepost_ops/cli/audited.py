@@ -3,6 +3,10 @@
 A command gets one entry in each region that it touches. The entry is written before the first change, as `unfinished`,
 and replaced at the end: a command that cannot be recorded changes nothing, and one that is killed is in the trail. A
 refused command that touched no region gets one entry, too.
+
+To record a new command: add its row to RECORDED; open its producer by `audited_producer`; call `begin` with the region
+before the first change, and `count` after each. Use `name` for a target that is known only then, `ended` for an exit
+code other than 0. tests/architecture/test_audit.py fails for a command without a row in RECORDED or NOT_RECORDED.
 """
 
 from __future__ import annotations
@@ -68,9 +72,6 @@ NOT_RECORDED = {
     **dict.fromkeys(("beat", "demo", "exporter", "flower", "simulate", "up", "worker"), _RUNS),
 }
 """Each other command, and why it is not recorded."""
-
-_OF_SERVICES = frozenset({"cancel", "upload"})
-"""The recorded commands that services run, too. A service's user of Redis may not write the trail."""
 
 _REFUSAL_TIMEOUT = 1.0
 """Seconds for the entry of a refused command: its error must not wait for a Redis that does not answer."""
@@ -195,13 +196,7 @@ class Recording:
             self.count(region, 0)
         if self.is_on and region not in self._begun:
             entry = replace(self.entry, actor=self.actor, region=region, outcome=Outcome.FAILED, error=UNFINISHED)
-            try:
-                self._begun[region] = self._trail(region).write(entry)
-            except NotPermitted as why:
-                if self.entry.action not in _OF_SERVICES:
-                    raise
-                note(f"{_NOT_RECORDED}: {why}")
-                self.is_on = False
+            self._begun[region] = self._trail(region).write(entry)
 
     def count(self, region: Region, number: int = 1) -> None:
         """Count jobs of a region that the command changed or showed; 0 if it found one there that it refused."""

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from contextlib import contextmanager
+from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,7 @@ from gaugepost_ops.cli.output.formatting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import timedelta
 
     from rich.console import Console
 
@@ -191,8 +193,16 @@ def open_producer(settings: Settings | None = None) -> Producer:
 
 def given_time(option: str, text: str | None) -> float | None:
     """Parse the time of an option, Unix seconds: with its offset, or as a duration ago. Raises Failure."""
+    if text is None:
+        return None
+    parsed = given_moment(option, text)
+    return max(0.0, parsed.timestamp() if isinstance(parsed, datetime) else time.time() - parsed.total_seconds())
+
+
+def given_moment(option: str, text: str) -> datetime | timedelta:
+    """Parse the time or the duration of an option. Raises Failure."""
     try:
-        return None if text is None else moment(text, time.time())
+        return moment(text)
     except ValueError as error:
         raise Failure(Exit.USAGE, f"{option}: {error}") from None
 

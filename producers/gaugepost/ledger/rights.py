@@ -59,7 +59,7 @@ _MAILBOXES = (
     *("_kombu.binding*.{control}.*", "_kombu.binding*.{events}", "_kombu.binding_deadlines"),
 )
 _BROADCASTS = ("/{db}.{control}.pidbox", "/{db}.{events}/*")
-_SERVICE = ("enqueue", "enqueue_set", "unstage", "read", "arrive", "find", "page", "cancel", "note_fields")
+_SERVICE = ("enqueue", "enqueue_set", "unstage", "read", "arrive", "find", "page", "cancel", "note_fields", "audit")
 _SCRIPTED = "EVAL EVALSHA EVAL_RO"
 _CELERY = "PUBLISH PSUBSCRIBE PUNSUBSCRIBE BRPOP LPUSH LLEN SADD SREM SMEMBERS DEL MULTI EXEC"
 _EXPIRING = "EVALSHA SCRIPT|LOAD SCRIPT|EXISTS TIME ZADD ZREM ZRANGEBYSCORE EXISTS"
@@ -79,7 +79,7 @@ def _service() -> Rights:
 
 
 def _operator() -> Rights:
-    scripts = _of_scripts(*_SERVICE, "replay", "resolve", "hold", "resume", "audit")
+    scripts = _of_scripts(*_SERVICE, "replay", "resolve", "hold", "resume")
     looks = "GET HGET HKEYS HMGET INFO LLEN LRANGE SMEMBERS TIME ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREM ZREVRANGE"
     commands = scripts.commands | _OLDER_SERVICE.commands | _words(f"WAIT SET {looks} XLEN XREVRANGE")
     return Rights(commands, frozenset({*FIXED, *FAMILIES}), (*_BELLS, _TICKS))

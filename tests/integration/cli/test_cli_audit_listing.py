@@ -49,6 +49,7 @@ def test_entries_of_all_regions_are_listed_newest_first(cli: Cli) -> None:
         (("--job", "job1"), [(1, "us"), (1, "eu")]),
         (("--job", "job"), []),
         (("--since", "1h"), ALL),
+        (("--since", "40000d"), ALL),
         (("--until", "1h"), []),
     ],
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gaugepost.ledger.finding import LOOKED_AT, fits
+from gaugepost.ledger.holds import iso
 from gaugepost.ledger.pages import BY_TIME, PageQuery
 from gaugepost.ledger.reference_query import Query
 from gaugepost_ops.cli.audited import name_conditions
@@ -73,8 +74,9 @@ class Wanted:
         return len(self.references) > 1 or bool(not self.references and (self.since or self.until))
 
     def name(self) -> str:
-        """Return the sorts of references as a text for the audit trail, without their values: `by=email`."""
-        return name_conditions(by=",".join(sort for sort, _ in self.references))
+        """Return references and times as a text for the audit trail, without the values of references: `by=email`."""
+        since, until = (iso(None if one is None else one * 1000) for one in (self.since, self.until))
+        return name_conditions(by=",".join(sort for sort, _ in self.references), since=since, until=until)
 
     def query(self) -> Query | None:
         """Return the query for the references; None without them. Raises InvalidQuery."""

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import shlex
 import sys
-from datetime import datetime
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gaugepost.durations import seconds
 from gaugepost.ledger.explanations import action, explained, failed_probes, meaning, opened_by
 from gaugepost.regions import Region
 from gaugepost_ops.cli.aliases import aliased, reference
 from gaugepost_ops.cli.audited import audited_producer
-from gaugepost_ops.cli.common import AsJson, Exit, Failure, RegionLedgers, console, note, open_producer, write_row
+from gaugepost_ops.cli.common import (
+    AsJson,
+    Exit,
+    Failure,
+    RegionLedgers,
+    console,
+    given_moment,
+    note,
+    open_producer,
+    write_row,
+)
 from gaugepost_ops.cli.common import served as is_served
 from gaugepost_ops.cli.jobs.groups import scope_options
 from gaugepost_ops.cli.missing_workers import MissingWorkers
@@ -225,14 +234,7 @@ def _until(text: str | None) -> dict[str, int]:
     """Read --until: a time or a duration. A duration starts at the time of Redis' clock. Raises Failure."""
     if text is None:
         return {}
-    try:
-        return {"lasts_ms": int(seconds(text) * 1000)}
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Failure(Exit.USAGE, "--until: expected a time with its offset (2026-11-22T18:00+01:00), or 30m, 2h, 1d")
-    return {"until_ms": int(moment.timestamp() * 1000)}
+    parsed = given_moment("--until", text)
+    if isinstance(parsed, timedelta):
+        return {"lasts_ms": int(parsed.total_seconds() * 1000)}
+    return {"until_ms": int(parsed.timestamp() * 1000)}
