@@ -22,6 +22,8 @@ from benchmarks.heavy import CONFIGURATION, Heavy, Sizes, record
 from gaugepost import CloseLoop, Region, Settings
 from gaugepost.ledger import Claimed, Entry, Settlement, WorkerLedger
 from gaugepost.ledger.audit import AuditEntry
+from gaugepost.ledger.job_filter import JobFilter
+from gaugepost.ledger.operations import Action
 from gaugepost.ledger.pages import PageQuery
 from gaugepost.ledger.reference_query import Query
 from gaugepost.ledger.scripts import load_scripts
@@ -78,7 +80,8 @@ class Run:
         self._runners = []
         for ledger in (self.eu, self.us):
             watched: Any = _Watched(ledger._run, client)  # noqa: SLF001
-            ledger._run = ledger.audit._run = watched  # noqa: SLF001
+            for part in (ledger, ledger.audit, ledger.operations, ledger.operation_runner):
+                part._run = watched  # noqa: SLF001
             self._runners.append(watched)
         self._shas = {client.script_load(text): name for name, text in load_scripts().items()}
         self._tokens = itertools.count()
@@ -96,7 +99,8 @@ class Run:
             self._small(ledger)
             self._claims(ledger)
             self._reads(ledger)
-            self._operators(ledger)
+            _operators(ledger)
+            _operations(ledger)
             self._rescues(ledger)
         self._promotes()
         self._sweeps()
@@ -185,14 +189,6 @@ class Run:
         ledger.find(by_label, _BATCH, ledger.find(by_label, _BATCH).next)
         ledger.summary()
 
-    def _operators(self, ledger: WorkerLedger) -> None:
-        dead = list(itertools.islice(ledger.ids(JobState.DEAD), _BATCH))
-        ledger.replay(dead, "bench", "why")
-        ledger.keyed("key")
-        ledger.cancel(list(itertools.islice(ledger.ids(JobState.WAITING), _BATCH)))
-        ledger.cancel(list(itertools.islice(ledger.ids(JobState.QUEUED), _BATCH)))
-        ledger.resolve(list(itertools.islice(ledger.ids(JobState.UNKNOWN), _BATCH)), JobState.DEAD)
-
     # Ticks
 
     def _promotes(self) -> None:
@@ -218,6 +214,26 @@ class Run:
         for _ in range(3):
             self.eu.sweep()
             self.us.sweep()
+
+
+def _operators(ledger: WorkerLedger) -> None:
+    dead = list(itertools.islice(ledger.ids(JobState.DEAD), _BATCH))
+    ledger.replay(dead, "bench", "why")
+    ledger.keyed("key")
+    ledger.cancel(list(itertools.islice(ledger.ids(JobState.WAITING), _BATCH)))
+    ledger.cancel(list(itertools.islice(ledger.ids(JobState.QUEUED), _BATCH)))
+    ledger.resolve(list(itertools.islice(ledger.ids(JobState.UNKNOWN), _BATCH)), JobState.DEAD)
+
+
+def _operations(ledger: WorkerLedger) -> None:
+    """Carry out an operation of each action, all of them open at a time."""
+    actions = ((Action.REPLAY, JobState.DEAD), (Action.CANCEL, JobState.WAITING), (Action.SETTLE, JobState.UNKNOWN))
+    for action, state in actions:
+        to = JobState.DEAD if action is Action.SETTLE else None
+        found = ledger.operations.start(action, JobFilter(state=state), by="bench", limit=2 * _BATCH, to=to)
+        ledger.operations.pause(found.id)
+        ledger.operations.resume(found.id)
+    ledger.operation_runner.run(WORKER, seconds=10)
 
 
 _LONG = "".join(

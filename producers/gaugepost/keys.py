@@ -65,6 +65,8 @@ FIXED: dict[str, tuple[str, str]] = {
     "content_bytes": ("string", "bytes of all stored contents"),
     "configurations": ("sorted set by day", "inbound mappings of recent jobs, if MAPPINGS is set"),
     "sets": ("sorted set by time, ms", "file sets, by when they were enqueued"),
+    "operations": ("sorted set by start, ms", "operations of the last 100 days"),
+    "open_operations": ("sorted set by start, ms", "operations that have not ended"),
     "filing": ("string", "the file claimed last; no other file is claimed until it has taken the slot or is returned"),
     "token": ("hash", "the shared access token, encrypted; its generation and age; or why the fetch failed"),
     "token_lock": ("string", "the worker that fetches a token"),
@@ -105,6 +107,14 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "digest:": ("string", "hash of a file's content and family → its set, for 30 days"),
     "warm:": ("string", "a configuration with a delivery within the last hour"),
     "happened:": ("string", "the latest delivered `happened_at` of one case, for 30 days"),
+    "operation:": (
+        "hash",
+        "one operation: its action, filter (JSON), state, counts, and where it continues; for 100 days",
+    ),
+    "todo:": (
+        "sorted set by stamp",
+        "jobs that an operation will change; ` id` behind one: an earlier operation has it",
+    ),
     "lane:": ("sorted set by stamp", "the open jobs of one case; all but one are waiting"),
     "held:": ("sorted set by stamp", "jobs that the hold of one scope has parked"),
 }

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 import redis
 
-from gaugepost import Producer, Region, Settings
+from gaugepost import JobState, Producer, Region, Settings
 from gaugepost.errors import LedgerClosed
 from gaugepost.ledger import Ledger
+from gaugepost.ledger.job_filter import JobFilter
+from gaugepost.ledger.operations import Action
 from support.deployment import ROOT
 from support.factories import case, link, record, upload
 from support.redis_server import RedisServer
@@ -81,6 +83,8 @@ def live(stack: Stack) -> list[str]:
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
     jobs += [stack.producer.enqueue(job) for job in (record(**FINE), case(), case(), upload())]
+    operations = stack.producer.ledger(Region.EU).operations
+    operations.pause(operations.start(Action.REPLAY, JobFilter(state=JobState.PARKED), by="a test").id)
     return [job.id for job in (ended, *jobs)]
 
 

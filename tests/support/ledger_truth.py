@@ -115,8 +115,8 @@ def _should_be(job: dict[str, str]) -> set[str]:
 def _check_places(truth: Truth) -> None:
     places: defaultdict[str, list[str]] = defaultdict(list)
     for name, members in truth.sets.items():
-        apart = {"deadlines", "contents", "sets", "configurations", "alive"}
-        if name not in apart and not name.startswith(("lane:", "fields:", "ref_chunks:")):
+        apart = {"deadlines", "contents", "sets", "configurations", "alive", "operations", "open_operations"}
+        if name not in apart and not name.startswith(("lane:", "fields:", "todo:", "ref_chunks:")):
             for member in members:
                 places[member.rpartition(":")[2]].append(name)  # of `scheduled`: stamp:id
             _check_scores(truth, name)

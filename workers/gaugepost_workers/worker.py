@@ -180,6 +180,7 @@ class Worker:
         self.ledger.migrate()  # services of an older version may still enqueue in the old format
         self.ledger.promote(self.delivery.credentials.fingerprints, self._log_notice)
         self.ledger.index()
+        self.ledger.operation_runner.run(self._id)
 
     def _log_notice(self, notice: Notice) -> None:
         log_notice(self.region, notice)

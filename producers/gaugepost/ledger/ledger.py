@@ -17,6 +17,7 @@ from gaugepost.ledger.file_sets import FileSets
 from gaugepost.ledger.holds import Hold, read_holds
 from gaugepost.ledger.key_prefix import CurrentKeys
 from gaugepost.ledger.listing import Listing
+from gaugepost.ledger.operations import Operations
 from gaugepost.ledger.producer_calls import Accepted, Edit, ProducerCalls
 from gaugepost.ledger.queries import Queries
 from gaugepost.ledger.region_status import RegionStatus
@@ -57,6 +58,7 @@ class Ledger(Queries):
         self._current_keys = CurrentKeys(client, Keys(region, settings.namespace))
         self.file_sets = FileSets(client, self._run, self.producer_calls, self._current_keys)
         self.audit = AuditTrail(client, self._run, self._current_keys, settings.retention_audit)
+        self.operations = Operations(client, self._run, self.producer_calls.keys, self._current_keys)
 
     @property
     def keys(self) -> Keys:
@@ -101,10 +103,6 @@ class Ledger(Queries):
             views += some
         return views
 
-    def keyed(self, key: str) -> str | None:
-        """Return the id of the job with this idempotency key; None if there is none. The job may be deleted."""
-        return self._run(self.producer_calls.keyed(key))
-
     def cancel(self, ids: Sequence[str], by: str = "") -> list[tuple[JobState | None, bool]]:
         """Cancel jobs that were not sent. Return for each its new state and whether this call cancelled it."""
         return self._run.each(self.producer_calls.cancel(some, now_ms(), by) for some in chunks(ids, len))
@@ -124,10 +122,6 @@ class Ledger(Queries):
     ) -> list[tuple[JobState | None, bool]]:
         """Resolve unknown jobs as delivered or dead. Return for each its new state and whether this call changed it."""
         return self._run.each(self.producer_calls.resolve(some, to, now_ms(), by, why) for some in chunks(ids, len))
-
-    def ids(self, state: JobState) -> Iterator[str]:
-        """Yield the ids of all jobs in a state, read in steps. A job that moves meanwhile may be missed or repeated."""
-        return self._listing.ids(state)
 
     # Holds and upload lanes
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gaugepost.ledger.holds import Hold
 
 _STEP = 200
+Place = tuple[float, str] | int | None
+"""Where a page of a list ends: score and member of a sorted set, or the distance from a list's end."""
 _NEWEST_FIRST = frozenset({"delivered", "dead", "cancelled", "expired", "unknown"})
 
 
@@ -41,17 +43,47 @@ class Listing:
 
     def ids(self, state: JobState) -> Iterator[str]:
         """Yield the ids of all jobs in a state: the next ones to be sent first; of ended jobs the newest first."""
+        for name in self.names(state):
+            yield from self._walk(name)
+
+    def names(self, state: JobState) -> list[str]:
+        """Return the names of the lists and sorted sets that have the jobs of a state."""
         match state:
             case JobState.QUEUED:
-                names = [*self._ready_lists("urgent"), "again", *self._ready_lists("ready")]
+                return [*self._ready_lists("urgent"), "again", *self._ready_lists("ready")]
             case JobState.SENDING:
-                names = ["leases"]
+                return ["leases"]
             case JobState.PARKED:
-                names = ["parked", *self._held(), "scheduled"]
+                return ["parked", *self._held(), "scheduled"]
             case _:
-                names = [str(state)]
-        for name in names:
-            yield from self._walk(name)
+                return [str(state)]
+
+    def page(self, name: str, place: Place, size: int) -> tuple[list[str], Place]:
+        """Return up to `size` ids of a list behind `place`, and the place of the next page; None if this is the last.
+
+        Changes between two pages may repeat a job that stays in the list, but never omit it: sorted sets are read by
+        score and member, and lists from their ends, because ids leave them at their heads.
+        """
+        key = self._keys.prefix + name
+        with our_errors():
+            if name.startswith(("ready:", "urgent:")):
+                return self._page_of_list(key, place if isinstance(place, int) else 0, size)
+            return self._page_of_set(key, place if isinstance(place, tuple) else None, size)
+
+    def _page_of_list(self, key: str, start: int, size: int) -> tuple[list[str], Place]:
+        found = self._client.lrange(key, -start - size, -start - 1)
+        return [one.decode() for one in found], start + size if len(found) == size else None
+
+    def _page_of_set(self, key: str, after: tuple[float, str] | None, size: int) -> tuple[list[str], Place]:
+        start, most = "-inf" if after is None else repr(after[0]), size
+        while True:
+            rows = self._client.zrangebyscore(key, start, "+inf", start=0, num=most, withscores=True)
+            members = [(float(score), member.decode()) for member, score in rows]
+            page = [one for one in members if after is None or one > after][:size]
+            if page or len(members) < most:
+                ids = [member.rpartition(":")[2] for _, member in page]  # of `scheduled`: stamp:id
+                return ids, page[-1] if page else None
+            most *= 2  # all of them have the score of the last page
 
     def _ready_lists(self, name: str) -> list[str]:
         return ready_lists(self._client, self._keys, name)

@@ -1,4 +1,4 @@
-"""`Queries`: the calls of a ledger that find jobs: by reference, and by state and time."""
+"""`Queries`: the calls of a ledger that find jobs: by idempotency key, by reference, and by state and time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gaugepost.keys import Keys
+    from gaugepost.ledger.listing import Listing
     from gaugepost.ledger.producer_calls import ProducerCalls
     from gaugepost.ledger.reference_query import Query
     from gaugepost.ledger.scripts import Runner
@@ -28,8 +29,17 @@ class Queries:
 
         @property
         def keys(self) -> Keys: ...
-        def ids(self, state: JobState) -> Iterator[str]: ...
+        @property
+        def _listing(self) -> Listing: ...
         def read(self, ids: Sequence[str]) -> list[JobView | None]: ...
+
+    def keyed(self, key: str) -> str | None:
+        """Return the id of the job with this idempotency key; None if there is none. The job may be deleted."""
+        return self._run(self.producer_calls.keyed(key))
+
+    def ids(self, state: JobState) -> Iterator[str]:
+        """Yield the ids of all jobs in a state, read in steps. A job that moves meanwhile may be missed or repeated."""
+        return self._listing.ids(state)
 
     def find(self, query: Query, limit: int, cursor: str | None = None, **how: Any) -> Found:  # noqa: ANN401
         """Return the newest jobs that match a query; see `finding.find`."""

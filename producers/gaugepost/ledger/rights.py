@@ -79,7 +79,7 @@ def _service() -> Rights:
 
 
 def _operator() -> Rights:
-    scripts = _of_scripts(*_SERVICE, "replay", "resolve", "hold", "resume")
+    scripts = _of_scripts(*_SERVICE, "replay", "resolve", "hold", "resume", "operation_start", "operation_control")
     looks = "GET HGET HKEYS HMGET INFO LLEN LRANGE SMEMBERS TIME ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREM ZREVRANGE"
     commands = scripts.commands | _OLDER_SERVICE.commands | _words(f"WAIT SET {looks} XLEN XREVRANGE")
     return Rights(commands, frozenset({*FIXED, *FAMILIES}), (*_BELLS, _TICKS))

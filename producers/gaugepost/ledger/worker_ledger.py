@@ -18,6 +18,7 @@ from gaugepost.ledger.credentials import (
 from gaugepost.ledger.indexing import index_arrivals, index_older_jobs
 from gaugepost.ledger.ledger import Ledger, now_ms
 from gaugepost.ledger.migrations import migrate
+from gaugepost.ledger.operation_runner import OperationRunner
 from gaugepost.ledger.scripts import our_errors
 from gaugepost.ledger.worker_calls import SWEPT_AT_ONCE, BeatStatus, WorkerCalls, slot_ms
 
@@ -50,6 +51,7 @@ class WorkerLedger(Ledger):
             settings.upload_lanes(),
             self._cipher,
         )
+        self.operation_runner = OperationRunner(self, self._run, self._listing)
 
     # Claims and leases
 

@@ -11,6 +11,11 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.contents, '-inf', whole(now - 
 end
 live_workers()
 redis.call('ZREMRANGEBYSCORE', K.sets, '-inf', whole(now - 100 * 86400000))
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.operations, '-inf', whole(now - 100 * 86400000), 'LIMIT', 0, ARGV[1])) do
+  redis.call('UNLINK', F.operation .. id, F.todo .. id)
+  redis.call('ZREM', K.operations, id)
+  redis.call('ZREM', K.open_operations, id)
+end
 for i = 3, #ARGV, 2 do
   local state, before = ARGV[i], whole(now - tonumber(ARGV[i + 1]))
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', K[state], '-inf', before, 'LIMIT', 0, ARGV[1])) do

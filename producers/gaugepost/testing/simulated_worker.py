@@ -37,8 +37,9 @@ class SimulatedWorker:
         return self._ledgers[region]
 
     def run_ticks(self, region: Region) -> None:
-        """Bring back parked jobs whose time has come, and delete what its retention no longer keeps."""
+        """Bring back parked jobs whose time has come, carry out operations, and delete what is past its retention."""
         self.ledger(region).promote()
+        self.ledger(region).operation_runner.run("gaugepost.testing")
         self.ledger(region).sweep()
 
     def settle_jobs(self, region: Region, ids: set[str], outcome: Outcome) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gaugepost.ledger.job_filter import JobFilter
 from gaugepost.verdict import Verdict
 from gaugepost_ops.cli.aliases import of_configuration
 from gaugepost_ops.cli.audited import name_conditions
@@ -37,7 +38,7 @@ FieldsOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class JobFilter:
+class FilterOptions:
     """The conditions that a job must meet, as the options give them. None: any value matches."""
 
     kind: Kind | None
@@ -66,21 +67,10 @@ class JobFilter:
     def select(self, views: Iterable[JobView], producer: Producer, region: Region | None) -> Iterator[JobView]:
         """Yield the jobs that meet all conditions. Raises InvalidJob if `region` does not have the configuration."""
         has_configuration = of_configuration(producer, self.configuration, region)
-        return (view for view in views if has_configuration(view) and self._matches(view))
-
-    def _matches(self, view: JobView) -> bool:
-        return (
-            (self.kind is None or view.kind == self.kind)
-            and (self.source is None or view.job.get("source") == self.source)
-            and (self.verdict is None or view.last_verdict == self.verdict)
-            and (not self.fields or set(self.fields) <= set(faulty_fields(view)))
-        )
-
-
-def faulty_fields(view: JobView) -> tuple[str, ...]:
-    """Return the names of the fields that the last answer has errors for."""
-    attempts = view.history.attempts()
-    return tuple(sorted(attempts[-1].field_errors)) if attempts else ()
+        others = JobFilter(
+            kind=self.kind, verdict=self.verdict, source=self.source, fields=tuple(self.fields or ())
+        )  # without the configuration: an alias has another reference in each region
+        return (view for view in views if has_configuration(view) and others.matches(view))
 
 
 def walk(regions: RegionLedgers, states: tuple[JobState, ...]) -> Iterator[JobView]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.ledger.holds import iso
+from gaugepost.ledger.job_filter import faulty_fields
 from gaugepost.ledger.presence import start_worker
 from gaugepost.states import JobState
 from gaugepost_ops.cli.aliases import alias, aliased
 from gaugepost_ops.cli.common import console, note, write_rows
-from gaugepost_ops.cli.jobs.filters import faulty_fields
 from gaugepost_ops.cli.output.formatting import clock, printable
 from gaugepost_ops.cli.output.text_layout import fold_command, print_hanging, terminal_width
 

@@ -28,7 +28,7 @@ from gaugepost_ops.cli.common import (
 from gaugepost_ops.cli.jobs.filters import (
     ConfigurationOption,
     FieldsOption,
-    JobFilter,
+    FilterOptions,
     KindOption,
     SourceOption,
     VerdictOption,
@@ -107,7 +107,7 @@ def jobs(  # noqa: PLR0913 - an option each
 
     Example: `gaugepost jobs --state dead --group`
     """
-    job_filter = JobFilter(kind, verdict, configuration, source, field)
+    job_filter = FilterOptions(kind, verdict, configuration, source, field)
     wanted = Wanted.of(since, until, key=key, label=label, case=case, email=email, phone=phone)
     options = _Options(limit, look_at_all=all_, group=group, show_data=show_data, as_json=as_json)
     _list_jobs(state, region, job_filter, wanted, options)
@@ -132,7 +132,7 @@ class _Options:
 
 
 def _list_jobs(
-    state: JobState | None, region: Region | None, job_filter: JobFilter, wanted: Wanted, options: _Options
+    state: JobState | None, region: Region | None, job_filter: FilterOptions, wanted: Wanted, options: _Options
 ) -> None:
     encrypted, missing_workers, group = _EncryptedJobs(), MissingWorkers(), options.group
     target = f"{job_filter.name(state)} {wanted.name()}".strip()

@@ -17,7 +17,7 @@ from gaugepost_ops.cli.jobs.edits import read_edits
 from gaugepost_ops.cli.jobs.filters import (
     ConfigurationOption,
     FieldsOption,
-    JobFilter,
+    FilterOptions,
     KindOption,
     SourceOption,
     VerdictOption,
@@ -78,7 +78,7 @@ def replay(  # noqa: PLR0913 - an option each
 
     Example: `gaugepost replay --state dead --region eu --verdict missing_field --dry-run`
     """
-    job_filter = JobFilter(kind, verdict, configuration, source, field)
+    job_filter = FilterOptions(kind, verdict, configuration, source, field)
     target = name_selection(ids or (), state, job_filter, limit)
     with audited_producer("replay", region, target, reason, unless=dry_run) as (producer, audit):
         selection = Selection(ids or (), state, region, job_filter, limit, allowed=_REPLAYABLE)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gaugepost.ledger import JobView, Ledger
     from gaugepost.states import JobState
     from gaugepost_ops.cli.common import RegionLedgers
-    from gaugepost_ops.cli.jobs.filters import JobFilter
+    from gaugepost_ops.cli.jobs.filters import FilterOptions
 
 _BATCH = 200
 _STAMP_BYTES = 8
@@ -31,7 +31,7 @@ By = Annotated[str | None, typer.Option(help="Who, for the history; default: use
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; count the jobs by groups.")]
 
 
-def name_selection(ids: Sequence[str], state: JobState | None, job_filter: JobFilter, limit: int | None) -> str:
+def name_selection(ids: Sequence[str], state: JobState | None, job_filter: FilterOptions, limit: int | None) -> str:
     """Return the selection as a text for the audit trail: the ids, or the filter."""
     return " ".join(filter(None, (name_jobs(ids), job_filter.name(state, limit))))
 
@@ -43,7 +43,7 @@ class Selection:
     ids: Sequence[str]
     state: JobState | None
     region: Region | None
-    job_filter: JobFilter
+    job_filter: FilterOptions
     limit: int | None
     allowed: tuple[JobState, ...]
 

@@ -23,7 +23,7 @@ from gaugepost_ops.cli.jobs.cancel import apply_in_batches
 from gaugepost_ops.cli.jobs.filters import (
     ConfigurationOption,
     FieldsOption,
-    JobFilter,
+    FilterOptions,
     KindOption,
     SourceOption,
     VerdictOption,
@@ -75,7 +75,7 @@ def settle(  # noqa: PLR0913 - an option each
 
     Example: `gaugepost settle --state unknown --region eu --kind response --as delivered --reason "seen in the portal"`
     """
-    job_filter = JobFilter(kind, verdict, configuration, source, field)
+    job_filter = FilterOptions(kind, verdict, configuration, source, field)
     wanted = JobState(resolution)
     target = f"{name_selection(ids or (), state, job_filter, limit)} as={wanted}"
     with audited_producer("settle", region, target, reason, unless=dry_run) as (producer, audit):

@@ -1,0 +1,56 @@
+"""`JobFilter`: the conditions by which operators select jobs, evaluated by workers and by the command line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from gaugepost.states import JobState
+
+if TYPE_CHECKING:
+    from gaugepost.ledger.views import JobView
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """The conditions that a job must meet. None or an empty tuple: any value matches.
+
+    `verdict`: the last one of the job. `configuration`: the reference of its mapping. `fields`: the job's last answer
+    has an error for each of them.
+    """
+
+    state: JobState | None = None
+    kind: str | None = None
+    verdict: str | None = None
+    configuration: str | None = None
+    source: str | None = None
+    fields: tuple[str, ...] = ()
+
+    def matches(self, view: JobView) -> bool:
+        """Return whether a job meets all conditions."""
+        return (
+            (self.state is None or view.state is self.state)
+            and (self.kind is None or view.kind == self.kind)
+            and (self.source is None or view.job.get("source") == self.source)
+            and (self.configuration is None or view.job.get("configuration") == self.configuration)
+            and (self.verdict is None or view.last_verdict == self.verdict)
+            and (not self.fields or set(self.fields) <= set(faulty_fields(view)))
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the conditions that are set."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Parse the JSON of `to_dict`. Raises ValueError or TypeError for a condition of a newer version."""
+        found = json.loads(text)
+        state, fields = found.pop("state", None), tuple(found.pop("fields", ()))
+        return cls(state=JobState(state) if state else None, fields=fields, **found)
+
+
+def faulty_fields(view: JobView) -> tuple[str, ...]:
+    """Return the names of the fields that the last answer has errors for."""
+    attempts = view.history.attempts()
+    return tuple(sorted(attempts[-1].field_errors)) if attempts else ()

@@ -1,0 +1,137 @@
+"""The workers' part of operations: collect the jobs that match, and change them in steps."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.ledger.job_filter import JobFilter
+from gaugepost.ledger.operations import Action, Operation, read_operation
+from gaugepost.ledger.scripts import Call
+from gaugepost.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gaugepost.ledger.ledger import Ledger
+    from gaugepost.ledger.listing import Listing
+    from gaugepost.ledger.scripts import Argument, Runner
+    from gaugepost.states import JobState
+
+AT_ONCE = 200
+LEASE_MS = 10_000
+_SECONDS = 0.4
+"""How long operations may take at a tick: a tick each second must leave time for deliveries."""
+_ACTIONS = frozenset(Action)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the next page begins: in the list `names[0]`, behind `place`. `names`: the lists that are not read yet."""
+
+    names: tuple[str, ...]
+    place: tuple[float, str] | int | None = None
+
+    def to_json(self) -> str:
+        """Return the form that the operation's row stores."""
+        return json.dumps([self.names, self.place])
+
+    @classmethod
+    def from_json(cls, text: str) -> Cursor:
+        """Parse the form of `to_json`."""
+        names, place = json.loads(text)
+        return cls(tuple(names), tuple(place) if isinstance(place, list) else place)
+
+
+class OperationRunner:
+    """Carries out the operations of a region."""
+
+    def __init__(self, ledger: Ledger, run: Runner, listing: Listing) -> None:
+        self._ledger = ledger
+        self._run = run
+        self._listing = listing
+        self._calls = ledger.producer_calls
+
+    def run(self, worker: str, seconds: float = _SECONDS) -> None:
+        """Carry out steps of all operations that their rates and other workers allow, for about this time."""
+        ends, more, taken = time.monotonic() + seconds, True, False
+        while more and time.monotonic() < ends:
+            rows = self._take(worker, LEASE_MS)
+            taken |= bool(rows)
+            steps = [self._step(operation, cursor) for operation, cursor in rows]  # a step of each, not until the first
+            more = any(steps)
+        if taken:
+            self._take(worker, 0)
+
+    def _take(self, worker: str, lease_ms: int) -> list[tuple[Operation, str]]:
+        """Lease operations; return each with its cursor. `lease_ms` 0: release them."""
+        region = str(self._calls.keys.region)
+
+        def read(answer: list[list[Any]]) -> list[tuple[Operation, str]]:
+            rows = [(name.decode(), dict(zip(flat[::2], flat[1::2], strict=True))) for name, flat in answer]
+            return [(read_operation(name, region, row), row.get(b"cursor", b"").decode()) for name, row in rows]
+
+        return self._run(Call("operation_take", self._calls.queues[:1], [worker, lease_ms], read))
+
+    def _step(self, operation: Operation, cursor: str) -> bool:
+        """Carry out one step. Return whether the next one can follow at once."""
+        job_filter = _filter_of(operation)
+        if job_filter is None or job_filter.state is None:
+            return False
+        if operation.is_collecting:
+            self._collect(operation, job_filter, job_filter.state, cursor)
+            return True
+        return self._apply(operation)
+
+    # Collecting
+
+    def _collect(self, operation: Operation, job_filter: JobFilter, state: JobState, cursor: str) -> None:
+        """Add the matching jobs of one page to the operation."""
+        place = Cursor.from_json(cursor) if cursor else Cursor(tuple(self._listing.names(state)))
+        ids, following = self._page(place)
+        views = self._ledger.read(ids)
+        found = {view.id: view.stamp for view in views if view is not None and job_filter.matches(view)}
+        args: list[Argument] = [operation.id, cursor, following.to_json() if following.names else ""]
+        args += (part for job_id, stamp in found.items() for part in (stamp, job_id))
+        self._run(Call("operation_collect", self._calls.queues[:1], args, bool))
+
+    def _page(self, cursor: Cursor) -> tuple[list[str], Cursor]:
+        if not cursor.names:
+            return [], cursor
+        ids, place = self._listing.page(cursor.names[0], cursor.place, AT_ONCE)
+        return ids, Cursor(cursor.names[1:]) if place is None else Cursor(cursor.names, place)
+
+    # Applying
+
+    def _apply(self, operation: Operation) -> bool:
+        """Change the next jobs. Return whether the next step can follow at once."""
+        entry = json.dumps(_entry(operation, int(time.time() * 1000)))
+        args: list[Argument] = [operation.id, AT_ONCE, entry, Verdict.LOST_ANSWER]
+        return self._run(Call("operate", self._calls.queues, args, _read_more))
+
+
+def _read_more(answer: Sequence[int]) -> bool:
+    return bool(answer[1])
+
+
+def _filter_of(operation: Operation) -> JobFilter | None:
+    """Return an operation's filter; None for an action or a filter of a newer version, which this one leaves alone."""
+    if operation.action in _ACTIONS:
+        with suppress(TypeError, ValueError):
+            return JobFilter.from_json(json.dumps(dict(operation.filter)))
+    return None
+
+
+def _entry(operation: Operation, at: int) -> Mapping[str, Any]:
+    """Return the entry for the history of each job."""
+    entry: dict[str, Any] = {"at": at, "by": operation.by, "why": operation.reason, "operation": operation.id}
+    match operation.action:
+        case Action.REPLAY:
+            return {"event": "replayed", **entry}
+        case Action.SETTLE:
+            return {"event": "settled", **entry, "as": operation.to}
+        case _:
+            return {"event": "cancelled", **entry}

@@ -1,0 +1,26 @@
+-- Operations: bulk actions that workers carry out in steps (ledger/operations.py).
+
+-- Return the ids of the open operations that started before this one, the earliest first.
+local function operations_before(id)
+  local earlier = {}
+  for _, other in ipairs(redis.call('ZRANGE', K.open_operations, 0, -1)) do
+    if other == id then break end
+    earlier[#earlier + 1] = other
+  end
+  return earlier
+end
+
+-- Return the first of these operations that will still change a job; nil if none will.
+local function operation_with(job_id, operations)
+  for _, other in ipairs(operations) do
+    if redis.call('ZSCORE', F.todo .. other, job_id) then return other end
+  end
+end
+
+-- End an operation. Jobs that it has not changed stay as they are.
+local function end_operation(id, state)
+  redis.call('HSET', F.operation .. id, 'state', state, 'ended', whole(now))
+  redis.call('HDEL', F.operation .. id, 'cursor', 'holder', 'lease_ends', 'paced')
+  redis.call('UNLINK', F.todo .. id)
+  redis.call('ZREM', K.open_operations, id)
+end

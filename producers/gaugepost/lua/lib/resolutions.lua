@@ -1,0 +1,11 @@
+-- Resolve unknown jobs by a person's decision.
+-- WITH  transitions, history
+
+-- Resolve a job as `delivered`, or as `dead` by a verdict. Return nil if this call, or the one that it repeats, resolved it;
+-- else why not.
+local function resolve(job, to, verdict, entry)
+  if job.history and string.find(job.history, entry, 1, true) then return nil end -- a repeated call: its answer was lost
+  if job.state ~= 'unknown' then return 'is:' .. job.state end
+  if to == 'dead' then finish_dead(job, verdict) else finish(job, to) end
+  add_to_history(job, entry)
+end

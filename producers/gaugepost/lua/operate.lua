@@ -1,0 +1,58 @@
+-- Carry out one step of an operation: change its next jobs, in the order of their enqueue stamps and at its rate, by Redis'
+-- clock. The same script removes the jobs from `todo` and counts them, so that each job is changed at most once, whatever
+-- dies. The last step ends the operation.
+-- WITH  replays, cancellations, resolutions, operations, bells
+-- KEYS  prefix, queue, urgent queue
+-- ARGV  id, how many jobs at most, history entry, verdict of a job that is resolved as dead
+-- RETURN how many jobs left `todo`, and 1 if the next step can follow at once
+
+local SAVED_MS = 2000 -- the rate counts this long at most, so that a pause is not made up for
+
+-- Return how many jobs the rate allows now, and write when it allows the next ones. Without a rate: `most`.
+local function allowed(key, rate, paced, most)
+  if not rate then return most end
+  local last = tonumber(paced or '') or now - 1000
+  local since = last > now and now or math.max(last, now - SAVED_MS) -- the clock stepped back: start again
+  local n = math.min(most, math.floor((now - since) * rate / 1000))
+  if n > 0 or last > now then redis.call('HSET', key, 'paced', whole(since + n * 1000 / rate)) end
+  return n
+end
+
+allow_oom()
+local id, key, todo = ARGV[1], F.operation .. ARGV[1], F.todo .. ARGV[1]
+local row = redis.call('HMGET', key, 'state', 'phase', 'action', 'rate', 'paced', 'to')
+if row[1] ~= 'running' or row[2] ~= 'applying' then return {0, 0} end
+
+local actions = {
+  replay = function(job) return replay(job, nil, ARGV[3]) end,
+  cancel = function(job) return cancel(job, ARGV[3]) end,
+  settle = function(job) return resolve(job, row[6], ARGV[4], ARGV[3]) end,
+}
+local earlier, done, skipped = operations_before(id), 0, {}
+
+-- Change a job. Return why it is skipped; nil if it was changed.
+local function change(member)
+  local job_id, other = string.match(member, '^(%S+) ?(.*)$')
+  if other == '' then other = operation_with(job_id, earlier) end
+  if other then return 'operation:' .. other end
+  local job = load(job_id)
+  if not job then return 'gone' end
+  return actions[row[3]](job)
+end
+
+local most = tonumber(ARGV[2])
+local n = allowed(key, tonumber(row[4] or ''), row[5], most)
+local members = n > 0 and redis.call('ZRANGE', todo, 0, n - 1) or {}
+for _, member in ipairs(members) do
+  local why = change(member)
+  if why then skipped[why] = (skipped[why] or 0) + 1 else done = done + 1 end
+  redis.call('ZREM', todo, member)
+end
+redis.call('HINCRBY', key, 'done', done)
+for why, number in pairs(skipped) do redis.call('HINCRBY', key, 'skipped:' .. why, number) end
+write_ready()
+flush_new()
+ring_for_ready()
+local rest = redis.call('ZCARD', todo)
+if rest == 0 then end_operation(id, 'finished') end
+return {#members, rest > 0 and n == most and 1 or 0}

@@ -1,0 +1,127 @@
+"""Kill the processes that carry out an operation, and run a worker of an older version beside them."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaugepost import Region
+from gaugepost.jobs import JobBase
+from gaugepost.ledger import Settlement
+from gaugepost.ledger.job_filter import JobFilter
+from gaugepost.ledger.operations import Action, Operation, Operations, OperationState
+from gaugepost.states import JobState
+from gaugepost.transitions import Dead, Decision
+from gaugepost.verdict import Verdict
+from support.factories import case, record
+from support.old_versions import PREVIOUS, Old
+from support.redis_server import RedisServer
+from support.stack import Stack, kill
+from support.wait import wait_until
+from support.worker_ledger import worker_ledger
+
+SHORT: dict[str, Any] = {"connect_timeout": 1, "read_timeout": 4, "lease": 6}
+FINE: dict[str, Any] = {"configuration": "multi-object"}
+DEAD = JobFilter(state=JobState.DEAD)
+PATIENT = 120
+"""Seconds to wait at most: on a busy machine each of the processes may need a minute to start."""
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with Stack(tmp_path, redis=RedisServer(tmp_path, "--appendfsync", "always"), **SHORT) as stack:
+        yield stack
+
+
+def bury(stack: Stack, jobs: list[JobBase]) -> list[str]:
+    """Enqueue jobs, and settle them as dead."""
+    ids = [job.id for job in stack.producer.enqueue_many(jobs)]
+    ledger, calls = worker_ledger(stack.producer), itertools.count()
+    while claimed := ledger.claim("a test", f"call-{next(calls)}", 100, 1_000).jobs:
+        ledger.settle([Settlement(one, Decision(Dead(Verdict.MISSING_FIELD))) for one in claimed])
+    assert stack.counts()["dead"] == len(jobs)
+    return ids
+
+
+def operations(stack: Stack) -> Operations:
+    return stack.producer.ledger(Region.EU).operations
+
+
+def show(stack: Stack, operation: Operation) -> Operation:
+    found = operations(stack).show(operation.id)
+    assert found is not None
+    return found
+
+
+def reach(stack: Stack, operation: Operation, progress: int) -> None:
+    """Wait until an operation has changed this many jobs."""
+    wait_until(lambda: show(stack, operation).progress >= progress, PATIENT, what=lambda: show(stack, operation))
+
+
+def finish(stack: Stack, operation: Operation) -> Operation:
+    """Wait until an operation is finished; return it."""
+    finished = OperationState.FINISHED
+    wait_until(lambda: show(stack, operation).state is finished, PATIENT, what=lambda: show(stack, operation))
+    return show(stack, operation)
+
+
+def replayed_by(stack: Stack, ids: list[str]) -> list[list[str]]:
+    """Return for each job the operations that replayed it."""
+    ledger, found = stack.producer.ledger(Region.EU), []
+    for start in range(0, len(ids), 200):
+        for view in ledger.read(ids[start : start + 200]):
+            assert view is not None
+            found.append([one["operation"] for one in view.timeline() if one["event"] == "replayed"])
+    return found
+
+
+def notes_by_case(stack: Stack) -> dict[str, list[int]]:
+    """Return each case's changes in the order of their commit; a change that was sent again at once is listed once."""
+    cases: dict[str, list[int]] = defaultdict(list)
+    for effect in stack.sim.effects(kind="close_loop"):
+        cases[effect["body"]["number_customergauge"]].append(int(effect["body"]["note"]))
+    return {number: [n for n, _ in itertools.groupby(order)] for number, order in cases.items()}
+
+
+def test_killed_processes_neither_repeat_nor_omit_jobs_of_an_operation(stack: Stack) -> None:
+    changes = [case(1 + n % 40, note=str(n // 40)) for n in range(400)]
+    ids = bury(stack, [*(record(**FINE) for _ in range(1_600)), *changes])
+    first = operations(stack).start(Action.REPLAY, DEAD, by="ann", reason="mended", rate=150)
+    workers, beat = [stack.worker(), stack.worker()], stack.beat()
+    reach(stack, first, 100)
+    second = operations(stack).start(Action.REPLAY, DEAD, by="bob")
+    for n, progress in enumerate((300, 600)):
+        reach(stack, first, progress)
+        kill(workers[n])
+        workers[n] = stack.worker()
+    reach(stack, first, 900)
+    kill(beat)
+    stack.beat()
+    reach(stack, first, 1_200)
+    stack.redis.kill()
+    stack.redis.start()
+    operations(stack).pause(first.id)
+    operations(stack).resume(first.id)
+    one, two = finish(stack, first), finish(stack, second)
+    assert (one.matched, one.done, one.skipped) == (2_000, 2_000, {})
+    assert (two.done, sum(two.skipped.values())) == (0, two.matched)
+    assert replayed_by(stack, ids) == [[first.id]] * 2_000
+    wait_until(lambda: stack.counts()["delivered"] == 2_000, PATIENT, what=stack.undelivered)
+    assert notes_by_case(stack) == {str(number): list(range(10)) for number in range(1, 41)}
+
+
+def test_older_worker_beside_a_newer_one_loses_no_job_of_an_operation(stack: Stack) -> None:
+    ids = bury(stack, [record(**FINE) for _ in range(300)])
+    operation = operations(stack).start(Action.REPLAY, DEAD, by="ann")
+    Old(PREVIOUS, stack).run("worker", "--region", "eu")
+    stack.beat()
+    stack.producer.enqueue(record(**FINE)).result(timeout=PATIENT)  # the older worker runs
+    stack.worker()
+    assert finish(stack, operation).done == 300
+    wait_until(lambda: stack.counts()["delivered"] == 301, PATIENT, what=stack.undelivered)
+    assert replayed_by(stack, ids) == [[operation.id]] * 300
