@@ -70,6 +70,11 @@ COMMANDS: dict[str, Command] = {
     ),
     "resume": Command("gaugepost_ops.cli.operations.holds:resume", "Lift a hold.", panel="Operation"),
     "holds": Command("gaugepost_ops.cli.operations.holds:holds", "List all holds.", panel="Operation"),
+    "operations": Command(
+        "gaugepost_ops.cli.operations.operations:app",
+        "List, pause, resume and abort bulk actions of workers.",
+        panel="Operation",
+    ),
     "audit": Command(
         "gaugepost_ops.cli.operations.audit:audit", "List who did what: changes and shown data.", panel="Operation"
     ),

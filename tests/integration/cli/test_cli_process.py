@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ALL = (
     *("enqueue", "upload", "uploads", "job", "jobs", "find", "cancel", "status", "schema", "mappings"),
-    *("replay", "settle", "hold", "resume", "holds", "audit"),
+    *("replay", "settle", "hold", "resume", "holds", "operations", "audit"),
     *("health", "move", "exporter", "check", "simulate", "worker", "beat", "flower", "up", "demo"),
 )
 
