@@ -1,7 +1,8 @@
 """Measure Redis' memory for a job, by kind and state: `python -m benchmarks.sizing` (docs/sizing.md shows a run).
 
 Each figure is the growth of `used_memory`, divided by the jobs: the job's hash, its entries in lists and sorted sets,
-and its share of the table of keys. The script calls the ledger itself; nothing is sent.
+and its share of the table of keys. The script calls the ledger itself; nothing is sent. The index of `find` is left
+out: its bytes for a job depend on the number of jobs (`python -m benchmarks.references`).
 """
 
 from __future__ import annotations
@@ -117,6 +118,8 @@ class Sizing:
         return found
 
     def _used(self) -> int:
+        """Return Redis' memory without the list of jobs that workers have yet to index."""
+        self._client.delete(self.ledger.keys["arrivals"])
         self._client.execute_command("MEMORY", "PURGE")
         return int(self._client.info("memory")["used_memory"])
 

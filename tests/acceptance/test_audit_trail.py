@@ -2,60 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
+from benchmarks.audit_trail import DAYS, ENTRY, KEY, fill, ledger, step_ms
 
-from gaugepost import Region, Settings
-from gaugepost.ledger import Ledger
-from gaugepost.ledger.audit import PAGE, AuditEntry
+from gaugepost.ledger.audit import PAGE
 from support.redis_server import running_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NUMBER = 1_000_000
-DAY_MS = 86_400_000
-KEY = "gaugepost:{eu}:audit"
 BYTES_AN_ENTRY = 200
-ENTRY = AuditEntry(
-    actor="ann.operator@ops-host-1",
-    action="replay",
-    region="eu",
-    target="state=dead kind=record verdict=timeout",
-    count=1_204,
-    reason="the outage of CustomerGauge is over",
-)
-
-
-_FILL = """
-for n = ARGV[1], ARGV[2] do
-  redis.call('XADD', KEYS[1], string.format('%.0f-0', ARGV[3] + n * ARGV[4]), unpack(ARGV, 5))
-end
-"""
-
-
-def fill(client: redis.Redis, first_ms: int, number: int, step_ms: int) -> None:
-    """Add entries with times of their own, which Redis makes itself: a client would take minutes."""
-    fields = ["mark", "0123456789ab", *(part for pair in ENTRY.fields().items() for part in pair)]
-    for start in range(0, number, 20_000):
-        client.eval(_FILL, 1, KEY, start, min(start + 20_000, number) - 1, first_ms, step_ms, *fields)
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
     """Fill a trail with the entries of 360 days."""
     with running_redis(tmp_path_factory.mktemp("redis")) as url, redis.Redis.from_url(url, socket_timeout=60) as client:
-        now: Any = client.time()
-        fill(client, (now[0] - 360 * 86_400) * 1000, NUMBER, 360 * DAY_MS // NUMBER)
+        fill(client, NUMBER)
         yield client
-
-
-def ledger(client: redis.Redis, **settings: Any) -> Ledger:
-    return Ledger(client, Region.EU, Settings.given(redis_url="redis://127.0.0.1", **settings))
 
 
 def calls(client: redis.Redis) -> dict[str, int]:
@@ -72,13 +41,13 @@ def test_entry_takes_no_more_memory_than_the_page_says(client: redis.Redis) -> N
 def test_page_costs_one_command_at_any_depth(client: redis.Redis, depth: int) -> None:
     trail = ledger(client).audit
     oldest: Any = client.xrange(KEY, count=1)[0][0]  # type: ignore[index]
-    first_ms, step_ms = int(oldest.partition(b"-")[0]), 360 * DAY_MS // NUMBER
-    before = f"{first_ms + (NUMBER - depth) * step_ms}-0"
+    first_ms, step = int(oldest.partition(b"-")[0]), step_ms(NUMBER)
+    before = f"{first_ms + (NUMBER - depth) * step}-0"
     client.config_resetstat()
     page = trail.read(before=before)
     assert calls(client) == {"xrevrange": 1, "get": 4, "config|resetstat": 1}, "the names of the keys are four texts"
     assert len(page) == PAGE
-    assert [entry.at for entry in page[:2]] == [first_ms + (NUMBER - depth - n) * step_ms for n in (1, 2)]
+    assert [entry.at for entry in page[:2]] == [first_ms + (NUMBER - depth - n) * step for n in (1, 2)]
 
 
 def test_entries_are_read_in_pages(client: redis.Redis) -> None:
@@ -90,7 +59,7 @@ def test_entries_are_read_in_pages(client: redis.Redis) -> None:
 def test_new_entries_keep_the_trail_at_its_age(client: redis.Redis) -> None:
     trail = ledger(client, retention_audit=30 * 86_400).audit
     for _ in range(NUMBER // 10_000 + 1):  # Redis deletes at most 10,000 entries with each new one
-        trail.write(replace(ENTRY))
+        trail.write(ENTRY)
     kept = trail.size()
-    assert kept == pytest.approx(NUMBER * 30 / 360, rel=0.01)
+    assert kept == pytest.approx(NUMBER * 30 / DAYS, rel=0.01)
     assert client.memory_usage(KEY, samples=0) < kept * 1.2 * BYTES_AN_ENTRY
