@@ -178,7 +178,7 @@ def _details(entry: Mapping[str, Any]) -> str:
     if entry["event"] == "check":
         return _look(entry)
     if entry["event"] != "attempt":
-        facts = [str(entry[name]) for name in ("by", "why", "reason") if entry.get(name)]
+        facts = [str(entry[name]) for name in ("by", "why", "reason", "operation") if entry.get(name)]
         facts += [f"edited {', '.join(entry['edited'])}"] if entry.get("edited") else []
         return printable(", ".join(facts))
     status = f"HTTP {entry['status']}" if entry.get("status") else "no answer"
