@@ -22,6 +22,7 @@ from benchmarks.heavy import CONFIGURATION, Heavy, Sizes, record
 from gaugepost import CloseLoop, Region, Settings
 from gaugepost.ledger import Claimed, Entry, Settlement, WorkerLedger
 from gaugepost.ledger.audit import AuditEntry
+from gaugepost.ledger.erasing import AT_ONCE, Person
 from gaugepost.ledger.job_filter import JobFilter
 from gaugepost.ledger.operations import Action
 from gaugepost.ledger.pages import PageQuery
@@ -102,6 +103,7 @@ class Run:
             _operators(ledger)
             _operations(ledger)
             self._rescues(ledger)
+            _erase(ledger)
         self._promotes()
         self._sweeps()
         return self._collect()
@@ -223,6 +225,11 @@ def _operators(ledger: WorkerLedger) -> None:
     ledger.cancel(list(itertools.islice(ledger.ids(JobState.WAITING), _BATCH)))
     ledger.cancel(list(itertools.islice(ledger.ids(JobState.QUEUED), _BATCH)))
     ledger.resolve(list(itertools.islice(ledger.ids(JobState.UNKNOWN), _BATCH)), JobState.DEAD)
+
+
+def _erase(ledger: WorkerLedger) -> None:
+    person = Person("joe.doe@example.com")
+    ledger._run(ledger.erasure.step(ledger.find(person.query(), AT_ONCE), 0, "bench"))  # noqa: SLF001
 
 
 def _operations(ledger: WorkerLedger) -> None:

@@ -64,6 +64,7 @@ FIXED: dict[str, tuple[str, str]] = {
     "contents": ("sorted set by time, ms", "stored contents, by the time since when they are no longer needed"),
     "content_bytes": ("string", "bytes of all stored contents"),
     "configurations": ("sorted set by day", "inbound mappings of recent jobs, if MAPPINGS is set"),
+    "erasing": ("set", "jobs whose data is removed when they have been sent: `gaugepost erase`"),
     "sets": ("sorted set by time, ms", "file sets, by when they were enqueued"),
     "operations": ("sorted set by start, ms", "operations of the last 100 days"),
     "open_operations": ("sorted set by start, ms", "operations that have not ended"),

@@ -54,6 +54,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "replay": Command("gaugepost_ops.cli.jobs.replay:replay", "Queue dead or parked jobs again."),
     "settle": Command("gaugepost_ops.cli.jobs.settle:settle", "Record what became of jobs whose answer was lost."),
+    "erase": Command("gaugepost_ops.cli.jobs.erase:erase", "Remove a person: cancel jobs, and delete what others say."),
     "schema": Command("gaugepost_ops.cli.jobs.schema:schema", "Print the JSON Schema of every job."),
     "mappings": Command(
         "gaugepost_ops.cli.operations.mappings:mappings",

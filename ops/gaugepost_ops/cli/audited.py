@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 RECORDED = {
     "cancel": ("always", "the jobs or uploads", "jobs cancelled"),
     "replay": ("without `--dry-run`", "the jobs, or the filter", "jobs replayed"),
+    "erase": ("when it is confirmed", "`by=email`, not the address", "jobs of the person"),
     "settle": ("without `--dry-run`", "the jobs, or the filter", "jobs settled"),
     "hold": ("always", "the scope; empty for the region", "1, if it was opened"),
     "resume": ("always", "the scope; empty for the region", "1, if it was lifted"),

@@ -59,6 +59,7 @@ STATES: Mapping[Action, tuple[JobState, ...]] = {
 
 _WORDS = {
     "gone": "no such job",
+    "erased": "it was erased",
     "scheduled": "it is scheduled: --unset deliver_at sends it now",
     "expired": "its expires_at has passed: --unset expires_at, or --set a later one",
     "sent": "it was sent",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gaugepost.ledger.erasing import Erasure
 from gaugepost.ledger.finding import Found, find, run
 from gaugepost.ledger.pages import PageQuery, Pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import redis
+
     from gaugepost.keys import Keys
+    from gaugepost.ledger.key_prefix import CurrentKeys
     from gaugepost.ledger.listing import Listing
     from gaugepost.ledger.producer_calls import ProducerCalls
     from gaugepost.ledger.reference_query import Query
@@ -24,6 +28,8 @@ class Queries:
 
     producer_calls: ProducerCalls
     _run: Runner
+    _client: redis.Redis
+    _current_keys: CurrentKeys
 
     if TYPE_CHECKING:
 
@@ -32,6 +38,11 @@ class Queries:
         @property
         def _listing(self) -> Listing: ...
         def read(self, ids: Sequence[str]) -> list[JobView | None]: ...
+
+    @property
+    def erasure(self) -> Erasure:
+        """The calls that erase a person."""
+        return Erasure(self._client, self._run, self.producer_calls, self._current_keys)
 
     def keyed(self, key: str) -> str | None:
         """Return the id of the job with this idempotency key; None if there is none. The job may be deleted."""

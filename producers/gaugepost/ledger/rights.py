@@ -60,6 +60,7 @@ _MAILBOXES = (
 )
 _BROADCASTS = ("/{db}.{control}.pidbox", "/{db}.{events}/*")
 _SERVICE = ("enqueue", "enqueue_set", "unstage", "read", "arrive", "find", "page", "cancel", "note_fields", "audit")
+_ERASE = ("erase", "unindexed", "index")
 _SCRIPTED = "EVAL EVALSHA EVAL_RO"
 _CELERY = "PUBLISH PSUBSCRIBE PUNSUBSCRIBE BRPOP LPUSH LLEN SADD SREM SMEMBERS DEL MULTI EXEC"
 _EXPIRING = "EVALSHA SCRIPT|LOAD SCRIPT|EXISTS TIME ZADD ZREM ZRANGEBYSCORE EXISTS"
@@ -79,7 +80,9 @@ def _service() -> Rights:
 
 
 def _operator() -> Rights:
-    scripts = _of_scripts(*_SERVICE, "replay", "resolve", "hold", "resume", "operation_start", "operation_control")
+    scripts = _of_scripts(
+        *_SERVICE, "replay", "resolve", "hold", "resume", "operation_start", "operation_control", *_ERASE
+    )
     looks = "GET HGET HKEYS HMGET INFO LLEN LRANGE SMEMBERS TIME ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREM ZREVRANGE"
     commands = scripts.commands | _OLDER_SERVICE.commands | _words(f"WAIT SET {looks} XLEN XREVRANGE")
     return Rights(commands, frozenset({*FIXED, *FAMILIES}), (*_BELLS, _TICKS))

@@ -66,6 +66,8 @@ class JobView:
     """A text that says since when its region has no worker, if it waits for one."""
     late: str | None = None
     """A text that says since when it is due, and why it still waits."""
+    erased_at: int | None = None
+    """When `gaugepost erase` removed its data, or marked it to be removed once it is sent."""
     matched: str | None = None
     """For a job that `find` found: the sort of the reference, such as `email`."""
 
@@ -106,7 +108,8 @@ class JobView:
         data = {"data": None if self.sealed else self.data()} if show_data else {}
         matched = {"matched": self.matched} if self.matched else {}
         result = {} if show_data else {"result": redact(self.result)}
-        return self._facts() | result | data | self._why_sealed() | matched
+        erased = {"erased": iso(self.erased_at)} if self.erased_at else {}
+        return self._facts() | result | data | self._why_sealed() | matched | erased
 
     def _why_sealed(self) -> dict[str, Any]:
         return {"sealed": self.sealed} if self.sealed else {}
@@ -214,6 +217,7 @@ def _read_view(
         history=read_history(found.get("history", b""), decryption),
         sealed=decryption.why,
         no_worker=no_worker,
+        erased_at=parse_number(text, "erased", MS_DIGITS) if "erased" in text else None,
         late=late,
     )
 

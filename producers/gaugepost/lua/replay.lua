@@ -1,8 +1,8 @@
 -- Requeue dead or parked jobs in the order of their stamps. A job of a busy lane waits in it. The script also writes an edit of
 -- the job, so that no worker claims half an edit. If the edit changes the lane, the next job of the old lane becomes ready,
 -- and the job joins the new lane at its stamp.
--- A job does not change if it is scheduled (only an edit without deliver_at sends it now), if an open hold keeps it
--- (`resume` releases it), if it has expired (it would expire again, for good),
+-- A job does not change if it was erased, if it is scheduled (only an edit without deliver_at sends it now), if an open hold
+-- keeps it (`resume` releases it), if it has expired (it would expire again, for good),
 -- or if another person edited it since it was read.
 -- WITH  replays, bells
 -- KEYS  prefix, queue, urgent queue

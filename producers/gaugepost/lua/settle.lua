@@ -1,6 +1,6 @@
 -- Record the outcomes of claimed jobs: one transition for each. Refused for a job with another fencing token or holder, so that
 -- a worker that lost its lease changes nothing. A repeated call returns the same answers.
--- WITH  outcomes, automatic_holds, streaks, slow_start_answers, history, bells
+-- WITH  outcomes, automatic_holds, streaks, slow_start_answers, history, erasure, bells
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  '1' if the rescuer calls (then only jobs whose lease has ended); then the outcome of each job as JSON:
 --       id, fence, holder, to (new state), entry (for its history);
@@ -20,9 +20,10 @@ local function may_settle(job, outcome)
   return ARGV[1] ~= '1' or tonumber(redis.call('ZSCORE', K.leases, job.id) or '0') <= now
 end
 
--- Return whether this is a repeated call: the history ends with the same entry.
+-- Return whether this is a repeated call: the history ends with the same entry. An erased job has no such entry.
 local function was_done(job, outcome)
   local entry = outcome.entry
+  if job and job.erased and tonumber(job.fence) == outcome.fence then return job.state ~= 'sending' end
   return job and entry and tonumber(job.fence) == outcome.fence and string.sub(job.history or '', -#entry - 1, -2) == entry
 end
 
@@ -37,6 +38,7 @@ end
 -- Change the state of a job, and all that follows from its outcome. Return whether that was legal.
 local function settle(job, outcome)
   local uploaded = is_file(job) and not job.phase and job.marked == job.fence
+  if job.erased then outcome.result, outcome.reference, outcome.warnings = nil, nil, nil end
   local change = transitions[outcome.to]
   if not change or not change(job, outcome) then return false end
   -- CustomerGauge measures from arrival, and an upload may take long: count the interval from its answer.
@@ -46,6 +48,7 @@ local function settle(job, outcome)
   update_holds(job, outcome)
   if outcome.warm then redis.call('SET', F.warm .. outcome.warm, '', 'PX', WARM_MS) end
   if any_slow_start and not outcome.aside then advance_slow_start(job, outcome.to == 'delivered') end
+  if job.erased then finish_erasure(job.id) end
   return true
 end
 

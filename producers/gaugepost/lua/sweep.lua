@@ -1,6 +1,6 @@
 -- Delete ended jobs and contents whose retention is over, a bounded number in each call. The idempotency key of a deleted job
 -- stays, with the job's last state, so that a second enqueue sends nothing twice.
--- WITH  counters, contents, concurrency_limit, index
+-- WITH  counters, contents, concurrency_limit, index, erasure
 -- KEYS  prefix
 -- ARGV  how many of each state at most, retention of contents in ms; then pairs: state, its retention in ms
 -- RETURN how many jobs were deleted
@@ -10,6 +10,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.contents, '-inf', whole(now - 
   forget_content(id)
 end
 live_workers()
+finish_erasures(ARGV[1])
 redis.call('ZREMRANGEBYSCORE', K.sets, '-inf', whole(now - 100 * 86400000))
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.operations, '-inf', whole(now - 100 * 86400000), 'LIMIT', 0, ARGV[1])) do
   redis.call('UNLINK', F.operation .. id, F.todo .. id)

@@ -31,13 +31,16 @@ local function lists()
   add(F.ready, cold)
   add(F.held, redis.call('HKEYS', K.holds))
   add(F.held, redis.call('SMEMBERS', K.releasing))
+  add(PREFIX, {'urgent', 'ready'}) -- versions with one list for all sources
+  add('', {K.scheduled})
   for _, key in ipairs({K.again, K.waiting, K.parked, K.leases, K.unknown, K.delivered, K.dead, K.cancelled, K.expired}) do
     names[#names + 1] = key
   end
   return names
 end
 
-local function look_at(id)
+local function look_at(member)
+  local id = string.sub(member, -32) -- of `scheduled`: stamp:id
   local entry, field = entry_of(to_bytes(id))
   if redis.call('HEXISTS', entry, field) == 1 then return end
   local found = redis.call('HMGET', F.job .. id, 'job', 'result')

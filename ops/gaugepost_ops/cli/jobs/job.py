@@ -138,8 +138,8 @@ def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "labels", ", ".join(row["labels"])
     for name, value in (row["result"] or {}).items():
         yield name.replace("_", " "), _text(value)
-    for warning in row["warnings"]:
-        yield "warning", warning
+    yield from [("erased", clock_iso(row["erased"]))] if row.get("erased") else []
+    yield from (("warning", warning) for warning in row["warnings"])
     yield from _repeats(row)
     yield from _data(row.get("data") or {})
 
@@ -178,7 +178,7 @@ def _details(entry: Mapping[str, Any]) -> str:
     if entry["event"] == "check":
         return _look(entry)
     if entry["event"] != "attempt":
-        facts = [str(entry[name]) for name in ("by", "why", "reason", "operation") if entry.get(name)]
+        facts = [str(entry[name]) for name in ("by", "why", "reason") if entry.get(name)]
         facts += [f"edited {', '.join(entry['edited'])}"] if entry.get("edited") else []
         return printable(", ".join(facts))
     status = f"HTTP {entry['status']}" if entry.get("status") else "no answer"

@@ -4,6 +4,7 @@
 -- Return why a job must not change; nil if it may. `held:` and `is:` are followed by the scope and by the state.
 local function why_not_replayed(job, edit)
   if job.state ~= 'dead' and job.state ~= 'parked' then return 'is:' .. job.state end
+  if job.erased then return 'erased' end
   if job.reason == 'scheduled' and (not edit or edit.due) then return 'scheduled' end
   local hold = job.state == 'parked' and job.scope and get_hold(job.scope)
   local other = edit and 'configuration:' .. edit.configuration
