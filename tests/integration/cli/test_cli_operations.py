@@ -56,8 +56,6 @@ def test_finished_operation_shows_what_it_did(cli: Cli, eu_worker: EuWorker) -> 
     first, how, who = cli("operations", "show", started.id).out.splitlines()
     assert (first, how) == (f"{started.id}  eu replay finished: 3 of 3 done", "    state=dead")
     assert ", ended at " in who
-    [job_id, *_] = eu_worker.ledger.ids(JobState.QUEUED)
-    assert f"ann, {started.id}" in cli("job", job_id).out
 
 
 def test_unknown_operation_is_named_with_exit_code_1(cli: Cli) -> None:

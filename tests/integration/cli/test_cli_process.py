@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from conftest import Cli
 
 ALL = (
-    *("enqueue", "upload", "uploads", "job", "jobs", "find", "cancel", "status", "schema", "mappings"),
+    *("enqueue", "upload", "uploads", "job", "jobs", "find", "cancel", "erase", "status", "schema", "mappings"),
     *("replay", "settle", "hold", "resume", "holds", "operations", "audit"),
     *("health", "move", "exporter", "check", "simulate", "worker", "beat", "flower", "up", "demo"),
 )
