@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,8 @@ def live(stack: Stack) -> list[str]:
     jobs += [stack.producer.enqueue(job) for job in (record(**FINE), case(), case(), upload())]
     operations = stack.producer.ledger(Region.EU).operations
     operations.pause(operations.start(Action.REPLAY, JobFilter(state=JobState.PARKED), by="a test").id)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    jobs.append(stack.producer.enqueue(record(**FINE, deliver_at=tomorrow), idempotency_key="k-2"))
     return [job.id for job in (ended, *jobs)]
 
 
@@ -118,6 +121,8 @@ def test_moved_region_keeps_all_its_jobs_and_continues(stack: Stack, other: Redi
         assert [view.id for view in producer.find(key="k-1")] == ids[:1]
         wait_until(lambda: producer.ledger(Region.EU).summary()["delivered"] == 5)
         assert [str(producer.job(one).state) for one in ids[1:3]] == ["parked", "parked"]
+        assert producer.job(ids[-1]).reason == "scheduled"
+        assert producer.cancel(key="k-2", region=Region.EU)
     assert set(stack.keys().values()) == {1}
 
 
@@ -231,6 +236,7 @@ def test_restored_ledger_sends_nothing_delivered_since_the_backup_again(stack: S
     stack.variables["GAUGEPOST_REDIS_URL"] = other.url
     with Producer(Settings.given(redis_url=other.url)) as producer:
         assert producer.ledger(Region.EU).summary()["delivered"] == 1
+        assert producer.job(ids[-1]).reason == "scheduled"
         held = stack.cli("hold", "eu", "--reason", "restored")
         assert held.returncode == 0, held.stderr
         stack.worker()
