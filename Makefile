@@ -36,7 +36,7 @@ types: .venv/dev.done ## mypy --strict and pyright
 	@$(BIN)/pyright
 
 cover: .venv/dev.done ## check that tests reach every line and branch of the pure parts
-	@$(BIN)/python -m pytest -q tests/unit/tasks tests/unit/test_*.py $(PURE:%=--cov=%) --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
+	@$(BIN)/python -m pytest -q -n 2 tests/unit/tasks tests/unit/test_*.py $(PURE:%=--cov=%) --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 check: lint types cover test ## all that CI runs
 
