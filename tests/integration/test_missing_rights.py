@@ -84,7 +84,8 @@ def test_part_names_keys_and_channels_it_may_not_use(stack: Stack, server: Guard
     )
     server.set_user(USER, "resetchannels", "&/0.gaugepost.pidbox")
     assert stack.worker().wait(60) == 4
-    assert "use gaugepost:{eu}:token, gaugepost:{eu}:token_lock, gaugepost:{eu}:turns:" in stack.logs()
+    keys = [f"gaugepost:{{eu}}:{name}" for name in ("todo:*", "token", "token_lock", "turns:")]
+    assert f"use {', '.join(keys)}" in stack.logs()
     assert "run PSUBSCRIBE on /0.gaugepost.events/*" in stack.logs()
 
 
