@@ -127,7 +127,7 @@ main()
 """
 
 WRITING = {f"GAUGEPOST_{name}" for name in ("DATA_KEY", "LEASE", "MAPPINGS", "WAIT_REPLICAS")} | {
-    f"GAUGEPOST_RETENTION_{name}" for name in ("CONTENT", "DEAD", "DELIVERED")
+    f"GAUGEPOST_RETENTION_{name}" for name in ("AUDIT", "CONTENT", "DEAD", "DELIVERED")
 }
 """What a ledger takes for jobs that it writes or hands out: the exporter only counts them."""
 
