@@ -71,10 +71,10 @@ NOT_RECORDED = {
             "operations show",
             "schema",
             "status",
+            "uploads",
         ),
         _READS,
     ),
-    "uploads": _READS,
     **dict.fromkeys(("beat", "demo", "exporter", "flower", "simulate", "up", "worker"), _RUNS),
 }
 """Each other command, and why it is not recorded."""

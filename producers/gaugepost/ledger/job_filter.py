@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gaugepost.ledger.views import JobView
 
 
@@ -43,9 +44,9 @@ class JobFilter:
         return {name: value for name, value in asdict(self).items() if value}
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Parse the JSON of `to_dict`. Raises ValueError or TypeError for a condition of a newer version."""
-        found = json.loads(text)
+    def from_dict(cls, conditions: Mapping[str, Any]) -> Self:
+        """Parse what `to_dict` returned. Raises ValueError or TypeError for a condition of a newer version."""
+        found = dict(conditions)
         state, fields = found.pop("state", None), tuple(found.pop("fields", ()))
         return cls(state=JobState(state) if state else None, fields=fields, **found)
 

@@ -121,7 +121,7 @@ def _filter_of(operation: Operation) -> JobFilter | None:
     """Return an operation's filter; None for an action or a filter of a newer version, which this one leaves alone."""
     if operation.action in _ACTIONS:
         with suppress(TypeError, ValueError):
-            return JobFilter.from_json(json.dumps(dict(operation.filter)))
+            return JobFilter.from_dict(operation.filter)
     return None
 
 

@@ -11,8 +11,9 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.contents, '-inf', whole(now - 
 end
 live_workers()
 finish_erasures(ARGV[1])
-redis.call('ZREMRANGEBYSCORE', K.sets, '-inf', whole(now - 100 * 86400000))
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.operations, '-inf', whole(now - 100 * 86400000), 'LIMIT', 0, ARGV[1])) do
+local long_ago = whole(now - 100 * 86400000)
+redis.call('ZREMRANGEBYSCORE', K.sets, '-inf', long_ago)
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.operations, '-inf', long_ago, 'LIMIT', 0, ARGV[1])) do
   redis.call('UNLINK', F.operation .. id, F.todo .. id)
   redis.call('ZREM', K.operations, id)
   redis.call('ZREM', K.open_operations, id)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from gaugepost.ledger.erasing import Receipt
     from gaugepost.regions import Region
 
+_GONE = "its retention (GAUGEPOST_RETENTION_…) deletes it"
+
 
 def erase(
     email: Annotated[str | None, typer.Option(help=f"The person's e-mail address. {OR_STDIN}", metavar="E")] = None,
@@ -73,6 +75,3 @@ def _print(region: Region, receipt: Receipt, *, as_json: bool) -> None:
         sys.stdout.write(f"{region}: the kept content of {part} has this person; {_GONE}\n")
     for part in receipt.unread:
         sys.stdout.write(f"{region}: the kept content of {part} could not be searched; {_GONE}\n")
-
-
-_GONE = "its retention (GAUGEPOST_RETENTION_…) deletes it"

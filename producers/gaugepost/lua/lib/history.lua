@@ -12,6 +12,9 @@ local function without_checks(history)
   return table.concat(kept) .. string.sub(history, #older + 1)
 end
 
+-- Return whether the history has this entry: the call that added it is repeated, because its answer was lost.
+local function has_entry(job, entry) return job.history and string.find(job.history, entry, 1, true) end
+
 -- Append an entry to the job's history. When it gets long, delete the oldest entries.
 local function add_to_history(job, entry)
   local history = (job.history or '') .. entry .. '\n'

@@ -53,7 +53,7 @@ end
 
 -- Replay a job. Return nil if this call, or the one that it repeats, replayed it; else why not.
 local function replay(job, edit, entry)
-  if job.history and string.find(job.history, entry, 1, true) then return nil end -- a repeated call: its answer was lost
+  if has_entry(job, entry) then return nil end
   local why = why_not_replayed(job, edit)
   if why then return why end
   if edit then rewrite(job, edit) end
