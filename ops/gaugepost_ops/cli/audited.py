@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from gaugepost.states import JobState
 
 RECORDED = {
-    "cancel": ("always", "the jobs or uploads", "jobs cancelled"),
-    "replay": ("without `--dry-run`", "the jobs, or the filter", "jobs replayed"),
+    "cancel": ("without `--dry-run`", "the jobs or uploads, or the filter and its operation", "jobs cancelled"),
+    "replay": ("without `--dry-run`", "the jobs, or the filter and its operation", "jobs replayed"),
     "erase": ("when it is confirmed", "`by=email`, not the address", "jobs of the person"),
-    "settle": ("without `--dry-run`", "the jobs, or the filter", "jobs settled"),
+    "settle": ("without `--dry-run`", "the jobs, or the filter and its operation", "jobs settled"),
     "hold": ("always", "the scope; empty for the region", "1, if it was opened"),
     "resume": ("always", "the scope; empty for the region", "1, if it was lifted"),
     "operations pause": ("always", "the operation", "1, if it was paused"),

@@ -103,9 +103,9 @@ class Ledger(Queries):
             views += some
         return views
 
-    def cancel(self, ids: Sequence[str], by: str = "") -> list[tuple[JobState | None, bool]]:
+    def cancel(self, ids: Sequence[str], by: str = "", why: str = "") -> list[tuple[JobState | None, bool]]:
         """Cancel jobs that were not sent. Return for each its new state and whether this call cancelled it."""
-        return self._run.each(self.producer_calls.cancel(some, now_ms(), by) for some in chunks(ids, len))
+        return self._run.each(self.producer_calls.cancel(some, now_ms(), by, why) for some in chunks(ids, len))
 
     def replay(
         self, ids: Sequence[str], by: str = "", why: str = "", edits: Mapping[str, Edit] | None = None

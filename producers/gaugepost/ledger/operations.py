@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gaugepost.ledger.holds import iso
 from gaugepost.ledger.scripts import Call, our_errors
+from gaugepost.redaction import mask_contacts
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ _WORDS = {
     "scheduled": "it is scheduled: --unset deliver_at sends it now",
     "expired": "its expires_at has passed: --unset expires_at, or --set a later one",
     "sent": "it was sent",
+    "changed": "another call changed it meanwhile",
 }
 
 
@@ -169,6 +171,11 @@ def _in_words(codes: Mapping[str, int]) -> dict[str, int]:
     return {why_skipped(code): number for code, number in ordered}
 
 
+def new_operation_id() -> str:
+    """Return a new id."""
+    return OPERATION_PREFIX + os.urandom(6).hex()
+
+
 class Operations:
     """Start, list and control the operations of a region. All calls raise the StoreErrors of errors.py."""
 
@@ -188,21 +195,23 @@ class Operations:
         rate: int | None = None,
         limit: int | None = None,
         to: JobState | None = None,
+        operation_id: str | None = None,
     ) -> Operation:
         """Start an operation on all jobs that match the filter, at most the `limit` oldest.
 
-        `rate`: jobs a second. `to`: `delivered` or `dead`, for `settle`. Raises ValueError for a filter without a state
-        of `STATES[action]` and for a wrong `to`; BacklogFull if MOST_OPEN operations are open.
+        `rate`: jobs a second. `to`: `delivered` or `dead`, for `settle`. `operation_id`: one of `new_operation_id`.
+        Addresses and phone numbers in the reason are masked. Raises ValueError for a filter without a state of
+        `STATES[action]` and for a wrong `to`; BacklogFull if MOST_OPEN operations are open.
         """
         _check(action, job_filter, to)
         row: dict[str, Argument] = {
             "action": action,
             "filter": json.dumps(job_filter.to_dict()),
             "by": by,
-            "reason": reason,
+            "reason": mask_contacts(reason),
         }
         row |= {name: value for name, value in {"rate": rate, "limit": limit, "to": to}.items() if value is not None}
-        operation_id = OPERATION_PREFIX + os.urandom(6).hex()
+        operation_id = operation_id or new_operation_id()
         args = [operation_id, MOST_OPEN, *(part for pair in row.items() for part in pair)]
         self._run(Call("operation_start", [self._keys.prefix], args, bool))
         return self._required(operation_id)

@@ -18,6 +18,7 @@ from gaugepost.ledger.reference_query import find_call
 from gaugepost.ledger.references import job_hashes
 from gaugepost.ledger.scripts import Argument, Call
 from gaugepost.ledger.views import JobView, read_view
+from gaugepost.redaction import mask_contacts
 from gaugepost.states import JobState
 from gaugepost.verdict import Verdict
 
@@ -113,16 +114,16 @@ class ProducerCalls:
         """Look up the newest jobs of a query after the place `before`; see `finding.find`."""
         return find_call(self.keys, self.cipher, query, before, limit)
 
-    def cancel(self, ids: Sequence[str], at: int, by: str) -> Call[list[tuple[JobState | None, bool]]]:
+    def cancel(self, ids: Sequence[str], at: int, by: str, why: str = "") -> Call[list[tuple[JobState | None, bool]]]:
         """Cancel jobs that were not sent. Return for each its new state and whether this call cancelled it."""
-        entry = json.dumps({"event": "cancelled", "at": at, "by": by})
-        return Call("cancel", self.queues, [entry, *ids], _read_moved)
+        entry = {"event": "cancelled", "at": at, "by": by} | ({"why": mask_contacts(why)} if why else {})
+        return Call("cancel", self.queues, [json.dumps(entry), *ids], _read_moved)
 
     def replay(
         self, ids: Sequence[str], at: int, by: str, why: str, edits: Mapping[str, Edit]
     ) -> Iterator[Call[list[tuple[JobState | None, bool]]]]:
         """Requeue dead or parked jobs, in the order of their enqueue. `edits`: id → the new form of a job."""
-        entry: dict[str, Any] = {"event": "replayed", "at": at, "by": by, "why": why}
+        entry: dict[str, Any] = {"event": "replayed", "at": at, "by": by, "why": mask_contacts(why)}
         if edits:
             entry["edited"] = sorted({name for edit in edits.values() for name in edit.fields})
         rows = ((job_id, self._edit(edits[job_id]) if job_id in edits else "") for job_id in ids)
@@ -145,7 +146,9 @@ class ProducerCalls:
         self, ids: Sequence[str], to: JobState, at: int, by: str, why: str
     ) -> Call[list[tuple[JobState | None, bool]]]:
         """Resolve unknown jobs as delivered or dead. Return for each its new state and whether this call changed it."""
-        entry = json.dumps({"event": "settled", "at": at, "by": by, "why": why, "as": to, "call": _call_id()})
+        entry = json.dumps(
+            {"event": "settled", "at": at, "by": by, "why": mask_contacts(why), "as": to, "call": _call_id()}
+        )
         args = [to, Verdict.LOST_ANSWER, entry, *ids]
         return Call("resolve", self.queues, args, _read_moved)
 

@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -168,6 +170,25 @@ class EuWorker:
         hold = HoldSpec(scope, reason, Verdict.UNKNOWN_MAPPING, (300_000,))
         self.end_all(Held(scope, reason), Verdict.UNKNOWN_MAPPING, hold=hold)
 
+    @contextmanager
+    def operating(self) -> Iterator[None]:
+        """Carry out operations in the background, as a worker does at its ticks."""
+        stop = Event()
+
+        def tick() -> None:
+            while not stop.wait(0.05):
+                self.ledger.alive("eu-worker", 0.0, "", {})
+                self.ledger.operation_runner.run("eu-worker")
+
+        self.ledger.alive("eu-worker", 0.0, "", {})
+        thread = Thread(target=tick)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
     def case(self, number: str = "1", **more: Any) -> str:
         """Enqueue a status change of a case, and return its id."""
         change = CloseLoop(region=Region.EU, number_customergauge=number, status="open", **more)
@@ -177,3 +198,11 @@ class EuWorker:
 @pytest.fixture
 def eu_worker(producer: Producer) -> EuWorker:
     return EuWorker(producer)
+
+
+@pytest.fixture
+def operating(producer: Producer) -> Iterator[EuWorker]:
+    """Return a worker that carries out operations in the background."""
+    worker = EuWorker(producer)
+    with worker.operating():
+        yield worker

@@ -71,8 +71,23 @@ def test_replay_by_ids_is_recorded(cli: Cli, eu_worker: EuWorker) -> None:
 def test_replay_by_filter_is_recorded_with_the_filter(cli: Cli, eu_worker: EuWorker) -> None:
     dead(eu_worker)
     filters = ("--state", "dead", "--region", "eu", "--verdict", "missing_field")
-    assert cli("replay", *filters).code == 0
-    only(cli, **DONE, action="replay", target="state=dead verdict=missing_field", count=1)
+    with eu_worker.operating():
+        [operation] = cli("replay", *filters, "--reason", "for joe@example.com", "--json").rows
+    target = f"state=dead verdict=missing_field operation={operation['id']}"
+    only(cli, **DONE, action="replay", target=target, count=1, reason="for […]")
+
+
+def test_cancel_by_filter_is_recorded_with_the_filter(cli: Cli, eu_worker: EuWorker) -> None:
+    eu_worker.put()
+    with eu_worker.operating():
+        [operation] = cli("cancel", "--state", "queued", "--region", "eu", "--json").rows
+    only(cli, **DONE, action="cancel", target=f"state=queued operation={operation['id']}", count=1)
+
+
+def test_detached_command_is_recorded_with_its_operation(cli: Cli, eu_worker: EuWorker) -> None:
+    dead(eu_worker)
+    operation = cli("replay", "--state", "dead", "--region", "eu", "--detach").out.strip()
+    only(cli, **DONE, action="replay", target=f"state=dead operation={operation}", count=0)
 
 
 def test_replay_names_edited_fields_without_their_values(cli: Cli, eu_worker: EuWorker) -> None:
@@ -114,8 +129,10 @@ def test_settle_is_recorded(cli: Cli, eu_worker: EuWorker) -> None:
 
 def test_settle_by_filter_is_recorded(cli: Cli, eu_worker: EuWorker) -> None:
     lost(eu_worker)
-    assert cli("settle", "--state", "unknown", "--region", "eu", "--kind", "record", "--as", "dead").code == 0
-    only(cli, **DONE, action="settle", target="state=unknown kind=record as=dead", count=1)
+    filters = ("--state", "unknown", "--region", "eu", "--kind", "record")
+    with eu_worker.operating():
+        [operation] = cli("settle", *filters, "--as", "dead", "--json").rows
+    only(cli, **DONE, action="settle", target=f"state=unknown kind=record as=dead operation={operation['id']}", count=1)
 
 
 def test_refused_settle_is_recorded(cli: Cli, eu_worker: EuWorker) -> None:
@@ -195,6 +212,7 @@ def test_what_changes_nothing_is_not_recorded(cli: Cli, eu_worker: EuWorker) -> 
         ("audit",),
         ("replay", job, "--dry-run"),
         ("settle", "--state", "unknown", "--region", "eu", "--as", "dead", "--dry-run"),
+        ("cancel", "--state", "queued", "--region", "eu", "--dry-run"),
         ("upload", export(cli), "--region", "eu", "--family", "contact", "--dry-run"),
     ):
         assert cli(*arguments).code == 0, arguments
@@ -216,18 +234,22 @@ def test_actor_of_the_setting_is_recorded_in_trail_and_history(cli: Cli, eu_work
 def test_killed_command_stays_in_the_trail_as_unfinished(cli: Cli, eu_worker: EuWorker) -> None:
     for _ in range(5):
         dead(eu_worker)
-    with cli.start("replay", "--state", "dead", "--region", "eu", "--rate", "1") as process:
-        wait_until(lambda: bool(trail(cli)))
+    call = ("replay", "--state", "dead", "--region", "eu", "--rate", "1")
+    with eu_worker.operating(), cli.start(*call) as process:
+        wait_until(lambda: bool(eu_worker.ledger.operations.list()))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    only(cli, **REFUSED | {"error": "unfinished"}, action="replay", region="eu")
+    [operation] = eu_worker.ledger.operations.list()
+    target = f"state=dead operation={operation.id}"
+    only(cli, **REFUSED | {"error": "unfinished"}, action="replay", region="eu", target=target)
     assert "unfinished" in cli("audit").out
 
 
 def test_interrupted_command_is_recorded_with_what_it_did(cli: Cli, eu_worker: EuWorker) -> None:
     for _ in range(5):
         dead(eu_worker)
-    with cli.start("replay", "--state", "dead", "--region", "eu", "--rate", "1") as process:
+    ids = eu_worker.ledger.ids(JobState.DEAD)
+    with cli.start("replay", *ids, "--rate", "1") as process:
         wait_until(lambda: eu_worker.ledger.summary()["dead"] < 5)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)

@@ -30,20 +30,22 @@ def test_a_dry_run_counts_by_group_and_changes_nothing(cli: Cli, eu_worker: EuWo
     call = ("replay", "--state", "dead", "--region", "eu", "--dry-run")
     [row] = cli(*call, "--json").rows
     assert (row["count"], row["verdict"], row["fields"]) == (3, "missing_field", ["record.Email"])
+    assert len(row["examples"]) == 3
     done = cli(*call, "--limit", "2")
     assert (done.code, done.err) == (0, "dry run: 2 would be replayed\n")
     assert eu_worker.ledger.summary()["dead"] == 3
 
 
+@pytest.mark.usefixtures("operating")
 def test_replay_by_filter_is_in_the_history_and_leaves_other_jobs(cli: Cli, eu_worker: EuWorker) -> None:
     mine, other = eu_worker.put(source="crm"), eu_worker.put(configuration="other")
     eu_worker.bury_all()
     call = ("--state", "dead", "--region", "eu", "--source", "crm", "--verdict", "missing_field", "--kind", "record")
-    done = cli("replay", *call, "--reason", "mapping mended", "--by", "ann")
+    done = cli("replay", *call, "--reason", "mapping mended, says joe@example.com", "--by", "ann")
     assert (done.code, done.out) == (0, "1 replayed\n")
     assert [eu_worker.producer.state(one) for one in (mine, other)] == [JobState.QUEUED, JobState.DEAD]
     [entry] = [one for one in eu_worker.producer.timeline(mine) if one["event"] == "replayed"]
-    assert (entry["by"], entry["why"]) == ("ann", "mapping mended")
+    assert (entry["by"], entry["why"]) == ("ann", "mapping mended, says […]")
     assert "ann, mapping mended" in cli("job", mine).out
     again = cli("replay", *call)
     assert (again.code, again.out) == (0, "0 replayed\n")
@@ -69,9 +71,10 @@ def test_replay_says_why_a_named_job_is_skipped(cli: Cli, eu_worker: EuWorker) -
             "nothing  no such job",
         ]
     )
-    assert cli("replay", gone, "--unset", "expires_at", "--json").rows == [
+    assert cli("replay", gone, "--unset", "expires_at", "--reason", "for joe@example.com", "--json").rows == [
         {"id": gone, "region": "eu", "state": "queued", "replayed": True, "why_not": None}
     ]
+    assert [one["why"] for one in eu_worker.producer.timeline(gone) if one["event"] == "replayed"] == ["for […]"]
     assert cli("replay", kept, "--set", "configuration=right").code == 0
     by = next(one["by"] for one in eu_worker.producer.timeline(kept) if one["event"] == "replayed")
     assert "@" in by
@@ -117,7 +120,7 @@ def test_ctrl_c_reports_replayed_jobs_and_the_same_call_goes_on(cli: Cli, eu_wor
     for _ in range(300):
         eu_worker.put()
     ids = eu_worker.bury_all()
-    call = ("replay", "--state", "dead", "--region", "eu")
+    call = ("replay", *ids)
     process = cli.start(*call, "--rate", "40", "--json")
     assert process.stdout is not None
     first = process.stdout.readline()
@@ -129,7 +132,7 @@ def test_ctrl_c_reports_replayed_jobs_and_the_same_call_goes_on(cli: Cli, eu_wor
     assert f"{len(replayed)} of 300 were replayed; the others stay as they are" in err
     assert 0 < len(replayed) < 300
     assert replayed == ids[: len(replayed)], "the oldest go first"
-    assert cli(*call).out == f"{300 - len(replayed)} replayed\n"
+    assert [row["replayed"] for row in cli(*call, "--json").rows].count(True) == 300 - len(replayed)
     assert [job.id for jobs in eu_worker.claim_all() for job in jobs] == ids
 
 
@@ -169,7 +172,8 @@ def test_five_thousand_status_changes_are_replayed_in_case_lane_order(cli: Cli, 
     list(eu_worker.producer.enqueue_many(changes))
     eu_worker.bury_all()
     assert eu_worker.ledger.summary()["dead"] == 5_000
-    done = cli("replay", "--state", "dead", "--region", "eu", "--rate", "5000")
+    with eu_worker.operating():
+        done = cli("replay", "--state", "dead", "--region", "eu", "--rate", "5000")
     assert (done.code, done.out) == (0, "5,000 replayed\n")
     order: dict[str, list[int]] = {}
     for jobs in eu_worker.claim_all():

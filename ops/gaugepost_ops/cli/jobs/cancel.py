@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gaugepost.ledger.operations import STATES, Action
 from gaugepost.lookup import require_key, require_keyed
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost.set_view import read_set
 from gaugepost.states import JobState
-from gaugepost_ops.cli.audited import audited_producer, name_jobs
+from gaugepost_ops.cli.audited import audited_producer
 from gaugepost_ops.cli.common import (
     NO_SUCH_JOB,
     WHERE_JOBS,
@@ -20,9 +21,23 @@ from gaugepost_ops.cli.common import (
     Exit,
     Failure,
     RegionLedgers,
+    given_time,
     note,
     write_row,
 )
+from gaugepost_ops.cli.jobs.bulk_operation import Order
+from gaugepost_ops.cli.jobs.filters import (
+    ConfigurationOption,
+    FieldsOption,
+    FilterOptions,
+    KindOption,
+    SinceOption,
+    SourceOption,
+    UntilOption,
+    VerdictOption,
+)
+from gaugepost_ops.cli.jobs.groups import show_dry_run
+from gaugepost_ops.cli.jobs.selection import By, Detach, DryRun, Limit, Rate, Reason, Selection, name_selection
 from gaugepost_ops.cli.output.formatting import printable
 from gaugepost_ops.cli.output.progress import bar_beside_rows
 from gaugepost_ops.cli.uploads.file_set import describe_cancel, find_set, is_set
@@ -40,40 +55,77 @@ Outcome = tuple[JobState | None, bool]
 """The job's state after the call (None: no region knows it), and whether this call changed it."""
 
 
-def cancel(
+_CANCELLABLE = STATES[Action.CANCEL]
+State = Annotated[JobState | None, typer.Option(help="All jobs in this state.", metavar="|".join(_CANCELLABLE))]
+
+
+def cancel(  # noqa: PLR0913 - an option each
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="ID...", help="Jobs to cancel, or uploads (set-…).")
     ] = None,
     key: Annotated[str | None, typer.Option(help="The job with this idempotency key, with --region.")] = None,
-    region: Annotated[Region | None, typer.Option(help="The region of the key.")] = None,
+    state: State = None,
+    region: Annotated[Region | None, typer.Option(help="The region of the key, or of --state.")] = None,
+    kind: KindOption = None,
+    verdict: VerdictOption = None,
     *,
+    configuration: ConfigurationOption = None,
+    source: SourceOption = None,
+    field: FieldsOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Limit = None,
+    rate: Rate = None,
+    reason: Reason = "",
+    by: By = None,
+    dry_run: DryRun = False,
+    detach: Detach = False,
     as_json: AsJson = False,
 ) -> int:
-    """Cancel jobs that were not sent yet. Prints one line for each.
+    """Cancel jobs that were not sent yet: by id, by idempotency key, or all of a region that match.
 
-    For an upload (set-…), cancels the parts that were not sent yet. Exit code 1: a job was sent already, or no region
-    knows it. A job that was cancelled before is no failure.
+    By id or key, prints one line for each. For an upload (set-…), cancels the parts that were not sent yet. Exit code
+    1: a job was sent already, or no region knows it. A job that was cancelled before is no failure.
 
-    Example: `gaugepost cancel --key order-991 --region eu`
+    By filter, workers do it: an operation, which goes on when this command ends (`gaugepost operations`).
+
+    Example: `gaugepost cancel --state queued --region eu --source crm --reason "sent by mistake"`
     """
-    done, unknown = True, False
-    with audited_producer("cancel", region, name_jobs(ids or ())) as (producer, audit):
-        if bool(ids) == (key is not None) or (key is None) != (region is None):
-            raise Failure(Exit.USAGE, "expected ids, or --key and --region")
-        regions = RegionLedgers(producer, region)
-        if not ids:
+    times = given_time("--since", since), given_time("--until", until)
+    job_filter = FilterOptions(kind, verdict, configuration, source, field, *times)
+    target = name_selection(ids or (), state, job_filter, limit)
+    with audited_producer("cancel", region, target, reason, unless=dry_run) as (producer, audit):
+        order = Order(Action.CANCEL, by or audit.actor, reason, rate, limit)
+        bulk = detach or rate is not None
+        if key is not None and (ids or state or region is None or limit or job_filter.narrows or bulk or dry_run):
+            raise Failure(Exit.USAGE, "expected --key and --region without ids and without other filters")
+        if key is not None:
             ids = [_keyed(producer, key, region)]
             audit.name(*ids)
-        jobs = [job_id for job_id in dict.fromkeys(ids) if not is_set(job_id)]
-        for set_id in filter(is_set, dict.fromkeys(ids)):
-            done &= _cancel_set(regions, set_id, audit, as_json=as_json)
-        for job_id, outcome in apply_in_batches(
-            regions, jobs, "cancelling", audit, lambda ledger, batch: ledger.cancel(batch, by=audit.actor)
-        ):
-            done &= _print_outcome(job_id, outcome, as_json=as_json)
-            unknown |= outcome[0] is None
-        audit.ended(Exit.DONE if done else Exit.FAILED)
-        regions.require_all_reached()
+            return _cancel(RegionLedgers(producer, region), ids, order, audit, as_json=as_json)
+        selection = Selection(ids or (), state, region, job_filter, limit, allowed=_CANCELLABLE, bulk=bulk)
+        if dry_run:
+            regions = RegionLedgers(producer, region)
+            show_dry_run(selection.plan(producer, regions).views(regions), producer, "cancelled", as_json=as_json)
+            return Exit.DONE
+        if ids:
+            return _cancel(RegionLedgers(producer), ids, order, audit, as_json=as_json)
+        return selection.carry_out(producer, order, audit, detach=detach, as_json=as_json)
+
+
+def _cancel(regions: RegionLedgers, ids: Sequence[str], order: Order, audit: Recording, *, as_json: bool) -> Exit:
+    """Cancel jobs and uploads that are given by id."""
+    done, unknown = True, False
+    jobs = [job_id for job_id in dict.fromkeys(ids) if not is_set(job_id)]
+    for set_id in filter(is_set, dict.fromkeys(ids)):
+        done &= _cancel_set(regions, set_id, order, audit, as_json=as_json)
+    for job_id, outcome in apply_in_batches(
+        regions, jobs, "cancelling", audit, lambda ledger, batch: ledger.cancel(batch, order.by, order.reason)
+    ):
+        done &= _print_outcome(job_id, outcome, as_json=as_json)
+        unknown |= outcome[0] is None
+    audit.ended(Exit.DONE if done else Exit.FAILED)
+    regions.require_all_reached()
     if unknown:
         note(WHERE_JOBS)
     return audit.code
@@ -121,7 +173,7 @@ def _apply(
     return outcomes
 
 
-def _cancel_set(regions: RegionLedgers, set_id: str, audit: Recording, *, as_json: bool) -> bool:
+def _cancel_set(regions: RegionLedgers, set_id: str, order: Order, audit: Recording, *, as_json: bool) -> bool:
     """Cancel the parts of an upload that were not sent. Return False if it came too late for all of them."""
     found = find_set(regions, set_id)
     if found is None:
@@ -130,7 +182,7 @@ def _cancel_set(regions: RegionLedgers, set_id: str, audit: Recording, *, as_jso
     ledger, files = found
     audit.begin(ledger.region)
     unsent = [part.id for part in read_set(ledger, files).unsent()]
-    cancelled = sum(by_this_call for _, by_this_call in ledger.cancel(unsent, by=audit.actor)) if unsent else 0
+    cancelled = sum(by_this_call for _, by_this_call in ledger.cancel(unsent, order.by, order.reason)) if unsent else 0
     audit.count(ledger.region, cancelled)
     after = read_set(ledger, files)
     states = after.counts()

@@ -1,4 +1,4 @@
-"""Filters: the options that `jobs`, `replay` and `settle` share, and the iteration over the jobs that match."""
+"""Filters: the options that `jobs`, `replay`, `cancel` and `settle` share, and the iteration over jobs that match."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gaugepost.ledger.holds import iso
 from gaugepost.ledger.job_filter import JobFilter
 from gaugepost.verdict import Verdict
-from gaugepost_ops.cli.aliases import of_configuration
+from gaugepost_ops.cli.aliases import of_configuration, reference
 from gaugepost_ops.cli.audited import name_conditions
 from gaugepost_ops.cli.common import Kind
 
@@ -35,22 +36,37 @@ SourceOption = Annotated[str | None, typer.Option(help="Only jobs that this serv
 FieldsOption = Annotated[
     list[str] | None, typer.Option("--field", help="Only jobs whose last answer has an error for it.", metavar="F")
 ]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Only jobs since then: ended ones by their end, others by their enqueue; with --key, --label, --case, "
+        "--email or --phone all by their enqueue. A time with its offset, or `2h`, `3d` ago.",
+        metavar="T",
+    ),
+]
+UntilOption = Annotated[str | None, typer.Option(help="The same, until then.", metavar="T")]
 
 
 @dataclass(frozen=True, slots=True)
 class FilterOptions:
-    """The conditions that a job must meet, as the options give them. None: any value matches."""
+    """The conditions that a job must meet, as the options give them. None: any value matches.
+
+    `since`, `until`: Unix seconds; see JobFilter.
+    """
 
     kind: Kind | None
     verdict: Verdict | None
     configuration: str | None
     source: str | None
     fields: Sequence[str] | None
+    since: float | None = None
+    until: float | None = None
 
     @property
     def narrows(self) -> bool:
         """Return whether there is any condition."""
-        return any((self.kind, self.verdict, self.configuration, self.source, self.fields))
+        texts = any((self.kind, self.verdict, self.configuration, self.source, self.fields))
+        return texts or self.since is not None or self.until is not None
 
     def name(self, state: JobState | None, limit: int | None = None) -> str:
         """Return the filter as a text for the audit trail: `state=dead kind=record`."""
@@ -61,7 +77,22 @@ class FilterOptions:
             configuration=self.configuration,
             source=self.source,
             field=",".join(self.fields or ()),
+            since=iso(_ms(self.since)),
+            until=iso(_ms(self.until)),
             limit=limit,
+        )
+
+    def of_region(self, state: JobState | None, producer: Producer, region: Region) -> JobFilter:
+        """Return the filter for the jobs of a region. Raises InvalidJob if it does not have the configuration."""
+        return JobFilter(
+            state=state,
+            kind=self.kind,
+            verdict=self.verdict,
+            configuration=self.configuration and reference(producer, self.configuration, region),
+            source=self.source,
+            fields=tuple(self.fields or ()),
+            since=_ms(self.since),
+            until=_ms(self.until),
         )
 
     def select(self, views: Iterable[JobView], producer: Producer, region: Region | None) -> Iterator[JobView]:
@@ -71,6 +102,10 @@ class FilterOptions:
             kind=self.kind, verdict=self.verdict, source=self.source, fields=tuple(self.fields or ())
         )  # without the configuration: an alias has another reference in each region
         return (view for view in views if has_configuration(view) and others.matches(view))
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds * 1000)
 
 
 def walk(regions: RegionLedgers, states: tuple[JobState, ...]) -> Iterator[JobView]:

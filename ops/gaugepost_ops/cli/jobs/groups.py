@@ -35,6 +35,7 @@ STUCK = (JobState.DEAD, JobState.UNKNOWN, JobState.PARKED)
 
 
 _MAX_GROUPS = 1_000
+_EXAMPLES = 5
 _SENT_AGAIN = "Nothing to do: the job is sent again by itself at its time. The command sends it now."
 _LOOKED_UP = (
     "Nothing to do: a worker reads CustomerGauge's upload statistics until the file is processed. "
@@ -122,11 +123,12 @@ def scope_options(scope: str) -> list[str]:
 
 @dataclass(slots=True)
 class Group:
-    """The number of jobs with one fault, and the time (Unix ms) and the id of the newest of them."""
+    """The number of jobs with one fault, the time (Unix ms) and the id of the newest of them, and the first ids."""
 
     count: int = 0
     newest: int = 0
     example: str = ""
+    examples: list[str] = field(default_factory=list)
 
     def add(self, view: JobView) -> None:
         """Count a job."""
@@ -134,6 +136,8 @@ class Group:
         at = view.ended_at or view.enqueued_at
         if at >= self.newest:
             self.newest, self.example = at, view.id
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(view.id)
 
 
 @dataclass(slots=True)
@@ -182,7 +186,7 @@ def to_dict(fault: Fault, group: Group) -> dict[str, Any]:
 def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer, *, advise: bool = True) -> None:
     """Print each group: the number of jobs, where and why they are stuck, an example.
 
-    `advise`: print what to do, too, and the command to copy.
+    `advise`: print what to do, too, and the command to copy; else five examples, the oldest jobs.
     """
     from rich.text import Text  # noqa: PLC0415 - --json does without rich
 
@@ -200,6 +204,7 @@ def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer, *, a
         of_mapping = f"configuration {mapping}, " if mapping else ""
         print_hanging(out, Text(), printable(f"{of_mapping}newest {clock(group.newest)}: {group.example}"), at=indent)
         if not advise:
+            print_hanging(out, Text(), printable(f"first: {' '.join(group.examples)}"), at=indent)
             continue
         if fault.to_do:
             print_hanging(out, Text(), printable(fault.to_do), at=indent, style="dim")
@@ -216,7 +221,8 @@ def show_dry_run(views: Iterable[JobView], producer: Producer, what: str, *, as_
     for view in views:
         groups.add(view)
     if as_json:
-        write_rows(aliased(to_dict(*pair), producer) for pair in groups.largest_first())
+        rows = ((to_dict(fault, group) | {"examples": group.examples}) for fault, group in groups.largest_first())
+        write_rows(aliased(row, producer) for row in rows)
     else:
         print_groups(groups.largest_first(), producer, advise=False)  # the caller has a command: the one it runs
         sys.stdout.flush()

@@ -30,7 +30,9 @@ from gaugepost_ops.cli.jobs.filters import (
     FieldsOption,
     FilterOptions,
     KindOption,
+    SinceOption,
     SourceOption,
+    UntilOption,
     VerdictOption,
     without_repeats,
 )
@@ -42,8 +44,6 @@ from gaugepost_ops.cli.jobs.references import (
     KeyOption,
     LabelOption,
     PhoneOption,
-    SinceOption,
-    UntilOption,
     Walk,
     Wanted,
 )

@@ -35,15 +35,6 @@ LabelOption = Annotated[str | None, typer.Option(help="Only jobs with this label
 CaseOption = Annotated[str | None, typer.Option(help="Only changes of this case.", metavar="N")]
 EmailOption = Annotated[str | None, typer.Option(help=f"Only jobs of this e-mail address. {OR_STDIN}", metavar="E")]
 PhoneOption = Annotated[str | None, typer.Option(help=f"Only jobs of this phone number. {OR_STDIN}", metavar="P")]
-SinceOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Only jobs since then: ended ones by their end, others by their enqueue; with --key, --label, --case, "
-        "--email or --phone all by their enqueue. A time with its offset, or `2h`, `3d` ago.",
-        metavar="T",
-    ),
-]
-UntilOption = Annotated[str | None, typer.Option(help="The same, until then.", metavar="T")]
 AllOption = Annotated[
     bool, typer.Option("--all", help=f"Look at all jobs, not only at the first {LOOKED_AT:,}, for those that match.")
 ]

@@ -1,7 +1,8 @@
 """`gaugepost replay`: queue dead or parked jobs again, in the order in which they were enqueued.
 
-It makes three passes, so that nothing is replayed before all jobs are checked: find the jobs (it keeps only time and id
-of each, about 90 bytes), check the edits on all of them, replay them in batches.
+By filter it starts an operation, which workers carry out. By ids, and with edits, it makes three passes, so that
+nothing is replayed before all jobs are checked: find the jobs (it keeps only time and id of each, about 90 bytes),
+check the edits on all of them, replay them in batches.
 """
 
 from __future__ import annotations
@@ -10,33 +11,47 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gaugepost.ledger.operations import STATES, Action
 from gaugepost.states import JobState
 from gaugepost_ops.cli.audited import audited_producer, name_conditions
-from gaugepost_ops.cli.common import NO_SUCH_JOB, WHERE_JOBS, AsJson, Exit, RegionLedgers, note
+from gaugepost_ops.cli.common import NO_SUCH_JOB, WHERE_JOBS, AsJson, Exit, RegionLedgers, given_time, note
+from gaugepost_ops.cli.jobs import bulk_operation
 from gaugepost_ops.cli.jobs.edits import read_edits
 from gaugepost_ops.cli.jobs.filters import (
     ConfigurationOption,
     FieldsOption,
     FilterOptions,
     KindOption,
+    SinceOption,
     SourceOption,
+    UntilOption,
     VerdictOption,
 )
 from gaugepost_ops.cli.jobs.groups import show_dry_run
 from gaugepost_ops.cli.jobs.replay_runner import Order, Report, check_edits, run
-from gaugepost_ops.cli.jobs.selection import By, DryRun, Limit, Plan, Reason, RegionOfState, Selection, name_selection
+from gaugepost_ops.cli.jobs.selection import (
+    By,
+    Detach,
+    DryRun,
+    Limit,
+    Plan,
+    Rate,
+    Reason,
+    RegionOfState,
+    Selection,
+    name_selection,
+)
 
 if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost_ops.cli.audited import Recording
 
-_REPLAYABLE = (JobState.DEAD, JobState.PARKED)
+_REPLAYABLE = STATES[Action.REPLAY]
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Jobs to replay.")]
 State = Annotated[
     JobState | None, typer.Option(help="All dead jobs, or all parked ones.", metavar="|".join(_REPLAYABLE))
 ]
-Rate = Annotated[int | None, typer.Option(min=1, help="At most this many jobs per second.", metavar="N")]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a field first: FIELD=VALUE, FIELD=@FILE or FIELD=- (stdin).", metavar="F=V"),
@@ -54,6 +69,8 @@ def replay(  # noqa: PLR0913 - an option each
     source: SourceOption = None,
     field: FieldsOption = None,
     *,
+    since: SinceOption = None,
+    until: UntilOption = None,
     limit: Limit = None,
     rate: Rate = None,
     sets: Sets = None,
@@ -61,14 +78,18 @@ def replay(  # noqa: PLR0913 - an option each
     reason: Reason = "",
     by: By = None,
     dry_run: DryRun = False,
+    detach: Detach = False,
     as_json: AsJson = False,
 ) -> int:
     """Queue dead or parked jobs again: by id, or all of a region that match.
 
     They are sent in the order in which they were enqueued, before jobs that were enqueued later. A status change waits
     for its turn in its case lane. The count of attempts starts again, idempotency keys are not checked, and the job's
-    history gets who replayed it, when, why, and which fields were changed. Ctrl-C stops between two batches and prints
-    how many were replayed. The others stay as they are; call the same command again to go on.
+    history gets who replayed it, when, why, and which fields were changed.
+
+    By filter, workers do it: an operation, which goes on when this command ends. The command shows its progress and
+    waits for its end; Ctrl-C leaves it running (`gaugepost operations`). By ids and with changes this command does it
+    itself: Ctrl-C stops between two batches, and the same command goes on.
 
     Changes (--set record.Email=…, --set configuration=…, --set net_promoter_score=9, --unset expires_at) are checked on
     all jobs first. If one job would be invalid, none is replayed (exit code 2). Give personal data as --set FIELD=@FILE
@@ -78,12 +99,16 @@ def replay(  # noqa: PLR0913 - an option each
 
     Example: `gaugepost replay --state dead --region eu --verdict missing_field --dry-run`
     """
-    job_filter = FilterOptions(kind, verdict, configuration, source, field)
+    times = given_time("--since", since), given_time("--until", until)
+    job_filter = FilterOptions(kind, verdict, configuration, source, field, *times)
     target = name_selection(ids or (), state, job_filter, limit)
     with audited_producer("replay", region, target, reason, unless=dry_run) as (producer, audit):
-        selection = Selection(ids or (), state, region, job_filter, limit, allowed=_REPLAYABLE)
+        selection = Selection(ids or (), state, region, job_filter, limit, allowed=_REPLAYABLE, bulk=detach)
         order = Order(read_edits(sets or (), unsets or (), producer.mappings), rate, by or audit.actor, reason)
-        return audit.ended(_replay(producer, selection, order, audit, dry_run=dry_run, as_json=as_json))
+        if selection.ids or order.edits or dry_run:
+            return audit.ended(_replay(producer, selection, order, audit, dry_run=dry_run, as_json=as_json))
+        bulk = bulk_operation.Order(Action.REPLAY, order.by, reason, rate, limit)
+        return selection.carry_out(producer, bulk, audit, detach=detach, as_json=as_json)
 
 
 def _replay(

@@ -1,4 +1,4 @@
-"""The jobs that `replay` and `settle` change: given by id, or all in one state of a region that match the filters."""
+"""The jobs that `replay`, `cancel` and `settle` change: given by id, or all in a state of a region that match."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import typer
 
 from gaugepost.regions import Region
 from gaugepost_ops.cli.audited import name_jobs
-from gaugepost_ops.cli.common import Exit, Failure
+from gaugepost_ops.cli.common import Exit, Failure, RegionLedgers
+from gaugepost_ops.cli.jobs.bulk_operation import carry_out
 from gaugepost_ops.cli.jobs.filters import walk, without_repeats
 
 if TYPE_CHECKING:
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
     from gaugepost.client import Producer
     from gaugepost.ledger import JobView, Ledger
+    from gaugepost.ledger.job_filter import JobFilter
     from gaugepost.states import JobState
-    from gaugepost_ops.cli.common import RegionLedgers
+    from gaugepost_ops.cli.audited import Recording
+    from gaugepost_ops.cli.jobs.bulk_operation import Order
     from gaugepost_ops.cli.jobs.filters import FilterOptions
 
 _BATCH = 200
@@ -26,9 +29,14 @@ _STAMP_BYTES = 8
 
 RegionOfState = Annotated[Region | None, typer.Option(help="The region of the jobs, with --state.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="At most this many: the oldest.", metavar="N")]
+Rate = Annotated[int | None, typer.Option(min=1, help="At most this many jobs per second.", metavar="N")]
 Reason = Annotated[str, typer.Option(help="Why, for the jobs' history.", metavar="WHY")]
 By = Annotated[str | None, typer.Option(help="Who, for the history; default: user@host.", metavar="WHO")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; count the jobs by groups.")]
+
+Detach = Annotated[
+    bool, typer.Option("--detach", help="With a filter: print the operation's id, and do not wait for its end.")
+]
 
 
 def name_selection(ids: Sequence[str], state: JobState | None, job_filter: FilterOptions, limit: int | None) -> str:
@@ -38,7 +46,10 @@ def name_selection(ids: Sequence[str], state: JobState | None, job_filter: Filte
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The jobs that one call changes. Raises Failure unless it has ids, or a state of `allowed` and a region."""
+    """The jobs that one call changes. Raises Failure unless it has ids, or a state of `allowed` and a region.
+
+    `bulk`: an option was given that jobs given by id do not have.
+    """
 
     ids: Sequence[str]
     state: JobState | None
@@ -46,19 +57,32 @@ class Selection:
     job_filter: FilterOptions
     limit: int | None
     allowed: tuple[JobState, ...]
+    bulk: bool = False
 
     def __post_init__(self) -> None:
         expected = f"--state {'|'.join(self.allowed)} and --region"
-        if self.ids and (self.state or self.region or self.limit or self.job_filter.narrows):
+        if self.ids and (self.state or self.region or self.limit or self.job_filter.narrows or self.bulk):
             raise Failure(Exit.USAGE, f"expected either ids, or {expected} with filters, not both")
         if not self.ids and (self.state not in self.allowed or self.region is None):
             hint = "`gaugepost jobs --group` prints the command for each group"
             raise Failure(Exit.USAGE, f"expected ids, or {expected}", hint)
 
+    def filter_of(self, producer: Producer) -> JobFilter:
+        """Return the filter; only without ids. Raises InvalidJob if the region does not have the configuration."""
+        assert self.region is not None  # noqa: S101 - checked above
+        return self.job_filter.of_region(self.state, producer, self.region)
+
+    def carry_out(self, producer: Producer, order: Order, audit: Recording, *, detach: bool, as_json: bool) -> Exit:
+        """Start an operation on the jobs that match the filters, and follow it; only without ids."""
+        [ledger] = RegionLedgers(producer, self.region).ledgers()
+        return carry_out(ledger, self.filter_of(producer), order, audit, detach=detach, as_json=as_json)
+
     def matching(self, producer: Producer, regions: RegionLedgers) -> Iterator[JobView]:
         """Yield the jobs in the given state that match the filters; none if ids are given."""
+        if self.ids:
+            return iter(())
         views = without_repeats(walk(regions, (self.state,) if self.state else ()))
-        return self.job_filter.select(views, producer, self.region)
+        return filter(self.filter_of(producer).matches, views)
 
     def named(self, regions: RegionLedgers) -> dict[str, JobView | None]:
         """Read the jobs that are given by id. None: no region has it."""
@@ -70,6 +94,14 @@ class Selection:
             with regions.skip_unreachable(ledger.region):
                 found |= zip(missing, ledger.read(missing), strict=True)
         return found
+
+    def plan(self, producer: Producer, regions: RegionLedgers) -> Plan:
+        """Return the jobs that would change now, in order."""
+        plan = Plan()
+        plan.add_all(self.matching(producer, regions))
+        plan.add_all(view for view in self.named(regions).values() if view and view.state in self.allowed)
+        plan.order(self.limit)
+        return plan
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""`gaugepost settle`: record what a person found out about an unknown job."""
+"""`gaugepost settle`: record what a person found out about unknown jobs: by id at once, by filter as an operation."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gaugepost.ledger.operations import STATES, Action
 from gaugepost.states import JobState
 from gaugepost_ops.cli.audited import audited_producer
 from gaugepost_ops.cli.common import (
@@ -16,26 +17,39 @@ from gaugepost_ops.cli.common import (
     AsJson,
     Exit,
     RegionLedgers,
+    given_time,
     note,
     write_row,
 )
+from gaugepost_ops.cli.jobs.bulk_operation import Order
 from gaugepost_ops.cli.jobs.cancel import apply_in_batches
 from gaugepost_ops.cli.jobs.filters import (
     ConfigurationOption,
     FieldsOption,
     FilterOptions,
     KindOption,
+    SinceOption,
     SourceOption,
+    UntilOption,
     VerdictOption,
 )
 from gaugepost_ops.cli.jobs.groups import show_dry_run
-from gaugepost_ops.cli.jobs.selection import By, DryRun, Limit, Plan, Reason, RegionOfState, Selection, name_selection
+from gaugepost_ops.cli.jobs.selection import (
+    By,
+    Detach,
+    DryRun,
+    Limit,
+    Rate,
+    Reason,
+    RegionOfState,
+    Selection,
+    name_selection,
+)
 from gaugepost_ops.cli.output.formatting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gaugepost.client import Producer
     from gaugepost_ops.cli.audited import Recording
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Unknown jobs.")]
@@ -60,10 +74,14 @@ def settle(  # noqa: PLR0913 - an option each
     configuration: ConfigurationOption = None,
     source: SourceOption = None,
     field: FieldsOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     limit: Limit = None,
+    rate: Rate = None,
     reason: Reason = "",
     by: By = None,
     dry_run: DryRun = False,
+    detach: Detach = False,
     as_json: AsJson = False,
 ) -> int:
     """Record what became of jobs whose answer was lost: by id, or all of a region that match.
@@ -75,42 +93,35 @@ def settle(  # noqa: PLR0913 - an option each
 
     Example: `gaugepost settle --state unknown --region eu --kind response --as delivered --reason "seen in the portal"`
     """
-    job_filter = FilterOptions(kind, verdict, configuration, source, field)
+    times = given_time("--since", since), given_time("--until", until)
+    job_filter = FilterOptions(kind, verdict, configuration, source, field, *times)
     wanted = JobState(resolution)
     target = f"{name_selection(ids or (), state, job_filter, limit)} as={wanted}"
     with audited_producer("settle", region, target, reason, unless=dry_run) as (producer, audit):
-        selection = Selection(ids or (), state, region, job_filter, limit, allowed=(JobState.UNKNOWN,))
-        regions = RegionLedgers(producer, region)
-        plan = _plan(producer, selection, regions)
+        bulk = detach or rate is not None
+        selection = Selection(ids or (), state, region, job_filter, limit, allowed=STATES[Action.SETTLE], bulk=bulk)
         if dry_run:
+            regions = RegionLedgers(producer, region)
+            plan = selection.plan(producer, regions)
             show_dry_run(plan.views(regions), producer, "settled", as_json=as_json)
             return Exit.DONE
-        to_settle = list(dict.fromkeys(selection.ids)) or plan.ids()
-        return audit.ended(_settle(regions, to_settle, wanted, by or audit.actor, reason, audit, as_json=as_json))
-
-
-def _plan(producer: Producer, selection: Selection, regions: RegionLedgers) -> Plan:
-    """Return the unknown jobs of the selection, in order."""
-    plan = Plan()
-    plan.add_all(selection.matching(producer, regions))
-    plan.add_all(view for view in selection.named(regions).values() if view and view.state is JobState.UNKNOWN)
-    plan.order(selection.limit)
-    return plan
+        order = Order(Action.SETTLE, by or audit.actor, reason, rate, limit, wanted)
+        if selection.ids:
+            return audit.ended(_settle(RegionLedgers(producer), selection.ids, wanted, order, audit, as_json=as_json))
+        return selection.carry_out(producer, order, audit, detach=detach, as_json=as_json)
 
 
 def _settle(
-    regions: RegionLedgers,
-    ids: Sequence[str],
-    wanted: JobState,
-    by: str,
-    reason: str,
-    audit: Recording,
-    *,
-    as_json: bool,
+    regions: RegionLedgers, ids: Sequence[str], wanted: JobState, order: Order, audit: Recording, *, as_json: bool
 ) -> Exit:
+    """Settle jobs that are given by id."""
     done, unknown = True, False
     settled = apply_in_batches(
-        regions, ids, "settling", audit, lambda ledger, part: ledger.resolve(part, wanted, by, reason)
+        regions,
+        list(dict.fromkeys(ids)),
+        "settling",
+        audit,
+        lambda ledger, part: ledger.resolve(part, wanted, order.by, order.reason),
     )
     for job_id, (now, by_this_call) in settled:
         _print_outcome(job_id, now, by_this_call=by_this_call, wanted=wanted, as_json=as_json)

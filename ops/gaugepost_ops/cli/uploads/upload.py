@@ -19,7 +19,7 @@ from gaugepost.regions import Region
 from gaugepost.settings import Settings
 from gaugepost.uploads import PlannedPart, uploaded_before
 from gaugepost_ops.cli.audited import audited
-from gaugepost_ops.cli.common import AsJson, Exit, Failure, FamilyName, console, note, served, write_rows
+from gaugepost_ops.cli.common import AsJson, Exit, Failure, FamilyName, console, given_moment, note, served, write_rows
 from gaugepost_ops.cli.output.formatting import clock, printable, size, wait
 from gaugepost_ops.cli.output.progress import bar
 from gaugepost_ops.cli.output.text_layout import print_hanging, print_table
@@ -38,14 +38,11 @@ _SOURCE = r"^[\w.:/-]{1,64}$"
 
 def _later(text: str) -> datetime:
     """Parse `--deliver-at`."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = datetime.min  # noqa: DTZ901 - without an offset it is refused below
-    if moment.tzinfo is None or moment > datetime.now(UTC) + MAX_AHEAD:
-        expected = f"expected a time such as 2026-12-31T09:00:00+01:00, at most {MAX_AHEAD.days} days ahead"
-        raise typer.BadParameter(expected)
-    return moment
+    given = given_moment("--deliver-at", text)
+    at = given if isinstance(given, datetime) else datetime.now(UTC) + given
+    if at > datetime.now(UTC) + MAX_AHEAD:
+        raise Failure(Exit.USAGE, f"--deliver-at: expected at most {MAX_AHEAD.days} days ahead")
+    return at
 
 
 FilePath = Annotated[Path, typer.Argument(metavar="FILE", help="CSV, XLS, XLSX or XML, up to 200 MB.")]
@@ -56,7 +53,11 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, split and foreca
 Again = Annotated[bool, typer.Option("--again", help="Even if the same content was uploaded in the last 30 days.")]
 DeliverAt = Annotated[
     datetime | None,
-    typer.Option(help="Send no part before this time: ISO 8601 with an offset.", metavar="TIME", parser=_later),
+    typer.Option(
+        help="Send no part before this time: with its offset, or `2h`, `3d` from now.",
+        metavar="T",
+        parser=_later,
+    ),
 ]
 First = Annotated[bool, typer.Option("--first", help="Put it before all files that wait in this lane.")]
 
