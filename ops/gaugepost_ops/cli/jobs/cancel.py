@@ -17,27 +17,15 @@ from gaugepost_ops.cli.common import (
     NO_SUCH_JOB,
     WHERE_JOBS,
     WHERE_UPLOADS,
-    AsJson,
     Exit,
     Failure,
     RegionLedgers,
-    given_time,
     note,
     write_row,
 )
 from gaugepost_ops.cli.jobs.bulk_operation import Order
-from gaugepost_ops.cli.jobs.filters import (
-    ConfigurationOption,
-    FieldsOption,
-    FilterOptions,
-    KindOption,
-    SinceOption,
-    SourceOption,
-    UntilOption,
-    VerdictOption,
-)
-from gaugepost_ops.cli.jobs.groups import show_dry_run
-from gaugepost_ops.cli.jobs.selection import By, Detach, DryRun, Limit, Rate, Reason, Selection, name_selection
+from gaugepost_ops.cli.jobs.filters import FilterOptions, filtered
+from gaugepost_ops.cli.jobs.selection import BulkOptions, Selection, bulk_options, name_selection
 from gaugepost_ops.cli.output.formatting import printable
 from gaugepost_ops.cli.output.progress import bar_beside_rows
 from gaugepost_ops.cli.uploads.file_set import describe_cancel, find_set, is_set
@@ -59,28 +47,18 @@ _CANCELLABLE = STATES[Action.CANCEL]
 State = Annotated[JobState | None, typer.Option(help="All jobs in this state.", metavar="|".join(_CANCELLABLE))]
 
 
-def cancel(  # noqa: PLR0913 - an option each
+@filtered
+@bulk_options
+def cancel(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="ID...", help="Jobs to cancel, or uploads (set-…).")
     ] = None,
     key: Annotated[str | None, typer.Option(help="The job with this idempotency key, with --region.")] = None,
     state: State = None,
     region: Annotated[Region | None, typer.Option(help="The region of the key, or of --state.")] = None,
-    kind: KindOption = None,
-    verdict: VerdictOption = None,
     *,
-    configuration: ConfigurationOption = None,
-    source: SourceOption = None,
-    field: FieldsOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    limit: Limit = None,
-    rate: Rate = None,
-    reason: Reason = "",
-    by: By = None,
-    dry_run: DryRun = False,
-    detach: Detach = False,
-    as_json: AsJson = False,
+    job_filter: FilterOptions,
+    bulk: BulkOptions,
 ) -> int:
     """Cancel jobs that were not sent yet: by id, by idempotency key, or all of a region that match.
 
@@ -91,26 +69,21 @@ def cancel(  # noqa: PLR0913 - an option each
 
     Example: `gaugepost cancel --state queued --region eu --source crm --reason "sent by mistake"`
     """
-    times = given_time("--since", since), given_time("--until", until)
-    job_filter = FilterOptions(kind, verdict, configuration, source, field, *times)
-    target = name_selection(ids or (), state, job_filter, limit)
-    with audited_producer("cancel", region, target, reason, unless=dry_run) as (producer, audit):
-        order = Order(Action.CANCEL, by or audit.actor, reason, rate, limit)
-        bulk = detach or rate is not None
-        if key is not None and (ids or state or region is None or limit or job_filter.narrows or bulk or dry_run):
-            raise Failure(Exit.USAGE, "expected --key and --region without ids and without other filters")
+    target = name_selection(ids or (), state, job_filter, bulk.limit)
+    with audited_producer("cancel", region, target, bulk.reason, unless=bulk.dry_run) as (producer, audit):
+        order = Order(Action.CANCEL, bulk.by or audit.actor, bulk.reason, bulk.rate, bulk.limit)
         if key is not None:
+            if ids or state or job_filter.narrows or bulk.limit or bulk.rate or bulk.detach or bulk.dry_run:
+                raise Failure(Exit.USAGE, "expected --key and --region without ids and without filters")
             ids = [_keyed(producer, key, region)]
             audit.name(*ids)
-            return _cancel(RegionLedgers(producer, region), ids, order, audit, as_json=as_json)
-        selection = Selection(ids or (), state, region, job_filter, limit, allowed=_CANCELLABLE, bulk=bulk)
-        if dry_run:
-            regions = RegionLedgers(producer, region)
-            show_dry_run(selection.plan(producer, regions).views(regions), producer, "cancelled", as_json=as_json)
-            return Exit.DONE
+            return _cancel(RegionLedgers(producer, region), ids, order, audit, as_json=bulk.as_json)
+        selection = Selection(ids or (), state, region, job_filter, bulk, allowed=_CANCELLABLE)
+        if bulk.dry_run:
+            return selection.show_dry_run(producer, "cancelled")
         if ids:
-            return _cancel(RegionLedgers(producer), ids, order, audit, as_json=as_json)
-        return selection.carry_out(producer, order, audit, detach=detach, as_json=as_json)
+            return _cancel(RegionLedgers(producer), ids, order, audit, as_json=bulk.as_json)
+        return selection.carry_out(producer, order, audit)
 
 
 def _cancel(regions: RegionLedgers, ids: Sequence[str], order: Order, audit: Recording, *, as_json: bool) -> Exit:

@@ -13,7 +13,8 @@ from gaugepost.ledger.job_filter import JobFilter
 from gaugepost.verdict import Verdict
 from gaugepost_ops.cli.aliases import of_configuration, reference
 from gaugepost_ops.cli.audited import name_conditions
-from gaugepost_ops.cli.common import Kind
+from gaugepost_ops.cli.common import Kind, given_time
+from gaugepost_ops.cli.option_groups import option_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -102,6 +103,25 @@ class FilterOptions:
             kind=self.kind, verdict=self.verdict, source=self.source, fields=tuple(self.fields or ())
         )  # without the configuration: an alias has another reference in each region
         return (view for view in views if has_configuration(view) and others.matches(view))
+
+
+def read_filter(
+    *,
+    kind: KindOption = None,
+    verdict: VerdictOption = None,
+    configuration: ConfigurationOption = None,
+    source: SourceOption = None,
+    field: FieldsOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+) -> FilterOptions:
+    """Return the options of a filter. Raises Failure for a malformed time."""
+    times = given_time("--since", since), given_time("--until", until)
+    return FilterOptions(kind, verdict, configuration, source, field, *times)
+
+
+filtered = option_group("job_filter", read_filter)
+"""Gives a command the options of a filter."""
 
 
 def _ms(seconds: float | None) -> int | None:

@@ -14,33 +14,13 @@ import typer
 from gaugepost.ledger.operations import STATES, Action
 from gaugepost.states import JobState
 from gaugepost_ops.cli.audited import audited_producer, name_conditions
-from gaugepost_ops.cli.common import NO_SUCH_JOB, WHERE_JOBS, AsJson, Exit, RegionLedgers, given_time, note
+from gaugepost_ops.cli.common import NO_SUCH_JOB, WHERE_JOBS, Exit, RegionLedgers, note
 from gaugepost_ops.cli.jobs import bulk_operation
 from gaugepost_ops.cli.jobs.edits import read_edits
-from gaugepost_ops.cli.jobs.filters import (
-    ConfigurationOption,
-    FieldsOption,
-    FilterOptions,
-    KindOption,
-    SinceOption,
-    SourceOption,
-    UntilOption,
-    VerdictOption,
-)
+from gaugepost_ops.cli.jobs.filters import FilterOptions, filtered
 from gaugepost_ops.cli.jobs.groups import show_dry_run
 from gaugepost_ops.cli.jobs.replay_runner import Order, Report, check_edits, run
-from gaugepost_ops.cli.jobs.selection import (
-    By,
-    Detach,
-    DryRun,
-    Limit,
-    Plan,
-    Rate,
-    Reason,
-    RegionOfState,
-    Selection,
-    name_selection,
-)
+from gaugepost_ops.cli.jobs.selection import BulkOptions, Plan, RegionOfState, Selection, bulk_options, name_selection
 
 if TYPE_CHECKING:
     from gaugepost.client import Producer
@@ -59,27 +39,17 @@ Sets = Annotated[
 Unsets = Annotated[list[str] | None, typer.Option("--unset", help="Remove a field first.", metavar="F")]
 
 
-def replay(  # noqa: PLR0913 - an option each
+@filtered
+@bulk_options
+def replay(
     ids: Ids = None,
     state: State = None,
     region: RegionOfState = None,
-    kind: KindOption = None,
-    verdict: VerdictOption = None,
-    configuration: ConfigurationOption = None,
-    source: SourceOption = None,
-    field: FieldsOption = None,
     *,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    limit: Limit = None,
-    rate: Rate = None,
+    job_filter: FilterOptions,
     sets: Sets = None,
     unsets: Unsets = None,
-    reason: Reason = "",
-    by: By = None,
-    dry_run: DryRun = False,
-    detach: Detach = False,
-    as_json: AsJson = False,
+    bulk: BulkOptions,
 ) -> int:
     """Queue dead or parked jobs again: by id, or all of a region that match.
 
@@ -99,22 +69,21 @@ def replay(  # noqa: PLR0913 - an option each
 
     Example: `gaugepost replay --state dead --region eu --verdict missing_field --dry-run`
     """
-    times = given_time("--since", since), given_time("--until", until)
-    job_filter = FilterOptions(kind, verdict, configuration, source, field, *times)
-    target = name_selection(ids or (), state, job_filter, limit)
-    with audited_producer("replay", region, target, reason, unless=dry_run) as (producer, audit):
-        selection = Selection(ids or (), state, region, job_filter, limit, allowed=_REPLAYABLE, bulk=detach)
-        order = Order(read_edits(sets or (), unsets or (), producer.mappings), rate, by or audit.actor, reason)
-        if selection.ids or order.edits or dry_run:
-            return audit.ended(_replay(producer, selection, order, audit, dry_run=dry_run, as_json=as_json))
-        bulk = bulk_operation.Order(Action.REPLAY, order.by, reason, rate, limit)
-        return selection.carry_out(producer, bulk, audit, detach=detach, as_json=as_json)
+    target = name_selection(ids or (), state, job_filter, bulk.limit)
+    with audited_producer("replay", region, target, bulk.reason, unless=bulk.dry_run) as (producer, audit):
+        selection = Selection(ids or (), state, region, job_filter, bulk, allowed=_REPLAYABLE)
+        edits = read_edits(sets or (), unsets or (), producer.mappings)
+        audit.name(name_conditions(edited=",".join(edits.names)))
+        by = bulk.by or audit.actor
+        if selection.ids or edits or bulk.dry_run:
+            order = Order(edits, bulk.rate, by, bulk.reason)
+            return audit.ended(_replay(producer, selection, order, audit))
+        bulk_order = bulk_operation.Order(Action.REPLAY, by, bulk.reason, bulk.rate, bulk.limit)
+        return selection.carry_out(producer, bulk_order, audit)
 
 
-def _replay(
-    producer: Producer, selection: Selection, order: Order, audit: Recording, *, dry_run: bool, as_json: bool
-) -> Exit:
-    audit.name(name_conditions(edited=",".join(order.edits.names)))
+def _replay(producer: Producer, selection: Selection, order: Order, audit: Recording) -> Exit:
+    dry_run, as_json = selection.bulk.dry_run, selection.bulk.as_json
     regions = RegionLedgers(producer, selection.region)
     report = Report(named=bool(selection.ids), as_json=as_json)
     plan = _plan(producer, selection, regions, report, audit)
@@ -144,5 +113,5 @@ def _plan(producer: Producer, selection: Selection, regions: RegionLedgers, repo
             plan.add(view)
         else:
             report.add_skipped(job_id, view)
-    plan.order(selection.limit)
+    plan.order(selection.bulk.limit)
     return plan

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gaugepost.regions import Region
+from gaugepost.states import JobState
 from gaugepost_ops.cli.audited import name_jobs
-from gaugepost_ops.cli.common import Exit, Failure, RegionLedgers
+from gaugepost_ops.cli.common import AsJson, Exit, Failure, RegionLedgers
 from gaugepost_ops.cli.jobs.bulk_operation import carry_out
 from gaugepost_ops.cli.jobs.filters import walk, without_repeats
+from gaugepost_ops.cli.jobs.groups import show_dry_run
+from gaugepost_ops.cli.option_groups import option_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import JobView, Ledger
     from gaugepost.ledger.job_filter import JobFilter
-    from gaugepost.states import JobState
     from gaugepost_ops.cli.audited import Recording
     from gaugepost_ops.cli.jobs.bulk_operation import Order
     from gaugepost_ops.cli.jobs.filters import FilterOptions
@@ -39,6 +41,36 @@ Detach = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class BulkOptions:
+    """How a command changes jobs, and how it reports it. See the options."""
+
+    limit: int | None
+    rate: int | None
+    reason: str
+    by: str | None
+    dry_run: bool
+    detach: bool
+    as_json: bool
+
+
+def _read_bulk(
+    *,
+    limit: Limit = None,
+    rate: Rate = None,
+    reason: Reason = "",
+    by: By = None,
+    dry_run: DryRun = False,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> BulkOptions:
+    return BulkOptions(limit, rate, reason, by, dry_run, detach, as_json)
+
+
+bulk_options = option_group("bulk", _read_bulk)
+"""Gives a command the options of BulkOptions."""
+
+
 def name_selection(ids: Sequence[str], state: JobState | None, job_filter: FilterOptions, limit: int | None) -> str:
     """Return the selection as a text for the audit trail: the ids, or the filter."""
     return " ".join(filter(None, (name_jobs(ids), job_filter.name(state, limit))))
@@ -46,22 +78,20 @@ def name_selection(ids: Sequence[str], state: JobState | None, job_filter: Filte
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The jobs that one call changes. Raises Failure unless it has ids, or a state of `allowed` and a region.
-
-    `bulk`: an option was given that jobs given by id do not have.
-    """
+    """The jobs that one call changes. Raises Failure unless it has ids, or a state of `allowed` and a region."""
 
     ids: Sequence[str]
     state: JobState | None
     region: Region | None
     job_filter: FilterOptions
-    limit: int | None
+    bulk: BulkOptions
     allowed: tuple[JobState, ...]
-    bulk: bool = False
 
     def __post_init__(self) -> None:
         expected = f"--state {'|'.join(self.allowed)} and --region"
-        if self.ids and (self.state or self.region or self.limit or self.job_filter.narrows or self.bulk):
+        paced = self.bulk.rate and JobState.DEAD not in self.allowed  # only replay has a rate for ids
+        of_filter = paced or self.bulk.limit or self.bulk.detach or self.job_filter.narrows
+        if self.ids and (self.state or self.region or of_filter):
             raise Failure(Exit.USAGE, f"expected either ids, or {expected} with filters, not both")
         if not self.ids and (self.state not in self.allowed or self.region is None):
             hint = "`gaugepost jobs --group` prints the command for each group"
@@ -72,10 +102,18 @@ class Selection:
         assert self.region is not None  # noqa: S101 - checked above
         return self.job_filter.of_region(self.state, producer, self.region)
 
-    def carry_out(self, producer: Producer, order: Order, audit: Recording, *, detach: bool, as_json: bool) -> Exit:
+    def carry_out(self, producer: Producer, order: Order, audit: Recording) -> Exit:
         """Start an operation on the jobs that match the filters, and follow it; only without ids."""
         [ledger] = RegionLedgers(producer, self.region).ledgers()
+        detach, as_json = self.bulk.detach, self.bulk.as_json
         return carry_out(ledger, self.filter_of(producer), order, audit, detach=detach, as_json=as_json)
+
+    def show_dry_run(self, producer: Producer, what: str) -> Exit:
+        """Print the jobs that would change, by groups. `what`: `cancelled`."""
+        regions = RegionLedgers(producer, self.region)
+        show_dry_run(self.plan(producer, regions).views(regions), producer, what, as_json=self.bulk.as_json)
+        regions.require_all_reached()
+        return Exit.DONE
 
     def matching(self, producer: Producer, regions: RegionLedgers) -> Iterator[JobView]:
         """Yield the jobs in the given state that match the filters; none if ids are given."""
@@ -100,7 +138,7 @@ class Selection:
         plan = Plan()
         plan.add_all(self.matching(producer, regions))
         plan.add_all(view for view in self.named(regions).values() if view and view.state in self.allowed)
-        plan.order(self.limit)
+        plan.order(self.bulk.limit)
         return plan
 
 

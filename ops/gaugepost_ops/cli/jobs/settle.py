@@ -14,37 +14,15 @@ from gaugepost_ops.cli.audited import audited_producer
 from gaugepost_ops.cli.common import (
     NO_SUCH_JOB,
     WHERE_JOBS,
-    AsJson,
     Exit,
     RegionLedgers,
-    given_time,
     note,
     write_row,
 )
 from gaugepost_ops.cli.jobs.bulk_operation import Order
 from gaugepost_ops.cli.jobs.cancel import apply_in_batches
-from gaugepost_ops.cli.jobs.filters import (
-    ConfigurationOption,
-    FieldsOption,
-    FilterOptions,
-    KindOption,
-    SinceOption,
-    SourceOption,
-    UntilOption,
-    VerdictOption,
-)
-from gaugepost_ops.cli.jobs.groups import show_dry_run
-from gaugepost_ops.cli.jobs.selection import (
-    By,
-    Detach,
-    DryRun,
-    Limit,
-    Rate,
-    Reason,
-    RegionOfState,
-    Selection,
-    name_selection,
-)
+from gaugepost_ops.cli.jobs.filters import FilterOptions, filtered
+from gaugepost_ops.cli.jobs.selection import BulkOptions, RegionOfState, Selection, bulk_options, name_selection
 from gaugepost_ops.cli.output.formatting import printable
 
 if TYPE_CHECKING:
@@ -63,26 +41,16 @@ class Resolution(StrEnum):
     DEAD = "dead"
 
 
-def settle(  # noqa: PLR0913 - an option each
+@filtered
+@bulk_options
+def settle(
     ids: Ids = None,
     *,
     resolution: Annotated[Resolution, typer.Option("--as", help="What you found at CustomerGauge.")],
     state: State = None,
     region: RegionOfState = None,
-    kind: KindOption = None,
-    verdict: VerdictOption = None,
-    configuration: ConfigurationOption = None,
-    source: SourceOption = None,
-    field: FieldsOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    limit: Limit = None,
-    rate: Rate = None,
-    reason: Reason = "",
-    by: By = None,
-    dry_run: DryRun = False,
-    detach: Detach = False,
-    as_json: AsJson = False,
+    job_filter: FilterOptions,
+    bulk: BulkOptions,
 ) -> int:
     """Record what became of jobs whose answer was lost: by id, or all of a region that match.
 
@@ -93,22 +61,16 @@ def settle(  # noqa: PLR0913 - an option each
 
     Example: `gaugepost settle --state unknown --region eu --kind response --as delivered --reason "seen in the portal"`
     """
-    times = given_time("--since", since), given_time("--until", until)
-    job_filter = FilterOptions(kind, verdict, configuration, source, field, *times)
     wanted = JobState(resolution)
-    target = f"{name_selection(ids or (), state, job_filter, limit)} as={wanted}"
-    with audited_producer("settle", region, target, reason, unless=dry_run) as (producer, audit):
-        bulk = detach or rate is not None
-        selection = Selection(ids or (), state, region, job_filter, limit, allowed=STATES[Action.SETTLE], bulk=bulk)
-        if dry_run:
-            regions = RegionLedgers(producer, region)
-            plan = selection.plan(producer, regions)
-            show_dry_run(plan.views(regions), producer, "settled", as_json=as_json)
-            return Exit.DONE
-        order = Order(Action.SETTLE, by or audit.actor, reason, rate, limit, wanted)
+    target = f"{name_selection(ids or (), state, job_filter, bulk.limit)} as={wanted}"
+    with audited_producer("settle", region, target, bulk.reason, unless=bulk.dry_run) as (producer, audit):
+        selection = Selection(ids or (), state, region, job_filter, bulk, allowed=STATES[Action.SETTLE])
+        if bulk.dry_run:
+            return selection.show_dry_run(producer, "settled")
+        order = Order(Action.SETTLE, bulk.by or audit.actor, bulk.reason, bulk.rate, bulk.limit, wanted)
         if selection.ids:
-            return audit.ended(_settle(RegionLedgers(producer), selection.ids, wanted, order, audit, as_json=as_json))
-        return selection.carry_out(producer, order, audit, detach=detach, as_json=as_json)
+            return _settle(RegionLedgers(producer), selection.ids, wanted, order, audit, as_json=bulk.as_json)
+        return selection.carry_out(producer, order, audit)
 
 
 def _settle(
