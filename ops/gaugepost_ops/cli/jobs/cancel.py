@@ -73,7 +73,8 @@ def cancel(
     with audited_producer("cancel", region, target, bulk.reason, unless=bulk.dry_run) as (producer, audit):
         order = Order(Action.CANCEL, bulk.by or audit.actor, bulk.reason, bulk.rate, bulk.limit)
         if key is not None:
-            if ids or state or job_filter.narrows or bulk.limit or bulk.rate or bulk.detach or bulk.dry_run:
+            options = (ids, state, job_filter.narrows, bulk.limit, bulk.rate, bulk.detach, bulk.dry_run)
+            if region is None or any(options):
                 raise Failure(Exit.USAGE, "expected --key and --region without ids and without filters")
             ids = [_keyed(producer, key, region)]
             audit.name(*ids)

@@ -69,7 +69,9 @@ def settle(
             return selection.show_dry_run(producer, "settled")
         order = Order(Action.SETTLE, bulk.by or audit.actor, bulk.reason, bulk.rate, bulk.limit, wanted)
         if selection.ids:
-            return _settle(RegionLedgers(producer), selection.ids, wanted, order, audit, as_json=bulk.as_json)
+            return audit.ended(
+                _settle(RegionLedgers(producer), selection.ids, wanted, order, audit, as_json=bulk.as_json)
+            )
         return selection.carry_out(producer, order, audit)
 
 
