@@ -14,10 +14,11 @@ from gaugepost.ledger.erasing import Person, Receipt
 from support.all_values import all_values, marks_in
 from support.factories import record
 from support.ledger_truth import look
-from support.old_versions import VERSIONS, Old
+from support.old_versions import OLDER_NAMES, VERSIONS, Old
 from support.redis_server import RedisServer
 from support.stack import Stack, kill
 from support.wait import wait_until
+from support.worker_ledger import worker_ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +79,40 @@ def test_job_of_a_killed_worker_is_stripped_by_the_rescuer(tmp_path: Path) -> No
         assert view is not None
         assert view.state in {"cancelled", "unknown"}
         assert left(stack) == []
+
+
+def test_killed_command_is_finished_by_the_same_command(tmp_path: Path) -> None:
+    command = ("erase", "--email", EMAIL, "--yes")
+    with Stack(tmp_path, regions="eu") as stack, stack.redis.client() as client:
+        ids = [one.id for one in stack.producer.enqueue_many([record(record={"Email": EMAIL}) for _ in range(10_000)])]
+        ledger = stack.producer.ledger(Region.EU)
+        process = stack.run("-m", "gaugepost_ops", *command)
+        wait_until(lambda: ledger.summary().get("cancelled", 0), PATIENT)
+        kill(process)
+        assert 0 < ledger.summary()["cancelled"] < len(ids)
+        assert stack.cli(*command).returncode == 0
+        assert ledger.summary()["cancelled"] == len(ids)
+        assert left(stack) == []
+        assert look(client).faults == []
+
+
+def test_job_that_an_older_worker_sends_is_stripped_after_its_answer(tmp_path: Path) -> None:
+    job = {"kind": "record", "configuration": "multi-object", "record": {"Email": EMAIL}, "region": "eu"}
+    with Stack(tmp_path) as stack:
+        slow = stack.sim.fault("slow", endpoint="records", seconds=10)
+        ledger, old = stack.producer.ledger(Region.EU), Old(OLDER_NAMES[-1], stack)
+        [job_id] = old.enqueue(job)
+        old.run("worker", "--region", "eu")
+        wait_until(lambda: ledger.summary().get("sending", 0), PATIENT)
+        assert erasure(stack).erase(JOE, 0, "a test") == Receipt(sending=1)
+        stack.sim.clear_faults(slow)
+        wait_until(lambda: ledger.summary().get("delivered", 0), PATIENT)
+        assert left(stack) == [EMAIL]
+        worker_ledger(stack.producer).sweep()  # as beat does each minute
+        assert left(stack) == []
+        [view] = ledger.read([job_id])
+        assert view is not None
+        assert view.state == "delivered"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
