@@ -1,12 +1,13 @@
-"""Call the command line without importing it each time: a server process imports it once and forks for each call.
+"""Run the command line, workers and beats without importing them each time: a server imports them once and forks.
 
-The imports take half a second of CPU. In some 500 calls they were a quarter of the CPU that all tests used. A call is a
-process with its own folder, environment, streams and exit code; it shares only the interpreter's start and the imports.
-tests/integration/cli/test_cli_process.py starts the program itself.
+The imports take half a second of CPU, those of a worker one second: more than half of the CPU that all tests used. A
+call is a process with its own folder, environment, streams and exit code; it shares only the interpreter's start and
+the imports. test_cli_process.py, test_testing_kit.py and test_demo.py start the program itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import json
@@ -19,12 +20,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+PARTS = {"worker": "gaugepost_workers.worker", "beat": "gaugepost_workers.beat"}
+"""The long-running parts that `start` forks, and what each of them imports."""
 _LONGEST = 1 << 20
 _AT_START = dict(os.environ)
 _NOT_AT_START = re.compile(r"GAUGEPOST_\w+|PYTEST_\w+|PYTHONUNBUFFERED|TERM|COLUMNS|LINES")
@@ -39,19 +42,79 @@ def call(
         command = [sys.executable, "-m", "gaugepost_ops", *arguments]
         streams = {"input": given, "capture_output": True, "text": True}
         return subprocess.run(command, env=env, cwd=folder, timeout=timeout, check=False, **streams)
-    request = json.dumps({"arguments": arguments, "env": dict(env), "folder": str(folder)}).encode()
     with TemporaryFile("w+") as stdin, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
         stdin.write(given)
         stdin.seek(0)
-        ours, theirs = os.pipe()
-        with os.fdopen(ours, "rb", buffering=0) as status_pipe:
-            with os.fdopen(theirs, "wb") as end:
-                requests, _ = _server()
-                socket.send_fds(requests, [request], [stream.fileno() for stream in (stdin, out, err, end)])
+        with _fork(arguments, env, folder, (stdin, out, err)) as status_pipe:
             code = _outcome(status_pipe, ["gaugepost", *arguments], timeout)
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
+
+
+def start(*arguments: str, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start `gaugepost` with these arguments, in its own process group, in the folder of its log file."""
+    with log.open("wb") as output, open(os.devnull, "rb") as nothing:  # noqa: PTH123 - no path of ours
+        return _Forked(arguments, _fork(arguments, env, log.parent, (nothing, output, output), own_group=True))
+
+
+def _fork(
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    folder: Path,
+    streams: Sequence[IO[Any]],
+    *,
+    own_group: bool = False,
+) -> IO[bytes]:
+    """Let the server fork. Return a pipe from which the process id can be read, and later the exit code."""
+    asked = {"arguments": arguments, "env": dict(env), "folder": str(folder), "own_group": own_group}
+    ours, theirs = os.pipe()
+    with os.fdopen(theirs, "wb") as end:
+        requests, _ = _server()
+        socket.send_fds(requests, [json.dumps(asked).encode()], [stream.fileno() for stream in (*streams, end)])
+    return os.fdopen(ours, "rb", buffering=0)
+
+
+class _Forked(subprocess.Popen[bytes]):
+    """A process that the server forked. It is no child of this process: its exit code comes through a pipe."""
+
+    def __init__(self, arguments: Sequence[str], status_pipe: IO[bytes]) -> None:
+        self.args = list(arguments)
+        self.stdin = self.stdout = self.stderr = None
+        self.returncode: int | Any = None
+        self._status_pipe = status_pipe
+        self._line = b""
+        self.pid = self._number(None)
+
+    def _number(self, timeout: float | None) -> int:
+        """Return the next number from the pipe. Raises TimeoutExpired."""
+        deadline = time.monotonic() + timeout if timeout is not None else None
+        while not self._line.endswith(b"\n"):
+            left = max(0.0, deadline - time.monotonic()) if deadline is not None else None
+            if not select.select([self._status_pipe], [], [], left)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            more = self._status_pipe.read(1)
+            assert more, "the fork server has ended"
+            self._line += more
+        number, self._line = int(self._line), b""
+        return number
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            self.returncode = self._number(timeout)
+            self._status_pipe.close()
+        return int(self.returncode)
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def send_signal(self, sig: int) -> None:
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.pid, sig)
 
 
 def forks(env: Mapping[str, str]) -> bool:
@@ -101,24 +164,35 @@ def serve(requests: socket.socket) -> dict[str, Any]:
         request, streams, *_ = socket.recv_fds(requests, _LONGEST, 4)
         if not request:
             sys.exit()
+        asked = json.loads(request)
+        _import_part(*asked["arguments"][:1])
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             requests.close()
-            return _keep(json.loads(request), *streams)
+            return _keep(asked, *streams)
         for stream in streams:
             os.close(stream)
+
+
+@functools.cache
+def _import_part(command: str = "") -> None:
+    if command in PARTS:
+        import_module(PARTS[command])
+        gc.freeze()
 
 
 def _keep(request: dict[str, Any], stdin: int, out: int, err: int, status_pipe: int) -> dict[str, Any]:
     """Fork the process of a request, and write its exit code; return in that process only."""
     pid = os.fork()
     if pid == 0:
+        if request["own_group"]:
+            os.setsid()
+        os.write(status_pipe, b"%d\n" % os.getpid())  # from now on the caller may kill its group
         for number, stream in enumerate((stdin, out, err)):
             os.dup2(stream, number)
         os.closerange(3, status_pipe + 1)
         return request
     os.closerange(stdin, err + 1)
-    os.write(status_pipe, b"%d\n" % pid)
     _, status = os.waitpid(pid, 0)
     os.write(status_pipe, b"%d\n" % os.waitstatus_to_exitcode(status))
     os._exit(0)

@@ -16,7 +16,7 @@ from gaugepost import Region
 from gaugepost.settings import PREFIX
 from gaugepost.testing import Parts
 from gaugepost_simulator import Simulator
-from support.fork_server import call
+from support import fork_server
 from support.redis_server import RedisServer
 
 __all__ = ["RedisServer", "Stack", "kill"]
@@ -50,8 +50,18 @@ class Stack(Parts):
         self.redis.stop()
         self.sim.stop()
 
+    def run(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start `python` with these arguments in its own process group. Workers and beats are forked: faster."""
+        match command:
+            case ("-m", "gaugepost_ops", part, *_) if part in fork_server.PARTS and fork_server.forks(self.env):
+                log = self.folder / f"{len(self.processes)}.log"
+                self.processes.append(fork_server.start(*command[2:], env=self.env, log=log))
+                return self.processes[-1]
+            case _:
+                return super().run(*command)
+
     def cli(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        return call(*arguments, env=self.env, folder=self.folder, given=stdin or "", timeout=timeout)
+        return fork_server.call(*arguments, env=self.env, folder=self.folder, given=stdin or "", timeout=timeout)
 
     def counts(self, region: str = "eu") -> dict[str, Any]:
         return self.producer.ledger(Region(region)).summary()
