@@ -16,12 +16,13 @@ from gaugepost.testing import AsyncMemoryProducer, MemoryProducer
 from support.factories import link, record
 from support.ledger_truth import look
 from support.old_versions import VERSIONS, Old
+from support.redis_server import RedisServer
 from support.stack import Stack
 from support.wait import wait_until
 
 
 def test_killed_redis_keeps_jobs_with_all_their_references(tmp_path: Path) -> None:
-    with Stack(tmp_path) as stack:
+    with Stack(tmp_path, redis=RedisServer(tmp_path, "--appendfsync", "always")) as stack:
         over, ids = threading.Event(), list[str]()
 
         def enqueue() -> None:
@@ -42,7 +43,7 @@ def test_killed_redis_keeps_jobs_with_all_their_references(tmp_path: Path) -> No
         finally:
             over.set()
             service.join()
-        found = {view.id for view in stack.producer.find(label="bulk", limit=10_000)}
+        found = {view.id for view in stack.producer.find(label="bulk", limit=len(ids) + 1_000)}
         assert found >= set(ids)
 
 
