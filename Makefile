@@ -52,7 +52,7 @@ secrets: ## make the passwords of docker-compose.yml in ./secrets, once: Redis, 
 
 lock: .venv/dev.done ## pin the requirements again, with hashes and without index lines (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  pyproject.toml --extra worker --extra simulator --extra embedded requirements/demo.in --output-file requirements/demo.txt
+	  pyproject.toml --extra worker --extra web --extra simulator --extra embedded requirements/demo.in --output-file requirements/demo.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  pyproject.toml --all-extras requirements/demo.in requirements/dev.in --constraint requirements/demo.txt --output-file requirements/dev.txt
 	@for set in dev-sdist bench bench-arq; do \

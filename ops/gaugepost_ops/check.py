@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 _PROXY_NAMES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
-_WITHOUT_INFO = frozenset({Part.SERVICE, Part.BEAT, Part.FLOWER})
+_WITHOUT_INFO = frozenset({Part.SERVICE, Part.BEAT, Part.FLOWER, Part.GATEWAY})
 """Parts that neither need the configuration of Redis nor have the right to read it."""
 _WITH_CREDENTIALS = frozenset({Part.OPERATOR, Part.WORKER})
 _SAMPLE = 100

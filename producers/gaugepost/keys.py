@@ -72,6 +72,9 @@ FIXED: dict[str, tuple[str, str]] = {
     "token": ("hash", "the shared access token, encrypted; its generation and age; or why the fetch failed"),
     "token_lock": ("string", "the worker that fetches a token"),
     "audit": ("stream", "the audit trail: who did what; entries are deleted by their age (RETENTION_AUDIT)"),
+    "api_keys": ("hash name → JSON", "keys of the gateway: scopes, source, rate …, and the hash of the secret"),
+    "api_key_uses": ("hash name → ms", "when the gateway last saw each of its keys, at most a minute late"),
+    "gateway": ("string", "when a gateway last tried whether Redis accepts writes, ms"),
     "credentials": (
         "hash",
         "need and fingerprint of a credential → `accepted` or `refused`, and until when that counts, ms",
@@ -116,6 +119,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
         "sorted set by stamp",
         "jobs that an operation will change; ` id` behind one: an earlier operation has it",
     ),
+    "api_rate:": ("string", "hash of a gateway's key with a rate → the time, ms, that its requests have used up"),
     "lane:": ("sorted set by stamp", "the open jobs of one case; all but one are waiting"),
     "held:": ("sorted set by stamp", "jobs that the hold of one scope has parked"),
 }

@@ -76,6 +76,11 @@ COMMANDS: dict[str, Command] = {
         "List, pause, resume and abort bulk actions of workers.",
         panel="Operation",
     ),
+    "keys": Command(
+        "gaugepost_ops.cli.operations.keys:app",
+        "Create, list and revoke keys of the HTTP gateway.",
+        panel="Operation",
+    ),
     "audit": Command(
         "gaugepost_ops.cli.operations.audit:audit", "List who did what: changes and shown data.", panel="Operation"
     ),
@@ -98,6 +103,12 @@ COMMANDS: dict[str, Command] = {
     "worker": Command("gaugepost_ops.cli.processes.commands:worker", "Run a worker of one region.", "worker", _PARTS),
     "exporter": Command(
         "gaugepost_ops.cli.processes.commands:exporter", "Serve the ledger's metrics to Prometheus.", "metrics", _PARTS
+    ),
+    "serve": Command(
+        "gaugepost_ops.web.command:serve",
+        "Serve the HTTP gateway, for services in any language.",
+        "web",
+        _PARTS,
     ),
     "beat": Command(
         "gaugepost_ops.cli.processes.commands:beat",

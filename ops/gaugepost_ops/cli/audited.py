@@ -44,6 +44,8 @@ RECORDED = {
     "operations pause": ("always", "the operation", "1, if it was paused"),
     "operations resume": ("always", "the operation", "1, if it was resumed"),
     "operations abort": ("always", "the operation", "1, if it was aborted"),
+    "keys create": ("always", "the name of the key", "1, if it was created"),
+    "keys revoke": ("always", "the name of the key", "1, if it was revoked"),
     "move": ("always", "`new Redis` or `new names`", "keys moved"),
     "upload": ("without `--dry-run`", "the upload and its file", "parts queued"),
     "uploads undo": ("always", "the upload", "parts cancelled and uploads deleted"),
@@ -66,6 +68,7 @@ NOT_RECORDED = {
             "health region",
             "health worker",
             "holds",
+            "keys list",
             "mappings",
             "operations",
             "operations show",
@@ -75,7 +78,7 @@ NOT_RECORDED = {
         ),
         _READS,
     ),
-    **dict.fromkeys(("beat", "demo", "exporter", "flower", "simulate", "up", "worker"), _RUNS),
+    **dict.fromkeys(("beat", "demo", "exporter", "flower", "serve", "simulate", "up", "worker"), _RUNS),
 }
 """Each other command, and why it is not recorded."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gaugepost.errors import StoreError
 from gaugepost.jobs import File
 from gaugepost.keys import Keys
+from gaugepost.ledger.api_keys import ApiKeys
 from gaugepost.ledger.audit import AuditTrail
 from gaugepost.ledger.call_deadline import deadline
 from gaugepost.ledger.chunks import chunks
@@ -58,6 +59,7 @@ class Ledger(Queries):
         self._current_keys = CurrentKeys(client, Keys(region, settings.namespace))
         self.file_sets = FileSets(client, self._run, self.producer_calls, self._current_keys)
         self.audit = AuditTrail(client, self._run, self._current_keys, settings.retention_audit)
+        self.api_keys = ApiKeys(self._run, self.producer_calls.keys)
         self.operations = Operations(client, self._run, self.producer_calls.keys, self._current_keys)
 
     @property

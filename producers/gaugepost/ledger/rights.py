@@ -61,6 +61,7 @@ _MAILBOXES = (
 _BROADCASTS = ("/{db}.{control}.pidbox", "/{db}.{events}/*")
 _SERVICE = ("enqueue", "enqueue_set", "unstage", "read", "arrive", "find", "page", "cancel", "note_fields", "audit")
 _ERASE = ("erase", "unindexed", "index")
+_GATEWAY = ("enqueue", "read", "note_fields", "api_keys_read", "api_rate", "api_ready")
 _SCRIPTED = "EVAL EVALSHA EVAL_RO"
 _CELERY = "PUBLISH PSUBSCRIBE PUNSUBSCRIBE BRPOP LPUSH LLEN SADD SREM SMEMBERS DEL MULTI EXEC"
 _EXPIRING = "EVALSHA SCRIPT|LOAD SCRIPT|EXISTS TIME ZADD ZREM ZRANGEBYSCORE EXISTS"
@@ -81,7 +82,8 @@ def _service() -> Rights:
 
 def _operator() -> Rights:
     scripts = _of_scripts(
-        *_SERVICE, "replay", "resolve", "hold", "resume", "operation_start", "operation_control", *_ERASE
+        *(*_SERVICE, "replay", "resolve", "hold", "resume", "operation_start", "operation_control", *_ERASE),
+        *("api_key_put", "api_key_drop", "api_keys_read"),
     )
     looks = "GET HGET HKEYS HMGET INFO LLEN LRANGE SMEMBERS TIME ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREM ZREVRANGE"
     commands = scripts.commands | _OLDER_SERVICE.commands | _words(f"WAIT SET {looks} XLEN XREVRANGE")
@@ -114,6 +116,13 @@ def _flower() -> Rights:
     return Rights(_words(f"EVAL_RO {_CELERY} {_EXPIRING}"), frozenset(), queues, _BROADCASTS)
 
 
+def _gateway() -> Rights:
+    """Return the rights of `gaugepost serve`: its calls, and what it reads to forecast when a file starts."""
+    scripts, looks = _of_scripts(*_GATEWAY), _exporter()
+    commands = (scripts.commands | looks.commands | {"WAIT"}) - {"INFO"}
+    return Rights(commands, scripts.keys | looks.keys - {"token"}, _BELLS)
+
+
 class Part(StrEnum):
     """The parts that use Redis; each can have its own user."""
 
@@ -123,6 +132,7 @@ class Part(StrEnum):
     OPERATOR = "operator"
     EXPORTER = "exporter"
     FLOWER = "flower"
+    GATEWAY = "gateway"
 
 
 RIGHTS = {
@@ -132,4 +142,5 @@ RIGHTS = {
     Part.OPERATOR: _operator,
     Part.EXPORTER: _exporter,
     Part.FLOWER: _flower,
+    Part.GATEWAY: _gateway,
 }

@@ -24,7 +24,7 @@ from gaugepost_workers.observers.logs import set_up_logs
 from gaugepost_workers.permissions import require_rights
 
 
-def _settings(region: Region | None = None) -> Settings:
+def process_settings(region: Region | None = None) -> Settings:
     """Read the settings of a long-running process, and set up its log.
 
     `region`: the region of a worker, for its log. Raises SettingsError if the settings name no Redis: only `up` and
@@ -74,7 +74,7 @@ def worker(
     """
     from gaugepost_workers.worker import Worker  # noqa: PLC0415 - celery takes a while to import
 
-    settings = _settings(region)
+    settings = process_settings(region)
     require_rights(settings, Part.WORKER, [region])
     if processes > 1:
         _check_files(settings)
@@ -92,7 +92,7 @@ def beat() -> None:
     """
     from gaugepost_workers.beat import run_beat  # noqa: PLC0415
 
-    settings = _settings()
+    settings = process_settings()
     require_rights(settings, Part.BEAT, settings.regions)
     run_beat()
 
@@ -113,7 +113,7 @@ def flower(
     """
     from gaugepost_ops.flower import serve  # noqa: PLC0415 - flower takes a while to import
 
-    settings = _settings()
+    settings = process_settings()
     watched = region or settings.regions[0]
     require_rights(settings, Part.FLOWER, [watched])
     serve(settings, watched, address, port, conf)
@@ -130,7 +130,7 @@ def exporter(
     """
     from gaugepost_ops.exporter import run  # noqa: PLC0415
 
-    settings = _settings()
+    settings = process_settings()
     require_rights(settings, Part.EXPORTER, settings.regions)
     raise typer.Exit(run(settings, port))
 

@@ -1,0 +1,110 @@
+"""The ASGI application of the gateway."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gaugepost.errors import GaugepostError
+from gaugepost_ops.web import jobs, probes
+from gaugepost_ops.web.enqueue import enqueue
+from gaugepost_ops.web.gateway import Gateway
+from gaugepost_ops.web.observed import ROUTE, GatewayMetrics, Observed
+from gaugepost_ops.web.openapi import add_openapi
+from gaugepost_ops.web.problems import Refused, refused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from gaugepost.settings import Settings
+
+    Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Application:
+    """The application, and the gateway that it serves."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.gateway = Gateway(settings)
+        metrics = GatewayMetrics()
+        self.api = build_api(self.gateway, metrics)
+        self.asgi = Observed(self.api, metrics)
+
+
+def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = None) -> FastAPI:
+    """Return the routes. Without a gateway, only their description works."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        assert gateway is not None  # noqa: S101 - only a described application has none
+        async with gateway.running():
+            yield
+
+    api = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    api.state.gateway, api.state.metrics = gateway, metrics
+    # Plain routes of Starlette, first: FastAPI's own work for a route costs as much as the whole of an enqueue.
+    for path, method, endpoint in (
+        ("/v1/jobs", "POST", enqueue),
+        ("/healthz", "GET", probes.healthz),
+        ("/readyz", "GET", probes.readyz),
+        ("/metrics", "GET", probes.metrics),
+    ):
+        api.router.routes.append(Route(path, endpoint, methods=[method]))
+    api.include_router(jobs.router)
+    _name_routes(api)
+    add_openapi(api)
+    _handle_errors(api)
+    return api
+
+
+def _name_routes(api: FastAPI) -> None:
+    """Make each route note its path in the scope, for the log and the metrics."""
+    for route in api.router.routes:
+        assert isinstance(route, Route)  # noqa: S101
+        route.app = _named(route.app, route.path)
+
+
+def _named(app: Any, path: str) -> Any:  # noqa: ANN401 - ASGI applications
+    async def named(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+        scope[ROUTE] = path
+        await app(scope, receive, send)
+
+    return named
+
+
+def _handle_errors(api: FastAPI) -> None:
+    async def of_ours(_: Request, error: Exception) -> Response:
+        return (error if isinstance(error, Refused) else refused(error)).response()  # type: ignore[arg-type]
+
+    async def of_starlette(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
+        status = HTTPStatus(error.status_code)
+        detail = {404: "there is no such path: /docs lists all", 405: "this path has other methods: see /docs"}
+        return Refused(status, detail.get(status, status.description), headers=error.headers).response()
+
+    async def of_parameters(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101
+        errors = [
+            {"field": str(one["loc"][-1]), "message": one["msg"].replace("Input should be", "expected")}
+            for one in error.errors()
+        ]
+        detail = "; ".join(f"{one['field']}: {one['message']}" for one in errors)
+        return Refused(HTTPStatus.BAD_REQUEST, detail, errors=errors).response()
+
+    async def of_bugs(_: Request, __: Exception) -> Response:
+        return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway failed: its log has the reason").response()
+
+    api.add_exception_handler(Refused, of_ours)
+    api.add_exception_handler(GaugepostError, of_ours)
+    api.add_exception_handler(HTTPException, of_starlette)
+    api.add_exception_handler(RequestValidationError, of_parameters)
+    api.add_exception_handler(Exception, of_bugs)

@@ -1,0 +1,73 @@
+"""Read the body of a request: bounded in bytes and in time."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from starlette.requests import ClientDisconnect
+
+from gaugepost_ops.cli.jobs.json_lines import MAX_FILE_LINE, MAX_LINE
+from gaugepost_ops.web.problems import Refused
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Receive
+
+MAX_JOB_BODY = MAX_FILE_LINE
+"""A body of one job may have a file's content in base64."""
+MAX_ARRAY_BODY = 16_000_000
+BODY_S = 60.0
+"""Seconds for a whole body. Between two chunks of JSON lines, the same time."""
+
+
+async def next_chunk(receive: Receive) -> tuple[bytes, bool]:
+    """Return the next chunk of a body, and whether more follows. Raises ClientDisconnect."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Read a whole body. Raises Refused: 413 if it has more than `most` bytes, 408 if it takes too long."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > most:
+        raise _too_long(most)
+    try:
+        async with asyncio.timeout(BODY_S):
+            chunk, more = await next_chunk(request.receive)
+            if not more:
+                return _bounded(chunk, most)
+            return await _rest(request.receive, bytearray(chunk), most)
+    except TimeoutError:
+        raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {BODY_S:.0f} s") from None
+
+
+async def _rest(receive: Receive, body: bytearray, most: int) -> bytes:
+    more = True
+    while more:
+        chunk, more = await next_chunk(receive)
+        body += chunk
+        if len(body) > most:
+            raise _too_long(most)
+    return bytes(body)
+
+
+def _bounded(body: bytes, most: int) -> bytes:
+    if len(body) > most:
+        raise _too_long(most)
+    return body
+
+
+def _too_long(most: int) -> Refused:
+    expected = f"expected a body of at most {most:,} bytes; send many jobs as JSON lines (application/x-ndjson)"
+    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, expected)
+
+
+def job_limit(body: bytes, *, has_content: bool) -> None:
+    """Raise Refused if a job without a file's content is longer than a line of `gaugepost enqueue` may be."""
+    if len(body) > MAX_LINE and not has_content:
+        expected = f"expected a job of at most {MAX_LINE:,} bytes ({MAX_FILE_LINE:,} with content_base64)"
+        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, expected)

@@ -1,0 +1,165 @@
+"""Who calls: the keys of all regions, read from Redis twice a second, and the rights of one request.
+
+Each region's Redis decides alone about the keys of that region. A key that was read more than a second ago counts no
+more: so a revoked key ends within a second, and a region whose Redis is away answers 503.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gaugepost.errors import GaugepostError, StoreUnreachable
+from gaugepost.ledger.api_keys import KEY_PREFIX, ApiKey, Scope, digest_of
+from gaugepost_ops.web.problems import Refused, too_soon
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gaugepost.regions import Region
+    from gaugepost_ops.web.store import Store
+
+log = structlog.get_logger("gaugepost.gateway")
+
+READ_EVERY_S = 0.4
+VALID_FOR_S = 0.9
+NOTE_USE_EVERY_S = 60.0
+_LONGEST_SECRET = 200
+
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="gaugepost"'}
+_SCHEME = "bearer "
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The holder of a key: its rights in each region whose Redis was asked within the last second."""
+
+    name: str
+    grants: Mapping[Region, ApiKey] = field(repr=False)
+    away: tuple[Region, ...] = ()
+    """Regions whose keys cannot be read."""
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions of the key."""
+        return tuple(self.grants)
+
+    def key_for(self, region: Region) -> ApiKey:
+        """Return the key as it is valid in a region. Raises Refused."""
+        if region in self.grants:
+            return self.grants[region]
+        if region in self.away:
+            raise StoreUnreachable(f"{region}: Redis cannot be reached")
+        where = ", ".join(self.grants)
+        raise Refused(HTTPStatus.FORBIDDEN, f"region: this key is for {where}, not for {region}")
+
+    def require(self, scope: Scope) -> None:
+        """Raise Refused if the key lacks a scope."""
+        has = next(iter(self.grants.values())).scopes
+        if scope not in has:
+            raise Refused(HTTPStatus.FORBIDDEN, f"this key lacks the scope {scope}: it has {', '.join(has) or 'none'}")
+
+
+@dataclass(slots=True)
+class _OfRegion:
+    """The keys of one region, by their hash. `read_at`: when they were read, monotonic seconds."""
+
+    keys: Mapping[str, ApiKey] = field(default_factory=dict, repr=False)
+    read_at: float = float("-inf")
+    reading: asyncio.Task[None] | None = None
+    is_away: bool = False
+    used: set[str] = field(default_factory=set)
+
+
+class Callers:
+    """The keys of all regions."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._regions = {region: _OfRegion() for region in store.settings.regions}
+        self._noted: dict[str, float] = {}
+
+    async def keep_reading(self) -> None:
+        """Read the keys again and again, until this task is cancelled. A region that is away delays no other."""
+        await asyncio.gather(*map(self._keep_reading, self._regions))
+
+    async def _keep_reading(self, region: Region) -> None:
+        while True:
+            await self._read(region)
+            await asyncio.sleep(READ_EVERY_S)
+
+    async def _read(self, region: Region) -> None:
+        """Read the keys of a region; if they are being read, wait for that."""
+        of = self._regions[region]
+        if of.reading is None or of.reading.done():
+            of.reading = asyncio.create_task(self._read_now(region, of))
+        with suppress(GaugepostError):
+            await asyncio.shield(of.reading)
+
+    async def _read_now(self, region: Region, of: _OfRegion) -> None:
+        used, asked_at = list(of.used), time.monotonic()
+        try:
+            found = await self._store.run(region, self._store.api_keys[region].read(used))
+        except GaugepostError as error:
+            if not of.is_away:
+                log.warning("keys not read", region=str(region), error=str(error))
+            of.is_away = True
+            return
+        of.keys = {key.digest: key for key in found.valid()}
+        of.read_at, of.is_away = asked_at, False
+        of.used.difference_update(used)
+
+    async def identify(self, authorization: str | None) -> Caller:
+        """Return who sends this header. Raises Refused: 401 for no or a wrong key, 429 over the rate of a key."""
+        if authorization is None or not authorization.lower().startswith(_SCHEME):
+            raise _unknown("send the header `Authorization: Bearer gp_…` with a key of `gaugepost keys create`")
+        secret = authorization[len(_SCHEME) :].strip()
+        digest = digest_of(secret) if secret.startswith(KEY_PREFIX) and len(secret) <= _LONGEST_SECRET else ""
+        stale = await self._refreshed()
+        grants = {region: of.keys[digest] for region, of in self._regions.items() if digest in of.keys}
+        grants = {region: key for region, key in grants.items() if region not in stale}
+        if not grants:
+            if stale and digest:
+                raise StoreUnreachable(f"the keys of {', '.join(stale)} cannot be read: Redis cannot be reached")
+            raise _unknown("this key is not known: it is wrong, it has expired, or it was revoked")
+        caller = Caller(next(iter(grants.values())).name, grants, tuple(stale))
+        self._note_use(caller)
+        await self._count(caller)
+        return caller
+
+    async def _refreshed(self) -> list[Region]:
+        """Read the keys that are too old. Return the regions whose keys could not be read.
+
+        It does not wait for a region that is away: `keep_reading` tries that one again.
+        """
+        oldest = time.monotonic() - VALID_FOR_S
+        old = [region for region, of in self._regions.items() if of.read_at < oldest]
+        if not old:
+            return old
+        await asyncio.gather(*(self._read(region) for region in old if not self._regions[region].is_away))
+        return [region for region in old if self._regions[region].read_at < oldest]
+
+    def _note_use(self, caller: Caller) -> None:
+        now = time.monotonic()
+        if now - self._noted.get(caller.name, float("-inf")) > NOTE_USE_EVERY_S:
+            self._noted[caller.name] = now
+            for region in caller.grants:
+                self._regions[region].used.add(caller.name)
+
+    async def _count(self, caller: Caller) -> None:
+        """Count a request of a key with a rate, in the first of its regions. Raises Refused over the rate."""
+        region, key = next(iter(caller.grants.items()))
+        if key.rate is not None and (
+            wait := await self._store.run(region, self._store.api_keys[region].count(key, key.rate))
+        ):
+            raise too_soon(wait)
+
+
+def _unknown(detail: str) -> Refused:
+    return Refused(HTTPStatus.UNAUTHORIZED, detail, headers=_CHALLENGE)

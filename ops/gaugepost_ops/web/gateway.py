@@ -1,0 +1,58 @@
+"""`Gateway`: what all requests of one process share."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from gaugepost_ops.web.callers import Callers
+from gaugepost_ops.web.readiness import Readiness
+from gaugepost_ops.web.stopping import Stopping
+from gaugepost_ops.web.store import Store
+from gaugepost_ops.web.waiting import Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from gaugepost.ledger import Accepted, Entry
+    from gaugepost.ledger.api_keys import Scope
+    from gaugepost.settings import Settings
+    from gaugepost_ops.web.callers import Caller
+
+
+class Gateway:
+    """The ledgers, the keys, and the requests that wait."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.stopping = Stopping()
+        self.store = Store(settings)
+        self.settings = self.store.settings
+        self.callers = Callers(self.store)
+        self.waiting = Waiting(self.store, self.stopping)
+        self.readiness = Readiness(self.store)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Read the keys as long as this block runs, and close the connections at its end."""
+        reading = asyncio.create_task(self.callers.keep_reading())
+        try:
+            yield
+        finally:
+            reading.cancel()
+            with suppress(asyncio.CancelledError):
+                await reading
+            await self.store.close()
+
+    async def caller(self, request: Request, scope: Scope) -> Caller:
+        """Return who sends a request. Raises Refused: 401, 403 without this scope, 429."""
+        caller = await self.callers.identify(request.headers.get("authorization"))
+        request.scope["gaugepost.key"] = caller.name
+        caller.require(scope)
+        return caller
+
+    async def accept_one(self, entry: Entry) -> Accepted:
+        """Store one job."""
+        return (await self.store.accept(entry.job.region, [entry]))[0]

@@ -1,0 +1,120 @@
+"""Parse jobs from JSON, as `gaugepost enqueue` does: each key once, no NaN, no file of the gateway's machine."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.admission import admit
+from gaugepost.errors import InvalidJob, Problem
+from gaugepost.jobs import File, parse_job, parse_job_json
+from gaugepost.jobs.refusal import MAX_DIGITS
+from gaugepost_ops.cli.jobs.json_lines import MAX_FILE_LINE, MAX_LINE
+from gaugepost_ops.web.bodies import job_limit
+from gaugepost_ops.web.problems import Refused, invalid
+
+if TYPE_CHECKING:
+    from gaugepost.jobs import AnyJob, JobBase
+    from gaugepost.settings import Settings
+    from gaugepost_ops.web.callers import Caller
+
+MOST_IN_ARRAY = 1_000
+REPEATED_KEY = "expected each key only once in an object"
+
+
+class _NotJson(ValueError):
+    """The text is no JSON, or no JSON that every reader reads alike. The message quotes nothing."""
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _NotJson(REPEATED_KEY)
+    return found
+
+
+def _no_constant(name: str) -> object:
+    raise _NotJson(f"{name} is no JSON: send null, or leave the field out")
+
+
+def _shortened(digits: str) -> int:
+    return int(digits[: MAX_DIGITS + 2])
+
+
+def strict_json(body: bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Parse JSON in which each object has each key once. Raises Refused (400), which names the line and column."""
+    try:
+        return json.loads(
+            body.decode(), object_pairs_hook=_unique_keys, parse_constant=_no_constant, parse_int=_shortened
+        )
+    except json.JSONDecodeError as error:
+        why = f"{error.msg} at line {error.lineno}, column {error.colno}"
+    except UnicodeDecodeError as error:
+        why = f"byte {error.start + 1} is not UTF-8"
+    except RecursionError:
+        why = "it is nested too deeply"
+    except _NotJson as error:
+        why = str(error)
+    raise Refused(HTTPStatus.BAD_REQUEST, f"the body is not JSON that can be read: {why}")
+
+
+def parse_one(body: bytes) -> AnyJob:
+    """Parse one job. Raises Refused (400), InvalidJob."""
+    try:
+        job = parse_job_json(body)
+    except InvalidJob:
+        strict_json(body)
+        raise
+    strict_json(body)
+    job_limit(body, has_content=isinstance(job, File) and bool(job.content_base64))
+    return job
+
+
+def parse_line(data: bytes | None, number: int) -> AnyJob:
+    """Parse the job on a line; None: the line is too long. Raises InvalidJob."""
+    if data is None:
+        raise _too_long()
+    data = data.removeprefix(codecs.BOM_UTF8) if number == 1 else data
+    try:
+        return parse_one(data)
+    except Refused as error:
+        if error.status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise _too_long() from None
+        raise InvalidJob([Problem("", error.detail.replace("the body", "the line"))]) from None
+
+
+def _too_long() -> InvalidJob:
+    expected = f"expected a line of at most {MAX_LINE:,} bytes ({MAX_FILE_LINE:,} with content_base64)"
+    return InvalidJob([Problem("", expected)])
+
+
+def parse_array(body: bytes) -> list[AnyJob]:
+    """Parse an array of jobs. Raises Refused: 400, 413 for too many jobs, 422 with the wrong fields of all jobs."""
+    rows = strict_json(body)
+    if not isinstance(rows, list) or not rows:
+        raise Refused(HTTPStatus.BAD_REQUEST, "expected a job, or an array of 1 to 1,000 jobs")
+    if len(rows) > MOST_IN_ARRAY:
+        expected = f"expected at most {MOST_IN_ARRAY:,} jobs in an array: send more as application/x-ndjson"
+        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, expected)
+    jobs, wrong = [], []
+    for index, row in enumerate(rows):
+        try:
+            jobs.append(parse_job(row))
+        except InvalidJob as error:
+            wrong.append((index, error))
+    if wrong:
+        raise invalid(wrong)
+    return jobs
+
+
+def permitted(job: JobBase, caller: Caller, settings: Settings, key: str | None = None) -> JobBase:
+    """Return the job as the caller may enqueue it. `key`: the header Idempotency-Key. Raises InvalidJob, Refused."""
+    if isinstance(job, File) and job.path:
+        raise InvalidJob([Problem("path", "not here: send the content as content_base64")])
+    if key is not None and job.idempotency_key not in {None, key}:
+        raise InvalidJob([Problem("idempotency_key", "expected the same as in the header Idempotency-Key")])
+    found = admit(job, settings, key)
+    source = caller.key_for(found.region).source
+    return found if source is None or found.source == source else found.model_copy(update={"source": source})

@@ -1,0 +1,85 @@
+"""Observe each request: one line in the log, and metrics. Neither has a path, a query, a header or data of a job."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.get_logger("gaugepost.gateway")
+
+ROUTE = "gaugepost.route"
+KEY = "gaugepost.key"
+_UNKNOWN = "-"
+_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"})
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+class GatewayMetrics:
+    """The metrics of one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "gaugepost_gateway_requests", "Requests", ("route", "method", "status"), registry=self.registry
+        )
+        self._seconds = Histogram(
+            "gaugepost_gateway_request_seconds", "Duration", ("route",), registry=self.registry, buckets=_BUCKETS
+        )
+        self._keys = Counter("gaugepost_gateway_key_requests", "Requests by key", ("key",), registry=self.registry)
+
+    def count(self, route: str, method: str, status: int, key: str | None, seconds: float) -> None:
+        """Count one request. Routes, methods and keys have few values, whatever callers send."""
+        self._requests.labels(route, method if method in _METHODS else _UNKNOWN, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+        if key is not None:
+            self._keys.labels(key).inc()
+
+
+class Observed:
+    """An ASGI application whose requests are logged and counted."""
+
+    def __init__(self, app: ASGIApp, metrics: GatewayMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 0
+        started = time.perf_counter()
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note)
+        finally:
+            self._note(scope, status, time.perf_counter() - started)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count and log a request. Status 0: the caller went away before the answer."""
+        route, key = scope.get(ROUTE, _UNKNOWN), scope.get(KEY)
+        self._metrics.count(route, scope["method"], status, key, seconds)
+        level = log.warning if status >= HTTPStatus.INTERNAL_SERVER_ERROR else log.debug if route in _QUIET else log.info
+        level(
+            "request",
+            route=route,
+            method=scope["method"] if scope["method"] in _METHODS else _UNKNOWN,
+            status=status,
+            ms=round(seconds * 1000, 1),
+            key=key,
+            client=scope["client"][0] if scope.get("client") else None,
+        )

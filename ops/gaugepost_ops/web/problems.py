@@ -1,0 +1,112 @@
+"""Errors as `application/problem+json` (RFC 9457), with the texts of the command line. They quote no value of a job."""
+
+from __future__ import annotations
+
+import json
+import math
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from gaugepost.errors import (
+    BacklogFull,
+    ClusterNotSupported,
+    DataSealed,
+    GaugepostError,
+    IdempotencyConflict,
+    InvalidJob,
+    InvalidQuery,
+    JobNotFound,
+    LedgerClosed,
+    NotPermitted,
+    StoreError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+MOST_ERRORS = 100
+"""Wrong fields in one answer, at most."""
+
+_RETRY_AFTER = {BacklogFull: 30, LedgerClosed: 30, StoreError: 2}
+_OF_THE_GATEWAY = "the gateway cannot use Redis: its log has the reason"
+
+
+class Refused(Exception):  # noqa: N818 - it ends a request on purpose
+    """Ends a request with this status. `more`: further members of the problem, such as `errors`."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,  # noqa: ANN401 - members of a JSON object
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.more = more
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the members of the problem."""
+        head = {"type": "about:blank", "title": self.status.phrase, "status": int(self.status), "detail": self.detail}
+        return head | self.more
+
+    def response(self) -> Response:
+        """Return the answer."""
+        body = json.dumps(self.to_dict()).encode()
+        return Response(body, self.status, self.headers, media_type="application/problem+json")
+
+
+def too_soon(wait_ms: int) -> Refused:
+    """Return the refusal of a request that is over the rate of its key."""
+    seconds = max(1, math.ceil(wait_ms / 1000))
+    detail = f"this key has used up its rate: try again in {seconds} s"
+    return Refused(HTTPStatus.TOO_MANY_REQUESTS, detail, headers={"Retry-After": str(seconds)})
+
+
+def invalid(problems: Iterable[tuple[int, InvalidJob]]) -> Refused:
+    """Return the refusal of invalid jobs, each with its place in the array, from 0."""
+    errors = [error for index, job in problems for error in errors_of(job, index)]
+    shown = [f"job {error['index']}: {_text(error)}" if error["index"] else _text(error) for error in errors[:3]]
+    more = f"; and {len(errors) - 3} more" if len(errors) > len(shown) else ""
+    detail = f"nothing was stored: {'; '.join(shown)}{more}"
+    return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors[:MOST_ERRORS])
+
+
+def errors_of(job: InvalidJob, index: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the wrong fields of a job."""
+    place = {} if index is None else {"index": index}
+    yield from (place | {"field": one.field, "message": one.expected} for one in job.problems)
+
+
+def _text(error: Mapping[str, Any]) -> str:
+    return f"{error['field']}: {error['message']}" if error["field"] else error["message"]
+
+
+def refused(error: GaugepostError) -> Refused:
+    """Return the refusal for an error of gaugepost."""
+    match error:
+        case IdempotencyConflict():
+            return Refused(HTTPStatus.CONFLICT, str(error), id=error.id)
+        case InvalidJob():
+            return invalid([(0, error)])
+        case InvalidQuery():
+            return Refused(HTTPStatus.BAD_REQUEST, str(error))
+        case JobNotFound():
+            return Refused(HTTPStatus.NOT_FOUND, str(error))
+        case DataSealed():
+            return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        case _:
+            return _of_the_store(error)
+
+
+def _of_the_store(error: GaugepostError) -> Refused:
+    detail = _OF_THE_GATEWAY if isinstance(error, NotPermitted | ClusterNotSupported) else str(error)
+    after = next((seconds for kind, seconds in _RETRY_AFTER.items() if isinstance(error, kind)), None)
+    if after is None:
+        return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway failed: its log has the reason")
+    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(after)})

@@ -1,0 +1,67 @@
+"""Run the gateway by uvicorn. SIGTERM finishes what is in flight; what waits answers with the state as it is."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+import uvicorn
+
+from gaugepost_ops.web.app import Application
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from gaugepost.settings import Settings
+
+log = structlog.get_logger("gaugepost.gateway")
+
+GRACE_S = 25
+"""Seconds for requests in flight after SIGTERM. Kubernetes and systemd give 30 s."""
+KEEP_ALIVE_S = 75
+"""Longer than proxies keep an idle connection, so that they never send a request into a connection that closes."""
+MOST_CONNECTIONS = 10_000
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which tells the gateway that it stops."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note SIGTERM or SIGINT. uvicorn then takes no new connection, and waits for the others."""
+        asyncio.get_running_loop().call_soon_threadsafe(self._application.gateway.stopping.set)
+        super().handle_exit(sig, frame)
+
+
+def run(settings: Settings, host: str, port: int, *, proxy_headers: bool) -> int:
+    """Serve until SIGTERM. Return the exit code."""
+    application = Application(settings)
+    config = uvicorn.Config(
+        application.asgi,
+        host=host,
+        port=port,
+        http="httptools",
+        loop="auto",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        proxy_headers=proxy_headers,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+        limit_concurrency=MOST_CONNECTIONS,
+        backlog=2048,
+    )
+    server = _Server(config, application)
+    log.info("serving", host=host, port=port)
+    try:
+        server.run()
+    except SystemExit:  # uvicorn has logged why it cannot listen
+        return 1
+    sys.stdout.flush()
+    return 0 if server.started else 1
