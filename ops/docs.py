@@ -6,6 +6,7 @@ is out of date.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from gaugepost.settings import PREFIX, Settings
 from gaugepost.settings.group import Group
 from gaugepost.states import mermaid
 from gaugepost_ops.cli.audited import RECORDED
+from gaugepost_ops.web.openapi import description
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -129,6 +131,11 @@ def keys() -> str:
     return "\n".join(rows)
 
 
+def openapi() -> str:
+    """Return the description of the HTTP gateway."""
+    return json.dumps(description(), indent=1, ensure_ascii=False) + "\n"
+
+
 PARTS = {
     "states": states,
     "settings": settings,
@@ -138,7 +145,7 @@ PARTS = {
     "acl": docs_acl.users,
     "recorded commands": recorded_commands,
 }
-FILES = {".env.example": env_example}
+FILES = {".env.example": env_example, "docs/openapi.json": openapi}
 
 
 def regenerate(text: str) -> str:

@@ -1,1 +1,1 @@
-"""The HTTP gateway (`gaugepost serve`, extra `web`): services in any language enqueue jobs and ask what became of them."""
+"""The HTTP gateway (`gaugepost serve`, extra `web`): services in any language enqueue jobs and read their results."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
 from starlette.routing import Route
 
 from gaugepost.errors import GaugepostError
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from gaugepost.settings import Settings
 
@@ -49,7 +50,7 @@ def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = N
         async with gateway.running():
             yield
 
-    api = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    api = FastAPI(lifespan=lifespan, openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
     api.state.gateway, api.state.metrics = gateway, metrics
     # Plain routes of Starlette, first: FastAPI's own work for a route costs as much as the whole of an enqueue.
     for path, method, endpoint in (
@@ -58,23 +59,19 @@ def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = N
         ("/readyz", "GET", probes.readyz),
         ("/metrics", "GET", probes.metrics),
     ):
-        api.router.routes.append(Route(path, endpoint, methods=[method]))
-    api.include_router(jobs.router)
-    _name_routes(api)
+        route = Route(path, endpoint, methods=[method])
+        route.app = _named(route.app, path)
+        api.router.routes.append(route)
+    jobs.add_routes(api)
     add_openapi(api)
     _handle_errors(api)
     return api
 
 
-def _name_routes(api: FastAPI) -> None:
-    """Make each route note its path in the scope, for the log and the metrics."""
-    for route in api.router.routes:
-        assert isinstance(route, Route)  # noqa: S101
-        route.app = _named(route.app, route.path)
+def _named(app: ASGIApp, path: str) -> ASGIApp:
+    """Return an application that notes its route for the log and the metrics, as FastAPI does for its own routes."""
 
-
-def _named(app: Any, path: str) -> Any:  # noqa: ANN401 - ASGI applications
-    async def named(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+    async def named(scope: Scope, receive: Receive, send: Send) -> None:
         scope[ROUTE] = path
         await app(scope, receive, send)
 
@@ -88,7 +85,10 @@ def _handle_errors(api: FastAPI) -> None:
     async def of_starlette(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
         status = HTTPStatus(error.status_code)
-        detail = {404: "there is no such path: /docs lists all", 405: "this path has other methods: see /docs"}
+        detail = {
+            404: "there is no such path: /openapi.json lists all",
+            405: "this path has other methods: see /openapi.json",
+        }
         return Refused(status, detail.get(status, status.description), headers=error.headers).response()
 
     async def of_parameters(_: Request, error: Exception) -> Response:

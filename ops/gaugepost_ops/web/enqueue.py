@@ -52,9 +52,7 @@ async def _one(gateway: Gateway, caller: Caller, body: bytes, key: str | None) -
     if accepted.conflict:
         raise IdempotencyConflict(accepted.id)
     status = HTTPStatus.OK if accepted.duplicate else HTTPStatus.CREATED
-    return Response(
-        to_json(row(entry, accepted)), status, {"Location": f"/v1/jobs/{accepted.id}"}, media_type=JSON
-    )
+    return Response(to_json(row(entry, accepted)), status, {"Location": f"/v1/jobs/{accepted.id}"}, media_type=JSON)
 
 
 async def _array(gateway: Gateway, caller: Caller, body: bytes, key: str | None) -> Response:

@@ -100,8 +100,7 @@ class JobLines(Response):
             with self._gateway.stopping.calls(reader.stop):
                 await self._read_all(reader, batches, storing)
             await storing
-            if reader.was_stopped and self._gateway.stopping.is_set:
-                raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "this gateway stops: send the rest to another one")
+            self._refuse_rest(reader)
         except (GaugepostError, Refused) as error:
             await self._fail(error, lines)
         except ClientDisconnect:
@@ -111,6 +110,11 @@ class JobLines(Response):
             with suppress(asyncio.CancelledError, Exception):
                 await storing
         await lines.end()
+
+    def _refuse_rest(self, reader: LineReader) -> None:
+        """Raise Refused if the reader ended early, because this process stops."""
+        if reader.was_stopped and self._gateway.stopping.is_set:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "this gateway stops: send the rest to another one")
 
     async def _read_all(
         self, reader: LineReader, batches: asyncio.Queue[_Batch | None], storing: asyncio.Task[None]
@@ -140,7 +144,10 @@ class JobLines(Response):
             except InvalidJob as error:
                 batch.rows[line.number] = {"line": line.number, "errors": list(errors_of(error))}
             except Refused as error:  # the key is not for this region
-                batch.rows[line.number] = {"line": line.number, "errors": [{"field": "region", "message": error.detail}]}
+                batch.rows[line.number] = {
+                    "line": line.number,
+                    "errors": [{"field": "region", "message": error.detail}],
+                }
         return batch
 
     async def _store_all(self, batches: asyncio.Queue[_Batch | None], lines: _Lines) -> None:

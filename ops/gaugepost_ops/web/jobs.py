@@ -7,7 +7,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import FastAPI, Path, Query, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 LONGEST_WAIT_S = 60
 _ID = re.compile("[0-9a-f]{32}")
 
-router = APIRouter()
+
+def add_routes(api: FastAPI) -> None:
+    """Add the routes of this module."""
+    api.add_api_route("/v1/jobs/{job_id}", show, methods=["GET"])
 
 
-@router.get("/v1/jobs/{job_id}")
 async def show(
     request: Request,
     job_id: Annotated[str, Path(description="The id that `POST /v1/jobs` returned.")],

@@ -24,19 +24,19 @@ MOST_IN_ARRAY = 1_000
 REPEATED_KEY = "expected each key only once in an object"
 
 
-class _NotJson(ValueError):
+class _NotJsonError(ValueError):
     """The text is no JSON, or no JSON that every reader reads alike. The message quotes nothing."""
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise _NotJson(REPEATED_KEY)
+        raise _NotJsonError(REPEATED_KEY)
     return found
 
 
 def _no_constant(name: str) -> object:
-    raise _NotJson(f"{name} is no JSON: send null, or leave the field out")
+    raise _NotJsonError(f"{name} is no JSON: send null, or leave the field out")
 
 
 def _shortened(digits: str) -> int:
@@ -55,7 +55,7 @@ def strict_json(body: bytes) -> Any:  # noqa: ANN401 - any JSON
         why = f"byte {error.start + 1} is not UTF-8"
     except RecursionError:
         why = "it is nested too deeply"
-    except _NotJson as error:
+    except _NotJsonError as error:
         why = str(error)
     raise Refused(HTTPStatus.BAD_REQUEST, f"the body is not JSON that can be read: {why}")
 

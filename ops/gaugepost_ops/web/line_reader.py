@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gaugepost.batches import BATCH
 from gaugepost_ops.cli.jobs.json_lines import MAX_FILE_LINE
@@ -69,7 +69,8 @@ class LineReader:
         """Return the next chunk and whether more follow; None after `stop`."""
         reading = asyncio.ensure_future(next_chunk(self._receive))
         try:
-            await asyncio.wait({reading, self._stop}, timeout=BODY_S, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {reading, self._stop}
+            await asyncio.wait(either, timeout=BODY_S, return_when=asyncio.FIRST_COMPLETED)
             if self._stop.done():
                 return None
             if reading.done():

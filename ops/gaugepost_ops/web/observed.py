@@ -71,9 +71,12 @@ class Observed:
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         """Count and log a request. Status 0: the caller went away before the answer."""
-        route, key = scope.get(ROUTE, _UNKNOWN), scope.get(KEY)
+        route: str = scope.get(ROUTE) or getattr(scope.get("route"), "path", _UNKNOWN)
+        key = scope.get(KEY)
         self._metrics.count(route, scope["method"], status, key, seconds)
-        level = log.warning if status >= HTTPStatus.INTERNAL_SERVER_ERROR else log.debug if route in _QUIET else log.info
+        level = (
+            log.warning if status >= HTTPStatus.INTERNAL_SERVER_ERROR else log.debug if route in _QUIET else log.info
+        )
         level(
             "request",
             route=route,

@@ -147,7 +147,9 @@ def _refuse_taken(producer: Producer, name: str) -> None:
 
 
 def _taken(name: str) -> Failure:
-    return Failure(Exit.FAILED, f"there is a key {name} already", f"choose another name, or: gaugepost keys revoke {name}")
+    return Failure(
+        Exit.FAILED, f"there is a key {name} already", f"choose another name, or: gaugepost keys revoke {name}"
+    )
 
 
 def _store(producer: Producer, audit: Recording, key: ApiKey) -> None:
