@@ -71,7 +71,7 @@ class Observed:
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         """Count and log a request. Status 0: the caller went away before the answer."""
-        route: str = scope.get(ROUTE) or getattr(scope.get("route"), "path", _UNKNOWN)
+        route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path", _UNKNOWN))
         key = scope.get(KEY)
         self._metrics.count(route, scope["method"], status, key, seconds)
         level = (

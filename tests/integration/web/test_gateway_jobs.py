@@ -1,0 +1,194 @@
+"""`POST /v1/jobs` with one job or an array, and `GET /v1/jobs/{id}`."""
+
+from __future__ import annotations
+
+import base64
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from gaugepost import Region
+from gaugepost_ops.cli.jobs.json_lines import MAX_FILE_LINE
+from support.gateway import EMAIL, GatewayProcess, job
+from support.wait import wait_until
+
+
+def stored(gateway: GatewayProcess, region: str = "eu") -> int:
+    return gateway.producer.ledger(Region(region)).summary()["queued"]
+
+
+def test_accepted_job_is_in_redis_and_can_be_shown(gateway: GatewayProcess, key: str) -> None:
+    answer = gateway.post(key, job(idempotency_key="order-1"))
+    row = answer.json()
+    assert (answer.status_code, answer.headers["Location"]) == (201, f"/v1/jobs/{row['id']}")
+    expected = {"region": "eu", "kind": "record", "state": "queued", "duplicate": False, "warnings": []}
+    assert row == {"id": row["id"], **expected}
+    assert gateway.producer.job(row["id"]).job["record"] == {"Email": EMAIL}
+    shown = gateway.call("GET", answer.headers["Location"], key)
+    assert shown.json() == json.loads(json.dumps(gateway.producer.job(row["id"]).to_dict()))
+    assert EMAIL not in shown.text
+
+
+def test_same_idempotency_key_returns_the_first_job(gateway: GatewayProcess, key: str) -> None:
+    first = gateway.post(key, job(), Idempotency_Key="order-1")
+    again = gateway.post(key, job(idempotency_key="order-1"))
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json() == first.json() | {"duplicate": True}
+
+
+def test_idempotency_key_of_another_content_is_a_conflict(gateway: GatewayProcess, key: str) -> None:
+    first = gateway.post(key, job(idempotency_key="order-1")).json()
+    answer = gateway.post(key, job(idempotency_key="order-1", configuration="another"))
+    problem = answer.json()
+    assert (answer.status_code, problem["id"], problem["title"]) == (409, first["id"], "Conflict")
+    assert stored(gateway) == 1
+
+
+def test_header_that_contradicts_the_field_is_refused(gateway: GatewayProcess, key: str) -> None:
+    answer = gateway.post(key, job(idempotency_key="a"), Idempotency_Key="b")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "idempotency_key"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ('{"kind": "record"', 400, "line 1, column 18"),
+        ('{"kind":\n nonsense}', 400, "line 2, column 2"),
+        (json.dumps(job())[:-1] + ', "region": "us"}', 400, "each key only once"),
+        (json.dumps(job()).replace(f'"{EMAIL}"', "NaN"), 400, "NaN is no JSON"),
+        ("[" * 100_000, 400, "nested too deeply"),
+        ('{"a":' * 100_000, 400, "nested too deeply"),
+        (b'{"kind": "\xff"}', 400, "byte 11 is not UTF-8"),
+        ("17", 400, "expected a job"),
+        ("", 400, "line 1, column 1"),
+        ("[]", 400, "1 to 1,000 jobs"),
+        (json.dumps(job(record={"Email": "\ud800"})), 422, "no lone surrogates"),
+        (json.dumps(job(record={})), 422, "record: expected it not to be empty"),
+        (json.dumps(job(region="mars")), 422, "region: expected 'eu', 'us' or 'au'"),
+        (json.dumps(job(emial="x")), 422, "emial: unknown key"),
+        (json.dumps(job(record={"Email": "x" * 1_000_001})), 413, "at most 1,000,000 bytes"),
+        (json.dumps({"kind": "file", "region": "eu", "family": "contact", "path": "a.csv"}), 422, "content_base64"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_wrong_body_is_refused_with_the_place(
+    gateway: GatewayProcess, key: str, body: str | bytes, status: int, said: str
+) -> None:
+    answer = gateway.post(key, body)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    problem = answer.json()
+    assert said in problem["detail"]
+    assert (problem["type"], problem["status"]) == ("about:blank", status)
+    assert EMAIL not in answer.text
+    assert stored(gateway) == 0
+
+
+def test_array_is_stored_as_a_whole(gateway: GatewayProcess, key: str) -> None:
+    jobs = [job(record={"Email": f"person{n}@example.net"}) for n in range(1_000)]
+    answer = gateway.post(key, jobs)
+    rows = answer.json()
+    assert (answer.status_code, len(rows), stored(gateway)) == (200, 1_000, 1_000)
+    views = [gateway.producer.job(row["id"], region=Region.EU) for row in (rows[0], rows[-1])]
+    assert [view.job["record"] for view in views] == [jobs[0]["record"], jobs[-1]["record"]]
+
+
+def test_array_with_one_wrong_job_stores_nothing(gateway: GatewayProcess, key: str) -> None:
+    answer = gateway.post(key, [job(), job(record={}), job(configuration=7)])
+    assert answer.status_code == 422
+    assert [(error["index"], error["field"]) for error in answer.json()["errors"]] == [
+        (1, "record"),
+        (2, "configuration"),
+    ]
+    assert stored(gateway) == 0
+
+
+def test_array_names_conflicts_and_duplicates_in_its_rows(gateway: GatewayProcess, key: str) -> None:
+    first = gateway.post(key, job(idempotency_key="a")).json()
+    rows = gateway.post(key, [job(idempotency_key="a"), job(idempotency_key="a", configuration="b"), job()]).json()
+    assert [row["duplicate"] for row in rows] == [True, True, False]
+    assert [row.get("conflict", False) for row in rows] == [False, True, False]
+    assert {rows[0]["id"], rows[1]["id"]} == {first["id"]}
+    assert stored(gateway) == 2
+
+
+def test_array_of_two_regions_is_refused(gateway: GatewayProcess, key: str) -> None:
+    answer = gateway.post(key, [job(), job(region="us")])
+    assert (answer.status_code, stored(gateway), stored(gateway, "us")) == (422, 0, 0)
+    assert "jobs of one region" in answer.json()["detail"]
+
+
+def test_longer_array_is_too_large(gateway: GatewayProcess, key: str) -> None:
+    answer = gateway.post(key, [job()] * 1_001)
+    assert (answer.status_code, stored(gateway)) == (413, 0)
+    assert "x-ndjson" in answer.json()["detail"]
+
+
+def test_body_over_the_limit_is_refused_before_it_is_read(gateway: GatewayProcess, key: str) -> None:
+    answer = gateway.post(key, b" " * (MAX_FILE_LINE + 4_000_000))
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/xml", ""])
+def test_other_content_type_is_refused(gateway: GatewayProcess, key: str, kind: str) -> None:
+    answer = gateway.post(key, json.dumps(job()), Content_Type=kind)
+    assert (answer.status_code, stored(gateway)) == (415, 0)
+
+
+def test_file_is_taken_with_its_content(gateway: GatewayProcess, key: str) -> None:
+    content = base64.b64encode(b"Email,Date\na@example.net,2026-01-01 00:00:00\n").decode()
+    row = gateway.post(
+        key, {"kind": "file", "region": "eu", "family": "contact", "filename": "a.csv", "content_base64": content}
+    ).json()
+    shown = gateway.call("GET", f"/v1/jobs/{row['id']}", key).json()
+    assert (shown["state"], shown["filename"], shown["rows"]) == ("waiting", "a.csv", 1)
+    assert shown["due"] is not None
+
+
+def test_one_idempotency_key_at_once_makes_one_job(gateway: GatewayProcess, key: str) -> None:
+    def race(number: int) -> list[int]:
+        return [gateway.post(key, job(idempotency_key=f"race-{number}-{n}")).status_code for n in range(25)]
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(race, [0, 0, 1, 1]))
+    assert sorted(status for one in answers for status in one) == [200] * 50 + [201] * 50
+    assert stored(gateway) == 50
+
+
+def test_unknown_job_is_not_found(gateway: GatewayProcess, key: str) -> None:
+    for name in ("absent", "0" * 32, "%2e%2e", "a%0d%0aX-Injected:1"):
+        answer = gateway.call("GET", f"/v1/jobs/{name}", key)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json"), name
+        assert "X-Injected" not in answer.headers
+
+
+@pytest.mark.parametrize("wait", ["61", "-1", "soon"])
+def test_wrong_wait_is_refused(gateway: GatewayProcess, key: str, wait: str) -> None:
+    answer = gateway.call("GET", f"/v1/jobs/{'0' * 32}?wait={wait}", key)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "wait")
+
+
+def test_waiting_request_answers_when_the_job_has_ended(gateway: GatewayProcess, key: str) -> None:
+    ids = [gateway.post(key, job()).json()["id"] for _ in range(20)]
+
+    def wait_for(job_id: str) -> Any:
+        return gateway.call("GET", f"/v1/jobs/{job_id}?wait=60", key).json()["state"]
+
+    with ThreadPoolExecutor(20) as pool:
+        waiting = [pool.submit(wait_for, job_id) for job_id in ids]
+        wait_until(lambda: any(one.running() for one in waiting))
+        assert all(gateway.producer.cancel(job_id) for job_id in ids)
+        assert [one.result() for one in waiting] == ["cancelled"] * 20
+
+
+def test_waiting_request_answers_with_the_state_after_its_time(gateway: GatewayProcess, key: str) -> None:
+    job_id = gateway.post(key, job()).json()["id"]
+    assert gateway.call("GET", f"/v1/jobs/{job_id}?wait=1", key).json()["state"] == "queued"
+
+
+def test_unknown_paths_and_methods_are_problems(gateway: GatewayProcess) -> None:
+    for method, path, status in (("GET", "/v2", 404), ("PUT", "/v1/jobs", 405), ("GET", "//v1/jobs", 404)):
+        answer = gateway.call(method, path)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")

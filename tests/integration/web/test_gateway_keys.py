@@ -1,0 +1,105 @@
+"""Keys of the gateway: what each may do, until when, how often; and that no log or Redis has one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from gaugepost import Region
+from gaugepost.ledger.api_keys import Scope
+from gaugepost_ops.web.callers import READ_EVERY_S, VALID_FOR_S
+from support.gateway import EMAIL, GatewayProcess, job
+from support.redis_server import RedisServer
+from support.wait import wait_until
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "", "Bearer", "Bearer gp_", "Bearer gp_" + "A" * 43, "Basic Z3A6Z3A=", "Bearer gp_" + "x" * 5_000],
+    ids=lambda header: str(header)[:20],
+)
+def test_request_without_a_valid_key_is_refused(gateway: GatewayProcess, header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    answer = gateway.call("POST", "/v1/jobs", headers=headers, json=job())
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Bearer realm="gaugepost"')
+
+
+def test_revoked_key_ends_at_once(gateway: GatewayProcess) -> None:
+    assert READ_EVERY_S < VALID_FOR_S < 1.0  # a key that was read earlier counts no more
+    key = gateway.key()
+    assert gateway.post(key, job()).status_code == 201
+    for region in Region:
+        gateway.producer.ledger(region).api_keys.drop("crm")
+    wait_until(lambda: gateway.post(key, job()).status_code == 401)
+    assert gateway.post(key, job()).status_code == 401
+
+
+def test_key_that_is_revoked_in_one_region_works_in_the_others(gateway: GatewayProcess) -> None:
+    key = gateway.key()
+    gateway.producer.ledger(Region.EU).api_keys.drop("crm")
+    wait_until(lambda: gateway.post(key, job()).status_code == 403)
+    assert gateway.post(key, job(region="us")).status_code == 201
+
+
+def test_expired_key_is_refused(gateway: GatewayProcess) -> None:
+    key = gateway.key(expires=int(time.time() * 1000) + 1_500)
+    wait_until(lambda: gateway.post(key, job()).status_code == 401)
+
+
+def test_key_may_do_only_what_its_scopes_say(gateway: GatewayProcess) -> None:
+    writes, reads = gateway.key("w", scopes=(Scope.ENQUEUE,)), gateway.key("r", scopes=(Scope.READ,))
+    made = gateway.post(writes, job())
+    assert made.status_code == 201
+    refused = gateway.post(reads, job())
+    assert (refused.status_code, refused.json()["detail"]) == (403, "this key lacks the scope enqueue: it has read")
+    path = made.headers["Location"]
+    assert [gateway.call("GET", path, key).status_code for key in (reads, writes)] == [200, 403]
+
+
+def test_key_of_another_region_neither_enqueues_nor_reads(gateway: GatewayProcess) -> None:
+    of_all, of_us = gateway.key("all"), gateway.key("us", regions=("us",))
+    made = gateway.post(of_all, job())
+    assert gateway.post(of_us, job()).status_code == 403
+    assert gateway.post(of_us, [job(region="us"), job()]).status_code == 403
+    assert gateway.call("GET", made.headers["Location"], of_us).status_code == 404
+    assert gateway.post(of_us, job(region="us")).status_code == 201
+
+
+def test_source_of_the_key_is_that_of_its_jobs(gateway: GatewayProcess) -> None:
+    key = gateway.key(source="crm")
+    ids = [gateway.post(key, body).json()["id"] for body in (job(), job(source="another"))]
+    ids += [row["id"] for row in gateway.post(key, [job(source="third")]).json()]
+    assert [gateway.producer.job(one).job["source"] for one in ids] == ["crm"] * 3
+
+
+def test_rate_of_a_key_is_shared_by_all_gateways(gateway: GatewayProcess, server: RedisServer, tmp_path: Path) -> None:
+    with GatewayProcess(tmp_path, server.url) as other:
+        slow, free = gateway.key("slow", rate=1), gateway.key("free")
+        answers = [one.call("GET", "/v1/jobs/absent", slow) for one in (gateway, other) * 3]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert len(refused) >= 4
+        assert all(1 <= int(answer.headers["Retry-After"]) <= 2 for answer in refused)
+        assert gateway.call("GET", "/v1/jobs/absent", free).status_code == 404
+
+
+def test_last_use_of_a_key_is_noted(gateway: GatewayProcess) -> None:
+    gateway.key("used")
+    wait_until(lambda: gateway.producer.ledger(Region.US).api_keys.read().keys[0].used)
+
+
+def test_no_log_and_no_redis_has_a_key_or_data(gateway: GatewayProcess, server: RedisServer) -> None:
+    key = gateway.key()
+    made = gateway.post(key, job(idempotency_key="secret-order"))
+    gateway.post(key, job(record={"Email": EMAIL, "n": []}))
+    gateway.call("GET", f"{made.headers['Location']}?wait=0&email={EMAIL}", key)
+    gateway.call("GET", f"/{key}", key)
+    gateway.post(key + "x", job())
+    log = gateway.log()
+    assert '"route": "/v1/jobs/{job_id}"' in log
+    for secret in (key, EMAIL, "secret-order", made.json()["id"]):
+        assert secret not in log
+    with server.client() as client:
+        assert not [name for name in client.scan_iter() if key.encode() in (client.dump(name) or b"")]  # type: ignore[operator]
+        assert key.encode() not in client.hget("gaugepost:{eu}:api_keys", "crm")  # type: ignore[operator]

@@ -1,0 +1,97 @@
+"""Run `gaugepost serve` as a real process, and call it over HTTP."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+
+from gaugepost import Producer, Region, Settings
+from gaugepost.ledger.api_keys import ApiKey, Scope, digest_of, new_secret
+from support.redis_server import free_port
+from support.wait import wait_until
+
+ALL = tuple(Scope)
+EMAIL = "very-personal@example.net"
+
+
+def job(**more: Any) -> dict[str, Any]:
+    """Return a job as JSON, with an address that no log may have."""
+    return {"kind": "record", "region": "eu", "configuration": "multi-object", "record": {"Email": EMAIL}} | more
+
+
+class GatewayProcess:
+    """A gateway on a free port."""
+
+    def __init__(self, folder: Path, redis_url: str, **settings: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._folder = folder
+        self._log = folder / f"gateway-{self.port}.log"
+        given = {"redis_url": redis_url, "log_level": "debug"} | settings
+        outside = {name: value for name, value in os.environ.items() if not name.startswith("GAUGEPOST_")}
+        self._env = outside | {f"GAUGEPOST_{name.upper()}": value for name, value in given.items()}
+        self.process: subprocess.Popen[bytes] | None = None
+        self.producer = Producer(Settings.given(redis_url=redis_url))
+        self.http = requests.Session()
+        self.http.trust_env = False
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "gaugepost_ops", "serve", "--port", str(self.port)]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=self._folder, env=self._env, stdout=log, stderr=log)
+        wait_until(self._answers, what=self.log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self.http.close()
+        self.producer.close()
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log()
+        with suppress(requests.ConnectionError):
+            return self.http.get(f"{self.url}/healthz").status_code == 200
+        return False
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def terminate(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+
+    def memory_mb(self) -> float:
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+    def key(self, name: str = "crm", *, regions: tuple[str, ...] = ("eu", "us", "au"), **more: Any) -> str:
+        """Create a key and return its secret."""
+        secret = new_secret()
+        key = ApiKey(name, digest_of(secret), **{"scopes": ALL, "regions": regions} | more)
+        for region in regions:
+            assert self.producer.ledger(Region(region)).api_keys.put(key)
+        wait_until(lambda: self.call("GET", "/v1/jobs/absent", secret).status_code != 401, what="the key is known")
+        return secret
+
+    def call(self, method: str, path: str, key: str | None = None, **how: Any) -> requests.Response:
+        headers = how.pop("headers", {}) | ({"Authorization": f"Bearer {key}"} if key else {})
+        return self.http.request(method, self.url + path, headers=headers, timeout=90, **how)
+
+    def post(self, key: str, body: Any, **headers: str) -> requests.Response:
+        """Enqueue a job or an array of jobs. A text or bytes go as they are."""
+        given = {"Content-Type": "application/json"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        how = {"data": body} if isinstance(body, str | bytes) else {"json": body}
+        return self.call("POST", "/v1/jobs", key, headers=given, **how)
