@@ -75,6 +75,9 @@ class _OfRegion:
     reading: asyncio.Task[None] | None = None
     is_away: bool = False
     used: set[str] = field(default_factory=set)
+    """Names of keys whose use Redis does not know yet."""
+    noted: dict[str, float] = field(default_factory=dict)
+    """Name of a key → when its use was noted last, monotonic seconds."""
 
 
 class Callers:
@@ -83,7 +86,6 @@ class Callers:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._regions = {region: _OfRegion() for region in store.settings.regions}
-        self._noted: dict[str, float] = {}
 
     async def keep_reading(self) -> None:
         """Read the keys again and again, until this task is cancelled. A region that is away delays no other."""
@@ -147,10 +149,11 @@ class Callers:
 
     def _note_use(self, caller: Caller) -> None:
         now = time.monotonic()
-        if now - self._noted.get(caller.name, float("-inf")) > NOTE_USE_EVERY_S:
-            self._noted[caller.name] = now
-            for region in caller.grants:
-                self._regions[region].used.add(caller.name)
+        for region in caller.grants:
+            of = self._regions[region]
+            if now - of.noted.get(caller.name, float("-inf")) > NOTE_USE_EVERY_S:
+                of.noted[caller.name] = now
+                of.used.add(caller.name)
 
     async def _count(self, caller: Caller) -> None:
         """Count a request of a key with a rate, in the first of its regions. Raises Refused over the rate."""

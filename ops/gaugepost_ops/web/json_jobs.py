@@ -7,7 +7,7 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from gaugepost.admission import admit
+from gaugepost.admission import admit, check_region
 from gaugepost.errors import InvalidJob, Problem
 from gaugepost.jobs import File, parse_job, parse_job_json
 from gaugepost.jobs.refusal import MAX_DIGITS
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gaugepost_ops.web.callers import Caller
 
 MOST_IN_ARRAY = 1_000
+_EXPECTED = f"expected a job, or an array of 1 to {MOST_IN_ARRAY:,} jobs"
 REPEATED_KEY = "expected each key only once in an object"
 
 
@@ -65,7 +66,8 @@ def parse_one(body: bytes) -> AnyJob:
     try:
         job = parse_job_json(body)
     except InvalidJob:
-        strict_json(body)
+        if not isinstance(strict_json(body), dict):
+            raise Refused(HTTPStatus.BAD_REQUEST, _EXPECTED) from None
         raise
     strict_json(body)
     job_limit(body, has_content=isinstance(job, File) and bool(job.content_base64))
@@ -94,7 +96,7 @@ def parse_array(body: bytes) -> list[AnyJob]:
     """Parse an array of jobs. Raises Refused: 400, 413 for too many jobs, 422 with the wrong fields of all jobs."""
     rows = strict_json(body)
     if not isinstance(rows, list) or not rows:
-        raise Refused(HTTPStatus.BAD_REQUEST, "expected a job, or an array of 1 to 1,000 jobs")
+        raise Refused(HTTPStatus.BAD_REQUEST, _EXPECTED)
     if len(rows) > MOST_IN_ARRAY:
         expected = f"expected at most {MOST_IN_ARRAY:,} jobs in an array: send more as application/x-ndjson"
         raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, expected)
@@ -111,10 +113,11 @@ def parse_array(body: bytes) -> list[AnyJob]:
 
 def permitted(job: JobBase, caller: Caller, settings: Settings, key: str | None = None) -> JobBase:
     """Return the job as the caller may enqueue it. `key`: the header Idempotency-Key. Raises InvalidJob, Refused."""
+    check_region(job.region, settings.regions)
+    source = caller.key_for(job.region).source
     if isinstance(job, File) and job.path:
         raise InvalidJob([Problem("path", "not here: send the content as content_base64")])
     if key is not None and job.idempotency_key not in {None, key}:
         raise InvalidJob([Problem("idempotency_key", "expected the same as in the header Idempotency-Key")])
     found = admit(job, settings, key)
-    source = caller.key_for(found.region).source
     return found if source is None or found.source == source else found.model_copy(update={"source": source})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,14 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._application = application
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Note SIGTERM or SIGINT. uvicorn then takes no new connection, and waits for the others."""
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Note SIGTERM or SIGINT. uvicorn then takes no new connection, and waits for the others.
+
+        uvicorn's own handler would raise the signal again at the end, and the exit code would say that it was killed.
+        """
         asyncio.get_running_loop().call_soon_threadsafe(self._application.gateway.stopping.set)
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def run(settings: Settings, host: str, port: int, *, proxy_headers: bool) -> int:
