@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import requests
 
 from gaugepost import (
     AsyncProducer,
@@ -45,7 +46,7 @@ class Deployment:
     def __init__(self, stack: Stack, server: GuardedRedis) -> None:
         self.stack = stack
         self.server = server
-        self.flower_port, self.exporter_port = free_port(), free_port()
+        self.flower_port, self.exporter_port, self.gateway_port = free_port(), free_port(), free_port()
 
     @contextmanager
     def being(self, part: str) -> Iterator[Stack]:
@@ -66,6 +67,8 @@ class Deployment:
             stack.run("-m", "gaugepost_ops", "exporter", "--port", str(self.exporter_port))
         with self.being("flower") as stack:
             stack.run("-m", "gaugepost_ops", "flower", "--port", str(self.flower_port))
+        with self.being("gateway") as stack:
+            stack.run("-m", "gaugepost_ops", "serve", "--port", str(self.gateway_port))
 
     def service(self) -> Producer:
         return Producer(self.settings("service"))
@@ -146,6 +149,7 @@ def test_each_part_works_as_its_documented_user(deployment: Deployment) -> None:
         asyncio.run(enqueue_and_wait(deployment.settings("service")))
         upload_and_undo(deployment)
         operate_on_jobs(deployment, producer)
+    call_the_gateway(deployment)
     wait_until(lambda: "gaugepost_redis_up" in get(deployment.exporter_port, "/metrics"), what="the exporter answers")
     assert 'gaugepost_redis_up{region="eu"} 1.0' in get(deployment.exporter_port, "/metrics")
     wait_until(lambda: flower_knows_workers(deployment.flower_port), what="Flower has asked three workers")
@@ -158,8 +162,33 @@ def test_each_part_works_as_its_documented_user(deployment: Deployment) -> None:
             assert (done.returncode, "FAILED" in done.stdout) == (0, False), (part, done.stdout, done.stderr)
     with deployment.being("beat") as stack:
         assert stack.cli("health", "beat").returncode == 0
-    assert [process.poll() for process in deployment.stack.processes] == [None] * 6
+    assert [process.poll() for process in deployment.stack.processes] == [None] * 7
     assert deployment.server.refusals() == []
+
+
+def call_the_gateway(deployment: Deployment) -> None:
+    """Make a key as an operator, then enqueue a record and two files over HTTP, and look at them."""
+    url = f"http://127.0.0.1:{deployment.gateway_port}"
+    given = json.loads(
+        deployment.operate("keys", "create", "crm", "--scope", "enqueue", "--scope", "read", "--rate", "999", "--json")
+    )
+    headers = {"Authorization": f"Bearer {given['key']}"}
+    wait_until(lambda: get(deployment.gateway_port, "/readyz").count("ready"), what="the gateway is ready")
+    content = base64.b64encode(CSV.encode()).decode()
+    files = [{"kind": "file", "family": "contact", "filename": f"{n}.csv", "content_base64": content} for n in "ab"]
+    record = {"kind": "record", "configuration": "multi-object", "record": {"Email": "http@example.net"}}
+    with requests.Session() as http:
+        for job in (record, *files):
+            wait_until(
+                lambda job=job: (
+                    http.post(f"{url}/v1/jobs", json={"region": "us"} | job, headers=headers).status_code == 201
+                )
+            )
+        made = http.post(f"{url}/v1/jobs", json=[{"region": "us"} | record], headers=headers).json()
+        shown = http.get(f"{url}/v1/jobs/{made[0]['id']}?wait=60", headers=headers).json()
+    assert shown["state"] == "delivered"
+    deployment.operate("keys", "list")
+    deployment.operate("keys", "revoke", "crm")
 
 
 def upload_and_undo(deployment: Deployment) -> None:

@@ -45,6 +45,7 @@ PARTS = {
     "beat": ("beat",),
     "exporter": ("exporter",),
     "flower": ("flower",),
+    "gateway": ("serve",),
     "up": ("up",),
 }
 LACKING = [
@@ -55,6 +56,7 @@ LACKING = [
     ("up", "-sadd", "run SADD"),
     ("beat", "-lpush", "run LPUSH"),
     ("exporter", "-info", "run INFO"),
+    ("gateway", "-hset", "run HSET"),
     ("flower", "-psubscribe", "run PSUBSCRIBE on /0.gaugepost.pidbox"),
 ]
 

@@ -8,5 +8,5 @@ local key, part = F.api_rate .. ARGV[1], 1000 / ARGV[2]
 local used = math.max(now, tonumber(redis.call('GET', key)) or 0) + part
 local wait = used - now - math.max(1000, part)
 if wait > 0 then return math.ceil(wait) end
-redis.call('SET', key, whole(used), 'PX', whole(math.max(1, used - now)))
+redis.call('SET', key, whole(used), 'PX', whole(math.max(10000, used - now)))
 return 0

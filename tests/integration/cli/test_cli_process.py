@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 ALL = (
     *("enqueue", "upload", "uploads", "job", "jobs", "find", "cancel", "erase", "status", "schema", "mappings"),
-    *("replay", "settle", "hold", "resume", "holds", "operations", "audit"),
-    *("health", "move", "exporter", "check", "simulate", "worker", "beat", "flower", "up", "demo"),
+    *("replay", "settle", "hold", "resume", "holds", "operations", "keys", "audit"),
+    *("health", "move", "exporter", "check", "simulate", "worker", "serve", "beat", "flower", "up", "demo"),
 )
 
 
@@ -95,6 +95,7 @@ def test_without_its_extra_it_says_what_to_install(cli: Cli) -> None:
         (("worker", "--region", "eu"), "celery", "worker"),
         (("beat",), "celery", "worker"),
         (("simulate",), "tornado", "simulator"),
+        (("serve",), "uvicorn", "web"),
     ],
 )
 def test_a_command_without_its_extra_says_what_to_install(

@@ -73,6 +73,8 @@ def up(cli: Cli) -> Iterator[subprocess.Popen[str]]:
         ("worker", "--region", "eu"),
         ("beat",),
         ("exporter",),
+        ("serve",),
+        ("keys", "list"),
         ("flower",),
     ],
     ids=" ".join,
