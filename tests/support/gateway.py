@@ -38,7 +38,7 @@ class GatewayProcess:
         outside = {name: value for name, value in os.environ.items() if not name.startswith("GAUGEPOST_")}
         self._env = outside | {f"GAUGEPOST_{name.upper()}": value for name, value in given.items()}
         self.process: subprocess.Popen[bytes] | None = None
-        self.producer = Producer(Settings.given(redis_url=redis_url))
+        self.producer = Producer(Settings.given(redis_url=redis_url, namespace=settings.get("namespace", "gaugepost")))
         self.http = requests.Session()
         self.http.trust_env = False
 

@@ -13,11 +13,11 @@ from starlette.routing import Route
 
 from gaugepost.errors import GaugepostError
 from gaugepost_ops.web import jobs, probes
-from gaugepost_ops.web.enqueue import enqueue
+from gaugepost_ops.web.direct import ENQUEUE, DirectEnqueue, problem_of
 from gaugepost_ops.web.gateway import Gateway
 from gaugepost_ops.web.observed import ROUTE, GatewayMetrics, Observed
 from gaugepost_ops.web.openapi import add_openapi
-from gaugepost_ops.web.problems import Refused, refused
+from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -38,7 +38,7 @@ class Application:
         self.gateway = Gateway(settings)
         metrics = GatewayMetrics()
         self.api = build_api(self.gateway, metrics)
-        self.asgi = Observed(self.api, metrics)
+        self.asgi = Observed(DirectEnqueue(self.gateway, self.api), metrics)
 
 
 def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = None) -> FastAPI:
@@ -52,9 +52,8 @@ def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = N
 
     api = FastAPI(lifespan=lifespan, openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
     api.state.gateway, api.state.metrics = gateway, metrics
-    # Plain routes of Starlette, first: FastAPI's own work for a route costs as much as the whole of an enqueue.
     for path, method, endpoint in (
-        ("/v1/jobs", "POST", enqueue),
+        (ENQUEUE, "POST", _not_here),
         ("/healthz", "GET", probes.healthz),
         ("/readyz", "GET", probes.readyz),
         ("/metrics", "GET", probes.metrics),
@@ -66,6 +65,11 @@ def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = N
     add_openapi(api)
     _handle_errors(api)
     return api
+
+
+async def _not_here(_: Request) -> Response:
+    """Stand for `POST /v1/jobs`, which `DirectEnqueue` answers, so that other methods of the path get 405."""
+    raise NotImplementedError
 
 
 def _named(app: ASGIApp, path: str) -> ASGIApp:
@@ -80,7 +84,7 @@ def _named(app: ASGIApp, path: str) -> ASGIApp:
 
 def _handle_errors(api: FastAPI) -> None:
     async def of_ours(_: Request, error: Exception) -> Response:
-        return (error if isinstance(error, Refused) else refused(error)).response()  # type: ignore[arg-type]
+        return problem_of(error)
 
     async def of_starlette(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
@@ -100,11 +104,8 @@ def _handle_errors(api: FastAPI) -> None:
         detail = "; ".join(f"{one['field']}: {one['message']}" for one in errors)
         return Refused(HTTPStatus.BAD_REQUEST, detail, errors=errors).response()
 
-    async def of_bugs(_: Request, __: Exception) -> Response:
-        return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway failed: its log has the reason").response()
-
     api.add_exception_handler(Refused, of_ours)
     api.add_exception_handler(GaugepostError, of_ours)
     api.add_exception_handler(HTTPException, of_starlette)
     api.add_exception_handler(RequestValidationError, of_parameters)
-    api.add_exception_handler(Exception, of_bugs)
+    api.add_exception_handler(Exception, of_ours)

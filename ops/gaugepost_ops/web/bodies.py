@@ -12,8 +12,7 @@ from gaugepost_ops.cli.jobs.json_lines import MAX_FILE_LINE, MAX_LINE
 from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.types import Receive
+    from starlette.types import Receive, Scope
 
 MAX_JOB_BODY = MAX_FILE_LINE
 """A body of one job may have a file's content in base64."""
@@ -30,17 +29,17 @@ async def next_chunk(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-async def read_body(request: Request, most: int) -> bytes:
+async def read_body(request: Scope, receive: Receive, most: int) -> bytes:
     """Read a whole body. Raises Refused: 413 if it has more than `most` bytes, 408 if it takes too long."""
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > most:
+    length = next((value for name, value in request["headers"] if name == b"content-length"), b"")
+    if length.isdigit() and int(length) > most:
         raise _too_long(most)
     try:
         async with asyncio.timeout(BODY_S):
-            chunk, more = await next_chunk(request.receive)
+            chunk, more = await next_chunk(receive)
             if not more:
                 return _bounded(chunk, most)
-            return await _rest(request.receive, bytearray(chunk), most)
+            return await _rest(receive, bytearray(chunk), most)
     except TimeoutError:
         raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {BODY_S:.0f} s") from None
 

@@ -11,12 +11,14 @@ from starlette.responses import Response
 from gaugepost.errors import IdempotencyConflict, InvalidJob
 from gaugepost.ledger.api_keys import Scope
 from gaugepost_ops.web.bodies import MAX_ARRAY_BODY, MAX_JOB_BODY, read_body
+from gaugepost_ops.web.gateway import header
 from gaugepost_ops.web.job_lines import JobLines
 from gaugepost_ops.web.json_jobs import parse_array, parse_one, permitted
 from gaugepost_ops.web.problems import Refused, invalid
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.types import Receive
+    from starlette.types import Scope as RequestScope
 
     from gaugepost.ledger import Accepted, Entry
     from gaugepost_ops.web.callers import Caller
@@ -26,18 +28,17 @@ JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
 
 
-async def enqueue(request: Request) -> Response:
-    """Answer `POST /v1/jobs`."""
-    gateway: Gateway = request.app.state.gateway
+async def enqueue(gateway: Gateway, request: RequestScope, receive: Receive) -> Response:
+    """Return the answer to `POST /v1/jobs`."""
     caller = await gateway.caller(request, Scope.ENQUEUE)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = (header(request, b"content-type") or "").partition(";")[0].strip().lower()
     if kind == JSON_LINES:
         return JobLines(gateway, caller)
     if kind != JSON:
         expected = f"expected the Content-Type {JSON} or {JSON_LINES}"
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, expected)
-    body = await read_body(request, MAX_ARRAY_BODY)
-    key = request.headers.get("idempotency-key")
+    body = await read_body(request, receive, MAX_ARRAY_BODY)
+    key = header(request, b"idempotency-key")
     if body.lstrip()[:1] == b"[":
         return await _array(gateway, caller, body, key)
     return await _one(gateway, caller, body, key)

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from gaugepost_ops.web.callers import Callers
+from gaugepost_ops.web.group_commit import GroupCommit
+from gaugepost_ops.web.observed import KEY
 from gaugepost_ops.web.readiness import Readiness
 from gaugepost_ops.web.stopping import Stopping
 from gaugepost_ops.web.store import Store
@@ -15,7 +17,7 @@ from gaugepost_ops.web.waiting import Waiting
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from starlette.requests import Request
+    from starlette.types import Scope as RequestScope
 
     from gaugepost.ledger import Accepted, Entry
     from gaugepost.ledger.api_keys import Scope
@@ -33,6 +35,7 @@ class Gateway:
         self.callers = Callers(self.store)
         self.waiting = Waiting(self.store, self.stopping)
         self.readiness = Readiness(self.store)
+        self._commits = {region: GroupCommit(self.store, region) for region in settings.regions}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -46,13 +49,18 @@ class Gateway:
                 await reading
             await self.store.close()
 
-    async def caller(self, request: Request, scope: Scope) -> Caller:
+    async def caller(self, request: RequestScope, scope: Scope) -> Caller:
         """Return who sends a request. Raises Refused: 401, 403 without this scope, 429."""
-        caller = await self.callers.identify(request.headers.get("authorization"))
-        request.scope["gaugepost.key"] = caller.name
+        caller = await self.callers.identify(header(request, b"authorization"))
+        request[KEY] = caller.name
         caller.require(scope)
         return caller
 
     async def accept_one(self, entry: Entry) -> Accepted:
-        """Store one job."""
-        return (await self.store.accept(entry.job.region, [entry]))[0]
+        """Store one job, together with those of other requests that arrive at the same moment."""
+        return await self._commits[entry.job.region].accept(entry)
+
+
+def header(request: RequestScope, name: bytes) -> str | None:
+    """Return the first value of a header; None without it."""
+    return next((value.decode("latin-1") for found, value in request["headers"] if found == name), None)

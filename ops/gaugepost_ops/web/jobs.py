@@ -41,7 +41,7 @@ async def show(
 ) -> Response:
     """Show one job: its state, why it waits and until when, each attempt and its verdict, the result."""
     gateway: Gateway = request.app.state.gateway
-    caller = await gateway.caller(request, Scope.READ)
+    caller = await gateway.caller(request.scope, Scope.READ)
     view = await find(gateway, caller, job_id)
     if wait and not view.has_ended:
         await gateway.waiting.for_end(view.region, job_id, wait)

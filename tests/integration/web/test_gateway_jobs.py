@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from gaugepost import Region
 from gaugepost_ops.cli.jobs.json_lines import MAX_FILE_LINE
 from support.gateway import EMAIL, GatewayProcess, job
+from support.redis_server import RedisServer
 from support.wait import wait_until
 
 
@@ -192,3 +194,26 @@ def test_unknown_paths_and_methods_are_problems(gateway: GatewayProcess) -> None
     for method, path, status in (("GET", "/v2", 404), ("PUT", "/v1/jobs", 405), ("GET", "//v1/jobs", 404)):
         answer = gateway.call(method, path)
         assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+
+
+def test_jobs_that_arrive_together_are_each_stored_and_answered(
+    gateway: GatewayProcess, server: RedisServer, key: str
+) -> None:
+    def send(source: int) -> list[tuple[int, str]]:
+        bodies = [job(record={"Email": f"{source}-{n}@example.net"}) for n in range(20)]
+        return [(answer.status_code, answer.json()["id"]) for answer in (gateway.post(key, one) for one in bodies)]
+
+    with server.client() as client, ThreadPoolExecutor(8) as pool:
+        answers = [one for some in pool.map(send, range(8)) for one in some]
+        stored_ids = {name.decode().rpartition(":")[2] for name in client.scan_iter("gaugepost:{eu}:job:*")}
+    assert {status for status, _ in answers} == {201}
+    assert {job_id for _, job_id in answers} == stored_ids
+    assert len(stored_ids) == 160
+
+
+def test_backlog_that_is_nearly_full_refuses_only_those_without_room(server: RedisServer, tmp_path: Path) -> None:
+    with GatewayProcess(tmp_path, server.url, backlog_limit="5", namespace="nearly") as gateway:
+        key = gateway.key("nearly")
+        with ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda _: gateway.post(key, job()).status_code, range(12)))
+        assert sorted(answers) == [201] * 5 + [503] * 7
