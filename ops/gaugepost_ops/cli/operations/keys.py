@@ -30,7 +30,10 @@ _CALL = "gaugepost keys list"
 
 @app.callback()
 def keys() -> None:
-    """Create, list and revoke the keys with which services call `gaugepost serve`."""
+    """Create, list and revoke the keys with which services call `gaugepost serve`.
+
+    Example: `gaugepost keys create crm --scope enqueue --scope read`
+    """
 
 
 @app.command("create")
