@@ -167,28 +167,32 @@ def test_each_part_works_as_its_documented_user(deployment: Deployment) -> None:
 
 
 def call_the_gateway(deployment: Deployment) -> None:
-    """Make a key as an operator, then enqueue a record and two files over HTTP, and look at them."""
-    url = f"http://127.0.0.1:{deployment.gateway_port}"
-    given = json.loads(
-        deployment.operate("keys", "create", "crm", "--scope", "enqueue", "--scope", "read", "--rate", "999", "--json")
-    )
-    headers = {"Authorization": f"Bearer {given['key']}"}
-    wait_until(lambda: get(deployment.gateway_port, "/readyz").count("ready"), what="the gateway is ready")
+    """Make a key as an operator, then enqueue a record and two files over HTTP, and call the rest with it."""
+    url = f"http://127.0.0.1:{deployment.gateway_port}/v1"
+    scopes = ["--scope", "enqueue", "--scope", "read", "--scope", "operate", "--rate", "999"]
+    key = json.loads(deployment.operate("keys", "create", "crm", *scopes, "--json"))["key"]
+    wait_until(lambda: "ready" in get(deployment.gateway_port, "/readyz"), what="the gateway is ready")
     content = base64.b64encode(CSV.encode()).decode()
     files = [{"kind": "file", "family": "contact", "filename": f"{n}.csv", "content_base64": content} for n in "ab"]
     record = {"kind": "record", "configuration": "multi-object", "record": {"Email": "http@example.net"}}
     with requests.Session() as http:
-        for job in (record, *files):
-            wait_until(
-                lambda job=job: (
-                    http.post(f"{url}/v1/jobs", json={"region": "us"} | job, headers=headers).status_code == 201
-                )
-            )
-        made = http.post(f"{url}/v1/jobs", json=[{"region": "us"} | record], headers=headers).json()
-        shown = http.get(f"{url}/v1/jobs/{made[0]['id']}?wait=60", headers=headers).json()
-    assert shown["state"] == "delivered"
+        http.headers["Authorization"] = f"Bearer {key}"
+        wait_until(lambda: http.get(f"{url}/holds?region=us").status_code == 200, what="the key is known")
+        jobs = [{"region": "us"} | job for job in (record, *files)]
+        assert [http.post(f"{url}/jobs", json=job).status_code for job in jobs] == [201] * 3
+        operate_over_http(http, url, http.post(f"{url}/jobs", json=jobs[:1]).json()[0]["id"])
     deployment.operate("keys", "list")
     deployment.operate("keys", "revoke", "crm")
+
+
+def operate_over_http(http: requests.Session, url: str, job_id: str) -> None:
+    """Wait for a job, then make each other call."""
+    assert http.get(f"{url}/jobs/{job_id}?wait=60").json()["state"] == "delivered"
+    assert http.post(f"{url}/jobs/{job_id}/cancel").status_code == 409
+    assert http.post(f"{url}/holds", json={"region": "us", "reason": "a look"}).status_code == 201
+    looks = ["jobs", "jobs?state=dead", "jobs?label=x", "status", "uploads", "holds"]
+    assert {http.get(f"{url}/{look}").status_code for look in looks} == {200}
+    assert http.delete(f"{url}/holds/us").status_code == 204
 
 
 def upload_and_undo(deployment: Deployment) -> None:

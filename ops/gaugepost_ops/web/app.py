@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from gaugepost.errors import GaugepostError
-from gaugepost_ops.web import jobs, probes
+from gaugepost_ops.web import docs_page, jobs, listing, operating, overview, probes
 from gaugepost_ops.web.direct import ENQUEUE, DirectEnqueue, problem_of
 from gaugepost_ops.web.gateway import Gateway
 from gaugepost_ops.web.observed import ROUTE, GatewayMetrics, Observed
@@ -57,11 +57,14 @@ def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = N
         ("/healthz", "GET", probes.healthz),
         ("/readyz", "GET", probes.readyz),
         ("/metrics", "GET", probes.metrics),
+        ("/docs", "GET", docs_page.docs),
+        ("/docs/style.css", "GET", docs_page.style),
     ):
         route = Route(path, endpoint, methods=[method])
         route.app = _named(route.app, path)
         api.router.routes.append(route)
-    jobs.add_routes(api)
+    for module in (listing, jobs, operating, overview):
+        module.add_routes(api)
     add_openapi(api)
     _handle_errors(api)
     return api
@@ -90,8 +93,8 @@ def _handle_errors(api: FastAPI) -> None:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
         status = HTTPStatus(error.status_code)
         detail = {
-            404: "there is no such path: /openapi.json lists all",
-            405: "this path has other methods: see /openapi.json",
+            404: "there is no such path: /docs lists all",
+            405: "this path has other methods: see /docs",
         }
         return Refused(status, detail.get(status, status.description), headers=error.headers).response()
 

@@ -59,6 +59,13 @@ class Caller:
         where = ", ".join(self.grants)
         raise Refused(HTTPStatus.FORBIDDEN, f"region: this key is for {where}, not for {region}")
 
+    def regions_of(self, region: Region | None) -> tuple[Region, ...]:
+        """Return this region, or all regions of the key. Raises Refused."""
+        if region is None:
+            return self.regions
+        self.key_for(region)
+        return (region,)
+
     def require(self, scope: Scope) -> None:
         """Raise Refused if the key lacks a scope."""
         has = next(iter(self.grants.values())).scopes

@@ -49,11 +49,12 @@ class Gateway:
                 await reading
             await self.store.close()
 
-    async def caller(self, request: RequestScope, scope: Scope) -> Caller:
-        """Return who sends a request. Raises Refused: 401, 403 without this scope, 429."""
+    async def caller(self, request: RequestScope, scope: Scope | None = None) -> Caller:
+        """Return who sends a request. Raises Refused: 401, 403 without this scope (None: any), 429."""
         caller = await self.callers.identify(header(request, b"authorization"))
         request[KEY] = caller.name
-        caller.require(scope)
+        if scope is not None:
+            caller.require(scope)
         return caller
 
     async def accept_one(self, entry: Entry) -> Accepted:

@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from gaugepost.jobs import AnyJob
+from gaugepost.jobs import JOBS, AnyJob
 from gaugepost.regions import Region
 from gaugepost.states import JobState
+from gaugepost.verdict import Verdict
+from gaugepost_ops.web.listing import MOST_LISTED
+from gaugepost_ops.web.operating import NewHold
 
 if TYPE_CHECKING:
+    from enum import StrEnum
+
     from fastapi import FastAPI
 
 Json = dict[str, Any]
@@ -27,7 +32,7 @@ _PROBLEMS = {
     403: "The key lacks the scope or the region.",
     404: "No job of the key's regions has this id.",
     408: "The body did not arrive in time.",
-    409: "The idempotency key was used for a job with another kind or content; `id` is the id of that job.",
+    409: "The idempotency key was used for a job with another kind or content, whose `id` this is; or it is too late.",
     413: "The body is too long.",
     415: "Another Content-Type.",
     422: "A job is invalid; `errors` names its fields. Nothing was stored.",
@@ -48,11 +53,18 @@ def description() -> Json:
         },
         "security": [{"key": []}],
         "paths": {
-            "/v1/jobs": {"post": _enqueue()},
+            "/v1/jobs": {"post": _enqueue(), "get": _list()},
             "/v1/jobs/{job_id}": {"get": _show()},
+            "/v1/jobs/{job_id}/cancel": {"post": _cancel()},
+            "/v1/holds": {"get": _holds(), "post": _open_hold()},
+            "/v1/holds/{hold_id}": {"delete": _lift_hold()},
+            "/v1/status": {"get": _rows("status", "regions", "Show each region: jobs by state, holds, workers.")},
+            "/v1/uploads": {"get": _rows("uploads", "lanes", "Show the upload lanes, and when each file starts.")},
             "/healthz": {"get": _probe("healthz", "Whether the process is alive.", "text/plain", {"type": "string"})},
             "/readyz": {"get": _ready()},
             "/metrics": {"get": _probe("metrics", "Metrics for Prometheus.", "text/plain", {"type": "string"})},
+            "/docs": {"get": _probe("docs", "This description as a page.", "text/html", {"type": "string"})},
+            "/docs/style.css": {"get": _probe("docsStyle", "Its style sheet.", "text/css", {"type": "string"})},
             "/openapi.json": {"get": _probe("openapi", "This description.", "application/json", {"type": "object"})},
         },
         "components": {"schemas": _schemas(), "responses": _problems(), "securitySchemes": _keys()},
@@ -67,7 +79,9 @@ def _keys() -> Json:
 def _schemas() -> Json:
     job = TypeAdapter(AnyJob).json_schema(ref_template=_JOB)
     schemas: Json = job.pop("$defs")
-    return schemas | {"Job": job} | _answers()
+    hold = NewHold.model_json_schema(ref_template=_JOB)
+    hold.pop("$defs", None)
+    return schemas | {"Job": job, "NewHold": hold} | _answers()
 
 
 def _answers() -> Json:
@@ -170,6 +184,97 @@ def _show() -> Json:
         ],
         "responses": {"200": {"description": "The job.", "content": _content(_ref("ShownJob"))}}
         | _refusals(400, 401, 403, 404, 429, 503),
+    }
+
+
+def _parameter(name: str, schema: Json, about: str = "", where: str = "query") -> Json:
+    found: Json = {"name": name, "in": where, "schema": schema}
+    return found | ({"description": about} if about else {}) | ({"required": True} if where == "path" else {})
+
+
+def _text() -> Json:
+    return {"type": "string", "minLength": 1, "maxLength": 300}
+
+
+def _one_of(values: type[StrEnum]) -> Json:
+    return {"type": "string", "enum": [str(value) for value in values]}
+
+
+def _list() -> Json:
+    time = "2026-11-22T18:00+01:00, or a duration ago: 2h, 3d"
+    texts = ("configuration", "source", "label", "key", "case", "email", "phone")
+    about = {"key": "Idempotency key.", "configuration": "Its reference, or its alias.", "case": "Number of a case."}
+    limit = {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": 50}
+    more = {"unindexed": {"type": "integer"}, "not_asked": {"type": "array", "items": {"type": "string"}}}
+    rows = {"jobs": {"type": "array", "items": _ref("ShownJob")}, "next": {"type": ["string", "null"]}} | more
+    return {
+        "operationId": "listJobs",
+        "summary": "List jobs, a page at a time, without personal data.",
+        "description": "Scope `read`. With `key`, `label`, `case`, `email` or `phone`: newest first, whatever their "
+        "state. Else by state, open ones first. A call looks at 20,000 jobs at most: `next` says where to continue.",
+        "parameters": [
+            _parameter("state", _one_of(JobState)),
+            _parameter("region", _one_of(Region)),
+            _parameter("kind", {"type": "string", "enum": list(JOBS)}),
+            _parameter("verdict", _one_of(Verdict), "The last one of the job."),
+            *(_parameter(name, _text(), about.get(name, "")) for name in texts),
+            _parameter("since", _text(), time),
+            _parameter("until", _text(), time),
+            _parameter("limit", limit),
+            _parameter("cursor", _text(), "The `next` of the page before."),
+        ],
+        "responses": {"200": {"description": "A page.", "content": _content(_object(rows, "jobs", "next"))}}
+        | _refusals(400, 401, 403, 422, 429, 503),
+    }
+
+
+def _cancel() -> Json:
+    return {
+        "operationId": "cancelJob",
+        "summary": "Cancel a job that no worker has sent.",
+        "description": "Scope `operate`; or `enqueue`, for jobs of the key's own source.",
+        "parameters": [_parameter("job_id", {"type": "string"}, where="path")],
+        "responses": {"200": {"description": "The job, cancelled.", "content": _content(_ref("ShownJob"))}}
+        | _refusals(401, 403, 404, 409, 429, 503),
+    }
+
+
+def _rows(name: str, rows: str, about: str) -> Json:
+    row = {rows: {"type": "array", "items": {"type": "object"}}}
+    away = {"not_asked": {"type": "array", "items": {"type": "string"}}}
+    return {
+        "operationId": name,
+        "summary": about,
+        "description": "Scope `read`.",
+        "parameters": [_parameter("region", _one_of(Region))],
+        "responses": {"200": {"description": about, "content": _content(_object(row | away, rows))}}
+        | _refusals(400, 401, 403, 429, 503),
+    }
+
+
+def _holds() -> Json:
+    return _rows("listHolds", "holds", "List all holds: why, by whom, until when, and how many jobs wait.")
+
+
+def _open_hold() -> Json:
+    return {
+        "operationId": "openHold",
+        "summary": "Stop sending to a region, a configuration, or the kinds that need some credentials or endpoints.",
+        "description": "Scope `operate`.",
+        "requestBody": {"required": True, "content": _content(_ref("NewHold"))},
+        "responses": {"201": {"description": "The hold.", "content": _content({"type": "object"})}}
+        | _refusals(400, 401, 403, 413, 422, 429, 503),
+    }
+
+
+def _lift_hold() -> Json:
+    about = "The `id` of `GET /v1/holds`: `eu`, `eu:configuration:…`."
+    return {
+        "operationId": "liftHold",
+        "summary": "Lift a hold, of a person or of gaugepost itself. Its jobs go on in order.",
+        "description": "Scope `operate`.",
+        "parameters": [_parameter("hold_id", {"type": "string"}, about, "path")],
+        "responses": {"204": {"description": "It is lifted."}} | _refusals(401, 403, 404, 429, 503),
     }
 
 

@@ -61,7 +61,10 @@ _MAILBOXES = (
 _BROADCASTS = ("/{db}.{control}.pidbox", "/{db}.{events}/*")
 _SERVICE = ("enqueue", "enqueue_set", "unstage", "read", "arrive", "find", "page", "cancel", "note_fields", "audit")
 _ERASE = ("erase", "unindexed", "index")
-_GATEWAY = ("enqueue", "read", "note_fields", "api_keys_read", "api_rate", "api_ready")
+_GATEWAY = (
+    *("enqueue", "read", "note_fields", "arrive", "find", "page", "cancel", "hold", "resume", "audit"),
+    *("api_keys_read", "api_rate", "api_ready"),
+)
 _SCRIPTED = "EVAL EVALSHA EVAL_RO"
 _CELERY = "PUBLISH PSUBSCRIBE PUNSUBSCRIBE BRPOP LPUSH LLEN SADD SREM SMEMBERS DEL MULTI EXEC"
 _EXPIRING = "EVALSHA SCRIPT|LOAD SCRIPT|EXISTS TIME ZADD ZREM ZRANGEBYSCORE EXISTS"
@@ -117,10 +120,10 @@ def _flower() -> Rights:
 
 
 def _gateway() -> Rights:
-    """Return the rights of `gaugepost serve`: its calls, and what it reads to forecast when a file starts."""
+    """Return the rights of `gaugepost serve`: its calls, and what it reads for listings and forecasts."""
     scripts, looks = _of_scripts(*_GATEWAY), _exporter()
-    commands = (scripts.commands | looks.commands | {"WAIT"}) - {"INFO"}
-    return Rights(commands, scripts.keys | looks.keys - {"token"}, _BELLS)
+    commands = (scripts.commands | looks.commands | _words("SMEMBERS WAIT ZCARD")) - {"INFO"}
+    return Rights(commands, scripts.keys | looks.keys | _words("releasing"), _BELLS)
 
 
 class Part(StrEnum):

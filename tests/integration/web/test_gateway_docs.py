@@ -26,11 +26,12 @@ def test_lines_of_the_page_run_as_they_are(gateway: GatewayProcess, key: str, tm
         one, end = decoder.raw_decode(text.lstrip())
         found.append(one)
         text = text.lstrip()[end:]
-    accepted, shown, array, first, second = found
+    accepted, shown, array, first, second, cancelled = found
     documented = [
         json.loads(line) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()
     ]
     assert accepted | {"id": ""} == documented[0] | {"id": ""}
     assert (shown["id"], shown["state"]) == (accepted["id"], "queued")
     assert [row["state"] for row in array] == ["queued", "queued"]
+    assert (cancelled["idempotency_key"], cancelled["state"]) == ("order-1", "cancelled")
     assert [first | {"id": ""}, second] == [documented[1] | {"id": ""}, documented[2]]

@@ -133,7 +133,7 @@ def test_description_is_the_committed_one_and_names_all_routes(gateway: GatewayP
     committed = json.loads((ROOT / "docs/openapi.json").read_text())
     assert gateway.call("GET", "/openapi.json").json() == committed
     routes = {
-        (route.path, method.lower())  # type: ignore[attr-defined]
+        (route.path.replace(":path", ""), method.lower())  # type: ignore[attr-defined]
         for route in build_api().router.routes
         for method in route.methods - {"HEAD"}  # type: ignore[attr-defined]
     }

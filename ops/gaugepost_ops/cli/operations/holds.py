@@ -23,7 +23,7 @@ from gaugepost_ops.cli.common import (
     given_moment,
     note,
     open_producer,
-    write_row,
+    write_rows,
 )
 from gaugepost_ops.cli.common import served as is_served
 from gaugepost_ops.cli.jobs.groups import scope_options
@@ -157,17 +157,31 @@ def holds(
 
 
 def _list(ledger: Ledger, producer: Producer, missing_workers: MissingWorkers, *, as_json: bool) -> int:
-    active, presence = sorted(ledger.holds().items()), ledger.presence()
-    missing_workers.add(ledger.region, presence.no_worker())
-    kept = ledger.kept_by([scope for scope, _ in active]) if active else []
-    for (_, one), waiting in zip(active, kept, strict=True):
-        if as_json:
-            row = _row(one, ledger.region, waiting) | {"workers": presence.workers}
-            write_row(aliased(row, producer))
-        else:
-            _print(one, ledger.region, waiting)
+    if as_json:
+        rows = hold_rows(ledger, producer)
+        write_rows(row for _, row in rows)
+        missing_workers.add(ledger.region, ledger.presence().no_worker())
+        return len(rows)
+    active = _active(ledger)
+    for one, waiting in active:
+        _print(one, ledger.region, waiting)
     sys.stdout.flush()
+    missing_workers.add(ledger.region, ledger.presence().no_worker())
     return len(active)
+
+
+def _active(ledger: Ledger) -> list[tuple[Hold, int]]:
+    """Return the holds of a region, each with the number of jobs that it keeps."""
+    active = sorted(ledger.holds().items())
+    kept = ledger.kept_by([scope for scope, _ in active]) if active else []
+    return [(one, waiting) for (_, one), waiting in zip(active, kept, strict=True)]
+
+
+def hold_rows(ledger: Ledger, producer: Producer) -> list[tuple[str, dict[str, Any]]]:
+    """Return the scopes of a region's holds, each with its row of `holds --json`."""
+    workers = {"workers": ledger.presence().workers}
+    rows = [(one.scope, _row(one, ledger.region, waiting) | workers) for one, waiting in _active(ledger)]
+    return [(scope, aliased(row, producer)) for scope, row in rows]
 
 
 def _row(one: Hold, region: Region, waiting: int) -> dict[str, Any]:

@@ -1,0 +1,68 @@
+"""`GET /v1/status` and `GET /v1/uploads`: the rows of `gaugepost status --json` and `gaugepost uploads --json`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from gaugepost.errors import StoreUnreachable
+from gaugepost.ledger.api_keys import Scope
+from gaugepost.regions import Region
+from gaugepost_ops.cli.uploads.lanes import read_lane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gaugepost.client import Producer
+    from gaugepost_ops.web.gateway import Gateway
+
+    Rows = Callable[[Producer, Region], list[dict[str, Any]]]
+
+
+def add_routes(api: FastAPI) -> None:
+    """Add the routes of this module."""
+    api.add_api_route("/v1/status", status, methods=["GET"])
+    api.add_api_route("/v1/uploads", uploads, methods=["GET"])
+
+
+async def status(request: Request, region: Region | None = None) -> Response:
+    """Show each region: jobs by state, why they wait, holds, workers, the oldest job."""
+    return await _answer(request, region, "regions", lambda producer, one: [producer.ledger(one).summary()])
+
+
+async def uploads(request: Request, region: Region | None = None) -> Response:
+    """Show each upload lane: its last start, its next slot, and each file with its forecast start."""
+    return await _answer(request, region, "lanes", _lanes)
+
+
+async def _answer(request: Request, region: Region | None, name: str, rows: Rows) -> Response:
+    gateway: Gateway = request.app.state.gateway
+    caller = await gateway.caller(request.scope, Scope.READ)
+    found = await asyncio.to_thread(of_regions, gateway.store.blocking, caller.regions_of(region), name, rows)
+    return Response(to_json(found), media_type="application/json")
+
+
+def of_regions(producer: Producer, regions: Sequence[Region], name: str, rows: Rows) -> dict[str, Any]:
+    """Return the rows of all regions under `name`, and the regions that are away under `not_asked`.
+
+    Raises StoreUnreachable if no region answers.
+    """
+    found: list[dict[str, Any]] = []
+    away: list[str] = []
+    for region in regions:
+        try:
+            found += rows(producer, region)
+        except StoreUnreachable:
+            away.append(str(region))
+            if len(away) == len(regions):
+                raise
+    return {name: found} | ({"not_asked": away} if away else {})
+
+
+def _lanes(producer: Producer, region: Region) -> list[dict[str, Any]]:
+    ledger = producer.ledger(region)
+    return [read_lane(ledger, name).to_dict() for name in ledger.upload_lanes()]
