@@ -113,7 +113,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "happened:": ("string", "the latest delivered `happened_at` of one case, for 30 days"),
     "operation:": (
         "hash",
-        "one operation: its action, filter (JSON), state, counts, and where it continues; for 100 days",
+        "one operation: its action, filter (JSON), state, counts, where it continues, its edits; for 100 days",
     ),
     "todo:": (
         "sorted set by stamp",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import redis
 
     from gaugepost.ledger.key_prefix import CurrentKeys
+    from gaugepost.ledger.operations import Operations
     from gaugepost.ledger.producer_calls import ProducerCalls
     from gaugepost.ledger.scripts import Runner
     from gaugepost.ledger.views import JobView
@@ -71,7 +72,8 @@ class Receipt:
 
     `cancelled`: jobs that were not sent; `stripped`: jobs whose data was removed; `sending`: jobs whose data is removed
     when they have been sent. `parts`: file parts whose kept content has the person. `unread`: file parts that could not
-    be searched, because they are workbooks or encrypted with another key.
+    be searched, because they are workbooks or encrypted with another key. `operations`: those that were aborted because
+    they would have written the person into jobs; `unread` has those that could not be searched, too.
     """
 
     cancelled: int = 0
@@ -79,6 +81,7 @@ class Receipt:
     sending: int = 0
     parts: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
 
     @property
     def jobs(self) -> int:
@@ -89,7 +92,10 @@ class Receipt:
 class Erasure:
     """Erases persons in one region."""
 
-    def __init__(self, client: redis.Redis, run: Runner, calls: ProducerCalls, keys: CurrentKeys) -> None:
+    def __init__(
+        self, client: redis.Redis, run: Runner, calls: ProducerCalls, keys: CurrentKeys, operations: Operations
+    ) -> None:
+        self._operations = operations
         self._client: Any = client
         self._run = run
         self._calls = calls
@@ -103,6 +109,7 @@ class Erasure:
     def erase(self, person: Person, at: int, by: str = "", did: Callable[[int], None] = lambda _: None) -> Receipt:
         """Erase a person. A repeated call goes on where an earlier one was killed. `did`: gets the number of jobs."""
         self._index()
+        operations, sealed = self._abort_operations(person.pattern())  # before its jobs are looked up
         self._run(self.step((), at, by))  # what workers of older versions have left
         done = {"cancelled": 0, "stripped": 0, "sending": 0}
         while found := run(find(self._calls, person.query(), AT_ONCE, most=None), self._run):
@@ -113,7 +120,21 @@ class Erasure:
             if not set(outcomes) & done.keys():  # the rest was erased before
                 break
         parts, unread = self._parts_with(person.pattern())
-        return Receipt(**done, parts=parts, unread=unread)
+        return Receipt(**done, parts=parts, unread=(*unread, *sealed), operations=operations)
+
+    def _abort_operations(self, pattern: re.Pattern[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Abort operations whose edits match. Return their ids, and those of operations that could not be searched."""
+        having, unread = [], []
+        for one in self._operations.open_with_edits():
+            try:
+                edits = self._operations.edits_of(one)
+            except DataSealed:
+                unread.append(one.id)
+                continue
+            if edits is not None and any(pattern.search(change.value or "") for change in edits.changes):
+                self._operations.abort(one.id)
+                having.append(one.id)
+        return tuple(having), tuple(unread)
 
     def _index(self) -> None:
         """Index the jobs of older versions, else they are not found."""

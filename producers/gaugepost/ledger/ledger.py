@@ -60,7 +60,7 @@ class Ledger(Queries):
         self.file_sets = FileSets(client, self._run, self.producer_calls, self._current_keys)
         self.audit = AuditTrail(client, self._run, self._current_keys, settings.retention_audit)
         self.api_keys = ApiKeys(self._run, self.producer_calls.keys)
-        self.operations = Operations(client, self._run, self.producer_calls.keys, self._current_keys)
+        self.operations = Operations(client, self._run, self.producer_calls.keys, self._current_keys, self._cipher)
 
     @property
     def keys(self) -> Keys:

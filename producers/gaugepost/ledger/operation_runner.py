@@ -8,21 +8,27 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gaugepost.errors import DataSealed, InvalidJob
+from gaugepost.ledger.chunks import chunks
 from gaugepost.ledger.job_filter import JobFilter
 from gaugepost.ledger.operations import Action, Operation, read_operation
 from gaugepost.ledger.scripts import Call
 from gaugepost.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from gaugepost.ledger.edits import Edits
     from gaugepost.ledger.ledger import Ledger
     from gaugepost.ledger.listing import Listing
     from gaugepost.ledger.scripts import Argument, Runner
+    from gaugepost.ledger.views import JobView
     from gaugepost.states import JobState
 
 AT_ONCE = 200
 LEASE_MS = 10_000
+_SAVED_S = 2
+"""For how many seconds operate.lua makes up for a late step."""
 _SECONDS = 0.4
 """How long operations may take at a tick: a tick each second must leave time for deliveries."""
 _ACTIONS = frozenset(Action)
@@ -110,7 +116,33 @@ class OperationRunner:
         """Change the next jobs. Return whether the next step can follow at once."""
         entry = json.dumps(_entry(operation, int(time.time() * 1000)))
         args: list[Argument] = [operation.id, AT_ONCE, entry, Verdict.LOST_ANSWER]
+        if operation.edited:
+            try:
+                edits = self._ledger.operations.edits_of(operation)
+            except DataSealed:  # another worker may have the key
+                return False
+            if edits is not None:
+                args += self._edited_jobs(operation, edits)
         return self._run(Call("operate", self._calls.queues, args, _read_more))
+
+    def _edited_jobs(self, operation: Operation, edits: Edits) -> Iterator[str]:
+        """Yield id and edit of the next jobs, in the form of operate.lua."""
+        most = AT_ONCE if operation.rate is None else min(AT_ONCE, _SAVED_S * operation.rate)
+        ids = self._ledger.operations.next_jobs(operation.id, most)
+        views = zip(ids, self._ledger.read(ids), strict=True)
+        rows = ((job_id, self._edit(view, edits)) for job_id, view in views)
+        first: Sequence[tuple[str, str]] = next(chunks(rows, lambda row: len(row[1])), ())
+        for row in first:
+            yield from row
+
+    def _edit(self, view: JobView | None, edits: Edits) -> str:
+        """Return the edit of a job; or `!` and why it is skipped."""
+        try:
+            return "!gone" if view is None else self._calls.edit_argument(edits.of(view))
+        except InvalidJob:
+            return "!invalid"
+        except DataSealed:
+            return "!sealed"
 
 
 def _read_more(answer: Sequence[int]) -> bool:
@@ -128,6 +160,8 @@ def _filter_of(operation: Operation) -> JobFilter | None:
 def _entry(operation: Operation, at: int) -> Mapping[str, Any]:
     """Return the entry for the history of each job."""
     entry: dict[str, Any] = {"at": at, "by": operation.by, "why": operation.reason, "operation": operation.id}
+    if operation.edited:
+        entry["edited"] = sorted(operation.edited)
     match operation.action:
         case Action.REPLAY:
             return {"event": "replayed", **entry}

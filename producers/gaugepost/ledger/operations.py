@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from gaugepost.ledger.edits import Edits
 from gaugepost.ledger.holds import iso
 from gaugepost.ledger.scripts import Call, our_errors
+from gaugepost.ledger.skip_reasons import why_skipped
 from gaugepost.redaction import mask_contacts
 from gaugepost.states import JobState
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     import redis
 
+    from gaugepost.encryption import Cipher
     from gaugepost.keys import Keys
     from gaugepost.ledger.job_filter import JobFilter
     from gaugepost.ledger.key_prefix import CurrentKeys
@@ -58,28 +61,8 @@ STATES: Mapping[Action, tuple[JobState, ...]] = {
 }
 """The states in which an action finds its jobs."""
 
-_WORDS = {
-    "gone": "no such job",
-    "erased": "it was erased",
-    "scheduled": "it is scheduled: --unset deliver_at sends it now",
-    "expired": "its expires_at has passed: --unset expires_at, or --set a later one",
-    "sent": "it was sent",
-    "changed": "another call changed it meanwhile",
-}
-
-
-def why_skipped(code: str) -> str:
-    """Return the words for a reason of lib/replays.lua, lib/cancellations.lua or operate.lua."""
-    kind, _, rest = code.partition(":")
-    match kind:
-        case "is":
-            return f"it is {rest}"
-        case "held":
-            return f"a hold stops it: {rest or 'region'}"
-        case "operation":
-            return f"operation {rest} has it"
-        case _:
-            return _WORDS.get(code, code)
+_REPLAY_EDITED = "replay_edited"
+"""The stored action of a replay with edits. A worker that does not know edits leaves an unknown action alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +70,8 @@ class Operation:
     """One operation. Times are Unix ms. `to`: the state that `settle` gives its jobs.
 
     `is_collecting`: it looks for its jobs and has changed none; `matched` then counts those that it has found.
-    `skipped`: why → how many jobs. `done` and `skipped` add up to `matched` when it is finished.
+    `skipped`: why → how many jobs. `done` and `skipped` add up to `matched` when it is finished. `edited`: the fields
+    that it changes; `edits`: their values, encrypted if the region has a data key, until it ends.
     """
 
     id: str
@@ -106,6 +90,8 @@ class Operation:
     matched: int = 0
     done: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
+    edited: tuple[str, ...] = ()
+    edits: bytes | None = field(default=None, repr=False)
 
     @property
     def has_ended(self) -> bool:
@@ -124,7 +110,7 @@ class Operation:
             "region": self.region,
             "action": self.action,
             "filter": dict(self.filter),
-            "set": {"as": self.to} if self.to else {},
+            "set": ({"as": self.to} if self.to else {}) | ({"edited": list(self.edited)} if self.edited else {}),
             "reason": self.reason,
             "by": self.by,
             "state": str(self.state),
@@ -145,7 +131,7 @@ def read_operation(operation_id: str, region: str, row: Mapping[bytes, bytes]) -
     return Operation(
         id=operation_id,
         region=region,
-        action=text["action"],
+        action=Action.REPLAY if text["action"] == _REPLAY_EDITED else text["action"],
         state=OperationState(text["state"]),
         filter=json.loads(text["filter"]),
         reason=text["reason"],
@@ -159,6 +145,8 @@ def read_operation(operation_id: str, region: str, row: Mapping[bytes, bytes]) -
         matched=_number(text, "matched") or 0,
         done=_number(text, "done") or 0,
         skipped=_in_words(skipped),
+        edited=tuple(json.loads(text.get("edited", "[]"))),
+        edits=row.get(b"edits"),
     )
 
 
@@ -179,13 +167,14 @@ def new_operation_id() -> str:
 class Operations:
     """Start, list and control the operations of a region. All calls raise the StoreErrors of errors.py."""
 
-    def __init__(self, client: redis.Redis, run: Runner, keys: Keys, current_keys: CurrentKeys) -> None:
+    def __init__(self, client: redis.Redis, run: Runner, keys: Keys, current_keys: CurrentKeys, cipher: Cipher) -> None:
         self._client: Any = client
+        self._cipher = cipher
         self._run = run
         self._keys = keys
         self._current_keys = current_keys
 
-    def start(
+    def start(  # noqa: PLR0913 - a column of the row each
         self,
         action: Action,
         job_filter: JobFilter,
@@ -195,15 +184,17 @@ class Operations:
         rate: int | None = None,
         limit: int | None = None,
         to: JobState | None = None,
+        edits: Edits | None = None,
         operation_id: str | None = None,
     ) -> Operation:
         """Start an operation on all jobs that match the filter, at most the `limit` oldest.
 
-        `rate`: jobs a second. `to`: `delivered` or `dead`, for `settle`. `operation_id`: one of `new_operation_id`.
-        Addresses and phone numbers in the reason are masked. Raises ValueError for a filter without a state of
-        `STATES[action]` and for a wrong `to`; BacklogFull if MOST_OPEN operations are open.
+        `rate`: jobs a second. `to`: `delivered` or `dead`, for `settle`. `edits`: for `replay`; a job that they would
+        make invalid is skipped. `operation_id`: one of `new_operation_id`. Addresses and phone numbers in the reason
+        are masked. Raises ValueError for a filter without a state of `STATES[action]`, and for a wrong `to` or `edits`;
+        BacklogFull if MOST_OPEN operations are open.
         """
-        _check(action, job_filter, to)
+        _check(action, job_filter, to, edits)
         row: dict[str, Argument] = {
             "action": action,
             "filter": json.dumps(job_filter.to_dict()),
@@ -211,6 +202,9 @@ class Operations:
             "reason": mask_contacts(reason),
         }
         row |= {name: value for name, value in {"rate": rate, "limit": limit, "to": to}.items() if value is not None}
+        if edits:
+            texts = {"edits": self._cipher.encrypt_text(edits.to_json()), "edited": json.dumps(edits.names)}
+            row |= {"action": _REPLAY_EDITED, **texts}
         operation_id = operation_id or new_operation_id()
         args = [operation_id, MOST_OPEN, *(part for pair in row.items() for part in pair)]
         self._run(Call("operation_start", [self._keys.prefix], args, bool))
@@ -242,6 +236,22 @@ class Operations:
             if row:
                 yield read_operation(operation_id, str(self._keys.region), row)
 
+    def next_jobs(self, operation_id: str, most: int) -> Sequence[str]:
+        """Return the ids of the jobs that an operation changes next."""
+        with our_errors():
+            found = self._client.zrange(self._current_keys.keys().of("todo:", operation_id), 0, most - 1)
+        return [member.decode().partition(" ")[0] for member in found]
+
+    def edits_of(self, operation: Operation) -> Edits | None:
+        """Return the edits of an operation; None without any, or if it has ended. Raises DataSealed."""
+        return None if operation.edits is None else Edits.from_json(self._cipher.decrypt_text(operation.edits))
+
+    def open_with_edits(self) -> Sequence[Operation]:
+        """Return the operations that have not ended and have edits."""
+        with our_errors():
+            ids = self._client.zrange(self._current_keys.keys()["open_operations"], 0, -1)
+        return [one for one in self._rows([found.decode() for found in ids]) if one.edits is not None]
+
     def pause(self, operation_id: str) -> Operation | None:
         """Pause a running operation; return it, or None for an unknown id."""
         return self._control(operation_id, OperationState.PAUSED)
@@ -259,7 +269,9 @@ class Operations:
         return self.show(operation_id)
 
 
-def _check(action: Action, job_filter: JobFilter, to: JobState | None) -> None:
+def _check(action: Action, job_filter: JobFilter, to: JobState | None, edits: Edits | None) -> None:
+    if edits and action is not Action.REPLAY:
+        raise ValueError(f"{action}: expected no edits")
     if job_filter.state not in STATES[action]:
         raise ValueError(f"{action}: expected a filter with a state of {', '.join(STATES[action])}")
     if (action is Action.SETTLE) != (to in {JobState.DELIVERED, JobState.DEAD}):

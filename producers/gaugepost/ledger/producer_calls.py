@@ -126,13 +126,13 @@ class ProducerCalls:
         entry: dict[str, Any] = {"event": "replayed", "at": at, "by": by, "why": mask_contacts(why)}
         if edits:
             entry["edited"] = sorted({name for edit in edits.values() for name in edit.fields})
-        rows = ((job_id, self._edit(edits[job_id]) if job_id in edits else "") for job_id in ids)
+        rows = ((job_id, self.edit_argument(edits[job_id]) if job_id in edits else "") for job_id in ids)
         for some in chunks(rows, lambda row: len(row[1])):
             header = json.dumps(entry | {"call": _call_id()})
             yield Call("replay", self.queues, [header, *(text for row in some for text in row)], _read_moved)
 
-    def _edit(self, edit: Edit) -> str:
-        """Return the argument of replay.lua for an edited job."""
+    def edit_argument(self, edit: Edit) -> str:
+        """Return the argument of replay.lua and operate.lua for an edited job."""
         job = edit.job
         fields = {
             "job": self.cipher.encrypt_job(job, job.to_json()),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gaugepost.keys import Keys
     from gaugepost.ledger.key_prefix import CurrentKeys
     from gaugepost.ledger.listing import Listing
+    from gaugepost.ledger.operations import Operations
     from gaugepost.ledger.producer_calls import ProducerCalls
     from gaugepost.ledger.reference_query import Query
     from gaugepost.ledger.scripts import Runner
@@ -27,6 +28,7 @@ class Queries:
     """A part of `Ledger`, which has all else."""
 
     producer_calls: ProducerCalls
+    operations: Operations
     _run: Runner
     _client: redis.Redis
     _current_keys: CurrentKeys
@@ -42,7 +44,7 @@ class Queries:
     @property
     def erasure(self) -> Erasure:
         """The calls that erase a person."""
-        return Erasure(self._client, self._run, self.producer_calls, self._current_keys)
+        return Erasure(self._client, self._run, self.producer_calls, self._current_keys, self.operations)
 
     def keyed(self, key: str) -> str | None:
         """Return the id of the job with this idempotency key; None if there is none. The job may be deleted."""

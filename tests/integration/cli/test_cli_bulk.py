@@ -115,6 +115,23 @@ def test_bar_shows_how_far_the_operation_is(cli: Cli, eu_worker: EuWorker) -> No
     assert "1,500 replayed" in plain(shown)
 
 
+def test_changes_reach_all_jobs_of_a_filter_and_show_names_only(cli: Cli, eu_worker: EuWorker) -> None:
+    (cli.folder / "mappings.toml").write_text('[crm]\nconfiguration = "right"\nregion = "eu"\n')
+    cli.environment["GAUGEPOST_MAPPINGS"] = "mappings.toml"
+    ids = bury(eu_worker, 3)
+    with eu_worker.operating():
+        call = ("replay", *DEAD, "--set", "configuration=crm", "--set", "record.Email=-", "--json")
+        done = cli(*call, stdin="joe@new.example\n")
+    [row] = done.rows
+    assert (done.code, row["done"], row["set"]) == (0, 3, {"edited": ["configuration", "record.Email"]})
+    for job_id in ids:
+        job = eu_worker.producer.job(job_id).job
+        assert (job["configuration"], job["record"]) == ("right", {"Email": "joe@new.example"})
+    shown = cli("operations", "show", row["id"]).out + cli("audit", "--json").out
+    assert "edited=configuration,record.Email" in shown
+    assert "joe" not in shown + done.out
+
+
 @pytest.mark.usefixtures("operating")
 def test_cancel_by_filter_leaves_other_jobs(cli: Cli, eu_worker: EuWorker) -> None:
     mine, other = eu_worker.put(source="crm"), eu_worker.put(source="shop")

@@ -16,7 +16,7 @@ def test_receipt_counts_jobs_and_audit_names_no_address(cli: Cli, eu_worker: EuW
     queued = eu_worker.put(record={"Email": EMAIL})
     done = cli("erase", "--email", EMAIL, "--yes", "--reason", f"asked by {EMAIL}", "--json")
     [row] = [row for row in done.rows if row["region"] == "eu"]
-    counts = {"jobs": 2, "cancelled": 1, "stripped": 1, "sending": 0, "parts": [], "unread": []}
+    counts = {"jobs": 2, "cancelled": 1, "stripped": 1, "sending": 0, "parts": [], "unread": [], "operations": []}
     assert (done.code, row) == (0, {"region": "eu", **counts})
     assert [cli("job", one, "--json").rows[0]["state"] for one in (dead, queued)] == ["dead", "cancelled"]
     assert "  erased  " in cli("job", dead).out

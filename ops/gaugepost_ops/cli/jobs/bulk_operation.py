@@ -20,6 +20,7 @@ from gaugepost_ops.cli.output.progress import bar
 
 if TYPE_CHECKING:
     from gaugepost.ledger import Ledger
+    from gaugepost.ledger.edits import Edits
     from gaugepost.ledger.job_filter import JobFilter
     from gaugepost.ledger.operations import Operation
     from gaugepost.states import JobState
@@ -46,6 +47,7 @@ class Order:
     rate: int | None = None
     limit: int | None = None
     to: JobState | None = None
+    edits: Edits | None = None
 
 
 def carry_out(
@@ -66,6 +68,7 @@ def carry_out(
         rate=order.rate,
         limit=order.limit,
         to=order.to,
+        edits=order.edits,
         operation_id=operation_id,
     )
     missing_workers = MissingWorkers()

@@ -1,29 +1,23 @@
-"""`--set` and `--unset` of `replay`: changes that a person makes to a job before it is sent again.
+"""Read the options `--set` and `--unset` of `replay`; `gaugepost.ledger.edits` has what they do.
 
-The changed job is checked as a new job is. Messages and the job's history name the changed fields, but never their
-values: a value may be personal data. For the same reason a value can come from a file or from stdin, so that it does
-not appear in the list of processes or in the shell's history.
+A value can come from a file or from stdin, so that personal data does not appear in the list of processes or in the
+shell's history.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gaugepost.errors import DataSealed, InvalidJob, Problem
-from gaugepost.jobs import JOBS, parse_job_json
-from gaugepost.ledger import Edit
+from gaugepost.jobs import JOBS
+from gaugepost.ledger.edits import Change, Edits
 from gaugepost_ops.cli.common import Exit, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from gaugepost.jobs import JobBase
-    from gaugepost.ledger import JobView
     from gaugepost.mappings import Mappings
 
 _MAX_VALUE = 1_000_000
@@ -44,83 +38,6 @@ _FIXED = {
 def _known() -> list[str]:
     names = {name for model in JOBS.values() for name in model.model_fields}
     return sorted({*names, *_FIXED})
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One field and its new value; None removes the field. In `record` and `fields`, `heading` names the column."""
-
-    field: str
-    heading: str | None
-    value: str | None
-
-    @property
-    def name(self) -> str:
-        """Return the field's name as it is on the command line: `record.Email`."""
-        return self.field if self.heading is None else f"{self.field}.{self.heading}"
-
-    def apply(self, data: dict[str, Any]) -> None:
-        """Change a job's JSON in place. Raises InvalidJob if a heading differs from one of the job only in case."""
-        if self.field == "deliver_at" and self.value is not None:
-            again = "to send it at another time, cancel it and enqueue it again"
-            raise InvalidJob([Problem(self.name, f"expected --unset deliver_at, which sends the job now; {again}")])
-        if self.heading is None:
-            _put(data, self.field, self._split())
-            return
-        columns = data.setdefault(self.field, {})
-        if self.heading not in columns:
-            self._check_spelling(columns)
-        _put(columns, self.heading, self.value)
-
-    def _split(self) -> str | list[str] | None:
-        """Return the value; for fields that are lists, split it at commas: `--set labels=a,b`."""
-        if self.value is None or self.field not in {"labels", "reason_codes"}:
-            return self.value
-        return [part.strip() for part in self.value.split(",")]
-
-    def _check_spelling(self, columns: Mapping[str, Any]) -> None:
-        """Raise InvalidJob if the job has this heading in another case.
-
-        Headings are case-sensitive at CustomerGauge, which drops the ones it does not know.
-        """
-        for heading in columns:
-            if heading.lower() == str(self.heading).lower():
-                raise InvalidJob([Problem(self.name, f"the job has {self.field}.{heading}: use this spelling")])
-
-
-def _put(data: dict[str, Any], name: str, value: object) -> None:
-    if value is None:
-        data.pop(name, None)
-    else:
-        data[name] = value
-
-
-@dataclass(frozen=True, slots=True)
-class Edits:
-    """All changes of one call of `replay`."""
-
-    changes: tuple[Change, ...] = ()
-    mappings: Mappings | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.changes)
-
-    @property
-    def names(self) -> list[str]:
-        """Return the names of the changed fields, as they are on the command line."""
-        return [change.name for change in self.changes]
-
-    def of(self, view: JobView) -> Edit:
-        """Return the job with the changes, checked as a new job. Raises InvalidJob; DataSealed if it is encrypted."""
-        if view.sealed:
-            raise DataSealed(view.sealed)
-        data = json.loads(json.dumps(view.job))
-        for change in self.changes:
-            change.apply(data)
-        job: JobBase = parse_job_json(json.dumps(data))
-        if self.mappings is not None:
-            job, _ = self.mappings.check(job)
-        return Edit(job, view.revision, tuple(self.names))
 
 
 def read_edits(sets: Sequence[str], unsets: Sequence[str], mappings: Mappings | None) -> Edits:

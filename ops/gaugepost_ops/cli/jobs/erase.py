@@ -10,6 +10,7 @@ import typer
 
 from gaugepost.ledger.erasing import Person
 from gaugepost.ledger.ledger import now_ms
+from gaugepost.ledger.operations import OPERATION_PREFIX
 from gaugepost_ops.cli.audited import audited_producer, name_conditions
 from gaugepost_ops.cli.common import AsJson, Exit, Failure, RegionLedgers, note, write_row
 from gaugepost_ops.cli.jobs.references import OR_STDIN, given_value
@@ -67,11 +68,21 @@ def _confirm(regions: RegionLedgers, person: Person) -> None:
 def _print(region: Region, receipt: Receipt, *, as_json: bool) -> None:
     counts = {name: getattr(receipt, name) for name in ("jobs", "cancelled", "stripped", "sending")}
     if as_json:
-        write_row({"region": str(region), **counts, "parts": list(receipt.parts), "unread": list(receipt.unread)})
+        lists = {name: list(getattr(receipt, name)) for name in ("parts", "unread", "operations")}
+        write_row({"region": str(region), **counts, **lists})
         return
     numbers = ", ".join(f"{number:,} {name}" for name, number in counts.items())
     sys.stdout.write(f"{region}: {numbers}\n")
     for part in receipt.parts:
         sys.stdout.write(f"{region}: the kept content of {part} has this person; {_GONE}\n")
     for part in receipt.unread:
-        sys.stdout.write(f"{region}: the kept content of {part} could not be searched; {_GONE}\n")
+        sys.stdout.write(f"{region}: {_unsearched(part)}\n")
+    for operation in receipt.operations:
+        sys.stdout.write(f"{region}: {operation} was aborted: its changes had this person\n")
+
+
+def _unsearched(part: str) -> str:
+    """Return what could not be searched, and what to do. An operation is searched with the key that encrypted it."""
+    if part.startswith(OPERATION_PREFIX):
+        return f"the changes of {part} could not be searched: `gaugepost operations abort {part}` deletes them"
+    return f"the kept content of {part} could not be searched; {_GONE}"

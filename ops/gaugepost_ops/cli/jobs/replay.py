@@ -1,12 +1,12 @@
 """`gaugepost replay`: queue dead or parked jobs again, in the order in which they were enqueued.
 
-By filter it starts an operation, which workers carry out. By ids, and with edits, it makes three passes, so that
-nothing is replayed before all jobs are checked: find the jobs (it keeps only time and id of each, about 90 bytes),
-check the edits on all of them, replay them in batches.
+By filter it starts an operation, which workers carry out. With edits it first finds the jobs (it keeps only time and id
+of each, about 90 bytes) and checks the edits on all of them, so that nothing is replayed if one would be invalid.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,11 +15,11 @@ from gaugepost.ledger.operations import STATES, Action
 from gaugepost.states import JobState
 from gaugepost_ops.cli.audited import audited_producer, name_conditions
 from gaugepost_ops.cli.common import NO_SUCH_JOB, WHERE_JOBS, Exit, RegionLedgers, note
-from gaugepost_ops.cli.jobs import bulk_operation
+from gaugepost_ops.cli.jobs.bulk_operation import Order
 from gaugepost_ops.cli.jobs.edits import read_edits
 from gaugepost_ops.cli.jobs.filters import FilterOptions, filtered
 from gaugepost_ops.cli.jobs.groups import show_dry_run
-from gaugepost_ops.cli.jobs.replay_runner import Order, Report, check_edits, run
+from gaugepost_ops.cli.jobs.replay_runner import Report, check_edits, run
 from gaugepost_ops.cli.jobs.selection import BulkOptions, Plan, RegionOfState, Selection, bulk_options, name_selection
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def replay(
     history gets who replayed it, when, why, and which fields were changed.
 
     By filter, workers do it: an operation, which goes on when this command ends. The command shows its progress and
-    waits for its end; Ctrl-C leaves it running (`gaugepost operations`). By ids and with changes this command does it
-    itself: Ctrl-C stops between two batches, and the same command goes on.
+    waits for its end; Ctrl-C leaves it running (`gaugepost operations`). By ids this command does it itself: Ctrl-C
+    stops between two batches, and the same command goes on.
 
     Changes (--set record.Email=…, --set configuration=…, --set net_promoter_score=9, --unset expires_at) are checked on
     all jobs first. If one job would be invalid, none is replayed (exit code 2). Give personal data as --set FIELD=@FILE
@@ -74,28 +74,25 @@ def replay(
         selection = Selection(ids or (), state, region, job_filter, bulk, allowed=_REPLAYABLE)
         edits = read_edits(sets or (), unsets or (), producer.mappings)
         audit.name(name_conditions(edited=",".join(edits.names)))
-        by = bulk.by or audit.actor
-        if selection.ids or edits or bulk.dry_run:
-            order = Order(edits, bulk.rate, by, bulk.reason)
-            return audit.ended(_replay(producer, selection, order, audit))
-        bulk_order = bulk_operation.Order(Action.REPLAY, by, bulk.reason, bulk.rate, bulk.limit)
-        return selection.carry_out(producer, bulk_order, audit)
+        order = Order(Action.REPLAY, bulk.by or audit.actor, bulk.reason, bulk.rate, bulk.limit, edits=edits)
+        return audit.ended(_replay(producer, selection, order, audit))
 
 
 def _replay(producer: Producer, selection: Selection, order: Order, audit: Recording) -> Exit:
-    dry_run, as_json = selection.bulk.dry_run, selection.bulk.as_json
+    bulk, edits = selection.bulk, order.edits
+    if not (selection.ids or edits or bulk.dry_run):
+        return selection.carry_out(producer, order, audit)
     regions = RegionLedgers(producer, selection.region)
-    report = Report(named=bool(selection.ids), as_json=as_json)
+    report = Report(as_json=bulk.as_json)
     plan = _plan(producer, selection, regions, report, audit)
-    if order.edits:
-        check_edits(regions, plan, order.edits)
-    if dry_run:
-        show_dry_run(plan.views(regions), producer, "replayed", as_json=as_json)
-    else:
-        stopped = run(regions, plan, order, report, audit)
-        report.print_summary()
-        if stopped:
-            return Exit.INTERRUPTED
+    if edits:
+        check_edits(regions, plan, edits)
+    if bulk.dry_run:
+        show_dry_run(plan.views(regions), producer, "replayed", as_json=bulk.as_json)
+    elif selection.region is not None and edits:
+        return selection.carry_out(producer, replace(order, edits=edits.resolved(selection.region)), audit)
+    elif run(regions, plan, order, report, audit):
+        return Exit.INTERRUPTED
     regions.require_all_reached()
     if report.skipped[NO_SUCH_JOB]:
         note(WHERE_JOBS)

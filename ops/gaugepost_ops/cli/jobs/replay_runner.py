@@ -1,4 +1,4 @@
-"""Run `gaugepost replay`: check the edits on all jobs of a plan, replay them at a rate, report."""
+"""Check edits on all jobs of a replay; replay jobs that are given by id at a rate, and report each."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gaugepost.ledger import Edit, JobView, Ledger
+    from gaugepost.ledger.edits import Edits
     from gaugepost.regions import Region
     from gaugepost_ops.cli.audited import Recording
     from gaugepost_ops.cli.common import RegionLedgers
-    from gaugepost_ops.cli.jobs.edits import Edits
+    from gaugepost_ops.cli.jobs.bulk_operation import Order
     from gaugepost_ops.cli.jobs.selection import Plan
 
 _BATCH = 200
@@ -53,9 +54,8 @@ def check_edits(regions: RegionLedgers, plan: Plan, edits: Edits) -> None:
 
 @dataclass(slots=True)
 class Report:
-    """Prints the outcome of each job as a line, if ids were given (`named`) or with --json; otherwise only sums."""
+    """Prints the outcome of each job as a line."""
 
-    named: bool
     as_json: bool
     replayed: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
@@ -75,16 +75,8 @@ class Report:
         if self.as_json:
             row = {"id": job_id, "region": region and str(region), "state": state and str(state)}
             write_row({**row, "replayed": why is None, "why_not": why})
-        elif self.named:
+        else:
             sys.stdout.write(f"{printable(job_id)}  {'replayed' if why is None else printable(why)}\n")
-
-    def print_summary(self) -> None:
-        """Print the sums, if it prints no lines."""
-        if not self.as_json and not self.named:
-            sys.stdout.write(f"{self.replayed:,} replayed\n")
-            for why, number in self.skipped.most_common():
-                sys.stdout.write(f"{number:,} not replayed: {printable(why)}\n")
-        sys.stdout.flush()
 
 
 def _why_skipped(view: JobView | None, edit: Edit | None) -> str:
@@ -108,24 +100,13 @@ def _has_expired(view: JobView, edit: Edit | None) -> bool:
     return text is not None and datetime.fromisoformat(text) <= datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """How to replay jobs: with which edits, how many per second (None: no limit), by whom and why."""
-
-    edits: Edits
-    rate: int | None
-    by: str
-    why: str
-
-
 def run(regions: RegionLedgers, plan: Plan, order: Order, report: Report, audit: Recording) -> bool:
     """Replay all jobs of the plan, and record them. Return whether Ctrl-C stopped it.
 
     If Redis fails, it notes how many jobs were replayed, and raises GaugepostError.
     """
     done, worth = 0, order.rate or _WORTH_A_BAR
-    shown_bar = bar_beside_rows if report.named or report.as_json else bar
-    with Throttle(order.rate) as throttle, shown_bar("replaying", plan.total, worth=worth) as advance:
+    with Throttle(order.rate) as throttle, bar_beside_rows("replaying", plan.total, worth=worth) as advance:
         try:
             for ledger, ids in plan.batches(regions, throttle.batch_size(_BATCH)):
                 audit.begin(ledger.region)
@@ -154,7 +135,7 @@ def _replay(ledger: Ledger, ids: Sequence[str], order: Order, report: Report, au
     """Replay one batch."""
     edited = _edit(ledger, ids, order.edits, report) if order.edits else {}
     to_replay = [job_id for job_id in ids if job_id in edited] if order.edits else ids
-    replayed = ledger.replay(to_replay, order.by, order.why, edited) if to_replay else ()
+    replayed = ledger.replay(to_replay, order.by, order.reason, edited) if to_replay else ()
     outcomes = dict(zip(to_replay, audit.count_outcomes(ledger.region, replayed), strict=True))
     skipped = [job_id for job_id, (_, done) in outcomes.items() if not done]
     views = dict(zip(skipped, ledger.read(skipped), strict=True)) if skipped else {}

@@ -177,7 +177,9 @@ def _progress(one: Operation) -> str:
 
 def _facts(one: Operation) -> list[str]:
     conditions = {name: ",".join(value) if isinstance(value, list) else value for name, value in one.filter.items()}
-    how = name_conditions(**conditions, **{"as": one.to, "rate": one.rate, "limit": one.limit})
+    how = name_conditions(
+        **conditions, **{"as": one.to, "edited": ",".join(one.edited), "rate": one.rate, "limit": one.limit}
+    )
     who = f"started by {one.by} at {clock(one.started_at)}" + (
         f", ended at {clock(one.ended_at)}" if one.ended_at else ""
     )

@@ -17,10 +17,10 @@ local function operation_with(job_id, operations)
   end
 end
 
--- End an operation. Jobs that it has not changed stay as they are.
+-- End an operation. Jobs that it has not changed stay as they are. The values of its edits may be personal data.
 local function end_operation(id, state)
   redis.call('HSET', F.operation .. id, 'state', state, 'ended', whole(now))
-  redis.call('HDEL', F.operation .. id, 'cursor', 'holder', 'lease_ends', 'paced')
+  redis.call('HDEL', F.operation .. id, 'cursor', 'holder', 'lease_ends', 'paced', 'edits')
   redis.call('UNLINK', F.todo .. id)
   redis.call('ZREM', K.open_operations, id)
 end
