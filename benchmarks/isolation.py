@@ -1,9 +1,10 @@
 """Measure whether trouble in one region or source delays another one, from enqueue to effect.
 
-    python benchmarks/isolation.py [region|fairness|all] [ROUNDS]
+    python benchmarks/isolation.py [region|fairness|batch|all] [ROUNDS]
 
 `region`: `au` cannot be reached and 50,000 jobs wait there, while urgent jobs go to `eu`. `fairness`: one source
-enqueues 100,000 records in `eu`, while another one enqueues a normal and an urgent job there every 100 ms.
+enqueues 100,000 records in `eu`, while another one enqueues a normal and an urgent job there every 100 ms. `batch`: the
+canary of 100,000 wrong records has stopped them, and they wait, while another source does the same.
 
 The effect is the moment at which the simulator commits it. Both sides use this machine's clock. Rounds with and without
 trouble alternate on the same workers, so other load on the machine hits both alike. Each round has its p99; the result
@@ -21,6 +22,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -169,8 +171,40 @@ def fairness(rounds: int) -> None:
         take_turns(Experiment(stack, makers, samples=150, every_s=0.1), trouble, rounds)
 
 
+def requests(stack: Stack) -> int:
+    """Return how many requests CustomerGauge got, without those for tokens."""
+    counts: Any = stack.sim.state()["requests"]
+    return sum(number for name, number in counts.items() if ".token." not in name)
+
+
+def batch(rounds: int) -> None:
+    print(f"{BULK:,} records without a required column wait for their canary; the target is a ratio of at most 1.1")
+    for stack in stacks():
+        stack.sim.knobs(mappings={"named": {"required": ["Email", "Name"]}})
+        stack.worker("eu")
+        stack.beat()
+        met: list[int] = []
+
+        def trouble(stack: Stack = stack, met: list[int] = met) -> None:
+            before = requests(stack)
+            wrong = (record(n).model_copy(update={"configuration": "named"}) for n in range(BULK))
+            stack.producer.enqueue_many(wrong, batch="wrong", canary=50)
+            wait_until(lambda: "not clean" in stopped(stack), what="the canary has stopped the batch")
+            met.append(requests(stack) - before)
+            print(f"  {stopped(stack)}; {stack.producer.batch('wrong').held:,} wait")
+
+        take_turns(Experiment(stack, {"normal": normal, "urgent": urgent}, samples=300, every_s=0.05), trouble, rounds)
+        print(f"  requests of the {BULK:,} records in each round: {whole(met)}")
+
+
+def stopped(stack: Stack) -> str:
+    """Return the reason of the batch's hold; empty if it has none."""
+    hold = stack.producer.ledger(Region.EU).holds().get("batch:wrong")
+    return hold.reason if hold else ""
+
+
 def main(which: str, rounds: int) -> None:
-    for name, experiment in (("region", region), ("fairness", fairness)):
+    for name, experiment in (("region", region), ("fairness", fairness), ("batch", batch)):
         if which in {name, "all"}:
             experiment(max(2, rounds))
 

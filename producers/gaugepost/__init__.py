@@ -10,6 +10,7 @@ from gaugepost.async_client import AsyncProducer
 from gaugepost.client import Producer
 from gaugepost.errors import (
     BacklogFull,
+    BatchConflict,
     DataSealed,
     GaugepostError,
     IdempotencyConflict,
@@ -52,6 +53,7 @@ __all__ = [
     "AsyncProducer",
     "AsyncReceipt",
     "BacklogFull",
+    "BatchConflict",
     "CloseLoop",
     "CloseLoopResult",
     "DataSealed",

@@ -25,21 +25,24 @@ from gaugepost.receipts import AsyncReceipt, Receipts
 from gaugepost.results import Polling, read_result
 from gaugepost.search import Search
 from gaugepost.settings import Settings
+from gaugepost.together import ALONE, Together
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 
     import redis.asyncio
 
     from gaugepost.file_families import Family
     from gaugepost.jobs import JobBase
     from gaugepost.ledger import JobView
+    from gaugepost.ledger.batch_views import BatchView
     from gaugepost.ledger.finding import Found
     from gaugepost.receipts import Receipt
     from gaugepost.regions import Region
     from gaugepost.results import HasResult
     from gaugepost.search import By
     from gaugepost.states import JobState
+    from gaugepost.together import InBatch
 
 R = TypeVar("R")
 
@@ -103,43 +106,52 @@ class AsyncProducer:
         return receipts[0]
 
     def enqueue_many(
-        self, jobs: Iterable[JobBase | Mapping[str, Any]]
+        self, jobs: Iterable[JobBase | Mapping[str, Any]], **together: Unpack[InBatch]
     ) -> Enqueuing[AsyncReceipt[Any], Receipts[AsyncReceipt[Any]]]:
         """Store any number of jobs: `receipts = await producer.enqueue_many(jobs)`; see `Producer.enqueue_many`.
 
         `async for receipt in producer.enqueue_many(jobs)` works as `enqueue_stream`. A call that is neither awaited nor
         iterated stores nothing, and Python warns (ResourceWarning).
         """
-        found = iterate(jobs)
-        return Enqueuing(self._stream(found), lambda: self._all(found))
+        found, entry = iterate(jobs), self._entries(Together.of(**together))
+        return Enqueuing(self._stream(found, entry), lambda: self._all(found, entry))
 
-    def enqueue_stream(self, jobs: Iterable[JobBase | Mapping[str, Any]]) -> AsyncIterator[AsyncReceipt[Any]]:
+    def enqueue_stream(
+        self, jobs: Iterable[JobBase | Mapping[str, Any]], **together: Unpack[InBatch]
+    ) -> AsyncIterator[AsyncReceipt[Any]]:
         """Store jobs while the caller iterates over their receipts; see `Producer.enqueue_stream`."""
-        return self.enqueue_many(jobs)
+        return self.enqueue_many(jobs, **together)
 
-    async def _all(self, jobs: Iterator[object]) -> Receipts[AsyncReceipt[Any]]:
+    async def _all(
+        self, jobs: Iterator[object], entry: Callable[[object], Awaitable[Entry]]
+    ) -> Receipts[AsyncReceipt[Any]]:
         receipts = Receipts(self._receipt)
         try:
-            async for batch in async_batches(jobs, self._entry):
-                await self._accept(batch, receipts)
+            async for some in async_batches(jobs, entry):
+                await self._accept(some, receipts)
         except Exception as error:
             add_progress(error, receipts)
             raise
         return receipts
 
-    async def _stream(self, jobs: Iterator[object]) -> AsyncIterator[AsyncReceipt[Any]]:
-        async for batch in async_batches(jobs, self._entry):
+    async def _stream(
+        self, jobs: Iterator[object], entry: Callable[[object], Awaitable[Entry]]
+    ) -> AsyncIterator[AsyncReceipt[Any]]:
+        async for some in async_batches(jobs, entry):
             receipts = Receipts(self._receipt)
-            await self._accept(batch, receipts)
+            await self._accept(some, receipts)
             for receipt in receipts:
                 yield receipt
 
-    async def _entry(self, job: object, idempotency_key: str | None = None) -> Entry:
+    def _entries(self, together: Together) -> Callable[[object], Awaitable[Entry]]:
+        return lambda job: self._entry(job, together=together)
+
+    async def _entry(self, job: object, idempotency_key: str | None = None, *, together: Together = ALONE) -> Entry:
         """Check a job. A thread reads its file, if it has one. Raises InvalidJob."""
-        found = admit(job, self.settings, idempotency_key)
+        found = together.named(admit(job, self.settings, idempotency_key))
         if found.kind == "file":
-            return await asyncio.to_thread(Entry.of, found)
-        return Entry.of(found, self.mappings)
+            return await asyncio.to_thread(Entry.of, found, None, together.canary)
+        return Entry.of(found, self.mappings, together.canary)
 
     async def _accept(self, batch: list[Entry], receipts: Receipts[AsyncReceipt[Any]]) -> None:
         """Store a batch and add its receipts, in order. When one region raises, add those of the regions before it."""
@@ -215,6 +227,10 @@ class AsyncProducer:
                 calls, run = self._region(one)
                 search.add(await run_async(find(calls, search.query, limit, cursor), run))
         return search.found()
+
+    async def batch(self, name: str, *, region: Region | None = None) -> BatchView:
+        """Return the jobs of a batch, counted; see `Producer.batch`. The call runs in a thread."""
+        return await asyncio.to_thread(self._in_thread().batch, name, region=region)
 
     async def jobs_page(self, region: Region, state: JobState, **how: Any) -> Found:  # noqa: ANN401
         """Return a page of the jobs in one state; see `Producer.jobs_page`. The call runs in a thread."""

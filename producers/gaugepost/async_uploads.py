@@ -46,7 +46,7 @@ class AsyncUploads:
         """Check and split a file, and forecast its parts; see `Uploads.plan`."""
         return await asyncio.to_thread(self._uploads.plan, path, region, family, first=first, deliver_at=deliver_at)
 
-    async def upload(
+    async def upload(  # noqa: PLR0913 - as of `Uploads`
         self,
         upload: Upload,
         parts: Sequence[PlannedPart],
@@ -57,6 +57,7 @@ class AsyncUploads:
         first: bool = False,
         source: str | None = None,
         deliver_at: datetime | None = None,
+        batch: str | None = None,
     ) -> FileSet:
         """Enqueue all parts of a file as one file set, or none; see `Uploads.upload`."""
         return await asyncio.to_thread(
@@ -69,6 +70,7 @@ class AsyncUploads:
             first=first,
             source=source,
             deliver_at=deliver_at,
+            batch=batch,
         )
 
     async def view(self, set_id: str) -> SetView:

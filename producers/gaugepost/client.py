@@ -16,6 +16,7 @@ from gaugepost.connection import connect, redis_url
 from gaugepost.errors import IdempotencyConflict, StoreUnreachable
 from gaugepost.lazy import Stream
 from gaugepost.ledger import Accepted, Entry, Ledger
+from gaugepost.ledger.batch_views import merged
 from gaugepost.ledger.pages import PageQuery
 from gaugepost.lookup import Lookup, require_key, require_keyed
 from gaugepost.mappings import Mappings
@@ -23,6 +24,7 @@ from gaugepost.receipts import Receipt, Receipts
 from gaugepost.results import Polling, read_result
 from gaugepost.search import Search, to_ms
 from gaugepost.settings import Settings
+from gaugepost.together import ALONE, Together
 from gaugepost.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -32,11 +34,13 @@ if TYPE_CHECKING:
     from gaugepost.file_families import Family
     from gaugepost.jobs import JobBase
     from gaugepost.ledger import JobView
+    from gaugepost.ledger.batch_views import BatchView
     from gaugepost.ledger.finding import Found
     from gaugepost.regions import Region
     from gaugepost.results import HasResult
     from gaugepost.search import By
     from gaugepost.states import JobState
+    from gaugepost.together import InBatch
 
 R = TypeVar("R")
 
@@ -105,41 +109,55 @@ class Producer:
             raise IdempotencyConflict(accepted.id)
         return self._receipt(entry.job.region, accepted, entry.warnings)
 
-    def enqueue_many(self, jobs: Iterable[JobBase | Mapping[str, Any]]) -> Receipts[Receipt[Any]]:
+    def enqueue_many(
+        self, jobs: Iterable[JobBase | Mapping[str, Any]], **together: Unpack[InBatch]
+    ) -> Receipts[Receipt[Any]]:
         """Store any number of jobs, up to 200 in a round trip. Return their receipts, in order.
 
-        Memory stays bounded: the call reads `jobs` batch by batch, and a receipt takes 19 bytes.
+        Memory stays bounded: the call reads `jobs` bit by bit, and a receipt takes 19 bytes.
 
-        Raises the errors of `enqueue`, except IdempotencyConflict: then the job's receipt has `conflict`. `accepted` of
-        the error has the receipts of all stored jobs. After an InvalidJob, or an error that `jobs` itself raised, these
-        are all jobs before the wrong one and none after it.
+        `batch`: a name for all these jobs; it replaces their own. `canary`: send this many of them first; the others
+        wait until these have ended, and go on waiting if more than `tolerance` percent (default 5) of them died, got
+        no answer, or were delivered with a warning.
+
+        Raises BatchConflict if the batch has begun with another canary, and the errors of `enqueue`, except
+        IdempotencyConflict: then the job's receipt has `conflict`. `accepted` of the error has the receipts of all
+        stored jobs. After an InvalidJob, or an error that `jobs` itself raised, these are all jobs before the wrong one
+        and none after it.
         """
         receipts, found = Receipts(self._receipt), iterate(jobs)
+        entry = self._entries(Together.of(**together))
         try:
-            for batch in batches(found, self._entry):
-                self._accept(batch, receipts)
+            for some in batches(found, entry):
+                self._accept(some, receipts)
         except Exception as error:
             add_progress(error, receipts)
             raise
         return receipts
 
-    def enqueue_stream(self, jobs: Iterable[JobBase | Mapping[str, Any]]) -> Iterator[Receipt[Any]]:
+    def enqueue_stream(
+        self, jobs: Iterable[JobBase | Mapping[str, Any]], **together: Unpack[InBatch]
+    ) -> Iterator[Receipt[Any]]:
         """Store jobs while the caller iterates over their receipts: for jobs that arrive slowly or without end.
 
         Each job is stored before its receipt is yielded. Without iteration nothing is stored, and Python warns
         (ResourceWarning).
         """
-        return Stream(self._stream(iterate(jobs)))
+        return Stream(self._stream(iterate(jobs), self._entries(Together.of(**together))))
 
-    def _stream(self, jobs: Iterator[object]) -> Iterator[Receipt[Any]]:
-        for batch in batches(jobs, self._entry):
+    def _stream(self, jobs: Iterator[object], entry: Callable[[object], Entry]) -> Iterator[Receipt[Any]]:
+        for some in batches(jobs, entry):
             receipts = Receipts(self._receipt)
-            self._accept(batch, receipts)
+            self._accept(some, receipts)
             yield from receipts
 
-    def _entry(self, job: object, idempotency_key: str | None = None) -> Entry:
+    def _entries(self, together: Together) -> Callable[[object], Entry]:
+        return lambda job: self._entry(job, together=together)
+
+    def _entry(self, job: object, idempotency_key: str | None = None, *, together: Together = ALONE) -> Entry:
         """Check a job, and read its file if it has one. Raises InvalidJob."""
-        return Entry.of(admit(job, self.settings, idempotency_key), self.mappings)
+        found = together.named(admit(job, self.settings, idempotency_key))
+        return Entry.of(found, self.mappings, together.canary)
 
     def _accept(self, batch: Sequence[Entry], receipts: Receipts[Receipt[Any]]) -> None:
         """Store a batch and add its receipts, in order. When one region raises, add those of the regions before it."""
@@ -208,6 +226,21 @@ class Producer:
             with search.asking(one):
                 search.add(self.ledger(one).find(search.query, limit, cursor))
         return search.found()
+
+    def batch(self, name: str, *, region: Region | None = None) -> BatchView:
+        """Return the jobs of a batch, counted, and its canary: in all regions together. Raises JobNotFound."""
+        search = Lookup(f"batch {name}", self.settings, region)
+        found: dict[str, BatchView] = {}
+        for one in search.regions:
+            try:
+                [view] = self.ledger(one).batches.read([name])
+            except StoreUnreachable as error:
+                search.failed(one, error)
+            else:
+                found |= {} if view is None else {str(one): view}
+        if not found:
+            raise search.not_found()
+        return merged(found)
 
     def jobs_page(
         self,

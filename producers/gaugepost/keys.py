@@ -64,6 +64,8 @@ FIXED: dict[str, tuple[str, str]] = {
     "contents": ("sorted set by time, ms", "stored contents, by the time since when they are no longer needed"),
     "content_bytes": ("string", "bytes of all stored contents"),
     "configurations": ("sorted set by day", "inbound mappings of recent jobs, if MAPPINGS is set"),
+    "batches": ("sorted set by time, ms", "batches, by when a job of them last changed"),
+    "canaries": ("set", "batches whose canary is not decided"),
     "erasing": ("set", "jobs whose data is removed when they have been sent: `gaugepost erase`"),
     "sets": ("sorted set by time, ms", "file sets, by when they were enqueued"),
     "operations": ("sorted set by start, ms", "operations of the last 100 days"),
@@ -111,6 +113,11 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "digest:": ("string", "hash of a file's content and family → its set, for 30 days"),
     "warm:": ("string", "a configuration with a delivery within the last hour"),
     "happened:": ("string", "the latest delivered `happened_at` of one case, for 30 days"),
+    "batch:": (
+        "hash",
+        "one batch: its jobs by state and verdict, warnings, its canary; until its last job is deleted",
+    ),
+    "canary:": ("hash", "the first jobs of a batch with a canary → how each ended (empty: it has not)"),
     "operation:": (
         "hash",
         "one operation: its action, filter (JSON), state, counts, where it continues, its edits; for 100 days",

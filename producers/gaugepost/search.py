@@ -29,6 +29,7 @@ class By(TypedDict, total=False):
     phone: str
     case: str
     number: str
+    batch: str
     file: str
     label: str
     since: datetime

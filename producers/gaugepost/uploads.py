@@ -103,18 +103,20 @@ class Uploads:
         first: bool = False,
         source: str | None = None,
         deliver_at: datetime | None = None,
+        batch: str | None = None,
         progress: Callable[[], None] = lambda: None,
     ) -> FileSet:
         """Enqueue all parts of a file as one file set, or none.
 
         `again`: allow a file that was uploaded in the last 30 days. `first`: go before all waiting files. `deliver_at`:
-        send no part before this time. `progress` is called after each part's content is stored.
+        send no part before this time. `batch`: that of all parts. `progress` is called after each part's content is
+        stored.
         Raises InvalidJob if the file was uploaded before, BacklogFull, StoreFull, StoreUnreachable.
         """
         check_region(region, self._producer.settings.regions)
         ledger = self._producer.ledger(region)
         set_id = new_set_id()
-        common = {"region": region, "family": family, "source": source, "deliver_at": deliver_at}
+        common = {"region": region, "family": family, "source": source, "deliver_at": deliver_at, "batch": batch}
         entries = [_entry(set_id, upload, part.plan, common) for part in parts]
         ids = [entry.id for entry in entries]
         files = FileSet(set_id, region, family, upload.filename, upload.sha256, upload.rows, tuple(ids))

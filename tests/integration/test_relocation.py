@@ -99,6 +99,7 @@ def url_file(stack: Stack, server: RedisServer) -> str:
 
 def test_moved_region_keeps_all_its_jobs_and_continues(stack: Stack, other: RedisServer) -> None:
     ids = live(stack)
+    stack.producer.enqueue_many([record(**FINE) for _ in range(3)], batch="moved", canary=1)
     assert stack.cli("hold", "eu", "--configuration", "x", "--reason", "x").returncode == 0
     other.start()
     with stack.redis.client() as old, other.client() as new:
@@ -119,7 +120,9 @@ def test_moved_region_keeps_all_its_jobs_and_continues(stack: Stack, other: Redi
         again = producer.enqueue(record(**FINE), idempotency_key="k-1")
         assert (again.id, again.duplicate) == (ids[0], True)
         assert [view.id for view in producer.find(key="k-1")] == ids[:1]
-        wait_until(lambda: producer.ledger(Region.EU).summary()["delivered"] == 5)
+        assert (producer.batch("moved").held, len(producer.find(batch="moved"))) == (2, 3)
+        wait_until(lambda: producer.ledger(Region.EU).summary()["delivered"] == 8)
+        assert producer.batch("moved").states == {"delivered": 3}
         assert [str(producer.job(one).state) for one in ids[1:3]] == ["parked", "parked"]
         assert producer.job(ids[-1]).reason == "scheduled"
         assert producer.cancel(key="k-2", region=Region.EU)

@@ -25,14 +25,14 @@ class Asynchronous:
     def enqueue(self, job: Any, **more: Any) -> Any:
         return self._receipt(self.run(self.producer.enqueue(job, **more)))
 
-    def enqueue_many(self, jobs: Any) -> list[Any]:
+    def enqueue_many(self, jobs: Any, **together: Any) -> list[Any]:
         async def enqueue() -> Any:
-            return await self.producer.enqueue_many(jobs)
+            return await self.producer.enqueue_many(jobs, **together)
 
         return [self._receipt(one) for one in self.run(enqueue())]
 
-    def enqueue_stream(self, jobs: Any) -> Iterator[Any]:
-        found = self.producer.enqueue_stream(jobs)
+    def enqueue_stream(self, jobs: Any, **together: Any) -> Iterator[Any]:
+        found = self.producer.enqueue_stream(jobs, **together)
 
         async def following() -> Any:
             return await anext(found, None)

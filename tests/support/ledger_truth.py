@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.keys import FAMILIES, FIXED
+from support.batch_truth import check_batches
 from support.index_truth import check_index
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def look(client: redis.Redis, region: str = "eu") -> Truth:
         if name not in FIXED and family not in FAMILIES and not own and name != "test-clock":
             truth.faults.append(f"a key that keys.py does not list: {name}")
     check_index(truth)
+    check_batches(truth)
     _check_places(truth)
     _check_lanes(truth)
     _check_counts(truth)
@@ -115,7 +117,7 @@ def _should_be(job: dict[str, str]) -> set[str]:
 def _check_places(truth: Truth) -> None:
     places: defaultdict[str, list[str]] = defaultdict(list)
     for name, members in truth.sets.items():
-        apart = {"deadlines", "contents", "sets", "configurations", "alive", "operations", "open_operations"}
+        apart = {"deadlines", "contents", "sets", "configurations", "alive", "operations", "open_operations", "batches"}
         if name not in apart and not name.startswith(("lane:", "fields:", "todo:", "ref_chunks:")):
             for member in members:
                 places[member.rpartition(":")[2]].append(name)  # of `scheduled`: stamp:id

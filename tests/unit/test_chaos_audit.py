@@ -9,6 +9,7 @@ import pytest
 
 from gaugepost_workers.rescuer import _LOST
 from support.chaos.audit import NO_EFFECT, WORKER_LOST, Audit, Totals
+from support.chaos.canary_audit import sent_before_canary
 from support.chaos.load import Sent
 from support.ledger_truth import Truth
 
@@ -102,3 +103,11 @@ def test_absent_job_or_one_without_effect_is_lost() -> None:
 def test_effect_of_no_producer_is_found() -> None:
     assert len(audit([], {}, "z").second_jobs) == 1
     assert audit([], {}, "z", forgets=True).forgotten == 1
+
+
+@pytest.mark.parametrize(("state", "order", "wrong"), [("passed", "ba", 1), ("passed", "ab", 0), ("resumed", "ba", 0)])
+def test_job_that_arrives_before_its_canary_is_found(state: str, order: str, wrong: int) -> None:
+    jobs = {one: job(DELIVERED, batch="x") for one in "ab"}
+    truth = Truth(jobs, hashes={"batch:x": {"canary_state": state}, "canary:x": {"a": "clean"}})
+    arrived = [{"idempotency_key": key, "n": n} for n, key in enumerate(order)]
+    assert len(list(sent_before_canary({"eu": truth}, arrived))) == wrong

@@ -49,6 +49,8 @@ COMMANDS: dict[str, Command] = {
     "job": Command("gaugepost_ops.cli.jobs.job:job", "Show everything about one job, or one upload."),
     "jobs": Command("gaugepost_ops.cli.jobs.jobs:jobs", "List jobs: all, or by state, kind, verdict and more."),
     "find": Command("gaugepost_ops.cli.jobs.find:find", "Find jobs by an address, an order number, a case and more."),
+    "batch": Command("gaugepost_ops.cli.jobs.batches:batch", "Show the jobs of a batch, and its canary."),
+    "batches": Command("gaugepost_ops.cli.jobs.batches:batches", "List batches: jobs enqueued under one name."),
     "cancel": Command(
         "gaugepost_ops.cli.jobs.cancel:cancel", "Cancel jobs, or the rest of an upload, before they are sent."
     ),

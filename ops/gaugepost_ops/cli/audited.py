@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     from gaugepost.states import JobState
 
 RECORDED = {
-    "cancel": ("without `--dry-run`", "the jobs or uploads, or the filter and its operation", "jobs cancelled"),
+    "cancel": (
+        "without `--dry-run`",
+        "jobs, uploads, the filter and its operation, or the batch",
+        "jobs cancelled",
+    ),
     "replay": ("without `--dry-run`", "the jobs, or the filter and its operation", "jobs replayed"),
     "erase": ("when it is confirmed", "`by=email`, not the address", "jobs of the person"),
     "settle": ("without `--dry-run`", "the jobs, or the filter and its operation", "jobs settled"),
@@ -62,6 +66,8 @@ NOT_RECORDED = {
     **dict.fromkeys(
         (
             "audit",
+            "batch",
+            "batches",
             "check",
             "find",
             "health beat",

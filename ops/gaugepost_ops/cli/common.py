@@ -21,6 +21,7 @@ from gaugepost.client import Producer
 from gaugepost.connection import NOT_SET
 from gaugepost.durations import moment
 from gaugepost.errors import (
+    BatchConflict,
     ClusterNotSupported,
     GaugepostError,
     InvalidJob,
@@ -110,7 +111,7 @@ def exit_code(error: BaseException) -> Exit:
             return error.code
         case StoreUnreachable():
             return Exit.NO_REDIS
-        case SettingsError() | InvalidJob() | InvalidQuery():
+        case SettingsError() | InvalidJob() | InvalidQuery() | BatchConflict():
             return Exit.USAGE
         case NotPermitted() | ClusterNotSupported():
             return Exit.NOT_PERMITTED

@@ -25,6 +25,11 @@ Endpoints = Literal["imports", "close_loop", "responses", "uploads"]
 MAX_KEY = 200
 """Characters of an idempotency key, at most."""
 
+MAX_BATCH = 100
+"""Characters of a batch's name, at most."""
+
+BATCH_PATTERN = r"^[A-Za-z0-9._:-]+$"
+
 MAX_JOB = 1_000_000
 """Characters of a job as JSON, at most; without a file's content."""
 
@@ -38,9 +43,10 @@ _NOT_SENT = {
     "urgent",
     "on_unknown",
     "labels",
+    "batch",
     "traceparent",
 }
-_SHOWN = frozenset({"region", "configuration", "source", "urgent", "family", "upload_id", "traceparent"})
+_SHOWN = frozenset({"region", "configuration", "source", "urgent", "family", "upload_id", "batch", "traceparent"})
 
 
 class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
@@ -94,6 +100,16 @@ class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True)
             examples=[["spring-campaign"]],
         ),
     ] = ()
+    batch: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=MAX_BATCH,
+            pattern=BATCH_PATTERN,
+            description="The name of the batch that the job belongs to: letters, digits and `._:-`. No personal data.",
+            examples=["spring-2026"],
+        ),
+    ] = None
     traceparent: Annotated[
         Annotated[str, AfterValidator(checked)] | None,
         Field(
@@ -161,13 +177,13 @@ class JobBase(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True)
     def to_json(self) -> str:
         """Serialise the job for the ledger: the kind, and all fields that differ from their defaults.
 
-        `deliver_at` is a field of the job's hash instead: a worker of an older version sets aside JSON with a field
-        that it does not know.
+        `deliver_at` and `batch` are fields of the job's hash instead: a worker of an older version sets aside JSON with
+        a field that it does not know.
 
         Raises InvalidJob if the JSON has more than `MAX_JOB` characters, or text that is not UTF-8.
         """
         try:
-            rest = self.model_dump_json(exclude_defaults=True, exclude={"kind", "deliver_at"})
+            rest = self.model_dump_json(exclude_defaults=True, exclude={"kind", "deliver_at", "batch"})
         except PydanticSerializationError:
             names = [name for name, value in self if isinstance(value, str) and not is_utf8(value)]
             raise InvalidJob([Problem(name, NOT_UTF8) for name in names or [""]]) from None

@@ -42,6 +42,8 @@ class Entry:
     job: JobBase = field(repr=False)
     content: bytes | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
+    canary: str = ""
+    """The canary that the call asks for, if the job begins a batch: `size:tolerance`."""
     text: str = field(init=False, repr=False, compare=False)
     """The job as JSON. `Entry` raises InvalidJob if it is too long."""
 
@@ -54,16 +56,16 @@ class Entry:
         return len(self.text) * (1 if self.text.isascii() else 4) + len(self.content or b"")
 
     @classmethod
-    def of(cls, job: JobBase, mappings: Mappings | None = None) -> Entry:
+    def of(cls, job: JobBase, mappings: Mappings | None = None, canary: str = "") -> Entry:
         """Make the entry of a job: read a file's content, check a record against its mapping. Raises InvalidJob."""
         job = _with_current_trace(job)
         if isinstance(job, File):
             loaded, content = job.load()
-            return cls(new_job_id(), loaded, content)
+            return cls(new_job_id(), loaded, content, canary=canary)
         if mappings is None:
-            return cls(new_job_id(), job)
+            return cls(new_job_id(), job, canary=canary)
         resolved, warnings = mappings.check(job)
-        return cls(new_job_id(), resolved, warnings=warnings)
+        return cls(new_job_id(), resolved, warnings=warnings, canary=canary)
 
     def arguments(self, lane: str, cipher: Cipher) -> tuple[Argument, ...]:
         """Return the arguments of enqueue.lua for one job."""
@@ -71,8 +73,9 @@ class Entry:
         facts = ledger_facts(job, lane)
         if job.idempotency_key:
             facts |= {"idem": idempotency_digest(job.idempotency_key), "same": " ".join(cipher.hashes(job.sent()))}
-        if job.source:
-            facts["source"] = job.source
+        for name, value in (("source", job.source), ("batch", job.batch), ("canary", self.canary)):
+            if value:
+                facts[name] = value
         about = "" if len(self.text) < READ_WHOLE else f"{job.kind} {job.mapping}" if job.mapping else job.kind
         content = cipher.encrypt_content(zlib.compress(self.content)) if self.content else ""
         stored = cipher.encrypt_job(job, self.text)

@@ -41,6 +41,8 @@ _WORDS = {
 
 
 _PROXY = "proxy: "
+_BATCH = "batch:"
+_RUNNING = "canary: the first "
 
 
 def meaning(hold: Hold) -> str:
@@ -57,6 +59,12 @@ def meaning(hold: Hold) -> str:
 def action(hold: Hold, region: str) -> str:
     """Return what to do about a hold, in a sentence; empty for a person's hold, which `gaugepost resume` ends."""
     match _topic(hold):
+        case "canary":
+            return (
+                _BY_ITSELF + ", if these jobs are clean."
+                if hold.reason.startswith(_RUNNING)
+                else _stopped(hold, region)
+            )
         case "setting":
             return f"Set GAUGEPOST_{hold.reason.removesuffix(_NOT_SET)} for the workers and restart them."
         case "token":
@@ -68,7 +76,9 @@ def action(hold: Hold, region: str) -> str:
 
 
 def _topic(hold: Hold) -> str:
-    """Return the topic of a hold: `setting`, `token`, or its verdict; empty for a person's hold."""
+    """Return the topic of a hold: `canary`, `setting`, `token`, or its verdict; empty for a person's hold."""
+    if hold.scope.startswith(_BATCH) and hold.label == "canary":
+        return "canary"
     if hold.verdict is None:
         return ""
     if hold.reason.endswith(_NOT_SET):
@@ -76,6 +86,12 @@ def _topic(hold: Hold) -> str:
     if hold.scope == "credentials:oauth" and hold.verdict != _REFUSED:
         return "unreachable" if hold.reason.startswith(_PROXY) else "token"
     return hold.verdict
+
+
+def _stopped(hold: Hold, region: str) -> str:
+    name = hold.scope.removeprefix(_BATCH)
+    look = f"Look at the jobs that were sent: gaugepost batch {name}"
+    return f"{look}. Then resume the batch, or cancel the rest: gaugepost cancel --batch {name} --region {region}"
 
 
 def _settings(hold: Hold, region: str) -> str:

@@ -115,6 +115,7 @@ class FileSets:
         digest = upload_digest(files.family, files.sha256)
         args: list[Argument] = [*calls.limits, files.id, calls.cipher.encrypt_text(files.to_json()), digest, DIGEST_MS]
         args += ["1" if again else "", lane, "1" if first else "", ledger_facts(entries[0].job, lane).get("due", "")]
+        args.append(entries[0].job.batch or "")
         for entry in entries:
             args += (entry.id, calls.cipher.encrypt_job(entry.job, entry.text), entry.references(calls.cipher))
         call: Call[str] = Call("enqueue_set", calls.queues, args, lambda answer: answer.decode())

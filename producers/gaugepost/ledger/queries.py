@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gaugepost.ledger.batch_views import Batches
 from gaugepost.ledger.erasing import Erasure
 from gaugepost.ledger.finding import Found, find, run
 from gaugepost.ledger.pages import PageQuery, Pages
@@ -45,6 +46,11 @@ class Queries:
     def erasure(self) -> Erasure:
         """The calls that erase a person."""
         return Erasure(self._client, self._run, self.producer_calls, self._current_keys, self.operations)
+
+    @property
+    def batches(self) -> Batches:
+        """The calls that read batches."""
+        return Batches(self._client, self._current_keys)
 
     def keyed(self, key: str) -> str | None:
         """Return the id of the job with this idempotency key; None if there is none. The job may be deleted."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gaugepost.jobs import JobBase
     from gaugepost.transitions import Decision
 
-SORTS = ("key", "email", "phone", "case", "number", "file", "label")
+SORTS = ("key", "email", "phone", "case", "number", "file", "batch", "label")
 """All sorts of references; the ones with the fewest jobs for a value come first."""
 
 NUMBER = "number_customergauge"
@@ -54,6 +54,8 @@ def values_of(field: Callable[[str], Any], result: Mapping[str, Any] | None = No
         yield "case", normalise("case", str(case))
     if name := field("filename"):
         yield "file", name
+    if batch := field("batch"):
+        yield "batch", batch
     for label in field("labels") or ():
         yield "label", label
     if result and (number := result.get(NUMBER)) is not None:

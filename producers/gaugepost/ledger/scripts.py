@@ -21,6 +21,7 @@ import redis.exceptions as redis_errors
 from gaugepost.bell import lua_bell
 from gaugepost.errors import (
     BacklogFull,
+    BatchConflict,
     ClusterNotSupported,
     GaugepostError,
     LedgerClosed,
@@ -153,16 +154,23 @@ def our_errors(call: Call[Any] | None = None, client: Any = None) -> Iterator[No
         raise (_not_permitted(error, call, client) or _converted(error)) from None
 
 
+_OURS = {
+    "BACKLOGFULL ": BacklogFull,
+    "CONTENTFULL ": BacklogFull,
+    "BATCHCONFLICT ": BatchConflict,
+    "LEDGERCLOSED ": LedgerClosed,
+}
+"""The first word of an error that a script returned → its class."""
+
+
 def _converted(error: redis_errors.ResponseError) -> GaugepostError:
     """Return gaugepost's error for an error that Redis or a script returned."""
     text = str(error)
     if text.startswith("BUSY "):
         return StoreUnreachable("Redis is busy: a script has run for too long, and Redis refuses all other commands")
-    for word in ("BACKLOGFULL ", "CONTENTFULL "):
+    for word, error_class in _OURS.items():
         if word in text:
-            return BacklogFull(text.partition(word)[2].partition(" script:")[0])
-    if "LEDGERCLOSED " in text:
-        return LedgerClosed(text.partition("LEDGERCLOSED ")[2].partition(" script:")[0])
+            return error_class(text.partition(word)[2].partition(" script:")[0])
     if "CONTENTGONE " in text:
         return StoreError("the staged contents of this upload have expired: upload it again")
     why = _refusal(error)

@@ -36,6 +36,9 @@ _NO_ANSWER = frozenset({Verdict.UNREACHABLE, Verdict.LOST_ANSWER, Verdict.UNREAD
 _OLDER_VERDICT = {Verdict.UNREADABLE_SUCCESS: Verdict.SERVER_ERROR}
 """Newer verdict → the one that a job's history has for older workers, which set aside jobs that they cannot parse."""
 
+_FIELDS = 3
+"""Names of refused fields in the reason of a canary, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
@@ -64,6 +67,8 @@ class Settlement:
         if self.check is not None:
             ask["entry"] = _check_entry(self.check)
             ask["answered"] = self.check.answered
+        if isinstance(self.decision.transition, Dead) and self.attempts and self.attempts[-1].field_errors:
+            ask["fields"] = ", ".join(sorted(self.attempts[-1].field_errors)[:_FIELDS])
         if self.decision.ends_streaks:
             ask["ends"] = self.decision.ends_streaks
         if self.warms:

@@ -137,6 +137,7 @@ class JobView:
             "deliver_at": self.job.get("deliver_at"),
             "urgent": self.job.get("urgent", self.kind == "personal_link"),
             "labels": self.job.get("labels", []),
+            "batch": self.job.get("batch"),
             "timeline": self.timeline(),
         }
 
@@ -189,10 +190,9 @@ def _read_view(
     decryption = Decryption(job_id, cipher)
     state = JobState(text["state"])
     job = decryption.job(found["job"])
-    if "due" in text:
-        job["deliver_at"] = iso(parse_number(text, "due", MS_DIGITS))
+    job.update(_fields_beside(text))
     _ = job["kind"]  # every job has one; raises KeyError for a damaged job
-    over = hold_over(job, holds)
+    over = hold_over(job, holds, is_canary="canary" in text)
     reason, until = reason_and_end(state, text, over, holds)
     hold = stopping_hold(state, text, over, holds)
     stamp = parse_number(text, "enqueued" if "enqueued" in text else "at")
@@ -220,6 +220,12 @@ def _read_view(
         erased_at=parse_number(text, "erased", MS_DIGITS) if "erased" in text else None,
         late=late,
     )
+
+
+def _fields_beside(text: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a job that its hash has beside its JSON: see `JobBase.to_json`."""
+    due = {"deliver_at": iso(parse_number(text, "due", MS_DIGITS))} if "due" in text else {}
+    return due | ({"batch": text["batch"]} if "batch" in text else {})
 
 
 def _no_result(state: JobState) -> dict[str, Any] | None:

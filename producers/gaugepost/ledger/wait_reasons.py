@@ -22,11 +22,16 @@ def scopes_of_kind(model: type[JobBase]) -> tuple[str, str, str]:
     return "", f"credentials:{model.needs}", f"endpoints:{model.endpoints}"
 
 
-def hold_over(job: Mapping[str, Any], holds: Mapping[str, Hold]) -> Hold | None:
-    """Return the hold that would stop this job: on its region, credentials, endpoints or configuration."""
+def hold_over(job: Mapping[str, Any], holds: Mapping[str, Hold], *, is_canary: bool = False) -> Hold | None:
+    """Return the hold that would stop this job: on its region, credentials, endpoints, configuration or batch.
+
+    `is_canary`: the hold of its batch does not stop it.
+    """
     if not holds:
         return None
-    scopes = (*scopes_of_kind(JOBS[job["kind"]]), f"configuration:{job.get('configuration', '')}")
+    scopes: tuple[str, ...] = (*scopes_of_kind(JOBS[job["kind"]]), f"configuration:{job.get('configuration', '')}")
+    if "batch" in job and not is_canary:
+        scopes += (f"batch:{job['batch']}",)
     return next((holds[scope] for scope in scopes if scope in holds), None)
 
 

@@ -1,14 +1,15 @@
 -- Store jobs, all or none: hash, idempotency key, lane, ready list and bell in one step, so that no stored job lacks a bell.
 -- A repeated call with the same ids changes nothing.
--- WITH  new_jobs, arrivals
+-- WITH  new_jobs, arrivals, batch_arrivals
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms; then for each job: id; JSON; kind and
 --       configuration ('' = its JSON is short: entry.py); a JSON object of texts ('' = empty) with those it has of urgent
 --       ('1'), once ('1'), lane, idem (digest of its idempotency key), same (hashes of its content, separated by blanks:
---       encryption.py), expires (ms), due (ms: its deliver_at) and source; content of a file ('' = none); its id as 16 bytes,
+--       encryption.py), expires (ms), due (ms: its deliver_at), source, batch and
+--       canary (`size:tolerance`, if the call asks for one); content of a file ('' = none); its id as 16 bytes,
 --       then the hashes of its references (lib/arrivals.lua)
 -- RETURN for each job: state, id of the earlier job with its idempotency key ('' = none), '1' if that job has other
---        content; or an error BACKLOGFULL or CONTENTFULL, and nothing is stored
+--        content; or an error BACKLOGFULL, CONTENTFULL or BATCHCONFLICT, and nothing is stored
 
 local FIRST, PER = 4, 6
 local states = {} -- id -> state of the jobs of this call
@@ -25,9 +26,7 @@ end
 
 local NOTHING = {}
 local facts, first, conflicts, by_digest, fresh, bytes = {}, {}, {}, {}, 0, 0
-
 local function first_hash(same) return string.match(same, '%S+') end
-
 -- Return whether a job of this call is stored: then it is a repeated call.
 local function is_repeated()
   local keys = {}
@@ -59,17 +58,17 @@ for i = FIRST, #ARGV, PER do
     conflicts[id] = sends_other(id)
   end
 end
-
-local refusal = limit_error(fresh, ARGV[1], bytes, ARGV[2])
+local refusal = limit_error(fresh, ARGV[1], bytes, ARGV[2]) or canaries_error(facts)
 if refusal then return redis.error_reply(refusal) end
-
 local OPTIONAL = {'urgent', 'once', 'lane', 'idem', 'expires', 'due'}
 
 -- Store a job and return its state.
 local function accept(id, json, about, its, content, references)
   local at = next_stamp()
   local ahead = ms_until(its.due)
-  local state = ahead > 0 and schedule_new(id, at, its) or place_new(id, at, its.lane, its.urgent, its.source)
+  local scope = its.batch and join_batch(id, its.batch, its.canary)
+  local state = ahead > 0 and schedule_new(id, at, its) or scope and not its.lane and hold_new(id, at, scope)
+    or place_new(id, at, its.lane, its.urgent, its.source)
   local key = F.job .. id
   local fields, n = {'job', json, 'state', state, 'at', at}, 6
   if about ~= '' then fields[7], fields[8], n = 'about', about, 8 end
@@ -88,6 +87,7 @@ local function accept(id, json, about, its, content, references)
   if content ~= '' then store_content(id, content) end
   arrive(at, references)
   count(state, 1)
+  if its.batch then tally_new(id, its.batch, state) end
   return state
 end
 

@@ -1,16 +1,16 @@
 -- Store the parts of one upload, all or none. Their staged contents lose their time limit. Refuse an upload whose content and
 -- family were uploaded before (by its digest), unless '1' = again. A repeated call changes nothing.
--- WITH  new_jobs, arrivals
+-- WITH  new_jobs, arrivals, batch_arrivals
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  backlog limit, limit of content bytes, set id, set JSON, digest, life of the digest in ms, '1' = again,
---       lane, '1' = before all others, deliver_at in ms ('' = now); then for each part: id; JSON; its id as 16 bytes, then the
+--       lane, '1' = before all others, deliver_at in ms ('' = now), batch ('' = none); then for each part: id; JSON; its id as 16 bytes, then the
 --       hashes of its references (lib/arrivals.lua)
 -- RETURN id of the set with this content; that of another set means refused. Or an error BACKLOGFULL, CONTENTFULL or
 --        CONTENTGONE, and nothing is stored
 
-local FIRST = 11
+local FIRST = 12
 local set_id, digest, lane, first = ARGV[3], F.digest .. ARGV[5], ARGV[8], ARGV[9] == '1'
-local due = ARGV[10] ~= '' and ARGV[10] or nil
+local due, batch = ARGV[10] ~= '' and ARGV[10] or nil, ARGV[11]
 if redis.call('EXISTS', F.set .. set_id) == 1 then return set_id end -- a repeated call
 local before = redis.call('GET', digest)
 if before and ARGV[7] ~= '1' then return before end
@@ -35,6 +35,10 @@ for i = FIRST, #ARGV, 3 do
   redis.call('ZADD', K.contents, '+inf', id)
   arrive(at, ARGV[i + 2])
   count(state, 1)
+  if batch ~= '' then
+    join_batch(id, batch)
+    tally_new(id, batch, state)
+  end
 end
 redis.call('INCRBY', K.content_bytes, whole(bytes))
 redis.call('SET', F.set .. set_id, ARGV[4], 'PX', whole(100 * 86400000))

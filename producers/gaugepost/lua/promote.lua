@@ -2,7 +2,7 @@
 -- limits, so that any number of beats may tick. Requeue the probe of each hold that is due. End jobs that have expired or
 -- have waited too long for a hold. Release the next job of a configuration whose first job got no answer. Push bells where
 -- there is work, which replaces lost bells. Each call does a bounded amount of work.
--- WITH  late_jobs, paced_requeue, holds, credentials, slow_start, leases, bells
+-- WITH  late_jobs, paced_requeue, holds, credentials, slow_start, leases, bells, canary_review
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  due jobs a second, released jobs a second, lease in ms, due jobs of this call at most, how many holds (and new
 --       configurations) to read, then need and fingerprint of each credential of the caller
@@ -59,6 +59,7 @@ watch_clock(tonumber(ARGV[3]))
 end_late_jobs()
 scan_some('holds', K.holds, check_hold)
 if any_slow_start then scan_some('cold', K.cold, check_slow_start) end
+review_canaries()
 local due, more = requeue_due(tonumber(ARGV[1]), tonumber(ARGV[4]))
 local released = requeue_released(tonumber(ARGV[2]))
 flush_new()

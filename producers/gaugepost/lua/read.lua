@@ -12,6 +12,8 @@ local function want_holds(job)
   if job.scope then wanted[job.scope] = true end
   if job.state ~= 'queued' and job.state ~= 'waiting' then return end
   for _, scope in ipairs(scopes_of(job)) do wanted[scope] = true end
+  local of_batch = batch_scope(job)
+  if of_batch then wanted[of_batch] = true end
 end
 
 local out = {{}, {now, worker_seen()}}

@@ -4,8 +4,8 @@
 -- KEYS  prefix, queue, urgent queue
 -- ARGV  '1' if the rescuer calls (then only jobs whose lease has ended); then the outcome of each job as JSON:
 --       id, fence, holder, to (new state), entry (for its history);
---       as `to` needs them: result, warnings, delay_ms, reason, phase, resend, scope, give_up_ms, verdict, happened (when a
---       case's change happened), reference (hash of a number in its result), aside (its configuration) and first (the
+--       as `to` needs them: result, warnings, delay_ms, reason, phase, resend, scope, give_up_ms, verdict, fields (that
+--       CustomerGauge refused), happened (when a case's change happened), reference (hash of a number in its result), aside (its configuration) and first (the
 --       first job of that configuration);
 --       for holds: hold, streak, ends (names of streaks), age_ms (how long ago the request began), sort (kind and
 --       configuration), request (that failed: failed_requests.lua), probe (scope), answered (an answer came), warm (a

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 HOLD_KEYS = {
-    *("region", "configuration", "credentials", "endpoints"),
+    *("region", "configuration", "credentials", "endpoints", "batch"),
     *("reason", "by", "since", "until", "probe_at", "waiting", "workers"),
     *("verdict", "meaning", "to_do", "cause", "failed_probes", "last_failed_probe"),
 }

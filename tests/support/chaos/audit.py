@@ -9,6 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.chaos.canary_audit import sent_before_canary
 from support.chaos.load import HOLD, Sent
 from support.ledger_truth import Truth
 
@@ -58,6 +59,8 @@ class Totals:
     out_of_order: list[str] = field(default_factory=list)
     early: list[str] = field(default_factory=list)
     """Jobs that arrived before their deliver_at."""
+    before_canary: list[str] = field(default_factory=list)
+    """Jobs of a batch that arrived before its canary."""
     early_uploads: list[str] = field(default_factory=list)
     second_jobs: list[str] = field(default_factory=list)
     untruths: list[str] = field(default_factory=list)
@@ -72,6 +75,7 @@ class Totals:
             "doubled": self.doubled,
             "out of order": self.out_of_order,
             "early": self.early,
+            "before its canary": self.before_canary,
             "early upload": self.early_uploads,
             "second job": self.second_jobs,
             "ledger": self.untruths,
@@ -113,6 +117,7 @@ class Audit:
         self._check_second_jobs()
         self._check_order()
         self._check_uploads(upload_interval)
+        self.totals.before_canary = list(sent_before_canary(self._truths, self._effects))
         self.totals.untruths = [
             f"{region}: {fault}" for region, truth in self._truths.items() for fault in _faults(truth)
         ]

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from gaugepost import CloseLoop, File, PersonalLink, Producer, Record, Region, Response, Settings, StoreError
 from gaugepost.jobs import JobBase
+from gaugepost.together import InBatch
 
 BATCH = 60
 _MAPPING = "multi-object"
@@ -25,6 +26,9 @@ _COLD_NAMES = 40
 _LATER = 0.1
 _LATEST_S = 15
 """A tenth of the jobs has a deliver_at, at most this far ahead."""
+_TOGETHER = 0.2
+"""How many calls enqueue their jobs as a batch with a canary."""
+_CANARY, _TOLERANCE = 8, 20
 POISON, HOLD = "poison", "once"
 """Words in the address of a record that always fails, and of one that must not be sent twice."""
 _BEGIN = datetime(2026, 1, 1)  # noqa: DTZ001 - CustomerGauge states no time zone
@@ -80,15 +84,21 @@ class Load(threading.Thread):
                 if time.monotonic() >= next_file:
                     next_file += self._file_every
                     jobs += [self._file(region) for region in self._regions]
-                self._enqueue(producer, jobs)
+                together = self._together()
+                self._enqueue(producer, jobs, together)
                 if self._random.random() < 0.05:
-                    self._enqueue(producer, jobs)  # as a restarted service that repeats its work
+                    self._enqueue(producer, jobs, together)  # as a restarted service that repeats its work
                 self._last.wait(started + self._made / self._rate - time.monotonic())
 
-    def _enqueue(self, producer: Producer, jobs: Sequence[JobBase]) -> None:
+    def _together(self) -> InBatch:
+        if self._random.random() >= _TOGETHER:
+            return {}
+        return {"batch": f"{self.name}.{self._made}", "canary": _CANARY, "tolerance": _TOLERANCE}
+
+    def _enqueue(self, producer: Producer, jobs: Sequence[JobBase], together: InBatch) -> None:
         while True:
             try:
-                receipts = list(producer.enqueue_many(jobs))
+                receipts = list(producer.enqueue_many(jobs, **together))
                 break
             except StoreError:
                 self.errors += 1

@@ -54,6 +54,6 @@ class OperatorRules(RegionHistory):
         self.probes.pop(scope, None)
         self.bench.ledger.hold(scope, "a person's", "ann", self.bench.clock.ms + lasts if lasts else None)
 
-    @rule(scope=st.sampled_from(["", "", "configuration:m0", "configuration:m1", "credentials:api_key"]))
+    @rule(scope=st.sampled_from(["", "", "configuration:m0", "configuration:m1", "credentials:api_key", "batch:b2"]))
     def resume(self, scope: str) -> None:
         self.bench.ledger.resume(scope)

@@ -9,6 +9,7 @@ import hypothesis.strategies as st
 from hypothesis.stateful import precondition, rule
 
 from gaugepost.ledger import Entry
+from gaugepost.together import ALONE, Together
 from support.factories import case, file_delete, file_set, link, record, upload
 from support.region_history.model import FILE_CONTENT, RegionHistory, Seen
 
@@ -38,13 +39,19 @@ class ProducerRules(RegionHistory):
         kinds=st.lists(st.tuples(KINDS, st.integers(0, 1)), min_size=1, max_size=4),
         key=st.sampled_from([None, None, "k1", "k2"]),
         times=st.sampled_from([(None, None)] * 3 + [(None, 30), (None, 400), (20, None), (300, None), (20, 400)]),
+        together=st.sampled_from([ALONE] * 3 + [Together.of("b1"), Together.of("b2", 2, 50), Together.of("b3", 3)]),
     )
-    def enqueue(self, kinds: list[tuple[str, int]], key: str | None, times: tuple[int | None, int | None]) -> None:
+    def enqueue(
+        self,
+        kinds: list[tuple[str, int]],
+        key: str | None,
+        times: tuple[int | None, int | None],
+        together: Together,
+    ) -> None:
         deliver_at, expires_at = map(self._in_seconds, times)
-        entries = [
-            Entry.of(make_job(kind, mapping, deliver_at=deliver_at, expires_at=expires_at, idempotency_key=key))
-            for kind, mapping in kinds
-        ]
+        more = {"deliver_at": deliver_at, "expires_at": expires_at, "idempotency_key": key}
+        jobs = [together.named(make_job(kind, mapping, **more)) for kind, mapping in kinds]
+        entries = [Entry.of(job, None, together.canary) for job in jobs]
         for entry, accepted in zip(entries, self.bench.ledger.enqueue(entries), strict=True):
             if entry.job.idempotency_key in self.keys:
                 assert accepted.duplicate

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gaugepost.errors import GaugepostError, IdempotencyConflict, InvalidJob, StoreUnreachable
 from gaugepost.ledger import Entry
+from gaugepost.together import ALONE, Together
 from gaugepost_ops.cli.common import Exit, Failure, note, write_rows
 from gaugepost_ops.cli.jobs.enqueued_row import EnqueuedRow
 from gaugepost_ops.cli.jobs.json_lines import changed_since_check
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from gaugepost.client import Producer
-    from gaugepost.mappings import Mappings
     from gaugepost.regions import Region
     from gaugepost_ops.cli.jobs.json_lines import NumberedJob
     from gaugepost_ops.cli.jobs.result_poll import ResultPoll
@@ -37,6 +37,7 @@ class BatchEnqueuer:
 
     producer: Producer
     poll: ResultPoll | None = None
+    together: Together = ALONE
     count: int = 0
     conflicts: int = 0
     """The number of jobs that were not stored, because their idempotency key belongs to a different job."""
@@ -65,13 +66,19 @@ class BatchEnqueuer:
 
     def _send(self, batch: Sequence[NumberedJob]) -> None:
         rows: list[EnqueuedRow] = []
-        entries = [_NumberedEntry(numbered.line, _entry(numbered, self.producer.mappings)) for numbered in batch]
+        entries = [_NumberedEntry(numbered.line, self._entry(numbered)) for numbered in batch]
         try:
             for region in dict.fromkeys(one.entry.job.region for one in entries):
                 rows += self._send_to(region, [one for one in entries if one.entry.job.region == region])
         finally:
             self.count += len(rows)
             self._report(sorted(rows, key=lambda row: row.line))
+
+    def _entry(self, numbered: NumberedJob) -> Entry:
+        try:
+            return Entry.of(self.together.named(numbered.job), self.producer.mappings, self.together.canary)
+        except InvalidJob as problem:
+            raise changed_since_check(numbered.line, problem) from None
 
     def _send_to(self, region: Region, group: Sequence[_NumberedEntry]) -> list[EnqueuedRow]:
         """Send the jobs of one region. Redis accepts all or none; if it does not answer, it is not known which."""
@@ -127,10 +134,3 @@ class BatchEnqueuer:
             facts.append(f"no answer came for {len(lines):,} more (lines {lines[0]:,} to {lines[-1]:,})")
         facts.append("the rest was not enqueued")
         note(f"{'; '.join(facts)}. It is safe to enqueue all jobs again that have an idempotency_key.")
-
-
-def _entry(numbered: NumberedJob, mappings: Mappings | None) -> Entry:
-    try:
-        return Entry.of(numbered.job, mappings)
-    except InvalidJob as problem:
-        raise changed_since_check(numbered.line, problem) from None

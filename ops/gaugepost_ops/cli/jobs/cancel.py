@@ -9,12 +9,11 @@ import typer
 
 from gaugepost.ledger.operations import STATES, Action
 from gaugepost.lookup import require_key, require_keyed
-from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
+from gaugepost.regions import Region
 from gaugepost.set_view import read_set
 from gaugepost.states import JobState
 from gaugepost_ops.cli.audited import audited_producer
 from gaugepost_ops.cli.common import (
-    NO_SUCH_JOB,
     WHERE_JOBS,
     WHERE_UPLOADS,
     Exit,
@@ -24,6 +23,8 @@ from gaugepost_ops.cli.common import (
     write_row,
 )
 from gaugepost_ops.cli.jobs.bulk_operation import Order
+from gaugepost_ops.cli.jobs.cancel_batch import cancel_batch
+from gaugepost_ops.cli.jobs.cancel_rows import print_outcome
 from gaugepost_ops.cli.jobs.filters import FilterOptions, filtered
 from gaugepost_ops.cli.jobs.selection import BulkOptions, Selection, bulk_options, name_selection
 from gaugepost_ops.cli.output.formatting import printable
@@ -45,6 +46,10 @@ Outcome = tuple[JobState | None, bool]
 
 _CANCELLABLE = STATES[Action.CANCEL]
 State = Annotated[JobState | None, typer.Option(help="All jobs in this state.", metavar="|".join(_CANCELLABLE))]
+RegionOfJobs = Annotated[
+    Region | None, typer.Option(help="The region of the key, or of --state; with --batch: only this one.")
+]
+Batch = Annotated[str | None, typer.Option(help="All jobs of this batch that were not sent.", metavar="B")]
 
 
 @filtered
@@ -55,12 +60,13 @@ def cancel(
     ] = None,
     key: Annotated[str | None, typer.Option(help="The job with this idempotency key, with --region.")] = None,
     state: State = None,
-    region: Annotated[Region | None, typer.Option(help="The region of the key, or of --state.")] = None,
+    region: RegionOfJobs = None,
+    batch: Batch = None,
     *,
     job_filter: FilterOptions,
     bulk: BulkOptions,
 ) -> int:
-    """Cancel jobs that were not sent yet: by id, by idempotency key, or all of a region that match.
+    """Cancel jobs that were not sent yet: by id, by idempotency key, all of a batch, or all of a region that match.
 
     By id or key, prints one line for each. For an upload (set-…), cancels the parts that were not sent yet. Exit code
     1: a job was sent already, or no region knows it. A job that was cancelled before is no failure.
@@ -69,6 +75,8 @@ def cancel(
 
     Example: `gaugepost cancel --state queued --region eu --source crm --reason "sent by mistake"`
     """
+    if batch is not None:
+        return cancel_batch(batch, region, bulk, alone=not (ids or key or state or job_filter.narrows))
     target = name_selection(ids or (), state, job_filter, bulk.limit)
     with audited_producer("cancel", region, target, bulk.reason, unless=bulk.dry_run) as (producer, audit):
         order = Order(Action.CANCEL, bulk.by or audit.actor, bulk.reason, bulk.rate, bulk.limit)
@@ -96,7 +104,7 @@ def _cancel(regions: RegionLedgers, ids: Sequence[str], order: Order, audit: Rec
     for job_id, outcome in apply_in_batches(
         regions, jobs, "cancelling", audit, lambda ledger, batch: ledger.cancel(batch, order.by, order.reason)
     ):
-        done &= _print_outcome(job_id, outcome, as_json=as_json)
+        done &= print_outcome(job_id, outcome, as_json=as_json)
         unknown |= outcome[0] is None
     audit.ended(Exit.DONE if done else Exit.FAILED)
     regions.require_all_reached()
@@ -152,7 +160,7 @@ def _cancel_set(regions: RegionLedgers, set_id: str, order: Order, audit: Record
     found = find_set(regions, set_id)
     if found is None:
         note(WHERE_UPLOADS)
-        return _print_outcome(set_id, (None, False), as_json=as_json)
+        return print_outcome(set_id, (None, False), as_json=as_json)
     ledger, files = found
     audit.begin(ledger.region)
     unsent = [part.id for part in read_set(ledger, files).unsent()]
@@ -167,20 +175,3 @@ def _cancel_set(regions: RegionLedgers, set_id: str, order: Order, audit: Record
     else:
         sys.stdout.write(f"{printable(set_id)}  {describe_cancel(after, cancelled)}\n")
     return cancelled > 0 or all_cancelled
-
-
-def _print_outcome(job_id: str, outcome: Outcome, *, as_json: bool) -> bool:
-    state, by_this_call = outcome
-    if as_json:
-        write_row({"id": job_id, "state": state and str(state), "cancelled": by_this_call})
-    else:
-        sys.stdout.write(f"{printable(job_id)}  {_outcome_text(state, by_this_call=by_this_call)}\n")
-    return by_this_call or state is JobState.CANCELLED
-
-
-def _outcome_text(state: JobState | None, *, by_this_call: bool) -> str:
-    if state is None:
-        return NO_SUCH_JOB
-    if by_this_call:
-        return "cancelled"
-    return "was cancelled before" if state is JobState.CANCELLED else f"not cancelled, too late: it is {state}"

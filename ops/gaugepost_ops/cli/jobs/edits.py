@@ -28,6 +28,7 @@ _FIXED = {
     "kind": "defines what the job is: enqueue a new job",
     "region": "defines the account: enqueue a new job for that region",
     "idempotency_key": "identifies the job for its service",
+    "batch": "says with which jobs it was enqueued",
     "source": "says which service enqueued it",
     "upload_id": "says which upload is deleted: enqueue a new job",
     **dict.fromkeys(("family", "filename", "path", "content_base64", "stored"), _FILE),

@@ -12,6 +12,7 @@ import typer
 
 from gaugepost.errors import GaugepostError
 from gaugepost.mappings import Mappings
+from gaugepost.together import Together
 from gaugepost_ops.cli.common import Exit, Failure, note, open_producer, operator_settings
 from gaugepost_ops.cli.jobs.batch_enqueue import BatchEnqueuer
 from gaugepost_ops.cli.jobs.json_lines import Checked, Line, batches, check, fit_jobs, open_rereadable
@@ -30,6 +31,20 @@ _NEXT_ACTION = (
 )
 _LONG_BYTES, _LONG_LINES = 2_000_000, 2_000
 
+BatchName = Annotated[
+    str | None, typer.Option(help="A name for all these jobs; it replaces their own.", metavar="NAME")
+]
+CanarySize = Annotated[
+    int | None,
+    typer.Option(help="Send this many jobs of the batch first; the others wait until these have ended.", metavar="N"),
+]
+Tolerance = Annotated[
+    float | None, typer.Option(help="How many of the canary may be not clean; default: 5.", metavar="PERCENT")
+]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="Print the line of a job when the job has ended, with verdict and result.")
+]
+
 
 def enqueue(
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON lines, one job each; - is stdin.")],
@@ -40,18 +55,23 @@ def enqueue(
             help="Enqueue the valid lines, and write the refused lines unchanged to this file.",
         ),
     ] = None,
+    batch: BatchName = None,
+    canary: CanarySize = None,
+    tolerance: Tolerance = None,
     *,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Print the line of a job when the job has ended, with verdict and result.")
-    ] = False,
+    wait: Wait = False,
 ) -> int:
     """Queue jobs from JSON lines. Prints one line for each job.
 
     Checks all lines first. If one is refused, names it on stderr and enqueues nothing, unless --skip-invalid is given.
     It is safe to enqueue a file again if its jobs have an idempotency_key.
 
+    With --canary, the jobs after the first N wait. When these have ended, the others follow, or stay if too many of
+    the first died, got no answer or were delivered with a warning: `gaugepost batch NAME` says which.
+
     Example: `gaugepost enqueue jobs.jsonl --skip-invalid rejects.jsonl > receipts.jsonl`
     """
+    together = Together.of(batch, canary, tolerance)
     settings = operator_settings()
     with open_rereadable(file) as stream, rejects_to(skip_invalid, stream) as rejects:
         checked = _check(stream, rejects, settings)
@@ -61,7 +81,7 @@ def enqueue(
             note(f"nothing was enqueued: {file} has no valid job")
             return Exit.FAILED if checked.bad else Exit.DONE
         with open_producer(settings) as producer:
-            all_well = _send(producer, stream, checked, wait=wait)
+            all_well = _send(producer, stream, checked, together, wait=wait)
     return Exit.DONE if all_well and not checked.bad else Exit.FAILED
 
 
@@ -99,7 +119,7 @@ def _check(stream: IO[bytes], rejects: IO[bytes] | None, settings: Settings) -> 
     return checked
 
 
-def _send(producer: Producer, stream: IO[bytes], checked: Checked, *, wait: bool) -> bool:
+def _send(producer: Producer, stream: IO[bytes], checked: Checked, together: Together, *, wait: bool) -> bool:
     """Enqueue the valid jobs. With `wait`, wait until they have ended.
 
     Returns False if an idempotency key belongs to another job, or if `wait` found a job that was not delivered.
@@ -108,8 +128,10 @@ def _send(producer: Producer, stream: IO[bytes], checked: Checked, *, wait: bool
     poll = ResultPoll(producer) if wait else None
     try:
         with bar_beside_rows("enqueuing", checked.good, worth=_LONG_LINES) as advance:
-            enqueuer = BatchEnqueuer(producer, poll)
+            enqueuer = BatchEnqueuer(producer, poll, together)
             enqueuer.send(jobs, advance)
+        if together.canary:
+            note(f"the first jobs go out; the others wait for them: gaugepost batch {together.batch} --watch")
         if poll is None:
             return not enqueuer.conflicts
         if sys.stdout.isatty():

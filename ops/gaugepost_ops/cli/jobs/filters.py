@@ -40,8 +40,8 @@ FieldsOption = Annotated[
 SinceOption = Annotated[
     str | None,
     typer.Option(
-        help="Only jobs since then: ended ones by their end, others by their enqueue; with --key, --label, --case, "
-        "--email or --phone all by their enqueue. A time with its offset, or `2h`, `3d` ago.",
+        help="Only jobs since then: ended ones by their end, others by their enqueue; with --key, --label, --batch, "
+        "--case, --email or --phone all by their enqueue. A time with its offset, or `2h`, `3d` ago.",
         metavar="T",
     ),
 ]

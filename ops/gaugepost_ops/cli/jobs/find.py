@@ -21,8 +21,9 @@ def find(
 ) -> int:
     """Find jobs by a value of any sort, newest first. Prints a row for each, and which sort of value matched.
 
-    VALUE: a job's id or its first 8 digits, an idempotency key, a label, a case number, an e-mail address (upper and
-    lower case are equal), a phone number (only its digits count), CustomerGauge's number from a result, a file name.
+    VALUE: a job's id or its first 8 digits, an idempotency key, a batch, a label, a case number, an e-mail address
+    (upper and lower case are equal), a phone number (only its digits count), CustomerGauge's number from a result, a
+    file name.
 
     Exit code 1: no job has it. Rows of --json have the keys of job --json, and `matched`.
 

@@ -129,7 +129,7 @@ def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "to do", f"{_LOOK}, then: gaugepost settle {row['id']} --as delivered (or --as dead)"
     if row.get("alias"):
         yield "alias", row["alias"]
-    for name in ("configuration", "source", "idempotency_key"):
+    for name in ("configuration", "source", "batch", "idempotency_key"):
         if row[name]:
             yield name.replace("_", " "), row[name]
     if "set" in row:

@@ -39,6 +39,7 @@ from gaugepost_ops.cli.jobs.filters import (
 from gaugepost_ops.cli.jobs.groups import STUCK, is_stuck, show_groups
 from gaugepost_ops.cli.jobs.references import (
     AllOption,
+    BatchOption,
     CaseOption,
     EmailOption,
     KeyOption,
@@ -86,6 +87,7 @@ def jobs(  # noqa: PLR0913 - an option each
     *,
     key: KeyOption = None,
     label: LabelOption = None,
+    batch: BatchOption = None,
     case: CaseOption = None,
     email: EmailOption = None,
     phone: PhoneOption = None,
@@ -99,7 +101,7 @@ def jobs(  # noqa: PLR0913 - an option each
     """List jobs: open ones first, in the order in which they are sent; then ended ones, newest first.
 
     A job that changes its state while the list is read may be missing. Rows of --json have the keys of job --json.
-    With --key, --label, --case, --email or --phone, jobs come newest first, whatever their state.
+    With --key, --label, --batch, --case, --email or --phone, jobs come newest first, whatever their state.
 
     With --group, counts dead, unknown and parked jobs (or those of --state) by region, kind, verdict or reason,
     configuration, and the fields with errors. Each group has the command that helps. Queued and waiting jobs are
@@ -108,7 +110,7 @@ def jobs(  # noqa: PLR0913 - an option each
     Example: `gaugepost jobs --state dead --group`
     """
     job_filter = FilterOptions(kind, verdict, configuration, source, field)
-    wanted = Wanted.of(since, until, key=key, label=label, case=case, email=email, phone=phone)
+    wanted = Wanted.of(since, until, key=key, label=label, batch=batch, case=case, email=email, phone=phone)
     options = _Options(limit, look_at_all=all_, group=group, show_data=show_data, as_json=as_json)
     _list_jobs(state, region, job_filter, wanted, options)
 

@@ -32,6 +32,7 @@ _STDIN = "-"
 OR_STDIN = "`-`: read it from stdin, since every user of this machine can read the arguments of a command."
 KeyOption = Annotated[str | None, typer.Option(help="Only jobs with this idempotency key.", metavar="K")]
 LabelOption = Annotated[str | None, typer.Option(help="Only jobs with this label.", metavar="L")]
+BatchOption = Annotated[str | None, typer.Option(help="Only jobs of this batch.", metavar="B")]
 CaseOption = Annotated[str | None, typer.Option(help="Only changes of this case.", metavar="N")]
 EmailOption = Annotated[str | None, typer.Option(help=f"Only jobs of this e-mail address. {OR_STDIN}", metavar="E")]
 PhoneOption = Annotated[str | None, typer.Option(help=f"Only jobs of this phone number. {OR_STDIN}", metavar="P")]

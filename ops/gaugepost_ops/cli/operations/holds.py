@@ -69,6 +69,7 @@ CredentialsOption = Annotated[
 EndpointsOption = Annotated[
     Endpoints | None, typer.Option(help="Only kinds of these endpoints (imports: record, personal_link).")
 ]
+BatchOption = Annotated[str | None, typer.Option(help="Only this batch, which its canary has stopped.", metavar="B")]
 
 
 def hold(
@@ -111,6 +112,7 @@ def resume(
     configuration: ConfigurationOption = None,
     credentials: CredentialsOption = None,
     endpoints: EndpointsOption = None,
+    batch: BatchOption = None,
 ) -> int:
     """Lift a hold, of a person or of gaugepost itself. Its jobs go on in order, parked ones at most 200 per second.
 
@@ -120,7 +122,7 @@ def resume(
     """
     with audited_producer("resume", region=region) as (producer, audit):
         ledger = producer.ledger(is_served(producer.settings, region))
-        scope = _scope(producer, region, configuration, credentials, endpoints)
+        scope = _scope(producer, region, configuration, credentials, endpoints, batch)
         audit.name(scope)
         audit.begin(region)
         before, [kept] = ledger.holds().get(scope), ledger.kept_by([scope])
@@ -186,7 +188,9 @@ def hold_rows(ledger: Ledger, producer: Producer) -> list[tuple[str, dict[str, A
 
 def _row(one: Hold, region: Region, waiting: int) -> dict[str, Any]:
     sort, _, name = one.scope.partition(":")
-    place = {"configuration": None, "credentials": None, "endpoints": None} | ({sort: name} if sort else {})
+    place = {"configuration": None, "credentials": None, "endpoints": None, "batch": None} | (
+        {sort: name} if sort else {}
+    )
     return {"region": str(region), **place, **explained(one, region), "waiting": waiting}
 
 
@@ -234,9 +238,12 @@ def _scope(
     configuration: str | None,
     credentials: Credentials | None,
     endpoints: Endpoints | None,
+    batch: str | None = None,
 ) -> str:
-    if sum(one is not None for one in (configuration, credentials, endpoints)) > 1:
-        raise Failure(Exit.USAGE, "expected one of --configuration, --credentials and --endpoints")
+    if sum(one is not None for one in (configuration, credentials, endpoints, batch)) > 1:
+        raise Failure(Exit.USAGE, "expected one of --configuration, --credentials, --endpoints and --batch")
+    if batch is not None:
+        return f"batch:{batch}"
     if configuration is not None:
         return f"configuration:{reference(producer, configuration, region)}"
     if credentials is not None:

@@ -33,6 +33,8 @@ _EVERY_S = 1.0
 _MISSING = {"worker": "red", "beat": "yellow"}
 """Processes that may be missing, and the colour of the message. Without beat, workers run the ticks themselves."""
 _SHOWN_IF_ANY = (JobState.CANCELLED, JobState.EXPIRED)
+_IN_WORDS = {"canary": "wait for a canary"}
+"""Reasons of parked jobs that need words."""
 _HELD = "held"
 """The key under which a summary has its `Hold` objects, beside the texts under `holds`."""
 Summaries = dict[Region, "Mapping[str, Any] | None"]
@@ -270,7 +272,7 @@ def _detail_rows(name: str, regions: Sequence[Mapping[str, Any]], style: str) ->
     found = [one.get(name, {}) for one in regions]
     for cause in sorted(set().union(*found)):
         numbers = [f"{one[cause]:,}" if cause in one else "" for one in found]
-        yield f"  {printable(cause)}", numbers, f"{style} dim"
+        yield f"  {printable(_IN_WORDS.get(cause) or cause)}", numbers, f"{style} dim"
 
 
 def _slot(text: str | None) -> str:

@@ -17,6 +17,7 @@ from gaugepost.jobs.file import Stored, unique_name
 from gaugepost.ledger.holds import iso
 from gaugepost.regions import Region
 from gaugepost.settings import Settings
+from gaugepost.together import Together
 from gaugepost.uploads import PlannedPart, uploaded_before
 from gaugepost_ops.cli.audited import audited
 from gaugepost_ops.cli.common import AsJson, Exit, Failure, FamilyName, console, given_moment, note, served, write_rows
@@ -59,6 +60,7 @@ DeliverAt = Annotated[
         parser=_later,
     ),
 ]
+Batch = Annotated[str | None, typer.Option(help="The batch of all parts; its canary also stops them.", metavar="NAME")]
 First = Annotated[bool, typer.Option("--first", help="Put it before all files that wait in this lane.")]
 
 
@@ -71,6 +73,7 @@ class _Request:
     family: FamilyName
     source: str | None
     deliver_at: datetime | None
+    batch: str | None
     again: bool
     first: bool
 
@@ -81,6 +84,7 @@ def upload(  # noqa: PLR0913 - an option each
     family: OfFamily,
     source: Source = None,
     deliver_at: DeliverAt = None,
+    batch: Batch = None,
     *,
     dry_run: DryRun = False,
     again: Again = False,
@@ -93,13 +97,11 @@ def upload(  # noqa: PLR0913 - an option each
 
     Example: `gaugepost upload export.csv --region eu --family transactional --dry-run`
     """
-    request = _Request(file, region, family, source, deliver_at, again, first)
+    request = _Request(file, region, family, source, deliver_at, batch, again, first)
     with audited("upload", region=region, target=file.name, unless=dry_run) as audit:
         served(Settings.load(), region)
-        _check_source(source)
+        _check_names(source, batch)
         with _inspected(file) as checked:
-            for text in checked.notes:
-                note(f"{file}: {text}")
             plans = _split(file, checked)
             with audit.open_producer() as producer:  # only now: a file that is refused needs no Redis
                 parts = _forecast(producer, request, checked, plans)
@@ -117,7 +119,8 @@ def upload(  # noqa: PLR0913 - an option each
         _print(checked, request, files, parts, now)
 
 
-def _check_source(source: str | None) -> None:
+def _check_names(source: str | None, batch: str | None) -> None:
+    Together.of(batch)
     if source is not None and not re.fullmatch(_SOURCE, source):
         raise Failure(Exit.USAGE, "--source: expected 1 to 64 letters, digits and _ . : / -")
 
@@ -128,9 +131,12 @@ def _refused(file: Path, problem: InvalidJob) -> Failure:
 
 def _inspected(file: Path) -> Upload:
     try:
-        return inspect(file)
+        checked = inspect(file)
     except InvalidJob as problem:
         raise _refused(file, problem) from None
+    for text in checked.notes:
+        note(f"{file}: {text}")
+    return checked
 
 
 def _split(file: Path, checked: Upload) -> Sequence[PartPlan]:
@@ -165,6 +171,7 @@ def _enqueue(producer: Producer, request: _Request, checked: Upload, parts: Sequ
                 first=request.first,
                 source=request.source,
                 deliver_at=request.deliver_at,
+                batch=request.batch,
                 progress=lambda: advance(1),
             )
         except InvalidJob as problem:

@@ -51,8 +51,16 @@ local function claim(job, token, lease, scope, hold)
 end
 
 -- Return the scope and the hold that stop a job, if any.
-local any_hold = redis.call('HLEN', K.holds) > 0
+local FEW_HOLDS = 50
+local number_of_holds = redis.call('HLEN', K.holds)
+local any_hold = number_of_holds > FEW_HOLDS -- any that is not of a batch
+for _, scope in ipairs(not any_hold and number_of_holds > 0 and redis.call('HKEYS', K.holds) or {}) do
+  any_hold = any_hold or string.sub(scope, 1, 6) ~= 'batch:'
+end
 local function stopped_by(job)
+  if number_of_holds == 0 then return nil end
+  local of_batch = batch_scope(job)
+  if of_batch and get_hold(of_batch) then return of_batch, get_hold(of_batch) end
   if not any_hold then return nil end
   for _, scope in ipairs(scopes_of(job)) do
     local hold = get_hold(scope)

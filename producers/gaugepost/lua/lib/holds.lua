@@ -27,7 +27,12 @@ local function put_hold(scope, hold)
   redis.call('HSET', K.holds, scope, cjson.encode(hold))
 end
 
--- Return the scopes of the holds that can stop a job, except that of the region.
+-- Return the scope of the hold of a job's batch; nil for a job without one, and for a member of the batch's canary.
+local function batch_scope(job)
+  return job.batch and not redis.call('HGET', job.key, 'canary') and 'batch:' .. job.batch or nil
+end
+
+-- Return the scopes of the holds that can stop a job, except those of the region and of its batch.
 local function scopes_of(job)
   local kind, configuration = kind_and_configuration(job)
   local scopes = {}

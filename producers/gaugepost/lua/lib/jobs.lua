@@ -2,7 +2,7 @@
 
 local FIELDS = {
   'state', 'at', 'fence', 'holder', 'lane', 'urgent', 'reason', 'scope', 'verdict', 'expires', 'give_up', 'marked',
-  'probe', 'first', 'phase', 'history', 'about', 'revision', 'erased',
+  'probe', 'first', 'phase', 'history', 'about', 'revision', 'erased', 'batch',
 }
 
 -- Return whether a text is a whole number that both Redis and Lua can represent.

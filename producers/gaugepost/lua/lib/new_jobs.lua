@@ -84,6 +84,15 @@ local function schedule_new(id, at, has)
   return 'parked'
 end
 
+-- Park a new job under the hold of its batch. Return its state. A job of a lane is not parked here but when it is claimed, so
+-- that it never leaves before the earlier jobs of its lane.
+local function hold_new(id, at, scope)
+  redis.call('ZADD', F.held .. scope, at, id)
+  redis.call('HSET', F.job .. id, 'reason', 'canary', 'scope', scope)
+  count('parked:canary', 1)
+  return 'parked'
+end
+
 -- Store a content. `contents` has the time since when each is no longer needed (+inf: still needed), `content_bytes` the size
 -- of all contents.
 local function store_content(id, content)

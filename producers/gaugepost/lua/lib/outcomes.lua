@@ -23,6 +23,7 @@ local transitions = {
     if outcome.result then set(job, 'result', outcome.result) end
     if outcome.reference then arrive(job.at, to_bytes(job.id) .. '*' .. outcome.reference) end
     if outcome.warnings then set(job, 'warnings', outcome.warnings) end
+    if outcome.warnings and job.batch then count_in(job.batch, 'warnings', 1) end
     return true
   end,
 
@@ -49,6 +50,7 @@ local transitions = {
     if verdict == 'unreadable' then -- no worker logs this otherwise
       notify({event = 'dead', job = job.id, verdict = verdict})
     end
+    job.fields = outcome.fields
     return finish_dead(job, verdict)
   end,
 

@@ -1,5 +1,5 @@
 -- Change the states of jobs.
--- WITH  jobs, counters, upload_lanes, contents, scheduled
+-- WITH  jobs, counters, upload_lanes, contents, scheduled, batch_members
 
 -- Return whether a job may change from one state to the other (states.py).
 local function is_legal(from, to) return string.find(LEGAL, ' ' .. from .. '>' .. to .. ' ', 1, true) end
@@ -31,6 +31,7 @@ local function remove_from_lists(job)
   else
     redis.call('ZREM', K[state], job.id)
     if state == 'dead' then count('dead:' .. job.verdict, -1) end
+    if job.batch then leave_ended(job) end
     redis.call('HDEL', job.key, 'ended', 'verdict', 'reason')
   end
 end
@@ -40,6 +41,7 @@ end
 local function change_state(job, to, ...)
   if not is_legal(job.state, to) then return false end
   remove_from_lists(job)
+  if job.batch then tally(job, to) end
   job.state = to
   count(to, 1)
   set(job, 'state', to, ...)
@@ -83,6 +85,7 @@ local function finish(job, to)
   if job.expires or job.give_up then redis.call('ZREM', K.deadlines, job.id) end
   if to ~= 'unknown' then free_lane(job, was) end
   if is_file(job) then keep_content(job, to) end
+  if job.batch then note_end(job) end
   return true
 end
 
@@ -91,5 +94,6 @@ local function finish_dead(job, verdict)
   if not finish(job, 'dead') then return false end
   set(job, 'verdict', verdict)
   count('dead:' .. verdict, 1)
+  if job.batch then count_in(job.batch, 'dead:' .. verdict, 1) end
   return true
 end

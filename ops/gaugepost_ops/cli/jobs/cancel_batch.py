@@ -1,0 +1,104 @@
+"""`gaugepost cancel --batch`: cancel the jobs of a batch that were not sent."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from gaugepost.ledger.reference_query import Query
+from gaugepost.states import JobState
+from gaugepost_ops.cli.audited import audited_producer, name_conditions
+from gaugepost_ops.cli.common import Exit, Failure, RegionLedgers, note, open_producer, write_row
+from gaugepost_ops.cli.jobs.cancel_rows import print_outcome
+from gaugepost_ops.cli.output.formatting import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gaugepost.ledger import Ledger
+    from gaugepost.ledger.batch_views import BatchView
+    from gaugepost.regions import Region
+    from gaugepost_ops.cli.audited import Recording
+    from gaugepost_ops.cli.jobs.selection import BulkOptions
+
+_PAGE = 200
+_UNSENT = frozenset({JobState.QUEUED, JobState.WAITING, JobState.PARKED})
+_PASSES = 3
+"""How often to look for jobs that were enqueued meanwhile."""
+
+
+def cancel_batch(name: str, region: Region | None, bulk: BulkOptions, *, alone: bool) -> int:
+    """Cancel all jobs of a batch that were not sent, the newest first; print a row for each. Return the exit code.
+
+    `region`: None for all. `alone`: whether no other selection is given. Raises Failure.
+    """
+    if not alone or bulk.limit or bulk.rate or bulk.detach:
+        raise Failure(Exit.USAGE, "expected --batch without ids and without filters, with --region at most")
+    if bulk.dry_run:
+        return _count(name, region, as_json=bulk.as_json)
+    done, found = 0, False
+    with audited_producer("cancel", region, name_conditions(batch=name), bulk.reason) as (producer, audit):
+        by = bulk.by or audit.actor
+        regions = RegionLedgers(producer, region)
+        for ledger in regions.ledgers():
+            with regions.skip_unreachable(ledger.region):
+                if ledger.batches.read([name])[0] is not None:
+                    found = True
+                    audit.begin(ledger.region)
+                    done += _cancel_in(ledger, name, audit, by, bulk)
+        if not found:
+            regions.require_all_reached()
+            raise _unknown(name)
+        regions.require_all_reached()
+    if not bulk.as_json:
+        note(f"batch {name}: {done:,} {'job' if done == 1 else 'jobs'} cancelled")
+    return Exit.DONE
+
+
+def _cancel_in(ledger: Ledger, name: str, audit: Recording, by: str, bulk: BulkOptions) -> int:
+    done = 0
+    for _ in range(_PASSES):
+        before = done
+        for ids in _unsent(ledger, name):
+            outcomes = audit.count_outcomes(ledger.region, ledger.cancel(ids, by, bulk.reason))
+            for job_id, outcome in zip(ids, outcomes, strict=True):
+                done += outcome[1]
+                if outcome[0] is not JobState.CANCELLED or outcome[1]:
+                    print_outcome(job_id, outcome, as_json=bulk.as_json)
+            sys.stdout.flush()
+        if done == before:
+            break
+    return done
+
+
+def _unsent(ledger: Ledger, name: str) -> Iterator[list[str]]:
+    query, cursor = Query.of(None, {"batch": name}, None, None), None
+    while True:
+        page = ledger.find(query, _PAGE, cursor)
+        if ids := [view.id for view in page if view.state in _UNSENT]:
+            yield ids
+        cursor = page.next
+        if cursor is None:
+            return
+
+
+def _count(name: str, region: Region | None, *, as_json: bool) -> int:
+    with open_producer() as producer:
+        regions = RegionLedgers(producer, region)
+        views: list[BatchView] = []
+        for ledger in regions.ledgers():
+            with regions.skip_unreachable(ledger.region):
+                views += [view for view in ledger.batches.read([name]) if view is not None]
+        regions.require_all_reached()
+    if not views:
+        raise _unknown(name)
+    number = sum(view.states.get(state, 0) for view in views for state in _UNSENT)
+    if as_json:
+        write_row({"batch": name, "would_cancel": number})
+    else:
+        sys.stdout.write(printable(f"batch {name}: {number:,} jobs would be cancelled") + "\n")
+    return Exit.DONE
+
+
+def _unknown(name: str) -> Failure:
+    return Failure(Exit.FAILED, f"no batch {name}", "`gaugepost batches` lists all")

@@ -1,0 +1,49 @@
+-- What follows for a batch when its jobs are stored, end and are deleted.
+-- WITH  canaries
+
+-- Lift the hold of a batch that has no open job. Its next job opens it again.
+local function lift_if_done(batch)
+  local scope = scope_of(batch)
+  if get_hold(scope) and is_done(batch) then lift_hold(scope, 'no job of the batch waits') end
+end
+
+-- Delete a batch without jobs.
+local function forget_batch(batch)
+  lift_hold(scope_of(batch), 'the batch was deleted')
+  redis.call('UNLINK', F.batch .. batch, F.canary .. batch)
+  redis.call('ZREM', K.batches, batch)
+  redis.call('SREM', K.canaries, batch)
+end
+
+-- Delete a batch without change for long, whose jobs a worker of an older version has deleted.
+local function forget_if_done(batch)
+  if is_done(batch) then forget_batch(batch) end
+end
+
+local moved = {} -- jobs of batches that have ended, or will be sent again
+local function note_end(job)
+  moved[#moved + 1] = job
+  count_in(job.batch, 'ended', 1)
+end
+
+-- Note that an ended job gets another state: it is replayed, or an unknown job is resolved.
+local function leave_ended(job)
+  if job.state == 'dead' then count_in(job.batch, 'dead:' .. job.verdict, -1) end
+  moved[#moved + 1] = job
+end
+
+-- Record what has happened to members of canaries, and decide. Runs when the script has written all else.
+before_flush[#before_flush + 1] = function()
+  local canaries = {}
+  for _, job in ipairs(moved) do
+    if record(job.batch, job.id, job.fields) then canaries[job.batch] = true end
+  end
+  moved = {}
+  write_batches()
+  for batch in pairs(canaries) do decide(batch) end
+  for batch, own in pairs(changes) do
+    if own.ended then lift_if_done(batch) end
+    if own.stored and tonumber(redis.call('HGET', F.batch .. batch, 'stored') or '1') <= 0 then forget_batch(batch) end
+  end
+  changes = {}
+end
