@@ -146,6 +146,8 @@ class JobView:
         first = {"at": iso(self.enqueued_at), "event": "enqueued"}
         later = [{**entry, "at": iso(entry["at"])} for entry in self.history.entries]
         last = [{"at": iso(self.ended_at), "event": str(self.state)}] if self.ended_at is not None else []
+        if later and later[-1]["event"] == "erased":  # the only event after the end
+            last.append(later.pop())
         return [first, *later, *last]
 
 

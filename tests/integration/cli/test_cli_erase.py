@@ -20,7 +20,9 @@ def test_receipt_counts_jobs_and_audit_names_no_address(cli: Cli, eu_worker: EuW
     assert (done.code, row) == (0, {"region": "eu", **counts})
     assert [cli("job", one, "--json").rows[0]["state"] for one in (dead, queued)] == ["dead", "cancelled"]
     assert "  erased  " in cli("job", dead).out
-    assert cli("job", dead, "--json").rows[0]["erased"]
+    [row] = cli("job", dead, "--json").rows
+    assert row["erased"]
+    assert [event["event"] for event in row["timeline"]][-2:] == ["dead", "erased"]
     entries = [entry for entry in cli("audit", "--action", "erase", "--json").rows if entry["region"] == "eu"]
     assert [(entry["target"], entry["count"], entry["outcome"]) for entry in entries] == [("by=email", 2, "done")]
     assert EMAIL not in str(entries)

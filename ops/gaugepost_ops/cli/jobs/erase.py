@@ -60,7 +60,7 @@ def _confirm(regions: RegionLedgers, person: Person) -> None:
         raise Failure(Exit.USAGE, "nothing was erased: stdin is no terminal to ask on", "in a script, add --yes")
     for ledger in regions.ledgers():
         with regions.skip_unreachable(ledger.region):
-            note(f"{ledger.region}: {ledger.erasure.count(person):,} jobs of this person")
+            note(f"{ledger.region}: jobs of this person: {ledger.erasure.count(person):,}")
     if not typer.confirm("Erase them? This cannot be undone.", default=False, err=True):
         raise Failure(Exit.FAILED, "nothing was erased: the answer was no")
 
@@ -71,8 +71,8 @@ def _print(region: Region, receipt: Receipt, *, as_json: bool) -> None:
         lists = {name: list(getattr(receipt, name)) for name in ("parts", "unread", "operations")}
         write_row({"region": str(region), **counts, **lists})
         return
-    numbers = ", ".join(f"{number:,} {name}" for name, number in counts.items())
-    sys.stdout.write(f"{region}: {numbers}\n")
+    numbers = ", ".join(f"{number:,} {name}" for name, number in counts.items() if name != "jobs")
+    sys.stdout.write(f"{region}: jobs erased: {receipt.jobs:,} ({numbers})\n")
     for part in receipt.parts:
         sys.stdout.write(f"{region}: the kept content of {part} has this person; {_GONE}\n")
     for part in receipt.unread:
