@@ -1,7 +1,8 @@
 """The gateway beside a bare Starlette route and beside the client: `python -m benchmarks.gateway` (two minutes).
 
 All figures are ratios of one run: the same client and payload, 64 kept connections, rounds in turn. The bare route
-reads the body and answers 201 with a body of the same size, under the same uvicorn.
+reads the body and answers 201 with a body of the same size, under the same uvicorn. Client, server and Redis share the
+cores, so the ratio of the servers' CPU time is the one that another load of the machine changes least.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ uvicorn.run(app, port=int(sys.argv[1]), http="httptools", loop="uvloop", access_
 class Load:
     """Requests over kept connections. `pace`: requests a second in all, None: as fast as they are answered."""
 
-    def __init__(self, port: int, key: str) -> None:
+    def __init__(self, port: int, pid: int, key: str) -> None:
+        self._pid = pid
+        self.cpu_us = 0.0
+        """CPU time of the server for a request of the latest run, µs."""
         body = json.dumps(JOB).encode()
         head = f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
         self._request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
@@ -62,8 +66,10 @@ class Load:
     async def run(self, seconds: float, pace: float | None = None) -> float:
         """Return requests a second."""
         self.took = []
+        before = cpu_seconds(self._pid)
         ends = time.perf_counter() + seconds
         await asyncio.gather(*(self._connection(ends, pace and CONNECTIONS / pace, n) for n in range(CONNECTIONS)))
+        self.cpu_us = (cpu_seconds(self._pid) - before) / len(self.took) * 1e6
         return len(self.took) / seconds
 
     async def _connection(self, ends: float, every: float | None, number: int) -> None:
@@ -84,6 +90,11 @@ class Load:
     def percentile(self, part: float) -> float:
         """Return a percentile of the latest run in ms."""
         return sorted(self.took)[int(len(self.took) * part)] * 1000
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -142,13 +153,16 @@ def enqueue_loop(producer: Producer, number: int) -> float:
     return number / (time.perf_counter() - began)
 
 
-async def measure(server: RedisServer, bare: int, gateway: int, rounds: int, seconds: float) -> dict[str, float]:
+async def measure(
+    server: RedisServer, bare: tuple[int, int], gateway: tuple[int, int], rounds: int, seconds: float
+) -> dict[str, float]:
+    """Return the medians of all rounds. `bare`, `gateway`: port and process id."""
     with Producer(Settings.given(redis_url=server.url)) as producer:
         key = new_key(producer)
-        await listens(bare)
-        await listens(gateway)
+        await listens(bare[0])
+        await listens(gateway[0])
         await asyncio.sleep(2)
-        loads = {"bare": Load(bare, key), "gateway": Load(gateway, key)}
+        loads = {"bare": Load(*bare, key), "gateway": Load(*gateway, key)}
         found: dict[str, list[float]] = {}
 
         def note(name: str, value: float) -> None:
@@ -157,10 +171,11 @@ async def measure(server: RedisServer, bare: int, gateway: int, rounds: int, sec
         for _ in range(rounds):
             for name, load in loads.items():
                 note(name, await load.run(seconds))
+                note(f"{name} CPU µs", load.cpu_us)
             await loads["gateway"].run(seconds, pace=statistics.median(found["gateway"]) / 2)
             note("p50", loads["gateway"].percentile(0.5))
             note("p99", loads["gateway"].percentile(0.99))
-            note("lines", await send_lines(gateway, key, 20_000))
+            note("lines", await send_lines(gateway[0], key, 20_000))
             note("enqueue_many", await asyncio.to_thread(enqueue_many, producer, 20_000))
             note("enqueue", await asyncio.to_thread(enqueue_loop, producer, 2_000))
             with server.client() as client:
@@ -173,11 +188,12 @@ async def measure(server: RedisServer, bare: int, gateway: int, rounds: int, sec
 def report(found: dict[str, float], write: Callable[[str], object]) -> None:
     rows = (
         ("single enqueues, × a bare route", found["gateway"] / found["bare"]),
+        ("single enqueues, CPU of the bare route / of the gateway", found["bare CPU µs"] / found["gateway CPU µs"]),
         ("single enqueues, × Producer.enqueue in a loop", found["gateway"] / found["enqueue"]),
         ("p99 / p50 at half load", found["p99"] / found["p50"]),
         ("JSON lines, × enqueue_many", found["lines"] / found["enqueue_many"]),
     )
-    write("".join(f"{what:48} {ratio:5.2f}\n" for what, ratio in rows))
+    write("".join(f"{what:58} {ratio:5.2f}\n" for what, ratio in rows))
     write(", ".join(f"{name} {value:,.1f}" for name, value in found.items()) + "\n")
 
 
@@ -192,10 +208,10 @@ def main() -> None:
         env = {"GAUGEPOST_REDIS_URL": server.url, "GAUGEPOST_REGIONS": "eu", "GAUGEPOST_BACKLOG_LIMIT": "100000000"}
         try:
             with (
-                process("-c", BARE, str(bare)),
-                process("-m", "gaugepost_ops", "serve", "--port", str(gateway), env=env),
+                process("-c", BARE, str(bare)) as plain,
+                process("-m", "gaugepost_ops", "serve", "--port", str(gateway), env=env) as ours,
             ):
-                work = measure(server, bare, gateway, given.rounds, given.seconds)
+                work = measure(server, (bare, plain.pid), (gateway, ours.pid), given.rounds, given.seconds)
                 report(uvloop.run(work), sys.stdout.write)
         finally:
             server.stop()

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from gaugepost.errors import GaugepostError
 from gaugepost_ops.web import docs_page, jobs, listing, operating, overview, probes
+from gaugepost_ops.web.access_log import AccessLog
 from gaugepost_ops.web.direct import ENQUEUE, DirectEnqueue, problem_of
 from gaugepost_ops.web.gateway import Gateway
 from gaugepost_ops.web.observed import ROUTE, GatewayMetrics, Observed
@@ -37,8 +38,9 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self.gateway = Gateway(settings)
         metrics = GatewayMetrics()
+        self.access_log = AccessLog(settings)
         self.api = build_api(self.gateway, metrics)
-        self.asgi = Observed(DirectEnqueue(self.gateway, self.api), metrics)
+        self.asgi = Observed(DirectEnqueue(self.gateway, self.api), metrics, self.access_log)
 
 
 def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = None) -> FastAPI:

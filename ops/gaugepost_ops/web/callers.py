@@ -130,7 +130,8 @@ class Callers:
             raise _unknown("send the header `Authorization: Bearer gp_…` with a key of `gaugepost keys create`")
         secret = authorization[len(_SCHEME) :].strip()
         digest = digest_of(secret) if secret.startswith(KEY_PREFIX) and len(secret) <= _LONGEST_SECRET else ""
-        stale = await self._refreshed()
+        now = time.monotonic()
+        stale = await self._refreshed(now)
         grants = {region: of.keys[digest] for region, of in self._regions.items() if digest in of.keys}
         grants = {region: key for region, key in grants.items() if region not in stale}
         if not grants:
@@ -138,24 +139,23 @@ class Callers:
                 raise StoreUnreachable(f"the keys of {', '.join(stale)} cannot be read: Redis cannot be reached")
             raise _unknown("this key is not known: it is wrong, it has expired, or it was revoked")
         caller = Caller(next(iter(grants.values())).name, grants, tuple(stale))
-        self._note_use(caller)
+        self._note_use(caller, now)
         await self._count(caller)
         return caller
 
-    async def _refreshed(self) -> list[Region]:
+    async def _refreshed(self, now: float) -> list[Region]:
         """Read the keys that are too old. Return the regions whose keys could not be read.
 
         It does not wait for a region that is away: `keep_reading` tries that one again.
         """
-        oldest = time.monotonic() - VALID_FOR_S
+        oldest = now - VALID_FOR_S
         old = [region for region, of in self._regions.items() if of.read_at < oldest]
         if not old:
             return old
         await asyncio.gather(*(self._read(region) for region in old if not self._regions[region].is_away))
         return [region for region in old if self._regions[region].read_at < oldest]
 
-    def _note_use(self, caller: Caller) -> None:
-        now = time.monotonic()
+    def _note_use(self, caller: Caller, now: float) -> None:
         for region in caller.grants:
             of = self._regions[region]
             if now - of.noted.get(caller.name, float("-inf")) > NOTE_USE_EVERY_S:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from gaugepost_ops.web.access_log import Served
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-log = structlog.get_logger("gaugepost.gateway")
+    from gaugepost_ops.web.access_log import AccessLog
 
 ROUTE = "gaugepost.route"
 KEY = "gaugepost.key"
@@ -37,7 +39,7 @@ class GatewayMetrics:
 
     def count(self, route: str, method: str, status: int, key: str | None, seconds: float) -> None:
         """Count one request. Routes, methods and keys have few values, whatever callers send."""
-        self._requests.labels(route, method if method in _METHODS else _UNKNOWN, str(status)).inc()
+        self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
         if key is not None:
             self._keys.labels(key).inc()
@@ -46,9 +48,10 @@ class GatewayMetrics:
 class Observed:
     """An ASGI application whose requests are logged and counted."""
 
-    def __init__(self, app: ASGIApp, metrics: GatewayMetrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: GatewayMetrics, log: AccessLog) -> None:
         self._app = app
         self._metrics = metrics
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -72,17 +75,14 @@ class Observed:
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         """Count and log a request. Status 0: the caller went away before the answer."""
         route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path", _UNKNOWN))
+        method = scope["method"] if scope["method"] in _METHODS else _UNKNOWN
         key = scope.get(KEY)
-        self._metrics.count(route, scope["method"], status, key, seconds)
-        level = (
-            log.warning if status >= HTTPStatus.INTERNAL_SERVER_ERROR else log.debug if route in _QUIET else log.info
-        )
-        level(
-            "request",
-            route=route,
-            method=scope["method"] if scope["method"] in _METHODS else _UNKNOWN,
-            status=status,
-            ms=round(seconds * 1000, 1),
-            key=key,
-            client=scope["client"][0] if scope.get("client") else None,
-        )
+        self._metrics.count(route, method, status, key, seconds)
+        client = scope["client"][0] if scope.get("client") else None
+        self._log.note(Served(route, method, status, seconds, key, client), _level(route, status))
+
+
+def _level(route: str, status: int) -> int:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return logging.WARNING
+    return logging.DEBUG if route in _QUIET else logging.INFO

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 import structlog
@@ -43,6 +43,13 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
+def _spare_garbage_collection() -> None:
+    """Never look at what was imported again: each full collection of it stops all requests for tens of ms."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def run(settings: Settings, host: str, port: int, *, proxy_headers: bool) -> int:
     """Serve until SIGTERM. Return the exit code."""
     application = Application(settings)
@@ -63,10 +70,12 @@ def run(settings: Settings, host: str, port: int, *, proxy_headers: bool) -> int
         backlog=2048,
     )
     server = _Server(config, application)
+    _spare_garbage_collection()
     log.info("serving", host=host, port=port)
     try:
         server.run()
     except SystemExit:  # uvicorn has logged why it cannot listen
         return 1
-    sys.stdout.flush()
+    finally:
+        application.access_log.flush()
     return 0 if server.started else 1

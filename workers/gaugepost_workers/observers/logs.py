@@ -93,13 +93,13 @@ class _Timestamps:
         return f"{text}.{micros:06d}Z"
 
 
-_now = _Timestamps()
+timestamp = _Timestamps()
 
 
 def json_line(logger: object, method: str, event: structlog.typing.EventDict) -> str:
     """Return an event as a line of JSON."""
     event["level"] = method
-    event["timestamp"] = _now()
+    event["timestamp"] = timestamp()
     if event.get("exc_info"):
         event = _with_traceback(logger, method, event)
     line = _encode(event)
