@@ -25,15 +25,20 @@ SIMULATED = ("docker-compose.yml", "ops/compose.simulator.yml")
 FILES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "plain": ((), ()),
     "monitoring": ((), ("monitoring",)),
+    "gateway": ((), ("gateway",)),
     "simulator": (SIMULATED, ("simulator",)),
     "simulator and monitoring": (SIMULATED, ("simulator", "monitoring")),
 }
-PROFILES = {"monitoring": {"exporter", "prometheus", "grafana"}, "simulator": {"simulator"}}
+PROFILES = {
+    "monitoring": {"exporter", "prometheus", "grafana"},
+    "simulator": {"simulator"},
+    "gateway": {"gateway"},
+}
 
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
-    return compose(*SIMULATED, profiles=("monitoring", "simulator"))["services"] | compose()["services"]
+    return compose(*SIMULATED, profiles=("monitoring", "simulator", "gateway"))["services"] | compose()["services"]
 
 
 def ours(services: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +120,7 @@ def test_docker_compose_reads_the_files(which: str) -> None:
 @pytest.mark.starts_process
 def test_every_services_command_is_one_of_ours(services: dict[str, Any]) -> None:
     started = {name: one["command"] for name, one in ours(services).items() if name != "simulator"}
-    assert len(started) == 6
+    assert len(started) == 7
     assert all(parses(command) for command in started.values())
     assert services["simulator"]["entrypoint"] == ["python", "-m", "gaugepost_simulator"]
 
@@ -144,13 +149,15 @@ def test_the_credentials_of_an_env_file_reach_the_workers_alone(tmp_path: Path) 
     (tmp_path / ".env").write_text("".join(f"{name}=of-{name}\n" for name in setting_names()))
     given = {
         name: {key.removeprefix(PREFIX) for key, value in one.get("environment", {}).items() if value == f"of-{key}"}
-        for name, one in compose(profiles=("simulator", "monitoring"), folder=tmp_path)["services"].items()
+        for name, one in compose(profiles=("simulator", "monitoring", "gateway"), folder=tmp_path)["services"].items()
     }
     set_here = {"REDIS_URL_FILE", "METRICS_PORT", "METRICS_ADDRESS"}
     everything = {name.removeprefix(PREFIX) for name in setting_names()} - set_here
     assert given["worker-eu"] == given["worker-us"] == given["worker-au"] == everything
     assert given["beat"] == {"NAMESPACE", "REGIONS", "LOG_LEVEL", "LOG_FORMAT"}
     assert given["exporter"] == given["beat"] | {"BACKLOG_LIMIT", "CONTENT_LIMIT", "UPLOAD_INTERVAL", "UPLOAD_SCOPE"}
+    limits = {"BACKLOG_LIMIT", "CONTENT_LIMIT", "UPLOAD_INTERVAL", "UPLOAD_SCOPE", "STORE_TIMEOUT", "WAIT_REPLICAS"}
+    assert given["gateway"] == given["beat"] | limits | {"DATA_KEY", "RETENTION_AUDIT"}
     login = {f"FLOWER_OIDC_{name}" for name in ("ISSUER", "CLIENT_ID", "CLIENT_SECRET", "USERS")}
     assert given["flower"] == given["beat"] | login | {"FLOWER_URL"}
     assert [name for name in ("redis", "prometheus", "grafana", "simulator") if given[name]] == []

@@ -153,7 +153,7 @@ def test_paths_in_the_units_are_those_the_page_installs(tmp_path: Path) -> None:
     conf = [
         word for found in units for start in found.get("ExecStart", []) for word in start.split() if "/etc/" in word
     ]
-    assert (len(pages), len(files), len(conf)) == (5, 4, 1)
+    assert (len(pages), len(files), len(conf)) == (6, 5, 1)
     assert [name for name in pages + files + conf if not (tmp_path / name.lstrip("/")).is_file()] == []
     assert (tmp_path / files[0].lstrip("/")).stat().st_mode & 0o777 == 0o600
 
@@ -172,7 +172,7 @@ def installed(tmp_path: Path) -> Path:
 @pytest.mark.needs("systemd-analyze")
 def test_units_are_valid_for_systemd(installed: Path) -> None:
     names = [str(path) for path in installed.iterdir() if "@." not in path.name]
-    assert len(names) == 5
+    assert len(names) == 6
     done = subprocess.run(["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -73,6 +73,9 @@ def test_probes_of_the_manifests_ask_the_parts_themselves() -> None:
         asked = [box[one]["httpGet"] for one in box if one.endswith("Probe") and "httpGet" in box[one]]
         if name != "gaugepost-flower":
             assert asked, name
+        if name == "gaugepost-gateway":
+            assert asked == [{"path": path, "port": "http"} for path in ("/healthz", "/readyz")]
+            continue
         assert all(one == {"path": "/healthz", "port": "metrics"} for one in asked), name
         assert not any("exec" in box[one] for one in box if one.endswith("Probe")), name
 
@@ -132,17 +135,17 @@ WRITING = {f"GAUGEPOST_{name}" for name in ("DATA_KEY", "LEASE", "MAPPINGS", "WA
 """What a ledger takes for jobs that it writes or hands out: the exporter only counts them."""
 
 
-@pytest.mark.parametrize("service", ["beat", "exporter", "flower"])
+@pytest.mark.parametrize("service", ["beat", "exporter", "flower", "gateway"])
 def test_compose_gives_a_part_each_setting_that_it_reads(stack: Stack, service: str) -> None:
-    container = compose(profiles=("monitoring",))["services"][service]
+    container = compose(profiles=("monitoring", "gateway"))["services"][service]
     given = {*container["environment"], *re.findall(r"(\w+)=", dict(dockerfile())["ENV"])}
     stack.variables["GAUGEPOST_METRICS_PORT"] = str(free_port())
     free = free_port()
-    stack.run("-c", RECORDED, *here(container, {"5555": str(free), "9464": str(free)}))
+    stack.run("-c", RECORDED, *here(container, dict.fromkeys(("5555", "8080", "9464"), str(free))))
     if service == "beat":
         wait_until(lambda: stack.cli("health", "beat").returncode == 0)
     else:
-        path = {"exporter": "/metrics", "flower": "/"}[service]
+        path = {"exporter": "/metrics", "flower": "/", "gateway": "/readyz"}[service]
         wait_until(lambda: answers(f"http://127.0.0.1:{free}{path}"))
     read = {f"GAUGEPOST_{name.upper()}" for name in (stack.folder / "read").read_text().split()}
     assert "GAUGEPOST_REGIONS" in read
