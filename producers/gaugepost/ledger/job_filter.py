@@ -21,6 +21,8 @@ class JobFilter:
 
     `verdict`: the last one of the job. `configuration`: the reference of its mapping. `fields`: the job's last answer
     has an error for each of them. `since` and `until`, Unix ms: when an ended job ended, and others were enqueued.
+    `references`: sorts, each with the keyed hashes of a value, which `references.hash_values` returns; with them, times
+    are those of the enqueue, and `matches` does not compare them: the index of `find` has the jobs.
     """
 
     state: JobState | None = None
@@ -31,6 +33,7 @@ class JobFilter:
     fields: tuple[str, ...] = ()
     since: int | None = None
     until: int | None = None
+    references: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def matches(self, view: JobView) -> bool:
         """Return whether a job meets all conditions."""
@@ -45,7 +48,7 @@ class JobFilter:
         )
 
     def _matches_time(self, view: JobView) -> bool:
-        at = view.enqueued_at if view.ended_at is None else view.ended_at
+        at = view.enqueued_at if view.ended_at is None or self.references else view.ended_at
         return (self.since is None or at >= self.since) and (self.until is None or at <= self.until)
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,8 +61,10 @@ class JobFilter:
         """Parse what `to_dict` returned. Raises ValueError or TypeError for a condition of a newer version."""
         found = dict(conditions)
         state, fields = found.pop("state", None), tuple(found.pop("fields", ()))
+        references = tuple((sort, tuple(hashes)) for sort, hashes in found.pop("references", ()))
         since, until = (_ms(found.pop(name, None)) for name in ("since", "until"))
-        return cls(state=JobState(state) if state else None, fields=fields, since=since, until=until, **found)
+        of_state = JobState(state) if state else None
+        return cls(state=of_state, fields=fields, since=since, until=until, references=references, **found)
 
 
 def _ms(text: str | None) -> int | None:

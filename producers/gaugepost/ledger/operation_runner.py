@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from gaugepost.errors import DataSealed, InvalidJob
 from gaugepost.ledger.chunks import chunks
+from gaugepost.ledger.indexing import MOST_ARRIVALS, index_arrivals
 from gaugepost.ledger.job_filter import JobFilter
-from gaugepost.ledger.operations import Action, Operation, read_operation
+from gaugepost.ledger.operations import STATES, Action, Operation, read_operation
+from gaugepost.ledger.reference_query import Place, find_hashes_call
+from gaugepost.ledger.references import has_hashes
 from gaugepost.ledger.scripts import Call
 from gaugepost.verdict import Verdict
 
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from gaugepost.ledger.listing import Listing
     from gaugepost.ledger.scripts import Argument, Runner
     from gaugepost.ledger.views import JobView
-    from gaugepost.states import JobState
 
 AT_ONCE = 200
 LEASE_MS = 10_000
@@ -85,24 +87,48 @@ class OperationRunner:
     def _step(self, operation: Operation, cursor: str) -> bool:
         """Carry out one step. Return whether the next one can follow at once."""
         job_filter = _filter_of(operation)
-        if job_filter is None or job_filter.state is None:
+        if job_filter is None:
             return False
         if operation.is_collecting:
-            self._collect(operation, job_filter, job_filter.state, cursor)
-            return True
+            return self._collect(operation, job_filter, cursor)
         return self._apply(operation)
 
     # Collecting
 
-    def _collect(self, operation: Operation, job_filter: JobFilter, state: JobState, cursor: str) -> None:
-        """Add the matching jobs of one page to the operation."""
-        place = Cursor.from_json(cursor) if cursor else Cursor(tuple(self._listing.names(state)))
-        ids, following = self._page(place)
-        views = self._ledger.read(ids)
-        found = {view.id: view.stamp for view in views if view is not None and job_filter.matches(view)}
+    def _collect(self, operation: Operation, job_filter: JobFilter, cursor: str) -> bool:
+        """Add the matching jobs of one page to the operation. Return False if the index does not have all jobs yet."""
+        if job_filter.references:
+            page = self._page_of_index(job_filter, cursor)
+        else:
+            page = self._page(Cursor.from_json(cursor) if cursor else Cursor(self._lists(job_filter)))
+        if page is None:
+            return False
+        ids, following = page
+        states = STATES[Action(operation.action)]
+        views = [view for view in self._ledger.read(ids) if view is not None and view.state in states]
+        found = {view.id: view.stamp for view in views if self._matches(view, job_filter)}
         args: list[Argument] = [operation.id, cursor, following.to_json() if following.names else ""]
         args += (part for job_id, stamp in found.items() for part in (stamp, job_id))
         self._run(Call("operation_collect", self._calls.queues[:1], args, bool))
+        return True
+
+    def _lists(self, job_filter: JobFilter) -> tuple[str, ...]:
+        return tuple(self._listing.names(job_filter.state)) if job_filter.state is not None else ()
+
+    def _matches(self, view: JobView, job_filter: JobFilter) -> bool:
+        return job_filter.matches(view) and has_hashes(view, job_filter.references, self._calls.cipher)
+
+    def _page_of_index(self, job_filter: JobFilter, cursor: str) -> tuple[list[str], Cursor] | None:
+        """Return the next page of jobs with the first reference, newest first; None if jobs are not indexed yet."""
+        (sort, hashes), before = job_filter.references[0], Cursor.from_json(cursor).place if cursor else None
+        if not cursor and index_arrivals(self._calls.keys, self._run) >= MOST_ARRIVALS:
+            return None
+        place = Place(int(before[0]), before[1]) if isinstance(before, tuple) else None
+        matches = self._run(find_hashes_call(self._calls.keys, sort, hashes, place, AT_ONCE))
+        if matches.unindexed:  # the ticks of this version index them
+            return None
+        last = matches.found[-1] if len(matches.found) == AT_ONCE else None
+        return [one.id for one in matches.found], Cursor(("index",), (last.stamp, last.id)) if last else Cursor(())
 
     def _page(self, cursor: Cursor) -> tuple[list[str], Cursor]:
         if not cursor.names:

@@ -109,7 +109,7 @@ class Operation:
             "id": self.id,
             "region": self.region,
             "action": self.action,
-            "filter": dict(self.filter),
+            "filter": _shown(self.filter),
             "set": ({"as": self.to} if self.to else {}) | ({"edited": list(self.edited)} if self.edited else {}),
             "reason": self.reason,
             "by": self.by,
@@ -148,6 +148,14 @@ def read_operation(operation_id: str, region: str, row: Mapping[bytes, bytes]) -
         edited=tuple(json.loads(text.get("edited", "[]"))),
         edits=row.get(b"edits"),
     )
+
+
+def _shown(conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a filter for people: of references only their sorts, as `by`, and not the hashes of their values."""
+    shown = dict(conditions)
+    if references := shown.pop("references", None):
+        shown["by"] = [reference[0] for reference in references]
+    return shown
 
 
 def _number(text: Mapping[str, str], name: str) -> int | None:
@@ -191,8 +199,8 @@ class Operations:
 
         `rate`: jobs a second. `to`: `delivered` or `dead`, for `settle`. `edits`: for `replay`; a job that they would
         make invalid is skipped. `operation_id`: one of `new_operation_id`. Addresses and phone numbers in the reason
-        are masked. Raises ValueError for a filter without a state of `STATES[action]`, and for a wrong `to` or `edits`;
-        BacklogFull if MOST_OPEN operations are open.
+        are masked. Raises ValueError for a filter that has neither a state of `STATES[action]` nor references, and for
+        a wrong `to` or `edits`; BacklogFull if MOST_OPEN operations are open.
         """
         _check(action, job_filter, to, edits)
         row: dict[str, Argument] = {
@@ -272,7 +280,7 @@ class Operations:
 def _check(action: Action, job_filter: JobFilter, to: JobState | None, edits: Edits | None) -> None:
     if edits and action is not Action.REPLAY:
         raise ValueError(f"{action}: expected no edits")
-    if job_filter.state not in STATES[action]:
+    if job_filter.state not in STATES[action] and (job_filter.state is not None or not job_filter.references):
         raise ValueError(f"{action}: expected a filter with a state of {', '.join(STATES[action])}")
     if (action is Action.SETTLE) != (to in {JobState.DELIVERED, JobState.DEAD}):
         raise ValueError(f"{action}: expected `to` delivered or dead for settle, and none for other actions")

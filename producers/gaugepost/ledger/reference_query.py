@@ -118,7 +118,19 @@ class Matches(NamedTuple):
 
 def find_call(keys: Keys, cipher: Cipher, query: Query, before: Place | None, limit: int) -> Call[Matches]:
     """Look up the newest jobs with one of `query.any_of` that come after the place `before`."""
-    asks = [ask for sort, value in query.any_of for ask in _asks(sort, value, cipher)]
+    return _call(
+        keys, [ask for sort, value in query.any_of for ask in _asks(sort, value, cipher)], query, before, limit
+    )
+
+
+def find_hashes_call(keys: Keys, sort: str, hashes: Sequence[str], before: Place | None, limit: int) -> Call[Matches]:
+    """Look up the newest jobs with a reference that has one of these hashes, after the place `before`."""
+    return _call(keys, [(sort, "", _ask(sort, one)) for one in hashes], Query(()), before, limit)
+
+
+def _call(
+    keys: Keys, asks: list[tuple[str, str, str]], query: Query, before: Place | None, limit: int
+) -> Call[Matches]:
     newest = min((at for at in (before and before.at, query.until) if at is not None), default=None)
     span = (_LAST if newest is None else newest, query.since or 0)
     args: list[Argument] = [limit + 1, *span, *(ask for _, _, ask in asks)]  # one more, for the job of `before` itself
@@ -128,8 +140,11 @@ def find_call(keys: Keys, cipher: Cipher, query: Query, before: Place | None, li
 def _asks(sort: str, value: str, cipher: Cipher) -> list[tuple[str, str, str]]:
     if sort == "id":
         return [(sort, value, f"id {value[:_BUCKET]}")]
-    word = "key" if sort == "key" else "ref"
-    return [(sort, value, f"{word} {one}") for one in cipher.references(sort, value)]
+    return [(sort, value, _ask(sort, one)) for one in cipher.references(sort, value)]
+
+
+def _ask(sort: str, digest: str) -> str:
+    return f"{'key' if sort == 'key' else 'ref'} {digest}"
 
 
 def _read_matches(

@@ -13,10 +13,11 @@ from gaugepost.errors import DataSealed
 from gaugepost.transitions import Delivered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from gaugepost.encryption import Cipher
     from gaugepost.jobs import JobBase
+    from gaugepost.ledger.views import JobView
     from gaugepost.transitions import Decision
 
 SORTS = ("key", "email", "phone", "case", "number", "file", "batch", "label")
@@ -72,6 +73,21 @@ def hashes_of(values: Iterator[tuple[str, str]], cipher: Cipher) -> str:
         elif digest not in others:
             others += digest
     return key + others
+
+
+def hash_values(values: Iterable[tuple[str, str]], cipher: Cipher) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return for each (sort, value in one spelling) the hashes that the index may have: one for each data key."""
+    return tuple((sort, tuple(cipher.references(sort, value))) for sort, value in values)
+
+
+def has_hashes(view: JobView, wanted: Sequence[tuple[str, Sequence[str]]], cipher: Cipher) -> bool:
+    """Return whether a job has a reference with one of the hashes of each sort. Encrypted jobs cannot be compared."""
+    if not wanted or view.sealed:
+        return not wanted
+    sorts = {sort for sort, _ in wanted}
+    found = [(sort, value) for sort, value in values_of(view.job.get, view.result) if sort in sorts]
+    has = {(sort, one) for sort, hashes in hash_values(found, cipher) for one in hashes}
+    return all(any((sort, one) in has for one in hashes) for sort, hashes in wanted)
 
 
 def job_hashes(job: JobBase, cipher: Cipher) -> str:

@@ -144,6 +144,25 @@ def test_cancel_by_filter_leaves_other_jobs(cli: Cli, eu_worker: EuWorker) -> No
 
 
 @pytest.mark.usefixtures("operating")
+def test_cancel_by_label_and_address_shows_no_value(cli: Cli, eu_worker: EuWorker) -> None:
+    labelled, joes, other = (
+        eu_worker.put(labels=("spring",)),
+        eu_worker.put(record={"Email": "joe@new.example"}),
+        eu_worker.put(),
+    )
+    call = ("cancel", "--region", "eu", "--label", "spring")
+    assert cli(*call, "--dry-run").err == "dry run: 1 would be cancelled\n"
+    assert cli(*call).out == "1 cancelled\n"
+    done = cli("cancel", "--region", "eu", "--email", "-", "--json", stdin="joe@new.example\n")
+    [row] = done.rows
+    assert (row["done"], row["filter"]) == (1, {"by": ["email"]})
+    states = [eu_worker.producer.state(one) for one in (labelled, joes, other)]
+    assert states == [JobState.CANCELLED, JobState.CANCELLED, JobState.QUEUED]
+    assert "joe" not in cli("operations").out + cli("audit", "--json").out
+    assert "by=email" in cli("operations").out
+
+
+@pytest.mark.usefixtures("operating")
 def test_since_and_until_bound_the_jobs(cli: Cli, eu_worker: EuWorker) -> None:
     bury(eu_worker, 2)
     last = eu_worker.producer.job(bury(eu_worker, 1)[0])
@@ -176,7 +195,6 @@ def test_two_operations_over_one_filter_replay_each_job_once(cli: Cli, eu_worker
         ("cancel", "--state", "queued"),
         ("cancel", "--state", "dead", "--region", "eu"),
         ("cancel", "--key", "k"),
-        ("cancel", "--key", "k", "--region", "eu", "--source", "crm"),
         ("cancel", "0" * 32, "--detach"),
         ("cancel", "0" * 32, "--since", "2h"),
         ("replay", "0" * 32, "--detach"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gaugepost.ledger.operations import STATES, Action
-from gaugepost.lookup import require_key, require_keyed
+from gaugepost.lookup import require_keyed
 from gaugepost.regions import Region
 from gaugepost.set_view import read_set
 from gaugepost.states import JobState
@@ -17,7 +17,6 @@ from gaugepost_ops.cli.common import (
     WHERE_JOBS,
     WHERE_UPLOADS,
     Exit,
-    Failure,
     RegionLedgers,
     note,
     write_row,
@@ -49,7 +48,6 @@ State = Annotated[JobState | None, typer.Option(help="All jobs in this state.", 
 RegionOfJobs = Annotated[
     Region | None, typer.Option(help="The region of the key, or of --state; with --batch: only this one.")
 ]
-Batch = Annotated[str | None, typer.Option(help="All jobs of this batch that were not sent.", metavar="B")]
 
 
 @filtered
@@ -58,10 +56,8 @@ def cancel(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="ID...", help="Jobs to cancel, or uploads (set-…).")
     ] = None,
-    key: Annotated[str | None, typer.Option(help="The job with this idempotency key, with --region.")] = None,
     state: State = None,
     region: RegionOfJobs = None,
-    batch: Batch = None,
     *,
     job_filter: FilterOptions,
     bulk: BulkOptions,
@@ -75,15 +71,15 @@ def cancel(
 
     Example: `gaugepost cancel --state queued --region eu --source crm --reason "sent by mistake"`
     """
-    if batch is not None:
-        return cancel_batch(batch, region, bulk, alone=not (ids or key or state or job_filter.narrows))
+    batch, beside = job_filter.value_of("batch"), ids or state or job_filter.narrows_beside("batch")
+    if batch is not None and not beside:
+        return cancel_batch(batch, region, bulk)
     target = name_selection(ids or (), state, job_filter, bulk.limit)
     with audited_producer("cancel", region, target, bulk.reason, unless=bulk.dry_run) as (producer, audit):
         order = Order(Action.CANCEL, bulk.by or audit.actor, bulk.reason, bulk.rate, bulk.limit)
-        if key is not None:
-            options = (ids, state, job_filter.narrows, bulk.limit, bulk.rate, bulk.detach, bulk.dry_run)
-            if region is None or any(options):
-                raise Failure(Exit.USAGE, "expected --key and --region without ids and without filters")
+        selected = ids or state or job_filter.narrows_beside("key") or bulk.limit or bulk.rate or bulk.detach
+        key = job_filter.value_of("key")
+        if key is not None and region is not None and not (selected or bulk.dry_run):
             ids = [_keyed(producer, key, region)]
             audit.name(*ids)
             return _cancel(RegionLedgers(producer, region), ids, order, audit, as_json=bulk.as_json)
@@ -113,9 +109,8 @@ def _cancel(regions: RegionLedgers, ids: Sequence[str], order: Order, audit: Rec
     return audit.code
 
 
-def _keyed(producer: Producer, key: str | None, region: Region | None) -> str:
+def _keyed(producer: Producer, key: str, region: Region) -> str:
     """Return the id of the job with an idempotency key. Raises JobNotFound."""
-    key, region = require_key(None, key, region)
     return require_keyed(producer.ledger(region).keyed(key), region)
 
 

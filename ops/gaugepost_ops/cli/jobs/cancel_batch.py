@@ -27,12 +27,12 @@ _PASSES = 3
 """How often to look for jobs that were enqueued meanwhile."""
 
 
-def cancel_batch(name: str, region: Region | None, bulk: BulkOptions, *, alone: bool) -> int:
+def cancel_batch(name: str, region: Region | None, bulk: BulkOptions) -> int:
     """Cancel all jobs of a batch that were not sent, the newest first; print a row for each. Return the exit code.
 
-    `region`: None for all. `alone`: whether no other selection is given. Raises Failure.
+    `region`: None for all. Raises Failure.
     """
-    if not alone or bulk.limit or bulk.rate or bulk.detach:
+    if bulk.limit or bulk.rate or bulk.detach:
         raise Failure(Exit.USAGE, "expected --batch without ids and without filters, with --region at most")
     if bulk.dry_run:
         return _count(name, region, as_json=bulk.as_json)

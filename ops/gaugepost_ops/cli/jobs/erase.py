@@ -13,7 +13,7 @@ from gaugepost.ledger.ledger import now_ms
 from gaugepost.ledger.operations import OPERATION_PREFIX
 from gaugepost_ops.cli.audited import audited_producer, name_conditions
 from gaugepost_ops.cli.common import AsJson, Exit, Failure, RegionLedgers, note, write_row
-from gaugepost_ops.cli.jobs.references import OR_STDIN, given_value
+from gaugepost_ops.cli.jobs.reference_options import OR_STDIN, given_value
 
 if TYPE_CHECKING:
     from gaugepost.ledger.erasing import Receipt

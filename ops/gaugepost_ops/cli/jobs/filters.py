@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +10,21 @@ import typer
 
 from gaugepost.ledger.holds import iso
 from gaugepost.ledger.job_filter import JobFilter
+from gaugepost.ledger.reference_query import Query
+from gaugepost.ledger.references import hash_values
 from gaugepost.verdict import Verdict
 from gaugepost_ops.cli.aliases import of_configuration, reference
 from gaugepost_ops.cli.audited import name_conditions
 from gaugepost_ops.cli.common import Kind, given_time
+from gaugepost_ops.cli.jobs.reference_options import (
+    BatchOption,
+    CaseOption,
+    EmailOption,
+    KeyOption,
+    LabelOption,
+    PhoneOption,
+    given_value,
+)
 from gaugepost_ops.cli.option_groups import option_group
 
 if TYPE_CHECKING:
@@ -52,7 +63,7 @@ UntilOption = Annotated[str | None, typer.Option(help="The same, until then.", m
 class FilterOptions:
     """The conditions that a job must meet, as the options give them. None: any value matches.
 
-    `since`, `until`: Unix seconds; see JobFilter.
+    `since`, `until`: Unix seconds; see JobFilter. `references`: sort and value.
     """
 
     kind: Kind | None
@@ -62,12 +73,21 @@ class FilterOptions:
     fields: Sequence[str] | None
     since: float | None = None
     until: float | None = None
+    references: tuple[tuple[str, str], ...] = ()
 
     @property
     def narrows(self) -> bool:
         """Return whether there is any condition."""
         texts = any((self.kind, self.verdict, self.configuration, self.source, self.fields))
-        return texts or self.since is not None or self.until is not None
+        return bool(texts or self.references) or self.since is not None or self.until is not None
+
+    def value_of(self, sort: str) -> str | None:
+        """Return the value of a reference; None without one of this sort."""
+        return dict(self.references).get(sort)
+
+    def narrows_beside(self, sort: str) -> bool:
+        """Return whether there is a condition beside the reference of this sort."""
+        return replace(self, references=tuple(one for one in self.references if one[0] != sort)).narrows
 
     def name(self, state: JobState | None, limit: int | None = None) -> str:
         """Return the filter as a text for the audit trail: `state=dead kind=record`."""
@@ -78,6 +98,7 @@ class FilterOptions:
             configuration=self.configuration,
             source=self.source,
             field=",".join(self.fields or ()),
+            by=",".join(sort for sort, _ in self.references),
             since=iso(_ms(self.since)),
             until=iso(_ms(self.until)),
             limit=limit,
@@ -94,7 +115,15 @@ class FilterOptions:
             fields=tuple(self.fields or ()),
             since=_ms(self.since),
             until=_ms(self.until),
+            references=hash_values(self._sought(), producer.ledger(region).producer_calls.cipher),
         )
+
+    def _sought(self) -> tuple[tuple[str, str], ...]:
+        """Return the references in their one spelling, the one with the fewest jobs first. Raises InvalidQuery."""
+        if not self.references:
+            return ()
+        query = Query.of(None, dict(self.references), None, None)
+        return query.any_of + query.all_of
 
     def select(self, views: Iterable[JobView], producer: Producer, region: Region | None) -> Iterator[JobView]:
         """Yield the jobs that meet all conditions. Raises InvalidJob if `region` does not have the configuration."""
@@ -105,19 +134,27 @@ class FilterOptions:
         return (view for view in views if has_configuration(view) and others.matches(view))
 
 
-def read_filter(
+def read_filter(  # noqa: PLR0913 - an option each
     *,
     kind: KindOption = None,
     verdict: VerdictOption = None,
     configuration: ConfigurationOption = None,
     source: SourceOption = None,
     field: FieldsOption = None,
+    key: KeyOption = None,
+    label: LabelOption = None,
+    batch: BatchOption = None,
+    case: CaseOption = None,
+    email: EmailOption = None,
+    phone: PhoneOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
 ) -> FilterOptions:
     """Return the options of a filter. Raises Failure for a malformed time."""
     times = given_time("--since", since), given_time("--until", until)
-    return FilterOptions(kind, verdict, configuration, source, field, *times)
+    given = {"key": key, "label": label, "batch": batch, "case": case, "email": email, "phone": phone}
+    references = tuple((sort, given_value(value)) for sort, value in given.items() if value is not None)
+    return FilterOptions(kind, verdict, configuration, source, field, *times, references=references)
 
 
 filtered = option_group("job_filter", read_filter)

@@ -9,7 +9,8 @@ import typer
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost_ops.cli.common import AsJson, Exit, Failure, note, open_producer, served
 from gaugepost_ops.cli.jobs.jobs import json_writer, line_writer, print_rows
-from gaugepost_ops.cli.jobs.references import OR_STDIN, given_value, note_unindexed
+from gaugepost_ops.cli.jobs.reference_options import OR_STDIN, given_value
+from gaugepost_ops.cli.jobs.references import note_unindexed
 
 
 def find(

@@ -37,17 +37,15 @@ from gaugepost_ops.cli.jobs.filters import (
     without_repeats,
 )
 from gaugepost_ops.cli.jobs.groups import STUCK, is_stuck, show_groups
-from gaugepost_ops.cli.jobs.references import (
-    AllOption,
+from gaugepost_ops.cli.jobs.reference_options import (  # noqa: TC001 - typer reads them at run time
     BatchOption,
     CaseOption,
     EmailOption,
     KeyOption,
     LabelOption,
     PhoneOption,
-    Walk,
-    Wanted,
 )
+from gaugepost_ops.cli.jobs.references import AllOption, Walk, Wanted
 from gaugepost_ops.cli.missing_workers import MissingWorkers
 from gaugepost_ops.cli.output.formatting import clock, printable
 from gaugepost_ops.cli.output.state_text import STYLES, describe_state

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +16,7 @@ from gaugepost.ledger.reference_query import Query
 from gaugepost_ops.cli.audited import name_conditions
 from gaugepost_ops.cli.common import given_time, note
 from gaugepost_ops.cli.jobs.filters import walk
+from gaugepost_ops.cli.jobs.reference_options import given_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,23 +27,10 @@ if TYPE_CHECKING:
     from gaugepost_ops.cli.common import RegionLedgers
 
 _PAGE = 200
-_STDIN = "-"
 
-OR_STDIN = "`-`: read it from stdin, since every user of this machine can read the arguments of a command."
-KeyOption = Annotated[str | None, typer.Option(help="Only jobs with this idempotency key.", metavar="K")]
-LabelOption = Annotated[str | None, typer.Option(help="Only jobs with this label.", metavar="L")]
-BatchOption = Annotated[str | None, typer.Option(help="Only jobs of this batch.", metavar="B")]
-CaseOption = Annotated[str | None, typer.Option(help="Only changes of this case.", metavar="N")]
-EmailOption = Annotated[str | None, typer.Option(help=f"Only jobs of this e-mail address. {OR_STDIN}", metavar="E")]
-PhoneOption = Annotated[str | None, typer.Option(help=f"Only jobs of this phone number. {OR_STDIN}", metavar="P")]
 AllOption = Annotated[
     bool, typer.Option("--all", help=f"Look at all jobs, not only at the first {LOOKED_AT:,}, for those that match.")
 ]
-
-
-def given_value(value: str) -> str:
-    """Return a value of the command line; `-` reads it from stdin."""
-    return sys.stdin.readline().strip("\r\n") if value == _STDIN else value
 
 
 @dataclass(frozen=True)

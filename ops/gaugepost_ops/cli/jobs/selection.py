@@ -12,8 +12,9 @@ from gaugepost.states import JobState
 from gaugepost_ops.cli.audited import name_jobs
 from gaugepost_ops.cli.common import AsJson, Exit, Failure, RegionLedgers
 from gaugepost_ops.cli.jobs.bulk_operation import carry_out
-from gaugepost_ops.cli.jobs.filters import walk, without_repeats
+from gaugepost_ops.cli.jobs.filters import without_repeats
 from gaugepost_ops.cli.jobs.groups import show_dry_run
+from gaugepost_ops.cli.jobs.references import Walk, Wanted
 from gaugepost_ops.cli.option_groups import option_group
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _BATCH = 200
 _STAMP_BYTES = 8
 
-RegionOfState = Annotated[Region | None, typer.Option(help="The region of the jobs, with --state.")]
+RegionOfState = Annotated[Region | None, typer.Option(help="The region of the jobs, with a filter.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="At most this many: the oldest.", metavar="N")]
 Rate = Annotated[int | None, typer.Option(min=1, help="At most this many jobs per second.", metavar="N")]
 Reason = Annotated[str, typer.Option(help="Why, for the jobs' history.", metavar="WHY")]
@@ -78,7 +79,10 @@ def name_selection(ids: Sequence[str], state: JobState | None, job_filter: Filte
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The jobs that one call changes. Raises Failure unless it has ids, or a state of `allowed` and a region."""
+    """The jobs that one call changes: given by id, or those of a region in a state of `allowed`.
+
+    Raises Failure unless it has ids, or a region and a state or references. Without a state: all of `allowed`.
+    """
 
     ids: Sequence[str]
     state: JobState | None
@@ -93,7 +97,8 @@ class Selection:
         of_filter = paced or self.bulk.limit or self.bulk.detach or self.job_filter.narrows
         if self.ids and (self.state or self.region or of_filter):
             raise Failure(Exit.USAGE, f"expected either ids, or {expected} with filters, not both")
-        if not self.ids and (self.state not in self.allowed or self.region is None):
+        any_state = self.state is None and self.job_filter.references
+        if not self.ids and (self.region is None or (self.state not in self.allowed and not any_state)):
             hint = "`gaugepost jobs --group` prints the command for each group"
             raise Failure(Exit.USAGE, f"expected ids, or {expected}", hint)
 
@@ -118,9 +123,11 @@ class Selection:
     def matching(self, producer: Producer, regions: RegionLedgers) -> Iterator[JobView]:
         """Yield the jobs in the given state that match the filters; none if ids are given."""
         if self.ids:
-            return iter(())
-        views = without_repeats(walk(regions, (self.state,) if self.state else ()))
-        return filter(self.filter_of(producer).matches, views)
+            return
+        wanted = Wanted(self.job_filter.references, self.job_filter.since, self.job_filter.until)
+        search = Walk(regions, (self.state,) if self.state else self.allowed, wanted, None)
+        yield from filter(self.filter_of(producer).matches, without_repeats(iter(search)))
+        search.note()
 
     def named(self, regions: RegionLedgers) -> dict[str, JobView | None]:
         """Read the jobs that are given by id. None: no region has it."""

@@ -176,7 +176,9 @@ def _progress(one: Operation) -> str:
 
 
 def _facts(one: Operation) -> list[str]:
-    conditions = {name: ",".join(value) if isinstance(value, list) else value for name, value in one.filter.items()}
+    conditions = {
+        name: ",".join(value) if isinstance(value, list) else value for name, value in one.to_dict()["filter"].items()
+    }
     how = name_conditions(
         **conditions, **{"as": one.to, "edited": ",".join(one.edited), "rate": one.rate, "limit": one.limit}
     )

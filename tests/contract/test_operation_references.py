@@ -1,0 +1,95 @@
+"""Operations on the jobs with a reference: which jobs they find, and what Redis has of the value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.fernet import Fernet
+
+from gaugepost.ledger.job_filter import JobFilter
+from gaugepost.ledger.operations import Action, Operation
+from gaugepost.ledger.references import hash_values
+from gaugepost.states import JobState
+from gaugepost.transitions import Parked
+from support.all_values import all_values, marks_in
+from support.factories import case, record
+from support.ledger_harness import HOUR_MS, Bench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import redis
+
+MAIL = "joe.doe@example.com"
+
+
+@pytest.fixture(params=["plain", "encrypted"])
+def both(request: pytest.FixtureRequest, client: redis.Redis) -> Iterator[Bench]:
+    """Make a bench without and with DATA_KEY. At the end, check that the store is consistent."""
+    key = {"data_key": Fernet.generate_key().decode()} if request.param == "encrypted" else {}
+    made = Bench(client, **key)
+    yield made
+    assert made.truth().faults == []
+
+
+def cancel(bench: Bench, *references: tuple[str, str], **more: Any) -> Operation:
+    """Cancel all jobs with these references that were not sent; return the ended operation."""
+    job_filter = JobFilter(references=hash_values(references, bench.ledger.producer_calls.cipher), **more)
+    started = bench.ledger.operations.start(Action.CANCEL, job_filter, by="ann")
+    bench.ledger.operation_runner.run("w1", seconds=60)
+    found = bench.ledger.operations.show(started.id)
+    assert found is not None
+    return found
+
+
+def test_all_unsent_jobs_with_a_label_are_cancelled(both: Bench) -> None:
+    labelled = both.put(*(record(labels=("spring", "x")) for _ in range(430)))
+    [other] = both.put(record(labels=("x",)))
+    first, second, *_ = both.claim(3)
+    both.settle(first)
+    both.settle(second, Parked(HOUR_MS, "no_campaign"))
+    row = cancel(both, ("label", "spring"))
+    sending = 1
+    assert (row.matched, row.done, row.skipped) == (430 - 1 - sending, 430 - 1 - sending, {})
+    assert both.states(labelled).count("cancelled") == 428
+    assert both.state(second.id) == "cancelled"
+    assert both.state(other) == "queued"
+
+
+def test_several_references_and_a_state_must_all_match(both: Bench) -> None:
+    [mine] = both.put(record(labels=("a", "b"), source="crm"))
+    others = both.put(record(labels=("a",), source="crm"), record(labels=("b",)), record(labels=("a", "b"), source="x"))
+    row = cancel(both, ("label", "a"), ("label", "b"), state=JobState.QUEUED, source="crm")
+    assert row.done == 1
+    assert both.state(mine) == "cancelled"
+    assert set(both.states(others)) == {"queued"}
+
+
+def test_case_key_and_address_are_found_without_their_values(both: Bench) -> None:
+    jobs = (case(7), record(idempotency_key="order-991"), record(record={"Email": "Joe.Doe@Example.com"}))
+    ids = both.put(*jobs, record())
+    for reference in (("case", "7"), ("key", "order-991"), ("email", MAIL)):
+        row = cancel(both, reference)
+        assert row.done == 1
+        assert row.to_dict()["filter"] == {"by": [reference[0]]}
+        stored = both.client.hgetall(both.ledger.keys.of("operation:", row.id))
+        assert marks_in(b" ".join(stored.values()), [MAIL, "order-991"]) == []
+    assert both.states(ids) == ["cancelled"] * 3 + ["queued"]
+
+
+def test_key_that_was_rotated_still_finds_the_jobs(client: redis.Redis) -> None:
+    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    [job] = Bench(client, data_key=old).put(record(record={"Email": MAIL}))
+    row = cancel(Bench(client, data_key=f"{new},{old}"), ("email", MAIL))
+    assert (row.done, Bench(client, data_key=old).state(job)) == (1, "cancelled")
+    assert marks_in(all_values(client), [MAIL]) == []
+
+
+def test_times_are_those_of_the_enqueue(both: Bench) -> None:
+    early = both.put(record(labels=("a",)))
+    both.clock.go(HOUR_MS)
+    since = both.clock.ms
+    late = both.put(record(labels=("a",)))
+    assert cancel(both, ("label", "a"), since=since).done == 1
+    assert both.states(early + late) == ["queued", "cancelled"]
