@@ -190,6 +190,9 @@ def operate_over_http(http: requests.Session, url: str, job_id: str) -> None:
     assert http.get(f"{url}/jobs/{job_id}?wait=60").json()["state"] == "delivered"
     assert http.post(f"{url}/jobs/{job_id}/cancel").status_code == 409
     assert http.post(f"{url}/holds", json={"region": "us", "reason": "a look"}).status_code == 201
+    assert http.post(f"{url}/jobs/{job_id}/replay").status_code == 409
+    assert http.post(f"{url}/jobs/{job_id}/settle", json={"as": "dead"}).status_code == 409
+    assert http.get(f"{url}/batches/absent").status_code == 404
     looks = ["jobs", "jobs?state=dead", "jobs?label=x", "status", "uploads", "holds"]
     assert {http.get(f"{url}/{look}").status_code for look in looks} == {200}
     assert http.delete(f"{url}/holds/us").status_code == 204

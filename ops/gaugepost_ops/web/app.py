@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from gaugepost.errors import GaugepostError
-from gaugepost_ops.web import docs_page, jobs, listing, operating, overview, probes
+from gaugepost_ops.web import docs_page, holds, job_changes, jobs, listing, overview, probes
 from gaugepost_ops.web.access_log import AccessLog
 from gaugepost_ops.web.direct import ENQUEUE, DirectEnqueue, problem_of
 from gaugepost_ops.web.gateway import Gateway
@@ -65,7 +65,7 @@ def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = N
         route = Route(path, endpoint, methods=[method])
         route.app = _named(route.app, path)
         api.router.routes.append(route)
-    for module in (listing, jobs, operating, overview):
+    for module in (listing, jobs, job_changes, holds, overview):
         module.add_routes(api)
     add_openapi(api)
     _handle_errors(api)

@@ -54,6 +54,7 @@ async def list_jobs(  # noqa: PLR0913, PLR0917 - a parameter each
     configuration: Text = None,
     source: Text = None,
     label: Text = None,
+    batch: Text = None,
     key: Text = None,
     case: Text = None,
     email: Text = None,
@@ -67,7 +68,7 @@ async def list_jobs(  # noqa: PLR0913, PLR0917 - a parameter each
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.READ)
     regions = caller.regions_of(region)
-    references = {"label": label, "key": key, "case": case, "email": email, "phone": phone}
+    references = {"label": label, "batch": batch, "key": key, "case": case, "email": email, "phone": phone}
     wanted = Wanted(
         regions=regions,
         states=OPEN_FIRST if state is None else (state,),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
@@ -11,8 +12,10 @@ from starlette.responses import Response
 
 from gaugepost.errors import StoreUnreachable
 from gaugepost.ledger.api_keys import Scope
+from gaugepost.ledger.batch_views import BatchView, merged
 from gaugepost.regions import Region
 from gaugepost_ops.cli.uploads.lanes import read_lane
+from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 def add_routes(api: FastAPI) -> None:
     """Add the routes of this module."""
     api.add_api_route("/v1/status", status, methods=["GET"])
+    api.add_api_route("/v1/batches/{name}", batch, methods=["GET"])
     api.add_api_route("/v1/uploads", uploads, methods=["GET"])
 
 
@@ -37,6 +41,25 @@ async def status(request: Request, region: Region | None = None) -> Response:
 async def uploads(request: Request, region: Region | None = None) -> Response:
     """Show each upload lane: its last start, its next slot, and each file with its forecast start."""
     return await _answer(request, region, "lanes", _lanes)
+
+
+async def batch(request: Request, name: str) -> Response:
+    """Show a batch: its jobs by state and verdict, warnings, rate, forecast, and its canary."""
+    gateway: Gateway = request.app.state.gateway
+    caller = await gateway.caller(request.scope, Scope.READ)
+    views: dict[str, BatchView] = {}
+
+    def read(producer: Producer, region: Region) -> list[dict[str, Any]]:
+        [view] = producer.ledger(region).batches.read([name])
+        views.update({} if view is None else {str(region): view})
+        return []
+
+    found = await asyncio.to_thread(of_regions, gateway.store.blocking, caller.regions, "batches", read)
+    if not views:
+        if found.get("not_asked"):
+            raise StoreUnreachable(f"{', '.join(found['not_asked'])} could not be asked: Redis cannot be reached")
+        raise Refused(HTTPStatus.NOT_FOUND, f"no batch of this name in {', '.join(caller.regions)}")
+    return Response(to_json(merged(views).to_dict()), media_type="application/json")
 
 
 async def _answer(request: Request, region: Region | None, name: str, rows: Rows) -> Response:

@@ -26,6 +26,8 @@ from gaugepost.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from pydantic import ValidationError
+
 MOST_ERRORS = 100
 """Wrong fields in one answer, at most."""
 
@@ -75,6 +77,19 @@ def invalid(problems: Iterable[tuple[int, InvalidJob]]) -> Refused:
     more = f"; and {len(errors) - 3} more" if len(errors) > len(shown) else ""
     detail = f"nothing was stored: {'; '.join(shown)}{more}"
     return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors[:MOST_ERRORS])
+
+
+def wrong_fields(error: ValidationError) -> Refused:
+    """Return the refusal of a body whose fields are wrong; it quotes none of them."""
+    errors = [
+        {
+            "field": ".".join(map(str, one["loc"])),
+            "message": one["msg"].removeprefix("Value error, ").replace("Input should be", "expected"),
+        }
+        for one in error.errors(include_input=False, include_url=False)
+    ]
+    detail = "; ".join(f"{one['field']}: {one['message']}".removeprefix(": ") for one in errors)
+    return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 
 def errors_of(job: InvalidJob, index: int | None = None) -> Iterator[dict[str, Any]]:

@@ -63,6 +63,7 @@ _SERVICE = ("enqueue", "enqueue_set", "unstage", "read", "arrive", "find", "page
 _ERASE = ("erase", "unindexed", "index")
 _GATEWAY = (
     *("enqueue", "read", "note_fields", "arrive", "find", "page", "cancel", "hold", "resume", "audit"),
+    *("replay", "resolve"),
     *("api_keys_read", "api_rate", "api_ready"),
 )
 _SCRIPTED = "EVAL EVALSHA EVAL_RO"
@@ -123,7 +124,7 @@ def _gateway() -> Rights:
     """Return the rights of `gaugepost serve`: its calls, and what it reads for listings and forecasts."""
     scripts, looks = _of_scripts(*_GATEWAY), _exporter()
     commands = (scripts.commands | looks.commands | _words("SMEMBERS WAIT ZCARD")) - {"INFO"}
-    return Rights(commands, scripts.keys | looks.keys | _words("releasing"), _BELLS)
+    return Rights(commands, scripts.keys | looks.keys | _words("releasing batches batch: canary:"), _BELLS)
 
 
 class Part(StrEnum):

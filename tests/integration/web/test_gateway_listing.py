@@ -46,6 +46,7 @@ def test_pages_have_each_job_of_all_regions_once(gateway: GatewayProcess, key: s
         {"key": "order-7"},
         {"email": "SEVEN@example.net"},
         {"label": "spring", "source": "crm"},
+        {"batch": "spring-2026"},
         {"kind": "close_loop"},
         {"case": "777"},
         {"configuration": "another", "state": "queued"},
@@ -58,6 +59,7 @@ def test_job_is_found_by_each_filter(gateway: GatewayProcess, key: str, query: d
         "key": lambda: put(gateway, key, idempotency_key="order-7"),
         "email": lambda: put(gateway, key, record={"Email": "seven@example.net"}),
         "label": lambda: put(gateway, key, labels=["spring"], source="crm"),
+        "batch": lambda: put(gateway, key, batch="spring-2026"),
         "kind": lambda: gateway.post(key, case).json()["id"],
         "case": lambda: gateway.post(key, case).json()["id"],
         "configuration": lambda: put(gateway, key, configuration="another"),
@@ -116,6 +118,16 @@ def test_status_and_uploads_are_those_of_the_command_line(gateway: GatewayProces
     assert [(row["region"], row["queued"]) for row in regions] == [("eu", 1), ("us", 0), ("au", 0)]
     lanes = gateway.call("GET", "/v1/uploads", key).json()["lanes"]
     assert [(lane["region"], lane["lane"]) for lane in lanes] == [("eu", "files"), ("us", "files"), ("au", "files")]
+
+
+def test_batch_is_shown_as_the_command_line_shows_it(gateway: GatewayProcess, key: str) -> None:
+    for region in ("eu", "us"):
+        put(gateway, key, region=region, batch="spring-2026")
+    found = gateway.call("GET", "/v1/batches/spring-2026", key).json()
+    assert (found["batch"], found["total"], found["states"]["queued"]) == ("spring-2026", 2, 2)
+    assert gateway.call("GET", "/v1/batches/autumn", key).status_code == 404
+    only_us = gateway.key("us", regions=("us",))
+    assert gateway.call("GET", "/v1/batches/spring-2026", only_us).json()["total"] == 1
 
 
 def test_page_of_the_description_runs_nothing_from_elsewhere(gateway: GatewayProcess) -> None:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
 
 from gaugepost import Region
+from gaugepost.ledger import Settlement
 from gaugepost.ledger.api_keys import Scope
-from gaugepost.transitions import Delivered
+from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Transition, Unknown
 from gaugepost.verdict import Verdict
 from support.gateway import GatewayProcess, job
+from support.worker_ledger import worker_ledger
+
+_turns = count()
 
 
 def trail(gateway: GatewayProcess, region: Region = Region.EU) -> list[tuple[Any, ...]]:
     rows = [entry.to_dict() for entry in gateway.producer.ledger(region).audit.read()]
     return [(row["actor"], row["via"], row["action"], row["target"], row["count"], row["outcome"]) for row in rows]
+
+
+def settled(gateway: GatewayProcess, transition: Transition, verdict: Verdict) -> None:
+    """Do what a worker does with the next job."""
+    ledger = worker_ledger(gateway.producer)
+    [claimed] = ledger.claim("w1", f"t{next(_turns)}", 1).jobs
+    attempt = Attempt(1, 1_790_000_000_000, 12, 200, verdict)
+    assert ledger.settle([Settlement(claimed, Decision(transition), (attempt,))]) == [True]
 
 
 def cancel(gateway: GatewayProcess, key: str, job_id: str) -> Any:
@@ -31,18 +44,34 @@ def test_cancelled_job_is_returned_and_recorded(gateway: GatewayProcess, key: st
 
 
 def test_job_that_was_sent_cannot_be_cancelled(gateway: GatewayProcess, key: str) -> None:
-    from gaugepost.ledger import Settlement  # noqa: PLC0415
-    from gaugepost.transitions import Attempt, Decision  # noqa: PLC0415
-    from support.worker_ledger import worker_ledger  # noqa: PLC0415
-
     job_id = gateway.post(key, job()).json()["id"]
-    ledger = worker_ledger(gateway.producer)
-    [claimed] = ledger.claim("w1", "t1", 1).jobs
-    attempt = Attempt(1, 1_790_000_000_000, 12, 200, Verdict.DELIVERED)
-    ledger.settle([Settlement(claimed, Decision(Delivered({})), (attempt,))])
+    settled(gateway, Delivered({}), Verdict.DELIVERED)
     answer = cancel(gateway, key, job_id)
     assert (answer.status_code, answer.json()["state"]) == (409, "delivered")
     assert trail(gateway)[0][2:] == ("cancel", job_id, 0, "failed")
+
+
+def test_dead_job_is_replayed_and_a_queued_one_is_not(gateway: GatewayProcess, key: str) -> None:
+    job_id = gateway.post(key, job()).json()["id"]
+    settled(gateway, Dead(Verdict.MISSING_FIELD), Verdict.MISSING_FIELD)
+    path, body = f"/v1/jobs/{job_id}/replay", {"reason": "mapping mended, asked by ann@example.net"}
+    assert gateway.call("POST", path, key, json=body).json()["state"] == "queued"
+    again = gateway.call("POST", path, key)
+    assert (again.status_code, again.json()["state"]) == (409, "queued")
+    assert [row[2:] for row in trail(gateway)] == [("replay", job_id, 0, "failed"), ("replay", job_id, 1, "done")]
+    replayed = gateway.producer.job(job_id).timeline()[-1]
+    assert (replayed["by"], "ann@example.net" in replayed["why"]) == ("crm", False)
+
+
+def test_unknown_job_is_settled_once(gateway: GatewayProcess, key: str) -> None:
+    job_id = gateway.post(key, job()).json()["id"]
+    settled(gateway, Unknown("answer lost"), Verdict.LOST_ANSWER)
+    path = f"/v1/jobs/{job_id}/settle"
+    assert gateway.call("POST", path, key).json()["errors"][0]["field"] == "as"
+    assert gateway.call("POST", path, key, json={"as": "gone"}).status_code == 422
+    assert gateway.call("POST", path, key, json={"as": "dead"}).json()["state"] == "dead"
+    assert gateway.call("POST", path, key, json={"as": "dead"}).status_code == 200
+    assert gateway.call("POST", path, key, json={"as": "delivered"}).status_code == 409
 
 
 def test_key_that_enqueues_cancels_only_jobs_of_its_source(gateway: GatewayProcess, key: str) -> None:
@@ -100,6 +129,8 @@ def test_only_keys_that_operate_change_holds(gateway: GatewayProcess) -> None:
     body = {"region": "eu", "reason": "a"}
     assert gateway.call("POST", "/v1/holds", reads, json=body).status_code == 403
     assert gateway.call("DELETE", "/v1/holds/eu", reads).status_code == 403
+    assert gateway.call("POST", f"/v1/jobs/{'0' * 32}/replay", reads).status_code == 403
+    assert gateway.call("POST", f"/v1/jobs/{'0' * 32}/settle", reads, json={"as": "dead"}).status_code == 403
     of_us = gateway.key("us", regions=("us",))
     assert gateway.call("POST", "/v1/holds", of_us, json=body).status_code == 403
     assert gateway.call("DELETE", "/v1/holds/eu", of_us).status_code == 403

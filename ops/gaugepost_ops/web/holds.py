@@ -1,10 +1,8 @@
-"""Change something over HTTP: cancel a job, open and lift holds. The audit trail has each change, by the key's name."""
+"""Holds over HTTP: list, open and lift them."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -15,95 +13,28 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from gaugepost.durations import moment
-from gaugepost.errors import GaugepostError
 from gaugepost.ledger.api_keys import Scope
-from gaugepost.ledger.audit import UNFINISHED, AuditEntry, Outcome, Via
 from gaugepost.regions import Region
 from gaugepost_ops.cli.aliases import reference
 from gaugepost_ops.cli.operations.holds import hold_rows
+from gaugepost_ops.web.auditing import recorded
 from gaugepost_ops.web.bodies import read_body
-from gaugepost_ops.web.jobs import find, row_of
+from gaugepost_ops.web.job_changes import MAX_BODY
 from gaugepost_ops.web.json_jobs import strict_json
 from gaugepost_ops.web.overview import of_regions
-from gaugepost_ops.web.problems import Refused
+from gaugepost_ops.web.problems import Refused, wrong_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gaugepost.client import Producer
-    from gaugepost.ledger import JobView, Ledger
     from gaugepost_ops.web.callers import Caller
     from gaugepost_ops.web.gateway import Gateway
-
-_MAX_BODY = 10_000
 
 
 def add_routes(api: FastAPI) -> None:
     """Add the routes of this module."""
-    api.add_api_route("/v1/jobs/{job_id}/cancel", cancel, methods=["POST"])
     api.add_api_route("/v1/holds", list_holds, methods=["GET"])
     api.add_api_route("/v1/holds", open_hold, methods=["POST"])
     api.add_api_route("/v1/holds/{hold_id:path}", lift_hold, methods=["DELETE"])
-
-
-class _Recorded:
-    """The entry of one change in the audit trail."""
-
-    def __init__(self, ledger: Ledger, entry: AuditEntry) -> None:
-        self.count = 0
-        self._trail = ledger.audit
-        self._entry = replace(entry, outcome=Outcome.FAILED, error=UNFINISHED)
-        self._begun = self._trail.write(self._entry)
-
-    def end(self, error: str) -> None:
-        """Replace the entry by one that says how the change ended. `error`: why nothing was changed."""
-        outcome = Outcome.FAILED if error else Outcome.DONE
-        self._trail.write(replace(self._entry, outcome=outcome, error=error, count=self.count), replaces=self._begun)
-
-
-@contextmanager
-def recorded(ledger: Ledger, caller: Caller, action: str, target: str, reason: str = "") -> Iterator[_Recorded]:
-    """Record a change before it begins, and how it ended. What cannot be recorded is not done."""
-    entry = AuditEntry(caller.name, action, str(ledger.region), target, reason=reason, via=Via.API)
-    one = _Recorded(ledger, entry)
-    try:
-        yield one
-    except GaugepostError as error:
-        one.end(type(error).__name__)
-        raise
-    one.end("" if one.count else "refused")
-
-
-async def cancel(request: Request, job_id: str) -> Response:
-    """Cancel a job that no worker has sent."""
-    gateway: Gateway = request.app.state.gateway
-    caller = await gateway.caller(request.scope)
-    view = await find(gateway, caller, job_id)
-    _may_cancel(caller, view)
-    done = await asyncio.to_thread(_cancel, gateway.store.blocking, caller, view)
-    view = await find(gateway, caller, job_id)
-    row = await row_of(gateway, view)
-    if not done and view.state != "cancelled":
-        raise Refused(HTTPStatus.CONFLICT, f"too late: it is {view.state}", state=str(view.state))
-    return Response(to_json(row), media_type="application/json")
-
-
-def _may_cancel(caller: Caller, view: JobView) -> None:
-    """Raise Refused unless the key has the scope `operate`, or the scope `enqueue` and the source of the job."""
-    key = caller.key_for(view.region)
-    if Scope.OPERATE in key.scopes:
-        return
-    caller.require(Scope.ENQUEUE)
-    if key.source is None or key.source != view.job.get("source"):
-        raise Refused(HTTPStatus.FORBIDDEN, "with the scope enqueue, a key cancels only jobs of its own source")
-
-
-def _cancel(producer: Producer, caller: Caller, view: JobView) -> bool:
-    ledger = producer.ledger(view.region)
-    with recorded(ledger, caller, "cancel", view.id) as record:
-        [(_, done)] = ledger.cancel([view.id], by=caller.name)
-        record.count = int(done)
-    return done
 
 
 class NewHold(BaseModel, extra="forbid"):
@@ -159,26 +90,14 @@ async def open_hold(request: Request) -> Response:
     """Stop sending to a region, a configuration, or the kinds that need some credentials or endpoints."""
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.OPERATE)
-    body = strict_json(await read_body(request.scope, request.receive, _MAX_BODY))
+    body = strict_json(await read_body(request.scope, request.receive, MAX_BODY))
     try:
         wanted = NewHold.model_validate(body)
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise wrong_fields(error) from None
     caller.key_for(wanted.region)
     row = await asyncio.to_thread(_open, gateway.store.blocking, caller, wanted)
     return Response(to_json(row), HTTPStatus.CREATED, media_type="application/json")
-
-
-def _invalid(error: ValidationError) -> Refused:
-    errors = [
-        {
-            "field": ".".join(map(str, one["loc"])),
-            "message": one["msg"].removeprefix("Value error, ").replace("Input should be", "expected"),
-        }
-        for one in error.errors(include_input=False, include_url=False)
-    ]
-    detail = "; ".join(f"{one['field']}: {one['message']}".removeprefix(": ") for one in errors)
-    return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 
 def _open(producer: Producer, caller: Caller, wanted: NewHold) -> dict[str, Any]:
