@@ -40,10 +40,11 @@ log = structlog.get_logger("gaugepost.exporter")
 
 DEFAULT_PORT = 9464
 PERSON = "person"
+CANARY = "canary"
 _TIMEOUT_S = 5.0
 _VERDICTS = [verdict.value for verdict in Verdict]
 _REASONS = (*_VERDICTS, Phase.PROCESSING.value, "breaker", "credentials", "sealed", "scheduled", "hold")
-_SCOPES = ("region", "endpoints", "configuration", "credentials")
+_SCOPES = ("region", "endpoints", "configuration", "credentials", "batch")
 
 Row = tuple[tuple[str, ...], float]
 
@@ -223,8 +224,8 @@ def _jobs(seen: Mapping[str, Reading]) -> Iterator[GaugeMetricFamily]:
 
 
 def about(hold: Hold) -> str:
-    """Return what opened a hold: the verdict, or `person`."""
-    return PERSON if hold.verdict is None else hold.verdict
+    """Return what opened a hold: the verdict, `canary`, or `person`."""
+    return CANARY if hold.label == CANARY else PERSON if hold.verdict is None else hold.verdict
 
 
 def _holds(seen: Mapping[str, Reading]) -> Iterator[GaugeMetricFamily]:
@@ -248,6 +249,8 @@ def _about(scope: str) -> tuple[str, ...]:
             return (PERSON, Verdict.REFUSED_CREDENTIALS, Verdict.THROTTLED, Verdict.SERVER_ERROR)
         case "endpoints":
             return (PERSON, Verdict.THROTTLED)
+        case "batch":
+            return (CANARY,)
         case "configuration":
             return (PERSON, Verdict.UNKNOWN_MAPPING, Verdict.WRONG_MAPPING_TYPE, Verdict.MAPPING_DRIFT)
         case _:
