@@ -29,6 +29,7 @@ from gaugepost.ledger.pages import PageQuery
 from gaugepost.ledger.reference_query import Query
 from gaugepost.ledger.scripts import load_scripts
 from gaugepost.states import JobState
+from gaugepost.together import MAX_CANARY, Together
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Held, HoldSpec, Parked, Requeued, Unknown
 from gaugepost.verdict import Verdict
 
@@ -193,7 +194,16 @@ class Run:
 
     # Ticks
 
+    def _canaries(self) -> None:
+        """Enqueue batches with canaries of the greatest size, which a tick reviews."""
+        for n in range(5):
+            together = Together.of(f"batch-{n}", MAX_CANARY, None)
+            for _ in range(MAX_CANARY // _BATCH + 1):
+                jobs = [together.named(record(Region.EU, source="batch")) for _ in range(_BATCH)]
+                self.eu.enqueue([Entry.of(one, None, together.canary) for one in jobs])
+
     def _promotes(self) -> None:
+        self._canaries()
         for _ in range(3):
             self.eu.promote()
             self._claim(self.eu)
