@@ -194,16 +194,8 @@ class Run:
 
     # Ticks
 
-    def _canaries(self) -> None:
-        """Enqueue batches with canaries of the greatest size, which a tick reviews."""
-        for n in range(5):
-            together = Together.of(f"batch-{n}", MAX_CANARY, None)
-            for _ in range(MAX_CANARY // _BATCH + 1):
-                jobs = [together.named(record(Region.EU, source="batch")) for _ in range(_BATCH)]
-                self.eu.enqueue([Entry.of(one, None, together.canary) for one in jobs])
-
     def _promotes(self) -> None:
-        self._canaries()
+        _canaries(self.eu)
         for _ in range(3):
             self.eu.promote()
             self._claim(self.eu)
@@ -226,6 +218,15 @@ class Run:
         for _ in range(3):
             self.eu.sweep()
             self.us.sweep()
+
+
+def _canaries(ledger: WorkerLedger) -> None:
+    """Enqueue batches with canaries of the greatest size, which a tick reviews."""
+    for n in range(5):
+        together = Together.of(f"batch-{n}", MAX_CANARY, None)
+        for _ in range(MAX_CANARY // _BATCH + 1):
+            jobs = [together.named(record(ledger.region, source="batch")) for _ in range(_BATCH)]
+            ledger.enqueue([Entry.of(one, None, together.canary) for one in jobs])
 
 
 def _operators(ledger: WorkerLedger) -> None:
