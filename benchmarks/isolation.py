@@ -190,11 +190,18 @@ def batch(rounds: int) -> None:
             wrong = (record(n).model_copy(update={"configuration": "named"}) for n in range(BULK))
             stack.producer.enqueue_many(wrong, batch="wrong", canary=50)
             wait_until(lambda: "not clean" in stopped(stack), what="the canary has stopped the batch")
+            wait_until(lambda: is_indexed(stack), within=300, what="workers have indexed the batch")
             met.append(requests(stack) - before)
             print(f"  {stopped(stack)}; {stack.producer.batch('wrong').held:,} wait")
 
         take_turns(Experiment(stack, {"normal": normal, "urgent": urgent}, samples=300, every_s=0.05), trouble, rounds)
         print(f"  requests of the {BULK:,} records in each round: {whole(met)}")
+
+
+def is_indexed(stack: Stack) -> bool:
+    """Return whether no arrival is left: indexing 100,000 jobs takes a tenth of Redis' time for some seconds."""
+    with stack.redis.client() as client:
+        return client.llen(stack.producer.ledger(Region.EU).keys["arrivals"]) == 0
 
 
 def stopped(stack: Stack) -> str:
