@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +116,74 @@ def test_killed_processes_neither_repeat_nor_omit_jobs_of_an_operation(stack: St
     assert replayed_by(stack, ids) == [[first.id]] * 2_000
     wait_until(lambda: stack.counts()["delivered"] == 2_000, PATIENT, what=stack.undelivered)
     assert notes_by_case(stack) == {str(number): list(range(10)) for number in range(1, 41)}
+
+
+def start_command(stack: Stack, *arguments: str) -> subprocess.Popen[str]:
+    """Start `gaugepost` as a process of its own."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(
+        [sys.executable, "-m", "gaugepost_ops", *arguments], env=os.environ | stack.variables, **pipes
+    )
+
+
+def test_killed_command_worker_and_redis_leave_the_operation_to_others(stack: Stack) -> None:
+    ids = bury(stack, [record(**FINE) for _ in range(600)])
+    worker = stack.worker()
+    stack.beat()
+    stack.producer.enqueue(record(**FINE)).result(timeout=PATIENT)  # the worker runs
+    command = start_command(stack, "replay", "--state", "dead", "--region", "eu", "--rate", "60", "--by", "ann")
+    wait_until(lambda: bool(operations(stack).list()), PATIENT)
+    [operation] = operations(stack).list()
+    reach(stack, operation, 60)
+    command.kill()
+    command.communicate()
+    second = start_command(stack, "replay", "--state", "dead", "--region", "eu", "--by", "bob", "--json")
+    kill(worker)
+    stack.worker()
+    reach(stack, operation, 200)
+    stack.redis.kill()
+    stack.redis.start()
+    _, err = second.communicate(timeout=PATIENT)
+    finish(stack, operation)
+    wait_until(lambda: all(one.has_ended for one in operations(stack).list()), PATIENT)
+    later = next(one for one in operations(stack).list() if one.id != operation.id)
+    assert show(stack, operation).done == 600
+    assert (later.done, sum(later.skipped.values())) == (0, later.matched), err
+    assert replayed_by(stack, ids) == [[operation.id]] * 600
+    wait_until(lambda: stack.counts()["delivered"] == 601, PATIENT, what=stack.undelivered)
+
+
+def test_command_follows_pause_and_resume_of_real_workers_to_the_end(stack: Stack) -> None:
+    ids = bury(stack, [record(**FINE) for _ in range(150)])
+    stack.worker()
+    stack.beat()
+    stack.producer.enqueue(record(**FINE)).result(timeout=PATIENT)
+    call = ("replay", "--state", "dead", "--region", "eu", "--rate", "20", "--set", "record.Email=-")
+    with subprocess.Popen(
+        [sys.executable, "-m", "gaugepost_ops", *call],
+        env=os.environ | stack.variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        assert command.stdin is not None
+        command.stdin.write("joe@new.example")
+        command.stdin.close()
+        command.stdin = None
+        wait_until(lambda: bool(operations(stack).list()), PATIENT)
+        [operation] = operations(stack).list()
+        reach(stack, operation, 20)
+        operations(stack).pause(operation.id)
+        assert command.stderr is not None
+        assert "is paused" in command.stderr.readline()
+        assert stack.cli("operations", "resume", operation.id).returncode == 0
+        out, _ = command.communicate(timeout=PATIENT)
+    assert (command.returncode, out) == (0, "150 replayed\n")
+    assert replayed_by(stack, ids) == [[operation.id]] * 150
+    wait_until(lambda: stack.counts()["delivered"] == 151, PATIENT, what=stack.undelivered)
+    sent = [effect["body"] for effect in stack.sim.effects(kind="record")]
+    assert sum("joe@new.example" in str(body) for body in sent) == 150
 
 
 def test_older_worker_beside_a_newer_one_loses_no_job_of_an_operation(stack: Stack) -> None:

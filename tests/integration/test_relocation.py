@@ -21,8 +21,8 @@ from gaugepost.errors import LedgerClosed
 from gaugepost.ledger import Ledger
 from gaugepost.ledger.job_filter import JobFilter
 from gaugepost.ledger.operations import Action
-from support.deployment import ROOT
 from support.factories import case, link, record, upload
+from support.moves import run, steps, url_file
 from support.redis_server import RedisServer
 from support.stack import Stack
 from support.terminal import on_terminal, plain
@@ -89,12 +89,6 @@ def live(stack: Stack) -> list[str]:
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     jobs.append(stack.producer.enqueue(record(**FINE, deliver_at=tomorrow), idempotency_key="k-2"))
     return [job.id for job in (ended, *jobs)]
-
-
-def url_file(stack: Stack, server: RedisServer) -> str:
-    path = stack.folder / "new_url"
-    path.write_text(server.url)
-    return str(path)
 
 
 def test_moved_region_keeps_all_its_jobs_and_continues(stack: Stack, other: RedisServer) -> None:
@@ -203,21 +197,6 @@ def test_a_move_to_nowhere_names_the_file_and_leaves_the_region_open(stack: Stac
         assert "the other Redis" in then
         assert "secret" not in done.stderr
     assert stack.producer.enqueue(record(**FINE)).state() == "queued"
-
-
-def steps(name: str) -> str:
-    """Return a script of docs/upgrades.md by its name."""
-    page = (ROOT / "docs/upgrades.md").read_text(encoding="utf-8")
-    found = re.search(rf"```sh\n# {re.escape(name)}\n(.*?)```", page, re.DOTALL)
-    assert found, name
-    return found[1]
-
-
-def run(script: str, **env: str) -> None:
-    done = subprocess.run(
-        ["sh", "-euc", script], env=env | {"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.needs("redis-server", "redis-cli")
