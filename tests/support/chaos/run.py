@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import re
 import time
@@ -12,14 +13,17 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from gaugepost import Producer, Region, Settings, StoreError
+from gaugepost import JobState, Producer, Region, Settings, StoreError
 from gaugepost.ledger import Hold
+from gaugepost.ledger.job_filter import JobFilter
+from gaugepost.ledger.operations import Action, Operation
 from gaugepost_simulator import Simulator
 from support.chaos.audit import Audit, Totals
 from support.chaos.failover import Pair
 from support.chaos.faults import Faults
 from support.chaos.hosts import Host
 from support.chaos.load import Load
+from support.chaos.replays import untrue_operations
 from support.ledger_truth import look
 from support.proxy import Proxy
 from support.redis_server import RedisServer
@@ -41,6 +45,14 @@ _WRITTEN_THROUGH = ("--appendfsync", "always", "--auto-aof-rewrite-min-size", "4
 _KEY = re.compile(rb"(?i)idempotency-key: ([^\r\n]+)")
 _PRODUCERS = 2
 Report = Callable[[str], None]
+_REPLAYED = (
+    JobFilter(state=JobState.DEAD, kind="record"),
+    JobFilter(state=JobState.PARKED),
+    JobFilter(state=JobState.DEAD, kind="personal_link"),
+)
+"""No dead status changes: replayed, they would not be in the order of their case."""
+_REPLAY_RATE = 20
+_MANY = 10_000
 _OPEN = ("queued", "waiting", "sending", "parked")
 
 
@@ -147,13 +159,16 @@ def chaos(
             _break(environment, faults, loads, operator, seconds, report)
             calm = environment.sim.state()["effects"]
             faults.end()
+            operator.rest()
             for load in loads:
                 load.finish()
             report(f"faults end; {calm:,} effects of {sum(len(load.accepted) for load in loads):,} jobs")
             _drain(operator, drain_within)
-        totals = _count(environment, loads, faults)
+            operations = operator.operations()
+        totals = _count(environment, loads, faults, operations)
     totals.effects_under_fire = calm
     totals.done["holds lifted"] = operator.lifted
+    totals.done["jobs replayed by operations"] = sum(one.done for one in operations)
     return totals
 
 
@@ -168,7 +183,7 @@ def _loads(environment: Environment, dice: random.Random, rate: float) -> list[L
 
 
 class Operator:
-    """An operator who lifts every hold soon after it opened.
+    """An operator who lifts every hold soon after it opened, and replays dead and parked jobs by operations.
 
     A breaker probes after 15 s, 1 min and 5 min: without an operator a run would mostly wait.
     """
@@ -177,6 +192,8 @@ class Operator:
         self._producer = Producer(environment.settings())
         self._ledgers = [self._producer.ledger(Region(region)) for region in environment.regions]
         self._next = 0.0
+        self._filters = itertools.cycle(_REPLAYED)
+        self._rests = False
         self.lifted = 0
 
     def __enter__(self) -> Self:
@@ -193,6 +210,16 @@ class Operator:
         with contextlib.suppress(StoreError):
             for ledger in self._ledgers:
                 self.lifted += sum(ledger.resume(scope) for scope, one in ledger.holds().items() if not _runs(one))
+                if not self._rests:
+                    ledger.operations.start(Action.REPLAY, next(self._filters), by="chaos", rate=_REPLAY_RATE)
+
+    def rest(self) -> None:
+        """Start no more operations."""
+        self._rests = True
+
+    def operations(self) -> list[Operation]:
+        """Return the operations of all regions."""
+        return [one for ledger in self._ledgers for one in ledger.operations.list(_MANY)]
 
     def left(self) -> dict[str, dict[str, int]]:
         """Count the jobs of each region that have not ended."""
@@ -233,7 +260,7 @@ def _drain(operator: Operator, within: float) -> None:
     def is_done() -> bool:
         operator.act()
         time.sleep(0.2)
-        return not operator.left()
+        return not operator.left() and all(one.has_ended for one in operator.operations())
 
     try:
         wait_until(is_done, within)
@@ -241,7 +268,7 @@ def _drain(operator: Operator, within: float) -> None:
         raise AssertionError(f"not drained within {within:.0f} s: {operator.left()}") from None
 
 
-def _count(environment: Environment, loads: list[Load], faults: Faults) -> Totals:
+def _count(environment: Environment, loads: list[Load], faults: Faults, operations: list[Operation]) -> Totals:
     with environment.redis.client() as client:
         client.connection_pool.connection_kwargs["socket_timeout"] = 120
         accepted = {key: sent for load in loads for key, sent in load.accepted.items()}
@@ -249,6 +276,7 @@ def _count(environment: Environment, loads: list[Load], faults: Faults) -> Total
         forgets = isinstance(environment.redis, Pair)
         audit = Audit(accepted, truths, environment.sim.effects(), environment.departed, forgets=forgets)
         totals = audit.count(UPLOAD_INTERVAL_S)
+        totals.untruths += untrue_operations(operations, truths)
     totals.second_jobs += [key for load in loads for key in load.second_jobs]
     proxies = {
         "cuts": sum(
