@@ -105,6 +105,9 @@ def test_it_shows_every_job_as_the_policy_says_and_leaves_nothing_behind(
     marked = "\n".join(line for line in output.splitlines() if line.startswith("✓"))
     assert [title for title in TITLES if title not in re.sub(r" +", " ", marked)] == []
     assert "✗" not in output
+    assert "17 of 20 rows wait: canary: 3 of 3 not clean" in output
+    assert "17 of 17 rows cancelled" in output
+    assert "revoked@example.net is erased: 1 job stripped" in output
     assert "All is as policy.md says." in output
     assert "GAUGEPOST_API_URL" in output, "it names the settings that it ignores"
     assert "a-real-key" not in output

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gaugepost.client import Producer
 from gaugepost.errors import GaugepostError, StoreUnreachable
 from gaugepost_ops.demo import report, scenarios
+from gaugepost_ops.demo.bulk_steps import BulkSteps
 from gaugepost_ops.demo.control import answers
 from gaugepost_ops.demo.environment import Environment, ignored
 from gaugepost_ops.demo.job_runner import JobRunner
@@ -67,12 +68,13 @@ def _perform(environment: Environment, *, keep: bool) -> int:
         _start_environment(environment, reporter)
         runner = JobRunner(environment, producer, reporter)
         runner.run()
+        bulk = BulkSteps(environment, producer, reporter).run()
         found = producer.find(email=scenarios.FOUND_EMAIL)
     state = environment.control.state()
     effects = environment.control.effects()
     outcomes = [outcome.holding(effects) for outcome in runner.outcomes]
     outcomes.sort(key=_place)
-    as_it_must_be = report.show(outcomes, list(_facts(environment, state, effects, outcomes, found)))
+    as_it_must_be = report.show(outcomes, [*_facts(environment, state, effects, outcomes, found), *bulk])
     seconds = time.monotonic() - started
     report.close(outcomes, sum(state["requests"].values()), seconds, as_it_must_be=as_it_must_be)
     if keep:

@@ -190,9 +190,10 @@ DELETE = Scenario(
 )  # fmt: skip
 """The upload id 0 is replaced when the upload has one."""
 
+ERASED_EMAIL = "revoked@example.net"
 UNAUTHENTICATED = Scenario(
     "tokens revoked",
-    _joe("revoked@example.net").record("eu"),
+    _joe(ERASED_EMAIL).record("eu"),
     verdicts=("unauthenticated", "delivered"),
     has="1 record",
 )
@@ -214,3 +215,7 @@ REFUSED_CREDENTIALS = Scenario(
     has="1 response",
 )
 """Delivered after the key is right again and `gaugepost resume` has lifted the hold."""
+
+BATCH, BATCH_SIZE, CANARY = "spring-import", 20, 3
+WRONG_ROW = _joe("").record("eu")
+"""Each row of the batch: CustomerGauge refuses it, because the address is missing."""
