@@ -96,7 +96,8 @@ def test_cancel_takes_back_all_that_was_not_sent(cli: Cli, stopped: list[dict[st
     assert cli("cancel", "--batch", "b", "--dry-run", "--json").rows == [{"batch": "b", "would_cancel": 5}]
     done = cli("cancel", "--batch", "b", "--region", "eu", "--json")
     assert {row["id"] for row in done.rows} == {row["id"] for row in stopped[1:4]}
-    assert cli("cancel", "--batch", "b").code == 0
+    rest = cli("cancel", "--batch", "b")
+    assert (rest.code, rest.out, rest.err) == (0, "", "batch b: 2 jobs cancelled\n")
     [row] = cli("batch", "b", "--json").rows
     assert row["states"] == {"dead": 1, "cancelled": 5}
     assert cli("holds").out == ""

@@ -117,9 +117,14 @@ def _print(out: Console, producer: Producer, view: BatchView) -> None:
     sys.stdout.flush()
 
 
+def _held_words(view: BatchView) -> str:
+    released = view.canary is not None and view.canary.state in {"passed", "resumed"}
+    return "leave step by step" if released else "wait for the canary"
+
+
 def _facts(producer: Producer, view: BatchView) -> Iterator[tuple[str, str, str]]:
     for state, number in view.states.items():
-        more = f", {view.held:,} of them wait for the canary" if state == "parked" and view.held else ""
+        more = f", {view.held:,} of them {_held_words(view)}" if state == "parked" and view.held else ""
         yield state, f"{number:,}{more}", STYLES.get(state, "")
     for verdict, number in view.verdicts.items():
         yield "  dead by", f"{verdict}: {number:,}", STYLES["dead"]

@@ -28,9 +28,10 @@ _PASSES = 3
 
 
 def cancel_batch(name: str, region: Region | None, bulk: BulkOptions) -> int:
-    """Cancel all jobs of a batch that were not sent, the newest first; print a row for each. Return the exit code.
+    """Cancel all jobs of a batch that were not sent, the newest first. Return the exit code.
 
-    `region`: None for all. Raises Failure.
+    Prints the sum, and the jobs for which it came too late; with `as_json` a row for each job. `region`: None for all.
+    Raises Failure.
     """
     if bulk.limit or bulk.rate or bulk.detach:
         raise Failure(Exit.USAGE, "expected --batch without ids and without filters, with --region at most")
@@ -63,7 +64,8 @@ def _cancel_in(ledger: Ledger, name: str, audit: Recording, by: str, bulk: BulkO
             outcomes = audit.count_outcomes(ledger.region, ledger.cancel(ids, by, bulk.reason))
             for job_id, outcome in zip(ids, outcomes, strict=True):
                 done += outcome[1]
-                if outcome[0] is not JobState.CANCELLED or outcome[1]:
+                cancelled_before = outcome == (JobState.CANCELLED, False)
+                if not cancelled_before and (bulk.as_json or not outcome[1]):
                     print_outcome(job_id, outcome, as_json=bulk.as_json)
             sys.stdout.flush()
         if done == before:
