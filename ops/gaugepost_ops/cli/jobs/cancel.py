@@ -74,12 +74,12 @@ def cancel(
     batch, beside = job_filter.value_of("batch"), ids or state or job_filter.narrows_beside("batch")
     if batch is not None and not beside:
         return cancel_batch(batch, region, bulk)
-    target = name_selection(ids or (), state, job_filter, bulk.limit)
+    others = ids or state or job_filter.narrows_beside("key")
+    key = None if others or bulk.limit or bulk.rate or bulk.detach or bulk.dry_run else job_filter.value_of("key")
+    target = name_selection(ids or (), state, job_filter, bulk.limit) if key is None or region is None else ""
     with audited_producer("cancel", region, target, bulk.reason, unless=bulk.dry_run) as (producer, audit):
         order = Order(Action.CANCEL, bulk.by or audit.actor, bulk.reason, bulk.rate, bulk.limit)
-        selected = ids or state or job_filter.narrows_beside("key") or bulk.limit or bulk.rate or bulk.detach
-        key = job_filter.value_of("key")
-        if key is not None and region is not None and not (selected or bulk.dry_run):
+        if key is not None and region is not None:
             ids = [_keyed(producer, key, region)]
             audit.name(*ids)
             return _cancel(RegionLedgers(producer, region), ids, order, audit, as_json=bulk.as_json)
