@@ -35,12 +35,18 @@ class GatewayMetrics:
         self._seconds = Histogram(
             "gaugepost_gateway_request_seconds", "Duration", ("route",), registry=self.registry, buckets=_BUCKETS
         )
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        """The series of requests that came before: to look one up by its labels takes as long as to count."""
         self._keys = Counter("gaugepost_gateway_key_requests", "Requests by key", ("key",), registry=self.registry)
 
     def count(self, route: str, method: str, status: int, key: str | None, seconds: float) -> None:
         """Count one request. Routes, methods and keys have few values, whatever callers send."""
-        self._requests.labels(route, method, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        series = self._series.get((route, method, status))
+        if series is None:
+            series = self._requests.labels(route, method, str(status)), self._seconds.labels(route)
+            self._series[route, method, status] = series
+        series[0].inc()
+        series[1].observe(seconds)
         if key is not None:
             self._keys.labels(key).inc()
 
