@@ -95,7 +95,9 @@ def test_no_log_and_no_redis_has_a_key_or_data(gateway: GatewayProcess, server: 
     gateway.post(key, job(record={"Email": EMAIL, "n": []}))
     gateway.call("GET", f"{made.headers['Location']}?wait=0&email={EMAIL}", key)
     gateway.call("GET", f"/{key}", key)
+    refused = gateway.log().count('"status": 401')
     gateway.post(key + "x", job())
+    wait_until(lambda: gateway.log().count('"status": 401') > refused, what="the last request is in the log")
     log = gateway.log()
     assert '"route": "/v1/jobs/{job_id}"' in log
     for secret in (key, EMAIL, "secret-order", made.json()["id"]):
