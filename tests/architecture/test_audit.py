@@ -15,7 +15,7 @@ from gaugepost_ops.cli.audited import NOT_RECORDED, RECORDED
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CHANGES = {"cancel", "replay", "resolve", "hold", "resume", "enqueue_set", "undo", "upload"}
+CHANGES = {"cancel", "replay", "resolve", "hold", "resume", "enqueue_set", "undo", "upload", "start", "erase"}
 """The calls of a ledger or of uploads with which an operator changes something."""
 
 
