@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.fernet import Fernet
 
+from gaugepost.ledger.indexing import index_older_jobs
 from gaugepost.ledger.job_filter import JobFilter
+from gaugepost.ledger.operation_runner import LEASE_MS
 from gaugepost.ledger.operations import Action, Operation
 from gaugepost.ledger.references import hash_values
 from gaugepost.states import JobState
@@ -35,10 +37,18 @@ def both(request: pytest.FixtureRequest, client: redis.Redis) -> Iterator[Bench]
 
 def cancel(bench: Bench, *references: tuple[str, str], **more: Any) -> Operation:
     """Cancel all jobs with these references that were not sent; return the ended operation."""
+    return run(bench, start(bench, *references, **more))
+
+
+def start(bench: Bench, *references: tuple[str, str], **more: Any) -> str:
     job_filter = JobFilter(references=hash_values(references, bench.ledger.producer_calls.cipher), **more)
-    started = bench.ledger.operations.start(Action.CANCEL, job_filter, by="ann")
+    return bench.ledger.operations.start(Action.CANCEL, job_filter, by="ann").id
+
+
+def run(bench: Bench, operation_id: str) -> Operation:
+    """Do what a worker does; return the operation."""
     bench.ledger.operation_runner.run("w1", seconds=60)
-    found = bench.ledger.operations.show(started.id)
+    found = bench.ledger.operations.show(operation_id)
     assert found is not None
     return found
 
@@ -93,3 +103,17 @@ def test_times_are_those_of_the_enqueue(both: Bench) -> None:
     late = both.put(record(labels=("a",)))
     assert cancel(both, ("label", "a"), since=since).done == 1
     assert both.states(early + late) == ["queued", "cancelled"]
+
+
+def test_jobs_that_arrive_after_the_first_page_stop_no_page(both: Bench) -> None:
+    ids = both.put(*(record(labels=("spring",)) for _ in range(430)))
+    started = start(both, ("label", "spring"))
+    runner, calls = both.ledger.operation_runner, both.ledger.producer_calls
+    [(operation, cursor)] = runner._take("w1", LEASE_MS)
+    assert runner._step(operation, cursor)
+    late = both.put(*(record(labels=("spring",)) for _ in range(3)))
+    both.client.delete("gaugepost:{eu}:arrivals")  # as if they arrived after this page's arrivals were indexed
+    row = run(both, started)
+    assert (row.matched, row.done, row.has_ended) == (430, 430, True)
+    assert (set(both.states(ids)), set(both.states(late))) == ({"cancelled"}, {"queued"})
+    index_older_jobs(calls.keys, calls.cipher, both.ledger._run)

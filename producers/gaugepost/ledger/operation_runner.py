@@ -119,13 +119,17 @@ class OperationRunner:
         return job_filter.matches(view) and has_hashes(view, job_filter.references, self._calls.cipher)
 
     def _page_of_index(self, job_filter: JobFilter, cursor: str) -> tuple[list[str], Cursor] | None:
-        """Return the next page of jobs with the first reference, newest first; None if jobs are not indexed yet."""
+        """Return the next page of jobs with the first reference, newest first; None if jobs are not indexed yet.
+
+        Jobs that arrive after the first page are newer than its cursor and do not belong to the operation.
+        """
         (sort, hashes), before = job_filter.references[0], Cursor.from_json(cursor).place if cursor else None
-        if not cursor and index_arrivals(self._calls.keys, self._run) >= MOST_ARRIVALS:
+        is_behind = index_arrivals(self._calls.keys, self._run) >= MOST_ARRIVALS
+        if is_behind and not cursor:
             return None
         place = Place(int(before[0]), before[1]) if isinstance(before, tuple) else None
         matches = self._run(find_hashes_call(self._calls.keys, sort, hashes, place, AT_ONCE))
-        if matches.unindexed:  # the ticks of this version index them
+        if matches.unindexed and not cursor:  # the ticks of this version index them
             return None
         last = matches.found[-1] if len(matches.found) == AT_ONCE else None
         return [one.id for one in matches.found], Cursor(("index",), (last.stamp, last.id)) if last else Cursor(())
