@@ -117,3 +117,13 @@ def test_jobs_that_arrive_after_the_first_page_stop_no_page(both: Bench) -> None
     assert (row.matched, row.done, row.has_ended) == (430, 430, True)
     assert (set(both.states(ids)), set(both.states(late))) == ({"cancelled"}, {"queued"})
     index_older_jobs(calls.keys, calls.cipher, both.ledger._run)
+
+
+def test_worker_without_the_key_leaves_collecting_to_others(client: redis.Redis) -> None:
+    keyed, bare = Bench(client, data_key=Fernet.generate_key().decode()), Bench(client)
+    ids = keyed.put(record(labels=("spring",)), record(labels=("spring",)))
+    started = start(keyed, ("label", "spring"))
+    row = run(bare, started)
+    assert (row.is_collecting, row.has_ended) == (True, False)
+    row = run(keyed, started)
+    assert (row.done, row.has_ended, keyed.states(ids)) == (2, True, ["cancelled"] * 2)

@@ -96,7 +96,11 @@ class OperationRunner:
     # Collecting
 
     def _collect(self, operation: Operation, job_filter: JobFilter, cursor: str) -> bool:
-        """Add the matching jobs of one page to the operation. Return False if the index does not have all jobs yet."""
+        """Add the matching jobs of one page to the operation.
+
+        Return False if the index does not have all jobs yet, or if this worker lacks the key of a job that it found:
+        a worker with the key collects them.
+        """
         if job_filter.references:
             page = self._page_of_index(job_filter, cursor)
         else:
@@ -106,6 +110,8 @@ class OperationRunner:
         ids, following = page
         states = STATES[Action(operation.action)]
         views = [view for view in self._ledger.read(ids) if view is not None and view.state in states]
+        if job_filter.references and any(view.sealed for view in views):
+            return False
         found = {view.id: view.stamp for view in views if self._matches(view, job_filter)}
         args: list[Argument] = [operation.id, cursor, following.to_json() if following.names else ""]
         args += (part for job_id, stamp in found.items() for part in (stamp, job_id))
