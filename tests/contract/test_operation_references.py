@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.fernet import Fernet
 
+from gaugepost.ledger.erasing import Person
 from gaugepost.ledger.indexing import index_older_jobs
 from gaugepost.ledger.job_filter import JobFilter
 from gaugepost.ledger.operation_runner import LEASE_MS
-from gaugepost.ledger.operations import Action, Operation
+from gaugepost.ledger.operations import Action, Operation, OperationState
 from gaugepost.ledger.references import hash_values
 from gaugepost.states import JobState
 from gaugepost.transitions import Parked
@@ -48,9 +49,13 @@ def start(bench: Bench, *references: tuple[str, str], **more: Any) -> str:
 def run(bench: Bench, operation_id: str) -> Operation:
     """Do what a worker does; return the operation."""
     bench.ledger.operation_runner.run("w1", seconds=60)
-    found = bench.ledger.operations.show(operation_id)
-    assert found is not None
-    return found
+    return found(bench, operation_id)
+
+
+def found(bench: Bench, operation_id: str) -> Operation:
+    row = bench.ledger.operations.show(operation_id)
+    assert row is not None
+    return row
 
 
 def test_all_unsent_jobs_with_a_label_are_cancelled(both: Bench) -> None:
@@ -127,3 +132,27 @@ def test_worker_without_the_key_leaves_collecting_to_others(client: redis.Redis)
     assert (row.is_collecting, row.has_ended) == (True, False)
     row = run(keyed, started)
     assert (row.done, row.has_ended, keyed.states(ids)) == (2, True, ["cancelled"] * 2)
+
+
+@pytest.mark.parametrize("end", ["finish", "abort"])
+def test_hashes_are_gone_from_the_row_at_the_end(both: Bench, end: str) -> None:
+    both.put(record(record={"Email": MAIL}, labels=("a",)))
+    started = start(both, ("email", MAIL), ("label", "a"), source="none/é")
+    hashes = found(both, started).hashes
+    assert len(hashes) == 2 * len(both.ledger.producer_calls.cipher.references("email", MAIL))
+    row = both.ledger.operations.abort(started) if end == "abort" else run(both, started)
+    assert row is not None
+    assert (row.has_ended, row.hashes) == (True, frozenset())
+    assert row.to_dict()["filter"] == {"source": "none/é", "by": ["email", "label"]}
+    stored = both.client.hgetall(both.ledger.keys.of("operation:", started))
+    assert marks_in(b" ".join(stored.values()), sorted(hashes)) == []
+
+
+@pytest.mark.parametrize("reference", [("email", MAIL), ("key", MAIL), ("label", MAIL)], ids="-".join)
+def test_erasing_a_person_aborts_operations_that_look_for_the_address(both: Bench, reference: tuple[str, str]) -> None:
+    about, other = start(both, ("label", "a"), reference), start(both, ("label", "a"))
+    both.ledger.operations.pause(about)
+    receipt = both.ledger.erasure.erase(Person(MAIL.upper() if reference[0] == "email" else MAIL), both.clock.ms)
+    assert receipt.operations == (about,)
+    assert (found(both, about).state, found(both, about).hashes) == (OperationState.ABORTED, frozenset())
+    assert found(both, other).state is OperationState.RUNNING

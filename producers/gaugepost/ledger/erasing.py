@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import redis
 
     from gaugepost.ledger.key_prefix import CurrentKeys
-    from gaugepost.ledger.operations import Operations
+    from gaugepost.ledger.operations import Operation, Operations
     from gaugepost.ledger.producer_calls import ProducerCalls
     from gaugepost.ledger.scripts import Runner
     from gaugepost.ledger.views import JobView
@@ -73,7 +73,8 @@ class Receipt:
     `cancelled`: jobs that were not sent; `stripped`: jobs whose data was removed; `sending`: jobs whose data is removed
     when they have been sent. `parts`: file parts whose kept content has the person. `unread`: file parts that could not
     be searched, because they are workbooks or encrypted with another key. `operations`: those that were aborted because
-    they would have written the person into jobs; `unread` has those that could not be searched, too.
+    their references had the person, or they would have written the person into jobs; `unread` has those that could not
+    be searched, too.
     """
 
     cancelled: int = 0
@@ -109,7 +110,7 @@ class Erasure:
     def erase(self, person: Person, at: int, by: str = "", did: Callable[[int], None] = lambda _: None) -> Receipt:
         """Erase a person. A repeated call goes on where an earlier one was killed. `did`: gets the number of jobs."""
         self._index()
-        operations, sealed = self._abort_operations(person.pattern())  # before its jobs are looked up
+        operations, sealed = self._abort_operations(person)  # before its jobs are looked up
         self._run(self.step((), at, by))  # what workers of older versions have left
         done = {"cancelled": 0, "stripped": 0, "sending": 0}
         while found := run(find(self._calls, person.query(), AT_ONCE, most=None), self._run):
@@ -122,19 +123,29 @@ class Erasure:
         parts, unread = self._parts_with(person.pattern())
         return Receipt(**done, parts=parts, unread=(*unread, *sealed), operations=operations)
 
-    def _abort_operations(self, pattern: re.Pattern[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Abort operations whose edits match. Return their ids, and those of operations that could not be searched."""
-        having, unread = [], []
-        for one in self._operations.open_with_edits():
+    def _abort_operations(self, person: Person) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Abort operations whose references or edits have the person.
+
+        Return their ids, and those of operations that could not be searched.
+        """
+        references = self._calls.cipher.references
+        hashes = {one for sort, value in person.query().any_of for one in references(sort, value)}
+        pattern, having, unread = person.pattern(), [], []
+        for one in self._operations.about_people():
             try:
-                edits = self._operations.edits_of(one)
+                has_person = bool(one.hashes & hashes) or self._edits_match(one, pattern)
             except DataSealed:
                 unread.append(one.id)
                 continue
-            if edits is not None and any(pattern.search(change.value or "") for change in edits.changes):
+            if has_person:
                 self._operations.abort(one.id)
                 having.append(one.id)
         return tuple(having), tuple(unread)
+
+    def _edits_match(self, operation: Operation, pattern: re.Pattern[str]) -> bool:
+        """Return whether an operation would write the person into jobs. Raises DataSealed."""
+        edits = self._operations.edits_of(operation)
+        return edits is not None and any(pattern.search(change.value or "") for change in edits.changes)
 
     def _index(self) -> None:
         """Index the jobs of older versions, else they are not found."""

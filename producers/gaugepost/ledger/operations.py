@@ -94,6 +94,12 @@ class Operation:
     edits: bytes | None = field(default=None, repr=False)
 
     @property
+    def hashes(self) -> frozenset[str]:
+        """The hashes of all references in the filter; none when it has ended."""
+        found = (hashes for reference in self.filter.get("references", ()) for hashes in reference[1:])
+        return frozenset(one for hashes in found for one in hashes)
+
+    @property
     def has_ended(self) -> bool:
         """Whether workers do nothing more for it."""
         return self.state in {OperationState.FINISHED, OperationState.ABORTED}
@@ -254,11 +260,11 @@ class Operations:
         """Return the edits of an operation; None without any, or if it has ended. Raises DataSealed."""
         return None if operation.edits is None else Edits.from_json(self._cipher.decrypt_text(operation.edits))
 
-    def open_with_edits(self) -> Sequence[Operation]:
-        """Return the operations that have not ended and have edits."""
+    def about_people(self) -> Sequence[Operation]:
+        """Return the operations that have not ended and have edits or references."""
         with our_errors():
             ids = self._client.zrange(self._current_keys.keys()["open_operations"], 0, -1)
-        return [one for one in self._rows([found.decode() for found in ids]) if one.edits is not None]
+        return [one for one in self._rows([found.decode() for found in ids]) if one.edits is not None or one.hashes]
 
     def pause(self, operation_id: str) -> Operation | None:
         """Pause a running operation; return it, or None for an unknown id."""

@@ -78,7 +78,7 @@ def _print(region: Region, receipt: Receipt, *, as_json: bool) -> None:
     for part in receipt.unread:
         sys.stdout.write(f"{region}: {_unsearched(part)}\n")
     for operation in receipt.operations:
-        sys.stdout.write(f"{region}: {operation} was aborted: its changes had this person\n")
+        sys.stdout.write(f"{region}: {operation} was aborted: its filter or its changes had this person\n")
 
 
 def _unsearched(part: str) -> str:

@@ -17,10 +17,23 @@ local function operation_with(job_id, operations)
   end
 end
 
--- End an operation. Jobs that it has not changed stay as they are. The values of its edits may be personal data.
+-- Delete what an ended operation says about people: the values of its edits, and in its filter the hashes of references, of
+-- which the sorts stay. Without a key, who reads Redis can test a guess against such a hash.
+local function strip_operation(id)
+  local key = F.operation .. id
+  redis.call('HDEL', key, 'edits')
+  local text = redis.call('HGET', key, 'filter')
+  local filter = text and cjson.decode(text)
+  if not filter or not filter.references then return end
+  for _, reference in ipairs(filter.references) do reference[2] = nil end
+  redis.call('HSET', key, 'filter', cjson.encode(filter))
+end
+
+-- End an operation. Jobs that it has not changed stay as they are.
 local function end_operation(id, state)
   redis.call('HSET', F.operation .. id, 'state', state, 'ended', whole(now))
-  redis.call('HDEL', F.operation .. id, 'cursor', 'holder', 'lease_ends', 'paced', 'edits')
+  redis.call('HDEL', F.operation .. id, 'cursor', 'holder', 'lease_ends', 'paced')
+  strip_operation(id)
   redis.call('UNLINK', F.todo .. id)
   redis.call('ZREM', K.open_operations, id)
 end
