@@ -158,3 +158,17 @@ def test_erasing_a_person_aborts_operations_that_would_write_the_address(both: B
 def test_edits_are_for_replays_only(bench: Bench) -> None:
     with pytest.raises(ValueError, match="expected no edits"):
         bench.ledger.operations.start(Action.CANCEL, JobFilter(state=JobState.QUEUED), by="ann", edits=TO_JOE)
+
+
+@pytest.mark.parametrize("way", ["erase", "abort"])
+def test_edits_that_an_older_version_left_are_deleted(both: Bench, way: str) -> None:
+    operation = start(both)
+    row = both.ledger.keys.of("operation:", operation)
+    both.client.hset(row, mapping={"state": "aborted", "ended": both.clock.ms})  # as a version without edits ends it
+    both.client.zrem(both.ledger.keys["open_operations"], operation)
+    if way == "erase":
+        assert both.ledger.erasure.erase(Person("jane@example.com"), both.clock.ms).operations == ()
+    else:
+        both.ledger.operations.abort(operation)
+    assert both.client.hget(row, "edits") is None
+    assert show(both, operation).state is OperationState.ABORTED

@@ -124,7 +124,7 @@ class Erasure:
         return Receipt(**done, parts=parts, unread=(*unread, *sealed), operations=operations)
 
     def _abort_operations(self, person: Person) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Abort operations whose references or edits have the person.
+        """Abort operations whose references or edits have the person, and strip those that an older version ended.
 
         Return their ids, and those of operations that could not be searched.
         """
@@ -132,6 +132,9 @@ class Erasure:
         hashes = {one for sort, value in person.query().any_of for one in references(sort, value)}
         pattern, having, unread = person.pattern(), [], []
         for one in self._operations.about_people():
+            if one.has_ended:
+                self._operations.abort(one.id)  # strips it, whomever it has
+                continue
             try:
                 has_person = bool(one.hashes & hashes) or self._edits_match(one, pattern)
             except DataSealed:

@@ -260,11 +260,12 @@ class Operations:
         """Return the edits of an operation; None without any, or if it has ended. Raises DataSealed."""
         return None if operation.edits is None else Edits.from_json(self._cipher.decrypt_text(operation.edits))
 
-    def about_people(self) -> Sequence[Operation]:
-        """Return the operations that have not ended and have edits or references."""
+    def about_people(self) -> Iterator[Operation]:
+        """Yield the operations that have edits or references: open ones, and those that an older version ended."""
         with our_errors():
-            ids = self._client.zrange(self._current_keys.keys()["open_operations"], 0, -1)
-        return [one for one in self._rows([found.decode() for found in ids]) if one.edits is not None or one.hashes]
+            ids = [found.decode() for found in self._client.zrange(self._current_keys.keys()["operations"], 0, -1)]
+        for first in range(0, len(ids), _LISTED):
+            yield from (one for one in self._rows(ids[first : first + _LISTED]) if one.edits is not None or one.hashes)
 
     def pause(self, operation_id: str) -> Operation | None:
         """Pause a running operation; return it, or None for an unknown id."""
@@ -275,7 +276,10 @@ class Operations:
         return self._control(operation_id, OperationState.RUNNING)
 
     def abort(self, operation_id: str) -> Operation | None:
-        """End an operation. The jobs that it has not changed stay as they are. Return it; None for an unknown id."""
+        """End an operation. The jobs that it has not changed stay as they are. Return it; None for an unknown id.
+
+        If it has ended: delete what an older version left of its edits and references.
+        """
         return self._control(operation_id, OperationState.ABORTED)
 
     def _control(self, operation_id: str, to: OperationState) -> Operation | None:
