@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gaugepost import JobState
-from gaugepost.ledger.operations import OperationState
+from gaugepost.ledger.job_filter import JobFilter
+from gaugepost.ledger.operations import Action, OperationState
+from gaugepost_ops.cli.jobs import bulk_operation
 from support.terminal import on_terminal, plain
 from support.wait import wait_until
 
@@ -49,6 +51,20 @@ def test_command_without_a_worker_says_so_and_stores_the_operation(cli: Cli, eu_
     eu_worker.ledger.operation_runner.run("late", seconds=60)
     assert eu_worker.ledger.operations.show(operation.id).done == 3  # type: ignore[union-attr]
     assert {eu_worker.producer.state(one) for one in ids} == {JobState.QUEUED}
+
+
+def test_silent_operation_names_all_possible_causes(
+    eu_worker: EuWorker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bury(eu_worker, 1)
+    monkeypatch.setattr(bulk_operation, "_SILENT", 0.0)
+    row = eu_worker.ledger.operations.start(Action.REPLAY, JobFilter(state=JobState.DEAD), by="ann")
+    follower = bulk_operation._Follower(eu_worker.ledger, row)
+    follower.read()
+    said = capsys.readouterr().err
+    assert said.startswith(f"{row.id} has not gone on for 0 seconds: ")
+    for cause in ("no worker of this version", "another GAUGEPOST_DATA_KEY", "an earlier operation still collects"):
+        assert cause in said
 
 
 def test_detached_command_prints_the_id_and_returns(cli: Cli, eu_worker: EuWorker) -> None:

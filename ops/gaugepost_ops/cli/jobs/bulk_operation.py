@@ -35,6 +35,10 @@ _WORTH_A_BAR = 1_000
 _READ_EVERY = 0.2
 _SILENT = 30.0
 """Seconds without progress after which the command says so."""
+_POSSIBLE_CAUSES = (
+    "possible causes: no worker of this version runs; the workers have another GAUGEPOST_DATA_KEY; "
+    "an earlier operation still collects its jobs (`gaugepost operations` lists them)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,7 @@ class _Follower:
             self._say(f"{self.row.id} is paused: `gaugepost operations resume {self.row.id}` lets it go on")
         elif not self.row.has_ended and time.monotonic() - self._moved_at > _SILENT:
             self._moved_at = time.monotonic()
-            why = self._ledger.presence().no_worker() or "workers of an older version do not carry out operations"
+            why = self._ledger.presence().no_worker() or _POSSIBLE_CAUSES
             self._say(f"{self.row.id} has not gone on for {_SILENT:.0f} seconds: {why}")
 
     def _say(self, text: str) -> None:
