@@ -94,17 +94,43 @@ def test_cancelled_batch_leaves_no_hold(bench: Bench) -> None:
     assert bench.view(late).reason == "canary: 1 of 1 not clean: 1 invalid_value"
 
 
-def test_members_that_were_never_sent_do_not_count(bench: Bench) -> None:
-    ids = put(bench, records(6), canary=3)
+def test_cancelled_member_holds_the_batch_until_resume(bench: Bench) -> None:
+    ids = put(bench, records(6), canary=3, tolerance=100)
     bench.ledger.cancel(ids[:2])
+    assert canary_of(bench).state == "running"
     bench.settle(bench.claim()[0])
-    assert canary_of(bench).state == "passed"
+    canary, reason = canary_of(bench), "canary: 2 of 3 were cancelled"
+    assert (canary.state, canary.reason, canary.faulty) == ("held", reason, 0)
+    assert (bench.ledger.holds()[SCOPE].reason, deliver_all(bench)) == (reason, 0)
+    assert bench.ledger.resume(SCOPE)
     assert deliver_all(bench) == 3
 
 
+def test_cancellation_from_the_newest_leaves_the_canary_held(bench: Bench) -> None:
+    ids = put(bench, records(6), canary=3)
+    first, second = bench.claim(2)
+    bench.settle(first)
+    bench.settle(second, Dead(Verdict.INVALID_VALUE), verdict=Verdict.INVALID_VALUE)
+    for one in reversed(ids[2:]):
+        bench.ledger.cancel([one])
+    canary = canary_of(bench)
+    assert canary.reason == "canary: 1 of 3 was cancelled; 1 of 2 not clean: 1 invalid_value"
+    [late] = put(bench, records(1))
+    assert (canary.state, bench.state(late)) == ("held", "parked")
+
+
+def test_expired_members_do_not_count(bench: Bench) -> None:
+    soon = datetime.fromtimestamp(NOON / 1000, UTC) + timedelta(minutes=1)
+    put(bench, [record(expires_at=soon), record(), record()], canary=2)
+    bench.tick(HOUR_MS)
+    assert deliver_all(bench) == 2
+    assert canary_of(bench).reason == "canary: 0 of 1 not clean"
+
+
 def test_canary_of_which_none_was_sent_stays_held(bench: Bench) -> None:
-    ids = put(bench, records(4), canary=2)
-    bench.ledger.cancel(ids[:2])
+    soon = datetime.fromtimestamp(NOON / 1000, UTC) + timedelta(minutes=1)
+    put(bench, [*records(2, expires_at=soon), *records(2)], canary=2)
+    bench.tick(HOUR_MS)
     assert bench.ledger.holds()[SCOPE].reason == "canary: none of 2 was sent"
 
 

@@ -200,6 +200,6 @@ def _canary(text: Mapping[str, str], members: Mapping[bytes, bytes]) -> Canary:
         text.get("canary_reason"),
         len(members),
         len(ended),
-        sum(outcome not in {b"clean", b"unsent"} for outcome in ended),
+        sum(outcome not in {b"clean", b"unsent", b"cancelled"} for outcome in ended),
         tuple(job_id.decode() for job_id, outcome in members.items() if not outcome),
     )
