@@ -150,8 +150,8 @@ class AsyncProducer:
         """Check a job. A thread reads its file, if it has one. Raises InvalidJob."""
         found = together.named(admit(job, self.settings, idempotency_key))
         if found.kind == "file":
-            return await asyncio.to_thread(Entry.of, found, None, together.canary)
-        return Entry.of(found, self.mappings, together.canary)
+            return await asyncio.to_thread(Entry.of, found, None, together.asks(found.region))
+        return Entry.of(found, self.mappings, together.asks(found.region))
 
     async def _accept(self, batch: list[Entry], receipts: Receipts[AsyncReceipt[Any]]) -> None:
         """Store a batch and add its receipts, in order. When one region raises, add those of the regions before it."""

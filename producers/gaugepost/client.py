@@ -120,10 +120,10 @@ class Producer:
         wait until these have ended, and go on waiting if more than `tolerance` percent (default 5) of them died, got
         no answer, or were delivered with a warning.
 
-        Raises BatchConflict if the batch has begun with another canary, and the errors of `enqueue`, except
-        IdempotencyConflict: then the job's receipt has `conflict`. `accepted` of the error has the receipts of all
-        stored jobs. After an InvalidJob, or an error that `jobs` itself raised, these are all jobs before the wrong one
-        and none after it.
+        Raises BatchConflict if the batch has begun with another canary, or its canary has passed or was resumed. Raises
+        the errors of `enqueue`, except IdempotencyConflict: then the job's receipt has `conflict`. `accepted` of the
+        error has the receipts of all stored jobs. After an InvalidJob, or an error that `jobs` itself raised, these are
+        all jobs before the wrong one and none after it.
         """
         receipts, found = Receipts(self._receipt), iterate(jobs)
         entry = self._entries(Together.of(**together))
@@ -157,7 +157,7 @@ class Producer:
     def _entry(self, job: object, idempotency_key: str | None = None, *, together: Together = ALONE) -> Entry:
         """Check a job, and read its file if it has one. Raises InvalidJob."""
         found = together.named(admit(job, self.settings, idempotency_key))
-        return Entry.of(found, self.mappings, together.canary)
+        return Entry.of(found, self.mappings, together.asks(found.region))
 
     def _accept(self, batch: Sequence[Entry], receipts: Receipts[Receipt[Any]]) -> None:
         """Store a batch and add its receipts, in order. When one region raises, add those of the regions before it."""

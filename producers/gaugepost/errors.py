@@ -13,7 +13,7 @@ GaugepostError
 │   ├── ClusterNotSupported  GAUGEPOST_REDIS_URL names a Redis Cluster
 │   └── LedgerClosed         a newer version changed the ledger, or the region was moved to another Redis
 ├── BacklogFull              the region has GAUGEPOST_BACKLOG_LIMIT jobs waiting; nothing was stored
-├── BatchConflict            the batch has begun with another canary; nothing was stored (also a ValueError)
+├── BatchConflict            the batch has begun, and its canary does not fit; nothing was stored (also a ValueError)
 ├── JobNotFound              no region has a job with this id
 ├── DataSealed               the data is encrypted with a key that this process does not have
 ├── JobEnded                 `result()`: the job ended without a result
@@ -150,7 +150,7 @@ class BacklogFull(GaugepostError):  # noqa: N818
 
 
 class BatchConflict(GaugepostError, ValueError):  # noqa: N818
-    """A call asks for another canary than the one with which the batch has begun. Nothing was stored."""
+    """The batch has another canary than a call asks for, or it has passed or was resumed. Nothing was stored."""
 
 
 class JobNotFound(GaugepostError, LookupError):  # noqa: N818

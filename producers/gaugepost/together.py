@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Self, TypedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self, TypedDict
 
 from gaugepost.errors import InvalidJob, Problem
 from gaugepost.jobs.base import BATCH_PATTERN, MAX_BATCH, JobBase
+
+if TYPE_CHECKING:
+    from gaugepost.regions import Region
 
 MAX_CANARY = 1_000
 """Jobs of a canary, at most."""
@@ -26,10 +29,11 @@ class InBatch(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """`batch`: its name; None: each job has its own. `canary`: as enqueue.lua reads it, `size:tolerance`; or empty."""
+    """`batch`: its name; None: each job has its own. `canary`: `size:tolerance`, or empty. One object for each call."""
 
     batch: str | None = None
     canary: str = ""
+    _begun: set[Region] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, batch: str | None = None, canary: int | None = None, tolerance: float | None = None) -> Self:
@@ -43,6 +47,16 @@ class Together:
     def named(self, job: JobBase) -> JobBase:
         """Return the job with the batch of the call."""
         return job if self.batch is None else job.model_copy(update={"batch": self.batch})
+
+    def asks(self, region: Region) -> str:
+        """Return the canary for the next job of a region, as enqueue.lua reads it.
+
+        The first job is marked: Redis refuses it if the canary is decided. Later jobs are stored then, too.
+        """
+        if not self.canary or region in self._begun:
+            return self.canary
+        self._begun.add(region)
+        return f"{self.canary}:first"
 
 
 def _problems(batch: str | None, canary: int | None, tolerance: float | None) -> list[Problem]:

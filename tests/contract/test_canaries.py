@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gaugepost import BatchConflict
+from gaugepost.ledger import Entry
+from gaugepost.together import Together
 from gaugepost.transitions import Dead, Delivered, Unknown
 from gaugepost.verdict import Verdict
 from support.batches import SCOPE, batch, canary_of, deliver_all, put, records
@@ -70,7 +72,7 @@ def test_resume_sends_the_rest_in_spite_of_the_canary(bench: Bench) -> None:
     bench.settle(bench.claim()[0], Dead(Verdict.INVALID_VALUE))
     assert bench.ledger.resume(SCOPE, "ann")
     assert deliver_all(bench) == 4
-    assert put(bench, records(1), canary=1)
+    assert put(bench, records(1))
     assert deliver_all(bench) == 1
     assert canary_of(bench).state == "resumed"
 
@@ -171,6 +173,32 @@ def test_other_canary_is_refused_and_nothing_stored(bench: Bench) -> None:
             put(bench, records(1), canary=canary, tolerance=tolerance)
     put(bench, records(1))
     assert (batch(bench).total, batch(bench).held) == (3, 1)
+
+
+@pytest.mark.parametrize(("resumed", "words"), [(False, "has passed"), (True, "was resumed")])
+def test_new_call_for_a_decided_canary_is_refused(bench: Bench, resumed: bool, words: str) -> None:
+    put(bench, records(2), canary=1)
+    bench.settle(bench.claim()[0], Dead(Verdict.INVALID_VALUE) if resumed else Delivered())
+    if resumed:
+        put(bench, records(1), canary=1)  # its canary is held: a call may be repeated
+        bench.ledger.resume(SCOPE)
+    total = batch(bench).total
+    with pytest.raises(BatchConflict, match=rf"its canary {words}: enqueue more .*--batch b without --canary"):
+        put(bench, records(1), canary=1)
+    put(bench, records(1))
+    assert batch(bench).total == total + 1
+
+
+def test_call_that_began_before_the_decision_goes_on(bench: Bench) -> None:
+    together = Together.of("b", 1, None)
+    first, second = (
+        [Entry.of(together.named(job), None, together.asks(job.region)) for job in records(2)] for _ in range(2)
+    )
+    bench.ledger.enqueue(first)
+    bench.settle(bench.claim()[0])
+    for some in (first, second, first):  # an answer was lost: the call is repeated
+        bench.ledger.enqueue(some)
+    assert batch(bench).total == 4
 
 
 def test_batch_that_began_without_canary_gets_none(bench: Bench) -> None:

@@ -105,18 +105,22 @@ def check_decision(stack: Stack, *, wrong: bool) -> None:
 
 
 def test_two_producers_share_one_canary(stack: Stack) -> None:
-    stack.worker()
+    begun = threading.Barrier(3)
 
     def enqueue() -> None:
-        for _ in range(5):
-            stack.producer.enqueue_many(rows(40), batch="b", canary=60)
+        receipts = iter(stack.producer.enqueue_stream(rows(500), batch="b", canary=60))
+        next(receipts)
+        begun.wait(30)
+        list(receipts)
 
     producers = [threading.Thread(target=enqueue) for _ in range(2)]
     for one in producers:
         one.start()
+    begun.wait(30)
+    stack.worker()
     for one in producers:
         one.join()
-    wait_until(lambda: delivered(stack, "b", 400), what=stack.undelivered)
+    wait_until(lambda: delivered(stack, "b", 1_000), what=stack.undelivered)
     assert (canary(stack, "b").members, canary(stack, "b").state) == (60, "passed")
     assert faults(stack) == []
 

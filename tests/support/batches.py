@@ -22,7 +22,7 @@ SCOPE = "batch:b"
 def put(bench: Bench, jobs: Sequence[JobBase], canary: int | None = None, tolerance: float | None = None) -> list[str]:
     """Enqueue jobs in batch b, in one call."""
     together = Together.of("b", canary, tolerance)
-    entries = [Entry.of(together.named(job), None, together.canary) for job in jobs]
+    entries = [Entry.of(together.named(job), None, together.asks(job.region)) for job in jobs]
     return [accepted.id for accepted in bench.ledger.enqueue(entries)]
 
 

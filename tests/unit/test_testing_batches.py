@@ -54,6 +54,28 @@ def test_coroutines_enqueue_and_read_batches() -> None:
     asyncio.run(run())
 
 
+def test_same_name_and_canary_are_refused_once_it_has_passed() -> None:
+    producer, asynchronous = MemoryProducer(), AsyncMemoryProducer()
+    producer.deliver(*producer.enqueue_many(rows(1), batch="spring", canary=1))
+    with pytest.raises(BatchConflict, match="batch spring has begun, and its canary has passed"):
+        next(iter(producer.enqueue_stream(rows(1), batch="spring", canary=1)))
+
+    async def run() -> None:
+        asynchronous.deliver(*await asynchronous.enqueue_many(rows(1), batch="spring", canary=1))
+        with pytest.raises(BatchConflict):
+            await asynchronous.enqueue_many(rows(1), batch="spring", canary=1)
+
+    asyncio.run(run())
+    assert producer.batch("spring").total == 1
+
+
+def test_long_call_goes_on_after_its_canary_has_passed() -> None:
+    producer = MemoryProducer()
+    stream = iter(producer.enqueue_stream(rows(450), batch="spring", canary=1))
+    producer.deliver(next(stream))
+    assert len(list(stream)) == 449
+
+
 def test_batch_of_a_call_replaces_that_of_a_job() -> None:
     producer = MemoryProducer()
     own = rows(1)[0].model_copy(update={"batch": "own"})

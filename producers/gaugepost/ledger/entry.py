@@ -43,7 +43,7 @@ class Entry:
     content: bytes | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
     canary: str = ""
-    """The canary that the call asks for, if the job begins a batch: `size:tolerance`."""
+    """The canary that the call asks for, if the job begins a batch: lib/batch_arrivals.lua."""
     text: str = field(init=False, repr=False, compare=False)
     """The job as JSON. `Entry` raises InvalidJob if it is too long."""
 

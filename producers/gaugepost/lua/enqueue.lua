@@ -6,7 +6,7 @@
 --       configuration ('' = its JSON is short: entry.py); a JSON object of texts ('' = empty) with those it has of urgent
 --       ('1'), once ('1'), lane, idem (digest of its idempotency key), same (hashes of its content, separated by blanks:
 --       encryption.py), expires (ms), due (ms: its deliver_at), source, batch and
---       canary (`size:tolerance`, if the call asks for one); content of a file ('' = none); its id as 16 bytes,
+--       canary (batch_arrivals.lua, if the call asks for one); content of a file ('' = none); its id as 16 bytes,
 --       then the hashes of its references (lib/arrivals.lua)
 -- RETURN for each job: state, id of the earlier job with its idempotency key ('' = none), '1' if that job has other
 --        content; or an error BACKLOGFULL, CONTENTFULL or BATCHCONFLICT, and nothing is stored
@@ -58,7 +58,7 @@ for i = FIRST, #ARGV, PER do
     conflicts[id] = sends_other(id)
   end
 end
-local refusal = limit_error(fresh, ARGV[1], bytes, ARGV[2]) or canaries_error(facts)
+local refusal = limit_error(fresh, ARGV[1], bytes, ARGV[2]) or not repeated and canaries_error(facts)
 if refusal then return redis.error_reply(refusal) end
 local OPTIONAL = {'urgent', 'once', 'lane', 'idem', 'expires', 'due'}
 

@@ -91,6 +91,16 @@ def test_resume_sends_the_rest_of_a_stopped_batch(cli: Cli, stopped: list[dict[s
     assert cli("resume", "eu", "--batch", "b").code == 1
 
 
+def test_enqueue_refuses_the_canary_of_a_resumed_batch(
+    cli: Cli, stopped: list[dict[str, Any]], jobs_file: Path
+) -> None:
+    cli("resume", "eu", "--batch", "b")
+    done = cli("enqueue", str(jobs_file), "--batch", "b", "--canary", "1")
+    assert (done.code, done.out) == (2, "")
+    assert "its canary was resumed: enqueue more under the name alone (--batch b without --canary)" in done.err
+    assert cli("enqueue", str(jobs_file), "--batch", "b").code == 0
+
+
 def test_cancel_takes_back_all_that_was_not_sent(cli: Cli, stopped: list[dict[str, Any]]) -> None:
     assert cli("cancel", "--batch", "b", "--dry-run").out == "batch b: 5 jobs would be cancelled\n"
     assert cli("cancel", "--batch", "b", "--dry-run", "--json").rows == [{"batch": "b", "would_cancel": 5}]

@@ -76,7 +76,8 @@ class BatchEnqueuer:
 
     def _entry(self, numbered: NumberedJob) -> Entry:
         try:
-            return Entry.of(self.together.named(numbered.job), self.producer.mappings, self.together.canary)
+            job = self.together.named(numbered.job)
+            return Entry.of(job, self.producer.mappings, self.together.asks(job.region))
         except InvalidJob as problem:
             raise changed_since_check(numbered.line, problem) from None
 

@@ -13,10 +13,20 @@ local function read_batch(batch)
   return open[batch]
 end
 
--- Return the error if a batch has another canary than a call asks for (`size:tolerance`); nil if it fits.
+-- What a call asks for is `size:tolerance`, and `:first` if these are its first jobs for the region.
+local function read_asked(asked) return string.match(asked or '', '^(%d+):([^:]+)(:?)') end
+
+-- Return the error if a batch has another canary than a call asks for, or if it is decided when the call begins: then all jobs
+-- of the call would be sent at once. nil if it fits.
 local function canary_error(batch, asked)
   local found = asked and read_batch(batch)
-  if not found or found.size and found.size .. ':' .. found.tolerance == asked then return nil end
+  if not found then return nil end
+  local size, tolerance, first = read_asked(asked)
+  if found.size == size and found.tolerance == tolerance then
+    local decided = first == ':' and ({passed = 'has passed', resumed = 'was resumed'})[found.state]
+    return decided and 'BATCHCONFLICT batch ' .. batch .. ' has begun, and its canary ' .. decided
+      .. ': enqueue more under the name alone (--batch ' .. batch .. ' without --canary), or choose another name'
+  end
   local has = found.size and 'a canary of ' .. found.size .. ' with tolerance ' .. found.tolerance or 'no canary'
   return 'BATCHCONFLICT batch ' .. batch .. ' has begun with ' .. has
 end
@@ -29,7 +39,7 @@ local function canaries_error(facts)
 end
 
 local function start_batch(batch, asked)
-  local size, tolerance = string.match(asked or '', '^(%d+):(%S+)$')
+  local size, tolerance = read_asked(asked)
   open[batch] = {size = size, tolerance = tolerance, state = size and 'running', members = 0}
   redis.call('HSET', F.batch .. batch, 'started', whole(now))
   if not size then return end
