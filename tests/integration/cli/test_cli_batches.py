@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gaugepost import Region
+from gaugepost.keys import Keys
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Cli, EuWorker
+    from support.stack import RedisServer
 
+KEYS = Keys(Region.EU)
 LINE = {"kind": "record", "region": "eu", "configuration": "crm", "record": {"Email": "a@b.example"}}
 
 
@@ -115,6 +120,38 @@ def test_cancel_takes_back_all_that_was_not_sent(cli: Cli, stopped: list[dict[st
     assert (eu["target"], eu["outcome"]) == ("batch=b", "done")
 
 
+def test_cancel_fails_when_it_comes_too_late_for_a_job(
+    cli: Cli, stopped: list[dict[str, Any]], redis_server: RedisServer
+) -> None:
+    late = stopped[1]["id"]
+    with redis_server.client() as store:
+        store.hset(KEYS.of("job:", late), "phase", "processing")  # as a file that was sent
+    done = cli("cancel", "--batch", "b", "--region", "eu", "--json")
+    assert (done.code, done.err) == (1, "")
+    assert sorted(row["id"] for row in done.rows) == sorted(row["id"] for row in stopped[1:4])
+    assert [row["id"] for row in done.rows if not row["cancelled"]] == [late]
+    again = cli("cancel", "--batch", "b", "--region", "eu")
+    assert (again.code, again.out) == (1, f"{late}  not cancelled, too late: it is parked\n")
+    assert again.err == "batch b: 0 jobs cancelled\n"
+    assert [row["outcome"] for row in cli("audit", "--action", "cancel", "--json").rows] == ["failed", "done"]
+
+
+def test_cancel_fails_when_jobs_are_left_that_came_meanwhile(
+    cli: Cli, stopped: list[dict[str, Any]], redis_server: RedisServer
+) -> None:
+    with redis_server.client() as store:  # the count of jobs that were stored after the last look
+        store.hincrby(KEYS.of("batch:", "b"), "queued", 2)
+    done = cli("cancel", "--batch", "b", "--region", "eu")
+    assert (done.code, done.out) == (1, "")
+    assert "batch b: 2 jobs were not cancelled: enqueued meanwhile. Stop the producer" in done.err
+
+
+def test_cancel_names_the_options_that_do_not_go_with_a_batch(cli: Cli) -> None:
+    for option in (("--limit", "3"), ("--rate", "3"), ("--detach",)):
+        done = cli("cancel", "--batch", "b", *option)
+        assert (done.code, done.err.splitlines()[0]) == (2, "--limit, --rate and --detach do not go with --batch alone")
+
+
 def test_jobs_lists_and_find_finds_a_batch(cli: Cli, stopped: list[dict[str, Any]]) -> None:
     ids = {row["id"] for row in stopped}
     assert {row["id"] for row in cli("jobs", "--batch", "b", "--json").rows} == ids
@@ -127,7 +164,6 @@ def test_unknown_batch_is_exit_code_1(cli: Cli, stopped: list[dict[str, Any]]) -
         done = cli(*call)
         assert (done.code, done.err.splitlines()[0]) == (1, "no batch x")
     assert cli("cancel", "--batch", "b", "--key", "k").code == 2
-    assert cli("cancel", "--batch", "b", "--limit", "3").code == 2
 
 
 def test_parts_of_an_upload_are_jobs_of_its_batch(cli: Cli, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from gaugepost_ops.cli.jobs.cancel_rows import print_outcome
 from gaugepost_ops.cli.output.formatting import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gaugepost.ledger import Ledger
     from gaugepost.ledger.batch_views import BatchView
@@ -31,13 +31,13 @@ def cancel_batch(name: str, region: Region | None, bulk: BulkOptions) -> int:
     """Cancel all jobs of a batch that were not sent, the newest first. Return the exit code.
 
     Prints the sum, and the jobs for which it came too late; with `as_json` a row for each job. `region`: None for all.
-    Raises Failure.
+    Fails if it came too late for a job, or if jobs are left that were enqueued meanwhile. Raises Failure.
     """
     if bulk.limit or bulk.rate or bulk.detach:
-        raise Failure(Exit.USAGE, "expected --batch without ids and without filters, with --region at most")
+        raise Failure(Exit.USAGE, "--limit, --rate and --detach do not go with --batch alone")
     if bulk.dry_run:
         return _count(name, region, as_json=bulk.as_json)
-    done, found = 0, False
+    done, missed, left, found = 0, 0, 0, False
     with audited_producer("cancel", region, name_conditions(batch=name), bulk.reason) as (producer, audit):
         by = bulk.by or audit.actor
         regions = RegionLedgers(producer, region)
@@ -46,31 +46,46 @@ def cancel_batch(name: str, region: Region | None, bulk: BulkOptions) -> int:
                 if ledger.batches.read([name])[0] is not None:
                     found = True
                     audit.begin(ledger.region)
-                    done += _cancel_in(ledger, name, audit, by, bulk)
+                    cancelled, late = _cancel_in(ledger, name, audit, by, bulk)
+                    done, missed = done + cancelled, missed + late
+                    left += max(0, _number_unsent(ledger.batches.read([name])) - late)
         if not found:
             regions.require_all_reached()
             raise _unknown(name)
+        audit.ended(Exit.FAILED if missed or left else Exit.DONE)
         regions.require_all_reached()
     if not bulk.as_json:
         note(f"batch {name}: {done:,} {'job' if done == 1 else 'jobs'} cancelled")
-    return Exit.DONE
+    if left:
+        note(f"batch {name}: {_jobs(left)} not cancelled: enqueued meanwhile. Stop the producer, and cancel again")
+    return audit.code
 
 
-def _cancel_in(ledger: Ledger, name: str, audit: Recording, by: str, bulk: BulkOptions) -> int:
+def _jobs(number: int) -> str:
+    return "1 job was" if number == 1 else f"{number:,} jobs were"
+
+
+def _cancel_in(ledger: Ledger, name: str, audit: Recording, by: str, bulk: BulkOptions) -> tuple[int, int]:
+    """Return how many jobs this call cancelled, and for how many it came too late."""
     done = 0
+    late: dict[str, tuple[JobState | None, bool]] = {}
     for _ in range(_PASSES):
         before = done
         for ids in _unsent(ledger, name):
             outcomes = audit.count_outcomes(ledger.region, ledger.cancel(ids, by, bulk.reason))
             for job_id, outcome in zip(ids, outcomes, strict=True):
                 done += outcome[1]
-                cancelled_before = outcome == (JobState.CANCELLED, False)
-                if not cancelled_before and (bulk.as_json or not outcome[1]):
-                    print_outcome(job_id, outcome, as_json=bulk.as_json)
+                late.pop(job_id, None)
+                if outcome[1] and bulk.as_json:
+                    print_outcome(job_id, outcome, as_json=True)
+                if not outcome[1] and outcome[0] is not JobState.CANCELLED:
+                    late[job_id] = outcome
             sys.stdout.flush()
         if done == before:
             break
-    return done
+    for job_id, outcome in late.items():
+        print_outcome(job_id, outcome, as_json=bulk.as_json)
+    return done, len(late)
 
 
 def _unsent(ledger: Ledger, name: str) -> Iterator[list[str]]:
@@ -94,12 +109,16 @@ def _count(name: str, region: Region | None, *, as_json: bool) -> int:
         regions.require_all_reached()
     if not views:
         raise _unknown(name)
-    number = sum(view.states.get(state, 0) for view in views for state in _UNSENT)
+    number = _number_unsent(views)
     if as_json:
         write_row({"batch": name, "would_cancel": number})
     else:
         sys.stdout.write(printable(f"batch {name}: {number:,} jobs would be cancelled") + "\n")
     return Exit.DONE
+
+
+def _number_unsent(views: Sequence[BatchView | None]) -> int:
+    return sum(view.states.get(state, 0) for view in views if view is not None for state in _UNSENT)
 
 
 def _unknown(name: str) -> Failure:
