@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gaugepost import InvalidJob
+from gaugepost import InvalidJob, Region
+from gaugepost.keys import Keys
 from gaugepost.ledger import Entry
 from gaugepost.ledger.reference_query import Query
 from gaugepost.together import Together
@@ -14,10 +15,12 @@ from gaugepost.transitions import Dead, Delivered, Unknown
 from gaugepost.verdict import Verdict
 from support.batches import batch, put, records
 from support.factories import file_set, record
-from support.ledger_harness import Bench
+from support.ledger_harness import NOON, Bench
 
 if TYPE_CHECKING:
     pass
+
+KEYS = Keys(Region.EU)
 
 
 def test_batch_counts_its_jobs_by_state_and_verdict(bench: Bench) -> None:
@@ -73,6 +76,31 @@ def test_deleted_jobs_stay_counted_while_others_are_left(bench: Bench) -> None:
     bench.clock.go(60 * 86_400_000)
     bench.ledger.sweep()
     assert (batch(bench).total, batch(bench).states) == (2, {"delivered": 1, "queued": 1})
+
+
+def test_stale_open_batch_does_not_stop_the_clean_up_of_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gaugepost.ledger.worker_calls.SWEPT_AT_ONCE", 1)
+    put(bench, records(1))
+    # A worker of an older version has deleted the only job of the other batch.
+    bench.client.hset(KEYS.of("batch:", "other"), mapping={"started": NOON, "total": 1, "stored": 1, "delivered": 1})
+    bench.client.zadd(KEYS["batches"], {"other": NOON + 1000})
+    bench.clock.go(101 * 86_400_000)
+    for _ in range(2):
+        bench.ledger.sweep()
+    assert (bench.ledger.batches.newest(10), batch(bench).left) == (["b"], 1)
+
+
+def test_old_jobs_of_a_deleted_batch_do_not_delete_its_successor(bench: Bench) -> None:
+    put(bench, records(2))
+    for claimed in bench.claim():
+        bench.settle(claimed)
+    bench.client.delete(KEYS.of("batch:", "b"))
+    bench.clock.go(400 * 86_400_000)
+    put(bench, records(2), canary=1)
+    bench.ledger.sweep()
+    assert (batch(bench).states, batch(bench).held) == ({"queued": 1, "parked": 1}, 1)
+    assert set(bench.ledger.holds()) == {"batch:b"}
+    bench.client.hset(KEYS.of("batch:", "b"), "stored", 2)  # the old jobs were subtracted; the harness counts again
 
 
 def test_forecast_follows_the_rate_of_the_batch(bench: Bench) -> None:

@@ -19,7 +19,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.operations, '-inf', long_ago, 
   redis.call('ZREM', K.open_operations, id)
 end
 for _, batch in ipairs(redis.call('ZRANGEBYSCORE', K.batches, '-inf', long_ago, 'LIMIT', 0, ARGV[1])) do
-  forget_if_done(batch)
+  forget_stale(batch)
 end
 for i = 3, #ARGV, 2 do
   local state, before = ARGV[i], whole(now - tonumber(ARGV[i + 1]))

@@ -15,9 +15,18 @@ local function forget_batch(batch)
   redis.call('SREM', K.canaries, batch)
 end
 
--- Delete a batch without change for long, whose jobs a worker of an older version has deleted.
+-- Delete a batch if no job of it is open. An open one belongs to a newer batch of the same name, if the older was deleted before
+-- its jobs.
 local function forget_if_done(batch)
-  if is_done(batch) then forget_batch(batch) end
+  local done = is_done(batch)
+  if done then forget_batch(batch) end
+  return done
+end
+
+-- Delete a batch without change for long, whose jobs a worker of an older version has deleted. If it is not done, look at it again
+-- later: it must not keep its place before others.
+local function forget_stale(batch)
+  if not forget_if_done(batch) then redis.call('ZADD', K.batches, whole(now), batch) end
 end
 
 local moved = {} -- jobs of batches that have ended, or will be sent again
@@ -43,7 +52,7 @@ before_flush[#before_flush + 1] = function()
   for batch in pairs(canaries) do decide(batch) end
   for batch, own in pairs(changes) do
     if own.ended then lift_if_done(batch) end
-    if own.stored and tonumber(redis.call('HGET', F.batch .. batch, 'stored') or '1') <= 0 then forget_batch(batch) end
+    if own.stored and tonumber(redis.call('HGET', F.batch .. batch, 'stored') or '1') <= 0 then forget_if_done(batch) end
   end
   changes = {}
 end
