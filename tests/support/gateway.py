@@ -76,12 +76,17 @@ class GatewayProcess:
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
     def key(self, name: str = "crm", *, regions: tuple[str, ...] = ("eu", "us", "au"), **more: Any) -> str:
-        """Create a key and return its secret."""
+        """Create a key and return its secret, when the gateway knows it."""
+        secret = self.put_key(name, regions=regions, **more)
+        wait_until(lambda: all(self._knows(secret, region) for region in regions), what="the key is known")
+        return secret
+
+    def put_key(self, name: str, *, regions: tuple[str, ...] = ("eu", "us", "au"), **more: Any) -> str:
+        """Create a key, which no request has used, and return its secret."""
         secret = new_secret()
         key = ApiKey(name, digest_of(secret), **{"scopes": ALL, "regions": regions} | more)
         for region in regions:
             assert self.producer.ledger(Region(region)).api_keys.put(key)
-        wait_until(lambda: all(self._knows(secret, region) for region in regions), what="the key is known")
         return secret
 
     def _knows(self, secret: str, region: str) -> bool:

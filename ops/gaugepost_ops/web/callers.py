@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gaugepost.errors import GaugepostError, StoreUnreachable
+from gaugepost.errors import GaugepostError, StoreFull, StoreUnreachable
 from gaugepost.ledger.api_keys import KEY_PREFIX, ApiKey, Scope, digest_of
 from gaugepost_ops.web.problems import Refused, too_soon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gaugepost.ledger.api_keys import KeysRead
     from gaugepost.regions import Region
     from gaugepost_ops.web.store import Store
 
@@ -112,9 +113,9 @@ class Callers:
             await asyncio.shield(of.reading)
 
     async def _read_now(self, region: Region, of: _OfRegion) -> None:
-        used, asked_at = list(of.used), time.monotonic()
+        asked_at = time.monotonic()
         try:
-            found = await self._store.run(region, self._store.api_keys[region].read(used))
+            found = await self._found(region, of)
         except GaugepostError as error:
             if not of.is_away:
                 log.warning("keys not read", region=str(region), error=str(error))
@@ -122,7 +123,16 @@ class Callers:
             return
         of.keys = {key.digest: key for key in found.valid()}
         of.read_at, of.is_away = asked_at, False
-        of.used.difference_update(used)
+
+    async def _found(self, region: Region, of: _OfRegion) -> KeysRead:
+        """Return the keys, and note their uses. While Redis refuses that write, the uses wait: keys need only reads."""
+        calls, used = self._store.api_keys[region], list(of.used)
+        if used:
+            with suppress(StoreFull):
+                found = await self._store.run(region, calls.read(used))
+                of.used.difference_update(used)
+                return found
+        return await self._store.run(region, calls.read())
 
     async def identify(self, authorization: str | None) -> Caller:
         """Return who sends this header. Raises Refused: 401 for no or a wrong key, 429 over the rate of a key."""
@@ -163,12 +173,16 @@ class Callers:
                 of.used.add(caller.name)
 
     async def _count(self, caller: Caller) -> None:
-        """Count a request of a key with a rate, in the first of its regions. Raises Refused over the rate."""
+        """Count a request of a key with a rate, in the first of its regions. Raises Refused over the rate.
+
+        A Redis that accepts no writes counts nothing, so that such a key can still read.
+        """
         region, key = next(iter(caller.grants.items()))
-        if key.rate is not None and (
-            wait := await self._store.run(region, self._store.api_keys[region].count(key, key.rate))
-        ):
-            raise too_soon(wait)
+        if key.rate is None:
+            return
+        with suppress(StoreFull):
+            if wait := await self._store.run(region, self._store.api_keys[region].count(key, key.rate)):
+                raise too_soon(wait)
 
 
 def _unknown(detail: str) -> Refused:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from gaugepost import Region
 from gaugepost_ops.web.app import build_api
+from gaugepost_ops.web.callers import VALID_FOR_S
 from support.deployment import ROOT
 from support.gateway import GatewayProcess, job
 from support.redis_server import RedisServer
@@ -84,6 +87,28 @@ def test_redis_without_memory_makes_it_not_ready(own: tuple[RedisServer, Gateway
         client.config_set("maxmemory", "0")
     wait_until(lambda: ready(gateway))
     assert gateway.post(key, job()).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("refuse", "accept"),
+    [("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"), ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE")],
+)
+def test_redis_that_refuses_writes_still_answers_reads(
+    own: tuple[RedisServer, GatewayProcess], refuse: str, accept: str
+) -> None:
+    server, gateway = own
+    path = gateway.post(gateway.key(), job()).headers["Location"]
+    unused, limited = (gateway.put_key(name, rate=rate) for name, rate in (("unused", None), ("limited", 1_000)))
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command(*refuse.split())
+        wait_until(lambda: gateway.call("GET", path, unused).status_code == 200)
+        began = time.monotonic()
+        while time.monotonic() - began < 3 * VALID_FOR_S:
+            answers = [gateway.call("GET", one, key) for one in (path, "/v1/status") for key in (unused, limited)]
+            assert [answer.status_code for answer in answers] == [200] * 4
+        assert gateway.post(unused, job()).status_code == 503
+        client.execute_command(*accept.split())
+    wait_until(lambda: all(key.used for key in gateway.producer.ledger(Region.EU).api_keys.read().keys))
 
 
 def test_full_backlog_gives_503(server: RedisServer, tmp_path: Path) -> None:
