@@ -121,6 +121,11 @@ class Callers:
                 log.warning("keys not read", region=str(region), error=str(error))
             of.is_away = True
             return
+        except Exception as error:  # noqa: BLE001 - whatever Redis has there, the next turn must come
+            if not of.is_away:  # the text of the error may quote what Redis has
+                log.error("keys not read", region=str(region), error=type(error).__name__)
+            of.is_away = True
+            return
         of.keys = {key.digest: key for key in found.valid()}
         of.read_at, of.is_away = asked_at, False
 

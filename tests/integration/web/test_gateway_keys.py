@@ -84,6 +84,17 @@ def test_rate_of_a_key_is_shared_by_all_gateways(gateway: GatewayProcess, server
         assert gateway.call("GET", "/v1/jobs/absent", free).status_code == 404
 
 
+def test_key_that_cannot_be_parsed_stops_no_later_reading(gateway: GatewayProcess, server: RedisServer) -> None:
+    key = gateway.key()
+    with server.client() as client:
+        client.hset("gaugepost:{eu}:api_keys", "broken", '{"secret')
+        wait_until(lambda: gateway.post(key, job()).status_code == 503)
+        assert gateway.post(key, job(region="us")).status_code == 201
+        client.hdel("gaugepost:{eu}:api_keys", "broken")
+    wait_until(lambda: gateway.post(key, job()).status_code == 201)
+    assert gateway.log().count('"region": "eu", "error": "JSONDecodeError"') == 1
+
+
 def test_last_use_of_a_key_is_noted(gateway: GatewayProcess) -> None:
     gateway.key("used")
     wait_until(lambda: gateway.producer.ledger(Region.US).api_keys.read().keys[0].used)
