@@ -11,6 +11,7 @@ from support.audit_trail import ME, trail
 
 if TYPE_CHECKING:
     from conftest import Cli
+    from support.redis_server import RedisServer
 
 
 def test_key_is_printed_once_and_stored_as_a_hash(cli: Cli, redis_url: str) -> None:
@@ -54,6 +55,20 @@ def test_revoked_key_is_gone_and_its_name_is_free(cli: Cli) -> None:
     assert (again.code, again.err.splitlines()[0]) == (1, "no key crm")
     assert cli("keys", "list").err == "no keys; `gaugepost keys create NAME` makes one\n"
     assert cli("keys", "create", "crm").code == 0
+
+
+def test_key_is_revoked_where_redis_answers_while_a_region_is_away(cli: Cli, redis_server: RedisServer) -> None:
+    assert cli("keys", "create", "crm").code == 0
+    cli.environment["GAUGEPOST_REDIS_URL"] = f"redis://{{region}}:pass@127.0.0.1:{redis_server.port}/0"
+    with redis_server.client() as client:
+        for region in ("us", "au"):  # not eu, the first
+            client.acl_setuser(region, enabled=True, passwords=["+pass"], keys=["*"], categories=["+@all"])
+        done = cli("keys", "revoke", "crm")
+        client.acl_deluser("us", "au")
+    assert (done.code, done.out) == (3, "crm: revoked in us, au\n")
+    assert "not reached: eu" in done.err
+    del cli.environment["GAUGEPOST_REDIS_URL"]
+    assert cli("keys", "revoke", "crm").out == "crm: revoked in eu\n"
 
 
 def test_keys_are_recorded_by_their_names(cli: Cli) -> None:

@@ -97,18 +97,25 @@ def list_keys(*, as_json: AsJson = False) -> None:
 def revoke(name: Name) -> int:
     """Revoke a key. The gateways refuse it within a second. Exit code 1: there is no such key.
 
+    If the Redis of a region is away, the key is revoked in the others, and the exit code is 3: call it again later.
+
     Example: `gaugepost keys revoke crm`
     """
     with audited_producer("keys revoke", target=name) as (producer, audit):
-        ledgers = [producer.ledger(region) for region in producer.settings.regions]
-        having = [ledger for ledger in ledgers if any(key.name == name for key in ledger.api_keys.read().keys)]
-        for ledger in having:
-            audit.begin(ledger.region)
-            ledger.api_keys.drop(name)
-            audit.count(ledger.region)
-        if not having:
+        regions, revoked = RegionLedgers(producer), []
+        for ledger in regions.ledgers():
+            with regions.skip_unreachable(ledger.region):
+                if any(key.name == name for key in ledger.api_keys.read().keys):
+                    audit.begin(ledger.region)
+                    ledger.api_keys.drop(name)
+                    audit.count(ledger.region)
+                    revoked.append(ledger.region)
+        if revoked:
+            sys.stdout.write(f"{name}: revoked in {', '.join(revoked)}\n")
+            sys.stdout.flush()
+        regions.require_all_reached()
+        if not revoked:
             raise Failure(Exit.FAILED, f"no key {name}", f"`{_CALL}` lists all keys")
-    sys.stdout.write(f"{name}: revoked in {', '.join(ledger.region for ledger in having)}\n")
     return Exit.DONE
 
 
