@@ -145,18 +145,27 @@ class Callers:
             raise _unknown("send the header `Authorization: Bearer gp_…` with a key of `gaugepost keys create`")
         secret = authorization[len(_SCHEME) :].strip()
         digest = digest_of(secret) if secret.startswith(KEY_PREFIX) and len(secret) <= _LONGEST_SECRET else ""
-        now = time.monotonic()
-        stale = await self._refreshed(now)
+        caller = await self._resolved(digest)
+        self._note_use(caller, time.monotonic())
+        await self._count(caller)
+        return caller
+
+    async def again(self, caller: Caller) -> Caller:
+        """Return the caller of a long request with the rights that its key has now. It counts no request.
+
+        Raises Refused (401) if the key has expired or was revoked meanwhile.
+        """
+        return await self._resolved(next(iter(caller.grants.values())).digest)
+
+    async def _resolved(self, digest: str) -> Caller:
+        stale = await self._refreshed(time.monotonic())
         grants = {region: of.keys[digest] for region, of in self._regions.items() if digest in of.keys}
         grants = {region: key for region, key in grants.items() if region not in stale}
         if not grants:
             if stale and digest:
                 raise StoreUnreachable(f"the keys of {', '.join(stale)} cannot be read: Redis cannot be reached")
             raise _unknown("this key is not known: it is wrong, it has expired, or it was revoked")
-        caller = Caller(next(iter(grants.values())).name, grants, tuple(stale))
-        self._note_use(caller, now)
-        await self._count(caller)
-        return caller
+        return Caller(next(iter(grants.values())).name, grants, tuple(stale))
 
     async def _refreshed(self, now: float) -> list[Region]:
         """Read the keys that are too old. Return the regions whose keys could not be read.

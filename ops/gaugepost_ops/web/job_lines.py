@@ -155,8 +155,9 @@ class JobLines(Response):
             numbers = [*batch.rows, *batch.entries]
             try:
                 await self._store(batch)
-            except GaugepostError:
-                self._unanswered = min(number for number in batch.entries if number not in batch.rows)
+            except (GaugepostError, Refused):
+                unanswered = (number for number in batch.entries if number not in batch.rows)
+                self._unanswered = min(unanswered, default=max(numbers, default=self._unanswered - 1) + 1)
                 if lines.has_begun or batch.rows:
                     await lines.write(batch.next_rows())
                 raise
@@ -164,8 +165,11 @@ class JobLines(Response):
             self._unanswered = max(numbers, default=self._unanswered - 1) + 1
 
     async def _store(self, batch: _Batch) -> None:
+        """Store the jobs of a batch. Raises Refused if the key ended since the request began."""
+        caller = await self._gateway.callers.again(self._caller)
         numbers = {entry.id: number for number, entry in batch.entries.items()}
         for region, group in by_region(list(batch.entries.values())).items():
+            caller.key_for(region)
             for entry, accepted in zip(group, await self._gateway.store.accept(region, group), strict=True):
                 number = numbers[entry.id]
                 batch.rows[number] = EnqueuedRow(number, region, accepted, entry.warnings).to_dict()

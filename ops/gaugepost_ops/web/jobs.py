@@ -45,6 +45,7 @@ async def show(
     view = await find(gateway, caller, job_id)
     if wait and not view.has_ended:
         await gateway.waiting.for_end(view.region, job_id, wait)
+        caller = await gateway.callers.again(caller)
         view = await find(gateway, caller, job_id)
     return Response(to_json(await row_of(gateway, view)), media_type="application/json")
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
 from gaugepost import Region
 from gaugepost.ledger.api_keys import Scope
@@ -34,6 +36,21 @@ def test_revoked_key_ends_at_once(gateway: GatewayProcess) -> None:
         gateway.producer.ledger(region).api_keys.drop("crm")
     wait_until(lambda: gateway.post(key, job()).status_code == 401)
     assert gateway.post(key, job()).status_code == 401
+
+
+def test_long_poll_of_a_revoked_key_shows_nothing(gateway: GatewayProcess, server: RedisServer) -> None:
+    unused = gateway.put_key("unused", rate=1_000)
+    other = gateway.key("other")
+    path = gateway.post(other, job()).headers["Location"]
+    headers = {"Authorization": f"Bearer {unused}"}
+    with ThreadPoolExecutor(1) as pool, server.client() as client:
+        waiting = pool.submit(requests.get, f"{gateway.url}{path}?wait=60", headers=headers)
+        wait_until(lambda: list(client.scan_iter("*api_rate*")), what="the request is counted, so it waits")
+        for region in Region:
+            gateway.producer.ledger(region).api_keys.drop("unused")
+        wait_until(lambda: gateway.post(unused, job()).status_code == 401)
+        gateway.call("POST", f"{path}/cancel", other)
+        assert waiting.result().status_code == 401
 
 
 def test_key_that_is_revoked_in_one_region_works_in_the_others(gateway: GatewayProcess) -> None:

@@ -125,6 +125,37 @@ def test_body_cut_in_a_line_stores_only_the_whole_lines(gateway: GatewayProcess,
     assert gateway.producer.ledger(Region.EU).summary()["queued"] == 2
 
 
+def revoke(gateway: GatewayProcess, *regions: Region) -> None:
+    """Revoke the key `crm`."""
+    for region in regions:
+        gateway.producer.ledger(region).api_keys.drop("crm")
+
+
+def test_revoked_key_ends_the_lines_with_a_problem(gateway: GatewayProcess, key: str) -> None:
+    with conversation(gateway, key) as one:
+        one.send(line())
+        assert one.line()["state"] == "queued"
+        revoke(gateway, *Region)
+        wait_until(lambda: gateway.call("GET", "/v1/status", key).status_code == 401)
+        one.send(line())
+        row = one.line()
+        assert (row["line"], row["problem"]["status"], one.line()) == (2, 401, {})
+    assert gateway.producer.ledger(Region.EU).summary()["queued"] == 1
+
+
+def test_key_that_lost_a_region_ends_the_lines_of_it(gateway: GatewayProcess, key: str) -> None:
+    with conversation(gateway, key) as one:
+        one.send(line())
+        assert one.line()["state"] == "queued"
+        revoke(gateway, Region.EU)
+        wait_until(lambda: gateway.call("GET", "/v1/status?region=eu", key).status_code == 403)
+        one.send(json.dumps(job(region="us")).encode() + b"\n")
+        assert one.line()["state"] == "queued"
+        one.send(line())
+        row = one.line()
+        assert (row["line"], row["problem"]["status"]) == (3, 403)
+
+
 def test_redis_that_dies_ends_the_lines_with_a_problem(server: RedisServer, tmp_path: Path) -> None:
     with GatewayProcess(tmp_path, server.url) as gateway, conversation(gateway, gateway.key("dies")) as one:
         one.send(line())
