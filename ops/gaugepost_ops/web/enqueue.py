@@ -26,22 +26,36 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
+_EACH_ITS_OWN = " Idempotency-Key: give each job its own idempotency_key"
 
 
 async def enqueue(gateway: Gateway, request: RequestScope, receive: Receive) -> Response:
     """Return the answer to `POST /v1/jobs`."""
     caller = await gateway.caller(request, Scope.ENQUEUE)
     kind = (header(request, b"content-type") or "").partition(";")[0].strip().lower()
+    key = _idempotency_key(request)
     if kind == JSON_LINES:
+        if key is not None:
+            raise Refused(HTTPStatus.BAD_REQUEST, "lines have no header" + _EACH_ITS_OWN)
         return JobLines(gateway, caller)
     if kind != JSON:
         expected = f"expected the Content-Type {JSON} or {JSON_LINES}"
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, expected)
     body = await read_body(request, receive, MAX_ARRAY_BODY)
-    key = header(request, b"idempotency-key")
     if body.lstrip()[:1] == b"[":
         return await _array(gateway, caller, body, key)
     return await _one(gateway, caller, body, key)
+
+
+def _idempotency_key(request: RequestScope) -> str | None:
+    """Return the header Idempotency-Key. Raises Refused if it is there twice, or could be read in two ways."""
+    found = [value for name, value in request["headers"] if name == b"idempotency-key"]
+    if len(found) > 1:
+        raise Refused(HTTPStatus.BAD_REQUEST, "expected the header Idempotency-Key only once")
+    if found and not found[0].isascii():
+        expected = "expected ASCII in the header Idempotency-Key: send another key in the field idempotency_key"
+        raise Refused(HTTPStatus.BAD_REQUEST, expected)
+    return found[0].decode() if found else None
 
 
 async def _one(gateway: Gateway, caller: Caller, body: bytes, key: str | None) -> Response:
@@ -59,8 +73,7 @@ async def _one(gateway: Gateway, caller: Caller, body: bytes, key: str | None) -
 async def _array(gateway: Gateway, caller: Caller, body: bytes, key: str | None) -> Response:
     """Store all jobs of an array in one script, or none. So they are all of one region."""
     if key is not None:
-        expected = "an array has no header Idempotency-Key: give each job its own idempotency_key"
-        raise Refused(HTTPStatus.BAD_REQUEST, expected)
+        raise Refused(HTTPStatus.BAD_REQUEST, "an array has no header" + _EACH_ITS_OWN)
     entries, wrong = [], []
     jobs = parse_array(body)
     for index, job in enumerate(jobs):

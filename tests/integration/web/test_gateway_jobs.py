@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -52,6 +53,31 @@ def test_header_that_contradicts_the_field_is_refused(gateway: GatewayProcess, k
     answer = gateway.post(key, job(idempotency_key="a"), Idempotency_Key="b")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "idempotency_key"
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "said"),
+    [
+        ("application/x-ndjson", [b"a"], "lines have no header Idempotency-Key"),
+        ("application/json", [b"a", b"b"], "only once"),
+        ("application/json", [b"a", b"a"], "only once"),
+        ("application/json", [b"caf\xc3\xa9"], "expected ASCII"),
+    ],
+)
+def test_idempotency_key_that_could_get_lost_is_refused(
+    gateway: GatewayProcess, key: str, kind: str, keys: list[bytes], said: str
+) -> None:
+    body = json.dumps(job()).encode()
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+    connection.putrequest("POST", "/v1/jobs")
+    headers = [("Authorization", f"Bearer {key}"), ("Content-Type", kind), ("Content-Length", str(len(body)))]
+    for name, value in [*headers, *(("Idempotency-Key", one) for one in keys)]:
+        connection.putheader(name, value)
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    assert (answer.status, said in json.loads(answer.read())["detail"]) == (400, True)
+    connection.close()
+    assert stored(gateway) == 0
 
 
 @pytest.mark.parametrize(
