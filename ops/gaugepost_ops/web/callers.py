@@ -44,7 +44,7 @@ class Caller:
     name: str
     grants: Mapping[Region, ApiKey] = field(repr=False)
     away: tuple[Region, ...] = ()
-    """Regions whose keys cannot be read."""
+    """Regions of the key whose Redis cannot be reached."""
 
     @property
     def regions(self) -> tuple[Region, ...]:
@@ -66,6 +66,10 @@ class Caller:
             return self.regions
         self.key_for(region)
         return (region,)
+
+    def unasked_of(self, region: Region | None) -> tuple[Region, ...]:
+        """Return the regions that `regions_of` leaves out, because they are away."""
+        return self.away if region is None else ()
 
     def require(self, scope: Scope) -> None:
         """Raise Refused if the key lacks a scope."""
@@ -122,8 +126,8 @@ class Callers:
             of.is_away = True
             return
         except Exception as error:  # noqa: BLE001 - whatever Redis has there, the next turn must come
-            if not of.is_away:  # the text of the error may quote what Redis has
-                log.error("keys not read", region=str(region), error=type(error).__name__)
+            if not of.is_away:
+                log.error("keys not read", region=str(region), error=type(error).__name__)  # noqa: TRY400 - it may quote a key
             of.is_away = True
             return
         of.keys = {key.digest: key for key in found.valid()}
@@ -165,7 +169,8 @@ class Callers:
             if stale and digest:
                 raise StoreUnreachable(f"the keys of {', '.join(stale)} cannot be read: Redis cannot be reached")
             raise _unknown("this key is not known: it is wrong, it has expired, or it was revoked")
-        return Caller(next(iter(grants.values())).name, grants, tuple(stale))
+        key = next(iter(grants.values()))
+        return Caller(key.name, grants, tuple(region for region in stale if region in key.regions))
 
     async def _refreshed(self, now: float) -> list[Region]:
         """Read the keys that are too old. Return the regions whose keys could not be read.

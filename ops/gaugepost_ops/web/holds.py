@@ -76,7 +76,7 @@ async def list_holds(request: Request, region: Region | None = None) -> Response
     """List all holds of the key's regions."""
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.READ)
-    found = await asyncio.to_thread(of_regions, gateway.store.blocking, caller.regions_of(region), "holds", _holds_of)
+    found = await asyncio.to_thread(of_regions, gateway.store.blocking, caller, region, "holds", _holds_of)
     return Response(to_json(found), media_type="application/json")
 
 

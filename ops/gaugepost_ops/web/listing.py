@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from gaugepost.durations import moment
-from gaugepost.errors import InvalidQuery
+from gaugepost.errors import InvalidQuery, StoreUnreachable
 from gaugepost.ledger.api_keys import Scope
 from gaugepost.ledger.finding import LOOKED_AT, Found
 from gaugepost.ledger.job_filter import JobFilter
@@ -71,6 +71,7 @@ async def list_jobs(  # noqa: PLR0913, PLR0917 - a parameter each
     references = {"label": label, "batch": batch, "key": key, "case": case, "email": email, "phone": phone}
     wanted = Wanted(
         regions=regions,
+        away=caller.unasked_of(region),
         states=OPEN_FIRST if state is None else (state,),
         references={name: value for name, value in references.items() if value is not None},
         since=_time("since", since),
@@ -98,6 +99,8 @@ class Wanted:
     """Which jobs to list."""
 
     regions: tuple[Region, ...]
+    away: tuple[Region, ...]
+    """Further regions, which cannot be asked."""
     states: tuple[JobState, ...]
     references: dict[str, str]
     since: datetime | None
@@ -111,8 +114,8 @@ class Wanted:
         dues = DueTimes(producer)
         rows = [aliased(job_row(view, dues), producer) for view in found]
         more = {"unindexed": found.unindexed} if found.unindexed else {}
-        away = {"not_asked": [str(region) for region in found.not_asked]} if found.not_asked else {}
-        return {"jobs": rows, "next": found.next} | more | away
+        away = [str(region) for region in (*self.away, *found.not_asked)]
+        return {"jobs": rows, "next": found.next} | more | ({"not_asked": away} if away else {})
 
     def _keep(self, producer: Producer) -> Callable[[JobView], bool]:
         only = self.regions[0] if len(self.regions) == 1 else None
@@ -129,7 +132,13 @@ class Wanted:
         return search.found()
 
     def _listed(self, producer: Producer, limit: int, cursor: str | None) -> Found:
-        """Return a page of the lists of all wanted states and regions, one list after another."""
+        """Return a page of the lists of all wanted states and regions, one list after another.
+
+        Raises StoreUnreachable if a region is away: a cursor counts the lists of all regions.
+        """
+        if self.away:
+            away = ", ".join(self.away)
+            raise StoreUnreachable(f"{away} could not be asked: Redis cannot be reached; name another region")
         lists = [(state, region) for state in self.states for region in self.regions]
         number, inner = _parsed(cursor, len(lists))
         keep, page = self._keep(producer), Found()

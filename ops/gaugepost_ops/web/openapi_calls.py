@@ -50,7 +50,7 @@ def enqueue() -> Json:
             {
                 "name": "Idempotency-Key",
                 "in": "header",
-                "description": "For one job: the same as its field `idempotency_key`.",
+                "description": "For one job only: the same as its field `idempotency_key`. ASCII, once.",
                 "schema": {"type": "string", "minLength": 1, "maxLength": 200},
             }
         ],
@@ -158,7 +158,8 @@ def batch() -> Json:
     return {
         "operationId": "showBatch",
         "summary": "Show a batch: its jobs by state and verdict, warnings, rate, forecast, and its canary.",
-        "description": "Scope `read`. The same object as `gaugepost batch NAME --json`.",
+        "description": "Scope `read`. The same object as `gaugepost batch NAME --json`; with `not_asked`, the regions "
+        "that are away, if there are any.",
         "parameters": [parameter("name", {"type": "string"}, where="path")],
         "responses": {"200": {"description": "The batch.", "content": content({"type": "object"})}}
         | refusals(401, 403, 404, 429, 503),

@@ -18,9 +18,10 @@ from gaugepost_ops.cli.uploads.lanes import read_lane
 from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from gaugepost.client import Producer
+    from gaugepost_ops.web.callers import Caller
     from gaugepost_ops.web.gateway import Gateway
 
     Rows = Callable[[Producer, Region], list[dict[str, Any]]]
@@ -54,34 +55,36 @@ async def batch(request: Request, name: str) -> Response:
         views.update({} if view is None else {str(region): view})
         return []
 
-    found = await asyncio.to_thread(of_regions, gateway.store.blocking, caller.regions, "batches", read)
+    found = await asyncio.to_thread(of_regions, gateway.store.blocking, caller, None, "batches", read)
+    away = found.pop("not_asked", None)
     if not views:
-        if found.get("not_asked"):
-            raise StoreUnreachable(f"{', '.join(found['not_asked'])} could not be asked: Redis cannot be reached")
+        if away:
+            raise StoreUnreachable(f"{', '.join(away)} could not be asked: Redis cannot be reached")
         raise Refused(HTTPStatus.NOT_FOUND, f"no batch of this name in {', '.join(caller.regions)}")
-    return Response(to_json(merged(views).to_dict()), media_type="application/json")
+    row = merged(views).to_dict() | ({"not_asked": away} if away else {})
+    return Response(to_json(row), media_type="application/json")
 
 
 async def _answer(request: Request, region: Region | None, name: str, rows: Rows) -> Response:
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.READ)
-    found = await asyncio.to_thread(of_regions, gateway.store.blocking, caller.regions_of(region), name, rows)
+    found = await asyncio.to_thread(of_regions, gateway.store.blocking, caller, region, name, rows)
     return Response(to_json(found), media_type="application/json")
 
 
-def of_regions(producer: Producer, regions: Sequence[Region], name: str, rows: Rows) -> dict[str, Any]:
-    """Return the rows of all regions under `name`, and the regions that are away under `not_asked`.
+def of_regions(producer: Producer, caller: Caller, region: Region | None, name: str, rows: Rows) -> dict[str, Any]:
+    """Return the rows of a region or of all under `name`, and the regions that are away under `not_asked`.
 
     Raises StoreUnreachable if no region answers.
     """
-    found: list[dict[str, Any]] = []
-    away: list[str] = []
-    for region in regions:
+    regions, found = caller.regions_of(region), list[dict[str, Any]]()
+    away = [str(one) for one in caller.unasked_of(region)]
+    for turn, one in enumerate(regions, 1):
         try:
-            found += rows(producer, region)
+            found += rows(producer, one)
         except StoreUnreachable:
-            away.append(str(region))
-            if len(away) == len(regions):
+            away.append(str(one))
+            if turn == len(regions) and not set(regions) - set(away):
                 raise
     return {name: found} | ({"not_asked": away} if away else {})
 
