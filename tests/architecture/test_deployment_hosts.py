@@ -14,6 +14,7 @@ import yaml
 
 from gaugepost_ops import exporter
 from gaugepost_ops.cli.common import Exit
+from gaugepost_ops.web.server import GRACE_S
 from support.deployment import COMPOSE, K8S, ROOT, SYSTEMD, deployments, graceful, manifests, parses, unit, unknown
 
 # ops/k8s
@@ -97,6 +98,17 @@ def test_regions_have_workers_budget_and_scale_and_differ_only_in_name() -> None
     assert budget["spec"]["selector"]["matchLabels"] == pod["metadata"]["labels"]
     assert scale["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
     assert "replicas" not in deployment["spec"], "each roll-out would undo the scale"
+
+
+def test_gateway_ends_after_it_gets_no_new_connections() -> None:
+    deployment, *_ = yaml.safe_load_all((K8S / "gateway.yaml").read_text(encoding="utf-8"))
+    pod = deployment["spec"]["template"]["spec"]
+    program, pause = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert (program, int(pause) > 0) == ("sleep", True)
+    assert pod["terminationGracePeriodSeconds"] > int(pause) + GRACE_S
+    values = unit(ROOT / "ops/systemd/gaugepost-gateway.service")
+    assert float(values["TimeoutStopSec"][0]) > GRACE_S
+    assert int(values["LimitNOFILE"][0]) > 1_024, "each connection is a file"
 
 
 def test_scaled_object_matches_the_schema_of_keda() -> None:
