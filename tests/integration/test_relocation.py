@@ -230,3 +230,21 @@ def test_restored_ledger_sends_nothing_delivered_since_the_backup_again(stack: S
         summary = producer.ledger(Region.EU).summary()
     assert (summary["delivered"], summary["cancelled"], summary["queued"]) == (2, 4, 0)
     assert json.dumps(sorted(stack.keys().values())) == json.dumps([1] * 6), "nothing went out twice"
+
+
+@pytest.mark.needs("redis-server", "redis-cli")
+def test_restored_batch_is_stopped_by_its_canary(stack: Stack, other: RedisServer) -> None:
+    wrong = [record(configuration="multi-object", record={"First name": "Joe"}) for _ in range(20)]
+    stack.producer.enqueue_many(wrong, batch="spring", canary=3)
+    backup = str(stack.folder / "ledger.rdb")
+    run(steps("backup"), OLD=str(stack.redis.port), BACKUP=backup)
+    stack.redis.stop()
+    run(steps("restore"), NEW=str(other.port), DATA=str(other.folder), BACKUP=backup)
+    other.start()
+    stack.variables["GAUGEPOST_REDIS_URL"] = other.url
+    stack.worker()
+    stack.beat()
+    with Producer(Settings.given(redis_url=other.url)) as producer:
+        wait_until(lambda: (canary := producer.batch("spring").canary) is not None and canary.state == "held")
+        batch = producer.batch("spring")
+    assert (batch.total, batch.states, batch.held) == (20, {"dead": 3, "parked": 17}, 17)
