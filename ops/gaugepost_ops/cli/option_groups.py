@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def option_group(name: str, read: Callable[..., Any]) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Return a decorator: the parameter `name` of a command gets what `read` returns for the options of a group.
 
-    The keyword parameters of `read` are the options. In the help they stand in the place of the parameter.
+    The keyword parameters of `read` are the options. The help lists them at the position of the parameter.
     """
     options = inspect.signature(read, eval_str=True).parameters
 

@@ -73,7 +73,7 @@ def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = N
 
 
 async def _not_here(_: Request) -> Response:
-    """Stand for `POST /v1/jobs`, which `DirectEnqueue` answers, so that other methods of the path get 405."""
+    """Register `POST /v1/jobs`, which `DirectEnqueue` answers, so that other methods of the path get 405."""
     raise NotImplementedError
 
 

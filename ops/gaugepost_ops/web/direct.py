@@ -56,7 +56,7 @@ class DirectEnqueue:
 
 
 def problem_of(error: Exception) -> Response:
-    """Return the answer to an error. An error that nobody foresaw is logged, without data."""
+    """Return the answer to an error. An unexpected error is logged, without data."""
     if isinstance(error, Refused):
         return error.response()
     if isinstance(error, GaugepostError):

@@ -27,7 +27,7 @@ MOST_CONNECTIONS = 10_000
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which tells the gateway that it stops."""
+    """uvicorn's server. It notifies the gateway when it stops."""
 
     def __init__(self, config: uvicorn.Config, application: Application) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""Whether this process ends: what waits for something is told so, and answers at once."""
+"""Whether this process ends. Calls that wait, such as long polls, then answer at once."""
 
 from __future__ import annotations
 

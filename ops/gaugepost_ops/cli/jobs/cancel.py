@@ -67,7 +67,7 @@ def cancel(
     By id or key, prints one line for each. For an upload (set-…), cancels the parts that were not sent yet. Exit code
     1: a job was sent already, or no region knows it. A job that was cancelled before is no failure.
 
-    By filter, workers do it: an operation, which goes on when this command ends (`gaugepost operations`).
+    By filter, this command starts an operation. Workers carry it out, also after the command ends (`operations`).
 
     Example: `gaugepost cancel --state queued --region eu --source crm --reason "sent by mistake"`
     """

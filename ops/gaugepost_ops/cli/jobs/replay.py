@@ -57,9 +57,9 @@ def replay(
     for its turn in its case lane. The count of attempts starts again, idempotency keys are not checked, and the job's
     history gets who replayed it, when, why, and which fields were changed.
 
-    By filter, workers do it: an operation, which goes on when this command ends. The command shows its progress and
-    waits for its end; Ctrl-C leaves it running (`gaugepost operations`). By ids this command does it itself: Ctrl-C
-    stops between two batches, and the same command goes on.
+    By filter, this command starts an operation, which workers carry out. The command shows its progress and waits for
+    its end. Ctrl-C ends only the command; the operation continues (`gaugepost operations`). By ids, this command
+    replays the jobs itself. Ctrl-C then stops it between two batches; call it again to replay the rest.
 
     Changes (--set record.Email=…, --set configuration=…, --set net_promoter_score=9, --unset expires_at) are checked on
     all jobs first. If one job would be invalid, none is replayed (exit code 2). Give personal data as --set FIELD=@FILE

@@ -49,7 +49,7 @@ def create(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Create a key, and print it. Nobody can read it again: Redis has only its hash.
+    """Create a key, and print it. It is shown only once: Redis stores only its hash.
 
     Example: `gaugepost keys create crm --scope enqueue --scope read --source crm --expires 90d`
     """
@@ -163,7 +163,7 @@ def _taken(name: str) -> Failure:
 
 
 def _store(producer: Producer, audit: Recording, key: ApiKey) -> None:
-    """Store a key in all its regions. If one refuses, take it back: nobody has its secret yet."""
+    """Store a key in all its regions. If one region refuses it, delete it from the others."""
     stored: list[Region] = []
     try:
         for region in map(Region, key.regions):

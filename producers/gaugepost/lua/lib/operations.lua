@@ -18,7 +18,7 @@ local function operation_with(job_id, operations)
 end
 
 -- Delete what an ended operation says about people: the values of its edits, and in its filter the hashes of references, of
--- which the sorts stay. Without a key, who reads Redis can test a guess against such a hash.
+-- which the sorts stay. Without a key, a reader of Redis can test a guess against such a hash.
 local function strip_operation(id)
   local key = F.operation .. id
   redis.call('HDEL', key, 'edits')
