@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from gaugepost_ops.demo import report, scenarios
-from gaugepost_ops.demo.environment import port_for_flower
+from gaugepost_ops.demo import ports, report, scenarios
 from gaugepost_ops.demo.outcome import Outcome
 from support.browser import chromium
 from support.wait import wait_until
@@ -30,6 +29,7 @@ TITLES = [
         *scenarios.KINDS,
         scenarios.DELETE,
         *scenarios.SCHEDULED,
+        scenarios.OVER_HTTP,
         *scenarios.FAILURES,
         scenarios.UNREACHABLE,
         scenarios.UNAUTHENTICATED,
@@ -115,6 +115,35 @@ def test_it_shows_every_job_as_the_policy_says_and_leaves_nothing_behind(
     assert parts_of(place) == []
 
 
+@pytest.mark.needs("curl")
+def test_pasted_line_of_curl_sends_a_job_each_time(
+    place: Path, environment: dict[str, str], start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    demo = start("--keep")
+    wait_until(lambda: "command line" in output_of(place) or demo.poll() is not None, DEADLINE_S, "it is not kept")
+    output = output_of(place)
+    [line] = re.findall(r"a job for it +(curl .+)\n", output)
+    assert f"{line}\n" in output.partition("✓")[0], "it is shown as a step, too"
+    [key], [address] = re.findall(r"its key +(gp_.+)\n", output), re.findall(r"gateway +(http://.+)/docs\n", output)
+    assert key in line
+    assert f"{address}/v1/jobs" in line
+    assert not [command for command in parts_of(place) if key in command]
+    ids = set()
+    for _ in range(2):
+        pasted = subprocess.run(
+            ["sh", "-c", line], cwd=place, env=environment, capture_output=True, text=True, check=False
+        )
+        assert (pasted.returncode, pasted.stderr) == (0, "")
+        job = json.loads(pasted.stdout)
+        assert (job["kind"], job["duplicate"]) == ("record", False)
+        ids.add(job["id"])
+        asked = line.partition(" -d ")[0].replace("/v1/jobs", f"/v1/jobs/{job['id']}?wait=60")
+        shown = subprocess.run(["sh", "-c", asked], cwd=place, env=environment, capture_output=True, check=True)
+        found = json.loads(shown.stdout)
+        assert (found["state"], found["source"]) == ("delivered", "demo")
+    assert len(ids) == 2
+
+
 @pytest.mark.needs("chromium")
 def test_kept_demo_answers_the_command_line_until_ctrl_c(
     place: Path, environment: dict[str, str], start: Callable[..., subprocess.Popen[str]]
@@ -170,7 +199,7 @@ def test_no_part_outlives_it_however_it_ends(
 ) -> None:
     demo = start()
     wait_until(
-        lambda: sum("demo_process" in command for command in parts_of(place)) == 5,
+        lambda: sum("demo_process" in command for command in parts_of(place)) == 6,
         DEADLINE_S,
         "the parts did not start",
     )
@@ -178,11 +207,20 @@ def test_no_part_outlives_it_however_it_ends(
     assert demo.wait(DEADLINE_S) == code
 
 
-def test_demo_after_a_killed_one_starts_empty(place: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
+def test_demo_after_a_killed_one_starts_empty_and_without_gateway(
+    place: Path, environment: dict[str, str], start: Callable[..., subprocess.Popen[str]]
+) -> None:
     first = start()
     wait_until(lambda: "one job of every kind" in output_of(place), DEADLINE_S, "it did not get so far")
     first.kill()
+    (place.parent / "sitecustomize.py").write_text("import sys\nsys.modules['uvicorn'] = None\n")
+    environment["PYTHONPATH"] = str(place.parent)
     assert start().wait(DEADLINE_S) == 0, output_of(place)
+    output = output_of(place)
+    assert "pip install 'gaugepost[web]'" in output
+    assert "curl" not in output
+    assert "✓ Flower answers" in output
+    assert "gateway answers" not in output
 
 
 def test_a_second_demo_in_the_same_folder_is_refused(
@@ -195,13 +233,13 @@ def test_a_second_demo_in_the_same_folder_is_refused(
     assert "another demo runs" in second.stderr
 
 
-def test_demos_started_together_use_different_flower_ports() -> None:
-    with port_for_flower() as one, port_for_flower() as another:
+def test_demos_started_together_use_different_ports() -> None:
+    with ports.reserve_port(ports.FLOWER) as one, ports.reserve_port(ports.FLOWER) as another:
         port = one.getsockname()[1]
         assert another.getsockname()[1] > port
         with socket.create_server(("127.0.0.1", port)) as flower:  # which it can be, while it is kept
             one.close()
-            with port_for_flower() as third:
+            with ports.reserve_port(ports.FLOWER) as third:
                 assert third.getsockname()[1] != flower.getsockname()[1]
 
 

@@ -96,7 +96,7 @@ COMMANDS: dict[str, Command] = {
     "demo": Command(
         "gaugepost_ops.cli.processes.commands:demo",
         "Run everything on this machine, with one job of every kind.",
-        "worker,simulator,embedded",
+        "worker,simulator,embedded,web",
         _PARTS,
     ),
     "up": Command(

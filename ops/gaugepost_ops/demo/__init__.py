@@ -1,7 +1,8 @@
 """`gaugepost demo`: run everything on this machine, against the simulator, and print a table of all jobs.
 
 `scenarios.py` lists the jobs with the outcomes that `docs/policy.md` promises, `environment.py` starts and stops the
-processes, `job_runner.py` enqueues the jobs and waits, `outcome.py` compares, `report.py` prints.
+processes, `job_runner.py` enqueues the jobs and waits, `gateway.py` sends one by HTTP, `outcome.py` compares,
+`report.py` prints.
 """
 
 from __future__ import annotations

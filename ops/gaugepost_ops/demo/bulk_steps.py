@@ -13,13 +13,14 @@ from gaugepost.ledger.operations import Action
 from gaugepost.regions import Region
 from gaugepost.states import JobState
 from gaugepost_ops.demo import scenarios
-from gaugepost_ops.demo.environment import DemoFailed, Environment
+from gaugepost_ops.demo.errors import DemoFailed
 from gaugepost_ops.demo.report import Fact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gaugepost.client import Producer
+    from gaugepost_ops.demo.environment import Environment
     from gaugepost_ops.demo.report import Reporter
 
 _POLL_S = 0.1

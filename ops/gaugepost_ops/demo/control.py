@@ -6,8 +6,8 @@ import json
 import urllib.request
 from typing import Any
 
-_TIMEOUT_S = 10
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # ignores proxies of the environment
+TIMEOUT_S = 10
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # ignores proxies of the environment
 _ALL = 100_000
 
 
@@ -42,14 +42,14 @@ class Control:
     def _call(self, method: str, path: str, data: object = None) -> Any:  # noqa: ANN401 - JSON
         body = None if data is None else json.dumps(data).encode()
         request = urllib.request.Request(f"{self.url}/_simulator/{path}", body, method=method)  # noqa: S310 - our own
-        with _DIRECT.open(request, timeout=_TIMEOUT_S) as answer:
+        with DIRECT.open(request, timeout=TIMEOUT_S) as answer:
             return json.load(answer)
 
 
 def answers(url: str) -> bool:
     """Return whether a GET request to the URL gets HTTP 200."""
     try:
-        with _DIRECT.open(url, timeout=_TIMEOUT_S) as answer:
+        with DIRECT.open(url, timeout=TIMEOUT_S) as answer:
             return bool(answer.status == 200)  # noqa: PLR2004 - OK
     except OSError:
         return False

@@ -18,25 +18,23 @@ from typing import IO, TYPE_CHECKING, Self
 from dotenv import dotenv_values
 
 from gaugepost import local_processes
-from gaugepost.errors import GaugepostError
 from gaugepost.regions import Region
 from gaugepost.settings import PREFIX, Settings
 from gaugepost_ops import embedded_redis
+from gaugepost_ops.demo import gateway, ports
 from gaugepost_ops.demo.control import Control, answers
+from gaugepost_ops.demo.errors import DemoFailed
 
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
+    from gaugepost.client import Producer
+
 UPLOAD_INTERVAL_S = 3
-_FLOWER_PORT = 5555
 _START_DEADLINE_S = 45.0
 _STOP_DEADLINE_S = 15.0
 _POLL_S = 0.05
-
-
-class DemoFailed(GaugepostError):  # noqa: N818 - named for what it is about
-    """The demo cannot go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +53,8 @@ class Environment:
         self.values: dict[str, str] = {}
         self.control = Control("")
         self.flower_url = ""
+        self.gateway: gateway.GatewayCalls | None = None
+        """None without the extra `web`."""
         self._parts: list[_Part] = []
         self._open = ExitStack()
 
@@ -103,9 +103,13 @@ class Environment:
         for region in Region:
             self._start_ours(f"worker-{region}", "worker", "--region", region, "--concurrency", "4")
         self._start_ours("beat", "beat")
-        port = self._open.enter_context(port_for_flower()).getsockname()[1]
-        self._start_ours("flower", "flower", "--port", str(port))
-        self.flower_url = f"http://127.0.0.1:{port}"
+        self.flower_url = self._start_server("flower", "flower", ports.FLOWER)
+
+    def start_gateway(self, producer: Producer) -> None:
+        """Start the gateway, if its extra is installed."""
+        if gateway.is_installed():
+            key = gateway.store_key(producer)
+            self.gateway = gateway.GatewayCalls(self._start_server("gateway", "serve", ports.GATEWAY), key)
 
     def start_simulator(self) -> None:
         """Start the simulator on the port that the settings name. Return when it answers. Raises DemoFailed."""
@@ -115,9 +119,15 @@ class Environment:
         self._start("simulator", command)
         self._wait_for(f"{self.control.url}/_simulator/health", "the simulator")
 
-    def wait_for_flower(self) -> None:
-        """Return when Flower answers. Raises DemoFailed."""
-        self._wait_for(f"{self.flower_url}/healthcheck", "Flower")
+    def wait_for_servers(self) -> None:
+        """Return when Flower and the gateway answer. Raises DemoFailed."""
+        for name, url in self.probes().items():
+            self._wait_for(url, name)
+
+    def probes(self) -> dict[str, str]:
+        """Return the URLs at which Flower and the gateway say that they are well, by name."""
+        found = {"Flower": f"{self.flower_url}/healthcheck"}
+        return found | ({"the gateway": f"{self.gateway.url}/readyz"} if self.gateway else {})
 
     def _wait_for(self, url: str, name: str) -> None:
         deadline = time.monotonic() + _START_DEADLINE_S
@@ -126,6 +136,12 @@ class Environment:
             if time.monotonic() > deadline:
                 raise DemoFailed(f"{name} did not start; see the logs in {self.folder}")
             time.sleep(_POLL_S)
+
+    def _start_server(self, name: str, command: str, first_port: int) -> str:
+        """Start a command that has an option --port, and return its address."""
+        port = self._open.enter_context(ports.reserve_port(first_port)).getsockname()[1]
+        self._start_ours(name, command, "--port", str(port))
+        return f"http://127.0.0.1:{port}"
 
     def _start_ours(self, name: str, *arguments: str) -> None:
         self._start(name, ["-m", "gaugepost_ops.demo_process", str(self.folder), *arguments])
@@ -182,22 +198,3 @@ def ignored() -> list[str]:
     """Return the names of the user's own settings, from the environment and `.env`, which the demo ignores."""
     names = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
     return sorted(name for name in names if name.startswith(local_processes.SETTINGS))
-
-
-def port_for_flower() -> socket.socket:
-    """Return a UDP socket on a port that is free for Flower. It reserves the port against other demos.
-
-    It is UDP because Flower binds the same TCP port seconds later, which a TCP socket would prevent.
-    """
-    for port in range(_FLOWER_PORT, _FLOWER_PORT + 1000):
-        kept = socket.socket(type=socket.SOCK_DGRAM)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Flower does
-            try:
-                kept.bind(("127.0.0.1", port))
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                kept.close()
-                continue
-        return kept
-    raise DemoFailed(f"no free port from {_FLOWER_PORT} on for Flower")

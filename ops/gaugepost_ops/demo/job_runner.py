@@ -11,7 +11,8 @@ from gaugepost.errors import InvalidJob
 from gaugepost.jobs import parse_job
 from gaugepost.regions import Region
 from gaugepost_ops.demo import scenarios
-from gaugepost_ops.demo.environment import UPLOAD_INTERVAL_S, DemoFailed, Environment, credentials
+from gaugepost_ops.demo.environment import UPLOAD_INTERVAL_S, Environment, credentials
+from gaugepost_ops.demo.errors import DemoFailed
 from gaugepost_ops.demo.outcome import Outcome, of_refusal, of_view
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class JobRunner:
         )
         self._reporter.step("CustomerGauge could not be reached; the simulator starts now")
         self._environment.start_simulator()
-        self._environment.wait_for_flower()  # Flower shows only events that come after its start
+        self._environment.wait_for_servers()  # Flower shows only events that come after its start
         self._environment.control.knobs(**_KNOBS)
         self._environment.control.fault(**_NEW_TEXT)
 
@@ -71,7 +72,15 @@ class JobRunner:
         self._reporter.step("one job of every kind, two scheduled ones, and one for each failure of a single job")
         for scenario in (*scenarios.KINDS, *scenarios.SCHEDULED, *scenarios.FAILURES):
             self._enqueue(scenario)
+        self._enqueue_by_http()
         self._wait_for_open_jobs()
+
+    def _enqueue_by_http(self) -> None:
+        """Send a job to the gateway, and show how a person does the same."""
+        scenario, gateway = scenarios.OVER_HTTP, self._environment.gateway
+        if gateway is not None:
+            self._reporter.step(f"a job by HTTP, as any language can send it: {gateway.curl_line(scenario.job)}")
+            self._open[gateway.enqueue(scenario.job)] = [scenario]
 
     def _enqueue_region_wide_failures(self) -> None:
         self._reporter.step("failures of a whole region: tokens revoked (eu), throttling (us), API key refused (au)")

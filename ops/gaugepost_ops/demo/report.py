@@ -14,12 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from gaugepost_ops.demo import scenarios
 from gaugepost_ops.demo.outcome import count_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gaugepost_ops.demo.environment import Environment
+    from gaugepost_ops.demo.gateway import GatewayCalls
     from gaugepost_ops.demo.outcome import Outcome
 
 _WIDTH = 100
@@ -153,11 +155,12 @@ def close(outcomes: Sequence[Outcome], requests: int, seconds: float, *, as_it_m
 
 
 def print_addresses(environment: Environment) -> None:
-    """Print the addresses of what runs on: Flower, simulator, logs, command line."""
+    """Print the addresses of what runs on: Flower, simulator, gateway, logs, command line."""
     console = _console()
     lines = {
         "Flower": f"{environment.flower_url}/tasks",
         "simulator": f"{environment.control.url}/",
+        **_gateway_lines(environment.gateway),
         "logs": f"{environment.folder}",
         # Not `gaugepost`, since after `make demo` it is not on the PATH.
         "command line": f". {quote(str(environment.settings_file))} && {quote(sys.executable)} -m gaugepost_ops jobs",
@@ -165,6 +168,16 @@ def print_addresses(environment: Environment) -> None:
     console.print("\nThe demo keeps running; Ctrl-C stops it.", markup=False)
     for name, value in lines.items():
         console.print(f"  {name:13} {value}", soft_wrap=True, markup=False)
+
+
+def _gateway_lines(gateway: GatewayCalls | None) -> dict[str, str]:
+    if gateway is None:
+        return {}
+    return {
+        "gateway": f"{gateway.url}/docs",
+        "its key": gateway.key,
+        "a job for it": gateway.curl_line(scenarios.OVER_HTTP.job),
+    }
 
 
 def hint(*, kept: bool) -> None:

@@ -14,6 +14,7 @@ from gaugepost_ops.demo import report, scenarios
 from gaugepost_ops.demo.bulk_steps import BulkSteps
 from gaugepost_ops.demo.control import answers
 from gaugepost_ops.demo.environment import Environment, ignored
+from gaugepost_ops.demo.gateway import is_installed
 from gaugepost_ops.demo.job_runner import JobRunner
 from gaugepost_ops.demo.report import Fact, Reporter
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from gaugepost.ledger.finding import Found
     from gaugepost_ops.demo.outcome import Outcome
 
-_JOBS = len((*scenarios.KINDS, *scenarios.SCHEDULED, *scenarios.FAILURES, *scenarios.THROTTLED)) + 4
+_JOBS = len((*scenarios.KINDS, *scenarios.SCHEDULED, *scenarios.FAILURES, *scenarios.THROTTLED)) + 5
 _SHOWN_NAMES = 3
 _LOOK_S = 0.5
 _DONE, _FAILED, _NO_REDIS, _INTERRUPTED = 0, 1, 3, 130
@@ -65,7 +66,7 @@ def _perform(environment: Environment, *, keep: bool) -> int:
     started = time.monotonic()
     reporter = Reporter(_JOBS)
     with reporter.bar(), Producer(environment.settings()) as producer:
-        _start_environment(environment, reporter)
+        _start_environment(environment, producer, reporter)
         runner = JobRunner(environment, producer, reporter)
         runner.run()
         bulk = BulkSteps(environment, producer, reporter).run()
@@ -82,12 +83,16 @@ def _perform(environment: Environment, *, keep: bool) -> int:
     return _DONE if as_it_must_be else _FAILED
 
 
-def _start_environment(environment: Environment, reporter: Reporter) -> None:
+def _start_environment(environment: Environment, producer: Producer, reporter: Reporter) -> None:
     if names := ignored():
         more = ", …" if len(names) > _SHOWN_NAMES else ""
         reporter.step(f"your own settings are ignored: {', '.join(names[:_SHOWN_NAMES])}{more}")
-    reporter.step(f"Redis runs in {environment.folder}; now three workers, beat and Flower start")
+    parts = "three workers, beat, Flower and the gateway" if is_installed() else "three workers, beat and Flower"
+    reporter.step(f"Redis runs in {environment.folder}; now {parts} start")
+    if not is_installed():
+        reporter.step("the HTTP gateway is left out, since it needs more: pip install 'gaugepost[web]'")
     environment.start_parts()
+    environment.start_gateway(producer)
 
 
 def _place(outcome: Outcome) -> int:
@@ -96,6 +101,7 @@ def _place(outcome: Outcome) -> int:
         *scenarios.KINDS,
         scenarios.DELETE,
         *scenarios.SCHEDULED,
+        scenarios.OVER_HTTP,
         *scenarios.FAILURES,
         scenarios.UNREACHABLE,
         scenarios.UNAUTHENTICATED,
@@ -131,7 +137,8 @@ def _facts(
         f"found by the address {scenarios.FOUND_EMAIL}: {len(found)} jobs",
         {job.id for job in found} == ids,
     )
-    yield Fact("Flower answers", answers(f"{environment.flower_url}/healthcheck"))
+    for name, url in environment.probes().items():
+        yield Fact(f"{name} answers", answers(url))
 
 
 def _is_of_case(effect: dict[str, Any], number: str) -> bool:

@@ -135,6 +135,9 @@ SCHEDULED = (
 )  # fmt: skip
 """Jobs with a deliver_at."""
 
+OVER_HTTP = Scenario("record, by HTTP", _joe("http@example.net").record("eu"), has="1 record")
+"""The demo sends it to the gateway, and prints a line of curl that does the same."""
+
 FAILURES = (
     Scenario("taken in part", _status("au", 20001, "open", note="simulate: partial", assignee="a@example.net"),
          verdicts=("delivered_in_part",), has="open", warning="assignee"),

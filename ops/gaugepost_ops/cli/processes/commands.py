@@ -189,7 +189,7 @@ def check(
 
 
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave it running, and print the address of Flower.")] = False,  # noqa: FBT002
+    keep: Annotated[bool, typer.Option("--keep", help="Leave it running, and print its addresses.")] = False,  # noqa: FBT002
 ) -> None:
     """Run everything on this machine, against a simulator: a job of every kind and every failure, and its outcome.
 
