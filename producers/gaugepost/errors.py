@@ -72,13 +72,15 @@ class InvalidJob(GaugepostError, ValueError):  # noqa: N818 - the classes below 
 class IdempotencyConflict(InvalidJob):
     """An earlier job with this idempotency key has another kind or content. This job was not stored.
 
-    `id` is the id of the earlier job.
+    `id` is the id of the earlier job. `first`: the position of the earlier job, from 1, if it is in the same call.
     """
 
-    def __init__(self, job_id: str) -> None:
-        conflict = f"was used for job {job_id}, which has another kind or content: nothing was stored"
+    def __init__(self, job_id: str, first: int | None = None) -> None:
+        earlier = f"job {job_id}" if first is None else f"job {first:,} of the same call"
+        conflict = f"was used for {earlier}, which has another kind or content: nothing was stored"
         super().__init__([Problem("idempotency_key", conflict)])
         self.id = job_id
+        self.first = first
 
 
 class InvalidQuery(GaugepostError, ValueError):  # noqa: N818

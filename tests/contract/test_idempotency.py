@@ -91,6 +91,38 @@ def test_repeated_call_of_a_conflict_says_the_same(bench: Bench) -> None:
     assert [one.conflict for one in first] == [True, False]
 
 
+def put_all_or_none(bench: Bench, *jobs: JobBase) -> list[Accepted]:
+    entries = [Entry.of(job) for job in jobs]
+    ledger = bench.ledger
+    first = ledger._run(ledger.producer_calls.enqueue(entries, no_conflict=True))
+    assert ledger._run(ledger.producer_calls.enqueue(entries, no_conflict=True)) == first, "a repeated call"
+    return first
+
+
+def test_call_without_conflicts_stores_all_its_jobs(bench: Bench) -> None:
+    one = put(bench, record())
+    found = put_all_or_none(bench, record(idempotency_key="k"), record(), link(idempotency_key="l"))
+    assert [job.duplicate for job in found] == [True, False, False]
+    assert found[0].id == one.id
+    assert bench.ledger.summary()["queued"] == 3
+
+
+def test_call_without_conflicts_stores_nothing_if_one_job_conflicts(bench: Bench) -> None:
+    one, before = put(bench, record()), bench.truth()
+    with pytest.raises(IdempotencyConflict) as refused:
+        put_all_or_none(bench, record(), upload(), record(idempotency_key="k"), link(idempotency_key="k"))
+    assert (refused.value.id, refused.value.number, refused.value.first) == (one.id, 4, None)
+    assert bench.truth() == before
+
+
+def test_call_without_conflicts_finds_those_among_its_own_jobs(bench: Bench) -> None:
+    before = bench.truth()
+    with pytest.raises(IdempotencyConflict) as refused:
+        put_all_or_none(bench, record(), record(idempotency_key="l"), link(idempotency_key="l"))
+    assert (refused.value.number, refused.value.first) == (3, 2)
+    assert bench.truth() == before
+
+
 def test_key_outlives_its_job_and_still_compares(client: redis.Redis) -> None:
     bench = Bench(client, retention_delivered="1h")
     first = put(bench, record())

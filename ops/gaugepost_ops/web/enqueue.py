@@ -86,13 +86,13 @@ async def _array(gateway: Gateway, caller: Caller, body: bytes, key: str | None)
     if len(regions := {job.region for job in jobs}) > 1:
         detail = f"expected jobs of one region in an array, not of {', '.join(sorted(regions))}"
         raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"nothing was stored: {detail}", errors=[])
-    accepted = await gateway.store.accept(jobs[0].region, entries)
+    accepted = await gateway.store.accept(jobs[0].region, entries, no_conflict=True)
     return Response(to_json([row(*pair) for pair in zip(entries, accepted, strict=True)]), media_type=JSON)
 
 
 def row(entry: Entry, accepted: Accepted) -> dict[str, Any]:
     """Return what a caller gets for an accepted job."""
-    found: dict[str, Any] = {
+    return {
         "id": accepted.id,
         "region": entry.job.region,
         "kind": entry.job.kind,
@@ -100,4 +100,3 @@ def row(entry: Entry, accepted: Accepted) -> dict[str, Any]:
         "duplicate": accepted.duplicate,
         "warnings": entry.warnings,
     }
-    return found | {"conflict": True} if accepted.conflict else found

@@ -29,7 +29,8 @@ _PROBLEMS = {
     403: "The key lacks the scope or the region.",
     404: "No job of the key's regions has this id.",
     408: "The body did not arrive in time.",
-    409: "The idempotency key was used for a job with another kind or content, whose `id` this is; or it is too late.",
+    409: "The idempotency key is that of a job with another kind or content, whose `id` this is. In an array, `index` "
+    "is the place of the job that conflicts; `first` that of the earlier job, if it is in it. Or it is too late.",
     413: "The body is too long.",
     415: "Another Content-Type.",
     422: "A job is invalid; `errors` names its fields. Nothing was stored.",
@@ -103,11 +104,12 @@ def _answers() -> Json:
     accepted: Json = {"id": text, "region": region, "kind": text, "state": state, "duplicate": flag}
     line: Json = {"line": {"type": "integer"}, "id": text, "state": state, "duplicate": flag, "conflict": flag}
     problem: Json = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text, "errors": errors}
+    places = {"index": {"type": "integer"}, "first": {"type": "integer"}}
     shown = {"id": text, "kind": text, "region": region, "state": state, "attempts": {"type": "array"}}
     return {
-        "Accepted": calls.record(accepted | {"warnings": warnings, "conflict": flag}, *accepted, "warnings"),
+        "Accepted": calls.record(accepted | {"warnings": warnings}, *accepted, "warnings"),
         "Line": calls.record(line | {"warnings": warnings, "errors": errors, "problem": calls.ref("Problem")}, "line"),
-        "Problem": calls.record(problem | {"id": text}, "type", "title", "status", "detail"),
+        "Problem": calls.record(problem | {"id": text, **places}, "type", "title", "status", "detail"),
         "ShownJob": calls.record(shown | {"result": {"type": ["object", "null"]}}, *shown),
         "Readiness": calls.record({"regions": {"type": "object", "additionalProperties": text}}, "regions"),
     }

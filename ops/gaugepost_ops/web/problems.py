@@ -106,7 +106,7 @@ def refused(error: GaugepostError) -> Refused:
     """Return the refusal for an error of gaugepost."""
     match error:
         case IdempotencyConflict():
-            return Refused(HTTPStatus.CONFLICT, str(error), id=error.id)
+            return _conflict(error)
         case InvalidJob():
             return invalid([(0, error)])
         case InvalidQuery():
@@ -117,6 +117,17 @@ def refused(error: GaugepostError) -> Refused:
             return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
         case _:
             return _of_the_store(error)
+
+
+def _conflict(error: IdempotencyConflict) -> Refused:
+    """Return the refusal of a job, or of an array with the place of the job in it, from 0."""
+    if error.number is None:
+        return Refused(HTTPStatus.CONFLICT, str(error), id=error.id)
+    index, first = error.number - 1, None if error.first is None else error.first - 1
+    earlier: dict[str, Any] = {"id": error.id} if first is None else {"first": first}
+    where = f"job {error.id}" if first is None else f"job {first} of this array"
+    why = f"job {index}: idempotency_key: was used for {where}, which has another kind or content"
+    return Refused(HTTPStatus.CONFLICT, f"nothing was stored: {why}", index=index, **earlier)
 
 
 def _of_the_store(error: GaugepostError) -> Refused:

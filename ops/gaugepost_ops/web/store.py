@@ -47,10 +47,13 @@ class Store(AsyncProducer):
             return await asyncio.to_thread(Entry.of, job)
         return Entry.of(job, self.mappings)
 
-    async def accept(self, region: Region, entries: Sequence[Entry]) -> list[Accepted]:
-        """Store all these jobs of one region in one script, or none."""
+    async def accept(self, region: Region, entries: Sequence[Entry], *, no_conflict: bool = False) -> list[Accepted]:
+        """Store all these jobs of one region in one script, or none.
+
+        `no_conflict`: store none if one job conflicts. Raises IdempotencyConflict, with its position.
+        """
         calls, run = self._region(region)
-        accepted = await run(calls.enqueue(entries))
+        accepted = await run(calls.enqueue(entries, no_conflict=no_conflict))
         if report := calls.report(entries):
             with suppress(StoreError):
                 await run(report)

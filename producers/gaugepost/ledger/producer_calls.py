@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gaugepost.errors import IdempotencyConflict
 from gaugepost.jobs import File
 from gaugepost.keys import Keys, idempotency_digest
 from gaugepost.ledger.chunks import AT_ONCE, chunks
@@ -74,12 +75,16 @@ class ProducerCalls:
         self.reports_fields = self._reports is not None
         self.queues = (self.keys.prefix, self.keys.queue, self.keys.urgent_queue)
 
-    def enqueue(self, entries: Sequence[Entry]) -> Call[list[Accepted]]:
-        """Store all these jobs in one script, or none of them."""
-        args: list[Argument] = [*self.limits, IDEMPOTENCY_MS]
+    def enqueue(self, entries: Sequence[Entry], *, no_conflict: bool = False) -> Call[list[Accepted]]:
+        """Store all these jobs in one script, or none of them.
+
+        `no_conflict`: store none if one job conflicts; the call then raises IdempotencyConflict.
+        """
+        args: list[Argument] = [*self.limits, IDEMPOTENCY_MS, "1" if no_conflict else ""]
         for entry in entries:
             args += entry.arguments(self.lane(entry.job), self.cipher)
-        return Call("enqueue", self.queues, args, lambda answer: _read_accepted(entries, answer))
+        read = _read_all_or_none if no_conflict else _read_accepted
+        return Call("enqueue", self.queues, args, lambda answer: read(entries, answer))
 
     def report(self, entries: Sequence[Entry]) -> Call[None] | None:
         """Return the call that reports the fields of these jobs; None if they were reported today, or without MAPPINGS.
@@ -168,6 +173,18 @@ def _read_accepted(entries: Sequence[Entry], answer: list[bytes]) -> list[Accept
         Accepted(first.decode() or entry.id, _STATES[state], bool(first), bool(conflict))
         for entry, state, first, conflict in rows
     ]
+
+
+def _read_all_or_none(entries: Sequence[Entry], answer: list[bytes]) -> list[Accepted]:
+    """Return the accepted jobs. Raises IdempotencyConflict if nothing was stored because of a conflict."""
+    conflict = next((position for position, text in enumerate(answer[2::3]) if text), None)
+    if conflict is None:
+        return _read_accepted(entries, answer)
+    first = answer[3 * conflict + 1].decode()
+    position = next((number for number, entry in enumerate(entries, 1) if entry.id == first), None)
+    error = IdempotencyConflict(first, position)
+    error.number = conflict + 1
+    raise error
 
 
 def _read_moved(answer: list[bytes | int]) -> list[tuple[JobState | None, bool]]:

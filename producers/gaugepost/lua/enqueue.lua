@@ -2,16 +2,16 @@
 -- A repeated call with the same ids changes nothing.
 -- WITH  new_jobs, arrivals, batch_arrivals
 -- KEYS  prefix, queue, urgent queue
--- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms; then for each job: id; JSON; kind and
---       configuration ('' = its JSON is short: entry.py); a JSON object of texts ('' = empty) with those it has of urgent
---       ('1'), once ('1'), lane, idem (digest of its idempotency key), same (hashes of its content, separated by blanks:
---       encryption.py), expires (ms), due (ms: its deliver_at), source, batch and
---       canary (batch_arrivals.lua, if the call asks for one); content of a file ('' = none); its id as 16 bytes,
---       then the hashes of its references (lib/arrivals.lua)
--- RETURN for each job: state, id of the earlier job with its idempotency key ('' = none), '1' if that job has other
---        content; or an error BACKLOGFULL, CONTENTFULL or BATCHCONFLICT, and nothing is stored
+-- ARGV  backlog limit, limit of content bytes, life of an idempotency key in ms, '1' = store nothing if one job conflicts;
+--       then for each job: id; JSON; kind and configuration ('' = its JSON is short: entry.py); a JSON object of texts ('' =
+--       empty) with those it has of urgent ('1'), once ('1'), lane, idem (digest of its idempotency key), same (hashes of its
+--       content, separated by blanks: encryption.py), expires (ms), due (ms: its deliver_at), source, batch and canary
+--       (batch_arrivals.lua, if the call asks for one); content of a file ('' = none); its id as 16 bytes, then the hashes of
+--       its references (lib/arrivals.lua)
+-- RETURN for each job: state ('' = not stored), id of the earlier job with its idempotency key ('' = none), '1' if that job
+--        has other content: a conflict; or an error BACKLOGFULL, CONTENTFULL or BATCHCONFLICT, and nothing is stored
 
-local FIRST, PER = 4, 6
+local FIRST, PER = 5, 6
 local states = {} -- id -> state of the jobs of this call
 
 -- Return the earlier job with this key. sweep.lua deletes a job but leaves its state with the key.
@@ -24,8 +24,7 @@ local function first_with(digest)
   return states[id] and id
 end
 
-local NOTHING = {}
-local facts, first, conflicts, by_digest, fresh, bytes = {}, {}, {}, {}, 0, 0
+local NOTHING, facts, first, conflicts, by_digest, fresh, bytes = {}, {}, {}, {}, {}, 0, 0
 local function first_hash(same) return string.match(same, '%S+') end
 -- Return whether a job of this call is stored: then it is a repeated call.
 local function is_repeated()
@@ -55,10 +54,11 @@ for i = FIRST, #ARGV, PER do
     first[id], fresh, bytes = id, fresh + 1, bytes + #ARGV[i + 4]
     if digest then by_digest[digest] = id end
   elseif first[id] ~= id then
-    conflicts[id] = sends_other(id)
+    conflicts[id] = sends_other(id) or nil
   end
 end
-local refusal = limit_error(fresh, ARGV[1], bytes, ARGV[2]) or not repeated and canaries_error(facts)
+local refused = ARGV[4] == '1' and next(conflicts)
+local refusal = not refused and (limit_error(fresh, ARGV[1], bytes, ARGV[2]) or not repeated and canaries_error(facts))
 if refusal then return redis.error_reply(refusal) end
 local OPTIONAL = {'urgent', 'once', 'lane', 'idem', 'expires', 'due'}
 
@@ -94,12 +94,12 @@ end
 local receipts = {}
 for i = FIRST, #ARGV, PER do
   local id = first[ARGV[i]]
-  if not states[id] then states[id] = accept(id, ARGV[i + 1], ARGV[i + 2], facts[id], ARGV[i + 4], ARGV[i + 5]) end
-  receipts[#receipts + 1] = states[id]
+  if not (states[id] or refused) then states[id] = accept(id, ARGV[i + 1], ARGV[i + 2], facts[id], ARGV[i + 4], ARGV[i + 5]) end
+  receipts[#receipts + 1] = states[id] or ''
   receipts[#receipts + 1] = id ~= ARGV[i] and id or ''
   receipts[#receipts + 1] = conflicts[ARGV[i]] and '1' or ''
 end
-if fresh > 0 then
+if fresh > 0 and not refused then
   local jobs, urgent = write_ready()
   flush_arrivals()
   flush_new()

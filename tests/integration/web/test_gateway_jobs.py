@@ -133,13 +133,47 @@ def test_array_with_one_wrong_job_stores_nothing(gateway: GatewayProcess, key: s
     assert stored(gateway) == 0
 
 
-def test_array_names_conflicts_and_duplicates_in_its_rows(gateway: GatewayProcess, key: str) -> None:
+def test_array_names_duplicates_in_its_rows(gateway: GatewayProcess, key: str) -> None:
     first = gateway.post(key, job(idempotency_key="a")).json()
-    rows = gateway.post(key, [job(idempotency_key="a"), job(idempotency_key="a", configuration="b"), job()]).json()
-    assert [row["duplicate"] for row in rows] == [True, True, False]
-    assert [row.get("conflict", False) for row in rows] == [False, True, False]
-    assert {rows[0]["id"], rows[1]["id"]} == {first["id"]}
+    rows = gateway.post(key, [job(idempotency_key="a"), job(idempotency_key="b"), job(idempotency_key="b")]).json()
+    assert [row["duplicate"] for row in rows] == [True, False, True]
+    assert (rows[0]["id"], rows[1]["id"]) == (first["id"], rows[2]["id"])
     assert stored(gateway) == 2
+
+
+def test_array_with_a_conflict_stores_nothing(gateway: GatewayProcess, key: str) -> None:
+    first = gateway.post(key, job(idempotency_key="a")).json()
+    jobs = [job(idempotency_key="b"), job(), job(idempotency_key="a", configuration="b")]
+    answer = gateway.post(key, jobs)
+    problem = answer.json()
+    assert (answer.status_code, answer.headers["Content-Type"]) == (409, "application/problem+json")
+    assert (problem["index"], problem["id"]) == (2, first["id"])
+    assert "nothing was stored: job 2" in problem["detail"]
+    assert stored(gateway) == 1
+    assert gateway.post(key, jobs[:2]).json()[0]["duplicate"] is False
+
+
+def test_conflict_between_two_jobs_of_an_array_stores_nothing(gateway: GatewayProcess, key: str) -> None:
+    answer = gateway.post(key, [job(), job(idempotency_key="a"), job(idempotency_key="a", configuration="b")])
+    problem = answer.json()
+    assert (answer.status_code, problem["index"], problem["first"]) == (409, 2, 1)
+    assert "id" not in problem
+    assert stored(gateway) == 0
+
+
+def test_array_that_races_with_its_conflict_is_stored_whole_or_not(gateway: GatewayProcess, key: str) -> None:
+    def race(side: int) -> list[int]:
+        answers = []
+        for turn in range(20):
+            jobs = [job(record={"Email": f"{side}-{turn}-{n}@example.net"}) for n in range(9)]
+            last = job(idempotency_key=f"race-{turn}", configuration=f"of-{side}")
+            answers.append(gateway.post(key, [*jobs, last]).status_code)
+        return answers
+
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(race, range(3)))
+    assert [sorted(turn) for turn in zip(*answers, strict=True)] == [[200, 409, 409]] * 20
+    assert stored(gateway) == 20 * 10
 
 
 def test_array_of_two_regions_is_refused(gateway: GatewayProcess, key: str) -> None:
