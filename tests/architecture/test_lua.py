@@ -26,7 +26,7 @@ from support.ledger_harness import Bench
 
 ROOT = Path(__file__).parents[2]
 LUA_WORDS = {"and", "function", "if", "in", "ipairs", "math", "not", "older", "or", "pairs", "pcall", "return"} | {
-    "tonumber", "type", "unpack", "until", "elseif", "while",
+    "next", "tonumber", "type", "unpack", "until", "elseif", "while",
 }  # fmt: skip
 LUA = ROOT / "producers/gaugepost/lua"
 RUNS_LUA = {"register_script", "eval", "evalsha", "eval_ro", "evalsha_ro", "script_load", "fcall", "function_load"}
