@@ -11,6 +11,7 @@ import structlog
 import uvicorn
 
 from gaugepost_ops.web.app import Application
+from gaugepost_ops.web.protocol import HttpProtocol
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -57,7 +58,7 @@ def run(settings: Settings, host: str, port: int, *, proxy_headers: bool) -> int
         application.asgi,
         host=host,
         port=port,
-        http="httptools",
+        http=HttpProtocol,
         loop="auto",
         ws="none",
         access_log=False,
