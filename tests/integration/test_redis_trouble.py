@@ -165,6 +165,7 @@ def test_full_disk_is_an_error_for_producers_and_a_wait_for_workers(stack: Stack
     worker = stack.worker()
     stack.beat()
     ids = enqueue(stack.producer, 0, 100)
+    wait_until(lambda: stack.counts().get("delivered"), what="the worker has started")
     with stack.redis.disk_full():
         refused = wait_until(lambda: refusal(stack.producer, ids), what="Redis finds out")
         assert str(refused) == "Redis refuses writes: it cannot write to its disk"

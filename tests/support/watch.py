@@ -99,6 +99,9 @@ class Watch:
         job = PersonalLink(region=Region.EU, configuration="multi-object", record={"Email": email}, source="shop")
         return self.stack.producer.enqueue(job).id
 
+    def states(self, ids: list[str]) -> set[str]:
+        return {str(self.stack.producer.state(one)) for one in ids}
+
     def response(self) -> str:
         fields = {"net_promoter_score": 9, "survey_completed_date": "2026-01-01 13:59:12"}
         return self.stack.producer.enqueue(Response(region=Region.EU, fields=CALM, source="crm", **fields)).id

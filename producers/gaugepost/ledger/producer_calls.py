@@ -83,8 +83,9 @@ class ProducerCalls:
         args: list[Argument] = [*self.limits, IDEMPOTENCY_MS, "1" if no_conflict else ""]
         for entry in entries:
             args += entry.arguments(self.lane(entry.job), self.cipher)
+        script = "enqueue_batch" if any(entry.job.batch for entry in entries) else "enqueue"
         read = _read_all_or_none if no_conflict else _read_accepted
-        return Call("enqueue", self.queues, args, lambda answer: read(entries, answer))
+        return Call(script, self.queues, args, lambda answer: read(entries, answer))
 
     def report(self, entries: Sequence[Entry]) -> Call[None] | None:
         """Return the call that reports the fields of these jobs; None if they were reported today, or without MAPPINGS.

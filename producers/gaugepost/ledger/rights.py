@@ -59,10 +59,13 @@ _MAILBOXES = (
     *("_kombu.binding*.{control}.*", "_kombu.binding*.{events}", "_kombu.binding_deadlines"),
 )
 _BROADCASTS = ("/{db}.{control}.pidbox", "/{db}.{events}/*")
-_SERVICE = ("enqueue", "enqueue_set", "unstage", "read", "arrive", "find", "page", "cancel", "note_fields", "audit")
+_SERVICE = (
+    *("enqueue", "enqueue_batch", "enqueue_set", "unstage", "read", "arrive", "find", "page", "cancel", "note_fields"),
+    "audit",
+)
 _ERASE = ("erase", "unindexed", "index")
 _GATEWAY = (
-    *("enqueue", "read", "note_fields", "arrive", "find", "page", "cancel", "hold", "resume", "audit"),
+    *("enqueue", "enqueue_batch", "read", "note_fields", "arrive", "find", "page", "cancel", "hold", "resume", "audit"),
     *("replay", "resolve"),
     *("api_keys_read", "api_rate", "api_ready"),
 )

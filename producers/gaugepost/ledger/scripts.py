@@ -179,7 +179,7 @@ def _converted(error: redis_errors.ResponseError) -> GaugepostError:
     return StoreError(f"Redis refused a call: {text[:200]}")
 
 
-_REPLICATED = frozenset({"enqueue", "enqueue_set", "mark"})
+_REPLICATED = frozenset({"enqueue", "enqueue_batch", "enqueue_set", "mark"})
 """The scripts that wait for replicas: a fail-over must lose no accepted job and no sending mark."""
 
 _WAIT_MS = 1_000
