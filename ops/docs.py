@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import docs_acl
+import docs_examples
 import docs_jobs
 
 from gaugepost.durations import spell
@@ -32,6 +33,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = (
     "docs/audit.md",
     "docs/jobs.md",
+    "docs/languages.md",
     "docs/redis-acl.md",
     "docs/settings.md",
     "docs/states.md",
@@ -143,6 +145,7 @@ PARTS = {
     "job fields": docs_jobs.common,
     "jobs": docs_jobs.kinds,
     "acl": docs_acl.users,
+    "link examples": docs_examples.links,
     "recorded commands": recorded_commands,
 }
 FILES = {".env.example": env_example, "docs/openapi.json": openapi}

@@ -1,0 +1,78 @@
+"""The examples of docs/languages.md run against a real gateway, a real worker and the simulator."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.gateway import GatewayProcess
+from support.languages import FOLDER, command, examples
+from support.stack import Stack
+
+LINK = r"https://survey\.eu\.customergauge\.com/r/[0-9a-f]+"
+EMAIL, KEY = "joe.doe@example.com", "ticket-991"
+NOT_COUNTED = re.compile(r"\s*$|[\s\])}]*;?$|import |using .*;$|package |\s+\"[\w/]+\"$|<\?php$")
+"""Blank lines, brackets, and what each file of a language has at its top."""
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """Run a gateway, and a worker that delivers to the simulator."""
+    folder = tmp_path_factory.mktemp("stack")
+    with Stack(folder) as stack, GatewayProcess(folder, stack.redis.url) as gateway:
+        stack.worker("eu")
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def key(gateway: GatewayProcess) -> str:
+    return gateway.key("examples")
+
+
+def run(example: Path, folder: Path, gateway: GatewayProcess, key: str, **changes: str) -> tuple[int, str, str]:
+    """Run an example as a user does; return its exit code and what it prints."""
+    environment = os.environ | {"GATEWAY_URL": gateway.url, "GATEWAY_KEY": key, "GOCACHE": str(folder / "cache")}
+    done = subprocess.run(
+        command(example, folder, **changes), cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("example", examples("link"))
+def test_example_prints_the_link(example: Path, gateway: GatewayProcess, key: str, tmp_path: Path) -> None:
+    code, out, err = run(example, tmp_path, gateway, key)
+    assert (code, err) == (0, "")
+    [link] = re.findall(LINK, out)
+    if example.suffix != ".go":
+        assert out.strip() == link
+    again = gateway.call("GET", f"/v1/jobs?key={KEY}&region=eu", key).json()["jobs"]
+    assert len(again) == 1, "all languages send the same job, and it is stored once"
+
+
+@pytest.mark.parametrize("example", examples("link"))
+def test_example_without_a_link_in_time_prints_the_state(
+    example: Path, gateway: GatewayProcess, key: str, tmp_path: Path
+) -> None:
+    changes = {EMAIL: "no-campaign@example.com", KEY: f"of-{example.parent.name}", "wait=30": "wait=1"}
+    code, out, _ = run(example, tmp_path, gateway, key, **changes)
+    assert code == 0
+    assert re.fullmatch(r'parked|\{.*"state":"(parked|queued)".*\}', out.strip())
+
+
+@pytest.mark.parametrize("example", examples("link"))
+def test_example_with_a_wrong_key_fails_and_says_so(example: Path, gateway: GatewayProcess, tmp_path: Path) -> None:
+    code, out, err = run(example, tmp_path, gateway, "gp_wrong")
+    assert code != 0
+    assert re.search("this key is not known|401 Unauthorized", out + err)
+
+
+@pytest.mark.parametrize("example", sorted(FOLDER.glob("*/*")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_example_has_at_most_twelve_lines(example: Path) -> None:
+    lines = example.read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if not NOT_COUNTED.match(line)]) <= 12
+    assert max(map(len, lines)) <= 120
