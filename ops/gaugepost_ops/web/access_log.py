@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -67,10 +68,15 @@ class AccessLog:
             os.write(_STDERR, text.encode())
 
 
+@lru_cache(maxsize=1_000)
+def _as_json(client: str | None) -> str:
+    return json.dumps(client)
+
+
 def _json_line(served: Served, level: str) -> str:
     """Return a line. Routes, methods and names of keys need no escaping; a client's address may come from a proxy."""
     key = "null" if served.key is None else f'"{served.key}"'
-    client = json.dumps(served.client)
+    client = _as_json(served.client)
     return (
         f'{{"route": "{served.route}", "method": "{served.method}", "status": {served.status}, '
         f'"ms": {served.seconds * 1000:.1f}, "key": {key}, "client": {client}, '

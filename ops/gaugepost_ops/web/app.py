@@ -14,9 +14,9 @@ from starlette.routing import Route
 from gaugepost.errors import GaugepostError
 from gaugepost_ops.web import docs_page, holds, job_changes, jobs, listing, overview, probes
 from gaugepost_ops.web.access_log import AccessLog
-from gaugepost_ops.web.direct import ENQUEUE, DirectEnqueue, problem_of
+from gaugepost_ops.web.direct import DirectEnqueue, problem_of
 from gaugepost_ops.web.gateway import Gateway
-from gaugepost_ops.web.observed import ROUTE, GatewayMetrics, Observed
+from gaugepost_ops.web.observed import ENQUEUE, ROUTE, GatewayMetrics, Observed
 from gaugepost_ops.web.openapi import add_openapi
 from gaugepost_ops.web.problems import Refused
 
@@ -40,7 +40,7 @@ class Application:
         metrics = GatewayMetrics()
         self.access_log = AccessLog(settings)
         self.api = build_api(self.gateway, metrics)
-        self.asgi = Observed(DirectEnqueue(self.gateway, self.api), metrics, self.access_log)
+        self.asgi = Observed(DirectEnqueue(self.gateway), self.api, metrics, self.access_log)
 
 
 def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = None) -> FastAPI:

@@ -30,15 +30,18 @@ async def next_chunk(receive: Receive) -> tuple[bytes, bool]:
 
 
 async def read_body(request: Scope, receive: Receive, most: int) -> bytes:
-    """Read a whole body. Raises Refused: 413 if it has more than `most` bytes, 408 if it takes too long."""
+    """Read a whole body. Raises Refused: 413 if it has more than `most` bytes, 408 if it takes too long.
+
+    http_protocol.py limits the time until the first part arrives, which mostly is the whole body.
+    """
     length = next((value for name, value in request["headers"] if name == b"content-length"), b"")
     if length.isdigit() and int(length) > most:
         raise _too_long(most)
+    chunk, more = await next_chunk(receive)
+    if not more:
+        return _bounded(chunk, most)
     try:
         async with asyncio.timeout(BODY_S):
-            chunk, more = await next_chunk(receive)
-            if not more:
-                return _bounded(chunk, most)
             return await _rest(receive, bytearray(chunk), most)
     except TimeoutError:
         raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {BODY_S:.0f} s") from None

@@ -10,49 +10,40 @@ from starlette.requests import ClientDisconnect
 
 from gaugepost.errors import GaugepostError
 from gaugepost_ops.web.enqueue import enqueue
-from gaugepost_ops.web.observed import ROUTE
+from gaugepost_ops.web.job_lines import JobLines
+from gaugepost_ops.web.observed import ENQUEUE, ROUTE
 from gaugepost_ops.web.problems import Refused, refused
 
 if TYPE_CHECKING:
     from starlette.responses import Response
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
     from gaugepost_ops.web.gateway import Gateway
 
 log = structlog.get_logger("gaugepost.gateway")
 
-ENQUEUE = "/v1/jobs"
-
 
 class DirectEnqueue:
-    """An ASGI application that answers `POST /v1/jobs` itself, and passes all other requests on."""
+    """Answers `POST /v1/jobs`."""
 
-    def __init__(self, gateway: Gateway, rest: ASGIApp) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._rest = rest
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http" or scope["path"] != ENQUEUE or scope["method"] != "POST":
-            await self._rest(scope, receive, send)
-            return
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer a request. Return the status; 0 if the caller went away before."""
         scope[ROUTE] = ENQUEUE
-        has_begun = False
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
+        response: Response | None = None
         try:
             response = await enqueue(self._gateway, scope, receive)
-            await response(scope, receive, send_and_note)
+            await response(scope, receive, send)
         except ClientDisconnect:
-            return
+            return 0
         except Exception as error:
-            if has_begun:
+            if isinstance(response, JobLines) and response.has_begun:
                 raise
-            await problem_of(error)(scope, receive, send)
+            response = problem_of(error)
+            await response(scope, receive, send)
+        return response.status_code
 
 
 def problem_of(error: Exception) -> Response:

@@ -11,13 +11,14 @@ from starlette.responses import Response
 from gaugepost.errors import IdempotencyConflict, InvalidJob
 from gaugepost.ledger.api_keys import Scope
 from gaugepost_ops.web.bodies import MAX_ARRAY_BODY, MAX_JOB_BODY, read_body
-from gaugepost_ops.web.gateway import header
 from gaugepost_ops.web.job_lines import JobLines
 from gaugepost_ops.web.json_jobs import parse_array, parse_one, permitted
 from gaugepost_ops.web.problems import Refused, invalid
 
 if TYPE_CHECKING:
-    from starlette.types import Receive
+    from collections.abc import Iterable
+
+    from starlette.types import Receive, Send
     from starlette.types import Scope as RequestScope
 
     from gaugepost.ledger import Accepted, Entry
@@ -25,15 +26,32 @@ if TYPE_CHECKING:
     from gaugepost_ops.web.gateway import Gateway
 
 JSON = "application/json"
+_JSON = JSON.encode()
 JSON_LINES = "application/x-ndjson"
 _EACH_ITS_OWN = " Idempotency-Key: give each job its own idempotency_key"
+
+
+class _Stored(Response):
+    """The answer for one job, without the general parts of Starlette's, which take 5 µs."""
+
+    def __init__(self, body: bytes, accepted: Accepted) -> None:
+        self.body = body
+        self.status_code = 200 if accepted.duplicate else 201
+        self.raw_headers = [
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", b"application/json"),
+            (b"location", b"/v1/jobs/" + accepted.id.encode()),
+        ]
+
+    async def __call__(self, scope: RequestScope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 async def enqueue(gateway: Gateway, request: RequestScope, receive: Receive) -> Response:
     """Return the answer to `POST /v1/jobs`."""
     caller = await gateway.caller(request, Scope.ENQUEUE)
-    kind = (header(request, b"content-type") or "").partition(";")[0].strip().lower()
-    key = _idempotency_key(request)
+    kind, key = _of_head(request["headers"])
     if kind == JSON_LINES:
         if key is not None:
             raise Refused(HTTPStatus.BAD_REQUEST, "lines have no header" + _EACH_ITS_OWN)
@@ -47,15 +65,24 @@ async def enqueue(gateway: Gateway, request: RequestScope, receive: Receive) -> 
     return await _one(gateway, caller, body, key)
 
 
-def _idempotency_key(request: RequestScope) -> str | None:
-    """Return the header Idempotency-Key. Raises Refused if it is there twice, or could be read in two ways."""
-    found = [value for name, value in request["headers"] if name == b"idempotency-key"]
-    if len(found) > 1:
-        raise Refused(HTTPStatus.BAD_REQUEST, "expected the header Idempotency-Key only once")
-    if found and not found[0].isascii():
+def _of_head(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str | None]:
+    """Return the media type and the header Idempotency-Key.
+
+    Raises Refused if that is there twice, or could be read in two ways.
+    """
+    kind, key = b"", None
+    for name, value in headers:
+        if name == b"content-type":
+            kind = kind or value
+        elif name == b"idempotency-key":
+            if key is not None:
+                raise Refused(HTTPStatus.BAD_REQUEST, "expected the header Idempotency-Key only once")
+            key = value
+    if key is not None and not key.isascii():
         expected = "expected ASCII in the header Idempotency-Key: send another key in the field idempotency_key"
         raise Refused(HTTPStatus.BAD_REQUEST, expected)
-    return found[0].decode() if found else None
+    found = JSON if kind == _JSON else kind.decode("latin-1").partition(";")[0].strip().lower()
+    return found, None if key is None else key.decode()
 
 
 async def _one(gateway: Gateway, caller: Caller, body: bytes, key: str | None) -> Response:
@@ -66,8 +93,7 @@ async def _one(gateway: Gateway, caller: Caller, body: bytes, key: str | None) -
     accepted = await gateway.accept_one(entry)
     if accepted.conflict:
         raise IdempotencyConflict(accepted.id)
-    status = HTTPStatus.OK if accepted.duplicate else HTTPStatus.CREATED
-    return Response(to_json(row(entry, accepted)), status, {"Location": f"/v1/jobs/{accepted.id}"}, media_type=JSON)
+    return _Stored(to_json(row(entry, accepted)), accepted)
 
 
 async def _array(gateway: Gateway, caller: Caller, body: bytes, key: str | None) -> Response:

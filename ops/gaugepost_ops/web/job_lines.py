@@ -26,7 +26,7 @@ from gaugepost_ops.web.problems import Refused, errors_of, refused
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from gaugepost.ledger import Entry
     from gaugepost_ops.web.callers import Caller
@@ -86,13 +86,19 @@ class JobLines(Response):
 
     def __init__(self, gateway: Gateway, caller: Caller) -> None:
         super().__init__()
+        self.has_begun = False
         self._gateway = gateway
         self._caller = caller
         self._unanswered = 1
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Read, store and answer all lines."""
-        lines, reader = _Lines(send), LineReader(receive)
+
+        async def send_and_note(message: Message) -> None:
+            self.has_begun = True
+            await send(message)
+
+        lines, reader = _Lines(send_and_note), LineReader(receive)
         batches: asyncio.Queue[_Batch | None] = asyncio.Queue(1)
         storing = asyncio.create_task(self._store_all(batches, lines))
         storing.add_done_callback(reader.stop)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from gaugepost_ops.web.access_log import AccessLog
+    from gaugepost_ops.web.direct import DirectEnqueue
 
+ENQUEUE = "/v1/jobs"
 ROUTE = "gaugepost.route"
 KEY = "gaugepost.key"
 _UNKNOWN = "-"
@@ -35,26 +37,28 @@ class GatewayMetrics:
         self._seconds = Histogram(
             "gaugepost_gateway_request_seconds", "Duration", ("route",), registry=self.registry, buckets=_BUCKETS
         )
-        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._series: dict[tuple[str, str, int, str | None], tuple[Counter, Histogram, Counter | None]] = {}
         """The series of requests that came before: to look one up by its labels takes as long as to count."""
         self._keys = Counter("gaugepost_gateway_key_requests", "Requests by key", ("key",), registry=self.registry)
 
     def count(self, route: str, method: str, status: int, key: str | None, seconds: float) -> None:
         """Count one request. Routes, methods and keys have few values, whatever callers send."""
-        series = self._series.get((route, method, status))
+        series = self._series.get((route, method, status, key))
         if series is None:
-            series = self._requests.labels(route, method, str(status)), self._seconds.labels(route)
-            self._series[route, method, status] = series
+            of_key = None if key is None else self._keys.labels(key)
+            series = self._requests.labels(route, method, str(status)), self._seconds.labels(route), of_key
+            self._series[route, method, status, key] = series
         series[0].inc()
         series[1].observe(seconds)
-        if key is not None:
-            self._keys.labels(key).inc()
+        if series[2] is not None:
+            series[2].inc()
 
 
 class Observed:
     """An ASGI application whose requests are logged and counted."""
 
-    def __init__(self, app: ASGIApp, metrics: GatewayMetrics, log: AccessLog) -> None:
+    def __init__(self, direct: DirectEnqueue, app: ASGIApp, metrics: GatewayMetrics, log: AccessLog) -> None:
+        self._direct = direct
         self._app = app
         self._metrics = metrics
         self._log = log
@@ -66,6 +70,12 @@ class Observed:
             return
         status = 0
         started = time.perf_counter()
+        if scope["path"] == ENQUEUE and scope["method"] == "POST":
+            try:
+                status = await self._direct.answer(scope, receive, send)
+            finally:
+                self._note(scope, status, time.perf_counter() - started)
+            return
 
         async def send_and_note(message: Message) -> None:
             nonlocal status

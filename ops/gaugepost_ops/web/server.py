@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 
 from gaugepost_ops.web.app import Application
-from gaugepost_ops.web.protocol import HttpProtocol
+from gaugepost_ops.web.http_protocol import KEEP_ALIVE_S, GatewayProtocol
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -22,8 +23,6 @@ log = structlog.get_logger("gaugepost.gateway")
 
 GRACE_S = 25
 """Seconds for requests in flight after SIGTERM. Kubernetes and systemd give 30 s."""
-KEEP_ALIVE_S = 75
-"""Longer than proxies keep an idle connection, so that they never send a request into a connection that closes."""
 MOST_CONNECTIONS = 10_000
 
 
@@ -33,6 +32,17 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, application: Application) -> None:
         super().__init__(config)
         self._application = application
+        self._looked_at = 0.0
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what uvicorn does ten times a second. Each second, end the connections of clients that are too slow."""
+        now = time.monotonic()
+        if now - self._looked_at >= 1:
+            self._looked_at = now
+            for connection in tuple(self.server_state.connections):
+                if isinstance(connection, GatewayProtocol):
+                    connection.end_if_overdue(now)
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Note SIGTERM or SIGINT. uvicorn then takes no new connection, and waits for the others.
@@ -58,7 +68,7 @@ def run(settings: Settings, host: str, port: int, *, proxy_headers: bool) -> int
         application.asgi,
         host=host,
         port=port,
-        http=HttpProtocol,
+        http=GatewayProtocol,
         loop="auto",
         ws="none",
         access_log=False,

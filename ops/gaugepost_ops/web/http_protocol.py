@@ -1,0 +1,123 @@
+"""The HTTP protocol of the gateway: uvicorn's, with a deadline for each phase, and one write for each answer.
+
+uvicorn has a timer only for connections that are idle between two requests. A client that sends nothing, or its headers
+a byte at a time, would keep its connection for ever.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gaugepost_ops.web.bodies import BODY_S
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+HEAD_S = 20.0
+"""Seconds for the headers of a request, from their first byte."""
+KEEP_ALIVE_S = 75
+"""Seconds for the first byte of a request. Longer than proxies keep an idle connection, so that they never send a
+request into a connection that closes."""
+CLOSE_S = 10.0
+"""Seconds in which a client must read the rest of its last answer."""
+_NEVER = float("inf")
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class _Answer:
+    """The transport of one answer. It writes the head together with the first part of the body.
+
+    Two writes cost two calls of the system, and wake the client twice: a fifth of the time of an enqueue.
+    """
+
+    __slots__ = ("_has_begun", "_head", "_transport", "is_closing")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+        self._has_begun = False
+        self.is_closing: Callable[[], bool] = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if self._has_begun or data == _CONTINUE:
+            self._transport.write(data)
+        elif self._head:
+            self._has_begun = True
+            self._transport.write(self._head + data)
+        else:
+            self._head = data
+
+    def close(self) -> None:
+        if not self._has_begun:
+            self._transport.write(self._head)
+        self._transport.close()
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """One connection. `server.py` calls `end_if_overdue` of all connections each second."""
+
+    due = _NEVER
+    """When the next part of a request must be there, monotonic seconds."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self.due = time.monotonic() + KEEP_ALIVE_S
+
+    def on_message_begin(self) -> None:
+        """Wait for the rest of the headers."""
+        super().on_message_begin()
+        self.due = time.monotonic() + HEAD_S
+
+    def on_headers_complete(self) -> None:
+        """Wait for the first part of the body. The code that reads the body waits for the others: bodies.py."""
+        super().on_headers_complete()
+        self.due = time.monotonic() + BODY_S
+
+    def on_body(self, body: bytes) -> None:
+        """Leave the deadline to the code that reads the body."""
+        super().on_body(body)
+        self._leave()
+
+    def on_message_complete(self) -> None:
+        """Leave the deadline to the code that answers."""
+        super().on_message_complete()
+        self._leave()
+
+    def _leave(self) -> None:
+        if not self.cycle.response_complete:
+            self.due = _NEVER
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request. The rest of a body that was answered early does not count as one."""
+        super().on_response_complete()
+        if not self.pipeline:
+            self.due = time.monotonic() + KEEP_ALIVE_S
+
+    def end_if_overdue(self, now: float) -> None:
+        """Close the connection if its client is too slow. A client that does not read either is cut off later."""
+        if now < self.due or self.pipeline:
+            return
+        self.due = now + CLOSE_S
+        if self.transport.is_closing():
+            self.transport.abort()
+            return
+        if self._is_within_request():
+            self.transport.write(_TOO_SLOW)
+        self.transport.close()
+
+    def _is_within_request(self) -> bool:
+        """Return whether a request has begun, and nothing of its answer."""
+        if self.cycle is None or self.cycle.response_complete:
+            return self.scope is not (self.cycle and self.cycle.scope)
+        return not self.cycle.response_started
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:  # noqa: ANN401 - uvicorn's own types
+        if cycle.scope["method"] != "HEAD":  # that has no body
+            cycle.transport = _Answer(self.transport)
+        super()._start_asgi_task(cycle, app)
