@@ -172,9 +172,10 @@ async def measure(
             for name, load in loads.items():
                 note(name, await load.run(seconds))
                 note(f"{name} CPU µs", load.cpu_us)
-            await loads["gateway"].run(seconds, pace=statistics.median(found["gateway"]) / 2)
-            note("p50", loads["gateway"].percentile(0.5))
-            note("p99", loads["gateway"].percentile(0.99))
+            for name, load in loads.items():
+                await load.run(seconds, pace=statistics.median(found[name]) / 2)
+                note(f"{name} p50", load.percentile(0.5))
+                note(f"{name} p99", load.percentile(0.99))
             note("lines", await send_lines(gateway[0], key, 20_000))
             note("enqueue_many", await asyncio.to_thread(enqueue_many, producer, 20_000))
             note("enqueue", await asyncio.to_thread(enqueue_loop, producer, 2_000))
@@ -190,7 +191,8 @@ def report(found: dict[str, float], write: Callable[[str], object]) -> None:
         ("single enqueues, × a bare route", found["gateway"] / found["bare"]),
         ("single enqueues, CPU of the bare route / of the gateway", found["bare CPU µs"] / found["gateway CPU µs"]),
         ("single enqueues, × Producer.enqueue in a loop", found["gateway"] / found["enqueue"]),
-        ("p99 / p50 at half load", found["p99"] / found["p50"]),
+        ("p99 / p50 at half load", found["gateway p99"] / found["gateway p50"]),
+        ("p99 / p50 at half load of the bare route", found["bare p99"] / found["bare p50"]),
         ("JSON lines, × enqueue_many", found["lines"] / found["enqueue_many"]),
     )
     write("".join(f"{what:58} {ratio:5.2f}\n" for what, ratio in rows))

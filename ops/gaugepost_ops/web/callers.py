@@ -93,7 +93,7 @@ class _OfRegion:
     """Name of a key → when its use was noted last, monotonic seconds."""
 
 
-_NOBODY: tuple[None, float] = (None, 0.0)
+_NOT_READ: tuple[None, float] = (None, 0.0)
 
 
 class Callers:
@@ -154,7 +154,7 @@ class Callers:
         """Return who sends this header. Raises Refused: 401 for no or a wrong key, 429 over the rate of a key."""
         if authorization is None or not authorization.lower().startswith(_SCHEME):
             raise _unknown("send the header `Authorization: Bearer gp_…` with a key of `gaugepost keys create`")
-        caller, until = self._recent.get(authorization, _NOBODY)
+        caller, until = self._recent.get(authorization, _NOT_READ)
         if caller is None or until < time.monotonic():
             caller = await self._known(authorization)
         await self._count(caller)

@@ -32,10 +32,11 @@ class GroupCommit:
 
     async def accept(self, entry: Entry) -> Accepted:
         """Store one job. Raises the errors of `Store.accept`."""
-        accepted: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        accepted: asyncio.Future[Accepted] = loop.create_future()
         self._waiting.append((entry, accepted))
         if self._storing is None or self._storing.done():
-            self._storing = asyncio.create_task(self._store_all())
+            self._storing = loop.create_task(self._store_all())
         return await accepted
 
     async def _store_all(self) -> None:

