@@ -32,7 +32,7 @@ async def next_chunk(receive: Receive) -> tuple[bytes, bool]:
 async def read_body(request: Scope, receive: Receive, most: int) -> bytes:
     """Read a whole body. Raises Refused: 413 if it has more than `most` bytes, 408 if it takes too long.
 
-    http_protocol.py limits the time until the first part arrives, which mostly is the whole body.
+    connection.py limits the time until the first part arrives, which mostly is the whole body.
     """
     length = next((value for name, value in request["headers"] if name == b"content-length"), b"")
     if length.isdigit() and int(length) > most:

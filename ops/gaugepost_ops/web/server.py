@@ -12,7 +12,7 @@ import structlog
 import uvicorn
 
 from gaugepost_ops.web.app import Application
-from gaugepost_ops.web.http_protocol import GatewayProtocol
+from gaugepost_ops.web.connection import Connection
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -40,7 +40,7 @@ class _Server(uvicorn.Server):
         if now - self._looked_at >= 1:
             self._looked_at = now
             for connection in tuple(self.server_state.connections):
-                if isinstance(connection, GatewayProtocol):
+                if isinstance(connection, Connection):
                     connection.end_if_overdue(now)
         return await super().on_tick(counter)
 
@@ -68,7 +68,7 @@ def run(settings: Settings, host: str, port: int, *, proxy_headers: bool) -> int
         application.asgi,
         host=host,
         port=port,
-        http=GatewayProtocol,
+        http=Connection,
         loop="auto",
         ws="none",
         access_log=False,

@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from gaugepost_ops.web.bodies import BODY_S, read_body
-from gaugepost_ops.web.http_protocol import CLOSE_S, HEAD_S, KEEP_ALIVE_S, GatewayProtocol
+from gaugepost_ops.web.connection import CLOSE_S, HEAD_S, KEEP_ALIVE_S, Connection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
 
 
-class Counted(GatewayProtocol):
+class Counted(Connection):
     """A connection that counts the bytes that it has received."""
 
     received = 0
@@ -69,7 +69,7 @@ async def answer(reader: asyncio.StreamReader) -> bytes:
     return await reader.readuntil(b"well")
 
 
-def after(connection: GatewayProtocol, seconds: float) -> None:
+def after(connection: Connection, seconds: float) -> None:
     connection.end_if_overdue(time.monotonic() + seconds)
 
 

@@ -1,4 +1,4 @@
-"""The HTTP protocol of the gateway: uvicorn's, with a deadline for each phase, and one write for each answer.
+"""A connection of a client: a deadline for each phase of a request, and one write for each answer.
 
 uvicorn has a timer only for connections that are idle between two requests. A client that sends nothing, or its headers
 a byte at a time, would keep its connection for ever.
@@ -9,9 +9,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from gaugepost_ops.web.bodies import BODY_S
+from gaugepost_ops.web.protocol import HttpProtocol
 
 if TYPE_CHECKING:
     import asyncio
@@ -58,8 +57,8 @@ class _Answer:
         self._transport.close()
 
 
-class GatewayProtocol(HttpToolsProtocol):
-    """One connection. `server.py` calls `end_if_overdue` of all connections each second."""
+class Connection(HttpProtocol):
+    """HTTP/1.1 on one connection. `server.py` calls `end_if_overdue` of all connections each second."""
 
     due = _NEVER
     """When the next part of a request must be there, monotonic seconds."""
@@ -90,7 +89,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._leave()
 
     def _leave(self) -> None:
-        if not self.cycle.response_complete:
+        if self.cycle is not None and not self.cycle.response_complete:
             self.due = _NEVER
 
     def on_response_complete(self) -> None:
