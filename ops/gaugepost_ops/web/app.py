@@ -40,7 +40,7 @@ class Application:
         metrics = GatewayMetrics()
         self.access_log = AccessLog(settings)
         self.api = build_api(self.gateway, metrics)
-        self.asgi = Observed(DirectEnqueue(self.gateway), self.api, metrics, self.access_log)
+        self.asgi = Observed(DirectEnqueue(self.gateway).answer, self.api, metrics, self.access_log)
 
 
 def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = None) -> FastAPI:

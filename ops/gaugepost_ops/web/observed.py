@@ -12,10 +12,13 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from gaugepost_ops.web.access_log import Served
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from gaugepost_ops.web.access_log import AccessLog
-    from gaugepost_ops.web.direct import DirectEnqueue
+
+    Enqueue = Callable[[Scope, Receive, Send], Awaitable[int]]
 
 ENQUEUE = "/v1/jobs"
 ROUTE = "gaugepost.route"
@@ -57,8 +60,8 @@ class GatewayMetrics:
 class Observed:
     """An ASGI application whose requests are logged and counted."""
 
-    def __init__(self, direct: DirectEnqueue, app: ASGIApp, metrics: GatewayMetrics, log: AccessLog) -> None:
-        self._direct = direct
+    def __init__(self, enqueue: Enqueue, app: ASGIApp, metrics: GatewayMetrics, log: AccessLog) -> None:
+        self._enqueue = enqueue
         self._app = app
         self._metrics = metrics
         self._log = log
@@ -72,7 +75,7 @@ class Observed:
         started = time.perf_counter()
         if scope["path"] == ENQUEUE and scope["method"] == "POST":
             try:
-                status = await self._direct.answer(scope, receive, send)
+                status = await self._enqueue(scope, receive, send)
             finally:
                 self._note(scope, status, time.perf_counter() - started)
             return
