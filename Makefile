@@ -18,6 +18,7 @@ unit: .venv/dev.done ## run the tests that start no process: about a minute
 
 test: .venv/dev.done ## run all tests, with a real Redis, real workers and the simulator; root installs missing programs by apt
 	@ops/install-programs.sh
+	@ops/install-client.sh
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TEST)
 
 chaos: .venv/dev.done ## break everything at random for SECONDS=600 (SEED=…, FAILOVER=1), count, add a row to docs/chaos.md

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from gaugepost.jobs import AnyJob
 from gaugepost.regions import Region
 from gaugepost.states import JobState
+from gaugepost_ops.web import openapi_answers as answers
 from gaugepost_ops.web import openapi_calls as calls
 from gaugepost_ops.web.holds import NewHold
 from gaugepost_ops.web.job_changes import Resolution, Why
@@ -61,8 +62,8 @@ def description() -> Json:
             "/v1/batches/{name}": {"get": calls.batch()},
             "/v1/holds": {"get": calls.holds(), "post": calls.open_hold()},
             "/v1/holds/{hold_id}": {"delete": calls.lift_hold()},
-            "/v1/status": {"get": calls.rows("status", "regions", "Show each region: jobs by state, holds, workers.")},
-            "/v1/uploads": {"get": calls.rows("uploads", "lanes", "Show the upload lanes, and when each file starts.")},
+            "/v1/status": {"get": calls.status()},
+            "/v1/uploads": {"get": calls.uploads()},
             "/healthz": {
                 "get": calls.probe("healthz", "Whether the process is alive.", "text/plain", {"type": "string"})
             },
@@ -105,14 +106,12 @@ def _answers() -> Json:
     line: Json = {"line": {"type": "integer"}, "id": text, "state": state, "duplicate": flag, "conflict": flag}
     problem: Json = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text, "errors": errors}
     places = {"index": {"type": "integer"}, "first": {"type": "integer"}}
-    shown = {"id": text, "kind": text, "region": region, "state": state, "attempts": {"type": "array"}}
     return {
         "Accepted": calls.record(accepted | {"warnings": warnings}, *accepted, "warnings"),
         "Line": calls.record(line | {"warnings": warnings, "errors": errors, "problem": calls.ref("Problem")}, "line"),
         "Problem": calls.record(problem | {"id": text, **places}, "type", "title", "status", "detail"),
-        "ShownJob": calls.record(shown | {"result": {"type": ["object", "null"]}}, *shown),
         "Readiness": calls.record({"regions": {"type": "object", "additionalProperties": text}}, "regions"),
-    }
+    } | answers.schemas()
 
 
 def _problems() -> Json:

@@ -41,6 +41,7 @@ def refusals(*statuses: int) -> Json:
 def enqueue() -> Json:
     one, many = ref("Job"), array(ref("Job"))
     taken, lines = ref("Accepted"), {"type": "string", "description": "A `Line` for each line."}
+    location = {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}}
     return {
         "operationId": "enqueue",
         "summary": "Enqueue one job, an array of jobs of one region (all or nothing), or JSON lines.",
@@ -61,11 +62,12 @@ def enqueue() -> Json:
         "responses": {
             "200": {
                 "description": "A duplicate of an earlier job; all jobs of an array; or the answers to JSON lines.",
+                "headers": location,
                 "content": content({"anyOf": [taken, array(taken)]}) | content(lines, _LINES),
             },
             "201": {
                 "description": "The job is stored.",
-                "headers": {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}},
+                "headers": location,
                 "content": content(taken),
             },
         }
@@ -161,13 +163,13 @@ def batch() -> Json:
         "description": "Scope `read`. The same object as `gaugepost batch NAME --json`; with `not_asked`, the regions "
         "that are away, if there are any.",
         "parameters": [parameter("name", {"type": "string"}, where="path")],
-        "responses": {"200": {"description": "The batch.", "content": content({"type": "object"})}}
+        "responses": {"200": {"description": "The batch.", "content": content(ref("Batch"))}}
         | refusals(401, 403, 404, 429, 503),
     }
 
 
-def rows(name: str, rows: str, about: str) -> Json:
-    row = {rows: {"type": "array", "items": {"type": "object"}}}
+def rows(schema: str, name: str, rows: str, about: str) -> Json:
+    row = {rows: {"type": "array", "items": ref(schema)}}
     away = {"not_asked": {"type": "array", "items": {"type": "string"}}}
     return {
         "operationId": name,
@@ -180,7 +182,15 @@ def rows(name: str, rows: str, about: str) -> Json:
 
 
 def holds() -> Json:
-    return rows("listHolds", "holds", "List all holds: why, by whom, until when, and how many jobs wait.")
+    return rows("Hold", "listHolds", "holds", "List all holds: why, by whom, until when, and how many jobs wait.")
+
+
+def status() -> Json:
+    return rows("RegionStatus", "status", "regions", "Show each region: jobs by state, holds, workers.")
+
+
+def uploads() -> Json:
+    return rows("Lane", "uploads", "lanes", "Show the upload lanes, and when each file starts.")
 
 
 def open_hold() -> Json:
@@ -189,7 +199,7 @@ def open_hold() -> Json:
         "summary": "Stop sending to a region, a configuration, or the kinds that need some credentials or endpoints.",
         "description": "Scope `operate`.",
         "requestBody": {"required": True, "content": content(ref("NewHold"))},
-        "responses": {"201": {"description": "The hold.", "content": content({"type": "object"})}}
+        "responses": {"201": {"description": "The hold.", "content": content(ref("Hold"))}}
         | refusals(400, 401, 403, 413, 422, 429, 503),
     }
 

@@ -1,0 +1,130 @@
+"""The objects that the gateway answers with, in its OpenAPI description. Newer versions may add fields to each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gaugepost.regions import Region
+from gaugepost.states import JobState
+
+Json = dict[str, Any]
+
+_TEXT: Json = {"type": "string"}
+_NUMBER: Json = {"type": "integer"}
+_RATE: Json = {"type": "number"}
+_FLAG: Json = {"type": "boolean"}
+_TIME: Json = {"type": "string", "format": "date-time"}
+_ANY: Json = {"type": "object", "additionalProperties": True}
+_COUNTS: Json = {"type": "object", "additionalProperties": _NUMBER}
+_REGION: Json = {"type": "string", "enum": [str(region) for region in Region]}
+_STATE: Json = {"type": "string", "enum": [str(state) for state in JobState]}
+
+
+def _or_null(schema: Json) -> Json:
+    return schema | {"type": [schema["type"], "null"]}
+
+
+def _list(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+def _always(properties: Json, **sometimes: Json) -> Json:
+    """Return an object that has these properties always, and `sometimes` others."""
+    return {"type": "object", "properties": properties | sometimes, "required": list(properties)}
+
+
+def schemas() -> Json:
+    """Return the schemas by their names."""
+    return {
+        "Attempt": _always(
+            {
+                "n": _NUMBER,
+                "at": _TIME,
+                "ms": _NUMBER,
+                "status": _or_null(_NUMBER),
+                "verdict": _TEXT,
+                "message": _TEXT,
+            },
+            field_errors={"type": "object", "additionalProperties": _list(_TEXT)},
+        ),
+        "ShownJob": _shown_job(),
+        "Batch": _batch(),
+        "Hold": _hold(),
+        "RegionStatus": _region_status(),
+        "Lane": _lane(),
+    }
+
+
+def _of_file() -> Json:
+    """Return the fields that describe the content of a file."""
+    return {"family": _TEXT, "set": _or_null(_TEXT), "part": _NUMBER, "of": _NUMBER, "filename": _TEXT, "rows": _NUMBER}
+
+
+def _shown_job() -> Json:
+    maybe, when = _or_null(_TEXT), _or_null(_TIME)
+    facts = {"id": _TEXT, "kind": _TEXT, "region": _REGION, "state": _STATE}
+    why = {"reason": maybe, "meaning": maybe, "until": when, "hold": _or_null(_ANY), "verdict": maybe}
+    events = {"attempts": _list({"$ref": "#/components/schemas/Attempt"}), "checks": _list(_ANY)}
+    times = {"enqueued_at": _TIME, "ended_at": when}
+    references = {"idempotency_key": maybe, "source": maybe, "configuration": maybe, "deliver_at": when}
+    more = {"urgent": _FLAG, "labels": _list(_TEXT), "batch": maybe, "timeline": _list(_ANY)}
+    of_file = _of_file() | {"bytes": _NUMBER, "due": when}
+    result = {"result": _or_null(_ANY), "warnings": _list(_TEXT)}
+    return _always(
+        facts | why | events | result | times | references | more,
+        **of_file,
+        alias=maybe,
+        sealed=_TEXT,
+        erased=_TIME,
+        matched=_TEXT,
+    )
+
+
+def _batch() -> Json:
+    canary = _always(
+        {
+            "size": _NUMBER,
+            "tolerance": _RATE,
+            "state": {"type": "string", "enum": ["running", "passed", "held"]},
+            "reason": _or_null(_TEXT),
+            "members": _NUMBER,
+            "ended": _NUMBER,
+            "not_clean": _NUMBER,
+        }
+    )
+    counts = {"total": _NUMBER, "states": _COUNTS, "verdicts": _COUNTS, "warnings": _NUMBER, "canary": _or_null(canary)}
+    times = {"held": _NUMBER, "rate": _RATE, "ends_at": _or_null(_TIME), "started_at": _TIME, "active_at": _TIME}
+    regions = {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Batch"}}
+    return _always({"batch": _TEXT} | counts | times, regions=regions, not_asked=_list(_TEXT))
+
+
+def _hold() -> Json:
+    maybe, when = _or_null(_TEXT), _or_null(_TIME)
+    scope = {"configuration": maybe, "credentials": maybe, "endpoints": maybe, "batch": maybe}
+    times = {"since": _TIME, "until": when, "probe_at": when}
+    why = {"verdict": maybe, "cause": _or_null(_ANY), "failed_probes": _NUMBER, "last_failed_probe": _or_null(_ANY)}
+    advice = {"meaning": maybe, "to_do": maybe, "waiting": _NUMBER, "workers": _NUMBER, "alias": maybe}
+    more = {"region": _REGION, **scope, "reason": _TEXT, "by": _TEXT, **times, **why, **advice}
+    found = _always({"id": _TEXT}, **more)
+    return found | {"description": "A hold that was lifted meanwhile has only its `id`."}
+
+
+def _region_status() -> Json:
+    times = {"token_expires": _or_null(_TIME), "next_slot": _or_null(_TIME)}
+    ages = {"oldest_age": _or_null(_RATE), "oldest_queued_s": _or_null(_RATE), "beat_age_s": _or_null(_RATE)}
+    missing = _list(_always({"part": _TEXT, "reason": _TEXT, "command": _TEXT}))
+    holds = {"holds": _list(_TEXT), "holds_by_scope": {"type": "object", "additionalProperties": _ANY}}
+    counts = {str(state): _NUMBER for state in JobState} | {"scheduled": _NUMBER}
+    reasons = {"parked_by_reason": _COUNTS, "dead_by_verdict": _COUNTS}
+    parts = {"concurrency_limit": _or_null(_NUMBER), "workers": _NUMBER, "missing": missing}
+    return _always({"region": _REGION, **counts, **reasons, **holds, **times, **ages, **parts})
+
+
+def _lane() -> Json:
+    when = _or_null(_TIME)
+    file = {"id": _TEXT, "source": _or_null(_TEXT), **_of_file()}
+    hold = _always({"reason": _TEXT, "by": _TEXT, "until": when})
+    waiting = _list(_always(file | {"due": when, "first": _FLAG}))
+    processing = _list(_always(file | {"state": _STATE, "reason": _or_null(_TEXT), "next_look": when}))
+    slots = {"interval": _RATE, "last_start": when, "next_slot": when, "hold": _or_null(hold)}
+    return _always({"region": _REGION, "lane": _TEXT, **slots, "waiting": waiting, "processing": processing})

@@ -1,0 +1,101 @@
+"""Answers have the fields of docs/openapi.json: all that it requires, and none that it lacks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+
+from support.deployment import ROOT
+from support.gateway import GatewayProcess, job
+from support.stack import Stack
+from support.wait import wait_until
+
+DESCRIPTION = json.loads((ROOT / "docs/openapi.json").read_text(encoding="utf-8"))
+
+
+def closed(schema: Any) -> Any:
+    """Return a schema in which no object takes other properties than those that it names."""
+    if isinstance(schema, list):
+        return [closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: closed(one) for name, one in schema.items()}
+    return ({"additionalProperties": False} if isinstance(schema.get("properties"), dict) else {}) | found
+
+
+VALIDATOR = jsonschema.Draft202012Validator(closed(DESCRIPTION))
+
+
+def differences(answer: Any, path: str, method: str = "get", status: str = "200") -> list[str]:
+    content = DESCRIPTION["paths"][path][method]["responses"][status]["content"]["application/json"]["schema"]
+    checker = VALIDATOR.evolve(schema=VALIDATOR.schema | closed(content))
+    return [f"{error.json_path}: {error.message}" for error in checker.iter_errors(answer)]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """Run a gateway and a worker, and enqueue jobs that end in different ways."""
+    folder = tmp_path_factory.mktemp("stack")
+    mappings = folder / "mappings.toml"
+    mappings.write_text('[crm]\nconfiguration = "multi-object"\nregion = ["eu", "us"]\n')
+    with Stack(folder) as stack, GatewayProcess(folder, stack.redis.url, mappings=str(mappings)) as gateway:
+        stack.worker("eu")
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def key(gateway: GatewayProcess) -> str:
+    key = gateway.key("answers")
+    jobs = [
+        job(kind="personal_link", labels=["one"]),
+        job(configuration="unknown-mapping"),
+        job(record={"Email": "cut-after@example.com"}, on_unknown="hold"),
+        job(record={"Email": ""}),
+    ]
+    assert gateway.post(key, [one | {"batch": "spring"} for one in jobs]).status_code == 200
+    content = {"kind": "file", "region": "eu", "family": "transactional", "content_base64": "RW1haWwKYUBiLmV4YW1wbGUK"}
+    for name in ("a.csv", "b.csv", "c.csv"):
+        assert gateway.post(key, content | {"filename": name}).status_code == 201
+    wait_until(lambda: not open_jobs(gateway, key), what="jobs have been sent")
+    return key
+
+
+def open_jobs(gateway: GatewayProcess, key: str) -> list[dict[str, Any]]:
+    found = gateway.call("GET", "/v1/jobs?batch=spring", key).json()["jobs"]
+    return [one for one in found if one["state"] in {"queued", "sending"}]
+
+
+def test_shown_jobs_have_the_described_fields(gateway: GatewayProcess, key: str) -> None:
+    page = gateway.call("GET", "/v1/jobs", key).json()
+    assert {"delivered", "dead", "parked", "unknown"} <= {one["state"] for one in page["jobs"]}
+    assert any(one["hold"] for one in page["jobs"])
+    assert any("field_errors" in attempt for one in page["jobs"] for attempt in one["attempts"])
+    assert any(one["kind"] == "file" for one in page["jobs"])
+    assert differences(page, "/v1/jobs") == []
+    found = gateway.call("GET", "/v1/jobs?label=one", key).json()
+    assert differences(found, "/v1/jobs") == []
+    for one in page["jobs"]:
+        assert differences(gateway.call("GET", f"/v1/jobs/{one['id']}", key).json(), "/v1/jobs/{job_id}") == []
+
+
+def test_listings_have_the_described_fields(gateway: GatewayProcess, key: str) -> None:
+    hold = {"region": "us", "reason": "maintenance", "until": "2h"}
+    opened = gateway.call("POST", "/v1/holds", key, json=hold)
+    assert differences(opened.json(), "/v1/holds", "post", "201") == []
+    for path in ("/v1/holds", "/v1/status", "/v1/uploads"):
+        assert differences(gateway.call("GET", path, key).json(), path) == []
+    assert len(gateway.call("GET", "/v1/holds", key).json()["holds"]) == 2
+    canary = [job(batch="careful", region="us") for _ in range(3)]
+    assert gateway.post(key, canary).status_code == 200
+    for name in ("spring", "careful"):
+        assert differences(gateway.call("GET", f"/v1/batches/{name}", key).json(), "/v1/batches/{name}") == []
+
+
+@pytest.mark.parametrize("change", [{"more": 1}, {"state": "odd"}, {"id": None}], ids=str)
+def test_wrong_answer_is_found(gateway: GatewayProcess, key: str, change: dict[str, Any]) -> None:
+    [one, *_] = gateway.call("GET", "/v1/jobs", key).json()["jobs"]
+    assert differences(one | change, "/v1/jobs/{job_id}") != []
