@@ -127,6 +127,10 @@ FAMILIES: dict[str, tuple[str, str]] = {
         "jobs that an operation will change; ` id` behind one: an earlier operation has it",
     ),
     "api_rate:": ("string", "hash of a gateway's key with a rate → the time, ms, that its requests have used up"),
+    "front_token:": (
+        "string",
+        "hash of an access token of the drop-in front → hash of the gateway's key that it stands for; for an hour",
+    ),
     "lane:": ("sorted set by stamp", "the open jobs of one case; all but one are waiting"),
     "held:": ("sorted set by stamp", "jobs that the hold of one scope has parked"),
 }

@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from gaugepost_simulator import Simulator
+from support.hosts import Host
 
 Call = Callable[..., requests.Response]
 TIMEOUT = 30
@@ -27,34 +28,38 @@ def sim(running: Simulator) -> Simulator:
 
 
 @pytest.fixture
-def token(sim: Simulator) -> Callable[..., str]:
+def host(sim: Simulator) -> Host:
+    """Return where the documented calls go: the simulator."""
+    return Host(sim)
+
+
+@pytest.fixture
+def token(host: Host) -> Callable[..., str]:
     """Fetch a token as documented."""
 
     def fetch(region: str = "eu") -> str:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": f"{region}-client",
-            "client_secret": f"{region}-secret",
-        }
-        answer = requests.post(f"{sim.url}/auth/{region}/oauth2/token", data=form, timeout=TIMEOUT)
+        form = {"grant_type": "client_credentials"} | host.client(region)
+        answer = requests.post(host.url("auth", region, "oauth2/token"), data=form, timeout=TIMEOUT)
         return str(answer.json()["access_token"])
 
     return fetch
 
 
 @pytest.fixture
-def call(sim: Simulator, token: Callable[..., str]) -> Call:
+def call(host: Host, token: Callable[..., str]) -> Call:
     """Call ``imports/...`` or ``api/...`` of a region with valid credentials."""
 
     def send(method: str, path: str, region: str = "eu", key: str | None = None, **options: Any) -> requests.Response:
         api, _, rest = path.partition("/")
         headers = dict(options.pop("headers", {}))
         if "Authorization" not in headers:
-            headers["Authorization"] = f"api_key {region}-key" if "v4.1" in rest else f"Bearer {token(region)}"
+            headers["Authorization"] = (
+                f"api_key {host.api_key(region)}" if "v4.1" in rest else f"Bearer {token(region)}"
+            )
         if key:
             headers["Idempotency-Key"] = key
         timeout = options.pop("timeout", TIMEOUT)
-        return requests.request(method, f"{sim.url}/{api}/{region}/{rest}", headers=headers, timeout=timeout, **options)
+        return requests.request(method, host.url(api, region, rest), headers=headers, timeout=timeout, **options)
 
     return send
 

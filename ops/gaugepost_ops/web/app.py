@@ -15,6 +15,7 @@ from gaugepost.errors import GaugepostError
 from gaugepost_ops.web import docs_page, holds, job_changes, jobs, listing, overview, probes
 from gaugepost_ops.web.access_log import AccessLog
 from gaugepost_ops.web.direct import DirectEnqueue, problem_of
+from gaugepost_ops.web.front.application import Front
 from gaugepost_ops.web.gateway import Gateway
 from gaugepost_ops.web.observed import ENQUEUE, ROUTE, GatewayMetrics, Observed
 from gaugepost_ops.web.openapi import add_openapi
@@ -40,7 +41,8 @@ class Application:
         metrics = GatewayMetrics()
         self.access_log = AccessLog(settings)
         self.api = build_api(self.gateway, metrics)
-        self.asgi = Observed(DirectEnqueue(self.gateway).answer, self.api, metrics, self.access_log)
+        rest = Front(self.gateway, self.api)
+        self.asgi = Observed(DirectEnqueue(self.gateway).answer, rest, metrics, self.access_log)
 
 
 def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = None) -> FastAPI:

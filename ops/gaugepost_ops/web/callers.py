@@ -160,10 +160,16 @@ class Callers:
         await self._count(caller)
         return caller
 
+    async def holder(self, digest: str) -> Caller:
+        """Return the holder of the key with this digest, and count a request. Raises Refused, as `identify` does."""
+        caller = await self._resolved(digest)
+        self._note_use(caller, time.monotonic())
+        await self._count(caller)
+        return caller
+
     async def _known(self, authorization: str) -> Caller:
         """Return who sends this header; `identify` remembers it until the keys are read again."""
-        secret = authorization[len(_SCHEME) :].strip()
-        digest = digest_of(secret) if secret.startswith(KEY_PREFIX) and len(secret) <= _LONGEST_SECRET else ""
+        digest = digest_of_key(authorization[len(_SCHEME) :].strip())
         caller = await self._resolved(digest)
         self._note_use(caller, time.monotonic())
         if len(self._recent) < _MOST_RECENT:
@@ -219,6 +225,11 @@ class Callers:
         with suppress(StoreFull):
             if wait := await self._store.run(region, self._store.api_keys[region].count(key, key.rate)):
                 raise too_soon(wait)
+
+
+def digest_of_key(secret: str) -> str:
+    """Return the hash of a key; "" for a text that can be no key."""
+    return digest_of(secret) if secret.startswith(KEY_PREFIX) and len(secret) <= _LONGEST_SECRET else ""
 
 
 def _unknown(detail: str) -> Refused:

@@ -142,6 +142,14 @@ class ApiKeyCalls:
         """Count a request of a key; return 0, or in how many ms the next request may come."""
         return Call("api_rate", self._prefix, [key.digest, rate], int)
 
+    def put_token(self, token: str, digest: str, life_ms: int) -> Call[bool]:
+        """Store an access token for the key with this digest. Redis has only the hash of the token."""
+        return Call("front_token_put", self._prefix, [digest_of(token), digest, life_ms], bool)
+
+    def find_token(self, token: str) -> Call[tuple[str, int]]:
+        """Return the digest of the key for which an access token stands ("": none), and its remaining life in ms."""
+        return Call("front_token_read", self._prefix, [digest_of(token)], lambda found: (found[0].decode(), found[1]))
+
     def ready(self) -> Call[bool]:
         """Try a write. Raises StoreFull if Redis accepts none."""
         return Call("api_ready", self._prefix, [], bool)

@@ -1,0 +1,1 @@
+"""The drop-in front: CustomerGauge's own calls, for integrations that change only a host name."""

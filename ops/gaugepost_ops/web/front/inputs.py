@@ -1,0 +1,101 @@
+"""Read bodies as CustomerGauge does. A body that cannot be read counts as empty: the answer then names its fields.
+
+v7 and imports: JSON, or a form (`record[Email]=…`). v4.1: a form, with or without files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from gaugepost.files import PART_BYTES
+from gaugepost_ops.cli.jobs.json_lines import MAX_LINE
+from gaugepost_ops.web.bodies import read_body
+from gaugepost_ops.web.forms import MOST_FIELDS, BrokenForm, parse_form
+from gaugepost_ops.web.gateway import header
+from gaugepost_ops.web.json_jobs import strict_json
+from gaugepost_ops.web.problems import Refused
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope
+
+MAX_FILE_BODY = PART_BYTES + 100_000
+_NESTED = re.compile(r"(\w+)\[(.+)\]", re.DOTALL)
+
+
+@dataclass(slots=True)
+class V41Input:
+    """The fields and files of a call of v4.1. `files`: name of a field → file name and content."""
+
+    fields: dict[str, str] = field(default_factory=dict, repr=False)
+    files: dict[str, tuple[str, bytes]] = field(default_factory=dict, repr=False)
+
+
+def content_type(request: Scope) -> str:
+    return header(request, b"content-type") or ""
+
+
+async def body_of(request: Scope, receive: Receive, most: int = MAX_LINE) -> bytes:
+    """Read a body of at most `most` bytes. Raises Refused: 413, 408."""
+    try:
+        return await read_body(request, receive, most)
+    except Refused as error:
+        if error.status is not HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise
+        raise Refused(error.status, f"expected a body of at most {most:,} bytes") from None
+
+
+async def read_object(request: Scope, receive: Receive) -> dict[str, Any]:
+    """Read the body of a call of v7 or imports. Raises Refused for JSON that two readers could read in two ways."""
+    kind, body = content_type(request).lower(), await body_of(request, receive)
+    if "json" in kind:
+        return _json(body)
+    return _nested(read_pairs(body)) if "urlencoded" in kind else {}
+
+
+async def read_v41(request: Scope, receive: Receive, most: int = MAX_LINE) -> V41Input:
+    """Read the form of a call of v4.1."""
+    kind, body = content_type(request), await body_of(request, receive, most)
+    if "urlencoded" in kind.lower():
+        return V41Input(dict(read_pairs(body)))
+    try:
+        with parse_form(kind, body) as form:
+            return V41Input(form.fields, {name: (file, content.read()) for name, (file, content) in form.files.items()})
+    except BrokenForm:
+        return V41Input()
+
+
+def read_pairs(body: bytes) -> list[tuple[str, str]]:
+    """Return the pairs of an urlencoded text, with empty values."""
+    try:
+        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        return []
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    strict_json(body)
+    return found
+
+
+def _nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        match = _NESTED.fullmatch(name)
+        if match is None:
+            found[name] = value
+            continue
+        inner = found.setdefault(match[1], {})
+        if isinstance(inner, dict):
+            inner[match[2]] = value
+    return found

@@ -1,0 +1,154 @@
+"""Bodies of the front: too long, broken, ambiguous; `Idempotency-Key` and `Prefer`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import requests
+
+from gaugepost import Region
+from gaugepost_ops.web.front.outcomes import LONGEST_WAIT_S, wait_of
+from gaugepost_ops.web.front.routes import Route, find
+from support.hosts import FrontHost
+
+JSON = {"Content-Type": "application/json"}
+RECORD = {"configuration": "map", "record": {"Email": "joe.doe@example.com"}}
+
+
+def send(front: FrontHost, method: str, path: str, region: str = "eu", **how: Any) -> requests.Response:
+    scheme = "api_key" if "v4.1" in path else "Bearer"
+    headers = {"Authorization": f"{scheme} {front.key}"} | how.pop("headers", {})
+    return requests.request(method, front.url("", region, path), headers=headers, timeout=90, **how)
+
+
+def jobs(front: FrontHost) -> int:
+    front.wait()
+    counts = front.stack.counts()
+    return sum(int(counts[state]) for state in ("queued", "delivered", "dead", "parked", "cancelled"))
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 422),
+        (b"[" * 100_000, 422),
+        (b"\xff\xfe", 422),
+        (b'{"configuration": "a", "configuration": "b", "record": {"Email": "a@b.example"}}', 400),
+        (b'{"configuration": "a", "record": {"Email": "a@b.example", "n": NaN}}', 400),
+        (b'{"configuration": "a", "record": {"Email": "\\ud800"}}', 422),
+        (b'{"configuration": "a", "record": {"Email": {"a": 1}}}', 422),
+        (b'{"configuration": "a", "record": [1]}', 422),
+        (b'{"configuration": ["a"], "record": {"Email": "a"}}', 422),
+        (json.dumps({"configuration": "a", "record": {"Email": "x" * 1_000_001}}).encode(), 413),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_broken_body_is_refused_in_the_shape_of_customergauge(front: FrontHost, body: bytes, status: int) -> None:
+    before = jobs(front)
+    for path in ("records/", "personal-link/"):
+        answer = send(front, "PUT", path, data=body, headers=JSON)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/json")
+        assert isinstance(answer.json()["message"], str)
+        assert "a@b.example" not in answer.text
+    assert jobs(front) == before
+
+
+@pytest.mark.parametrize("kind", ["json", "xml"])
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        (
+            {"Content-Type": "multipart/form-data; boundary=b"},
+            b'--b\r\nContent-Disposition: form-data; name="file',
+            400,
+        ),
+        ({"Content-Type": "multipart/form-data"}, b"--b--", 400),
+        ({"Content-Type": "multipart/form-data; boundary=" + "b" * 300}, b"--b--", 400),
+        ({"Content-Type": "application/xml"}, b"<a/>", 400),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, b"&".join([b"a=1"] * 5_000), 400),
+        ({"Content-Type": "multipart/form-data; boundary=b"}, b"x" * 2_200_000, 413),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_broken_form_is_refused_in_the_shape_of_v41(
+    front: FrontHost, kind: str, headers: dict[str, str], body: bytes, status: int
+) -> None:
+    before = jobs(front)
+    for path in ("transactions/response", "file/contact"):
+        answer = send(front, "POST", f"v4.1/{path}.{kind}", data=body, headers=headers)
+        assert answer.status_code == status, answer.text
+        assert answer.text.startswith("<Error><Message>" if kind == "xml" else '{"Error":{"Message":')
+    assert jobs(front) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", b"a"),
+        ("a.csv", b""),
+        ("a.xlsx", b"PK"),
+        ("a.xml", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'),
+        ("a.csv", b"Email\n" + b"a@example.net\n" * 2_001),
+        ("a/b.csv", b"Email\na@example.net\n"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_file_that_enqueue_refuses_is_refused(front: FrontHost, name: str, content: bytes) -> None:
+    before = jobs(front)
+    answer = send(front, "POST", "v4.1/file/contact.json", files={"file": (name, content)})
+    assert (answer.status_code, answer.json()["Error"]["Code"]) == (400, 300001), answer.text
+    assert jobs(front) == before
+
+
+def test_idempotency_key_returns_the_first_job_and_its_answer(front: FrontHost) -> None:
+    key = {"Idempotency-Key": "order-1"}
+    answers = [send(front, "PUT", "personal-link/", json=RECORD, headers=key) for _ in range(2)]
+    assert answers[0].json() == answers[1].json()
+    assert len({answer.headers["Gaugepost-Job"] for answer in answers}) == 1
+    assert len(front.effects()) == 1
+    other = send(front, "PUT", "records/", json=RECORD, headers=key)
+    assert (other.status_code, other.headers["Gaugepost-Job"]) == (409, answers[0].headers["Gaugepost-Job"])
+    both = send(front, "PUT", "records/", json=RECORD, headers={"Idempotency-Key": "x" * 201})
+    assert both.status_code == 422
+
+
+def test_link_that_takes_too_long_is_202_and_found_later(front: FrontHost) -> None:
+    front.sim.knobs(latency_ms={"personal_link": 2_000})
+    answer = send(front, "PUT", "personal-link/", json=RECORD, headers={"Prefer": "wait=0"})
+    assert (answer.status_code, answer.headers["Location"]) == (202, f"/v1/jobs/{answer.headers['Gaugepost-Job']}")
+    shown = front.gateway.call("GET", f"{answer.headers['Location']}?wait=60", front.key).json()
+    assert shown["result"]["survey_link"].startswith("https://")
+
+
+def test_job_that_is_cancelled_meanwhile_is_a_conflict(front: FrontHost) -> None:
+    ledger = front.stack.producer.ledger(Region.AU)
+    ledger.hold("", "maintenance", "test")
+    first = send(
+        front, "PUT", "personal-link/", "au", json=RECORD, headers={"Prefer": "wait=0", "Idempotency-Key": "k"}
+    )
+    assert first.status_code == 202
+    ledger.cancel([first.headers["Gaugepost-Job"]])
+    again = send(front, "PUT", "personal-link/", "au", json=RECORD, headers={"Idempotency-Key": "k"})
+    assert (again.status_code, "cancelled" in again.json()["message"]) == (409, True)
+    ledger.resume("", "test")
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        (None, 25),
+        ("wait=7", 7),
+        ("respond-async, wait = 7", 7),
+        ("wait=7; foo", 7),
+        ("wait=999999", LONGEST_WAIT_S),
+        ("wait=-1", 25),
+        ("await=3", 25),
+        ("wait=soon", 25),
+    ],
+)
+def test_prefer_says_how_long_a_call_waits(prefer: str | None, seconds: int) -> None:
+    route = find("PUT", "/customergauge/eu/personal-link/")
+    assert isinstance(route, Route)
+    assert wait_of(route, prefer) == seconds
