@@ -32,7 +32,7 @@ SIZES = Sizes(
     large=20,
 )
 TINY = Sizes(jobs=40, sources=4, lanes=5, due=6, holds=7, leases=8, expired=9, delivered=10, large=1)
-ELSEWHERE = {"enqueue_set", "note_fields", "tick", "unstage"} | {
+ELSEWHERE = {"enqueue_set", "note_fields", "states", "tick", "unstage"} | {
     "api_key_put", "api_key_drop", "api_keys_read", "api_rate", "api_ready", "front_token_put", "front_token_read"
 }  # fmt: skip
 """Scripts that use only their arguments, or the few keys of the gateway: they cost the same on any ledger."""

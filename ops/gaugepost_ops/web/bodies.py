@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect
 
 from gaugepost_ops.cli.jobs.json_lines import MAX_FILE_LINE, MAX_LINE
+from gaugepost_ops.web.large_bodies import BODIES
 from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ async def next_chunk(receive: Receive) -> tuple[bytes, bool]:
 
 
 async def read_body(request: Scope, receive: Receive, most: int) -> bytes:
-    """Read a whole body. Raises Refused: 413 if it has more than `most` bytes, 408 if it takes too long.
+    """Read a whole body. Raises Refused: 408, 413, 503.
 
     connection.py limits the time until the first part arrives, which mostly is the whole body.
     """
@@ -42,18 +43,20 @@ async def read_body(request: Scope, receive: Receive, most: int) -> bytes:
         return _bounded(chunk, most)
     try:
         async with asyncio.timeout(BODY_S):
-            return await _rest(receive, bytearray(chunk), most)
+            return await _rest(request, receive, bytearray(chunk), most)
     except TimeoutError:
         raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {BODY_S:.0f} s") from None
 
 
-async def _rest(receive: Receive, body: bytearray, most: int) -> bytes:
+async def _rest(request: Scope, receive: Receive, body: bytearray, most: int) -> bytes:
     more = True
+    BODIES.hold(request, len(body))
     while more:
         chunk, more = await next_chunk(receive)
-        body += chunk
-        if len(body) > most:
+        if len(body) + len(chunk) > most:
             raise _too_long(most)
+        BODIES.hold(request, len(chunk))
+        body += chunk
     return bytes(body)
 
 

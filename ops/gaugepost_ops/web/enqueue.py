@@ -9,10 +9,12 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from gaugepost.errors import IdempotencyConflict, InvalidJob
+from gaugepost.ledger import Entry
 from gaugepost.ledger.api_keys import Scope
 from gaugepost_ops.web.bodies import MAX_ARRAY_BODY, MAX_JOB_BODY, read_body
 from gaugepost_ops.web.job_lines import JobLines
 from gaugepost_ops.web.json_jobs import parse_array, parse_one, permitted
+from gaugepost_ops.web.large_bodies import BODIES
 from gaugepost_ops.web.problems import Refused, invalid
 
 if TYPE_CHECKING:
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Send
     from starlette.types import Scope as RequestScope
 
-    from gaugepost.ledger import Accepted, Entry
+    from gaugepost.jobs import JobBase
+    from gaugepost.ledger import Accepted
     from gaugepost_ops.web.callers import Caller
     from gaugepost_ops.web.gateway import Gateway
 
@@ -88,8 +91,7 @@ def _of_head(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str | None]:
 async def _one(gateway: Gateway, caller: Caller, body: bytes, key: str | None) -> Response:
     if len(body) > MAX_JOB_BODY:
         raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"expected a job of at most {MAX_JOB_BODY:,} bytes")
-    job = permitted(parse_one(body), caller, gateway.settings, key)
-    entry = await gateway.store.entry_of(job)
+    entry = await BODIES.parse(body, lambda: _entry(gateway, caller, parse_one(body), key))
     accepted = await gateway.accept_one(entry)
     if accepted.conflict:
         raise IdempotencyConflict(accepted.id)
@@ -100,20 +102,29 @@ async def _array(gateway: Gateway, caller: Caller, body: bytes, key: str | None)
     """Store all jobs of an array in one script, or none. So they are all of one region."""
     if key is not None:
         raise Refused(HTTPStatus.BAD_REQUEST, "an array has no header" + _EACH_ITS_OWN)
+    entries = await BODIES.parse(body, lambda: _entries(gateway, caller, body))
+    accepted = await gateway.store.accept(entries[0].job.region, entries, no_conflict=True)
+    return Response(to_json([row(*pair) for pair in zip(entries, accepted, strict=True)]), media_type=JSON)
+
+
+def _entry(gateway: Gateway, caller: Caller, job: JobBase, key: str | None = None) -> Entry:
+    return Entry.of(permitted(job, caller, gateway.settings, key), gateway.store.mappings)
+
+
+def _entries(gateway: Gateway, caller: Caller, body: bytes) -> list[Entry]:
+    """Return the checked jobs of an array. Raises Refused."""
     entries, wrong = [], []
-    jobs = parse_array(body)
-    for index, job in enumerate(jobs):
+    for index, job in enumerate(parse_array(body)):
         try:
-            entries.append(await gateway.store.entry_of(permitted(job, caller, gateway.settings)))
+            entries.append(_entry(gateway, caller, job))
         except InvalidJob as error:
             wrong.append((index, error))
     if wrong:
         raise invalid(wrong)
-    if len(regions := {job.region for job in jobs}) > 1:
+    if len(regions := {entry.job.region for entry in entries}) > 1:
         detail = f"expected jobs of one region in an array, not of {', '.join(sorted(regions))}"
         raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"nothing was stored: {detail}", errors=[])
-    accepted = await gateway.store.accept(jobs[0].region, entries, no_conflict=True)
-    return Response(to_json([row(*pair) for pair in zip(entries, accepted, strict=True)]), media_type=JSON)
+    return entries
 
 
 def row(entry: Entry, accepted: Accepted) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gaugepost_ops.web.callers import Callers
 from gaugepost_ops.web.group_commit import GroupCommit
+from gaugepost_ops.web.large_bodies import LARGE
 from gaugepost_ops.web.observed import KEY
 from gaugepost_ops.web.readiness import Readiness
 from gaugepost_ops.web.stopping import Stopping
@@ -59,6 +60,9 @@ class Gateway:
 
     async def accept_one(self, entry: Entry) -> Accepted:
         """Store one job, together with those of other requests that arrive at the same moment."""
+        if entry.size > LARGE:  # the others would wait for it
+            [accepted] = await self.store.accept(entry.job.region, [entry])
+            return accepted
         return await self._commits[entry.job.region].accept(entry)
 
 

@@ -125,8 +125,13 @@ class JobLines(Response):
     async def _read_all(
         self, reader: LineReader, batches: asyncio.Queue[_Batch | None], storing: asyncio.Task[None]
     ) -> None:
-        async for found in reader.batches():
-            await self._put(await self._check(found), batches, storing)
+        try:
+            async for found in reader.batches():
+                await self._put(await self._check(found), batches, storing)
+        except Refused:  # no further line came: first store and answer those before
+            await self._put(None, batches, storing)
+            await storing
+            raise
         await self._put(None, batches, storing)
 
     async def _put(

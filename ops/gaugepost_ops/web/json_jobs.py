@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +17,23 @@ from gaugepost_ops.web.bodies import job_limit
 from gaugepost_ops.web.problems import Refused, invalid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gaugepost.jobs import AnyJob, JobBase
     from gaugepost.settings import Settings
     from gaugepost_ops.web.callers import Caller
 
 MOST_IN_ARRAY = 1_000
 _EXPECTED = f"expected a job, or an array of 1 to {MOST_IN_ARRAY:,} jobs"
+_SPACE = re.compile(r"[ \t\n\r]*")
 REPEATED_KEY = "expected each key only once in an object"
 
 
 class _NotJsonError(ValueError):
     """The text is no JSON, or no JSON that every reader reads alike. The message quotes nothing."""
+
+
+_UNREADABLE = (json.JSONDecodeError, UnicodeDecodeError, RecursionError, _NotJsonError)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -52,15 +59,21 @@ def strict_json(body: bytes) -> Any:  # noqa: ANN401 - any JSON
     """Parse JSON in which each object has each key once. Raises Refused (400), which names the line and column."""
     try:
         return _STRICT.decode(body.decode())
-    except json.JSONDecodeError as error:
-        why = f"{error.msg} at line {error.lineno}, column {error.colno}"
-    except UnicodeDecodeError as error:
-        why = f"byte {error.start + 1} is not UTF-8"
-    except RecursionError:
-        why = "it is nested too deeply"
-    except _NotJsonError as error:
-        why = str(error)
-    raise Refused(HTTPStatus.BAD_REQUEST, f"the body is not JSON that can be read: {why}")
+    except _UNREADABLE as error:
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: Exception) -> Refused:
+    match error:
+        case json.JSONDecodeError():
+            why = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        case UnicodeDecodeError():
+            why = f"byte {error.start + 1} is not UTF-8"
+        case RecursionError():
+            why = "it is nested too deeply"
+        case _:
+            why = str(error)
+    return Refused(HTTPStatus.BAD_REQUEST, f"the body is not JSON that can be read: {why}")
 
 
 def parse_one(body: bytes) -> AnyJob:
@@ -96,21 +109,51 @@ def _too_long() -> InvalidJob:
 
 def parse_array(body: bytes) -> list[AnyJob]:
     """Parse an array of jobs. Raises Refused: 400, 413 for too many jobs, 422 with the wrong fields of all jobs."""
-    rows = strict_json(body)
-    if not isinstance(rows, list) or not rows:
-        raise Refused(HTTPStatus.BAD_REQUEST, _EXPECTED)
-    if len(rows) > MOST_IN_ARRAY:
-        expected = f"expected at most {MOST_IN_ARRAY:,} jobs in an array: send more as application/x-ndjson"
-        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, expected)
     jobs, wrong = [], []
-    for index, row in enumerate(rows):
+    for index, row in enumerate(_array_rows(body)):
+        if index == MOST_IN_ARRAY:
+            expected = f"expected at most {MOST_IN_ARRAY:,} jobs in an array: send more as application/x-ndjson"
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, expected)
         try:
             jobs.append(parse_job(row))
         except InvalidJob as error:
             wrong.append((index, error))
     if wrong:
         raise invalid(wrong)
+    if not jobs:
+        raise Refused(HTTPStatus.BAD_REQUEST, _EXPECTED)
     return jobs
+
+
+def _array_rows(body: bytes) -> Iterator[object]:
+    """Yield the elements of a JSON array one by one: an array of millions must not be in memory as a whole."""
+    try:
+        yield from _elements(body.decode())
+    except _UNREADABLE as error:
+        raise _unreadable(error) from None
+
+
+def _elements(text: str) -> Iterator[object]:
+    at = _past_space(text, _past_space(text, 0) + 1)
+    if text[at : at + 1] == "]":
+        at = _past_space(text, at + 1)
+    else:
+        delimiter = ","
+        while delimiter == ",":
+            row, at = _STRICT.raw_decode(text, _past_space(text, at))
+            yield row
+            at = _past_space(text, at)
+            delimiter, at = text[at : at + 1], at + 1
+        if delimiter != "]":
+            raise json.JSONDecodeError("Expecting ',' delimiter", text, at - 1)
+        at = _past_space(text, at)
+    if at < len(text):
+        raise json.JSONDecodeError("Extra data", text, at)
+
+
+def _past_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
 
 
 def permitted(job: JobBase, caller: Caller, settings: Settings, key: str | None = None) -> JobBase:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from gaugepost_ops.web.access_log import Served
+from gaugepost_ops.web.large_bodies import BODIES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -92,10 +93,11 @@ class Observed:
             self._note(scope, status, time.perf_counter() - started)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        """Count and log a request. Status 0: the caller went away before the answer."""
+        """Count and log a request, and release its body. Status 0: the caller went away before the answer."""
         route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path", _UNKNOWN))
         method = scope["method"] if scope["method"] in _METHODS else _UNKNOWN
         key = scope.get(KEY)
+        BODIES.release(scope)
         self._metrics.count(route, method, status, key, seconds)
         client = scope["client"][0] if scope.get("client") else None
         self._log.note(Served(route, method, status, seconds, key, client), _level(route, status))

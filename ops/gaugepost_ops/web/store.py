@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from gaugepost.async_client import AsyncProducer
@@ -12,6 +13,7 @@ from gaugepost.jobs import File
 from gaugepost.keys import Keys
 from gaugepost.ledger import Entry
 from gaugepost.ledger.api_keys import ApiKeyCalls
+from gaugepost_ops.web.large_bodies import LARGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from gaugepost.ledger.scripts import Call
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
+    from gaugepost.states import JobState
 
 T = TypeVar("T")
 
@@ -53,7 +56,9 @@ class Store(AsyncProducer):
         `no_conflict`: store none if one job conflicts. Raises IdempotencyConflict, with its position.
         """
         calls, run = self._region(region)
-        accepted = await run(calls.enqueue(entries, no_conflict=no_conflict))
+        make = partial(calls.enqueue, entries, no_conflict=no_conflict)
+        is_large = sum(entry.size for entry in entries) > LARGE  # a thread compresses and encrypts it
+        accepted = await run(await asyncio.to_thread(make) if is_large else make())
         if report := calls.report(entries):
             with suppress(StoreError):
                 await run(report)
@@ -63,6 +68,11 @@ class Store(AsyncProducer):
         """Read at most AT_ONCE jobs of a region; None for an unknown id."""
         calls, run = self._region(region)
         return await run(calls.read(ids))
+
+    async def states(self, region: Region, ids: Sequence[str]) -> list[JobState | None]:
+        """Read the states of at most AT_ONCE jobs of a region; None for an unknown id."""
+        calls, run = self._region(region)
+        return await run(calls.states(ids))
 
     @property
     def blocking(self) -> Producer:

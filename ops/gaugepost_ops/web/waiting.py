@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from gaugepost.errors import GaugepostError
 from gaugepost.ledger.chunks import AT_ONCE
+from gaugepost.states import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gaugepost.ledger import JobView
     from gaugepost.regions import Region
+    from gaugepost.states import JobState
     from gaugepost_ops.web.stopping import Stopping
     from gaugepost_ops.web.store import Store
 
@@ -68,11 +69,11 @@ class Waiting:
 
     async def _read(self, region: Region, of: _OfRegion, ids: Sequence[str]) -> None:
         try:
-            views: Sequence[JobView | None] = await self._store.read(region, ids)
+            states: Sequence[JobState | None] = await self._store.states(region, ids)
         except GaugepostError:
-            views = [None] * len(ids)  # the request reads the job once more, and answers with this error
-        for job_id, view in zip(ids, views, strict=True):
-            if view is None or view.has_ended:
+            states = [None] * len(ids)  # the request reads the job once more, and answers with this error
+        for job_id, state in zip(ids, states, strict=True):
+            if state is None or state in ENDED:
                 _end(of.waiters.get(job_id, ()))
 
 

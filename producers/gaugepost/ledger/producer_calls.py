@@ -112,6 +112,10 @@ class ProducerCalls:
 
         return Call("read", self.queues[:1], ids[:AT_ONCE], read)
 
+    def states(self, ids: Sequence[str]) -> Call[list[JobState | None]]:
+        """Read the states of at most AT_ONCE jobs; None for an unknown id."""
+        return Call("states", self.queues[:1], ids, lambda answer: [_STATES.get(state) for state in answer])
+
     def keyed(self, key: str) -> Call[str | None]:
         """Return the id of the job with this idempotency key; None if there is none. The job may be deleted."""
         return Call("keyed", self.queues[:1], [idempotency_digest(key)], lambda answer: answer.decode() or None)

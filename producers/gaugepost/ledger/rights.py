@@ -67,7 +67,7 @@ _ERASE = ("erase", "unindexed", "index")
 _GATEWAY = (
     *("enqueue", "enqueue_batch", "read", "note_fields", "arrive", "find", "page", "cancel", "hold", "resume", "audit"),
     *("replay", "resolve"),
-    *("api_keys_read", "api_rate", "api_ready", "front_token_put", "front_token_read"),
+    *("states", "api_keys_read", "api_rate", "api_ready", "front_token_put", "front_token_read"),
 )
 _SCRIPTED = "EVAL EVALSHA EVAL_RO"
 _CELERY = "PUBLISH PSUBSCRIBE PUNSUBSCRIBE BRPOP LPUSH LLEN SADD SREM SMEMBERS DEL MULTI EXEC"
