@@ -74,7 +74,7 @@ def _from_docs(text: str) -> str:
 
 
 def _default(name: str, value: object) -> str:
-    if value is None or value == {}:
+    if value is None or value in ({}, ()):
         return "–"
     if isinstance(value, bool):
         return "`on`" if value else "`off`"

@@ -26,6 +26,7 @@ from gaugepost.ledger import Hold, Ledger, RegionStatistics
 from gaugepost.states import JobState
 from gaugepost.transitions import Phase
 from gaugepost.verdict import Verdict
+from gaugepost_ops.webhook_metrics import WebhookFigures, webhook_families
 from gaugepost_workers.http_pages import serve_pages
 from gaugepost_workers.liveness import Health
 
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("gaugepost.exporter")
 
 DEFAULT_PORT = 9464
-PERSON = "person"
-CANARY = "canary"
+PERSON, CANARY = "person", "canary"
 _TIMEOUT_S = 5.0
 _VERDICTS = [verdict.value for verdict in Verdict]
 _REASONS = (*_VERDICTS, Phase.PROCESSING.value, "breaker", "credentials", "sealed", "scheduled", "hold")
@@ -57,6 +57,7 @@ class Reading:
     holds: Sequence[Hold]
     statistics: RegionStatistics
     lanes: Mapping[str, Lane]
+    webhooks: WebhookFigures
     now: float
     took: float
 
@@ -85,6 +86,7 @@ class _RegionReader:
             holds=list(self._ledger.holds().values()),
             statistics=self._ledger.statistics(),
             lanes={lane: self._ledger.upload_lane(lane) for lane in self._ledger.upload_lanes()},
+            webhooks=WebhookFigures.of(self._ledger.webhooks.read()),
             now=time.time(),
             took=time.monotonic() - started,
         )
@@ -115,6 +117,7 @@ class LedgerCollector(Collector):
         yield from _jobs(seen)
         yield from _holds(seen)
         yield from _uploads(seen)
+        yield from webhook_families({region: of.webhooks for region, of in seen.items()})
         yield from self._gauges(seen)
 
     def _gauges(self, seen: Mapping[str, Reading]) -> Iterator[GaugeMetricFamily]:

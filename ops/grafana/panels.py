@@ -211,6 +211,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         time_series(
             "Memory of the processes", "bytes", ('process_resident_memory_bytes{job="gaugepost"}', "{{instance}}")
         ),
+        time_series(
+            "Webhooks: events that wait, endpoints that fail",
+            "short",
+            (gauge("gaugepost_webhook_events_waiting"), "{{region}} events"),
+            ('sum by (region) (gaugepost_webhooks{state!="active", region=~"$region"})', "{{region}} endpoints"),
+        ),
         time_series("Duration of a look at the ledger", "s", (gauge("gaugepost_look_seconds"), "{{region}}")),
     ),
 }

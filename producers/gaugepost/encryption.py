@@ -5,7 +5,8 @@ decrypt: put a new key first and keep the old one until the jobs encrypted with 
 without encryption stays readable. Encrypted data has its own first bytes; no JSON text and no zlib stream begins with
 them.
 
-An encrypted job is `{"sealed": "…", "kind": …, "region": …, "configuration": …}`. The scripts read the last three.
+An encrypted job is `{"sealed": "…", "kind": …, "region": …, "configuration": …, "source": …}`. The scripts read what is
+not sealed.
 """
 
 from __future__ import annotations
@@ -115,7 +116,8 @@ class Cipher:
         if self._ring is None:
             return text
         mapping = f',"configuration":{json.dumps(job.mapping)}' if job.mapping else ""
-        return f'{{"sealed":"{self.encrypt_text(text)}","kind":"{job.kind}","region":"{job.region}"{mapping}}}'
+        source = f',"source":{json.dumps(job.source or "")}'
+        return f'{{"sealed":"{self.encrypt_text(text)}","kind":"{job.kind}","region":"{job.region}"{mapping}{source}}}'
 
     def hashes(self, content: Mapping[str, Any]) -> list[str]:
         """Hash the content of a job by each key, to compare two jobs. The ledger stores the first hash.

@@ -76,6 +76,8 @@ FIXED: dict[str, tuple[str, str]] = {
     "audit": ("stream", "the audit trail: who did what; entries are deleted by their age (RETENTION_AUDIT)"),
     "api_keys": ("hash name → JSON", "keys of the gateway: scopes, source, rate …, and the hash of the secret"),
     "api_key_uses": ("hash name → ms", "when the gateway last saw each of its keys, at most a minute late"),
+    "webhooks": ("hash id → JSON", "endpoints of webhooks: URL, events, source …; why and when one was disabled"),
+    "webhook_secrets": ("hash id → JSON", "secrets that sign webhooks, encrypted if DATA_KEY is set; until when each"),
     "gateway": ("string", "when a gateway last tried whether Redis accepts writes, ms"),
     "credentials": (
         "hash",
@@ -130,6 +132,16 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "front_token:": (
         "string",
         "hash of an access token of the drop-in front → hash of the gateway's key that it stands for; for an hour",
+    ),
+    "outbox:": ("sorted set by due time, ms", "events for one endpoint of webhooks that are not delivered"),
+    "events:": (
+        "hash id → JSON",
+        "these events and those given up: their type, job, state and verdict, no data of jobs",
+    ),
+    "given_up:": ("sorted set by time, ms", "events that an endpoint has refused for 3 days; for 30 days"),
+    "webhook:": (
+        "hash",
+        "one endpoint: its newest event, events sent and dropped, since when it fails, its last error",
     ),
     "lane:": ("sorted set by stamp", "the open jobs of one case; all but one are waiting"),
     "held:": ("sorted set by stamp", "jobs that the hold of one scope has parked"),

@@ -20,6 +20,7 @@ from support.redis_server import free_port
 from support.stack import Stack, kill
 from support.wait import wait_until
 from support.watch import Watch
+from support.webhook_receiver import Receiver
 
 pytestmark = pytest.mark.needs("prometheus")
 
@@ -32,7 +33,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
     ports = [free_port() for _ in range(4)]
     (folder / "mappings.toml").touch()
     quick = {"connect_timeout": 1, "read_timeout": 2, "lease": 4, "regions": "eu", "backlog_limit": 100}
-    quick |= {"mappings": folder / "mappings.toml"}
+    quick |= {"mappings": folder / "mappings.toml", "webhook_networks": "127.0.0.0/8"}
     with (
         Stack(folder, **quick) as stack,
         Prometheus(folder / "prometheus", ports[:3]) as prometheus,
@@ -109,6 +110,18 @@ def test_no_beat(watch: Watch) -> None:
     wait_until(lambda: watch.prometheus.query(own), what="the worker runs the ticks")
     assert "GaugepostNoTicks" not in watch.prometheus.firing()
     watch.start_beat()
+    watch.recovers()
+
+
+def test_a_webhook_whose_receiver_is_gone(watch: Watch) -> None:
+    with Receiver() as receiver:
+        added = json.loads(watch.cli("webhooks", "add", receiver.url, "--event", "job.delivered", "--json"))
+        receiver.secrets.append(added["secret"])
+        receiver.status = 410
+        watch.record()
+        watch.fires("GaugepostWebhooksFailing")
+        watch.looks("GaugepostWebhooksFailing")
+        watch.cli("webhooks", "remove", added["id"])
     watch.recovers()
 
 

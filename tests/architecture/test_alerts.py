@@ -15,7 +15,7 @@ from prometheus_client import generate_latest
 from gaugepost import Region
 from gaugepost.jobs import JOBS
 from gaugepost.verdict import Verdict
-from gaugepost_ops import exporter
+from gaugepost_ops import exporter, webhook_metrics
 from gaugepost_workers.observers.metrics import BeatMetrics, WorkerMetrics
 from support.prometheus import hurried
 from support.runbooks import looks
@@ -140,8 +140,10 @@ def there_are() -> set[str]:
     shown = b"".join(generate_latest(one.registry) for one in (WorkerMetrics(Region.EU), BeatMetrics(["eu"])))
     names = set(re.findall(r"^# TYPE (\w+) ", shown.decode(), re.MULTILINE))
     names |= {f"{name}_bucket" for name in names}
-    source = Path(exporter.__file__).read_text()
-    ours = re.findall(r'_family\(\s*"(\w+)"', source) + re.findall(r'^\s+\(\s*"(\w+)",', source, re.MULTILINE)
+    source = "".join(Path(str(module.__file__)).read_text() for module in (exporter, webhook_metrics))
+    ours = re.findall(r'(?:_family\(\s*"|"gaugepost_)(\w+)"', source) + re.findall(
+        r'^\s+\(\s*"(\w+)",', source, re.MULTILINE
+    )
     return names | {f"gaugepost_{name}" for name in ours}
 
 

@@ -181,7 +181,10 @@ def authority(folder: Path, name: str = "127.0.0.1") -> tuple[ssl.SSLContext, st
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     day = dt.datetime.now(dt.UTC)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(name))])
+    is_address = name[-1].isdigit()
+    names = x509.SubjectAlternativeName(
+        [x509.IPAddress(ipaddress.ip_address(name)) if is_address else x509.DNSName(name)]
+    )
     certificate = (
         x509.CertificateBuilder(subject, subject, key.public_key(), 1, day - dt.timedelta(1), day + dt.timedelta(1))
         .add_extension(names, critical=False)

@@ -118,7 +118,9 @@ def _check_places(truth: Truth) -> None:
     places: defaultdict[str, list[str]] = defaultdict(list)
     for name, members in truth.sets.items():
         apart = {"deadlines", "contents", "sets", "configurations", "alive", "operations", "open_operations", "batches"}
-        if name not in apart and not name.startswith(("lane:", "fields:", "todo:", "ref_chunks:")):
+        if name not in apart and not name.startswith(
+            ("lane:", "fields:", "todo:", "ref_chunks:", "outbox:", "given_up:")
+        ):
             for member in members:
                 places[member.rpartition(":")[2]].append(name)  # of `scheduled`: stamp:id
             _check_scores(truth, name)

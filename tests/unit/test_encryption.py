@@ -47,7 +47,7 @@ def test_encrypted_job_shows_only_what_the_scripts_need(job: JobBase) -> None:
     sealed = Cipher([NEW]).encrypt_job(job, job.to_json())
     clear = json.loads(sealed)
     assert SECRET not in sealed
-    assert set(clear) <= {"sealed", "kind", "region", "configuration"}
+    assert set(clear) <= {"sealed", "kind", "region", "configuration", "source"}
     assert (clear["kind"], clear.get("configuration")) == (job.kind, job.mapping)
     assert parse_job_json(Cipher([NEW]).decrypt_job(sealed.encode())) == job
 

@@ -43,12 +43,12 @@ from gaugepost_workers.own_ticks import OwnTicks
 from gaugepost_workers.redis_trouble import redis_trouble
 from gaugepost_workers.rescuer import rescue
 from gaugepost_workers.watchdog import WATCHDOG
+from gaugepost_workers.webhooks.sender import CONNECT_S, READ_S, WebhookSender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gaugepost.ledger import Settlement
-    from gaugepost.ledger.notices import Notice
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
     from gaugepost_workers.heartbeat import Heartbeat
@@ -79,7 +79,9 @@ class Worker:
             OPEN_SLOT: self.ledger.open_slot,
             SWEEP: self.ledger.sweep,
         }
+        self._log_notice = partial(log_notice, region)
         self._failed = False
+        self._webhooks = WebhookSender.of(settings, region)
         self.delivery = Delivery(self.ledger, http, settings, self._refused_alone)
         # Each belongs to one thread: the dispatcher's, and that of the rescue tick.
         self._events = TaskEvents(self.app, self.name) if settings.events else None
@@ -156,6 +158,7 @@ class Worker:
         finally:
             if heartbeat is not None:
                 heartbeat.remove()
+            self._webhooks.stop(CONNECT_S + READ_S + 1)
             self._note_end()
         return int(self._failed)
 
@@ -180,10 +183,8 @@ class Worker:
         self.ledger.migrate()  # services of an older version may still enqueue in the old format
         self.ledger.promote(self.delivery.credentials.fingerprints, self._log_notice)
         self.ledger.index()
+        self._webhooks.wake()
         self.ledger.operation_runner.run(self._id)
-
-    def _log_notice(self, notice: Notice) -> None:
-        log_notice(self.region, notice)
 
     def _refused_alone(self, need: str) -> None:
         """Shut down warmly with exit code 1: other workers can deliver, and this one only takes jobs from them."""

@@ -83,6 +83,11 @@ COMMANDS: dict[str, Command] = {
         "Create, list and revoke keys of the HTTP gateway.",
         panel="Operation",
     ),
+    "webhooks": Command(
+        "gaugepost_ops.cli.operations.webhooks:app",
+        "Tell other services by HTTP when jobs end and holds open.",
+        panel="Operation",
+    ),
     "audit": Command(
         "gaugepost_ops.cli.operations.audit:audit", "List who did what: changes and shown data.", panel="Operation"
     ),

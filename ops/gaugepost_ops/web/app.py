@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from gaugepost.errors import GaugepostError
-from gaugepost_ops.web import docs_page, holds, job_changes, jobs, listing, overview, probes
+from gaugepost_ops.web import docs_page, holds, job_changes, jobs, listing, overview, probes, webhooks
 from gaugepost_ops.web.access_log import AccessLog
 from gaugepost_ops.web.direct import DirectEnqueue, problem_of
 from gaugepost_ops.web.front.application import Front
@@ -67,7 +67,7 @@ def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = N
         route = Route(path, endpoint, methods=[method])
         route.app = _named(route.app, path)
         api.router.routes.append(route)
-    for module in (listing, jobs, job_changes, holds, overview):
+    for module in (listing, jobs, job_changes, holds, overview, webhooks):
         module.add_routes(api)
     add_openapi(api)
     _handle_errors(api)

@@ -17,6 +17,7 @@ from gaugepost_ops.web import openapi_answers as answers
 from gaugepost_ops.web import openapi_calls as calls
 from gaugepost_ops.web.holds import NewHold
 from gaugepost_ops.web.job_changes import Resolution, Why
+from gaugepost_ops.web.webhooks import NewWebhook
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -62,6 +63,8 @@ def description() -> Json:
             "/v1/batches/{name}": {"get": calls.batch()},
             "/v1/holds": {"get": calls.holds(), "post": calls.open_hold()},
             "/v1/holds/{hold_id}": {"delete": calls.lift_hold()},
+            "/v1/webhooks": {"get": calls.webhooks(), "post": calls.add_webhook()},
+            "/v1/webhooks/{webhook_id}": {"delete": calls.remove_webhook()},
             "/v1/status": {"get": calls.status()},
             "/v1/uploads": {"get": calls.uploads()},
             "/healthz": {
@@ -87,7 +90,8 @@ def _keys() -> Json:
 def _schemas() -> Json:
     job = TypeAdapter(AnyJob).json_schema(ref_template=_JOB)
     schemas: Json = job.pop("$defs")
-    bodies = {model.__name__: model.model_json_schema(ref_template=_JOB) for model in (NewHold, Why, Resolution)}
+    models = (NewHold, NewWebhook, Why, Resolution)
+    bodies = {model.__name__: model.model_json_schema(ref_template=_JOB) for model in models}
     for body in bodies.values():
         body.pop("$defs", None)
     return schemas | {"Job": job} | bodies | _answers()

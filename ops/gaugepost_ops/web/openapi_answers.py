@@ -20,6 +20,16 @@ _REGION: Json = {"type": "string", "enum": [str(region) for region in Region]}
 _STATE: Json = {"type": "string", "enum": [str(state) for state in JobState]}
 
 
+_WEBHOOK: Json = {
+    "id": _TEXT,
+    "url": _TEXT,
+    "events": {"type": "array", "items": _TEXT},
+    "regions": {"type": "array", "items": _REGION},
+    "source": {"type": ["string", "null"]},
+    "with_result": _FLAG,
+}
+
+
 def _or_null(schema: Json) -> Json:
     return schema | {"type": [schema["type"], "null"]}
 
@@ -52,6 +62,8 @@ def schemas() -> Json:
         "Hold": _hold(),
         "RegionStatus": _region_status(),
         "Lane": _lane(),
+        "Webhook": _webhook(),
+        "AddedWebhook": _always(_WEBHOOK | {"secret": _TEXT}),
     }
 
 
@@ -128,3 +140,13 @@ def _lane() -> Json:
     processing = _list(_always(file | {"state": _STATE, "reason": _or_null(_TEXT), "next_look": when}))
     slots = {"interval": _RATE, "last_start": when, "next_slot": when, "hold": _or_null(hold)}
     return _always({"region": _REGION, "lane": _TEXT, **slots, "waiting": waiting, "processing": processing})
+
+
+def _webhook() -> Json:
+    maybe, when, numbers = _or_null(_TEXT), _or_null(_TIME), ("waiting", "given_up", "sent", "dropped")
+    state = {"type": "string", "enum": ["active", "failing", "disabled"]}
+    counts = dict.fromkeys(numbers, _NUMBER)
+    why = {"disabled_at": when, "disabled_reason": maybe, "failing_since": when, "last_error": maybe}
+    times = {"last_sent_at": when, "created_at": _TIME, "created_by": _TEXT}
+    regions = {"type": "object", "additionalProperties": _always({"state": state, **counts, "last_error": maybe})}
+    return _always({**_WEBHOOK, "state": state, **why, **times, **counts, "by_region": regions})

@@ -215,6 +215,32 @@ def lift_hold() -> Json:
     }
 
 
+def webhooks() -> Json:
+    about = "List the endpoints of webhooks, never their secrets: what each gets, whether it works, and what waits."
+    return rows("Webhook", "listWebhooks", "webhooks", about) | {"description": "Scope `operate`."}
+
+
+def add_webhook() -> Json:
+    return {
+        "operationId": "addWebhook",
+        "summary": "Add an endpoint that gets an event when jobs end and holds open. Only this answer has its secret.",
+        "description": "Scope `operate`.",
+        "requestBody": {"required": True, "content": content(ref("NewWebhook"))},
+        "responses": {"201": {"description": "The endpoint.", "content": content(ref("AddedWebhook"))}}
+        | refusals(400, 401, 403, 409, 413, 422, 429, 503),
+    }
+
+
+def remove_webhook() -> Json:
+    return {
+        "operationId": "removeWebhook",
+        "summary": "Remove an endpoint, with the events that wait for it.",
+        "description": "Scope `operate`.",
+        "parameters": [parameter("webhook_id", {"type": "string"}, where="path")],
+        "responses": {"204": {"description": "It is removed."}} | refusals(401, 403, 404, 429, 503),
+    }
+
+
 def probe(name: str, about: str, kind: str, schema: Json) -> Json:
     answers = {"200": {"description": about, "content": content(schema, kind)}}
     return {"operationId": name, "summary": about, "security": [], "responses": answers}

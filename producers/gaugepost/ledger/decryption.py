@@ -43,6 +43,8 @@ class Decryption:
             self._failed(error)
             clear = json.loads(text)
             del clear["sealed"]
+            if clear.get("source") == "":  # for the scripts
+                del clear["source"]
             return SealedData(clear, str(self.why))
         return found
 

@@ -91,6 +91,7 @@ def _operator() -> Rights:
     scripts = _of_scripts(
         *(*_SERVICE, "replay", "resolve", "hold", "resume", "operation_start", "operation_control", *_ERASE),
         *("api_key_put", "api_key_drop", "api_keys_read"),
+        *("webhook_put", "webhook_drop", "webhook_secrets", "webhook_test", "webhook_retry", "webhook_settle"),
     )
     looks = "GET HGET HKEYS HMGET INFO LLEN LRANGE SMEMBERS TIME ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREM ZREVRANGE"
     commands = scripts.commands | _OLDER_SERVICE.commands | _words(f"WAIT SET {looks} XLEN XREVRANGE")
@@ -112,10 +113,11 @@ def _beat() -> Rights:
 
 
 def _exporter() -> Rights:
-    commands = "EVAL_RO GET HGET HGETALL HKEYS HMGET INFO LLEN LRANGE TIME ZCOUNT ZRANGE ZRANGEBYSCORE ZREVRANGE"
+    commands = "EVAL_RO GET HGET HGETALL HKEYS HMGET INFO LLEN LRANGE TIME ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREVRANGE"
     places = "again alive cold files leases parked scheduled schema stamp turns unknown urgent_turns waiting"
     figures = "concurrency content_bytes counts holds pace slot token workers"
-    return Rights(_words(commands), _words(f"{places} {figures} job: urgent: ready: held:"), (_TICKS,))
+    webhooks = "webhooks webhook: outbox: given_up:"
+    return Rights(_words(commands), _words(f"{places} {figures} {webhooks} job: urgent: ready: held:"), (_TICKS,))
 
 
 def _flower() -> Rights:
@@ -125,7 +127,7 @@ def _flower() -> Rights:
 
 def _gateway() -> Rights:
     """Return the rights of `gaugepost serve`: its calls, and what it reads for listings and forecasts."""
-    scripts, looks = _of_scripts(*_GATEWAY), _exporter()
+    scripts, looks = _of_scripts(*_GATEWAY, "webhook_put", "webhook_drop"), _exporter()
     commands = (scripts.commands | looks.commands | _words("SMEMBERS WAIT ZCARD")) - {"INFO"}
     return Rights(commands, scripts.keys | looks.keys | _words("releasing batches batch: canary:"), _BELLS)
 

@@ -20,6 +20,7 @@ from gaugepost.ledger.ledger import Ledger, now_ms
 from gaugepost.ledger.migrations import migrate
 from gaugepost.ledger.operation_runner import OperationRunner
 from gaugepost.ledger.scripts import our_errors
+from gaugepost.ledger.webhook_outbox import WebhookOutbox
 from gaugepost.ledger.worker_calls import SWEPT_AT_ONCE, BeatStatus, WorkerCalls, slot_ms
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class WorkerLedger(Ledger):
             self._cipher,
         )
         self.operation_runner = OperationRunner(self, self._run, self._listing)
+        self.webhook_outbox = WebhookOutbox(self._run, self.producer_calls.keys)
 
     # Claims and leases
 

@@ -33,6 +33,7 @@ from gaugepost.settings.redis import RedisSettings
 from gaugepost.settings.requests import RequestSettings
 from gaugepost.settings.retention import RetentionSettings
 from gaugepost.settings.uploads import UploadSettings
+from gaugepost.settings.webhooks import WebhookSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +51,7 @@ class Settings(
     UploadSettings,
     RetentionSettings,
     OperatorSettings,
+    WebhookSettings,
     MonitoringSettings,
     FlowerSettings,
 ):

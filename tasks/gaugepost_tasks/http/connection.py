@@ -18,6 +18,8 @@ from httptools import HttpParserCallbackError, HttpResponseParser
 from gaugepost_tasks.http.exchange import Headers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gaugepost_tasks.http.body import Body
     from gaugepost_tasks.http.exchange import Deadline, Exchange, Origin
 
@@ -114,11 +116,22 @@ def has_tls_records_only(sock: socket.socket) -> bool:
     return False
 
 
-class Connection:
-    """A socket, with TLS for https. `timeout`: for connecting, in seconds."""
+def open_socket(origin: Origin, timeout: float) -> socket.socket:
+    """Connect to a host, at any of its addresses. `timeout`: seconds."""
+    return socket.create_connection((origin.host, origin.port), timeout)
 
-    def __init__(self, origin: Origin, timeout: float, tls: ssl.SSLContext) -> None:
-        self._sock = socket.create_connection((origin.host, origin.port), timeout)
+
+class Connection:
+    """A socket, with TLS for https. `timeout`: for connecting, in seconds. `open_it`: makes the connected socket."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        timeout: float,
+        tls: ssl.SSLContext,
+        open_it: Callable[[Origin, float], socket.socket] = open_socket,
+    ) -> None:
+        self._sock = open_it(origin, timeout)
         try:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if origin.scheme == "https":

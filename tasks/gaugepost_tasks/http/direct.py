@@ -9,7 +9,7 @@ from requests.adapters import BaseAdapter
 from requests.exceptions import ProxyError
 from requests.utils import select_proxy
 
-from gaugepost_tasks.http.connection import Connection
+from gaugepost_tasks.http.connection import Connection, open_socket
 from gaugepost_tasks.http.exchange import Exchange, Reply, is_stale, target_of, timeouts
 from gaugepost_tasks.http.failures import AnswerTooLarge, as_requests
 from gaugepost_tasks.http.tls import tls_context
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gaugepost_tasks.http.connection import AnswerParser
     from gaugepost_tasks.http.exchange import Origin
+    from gaugepost_tasks.http.network_guard import NetworkGuard
 
 
 class DirectAdapter(BaseAdapter):
@@ -32,13 +33,18 @@ class DirectAdapter(BaseAdapter):
     name server can delay it longer; then nothing is sent. `send` receives the whole response before it returns.
 
     `pool_size`: idle connections to keep for each host. `tls`: verifies servers; `verify` and `cert` of a call have no
-    effect. `timeout`: (connect, read) in seconds.
+    effect. `timeout`: (connect, read) in seconds. `guard`: opens the connections, and refuses some addresses.
     """
 
     def __init__(
-        self, pool_size: int = 10, tls: ssl.SSLContext | None = None, timeout: tuple[float, float] = (5.0, 30.0)
+        self,
+        pool_size: int = 10,
+        tls: ssl.SSLContext | None = None,
+        timeout: tuple[float, float] = (5.0, 30.0),
+        guard: NetworkGuard | None = None,
     ) -> None:
         super().__init__()
+        self._open = guard.open if guard else open_socket
         self._pool_size = pool_size
         self._tls = tls or tls_context()
         self._timeout = timeout
@@ -78,7 +84,7 @@ class DirectAdapter(BaseAdapter):
             exchange.run_hook()
             if exchange.before_first_byte is not None and not connection.is_quiet():
                 connection.close()  # the server closed it meanwhile; nothing was sent on it
-                connection = Connection(target.origin, connect, self._tls)
+                connection = Connection(target.origin, connect, self._tls, self._open)
             exchange.start_request()
             connection.send(data, exchange)
             parser = connection.receive(exchange.content, exchange.deadline)
@@ -95,7 +101,7 @@ class DirectAdapter(BaseAdapter):
             if not is_stale(kept.used_at) and kept.is_quiet():
                 return kept
             kept.close()
-        return Connection(origin, timeout, self._tls)
+        return Connection(origin, timeout, self._tls, self._open)
 
     def _put_back(self, origin: Origin, connection: Connection, *, reusable: bool) -> None:
         idle = self._idle[origin]

@@ -27,6 +27,7 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "SSLCertVerificationError": "certificate not trusted",
     "TimeoutError": "timed out",
     "gaierror": "host name not found",
+    "AddressRefused": "the address is not allowed",
 }
 
 _NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")

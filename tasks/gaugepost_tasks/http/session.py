@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import requests
 
 from gaugepost_tasks.http.direct import DirectAdapter
-from gaugepost_tasks.http.exchange import MAX_ANSWER_BYTES, Exchange, Headers
+from gaugepost_tasks.http.exchange import MAX_ANSWER_BYTES, Exchange, Headers, target_of
 from gaugepost_tasks.http.failures import AnswerTooLarge, describe
+from gaugepost_tasks.http.network_guard import AddressRefused
 from gaugepost_tasks.http.tls import tls_context
 from gaugepost_tasks.http.urllib3_adapter import Urllib3Adapter
 from gaugepost_tasks.http_messages import Answer
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
+    from gaugepost_tasks.http.network_guard import NetworkGuard
     from gaugepost_tasks.http_messages import Failure, Request
 
 
@@ -42,11 +44,12 @@ class HttpClient:
     * `ca_file`: PEM file of trusted authorities.
     * `client_cert`: PEM files of (certificate, key); key None if the first file holds both.
     * `proxy_url`: send every request through a tunnel of this proxy, over urllib3.
+    * `guard`: refuse requests to some addresses. Behind a proxy, which resolves names itself, it checks less.
 
     Raises SettingsError for a file that cannot be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a setting each
         self,
         connect_timeout: float,
         read_timeout: float,
@@ -57,7 +60,9 @@ class HttpClient:
         client_cert: tuple[Path, Path | None] | None = None,
         proxy_url: str | None = None,
         adapter: Literal["direct", "urllib3"] = "direct",
+        guard: NetworkGuard | None = None,
     ) -> None:
+        self._guard = guard
         self._timeout = (connect_timeout, read_timeout)
         self._max_answer_bytes = max_answer_bytes
         self._proxies = {"all": proxy_url} if proxy_url else None
@@ -65,7 +70,7 @@ class HttpClient:
         tls = tls_context(ca_file, *(client_cert or ()))
         self._adapter: DirectAdapter | Urllib3Adapter
         if adapter == "direct" and not proxy_url:
-            self._adapter = DirectAdapter(pool_size, tls)
+            self._adapter = DirectAdapter(pool_size, tls, guard=guard)
         else:
             self._adapter = Urllib3Adapter(pool_size, tls, proxy_tls=tls_context(ca_file))
 
@@ -102,11 +107,15 @@ class HttpClient:
         exchange.before_first_byte = before_first_byte
         exchange.max_answer_bytes = max_answer_bytes or self._max_answer_bytes
         try:
+            if self._guard is not None and self._proxies:
+                self._guard.check_name(target_of(request.url).origin)
             response = self._adapter.send(exchange, timeout=self._timeout, proxies=self._proxies)
         except AnswerTooLarge as error:
             cut, detail = error.reply, f"the answer is larger than {exchange.max_answer_bytes} bytes"
             ms = _ms_since(started)
             return Answer(cut.status_code, cut.headers, cut.content, detail=detail, ms=ms, truncated=True)
+        except AddressRefused as error:
+            return Answer(None, failure="unreachable", detail=describe(error), ms=_ms_since(started))
         except requests.RequestException as error:
             if error is exchange.hook_error:
                 raise

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ALL = (
     *("enqueue", "upload", "uploads", "job", "jobs", "find", "cancel", "erase", "status", "schema", "mappings"),
-    *("batch", "batches", "replay", "settle", "hold", "resume", "holds", "operations", "keys", "audit"),
+    *("batch", "batches", "replay", "settle", "hold", "resume", "holds", "operations", "keys", "audit", "webhooks"),
     *("health", "move", "exporter", "check", "simulate", "worker", "serve", "beat", "flower", "up", "demo"),
 )
 

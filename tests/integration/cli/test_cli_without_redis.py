@@ -75,6 +75,7 @@ def up(cli: Cli) -> Iterator[subprocess.Popen[str]]:
         ("exporter",),
         ("serve",),
         ("keys", "list"),
+        ("webhooks", "list"),
         ("flower",),
     ],
     ids=" ".join,

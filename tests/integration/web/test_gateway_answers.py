@@ -86,7 +86,9 @@ def test_listings_have_the_described_fields(gateway: GatewayProcess, key: str) -
     hold = {"region": "us", "reason": "maintenance", "until": "2h"}
     opened = gateway.call("POST", "/v1/holds", key, json=hold)
     assert differences(opened.json(), "/v1/holds", "post", "201") == []
-    for path in ("/v1/holds", "/v1/status", "/v1/uploads"):
+    added = gateway.call("POST", "/v1/webhooks", key, json={"url": "https://crm.example/"})
+    assert differences(added.json(), "/v1/webhooks", "post", "201") == []
+    for path in ("/v1/holds", "/v1/webhooks", "/v1/status", "/v1/uploads"):
         assert differences(gateway.call("GET", path, key).json(), path) == []
     assert len(gateway.call("GET", "/v1/holds", key).json()["holds"]) == 2
     canary = [job(batch="careful", region="us") for _ in range(3)]

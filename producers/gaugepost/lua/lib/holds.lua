@@ -1,5 +1,5 @@
 -- Holds, and their notices.
--- WITH  jobs, notices
+-- WITH  jobs, notices, events
 
 -- A hold is JSON: reason, verdict, by, since, until (of a person's hold), probe_at, probe_ms, step, give_up_ms, job (that
 -- opened it), probe_job (its current probe), probe_until (when another job may be the probe instead). A circuit breaker also
@@ -41,9 +41,16 @@ local function scopes_of(job)
   return scopes
 end
 
--- Add a notice that a hold was `opened`, `moved` (its probe failed, the next one is scheduled) or `lifted`, and why.
+-- Add a notice that a hold was `opened`, `moved` (its probe failed, the next one is scheduled) or `lifted`, and why. The first
+-- and the last are events for webhooks, too.
 local function notify_hold(event, scope, why)
-  notify({event = event, scope = scope, hold = get_hold(scope), why = why})
+  local hold = get_hold(scope)
+  notify({event = event, scope = scope, hold = hold, why = why})
+  if event == 'moved' then return end
+  emit('hold.' .. event, '', {
+    scope = scope, reason = hold.reason, verdict = hold.verdict, by_person = hold.by ~= 'gaugepost', since = hold.since,
+    ['until'] = hold['until'], why = why,
+  })
 end
 
 -- Lift the hold of a scope, if there is one. promote.lua releases its jobs at a bounded rate.

@@ -43,6 +43,7 @@ local function spend(text, times) budget = budget - #text * (times or 1) end
 
 -- Return a job's kind and its configuration ('' = none, or not known). A long job has both in `about`. For other jobs the
 -- JSON is decoded, if the budget allows it: short jobs, jobs of older versions, and edited jobs, whose `about` may be wrong.
+-- That also sets job.source ('' = none; a sealed job of an older version does not say it).
 local function kind_and_configuration(job)
   if job.kind then return job.kind, job.configuration end
   if job.about and not job.revision then
@@ -54,6 +55,7 @@ local function kind_and_configuration(job)
     facts = is_json and type(facts) == 'table' and facts or {}
     job.kind = type(facts.kind) == 'string' and facts.kind or ''
     job.configuration = type(facts.configuration) == 'string' and facts.configuration or ''
+    job.source = type(facts.source) == 'string' and facts.source or not facts.sealed and '' or nil
   end
   return job.kind or '', job.configuration or ''
 end

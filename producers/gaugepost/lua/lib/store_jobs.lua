@@ -12,7 +12,7 @@ local function accept(batches, id, json, about, its, content, references)
     or place_new(id, at, its.lane, its.urgent, its.source)
   local key = F.job .. id
   local fields, n = {'job', json, 'state', state, 'at', at}, 6
-  if about ~= '' then fields[7], fields[8], n = 'about', about, 8 end
+  if about ~= '' then fields[7], fields[8], fields[9], fields[10], n = 'about', about, 'source', its.source or '', 10 end
   if its ~= NOTHING then
     for _, name in ipairs(OPTIONAL) do
       if its[name] then fields[n + 1], fields[n + 2], n = name, its[name], n + 2 end

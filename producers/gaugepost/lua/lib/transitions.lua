@@ -1,5 +1,5 @@
 -- Change the states of jobs.
--- WITH  jobs, counters, upload_lanes, contents, scheduled, batch_members
+-- WITH  jobs, counters, upload_lanes, contents, scheduled, batch_members, job_events
 
 -- Return whether a job may change from one state to the other (states.py).
 local function is_legal(from, to) return string.find(LEGAL, ' ' .. from .. '>' .. to .. ' ', 1, true) end
@@ -86,6 +86,7 @@ local function finish(job, to)
   if to ~= 'unknown' then free_lane(job, was) end
   if is_file(job) then keep_content(job, to) end
   if job.batch then note_end(job) end
+  note_ended(job, to)
   return true
 end
 

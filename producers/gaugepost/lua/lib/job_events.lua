@@ -1,0 +1,26 @@
+-- The events of jobs that end. `finish` (transitions.lua) notes each job; the events are written when the script has written
+-- what the job ended with.
+-- WITH  events, jobs, counters
+
+local ended = {}
+
+-- Return the source of a job: '' if it has none, nil if it cannot be read here.
+local function source_of(job) return job.source or redis.call('HGET', job.key, 'source') or nil end
+
+-- Note that a job has ended. Without endpoints nothing is written. The kind and the source are read now: erase.lua removes them.
+local function note_ended(job, to)
+  if #active_endpoints() == 0 then return end
+  local kind = kind_and_configuration(job)
+  ended[#ended + 1] = {job = job, to = to, kind = kind, source = source_of(job)}
+end
+
+before_flush[#before_flush + 1] = function()
+  for _, one in ipairs(ended) do
+    local job = one.job
+    local found = redis.call('HMGET', job.key, 'verdict', 'reason')
+    emit('job.' .. one.to, one.source, {
+      id = job.id, kind = one.kind, state = one.to, verdict = found[1] or nil, reason = found[2] or nil, batch = job.batch,
+    })
+  end
+  ended = {}
+end

@@ -1,0 +1,1 @@
+"""Send webhooks: the events of the outboxes, signed, each to its endpoint."""

@@ -1,0 +1,62 @@
+"""The body of a webhook: what happened to which job, and no data of the job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from gaugepost.errors import DataSealed
+from gaugepost.ledger.holds import iso
+from gaugepost.ledger.webhook_records import JOB_EVENTS
+from gaugepost.redaction import mask_contacts
+
+if TYPE_CHECKING:
+    from gaugepost.ledger import JobView
+    from gaugepost.ledger.webhook_records import Endpoint, OutboxEvent
+    from gaugepost.regions import Region
+
+_TIMES = ("since", "until")
+
+
+def body_of(event: OutboxEvent, region: Region, endpoint: Endpoint, view: JobView | None) -> bytes | None:
+    """Return the body; None if the endpoint does not want this event. `view`: its job, if it still exists.
+
+    Raises DataSealed if this worker lacks the key of the job.
+    """
+    is_of_job = event.type in JOB_EVENTS
+    data = _of_job(event, region, endpoint, view) if is_of_job else _of_other(event, region)
+    if not endpoint.wants(event.type, data.get("source")):
+        return None
+    return to_json({"type": event.type, "timestamp": iso(event.at), "data": data})
+
+
+def _of_job(event: OutboxEvent, region: Region, endpoint: Endpoint, view: JobView | None) -> dict[str, Any]:
+    if view is not None and view.sealed:
+        raise DataSealed(view.sealed)
+    job = {} if view is None else view.job
+    facts = {
+        "id": event.data.get("id"),
+        "kind": event.data.get("kind") or job.get("kind"),
+        "region": str(region),
+        "state": event.data.get("state"),
+        "verdict": event.data.get("verdict"),
+        "reason": event.data.get("reason"),
+        "idempotency_key": job.get("idempotency_key"),
+        "batch": event.data.get("batch"),
+        "labels": list(job.get("labels") or ()),
+        "source": job.get("source"),
+    }
+    if endpoint.with_result:
+        facts["result"] = None if view is None else view.result
+    return facts
+
+
+def _of_other(event: OutboxEvent, region: Region) -> dict[str, Any]:
+    """Return what the script wrote, with times as ISO 8601. Contacts in texts of persons are masked."""
+    facts: dict[str, Any] = dict(event.data)
+    facts |= {name: mask_contacts(value) for name, value in facts.items() if isinstance(value, str)}
+    facts |= {name: iso(facts[name]) for name in _TIMES if facts.get(name) is not None}
+    if facts.get("scope") == "":
+        facts["scope"] = "region"
+    return {"region": str(region), **facts}
