@@ -146,6 +146,7 @@ PARTS = {
     "jobs": docs_jobs.kinds,
     "acl": docs_acl.users,
     "link examples": docs_examples.links,
+    "webhook examples": docs_examples.receivers,
     "recorded commands": recorded_commands,
 }
 FILES = {".env.example": env_example, "docs/openapi.json": openapi}

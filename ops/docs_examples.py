@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FOLDER = Path(__file__).parents[1] / "docs/examples"
 LANGUAGES = {
@@ -21,12 +25,18 @@ def links() -> str:
     return _sections("link")
 
 
+def receivers() -> str:
+    """Return the example of each language that receives webhooks. curl receives nothing."""
+    return _sections("webhook")
+
+
 def _sections(example: str) -> str:
-    return "\n\n".join(_section(name, example) for name in LANGUAGES)
+    return "\n\n".join(part for name in LANGUAGES for part in _section(name, example))
 
 
-def _section(name: str, example: str) -> str:
+def _section(name: str, example: str) -> Iterator[str]:
     folder, ending, fence = LANGUAGES[name]
-    [file] = (path for path in (FOLDER / folder).glob(f"*.{ending}") if path.stem.lower() == example)
-    code = file.read_text(encoding="utf-8")
-    return f"### {name}\n\n[{file.name}](examples/{folder}/{file.name})\n\n```{fence}\n{code}```"
+    for file in (FOLDER / folder).glob(f"*.{ending}"):
+        if file.stem.lower() == example:
+            code = file.read_text(encoding="utf-8")
+            yield f"**{name}**: [{file.name}](examples/{folder}/{file.name})\n\n```{fence}\n{code}```"
