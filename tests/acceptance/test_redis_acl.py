@@ -193,9 +193,25 @@ def operate_over_http(http: requests.Session, url: str, job_id: str) -> None:
     assert http.post(f"{url}/jobs/{job_id}/replay").status_code == 409
     assert http.post(f"{url}/jobs/{job_id}/settle", json={"as": "dead"}).status_code == 409
     assert http.get(f"{url}/batches/absent").status_code == 404
-    looks = ["jobs", "jobs?state=dead", "jobs?label=x", "status", "uploads", "holds"]
+    looks = ["jobs", "jobs?state=dead", "jobs?label=x", "status", "uploads", "holds", "batches", "operations", "audit"]
     assert {http.get(f"{url}/{look}").status_code for look in looks} == {200}
     assert http.delete(f"{url}/holds/us").status_code == 204
+    wanted = {"action": "cancel", "region": "us", "filter": {"state": "queued"}}
+    assert http.post(f"{url}/operations", json=wanted | {"dry_run": True}).status_code == 200
+    operation = http.post(f"{url}/operations", json=wanted).json()["id"]
+    assert http.post(f"{url}/operations/{operation}/abort").status_code in {200, 409}
+    form = {"region": "us", "family": "contact"}
+    made = http.post(f"{url}/files", data=form, files={"file": ("may.csv", CSV.replace("@", "@may."))}).json()
+    assert http.get(f"{url}/files/{made['id']}").status_code == 200
+    assert http.get(f"{url}/files/{made['id']}/rejects").status_code == 404
+    assert http.post(f"{url}/files/{made['id']}/undo").status_code in {200, 409}
+    assert http.post(f"{url}/files/{made['id']}/cancel").status_code in {200, 409}
+    front = url.removesuffix("v1") + "customergauge/us"
+    form = {"grant_type": "client_credentials", "client_id": "crm", "client_secret": http.headers["Authorization"][7:]}
+    token = http.post(f"{front}/oauth2/token", data=form).json()["access_token"]
+    link = {"configuration": "multi-object", "record": {"Email": "front@example.net"}}
+    headers = {"Authorization": f"Bearer {token}"}
+    assert http.put(f"{front}/personal-link/", json=link, headers=headers).status_code == 200
 
 
 def upload_and_undo(deployment: Deployment) -> None:

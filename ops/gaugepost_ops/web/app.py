@@ -12,7 +12,20 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from gaugepost.errors import GaugepostError
-from gaugepost_ops.web import docs_page, holds, job_changes, jobs, listing, overview, probes, webhooks
+from gaugepost_ops.web import (
+    audit_list,
+    docs_page,
+    file_sets,
+    files,
+    holds,
+    job_changes,
+    jobs,
+    listing,
+    operations,
+    overview,
+    probes,
+    webhooks,
+)
 from gaugepost_ops.web.access_log import AccessLog
 from gaugepost_ops.web.direct import DirectEnqueue, problem_of
 from gaugepost_ops.web.front.application import Front
@@ -67,7 +80,7 @@ def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = N
         route = Route(path, endpoint, methods=[method])
         route.app = _named(route.app, path)
         api.router.routes.append(route)
-    for module in (listing, jobs, job_changes, holds, overview, webhooks):
+    for module in (listing, jobs, job_changes, holds, overview, files, file_sets, operations, audit_list, webhooks):
         module.add_routes(api)
     add_openapi(api)
     _handle_errors(api)

@@ -21,6 +21,9 @@ class _Recorded:
 
     def __init__(self, ledger: Ledger, entry: AuditEntry) -> None:
         self.count = 0
+        self.is_done = False
+        """Whether it was done, although it counts no job."""
+        self.target = entry.target
         self._trail = ledger.audit
         self._entry = replace(entry, outcome=Outcome.FAILED, error=UNFINISHED)
         self._begun = self._trail.write(self._entry)
@@ -28,7 +31,10 @@ class _Recorded:
     def end(self, error: str) -> None:
         """Replace the entry by one that says how the change ended. `error`: why nothing was changed."""
         outcome = Outcome.FAILED if error else Outcome.DONE
-        self._trail.write(replace(self._entry, outcome=outcome, error=error, count=self.count), replaces=self._begun)
+        self._trail.write(
+            replace(self._entry, outcome=outcome, error=error, count=self.count, target=self.target),
+            replaces=self._begun,
+        )
 
 
 @contextmanager
@@ -41,4 +47,4 @@ def recorded(ledger: Ledger, caller: Caller, action: str, target: str, reason: s
     except GaugepostError as error:
         one.end(type(error).__name__)
         raise
-    one.end("" if one.count else "refused")
+    one.end("" if one.count or one.is_done else "refused")

@@ -15,6 +15,7 @@ from gaugepost_ops.web.bodies import BODY_S, next_chunk
 from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import IO
 
     from starlette.types import Receive
@@ -53,7 +54,8 @@ class Form:
 class _Reader:
     """Fills a form with the pieces that the parser finds."""
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, folder: Path | None = None) -> None:
+        self._folder = folder
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
             raise BrokenForm("expected multipart/form-data with a boundary")
@@ -111,11 +113,17 @@ class _Reader:
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
         if b"filename" in options:
             name = options[b"filename"].decode("utf-8", "replace")
-            self._file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - the form closes it
+            self._file = self._open()
             _, before = self.form.files.pop(self._name, ("", None))
             if before is not None:
                 before.close()
             self.form.files[self._name] = name, self._file
+
+    def _open(self) -> IO[bytes]:
+        """Open a new file; the form closes it."""
+        if self._folder is None:
+            return SpooledTemporaryFile(IN_MEMORY)
+        return (self._folder / f"{self._parts}.part").open("w+b")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:
@@ -145,12 +153,12 @@ def parse_form(content_type: str, body: bytes) -> Form:
     return reader.form
 
 
-async def read_form(content_type: str, receive: Receive, most: int) -> Form:
-    """Read a form of at most `most` bytes as it arrives. A thread writes its files.
+async def read_form(content_type: str, receive: Receive, most: int, folder: Path) -> Form:
+    """Read a form of at most `most` bytes as it arrives. A thread writes its files into a folder.
 
     Raises BrokenForm; Refused: 413 for a longer one, 408 if no chunk arrives for BODY_S seconds; ClientDisconnect.
     """
-    reader = _Reader(content_type)
+    reader = _Reader(content_type, folder)
     try:
         await _read_all(reader, receive, most)
     except BaseException:

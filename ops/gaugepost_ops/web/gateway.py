@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from gaugepost.settings import Settings
     from gaugepost_ops.web.callers import Caller
 
+MOST_UPLOADS = 4
+"""Files that one process takes at once: each needs its size on disk, and a thread that checks it."""
+
 
 class Gateway:
     """The ledgers, the keys, and the requests that wait."""
@@ -36,6 +39,8 @@ class Gateway:
         self.callers = Callers(self.store)
         self.waiting = Waiting(self.store, self.stopping)
         self.readiness = Readiness(self.store)
+        self.uploads = asyncio.Semaphore(MOST_UPLOADS)
+        """The files that are received and checked now."""
         self._commits = {region: GroupCommit(self.store, region) for region in settings.regions}
 
     @asynccontextmanager

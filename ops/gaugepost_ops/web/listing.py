@@ -74,8 +74,8 @@ async def list_jobs(  # noqa: PLR0913, PLR0917 - a parameter each
         away=caller.unasked_of(region),
         states=OPEN_FIRST if state is None else (state,),
         references={name: value for name, value in references.items() if value is not None},
-        since=_time("since", since),
-        until=_time("until", until),
+        since=given_moment("since", since),
+        until=given_moment("until", until),
         conditions=JobFilter(kind=kind, verdict=verdict, source=source),
         configuration=configuration,
     )
@@ -83,7 +83,7 @@ async def list_jobs(  # noqa: PLR0913, PLR0917 - a parameter each
     return Response(to_json(found), media_type="application/json")
 
 
-def _time(name: str, text: str | None) -> datetime | None:
+def given_moment(name: str, text: str | None) -> datetime | None:
     """Parse a time with its offset, or a duration ago. Raises InvalidQuery."""
     if text is None:
         return None

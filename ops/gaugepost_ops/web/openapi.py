@@ -14,9 +14,12 @@ from gaugepost.jobs import AnyJob
 from gaugepost.regions import Region
 from gaugepost.states import JobState
 from gaugepost_ops.web import openapi_answers as answers
+from gaugepost_ops.web import openapi_bulk
 from gaugepost_ops.web import openapi_calls as calls
+from gaugepost_ops.web.files import NewFile
 from gaugepost_ops.web.holds import NewHold
 from gaugepost_ops.web.job_changes import Resolution, Why
+from gaugepost_ops.web.operations import NewOperation
 from gaugepost_ops.web.webhooks import NewWebhook
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ def description() -> Json:
                 "post": calls.change("settleJob", "Record what became of a job whose answer was lost.", "Resolution")
             },
             "/v1/batches/{name}": {"get": calls.batch()},
+            **openapi_bulk.paths(),
             "/v1/holds": {"get": calls.holds(), "post": calls.open_hold()},
             "/v1/holds/{hold_id}": {"delete": calls.lift_hold()},
             "/v1/webhooks": {"get": calls.webhooks(), "post": calls.add_webhook()},
@@ -90,10 +94,10 @@ def _keys() -> Json:
 def _schemas() -> Json:
     job = TypeAdapter(AnyJob).json_schema(ref_template=_JOB)
     schemas: Json = job.pop("$defs")
-    models = (NewHold, NewWebhook, Why, Resolution)
+    models = (NewHold, NewWebhook, Why, Resolution, NewFile, NewOperation)
     bodies = {model.__name__: model.model_json_schema(ref_template=_JOB) for model in models}
     for body in bodies.values():
-        body.pop("$defs", None)
+        schemas |= body.pop("$defs", {})
     return schemas | {"Job": job} | bodies | _answers()
 
 

@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
     Rows = Callable[[Producer, Region], list[dict[str, Any]]]
 
+_NEWEST = 100
+
 
 def add_routes(api: FastAPI) -> None:
     """Add the routes of this module."""
     api.add_api_route("/v1/status", status, methods=["GET"])
+    api.add_api_route("/v1/batches", batches, methods=["GET"])
     api.add_api_route("/v1/batches/{name}", batch, methods=["GET"])
     api.add_api_route("/v1/uploads", uploads, methods=["GET"])
 
@@ -63,6 +66,23 @@ async def batch(request: Request, name: str) -> Response:
         raise Refused(HTTPStatus.NOT_FOUND, f"no batch of this name in {', '.join(caller.regions)}")
     row = merged(views).to_dict() | ({"not_asked": away} if away else {})
     return Response(to_json(row), media_type="application/json")
+
+
+async def batches(request: Request, region: Region | None = None) -> Response:
+    """List the batches, the last changed first: at most 100 of each region."""
+    gateway: Gateway = request.app.state.gateway
+    caller = await gateway.caller(request.scope, Scope.READ)
+    found: dict[str, dict[str, BatchView]] = {}
+
+    def read(producer: Producer, one: Region) -> list[dict[str, Any]]:
+        calls = producer.ledger(one).batches
+        for view in filter(None, calls.read(calls.newest(_NEWEST))):
+            found.setdefault(view.name, {})[str(one)] = view
+        return []
+
+    answer = await asyncio.to_thread(of_regions, gateway.store.blocking, caller, region, "batches", read)
+    views = sorted(map(merged, found.values()), key=lambda view: -view.active)[:_NEWEST]
+    return Response(to_json(answer | {"batches": [view.to_dict() for view in views]}), media_type="application/json")
 
 
 async def _answer(request: Request, region: Region | None, name: str, rows: Rows) -> Response:

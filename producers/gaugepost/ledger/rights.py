@@ -66,7 +66,7 @@ _SERVICE = (
 _ERASE = ("erase", "unindexed", "index")
 _GATEWAY = (
     *("enqueue", "enqueue_batch", "read", "note_fields", "arrive", "find", "page", "cancel", "hold", "resume", "audit"),
-    *("replay", "resolve"),
+    *("replay", "resolve", "enqueue_set", "unstage", "operation_start", "operation_control"),
     *("states", "api_keys_read", "api_rate", "api_ready", "front_token_put", "front_token_read"),
 )
 _SCRIPTED = "EVAL EVALSHA EVAL_RO"
@@ -128,8 +128,9 @@ def _flower() -> Rights:
 def _gateway() -> Rights:
     """Return the rights of `gaugepost serve`: its calls, and what it reads for listings and forecasts."""
     scripts, looks = _of_scripts(*_GATEWAY, "webhook_put", "webhook_drop"), _exporter()
-    commands = (scripts.commands | looks.commands | _words("SMEMBERS WAIT ZCARD")) - {"INFO"}
-    return Rights(commands, scripts.keys | looks.keys | _words("releasing batches batch: canary:"), _BELLS)
+    commands = (scripts.commands | looks.commands | _words("SET SMEMBERS WAIT XREVRANGE ZCARD")) - {"INFO"}
+    places = "releasing batches batch: canary: undo: set: digest: content: operations operation: audit"
+    return Rights(commands, scripts.keys | looks.keys | _words(places), _BELLS)
 
 
 class Part(StrEnum):

@@ -26,7 +26,11 @@ def test_lines_of_the_page_run_as_they_are(gateway: GatewayProcess, key: str, tm
         one, end = decoder.raw_decode(text.lstrip())
         found.append(one)
         text = text.lstrip()[end:]
-    accepted, shown, array, first, second, cancelled = found
+    accepted, shown, array, first, second, cancelled, *bulk = found
+    planned, file, cancelled_file, groups, operation, aborted, audit = bulk
+    assert (planned["id"], file["states"], cancelled_file["cancelled"]) == (None, {"waiting": 1}, 1)
+    assert (groups["dry_run"], operation["reason"], aborted["state"]) == (True, "wrong campaign", "aborted")
+    assert [one["outcome"] for one in audit["entries"]] == ["done"]
     documented = [
         json.loads(line) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()
     ]

@@ -16,7 +16,7 @@ from gaugepost.ledger.edits import Change, Edits
 from gaugepost_ops.cli.common import Exit, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gaugepost.mappings import Mappings
 
@@ -44,6 +44,15 @@ def _known() -> list[str]:
 def read_edits(sets: Sequence[str], unsets: Sequence[str], mappings: Mappings | None) -> Edits:
     """Read the options `--set` and `--unset`. Raises Failure (exit code 2); its message has no values."""
     changes = [*_set_changes(sets), *(Change(*_field("--unset", name), None) for name in unsets)]
+    return _checked(changes, mappings)
+
+
+def edits_of(changes: Mapping[str, str | None], mappings: Mappings | None) -> Edits:
+    """Return the edits for fields and their new values; None removes a field. Raises Failure, as `read_edits` does."""
+    return _checked([Change(*_field("set", name), value) for name, value in changes.items()], mappings)
+
+
+def _checked(changes: Sequence[Change], mappings: Mappings | None) -> Edits:
     names = [change.name for change in changes]
     for name in names:
         if names.count(name) > 1:

@@ -215,14 +215,28 @@ def print_groups(groups: Sequence[tuple[Fault, Group]], producer: Producer, *, a
             out.print(fold_command(printable(command), width, indent=indent), style="dim", soft_wrap=True)
 
 
-def show_dry_run(views: Iterable[JobView], producer: Producer, what: str, *, as_json: bool) -> None:
-    """Print the jobs that a command would change, by groups, and their number on stderr: `12 would be replayed`."""
+def dry_run_rows(views: Iterable[JobView]) -> list[dict[str, Any]]:
+    """Return the rows of `--dry-run --json`."""
+    return list(_rows_with_examples(_grouped(views)))
+
+
+def _grouped(views: Iterable[JobView]) -> Groups:
     groups = Groups()
     for view in views:
         groups.add(view)
+    return groups
+
+
+def _rows_with_examples(groups: Groups) -> Iterator[dict[str, Any]]:
+    for fault, group in groups.largest_first():
+        yield to_dict(fault, group) | {"examples": group.examples}
+
+
+def show_dry_run(views: Iterable[JobView], producer: Producer, what: str, *, as_json: bool) -> None:
+    """Print the jobs that a command would change, by groups, and their number on stderr: `12 would be replayed`."""
+    groups = _grouped(views)
     if as_json:
-        rows = ((to_dict(fault, group) | {"examples": group.examples}) for fault, group in groups.largest_first())
-        write_rows(aliased(row, producer) for row in rows)
+        write_rows(aliased(row, producer) for row in _rows_with_examples(groups))
     else:
         print_groups(groups.largest_first(), producer, advise=False)  # the caller has a command: the one it runs
         sys.stdout.flush()
@@ -231,9 +245,7 @@ def show_dry_run(views: Iterable[JobView], producer: Producer, what: str, *, as_
 
 def show_groups(found: Iterator[JobView], limit: int, producer: Producer, *, as_json: bool) -> int:
     """Group these jobs and print the largest groups, at most `limit`. Return the number of jobs."""
-    groups = Groups()
-    for view in found:
-        groups.add(view)
+    groups = _grouped(found)
     shown = groups.largest_first()[:limit]
     if as_json:
         write_rows(aliased(to_dict(*pair), producer) for pair in shown)

@@ -81,14 +81,16 @@ class Walk:
 
     def __init__(self, regions: RegionLedgers, states: Sequence[JobState], wanted: Wanted, most: int | None) -> None:
         self._regions, self._states, self._wanted, self._most = regions, states, wanted, most
-        self._looked_at, self._unindexed, self._stopped = 0, 0, False
+        self._looked_at, self._unindexed = 0, 0
+        self.stopped = False
+        """Whether there are more jobs than it looked at."""
 
     def __iter__(self) -> Iterator[JobView]:
         """Yield the jobs. Raises InvalidQuery for a malformed reference."""
         query = self._wanted.query()
         for view in self._found(query) if query else self._walked():
             if self._looked_at == self._most:
-                self._stopped = True
+                self.stopped = True
                 return
             self._looked_at += 1
             if view.state in self._states and (fits(view, query) if query else self._wanted.matches_time(view)):
@@ -129,7 +131,7 @@ class Walk:
 
     def note(self) -> None:
         """Say on stderr what the walk may have missed."""
-        if self._stopped:
+        if self.stopped:
             of_all = "" if self._wanted.references else f" of {self._total():,}"
             note(f"looked at {self._looked_at:,}{of_all} jobs; --all goes on")
         note_unindexed(self._unindexed)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gaugepost.errors import BacklogFull, InvalidJob
 from gaugepost.files import inspect, split
 from gaugepost.jobs.field_types import MAX_AHEAD
-from gaugepost.jobs.file import Stored, unique_name
-from gaugepost.ledger.holds import iso
 from gaugepost.regions import Region
 from gaugepost.settings import Settings
 from gaugepost.together import Together
@@ -24,7 +22,8 @@ from gaugepost_ops.cli.common import AsJson, Exit, Failure, FamilyName, console,
 from gaugepost_ops.cli.output.formatting import clock, printable, size, wait
 from gaugepost_ops.cli.output.progress import bar
 from gaugepost_ops.cli.output.text_layout import print_hanging, print_table
-from gaugepost_ops.cli.uploads.lanes import content_row, forecast_starts, lane_of
+from gaugepost_ops.cli.uploads.lanes import lane_of
+from gaugepost_ops.cli.uploads.part_rows import enqueued_parts, part_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,10 +110,10 @@ def upload(  # noqa: PLR0913 - an option each
                     files = _enqueue(producer, request, checked, parts)
                     audit.name(files.id)
                     audit.count(region, len(parts))
-                    parts = _as_enqueued(producer, request, files, parts)
+                    parts = enqueued_parts(producer.ledger(region), files, parts)
                 now = producer.ledger(region).upload_lane(lane_of(producer.ledger(region), family)).now
     if as_json:
-        write_rows(_row(part, files) for part in parts)
+        write_rows(part_row(part, files) for part in parts)
     else:
         _print(checked, request, files, parts, now)
 
@@ -183,36 +182,6 @@ def _enqueue(producer: Producer, request: _Request, checked: Upload, parts: Sequ
                 f"{request.file}: nothing was stored: {full}",
                 f"try again when jobs of the region were delivered, or raise the limits ({limits})",
             ) from None
-
-
-def _as_enqueued(
-    producer: Producer, request: _Request, files: FileSet, parts: Sequence[PlannedPart]
-) -> list[PlannedPart]:
-    """Return the parts with the names under which they are sent, and with forecasts from their places in the lane.
-
-    If a worker has taken the first part already, it keeps its earlier forecast.
-    """
-    ledger = producer.ledger(request.region)
-    dues = forecast_starts(ledger, lane_of(ledger, request.family))[1]
-    return [
-        PlannedPart(replace(part.plan, name=unique_name(part.plan.name, files.id)), dues.get(job_id, part.due))
-        for job_id, part in zip(files.parts, parts, strict=True)
-    ]
-
-
-def _row(part: PlannedPart, files: FileSet | None) -> dict[str, Any]:
-    plan = part.plan
-    content = Stored(
-        sha256=plan.sha256,
-        size=plan.bytes,
-        rows=plan.rows,
-        name=plan.name,
-        set=files and files.id,
-        part=plan.number,
-        of=plan.of,
-    )
-    job_id = files.parts[plan.number - 1] if files else None
-    return {"id": job_id, **content_row(content), "bytes": content.size, "due": iso(part.due)}
 
 
 def _print(checked: Upload, request: _Request, files: FileSet | None, parts: Sequence[PlannedPart], now: int) -> None:

@@ -118,18 +118,22 @@ def _confirm(question: str, *, yes: bool) -> None:
         raise Failure(Exit.FAILED, "nothing was undone: the answer was no")
 
 
-def _print(before: SetView, after: SetView, receipts: Sequence[Receipt[Any]], *, as_json: bool) -> None:
+def undo_row(before: SetView, after: SetView, receipts: Sequence[Receipt[Any]]) -> dict[str, Any]:
+    """Return the row of `uploads undo --json`. `receipts`: the jobs that delete the uploads."""
+    deletions = [
+        {"upload_id": upload, "id": receipt.id} for upload, receipt in zip(after.uploads(), receipts, strict=False)
+    ]
     cancelled = after.counts().get("cancelled", 0) - before.counts().get("cancelled", 0)
-    unknown = after.not_known()
+    return {"set": after.files.id, "cancelled": cancelled, "deletions": deletions, "not_known": after.not_known()}
+
+
+def _print(before: SetView, after: SetView, receipts: Sequence[Receipt[Any]], *, as_json: bool) -> None:
+    row = undo_row(before, after, receipts)
     if as_json:
-        deletions = [
-            {"upload_id": upload, "id": receipt.id} for upload, receipt in zip(after.uploads(), receipts, strict=False)
-        ]
-        row = {"set": after.files.id, "cancelled": cancelled, "deletions": deletions, "not_known": unknown}
         write_row(row)
         return
-    sys.stdout.write(f"cancelled: {_count(cancelled, 'part')}\n")
+    sys.stdout.write(f"cancelled: {_count(row['cancelled'], 'part')}\n")
     for upload, receipt in zip(after.uploads(), receipts, strict=False):
         sys.stdout.write(f"deleting upload {upload}: job {receipt.id}\n")
-    for job_id in unknown:
+    for job_id in row["not_known"]:
         sys.stdout.write(f"not deleted, because its upload id is not known: part {job_id}\n")

@@ -1,0 +1,112 @@
+"""`GET /v1/audit`: who did what, newest first, a page at a time: the rows of `gaugepost audit --json`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from gaugepost.errors import InvalidQuery, StoreUnreachable
+from gaugepost.ledger.api_keys import Scope
+from gaugepost.ledger.audit import PAGE
+from gaugepost.regions import Region
+from gaugepost_ops.cli.operations.audit import AuditFilter
+from gaugepost_ops.web.listing import MOST_LISTED, Text, given_moment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gaugepost.client import Producer
+    from gaugepost.ledger import Ledger
+    from gaugepost.ledger.audit import AuditEntry
+    from gaugepost_ops.web.gateway import Gateway
+
+LOOKED_AT = 20_000
+_CURSOR = re.compile(r"\d{1,20}-\d{1,20}")
+
+
+def add_routes(api: FastAPI) -> None:
+    """Add the route of this module."""
+    api.add_api_route("/v1/audit", list_audit, methods=["GET"])
+
+
+async def list_audit(  # noqa: PLR0913, PLR0917 - a parameter each
+    request: Request,
+    since: Text = None,
+    until: Text = None,
+    actor: Text = None,
+    action: Text = None,
+    region: Region | None = None,
+    job: Text = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 50,
+    cursor: Text = None,
+) -> Response:
+    """List who changed what, or saw personal data, when, why, and how it ended."""
+    gateway: Gateway = request.app.state.gateway
+    caller = await gateway.caller(request.scope, Scope.OPERATE)
+    if cursor is not None and not _CURSOR.fullmatch(cursor):
+        raise InvalidQuery("cursor: expected the `next` of an earlier page")
+    regions, away = caller.regions_of(region), [str(one) for one in caller.unasked_of(region)]
+    times = given_moment("since", since), given_moment("until", until)
+    first, last = (None if at is None else int(at.timestamp() * 1000) for at in times)
+    trail = _Trail(gateway.store.blocking, regions, first, last, cursor)
+    found = await asyncio.to_thread(trail.page, AuditFilter(actor, action, job), limit)
+    away += trail.away
+    if len(trail.away) == len(regions):
+        raise StoreUnreachable(f"{', '.join(away)} could not be asked: Redis cannot be reached")
+    return Response(to_json(found | ({"not_asked": away} if away else {})), media_type="application/json")
+
+
+class _Trail:
+    """The trails of some regions. An id begins with the time, so the id of an entry is a cursor for all of them."""
+
+    def __init__(
+        self, producer: Producer, regions: Sequence[Region], since: int | None, until: int | None, cursor: str | None
+    ) -> None:
+        self._ledgers = [producer.ledger(region) for region in regions]
+        self._since, self._until, self._before = since, until, cursor or ""
+        self.away: list[str] = []
+
+    def page(self, wanted: AuditFilter, limit: int) -> dict[str, Any]:
+        """Return the next entries that match, and the cursor of the next page."""
+        rows: list[dict[str, Any]] = []
+        looked_at = 0
+        while looked_at < LOOKED_AT:
+            entries = self._next()
+            for entry in entries:
+                if len(rows) >= limit and entry.id != self._before:  # two regions may have an entry of one id
+                    return {"entries": rows, "next": self._before}
+                looked_at += 1
+                self._before = entry.id
+                if wanted.matches(entry):
+                    rows.append(entry.to_dict())
+            if not entries:
+                return {"entries": rows, "next": None}
+        return {"entries": rows, "next": self._before}
+
+    def _next(self) -> list[AuditEntry]:
+        """Return the next entries of all regions that are complete up to the last of them, newest first."""
+        found: list[AuditEntry] = []
+        oldest = (0, 0)
+        for ledger in [one for one in self._ledgers if str(one.region) not in self.away]:
+            some = self._read(ledger)
+            found += some
+            if len(some) == PAGE:  # this region may have older ones: entries of others before those must wait
+                oldest = max(oldest, _place(some[-1]))
+        return sorted((entry for entry in found if _place(entry) >= oldest), key=_place, reverse=True)
+
+    def _read(self, ledger: Ledger) -> list[AuditEntry]:
+        try:
+            return ledger.audit.read(before=self._before, since=self._since, until=self._until)
+        except StoreUnreachable:
+            self.away.append(str(ledger.region))
+            return []
+
+
+def _place(entry: AuditEntry) -> tuple[int, int]:
+    time, _, number = entry.id.partition("-")
+    return int(time), int(number or 0)
