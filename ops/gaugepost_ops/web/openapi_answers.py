@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gaugepost.ledger.operations import Action, OperationState
 from gaugepost.regions import Region
 from gaugepost.states import JobState
 
@@ -62,6 +63,8 @@ def schemas() -> Json:
         "Hold": _hold(),
         "RegionStatus": _region_status(),
         "Lane": _lane(),
+        "Operation": _operation(),
+        "AuditEntry": _audit_entry(),
         "Webhook": _webhook(),
         "AddedWebhook": _always(_WEBHOOK | {"secret": _TEXT}),
     }
@@ -150,3 +153,18 @@ def _webhook() -> Json:
     times = {"last_sent_at": when, "created_at": _TIME, "created_by": _TEXT}
     regions = {"type": "object", "additionalProperties": _always({"state": state, **counts, "last_error": maybe})}
     return _always({**_WEBHOOK, "state": state, **why, **times, **counts, "by_region": regions})
+
+
+def _operation() -> Json:
+    action = {"type": "string", "enum": [str(action) for action in Action]}
+    state = {"type": "string", "enum": [str(state) for state in OperationState]}
+    what = {"id": _TEXT, "region": _REGION, "action": action, "filter": _ANY, "set": _ANY, "reason": _TEXT, "by": _TEXT}
+    progress = {"state": state, "matched": _NUMBER, "done": _NUMBER, "skipped": _COUNTS}
+    limits = {"rate": _or_null(_RATE), "limit": _or_null(_NUMBER)}
+    return _always(what | progress | limits | {"started_at": _TIME, "ended_at": _or_null(_TIME)})
+
+
+def _audit_entry() -> Json:
+    maybe = _or_null(_TEXT)
+    who = {"at": _TIME, "actor": _TEXT, "via": _TEXT, "action": _TEXT, "region": maybe, "target": maybe}
+    return _always(who | {"count": _NUMBER, "reason": maybe, "outcome": _TEXT, "error": maybe, "id": _TEXT})

@@ -10,8 +10,7 @@ from gaugepost_ops.web.openapi_calls import content, one_of, parameter, record, 
 
 Json = dict[str, Any]
 
-_ROW: Json = {"type": "object"}
-_ROWS: Json = {"type": "array", "items": _ROW}
+_ROW: Json = {"type": "object", "additionalProperties": True}
 _AWAY: Json = {"not_asked": {"type": "array", "items": {"type": "string"}}}
 
 
@@ -34,9 +33,13 @@ def paths() -> Json:
                 409,
             )
         },
-        "/v1/batches": {"get": _rows("listBatches", "read", "batches", "List the batches, the last changed first.")},
+        "/v1/batches": {
+            "get": _rows("Batch", "listBatches", "read", "batches", "List the batches, the last changed first.")
+        },
         "/v1/operations": {
-            "get": _rows("listOperations", "operate", "operations", "List the newest operations of each region."),
+            "get": _rows(
+                "Operation", "listOperations", "operate", "operations", "List the newest operations of each region."
+            ),
             "post": _start(),
         },
         "/v1/operations/{operation_id}": {"get": _of_operation("showOperation", "Show an operation.")},
@@ -76,20 +79,20 @@ def post_file() -> Json:
 
 
 def _of_set(name: str, scope: str, about: str, *more: int) -> Json:
-    return _of_one(name, scope, about, "set_id", *more)
+    return _of_one(_ROW, name, scope, about, "set_id", *more)
 
 
 def _of_operation(name: str, about: str, *more: int) -> Json:
-    return _of_one(name, "operate", about, "operation_id", *more)
+    return _of_one(ref("Operation"), name, "operate", about, "operation_id", *more)
 
 
-def _of_one(name: str, scope: str, about: str, id_name: str, *more: int) -> Json:
+def _of_one(answer: Json, name: str, scope: str, about: str, id_name: str, *more: int) -> Json:
     return {
         "operationId": name,
         "summary": about,
         "description": f"Scope `{scope}`.",
         "parameters": [parameter(id_name, {"type": "string"}, where="path")],
-        "responses": {"200": {"description": about, "content": content(_ROW)}}
+        "responses": {"200": {"description": about, "content": content(answer)}}
         | refusals(401, 403, 404, *more, 429, 503),
     }
 
@@ -110,14 +113,14 @@ def _rejects() -> Json:
     }
 
 
-def _rows(name: str, scope: str, rows: str, about: str) -> Json:
+def _rows(schema: str, name: str, scope: str, rows: str, about: str) -> Json:
+    found = record({rows: {"type": "array", "items": ref(schema)}} | _AWAY, rows)
     return {
         "operationId": name,
         "summary": about,
         "description": f"Scope `{scope}`.",
         "parameters": [parameter("region", one_of(Region))],
-        "responses": {"200": {"description": about, "content": content(record({rows: _ROWS} | _AWAY, rows))}}
-        | refusals(400, 401, 403, 429, 503),
+        "responses": {"200": {"description": about, "content": content(found)}} | refusals(400, 401, 403, 429, 503),
     }
 
 
@@ -133,7 +136,7 @@ def _start() -> Json:
             "201": {
                 "description": "The operation.",
                 "headers": {"Location": {"description": "Its path.", "schema": {"type": "string"}}},
-                "content": content(_ROW),
+                "content": content(ref("Operation")),
             },
         }
         | refusals(400, 401, 403, 408, 413, 422, 429, 503),
@@ -143,7 +146,8 @@ def _start() -> Json:
 def _audit() -> Json:
     limit = {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": 50}
     time = "2026-11-22T18:00+01:00, or a duration ago: 2h, 3d"
-    answer = record({"entries": _ROWS, "next": {"type": ["string", "null"]}} | _AWAY, "entries", "next")
+    entries = {"type": "array", "items": ref("AuditEntry")}
+    answer = record({"entries": entries, "next": {"type": ["string", "null"]}} | _AWAY, "entries", "next")
     return {
         "operationId": "listAudit",
         "summary": "List who changed what, or saw personal data: newest first, a page at a time.",

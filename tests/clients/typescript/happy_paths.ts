@@ -120,5 +120,35 @@ async function operating(): Promise<object> {
   return { holds, lifted: lifted.response.status, workers: status[0]?.workers, lanes, ready };
 }
 
-const found = [await link(), await refusals(), await many(), await changes(), await operating()];
+async function bulk(): Promise<object> {
+  const content = new Blob(["Email\nf@example.com\n"]);
+  const file = { file: "march.csv", region: "eu", family: "transactional" } as const;
+  const queued = data(
+    await client.POST("/v1/files", {
+      body: file,
+      bodySerializer: (body) => {
+        const form = new FormData();
+        for (const [name, value] of Object.entries(body)) {
+          if (name === "file") form.set(name, content, file.file);
+          else form.set(name, String(value));
+        }
+        return form;
+      },
+    }),
+  );
+  const wanted = { action: "replay", region: "eu", filter: { state: "dead" } } as const;
+  const tried = data(await client.POST("/v1/operations", { body: { ...wanted, dry_run: true } }));
+  const started = data(await client.POST("/v1/operations", { body: wanted }));
+  const operation = data(
+    await client.GET("/v1/operations/{operation_id}", { params: { path: { operation_id: String(started["id"]) } } }),
+  );
+  const entries = data(await client.GET("/v1/audit", { params: { query: { limit: 200 } } })).entries;
+  const batches = data(await client.GET("/v1/batches", {})).batches.map((one) => one.batch);
+  const operations = data(await client.GET("/v1/operations", {})).operations.map((one) => one.id === operation.id);
+  const webhooks = data(await client.GET("/v1/webhooks", {})).webhooks.length;
+  const actions = [...new Set(entries.map((one) => one.action))].sort();
+  return { parts: queued.parts.length, dry_run: "id" in tried, actions, batches, operations, webhooks };
+}
+
+const found = [await link(), await refusals(), await many(), await changes(), await operating(), await bulk()];
 console.log(JSON.stringify(Object.assign({}, ...found)));

@@ -97,6 +97,19 @@ def test_listings_have_the_described_fields(gateway: GatewayProcess, key: str) -
         assert differences(gateway.call("GET", f"/v1/batches/{name}", key).json(), "/v1/batches/{name}") == []
 
 
+def test_operations_and_audit_have_the_described_fields(gateway: GatewayProcess, key: str) -> None:
+    wanted = {"action": "replay", "region": "eu", "filter": {"state": "dead"}, "reason": "corrected"}
+    started = gateway.call("POST", "/v1/operations", key, json=wanted)
+    assert started.status_code == 201, started.text
+    assert differences(started.json(), "/v1/operations", "post", "201") == []
+    one = started.json()["id"]
+    for path in ("/v1/operations", "/v1/audit", "/v1/batches"):
+        assert differences(gateway.call("GET", path, key).json(), path) == []
+    shown = gateway.call("GET", f"/v1/operations/{one}", key).json()
+    assert differences(shown, "/v1/operations/{operation_id}") == []
+    assert gateway.call("GET", "/v1/audit", key).json()["entries"] != []
+
+
 @pytest.mark.parametrize("change", [{"more": 1}, {"state": "odd"}, {"id": None}], ids=str)
 def test_wrong_answer_is_found(gateway: GatewayProcess, key: str, change: dict[str, Any]) -> None:
     [one, *_] = gateway.call("GET", "/v1/jobs", key).json()["jobs"]

@@ -77,6 +77,12 @@ def test_generated_client_runs_the_happy_paths(client: Path, tmp_path_factory: p
         "workers": 1,
         "lanes": ["eu", "us", "au"],
         "ready": dict.fromkeys(("eu", "us", "au"), "ready"),
+        "parts": 1,
+        "dry_run": False,
+        "actions": ["cancel", "hold", "replay", "resume", "settle", "upload"],
+        "batches": ["spring"],
+        "operations": [True],
+        "webhooks": 0,
     }
 
 
