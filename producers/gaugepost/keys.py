@@ -110,6 +110,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     ),
     "ref_chunks:": ("sorted set by stamp", "where a `ref:…` of more jobs continues: `ref:….<stamp>`"),
     "set:": ("string, JSON", "one file set: its file and the ids of its parts; encrypted if DATA_KEY is set"),
+    "parts:": ("set", "parts of one file set that have not ended; for 100 days"),
     "undo:": ("string, JSON", "who undid a file set, when, and the jobs that delete its uploads; for 100 days"),
     "fields:": ("sorted set by day", "the fields that jobs of one configuration had, at most 500, for 30 days"),
     "digest:": ("string", "hash of a file's content and family → its set, for 30 days"),

@@ -58,7 +58,7 @@ def test_without_endpoint_nothing_is_written(bench: Bench) -> None:
 
 
 def test_each_ending_is_one_event_with_no_data_of_the_job(bench: Bench) -> None:
-    endpoint = add(bench)
+    endpoint = add(bench, *JOB_EVENTS)
     ids = bench.put(*(record(record={"Email": EMAIL}, labels=("a",), batch="b1") for _ in range(5)))
     first, second, third = bench.claim(3)
     bench.settle(first, Delivered({"links": [EMAIL]}))

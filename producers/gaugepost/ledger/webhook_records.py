@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 JOB_EVENTS = ("job.delivered", "job.dead", "job.unknown", "job.cancelled", "job.expired")
+"""The events that tell of one job."""
+FILE_FINISHED = "file.finished"
+SOURCE_EVENTS = (*JOB_EVENTS, FILE_FINISHED)
 """The events that belong to a job, and so to its source."""
-EVENTS = (*JOB_EVENTS, "hold.opened", "hold.lifted")
+EVENTS = (
+    *(*SOURCE_EVENTS, "batch.held", "batch.finished"),
+    *("hold.opened", "hold.lifted", "operation.finished"),
+)
 TEST = "webhook.test"
 """The event that `gaugepost webhooks test` sends."""
 

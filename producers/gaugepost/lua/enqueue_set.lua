@@ -31,6 +31,8 @@ for i = FIRST, #ARGV, 3 do
   redis.call('HSET', F.job .. id, 'job', ARGV[i + 1], 'state', state, 'at', at, 'about', 'file', 'once', '1', 'lane', lane)
   if first then redis.call('HSET', F.job .. id, 'first', '1') end
   if due then redis.call('HSET', F.job .. id, 'due', due) end
+  redis.call('HSET', F.job .. id, 'set', set_id)
+  redis.call('SADD', F.parts .. set_id, id)
   redis.call('PERSIST', F.content .. id)
   redis.call('ZADD', K.contents, '+inf', id)
   arrive(at, ARGV[i + 2])
@@ -43,6 +45,7 @@ end
 redis.call('INCRBY', K.content_bytes, whole(bytes))
 redis.call('SET', F.set .. set_id, ARGV[4], 'PX', whole(100 * 86400000))
 redis.call('ZADD', K.sets, whole(now), set_id)
+redis.call('PEXPIRE', F.parts .. set_id, whole(100 * 86400000))
 redis.call('SET', digest, set_id, 'PX', ARGV[6])
 flush_arrivals()
 flush_new()

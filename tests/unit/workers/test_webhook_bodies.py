@@ -76,6 +76,19 @@ def test_hold_has_its_times_and_no_contacts() -> None:
     }  # fmt: skip
 
 
+def test_upload_has_its_parts_and_no_name_of_a_file() -> None:
+    stored = {"of": 3, "set": "set-1", "name": f"{EMAIL}.part-1-of-3.csv"}
+    job = {"kind": "file", "family": "contact", "filename": f"{EMAIL}.csv", "stored": stored, "source": "crm"}
+    part = JobView("a" * 32, Region.EU, JobState.DELIVERED, job, 0)
+    event = OutboxEvent("evt_1_eu_1_3", "file.finished", 1_795_305_600_000, {"id": "a" * 32, "set": "set-1"})
+    body = body_of(event, Region.EU, ENDPOINT, part)
+    assert EMAIL.encode() not in (body or b"")
+    assert read(body)["data"] == {
+        "id": "set-1", "region": "eu", "family": "contact", "parts": 3, "batch": None, "labels": [], "source": "crm",
+    }  # fmt: skip
+    assert body_of(event, Region.EU, Endpoint("wh-1", "https://receiver.example/", source="erp"), part) is None
+
+
 def test_every_secret_verifies_while_one_is_rotated() -> None:
     body, secrets = b'{"type": "x"}', [new_secret(), new_secret()]
     headers = dict(signed_headers("evt_1", int(time.time()), body, secrets))

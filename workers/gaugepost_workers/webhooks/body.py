@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from gaugepost.errors import DataSealed
 from gaugepost.ledger.holds import iso
-from gaugepost.ledger.webhook_records import JOB_EVENTS
+from gaugepost.ledger.webhook_records import FILE_FINISHED, JOB_EVENTS
 from gaugepost.redaction import mask_contacts
 
 if TYPE_CHECKING:
@@ -24,16 +24,20 @@ def body_of(event: OutboxEvent, region: Region, endpoint: Endpoint, view: JobVie
 
     Raises DataSealed if this worker lacks the key of the job.
     """
-    is_of_job = event.type in JOB_EVENTS
-    data = _of_job(event, region, endpoint, view) if is_of_job else _of_other(event, region)
+    if view is not None and view.sealed:
+        raise DataSealed(view.sealed)
+    if event.type in JOB_EVENTS:
+        data = _of_job(event, region, endpoint, view)
+    elif event.type == FILE_FINISHED:
+        data = _of_file(event, region, view)
+    else:
+        data = _of_other(event, region)
     if not endpoint.wants(event.type, data.get("source")):
         return None
     return to_json({"type": event.type, "timestamp": iso(event.at), "data": data})
 
 
 def _of_job(event: OutboxEvent, region: Region, endpoint: Endpoint, view: JobView | None) -> dict[str, Any]:
-    if view is not None and view.sealed:
-        raise DataSealed(view.sealed)
     job = {} if view is None else view.job
     facts = {
         "id": event.data.get("id"),
@@ -50,6 +54,21 @@ def _of_job(event: OutboxEvent, region: Region, endpoint: Endpoint, view: JobVie
     if endpoint.with_result:
         facts["result"] = None if view is None else view.result
     return facts
+
+
+def _of_file(event: OutboxEvent, region: Region, view: JobView | None) -> dict[str, Any]:
+    """Return the upload that has ended. `view`: its last part, or its only job."""
+    job = {} if view is None else view.job
+    stored = job.get("stored") or {}
+    return {
+        "id": event.data.get("set") or event.data.get("id"),
+        "region": str(region),
+        "family": job.get("family"),
+        "parts": stored.get("of") or 1,
+        "batch": job.get("batch"),
+        "labels": list(job.get("labels") or ()),
+        "source": job.get("source"),
+    }
 
 
 def _of_other(event: OutboxEvent, region: Region) -> dict[str, Any]:

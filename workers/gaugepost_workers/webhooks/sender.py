@@ -16,6 +16,7 @@ from gaugepost.connection import connect
 from gaugepost.errors import DataSealed, StoreError
 from gaugepost.ledger import WorkerLedger
 from gaugepost.ledger.webhook_outbox import Became
+from gaugepost.ledger.webhook_records import SOURCE_EVENTS
 from gaugepost_tasks.http import HttpClient
 from gaugepost_tasks.http.network_guard import NetworkGuard
 from gaugepost_tasks.http_messages import Request
@@ -141,7 +142,7 @@ class WebhookSender:
 
     def _send(self, endpoint: Endpoint, event: OutboxEvent, secrets: list[str]) -> tuple[Became, str]:
         job_id = event.data.get("id")
-        view = self._ledger.read([job_id])[0] if event.type.startswith("job.") and job_id else None
+        view = self._ledger.read([job_id])[0] if event.type in SOURCE_EVENTS and job_id else None
         body = body_of(event, self._ledger.region, endpoint, view)
         if body is None:
             return Became.UNWANTED, ""

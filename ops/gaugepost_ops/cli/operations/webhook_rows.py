@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gaugepost.errors import InvalidJob, StoreError
 from gaugepost.jobs import FileDelete
-from gaugepost.ledger.webhook_records import EVENTS, JOB_EVENTS, MOST_ENDPOINTS, Endpoint, new_endpoint_id
+from gaugepost.ledger.webhook_records import EVENTS, MOST_ENDPOINTS, SOURCE_EVENTS, Endpoint, new_endpoint_id
 from gaugepost.regions import Region
 from gaugepost.webhook_urls import check_url
 
@@ -42,7 +42,7 @@ def new_endpoint(
         raise ValueError(f"event: {unknown[0]}: expected one of {', '.join(EVENTS)}")
     if source is not None:
         _check_source(source)
-        if others := [event for event in events if event not in JOB_EVENTS]:
+        if others := [event for event in events if event not in SOURCE_EVENTS]:
             raise ValueError(f"event: {others[0]} belongs to no source: leave out the source, or this event")
     return Endpoint(
         id=new_endpoint_id(),

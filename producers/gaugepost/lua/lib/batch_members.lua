@@ -29,6 +29,15 @@ local function forget_stale(batch)
   if not forget_if_done(batch) then redis.call('ZADD', K.batches, whole(now), batch) end
 end
 
+-- Write the event of a batch of which no job is open.
+local ENDS = {'total', 'delivered', 'dead', 'unknown', 'cancelled', 'expired'}
+local function note_if_done(batch)
+  if not is_wanted('batch.finished', '') or not is_done(batch) then return end
+  local data = {batch = batch}
+  for i, number in ipairs(redis.call('HMGET', F.batch .. batch, unpack(ENDS))) do data[ENDS[i]] = tonumber(number or '0') end
+  emit('batch.finished', '', data)
+end
+
 local moved = {} -- jobs of batches that have ended, or will be sent again
 local function note_end(job)
   moved[#moved + 1] = job
@@ -51,7 +60,10 @@ before_flush[#before_flush + 1] = function()
   write_batches()
   for batch in pairs(canaries) do decide(batch) end
   for batch, own in pairs(changes) do
-    if own.ended then lift_if_done(batch) end
+    if own.ended then
+      lift_if_done(batch)
+      note_if_done(batch)
+    end
     if own.stored and tonumber(redis.call('HGET', F.batch .. batch, 'stored') or '1') <= 0 then forget_if_done(batch) end
   end
   changes = {}

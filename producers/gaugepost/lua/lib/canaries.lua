@@ -97,7 +97,9 @@ local function decide(batch)
   end
   local why = why_held(row[1], sent, faulty, numbers, cancelled)
   close_canary(batch, 'held', why)
-  if not is_done(batch) then open_batch_hold(batch, why) end
+  if is_done(batch) then return end
+  open_batch_hold(batch, why)
+  emit('batch.held', '', {batch = batch, reason = why})
 end
 
 -- Record how a member has ended, or that it will be sent again; nothing for another job.

@@ -35,10 +35,10 @@ local function wants(one, sort, source)
   return false
 end
 
--- Return whether any endpoint wants an event that belongs to no source.
-local function is_wanted(sort)
+-- Return whether any endpoint wants an event. `source`: as for wants().
+local function is_wanted(sort, source)
   for _, one in ipairs(active_endpoints()) do
-    if wants(one, sort, '') then return true end
+    if wants(one, sort, source) then return true end
   end
   return false
 end

@@ -14,6 +14,14 @@ local function note_ended(job, to)
   ended[#ended + 1] = {job = job, to = to, kind = kind, source = source_of(job)}
 end
 
+-- Note that a file has ended. `parts:<set>` has the parts of an upload that have not: the last one ends the upload.
+local function note_file_ended(job)
+  local set = redis.call('HGET', job.key, 'set')
+  if set and redis.call('SREM', F.parts .. set, job.id) == 0 then return end -- it was replayed
+  if set and redis.call('EXISTS', F.parts .. set) == 1 then return end
+  if is_wanted('file.finished', nil) then emit('file.finished', source_of(job), {id = job.id, set = set or nil}) end
+end
+
 before_flush[#before_flush + 1] = function()
   for _, one in ipairs(ended) do
     local job = one.job

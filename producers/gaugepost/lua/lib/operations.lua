@@ -1,4 +1,5 @@
 -- Operations: bulk actions that workers carry out in steps (ledger/operations.py).
+-- WITH  events
 
 -- Return the ids of the open operations that started before this one, the earliest first.
 local function operations_before(id)
@@ -36,4 +37,8 @@ local function end_operation(id, state)
   strip_operation(id)
   redis.call('UNLINK', F.todo .. id)
   redis.call('ZREM', K.open_operations, id)
+  local row = redis.call('HMGET', F.operation .. id, 'action', 'matched', 'done')
+  local action = string.match(row[1] or '', '^[^_]*')
+  local matched, done = tonumber(row[2] or '0'), tonumber(row[3] or '0')
+  emit('operation.finished', '', {id = id, action = action, state = state, matched = matched, done = done})
 end

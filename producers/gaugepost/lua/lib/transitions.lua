@@ -84,7 +84,10 @@ local function finish(job, to)
   redis.call('ZADD', K[to], whole(now), job.id)
   if job.expires or job.give_up then redis.call('ZREM', K.deadlines, job.id) end
   if to ~= 'unknown' then free_lane(job, was) end
-  if is_file(job) then keep_content(job, to) end
+  if is_file(job) then
+    keep_content(job, to)
+    note_file_ended(job)
+  end
   if job.batch then note_end(job) end
   note_ended(job, to)
   return true
