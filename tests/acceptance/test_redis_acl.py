@@ -183,6 +183,13 @@ def call_the_gateway(deployment: Deployment) -> None:
         operate_over_http(http, url, http.post(f"{url}/jobs", json=jobs[:1]).json()[0]["id"])
     deployment.operate("keys", "list")
     deployment.operate("keys", "revoke", "crm")
+    endpoint = json.loads(deployment.operate("webhooks", "add", "https://crm.example/", "--region", "us", "--json"))[
+        "id"
+    ]
+    for command in ("list", "failures"):
+        deployment.operate("webhooks", command)
+    for command in ("rotate", "retry", "remove"):
+        deployment.operate("webhooks", command, endpoint)
 
 
 def operate_over_http(http: requests.Session, url: str, job_id: str) -> None:
@@ -212,6 +219,9 @@ def operate_over_http(http: requests.Session, url: str, job_id: str) -> None:
     link = {"configuration": "multi-object", "record": {"Email": "front@example.net"}}
     headers = {"Authorization": f"Bearer {token}"}
     assert http.put(f"{front}/personal-link/", json=link, headers=headers).status_code == 200
+    added = http.post(f"{url}/webhooks", json={"url": "https://crm.example/", "regions": ["us"]}).json()["id"]
+    assert http.get(f"{url}/webhooks").json()["webhooks"][0]["id"] == added
+    assert http.delete(f"{url}/webhooks/{added}").status_code == 204
 
 
 def upload_and_undo(deployment: Deployment) -> None:
