@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from gaugepost.errors import GaugepostError
 from gaugepost_ops.web import (
@@ -55,7 +55,9 @@ class Application:
         self.access_log = AccessLog(settings)
         self.api = build_api(self.gateway, metrics)
         rest = Front(self.gateway, self.api)
-        self.asgi = Observed(DirectEnqueue(self.gateway).answer, rest, metrics, self.access_log)
+        self.asgi = Observed(
+            DirectEnqueue(self.gateway).answer, rest, metrics, self.access_log, self.gateway.denials.note
+        )
 
 
 def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = None) -> FastAPI:
@@ -102,18 +104,29 @@ def _named(app: ASGIApp, path: str) -> ASGIApp:
     return named
 
 
+def _methods(api: FastAPI, request: Request) -> set[str]:
+    """Return the methods of a path. Starlette's own answer has those of its first route."""
+    found = (route for route in api.router.routes if isinstance(route, Route))
+    return {
+        method for route in found if route.matches(request.scope)[0] is not Match.NONE for method in route.methods or ()
+    }
+
+
 def _handle_errors(api: FastAPI) -> None:
     async def of_ours(_: Request, error: Exception) -> Response:
         return problem_of(error)
 
-    async def of_starlette(_: Request, error: Exception) -> Response:
+    async def of_starlette(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
         status = HTTPStatus(error.status_code)
+        headers = dict(error.headers or {})
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(sorted(_methods(api, request)))
         detail = {
             404: "there is no such path: /docs lists all",
             405: "this path has other methods: see /docs",
         }
-        return Refused(status, detail.get(status, status.description), headers=error.headers).response()
+        return Refused(status, detail.get(status, status.description), headers=headers).response()
 
     async def of_parameters(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101

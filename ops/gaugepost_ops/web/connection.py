@@ -23,8 +23,10 @@ KEEP_ALIVE_S = 75
 request into a connection that closes."""
 CLOSE_S = 10.0
 """Seconds in which a client must read the rest of its last answer."""
+MAX_HEAD = 64_000
 _NEVER = float("inf")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -62,20 +64,36 @@ class Connection(HttpProtocol):
 
     due = _NEVER
     """When the next part of a request must be there, monotonic seconds."""
+    _is_in_head = False
+    _head_bytes = 0
+    """Bytes of the head, without those that came with its first one."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
         super().connection_made(transport)
         self.due = time.monotonic() + KEEP_ALIVE_S
 
+    def data_received(self, data: bytes) -> None:
+        """Parse bytes. A head that never ends is refused: the parser would hold all of it."""
+        if self._is_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD:
+                self._is_in_head = False
+                self.transport.write(_TOO_LONG)
+                self.transport.close()
+        if not self.transport.is_closing():
+            super().data_received(data)
+
     def on_message_begin(self) -> None:
         """Wait for the rest of the headers."""
         super().on_message_begin()
+        self._is_in_head, self._head_bytes = True, 0
         self.due = time.monotonic() + HEAD_S
 
     def on_headers_complete(self) -> None:
         """Wait for the first part of the body. The code that reads the body waits for the others: bodies.py."""
         super().on_headers_complete()
+        self._is_in_head = False
         self.due = time.monotonic() + BODY_S
 
     def on_body(self, body: bytes) -> None:

@@ -12,7 +12,7 @@ from gaugepost.errors import GaugepostError
 from gaugepost_ops.web.enqueue import enqueue
 from gaugepost_ops.web.job_lines import JobLines
 from gaugepost_ops.web.observed import ENQUEUE, ROUTE
-from gaugepost_ops.web.problems import Refused, refused
+from gaugepost_ops.web.problems import Refused, is_foreseen, refused
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -51,6 +51,9 @@ def problem_of(error: Exception) -> Response:
     if isinstance(error, Refused):
         return error.response()
     if isinstance(error, GaugepostError):
-        return refused(error).response()
+        refusal = refused(error)
+        if refusal.status is HTTPStatus.INTERNAL_SERVER_ERROR or not is_foreseen(error):
+            log.error("failed", error=f"{type(error).__name__}: {error}")
+        return refusal.response()
     log.error("failed", exc_info=error)
     return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway failed: its log has the reason").response()

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from gaugepost_ops.web.callers import Callers
+from gaugepost_ops.web.denials import Denials
 from gaugepost_ops.web.group_commit import GroupCommit
 from gaugepost_ops.web.large_bodies import LARGE
-from gaugepost_ops.web.observed import KEY
+from gaugepost_ops.web.observed import KEY, REGION
 from gaugepost_ops.web.readiness import Readiness
 from gaugepost_ops.web.stopping import Stopping
 from gaugepost_ops.web.store import Store
@@ -41,6 +42,7 @@ class Gateway:
         self.readiness = Readiness(self.store)
         self.uploads = asyncio.Semaphore(MOST_UPLOADS)
         """The files that are received and checked now."""
+        self.denials = Denials(self.store)
         self._commits = {region: GroupCommit(self.store, region) for region in settings.regions}
 
     @asynccontextmanager
@@ -50,6 +52,7 @@ class Gateway:
         try:
             yield
         finally:
+            await self.denials.end()
             reading.cancel()
             with suppress(asyncio.CancelledError):
                 await reading
@@ -58,7 +61,7 @@ class Gateway:
     async def caller(self, request: RequestScope, scope: Scope | None = None) -> Caller:
         """Return who sends a request. Raises Refused: 401, 403 without this scope (None: any), 429."""
         caller = await self.callers.identify(header(request, b"authorization"))
-        request[KEY] = caller.name
+        request[KEY], request[REGION] = caller.name, caller.regions[0]
         if scope is not None:
             caller.require(scope)
         return caller

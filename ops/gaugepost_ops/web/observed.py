@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from gaugepost.regions import Region
     from gaugepost_ops.web.access_log import AccessLog
 
+    Denied = Callable[[str, Region, str, str], None]
     Enqueue = Callable[[Scope, Receive, Send], Awaitable[int]]
 
 ENQUEUE = "/v1/jobs"
 ROUTE = "gaugepost.route"
 KEY = "gaugepost.key"
+REGION = "gaugepost.region"
+"""A region of the key."""
 _UNKNOWN = "-"
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"})
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -61,11 +65,12 @@ class GatewayMetrics:
 class Observed:
     """An ASGI application whose requests are logged and counted."""
 
-    def __init__(self, enqueue: Enqueue, app: ASGIApp, metrics: GatewayMetrics, log: AccessLog) -> None:
+    def __init__(self, enqueue: Enqueue, app: ASGIApp, metrics: GatewayMetrics, log: AccessLog, denied: Denied) -> None:
         self._enqueue = enqueue
         self._app = app
         self._metrics = metrics
         self._log = log
+        self._denied = denied
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -98,6 +103,8 @@ class Observed:
         method = scope["method"] if scope["method"] in _METHODS else _UNKNOWN
         key = scope.get(KEY)
         BODIES.release(scope)
+        if status == HTTPStatus.FORBIDDEN and REGION in scope:
+            self._denied(scope[KEY], scope[REGION], method, route)
         self._metrics.count(route, method, status, key, seconds)
         client = scope["client"][0] if scope.get("client") else None
         self._log.note(Served(route, method, status, seconds, key, client), _level(route, status))

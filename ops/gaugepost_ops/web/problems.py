@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from gaugepost.errors import (
     BacklogFull,
-    ClusterNotSupported,
+    BatchConflict,
     DataSealed,
     GaugepostError,
     IdempotencyConflict,
@@ -19,8 +19,9 @@ from gaugepost.errors import (
     InvalidQuery,
     JobNotFound,
     LedgerClosed,
-    NotPermitted,
     StoreError,
+    StoreFull,
+    StoreUnreachable,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ MOST_ERRORS = 100
 """Wrong fields in one answer, at most."""
 
 _RETRY_AFTER = {BacklogFull: 30, LedgerClosed: 30, StoreError: 2}
+_FORESEEN = (BacklogFull, BatchConflict, LedgerClosed, StoreFull, StoreUnreachable)
 _OF_THE_GATEWAY = "the gateway cannot use Redis: its log has the reason"
 
 
@@ -130,8 +132,18 @@ def _conflict(error: IdempotencyConflict) -> Refused:
     return Refused(HTTPStatus.CONFLICT, f"nothing was stored: {why}", index=index, **earlier)
 
 
+def why(error: GaugepostError) -> str:
+    """Return what a caller may read about an error of the store. Redis' own texts may quote keys or arguments."""
+    return str(error) if is_foreseen(error) else _OF_THE_GATEWAY
+
+
+def is_foreseen(error: GaugepostError) -> bool:
+    """Return whether the text of an error is for callers. The log has the others."""
+    return isinstance(error, _FORESEEN) or not isinstance(error, StoreError)
+
+
 def _of_the_store(error: GaugepostError) -> Refused:
-    detail = _OF_THE_GATEWAY if isinstance(error, NotPermitted | ClusterNotSupported) else str(error)
+    detail = why(error)
     after = next((seconds for kind, seconds in _RETRY_AFTER.items() if isinstance(error, kind)), None)
     if after is None:
         return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway failed: its log has the reason")

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gaugepost.errors import GaugepostError
+from gaugepost_ops.web.problems import why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +41,7 @@ class Readiness:
         try:
             await self._store.run(region, self._store.api_keys[region].ready())
         except GaugepostError as error:
-            return str(error)
+            return why(error)
         return READY
 
 

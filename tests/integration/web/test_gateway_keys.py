@@ -133,3 +133,30 @@ def test_no_log_and_no_redis_has_a_key_or_data(gateway: GatewayProcess, server: 
     with server.client() as client:
         assert not [name for name in client.scan_iter() if key.encode() in (client.dump(name) or b"")]  # type: ignore[operator]
         assert key.encode() not in client.hget("gaugepost:{eu}:api_keys", "crm")  # type: ignore[operator]
+
+
+def denied(gateway: GatewayProcess) -> list[tuple[str, str, str, str]]:
+    entries = gateway.producer.ledger(Region.EU).audit.read()
+    return sorted((one.actor, one.action, one.via, one.error) for one in entries if one.outcome == "denied")
+
+
+def test_denied_changes_are_recorded_once_a_minute(gateway: GatewayProcess) -> None:
+    reads = gateway.key("only-reads", scopes=(Scope.READ,))
+    for _ in range(3):
+        assert gateway.post(reads, job()).status_code == 403
+        assert gateway.call("POST", f"/v1/jobs/{'0' * 32}/replay", reads).status_code == 403
+        assert gateway.call("POST", "/v1/holds", reads, json={"region": "eu", "reason": "a"}).status_code == 403
+        assert gateway.call("DELETE", "/v1/holds/eu", reads).status_code == 403
+    actions = ("hold", "replay", "resume")
+    wait_until(lambda: {row[1] for row in denied(gateway)} >= {*actions})
+    assert [row for row in denied(gateway) if row[1] in actions] == [
+        ("only-reads", action, "api", "Refused") for action in actions
+    ]
+
+
+def test_denied_reading_is_not_recorded(gateway: GatewayProcess) -> None:
+    writes = gateway.key("only-writes", scopes=(Scope.ENQUEUE,))
+    assert gateway.call("GET", "/v1/status", writes).status_code == 403
+    assert gateway.call("POST", "/v1/holds", writes, json={"region": "eu", "reason": "a"}).status_code == 403
+    wait_until(lambda: ("only-writes", "hold", "api", "Refused") in denied(gateway))
+    assert {row[1] for row in denied(gateway)} <= {"enqueue", "hold"}

@@ -175,3 +175,13 @@ def test_port_that_is_taken_ends_the_process(gateway: GatewayProcess, tmp_path: 
     assert other.process.wait(10) == 1
     other.http.close()
     other.producer.close()
+
+
+def test_texts_of_redis_reach_the_log_and_no_caller(gateway: GatewayProcess, server: RedisServer) -> None:
+    key, job_id = gateway.key(), "0" * 32
+    with server.client() as client:
+        client.set(f"gaugepost:{{eu}}:job:{job_id}", "not a job")
+    answer = gateway.call("GET", f"/v1/jobs/{job_id}", key)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert answer.json()["detail"] == "the gateway cannot use Redis: its log has the reason"
+    wait_until(lambda: "WRONGTYPE" in gateway.log())

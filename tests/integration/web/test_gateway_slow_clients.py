@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from gaugepost_ops.web.bodies import BODY_S, read_body
-from gaugepost_ops.web.connection import CLOSE_S, HEAD_S, KEEP_ALIVE_S, Connection
+from gaugepost_ops.web.connection import CLOSE_S, HEAD_S, KEEP_ALIVE_S, MAX_HEAD, Connection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -179,5 +179,18 @@ def test_answer_without_body_is_sent_at_once() -> None:
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(b"well")
         assert (await answer(reader)).startswith(b"HTTP/1.1 200 ")
+
+    connected(exchange)
+
+
+@pytest.mark.parametrize("piece", [b"x" * 10_000, b"X-More: yes\r\n" * 1_000])
+def test_head_without_end_is_refused(piece: bytes) -> None:
+    async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: Counted) -> None:
+        writer.write(GET[:-2] + b"X-Long: ")
+        while not connection.transport.is_closing():
+            assert connection.received < 10 * MAX_HEAD
+            writer.write(piece)
+            await asyncio.sleep(0)
+        assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
 
     connected(exchange)

@@ -21,7 +21,7 @@ from gaugepost_ops.web.front.tokens import TOKEN_S, Tokens
 from gaugepost_ops.web.front.watching import Watching
 from gaugepost_ops.web.gateway import header
 from gaugepost_ops.web.json_jobs import permitted
-from gaugepost_ops.web.observed import KEY, ROUTE
+from gaugepost_ops.web.observed import KEY, REGION, ROUTE
 from gaugepost_ops.web.problems import Refused, refused
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Front:
             return json_response(HTTPStatus.BAD_REQUEST, {"error": "unsupported_grant_type"})
         secret = given.get("client_secret", "").strip()  # one page of CustomerGauge has a blank behind it
         caller = await self._gateway.callers.holder(digest_of_key(secret))
-        request[KEY] = caller.name
+        request[KEY], request[REGION] = caller.name, caller.regions[0]
         if caller.name != given.get("client_id", "").strip():
             return route.dialect.unauthenticated()
         _in_region(caller, route)
@@ -109,7 +109,7 @@ class Front:
         else:
             digest = digest_of_key(value) if scheme == "api_key" and isinstance(route.dialect, V41) else ""
         caller = await self._gateway.callers.holder(digest)
-        request[KEY] = caller.name
+        request[KEY], request[REGION] = caller.name, caller.regions[0]
         _in_region(caller, route)
         caller.require(Scope.ENQUEUE)
         return caller
