@@ -22,7 +22,19 @@ log = structlog.get_logger("gaugepost.gateway")
 
 AGAIN_S = 60.0
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
-_ACTIONS = {"POST /v1/jobs": "enqueue", "POST /v1/holds": "hold", "DELETE /v1/holds/{hold_id:path}": "resume"}
+_ACTIONS = {
+    "POST /v1/jobs": "enqueue",
+    "POST /v1/files": "upload",
+    "POST /v1/files/{set_id}/undo": "uploads undo",
+    "POST /v1/holds": "hold",
+    "DELETE /v1/holds/{hold_id:path}": "resume",
+    "POST /v1/operations": "operations start",
+    "POST /v1/operations/{operation_id}/pause": "operations pause",
+    "POST /v1/operations/{operation_id}/resume": "operations resume",
+    "POST /v1/operations/{operation_id}/abort": "operations abort",
+    "POST /v1/webhooks": "webhooks add",
+    "DELETE /v1/webhooks/{webhook_id}": "webhooks remove",
+}
 
 
 class Denials:

@@ -98,6 +98,7 @@ def _schemas() -> Json:
     bodies = {model.__name__: model.model_json_schema(ref_template=_JOB) for model in models}
     for body in bodies.values():
         schemas |= body.pop("$defs", {})
+    openapi_bulk.add_file(bodies["NewFile"])
     return schemas | {"Job": job} | bodies | _answers()
 
 
