@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from gaugepost.errors import GaugepostError
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.requests import Request
-    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from gaugepost.settings import Settings
@@ -116,6 +117,9 @@ def _handle_errors(api: FastAPI) -> None:
     async def of_ours(_: Request, error: Exception) -> Response:
         return problem_of(error)
 
+    async def of_absent(_: Request, __: Exception) -> Response:
+        return Response(status_code=HTTPStatus.BAD_REQUEST)  # the caller went away: it reads no answer
+
     async def of_starlette(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
         status = HTTPStatus(error.status_code)
@@ -139,6 +143,7 @@ def _handle_errors(api: FastAPI) -> None:
 
     api.add_exception_handler(Refused, of_ours)
     api.add_exception_handler(GaugepostError, of_ours)
+    api.add_exception_handler(ClientDisconnect, of_absent)
     api.add_exception_handler(HTTPException, of_starlette)
     api.add_exception_handler(RequestValidationError, of_parameters)
     api.add_exception_handler(Exception, of_ours)

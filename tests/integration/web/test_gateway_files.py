@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from support.deployment import ROOT
 from support.gateway import EMAIL, GatewayProcess
 from support.redis_server import RedisServer
 from support.stack import Stack
+from support.wait import wait_until
 
 FORM = {"region": "eu", "family": "contact"}
 
@@ -142,6 +144,23 @@ def test_large_file_takes_bounded_memory(gateway: GatewayProcess, key: str) -> N
     answer = send(gateway, key, content, dry_run="true")
     assert (answer.status_code, answer.json()["rows"]) == (200, 60_000)
     assert gateway.memory_mb() - before < len(content) / 1e6 / 2
+
+
+def test_upload_that_breaks_off_is_forgotten(server: RedisServer, tmp_path: Path) -> None:
+    with GatewayProcess(tmp_path, server.url, namespace="broken") as gateway:
+        key = gateway.key("broken")
+        for _ in range(6):  # more than one process takes at once
+            with socket.create_connection(("127.0.0.1", gateway.port)) as sent:
+                head = (
+                    f"POST /v1/files HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nContent-Length: 900000\r\n"
+                )
+                kind = "Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+                file = 'Content-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n' + "a" * 200_000
+                sent.sendall(f"{head}{kind}{file}".encode())
+            wait_until(lambda: gateway.log().count('"/v1/files"') > 0)
+        wait_until(lambda: gateway.log().count('"/v1/files"') == 6)
+        assert "Traceback" not in gateway.log()
+        assert send(gateway, key).status_code == 201
 
 
 def test_scopes_and_regions_hold_for_files(gateway: GatewayProcess, key: str) -> None:
