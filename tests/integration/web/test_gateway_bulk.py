@@ -122,7 +122,8 @@ def test_only_keys_that_operate_may_start_and_see_operations(gateway: GatewayPro
     assert gateway.call("GET", f"/v1/operations/{made}", of_us).status_code == 404
     assert gateway.call("POST", f"/v1/operations/{made}/abort", of_us).status_code == 404
     assert gateway.call("GET", "/v1/operations", of_us).json() == {"operations": []}
-    assert gateway.call("GET", "/v1/audit", of_us).json()["entries"] == []
+    entries = gateway.call("GET", "/v1/audit", of_us).json()["entries"]
+    assert {(entry["region"], entry["outcome"]) for entry in entries} <= {("us", "denied")}
     assert gateway.call("GET", "/v1/audit?region=eu", of_us).status_code == 403
     for wrong in ("op-", "op-" + "g" * 12, "op-" + "0" * 12):
         assert gateway.call("GET", f"/v1/operations/{wrong}", key).status_code == 404
