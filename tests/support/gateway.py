@@ -27,12 +27,13 @@ def job(**more: Any) -> dict[str, Any]:
 
 
 class GatewayProcess:
-    """A gateway on a free port."""
+    """A gateway on a free port. `options`: further ones of `gaugepost serve`."""
 
-    def __init__(self, folder: Path, redis_url: str, **settings: str) -> None:
+    def __init__(self, folder: Path, redis_url: str, *options: str, **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = folder
+        self._options = options
         self._log = folder / f"gateway-{self.port}.log"
         given = {"redis_url": redis_url, "log_level": "debug"} | settings
         outside = {name: value for name, value in os.environ.items() if not name.startswith("GAUGEPOST_")}
@@ -43,7 +44,7 @@ class GatewayProcess:
         self.http.trust_env = False
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "gaugepost_ops", "serve", "--port", str(self.port)]
+        command = [sys.executable, "-m", "gaugepost_ops", "serve", "--port", str(self.port), *self._options]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=self._folder, env=self._env, stdout=log, stderr=log)
         wait_until(self._answers, what=self.log)
