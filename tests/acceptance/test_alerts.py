@@ -6,13 +6,17 @@ shortened to seconds (`support/prometheus.py`). At the end each query of the das
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
 from gaugepost import CloseLoop, Region
 from support.prometheus import ALERTS, Prometheus
@@ -30,17 +34,17 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
     folder = tmp_path_factory.mktemp("alerts")
-    ports = [free_port() for _ in range(4)]
+    ports = [free_port() for _ in range(5)]
     (folder / "mappings.toml").touch()
     quick = {"connect_timeout": 1, "read_timeout": 2, "lease": 4, "regions": "eu", "backlog_limit": 100}
     quick |= {"mappings": folder / "mappings.toml", "webhook_networks": "127.0.0.0/8"}
     with (
         Stack(folder, **quick) as stack,
-        Prometheus(folder / "prometheus", ports[:3]) as prometheus,
+        Prometheus(folder / "prometheus", [*ports[:3], ports[4]]) as prometheus,
     ):
         watch = Watch(stack, prometheus, ports)
         watch.record()
-        wait_until(lambda: len(prometheus.query("up == 1")) == 3, what="all parts are scraped")
+        wait_until(lambda: len(prometheus.query("up == 1")) == 4, what="all parts are scraped")
         watch.recovers()
         yield watch
 
@@ -202,11 +206,33 @@ def test_redis_that_fills_up(watch: Watch) -> None:
     watch.recovers()
 
 
-@pytest.mark.needs("redis-cli")  # which the runbook calls
+@contextlib.contextmanager
+def sending(watch: Watch, key: str) -> Iterator[None]:
+    """Send jobs over HTTP all the time."""
+    ended = threading.Event()
+
+    def send() -> None:
+        headers = {"Authorization": f"Bearer {key}"}
+        while not ended.is_set():
+            requests.post(f"http://127.0.0.1:{watch.gateway_port}/v1/jobs", json={}, headers=headers, timeout=30)
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(send)
+        try:
+            yield
+        finally:
+            ended.set()
+        done.result()
+
+
+@pytest.mark.needs("redis-cli", "curl")  # which the runbooks call
 def test_redis_that_is_away(watch: Watch) -> None:
+    key = watch.cli("keys", "create", "crm").strip()
     watch.stack.redis.kill()
-    watch.fires("GaugepostRedisUnreachable")
-    watch.looks("GaugepostRedisUnreachable")
+    with sending(watch, key):
+        watch.fires("GaugepostRedisUnreachable", "GaugepostGatewayErrors")
+        watch.looks("GaugepostRedisUnreachable")
+        watch.looks("GaugepostGatewayErrors", HOST="127.0.0.1", PORT=str(watch.gateway_port))
     wait_until(lambda: watch.prometheus.query("gaugepost_beat_failures_total > 0"), what="beat counts it")
     watch.stack.redis.start()
     watch.recovers()

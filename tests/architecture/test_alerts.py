@@ -16,6 +16,7 @@ from gaugepost import Region
 from gaugepost.jobs import JOBS
 from gaugepost.verdict import Verdict
 from gaugepost_ops import exporter, webhook_metrics
+from gaugepost_ops.web.observed import GatewayMetrics
 from gaugepost_workers.observers.metrics import BeatMetrics, WorkerMetrics
 from support.prometheus import hurried
 from support.runbooks import looks
@@ -54,7 +55,7 @@ def test_the_alertmanager_in_the_comments_can_be_switched_on(tmp_path: Path) -> 
 def test_alerts_have_the_labels_that_route_them() -> None:
     tests = (OPS / "prometheus/alerts_test.yml").read_text().split("\n    name: ")[1:]
     without = {one.partition("\n")[0] for one in tests if not re.search(r'alertname=[^}]+ region="eu"', one)}
-    assert without == {"GaugepostTargetDown", "GaugepostExporterMissing"}
+    assert without == {"GaugepostGatewayErrors", "GaugepostTargetDown", "GaugepostExporterMissing"}
     assert all(f"`{alert}`" in (ROOT / "docs/monitoring.md").read_text() for alert in without)
 
 
@@ -136,8 +137,10 @@ def test_runbooks_name_commands_that_exist() -> None:
 
 
 def there_are() -> set[str]:
-    """Return the names of all metrics: those that workers and beat expose, and those that the exporter's code lists."""
-    shown = b"".join(generate_latest(one.registry) for one in (WorkerMetrics(Region.EU), BeatMetrics(["eu"])))
+    """Return the names of all metrics: those that processes expose, and those that the exporter's code lists."""
+    shown = b"".join(
+        generate_latest(one.registry) for one in (WorkerMetrics(Region.EU), BeatMetrics(["eu"]), GatewayMetrics())
+    )
     names = set(re.findall(r"^# TYPE (\w+) ", shown.decode(), re.MULTILINE))
     names |= {f"{name}_bucket" for name in names}
     source = "".join(Path(str(module.__file__)).read_text() for module in (exporter, webhook_metrics))

@@ -33,6 +33,7 @@ class Watch:
         self.start_worker()
         self.start_beat()
         self.start_exporter()
+        self._run(self._ports[3], "serve", "--port", str(self.gateway_port))
 
     def _run(self, port: int, *command: str) -> subprocess.Popen[bytes]:
         self.stack.variables["GAUGEPOST_METRICS_PORT"] = str(port)
@@ -41,6 +42,10 @@ class Watch:
     @property
     def worker_port(self) -> int:
         return self._ports[0]
+
+    @property
+    def gateway_port(self) -> int:
+        return self._ports[4]
 
     def start_worker(self) -> None:
         self.worker = self._run(self._ports[0], "worker", "--region", "eu")
