@@ -215,7 +215,8 @@ def test_prometheus_asks_each_service_that_has_metrics_where_it_is(which: str) -
     files, profiles = FILES[which]
     found = compose(*files, profiles=profiles)["services"]
     config = yaml.safe_load((ROOT / "ops/prometheus/compose.yml").read_text(encoding="utf-8"))
-    [job] = config["scrape_configs"]
+    job, gateway = config["scrape_configs"]
+    assert gateway["static_configs"] == [{"targets": ["gateway:8080"]}]
     shown = [name for name in ours(found) if name not in {"flower", "simulator"}]
     at = {name: f"{name}:{found[name]['environment']['GAUGEPOST_METRICS_PORT']}" for name in shown}
     assert sorted(job["static_configs"][0]["targets"]) == sorted(at.values())
