@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import requests
 
-from gaugepost import Producer, Region, Settings
+from gaugepost import PersonalLink, Producer, Region, Settings
 from support.deployment import ROOT
 from support.factories import record
-from support.moves import url_file
+from support.moves import run, steps, url_file
 from support.old_versions import OLDER_NAMES, Old
 from support.redis_server import RedisServer, free_port
 from support.stack import Stack, kill
@@ -151,6 +151,42 @@ def test_moved_region_has_its_endpoints_and_the_events_that_wait(
     finally:
         stack.end()
         other.stop()
+
+
+@pytest.mark.needs("redis-server", "redis-cli")
+def test_restored_backup_sends_events_again_under_their_ids(stack: Stack, receiver: Receiver, tmp_path: Path) -> None:
+    add(stack, receiver, "--region", "eu")
+    job = stack.producer.enqueue(record(**FINE)).id
+    stack.producer.cancel(job)
+    backup = str(tmp_path / "ledger.rdb")
+    run(steps("backup"), OLD=str(stack.redis.port), BACKUP=backup)
+    worker = stack.worker()
+    wait_until(lambda: len(receiver.effects) == 1)
+    kill(worker)
+    (tmp_path / "other").mkdir()
+    other = RedisServer(tmp_path / "other")
+    run(steps("restore"), NEW=str(other.port), DATA=str(other.folder), BACKUP=backup)
+    other.start()
+    try:
+        stack.variables["GAUGEPOST_REDIS_URL"] = other.url
+        stack.worker()
+        wait_until(lambda: sum(receiver.received.values()) == 2)
+        assert [event["data"]["id"] for event in receiver.events()] == [job]
+    finally:
+        stack.end()
+        other.stop()
+
+
+def test_result_goes_only_to_the_endpoint_that_asked_for_it(stack: Stack, receiver: Receiver) -> None:
+    add(stack, receiver, "--with-result", "--event", "job.delivered")
+    with Receiver() as other:
+        add(stack, other)
+        job = stack.producer.enqueue(PersonalLink(region=Region.EU, **FINE, record={"Email": EMAIL})).id
+        stack.worker()
+        wait_until(lambda: job in delivered(receiver) & delivered(other), what=stack.undelivered)
+        (asked,), (not_asked,) = receiver.events(), other.events()
+    assert asked["data"]["result"] == stack.producer.job(job).result
+    assert "result" not in not_asked["data"]
 
 
 def test_receiver_of_the_page_takes_events_and_refuses_forged_ones(stack: Stack, tmp_path: Path) -> None:
