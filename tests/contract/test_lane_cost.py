@@ -23,12 +23,12 @@ JOBS = 6
 FEW, MANY = 30, 10_000
 WALKS = {"KEYS", "SCAN", "HSCAN", "SSCAN", "ZSCAN", "SORT", "HGETALL", "HVALS", "HKEYS", "SMEMBERS"}
 SMALL = {
-    *(("HGETALL", name) for name in ("holds", "counts", "workers", "job")),
+    *(("HGETALL", name) for name in ("holds", "counts", "workers", "job", "webhooks")),
     *(("LRANGE", name) for name in ("turns", "urgent_turns")),
     *(("HSCAN", name) for name in ("holds", "cold")),  # so many in a call
     ("HKEYS", "cold"),
 }
-"""What may be read whole: holds, counts, workers, sources with work, and one job. None of them grows with the lanes."""
+"""What may be read whole: holds, counts, workers, endpoints, sources with work, and one job. No lane adds to them."""
 END = "end of the observation"
 
 
