@@ -101,7 +101,7 @@ def test_endpoint_gets_only_the_events_and_sources_that_it_wants(bench: Bench) -
     bench.ledger.hold("", "why", "ann")
     bench.ledger.resume("")
     assert take(bench, dead) == []
-    assert [event.type for event in take(bench, crm)] == ["job.delivered"] * 2
+    assert [(event.type, event.data["source"]) for event in take(bench, crm)] == [("job.delivered", "crm")] * 2
     assert [event.type for event in take(bench, all_of_them)] == ["job.delivered"] * 6 + ["hold.opened", "hold.lifted"]
 
 

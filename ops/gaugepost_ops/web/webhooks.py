@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from gaugepost.errors import StoreUnreachable
 from gaugepost.ledger.api_keys import Scope
 from gaugepost.ledger.webhook_records import new_secret
 from gaugepost.regions import Region
@@ -103,6 +104,8 @@ async def remove_webhook(request: Request, webhook_id: str) -> Response:
     """Remove an endpoint from the key's regions, with the events that wait for it."""
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.OPERATE)
+    if caller.away:
+        raise StoreUnreachable(f"{', '.join(caller.away)} could not be asked: Redis cannot be reached")
     found = [
         await asyncio.to_thread(_remove, gateway.store.blocking, caller, region, webhook_id)
         for region in caller.regions

@@ -18,6 +18,7 @@ from support.webhook_receiver import Receiver
 
 if TYPE_CHECKING:
     from conftest import Cli, EuWorker
+    from support.redis_server import RedisServer
 
 URL = "https://crm.example/hooks?team=a"
 
@@ -168,3 +169,16 @@ def test_changes_are_recorded_by_the_endpoint(cli: Cli) -> None:
     rows = [(row["action"], row["target"], row["region"], row["count"], row["outcome"]) for row in trail(cli)]
     actions = ("remove", "retry", "test", "rotate", "add")
     assert rows == [(f"webhooks {action}", endpoint, "us", 1, "done") for action in actions]
+
+
+def test_no_region_rotates_while_one_is_away(cli: Cli, redis_server: RedisServer) -> None:
+    endpoint = add(cli)["id"]
+    cli.environment["GAUGEPOST_REDIS_URL"] = f"redis://{{region}}:pass@127.0.0.1:{redis_server.port}/0"
+    with redis_server.client() as client:
+        before = client.hgetall("gaugepost:{eu}:webhook_secrets")
+        for region in ("eu", "us"):
+            client.acl_setuser(region, enabled=True, passwords=["+pass"], keys=["*"], categories=["+@all"])
+        done = cli("webhooks", "rotate", endpoint)
+        client.acl_deluser("eu", "us")
+        assert (done.code, done.out, client.hgetall("gaugepost:{eu}:webhook_secrets")) == (3, "", before)
+    assert "not reached: au" in done.err

@@ -30,6 +30,7 @@ def test_region_that_is_away_is_named(regional: GatewayProcess, server: RedisSer
     key = regional.key()
     of_eu = regional.key("eu", regions=("eu",))
     assert regional.post(key, job(idempotency_key="a", batch="of-eu")).status_code == 201
+    hook = regional.call("POST", "/v1/webhooks", key, json={"url": "https://crm.example/hooks"}).json()["id"]
     with server.client() as client:
         client.acl_deluser("us")
     wait_until(lambda: regional.post(key, job(region="us")).status_code == 503)
@@ -46,3 +47,5 @@ def test_region_that_is_away_is_named(regional: GatewayProcess, server: RedisSer
     assert answer("/v1/jobs?region=eu") == (200, None)
     assert [answer(path, of_eu) for path in (*named, "/v1/jobs")] == [(200, None)] * (len(named) + 1)
     assert answer("/v1/batches/of-us", of_eu)[0] == 404
+    assert regional.call("DELETE", f"/v1/webhooks/{hook}", key).status_code == 503
+    assert [one["id"] for one in regional.call("GET", "/v1/webhooks", of_eu).json()["webhooks"]] == [hook]

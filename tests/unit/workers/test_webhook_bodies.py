@@ -59,6 +59,18 @@ def test_deleted_job_still_has_an_event() -> None:
     assert (data["id"], data["labels"], data["source"]) == ("a" * 32, [], None)
 
 
+def test_deleted_job_keeps_the_source_of_its_event() -> None:
+    crm = Endpoint("wh-1", "https://receiver.example/", source="crm")
+    event = OutboxEvent("evt_1_eu_1_1", "job.dead", 1_795_305_600_000, DATA | {"source": "crm"})
+    assert read(body_of(event, Region.EU, crm, None))["data"]["source"] == "crm"
+
+
+def test_name_that_looks_like_a_phone_number_stays() -> None:
+    event = OutboxEvent("evt_1_eu_1_2", "batch.held", 1_795_305_600_000, {"batch": "0049123456", "reason": EMAIL})
+    data = read(body_of(event, Region.EU, ENDPOINT, None))["data"]
+    assert (data["batch"], EMAIL in data["reason"]) == ("0049123456", False)
+
+
 def test_other_source_is_not_sent_and_sealed_job_waits_for_the_key() -> None:
     other = Endpoint("wh-1", "https://receiver.example/", source="erp")
     assert body_of(EVENT, Region.EU, other, view()) is None

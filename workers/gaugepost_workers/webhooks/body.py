@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gaugepost.regions import Region
 
 _TIMES = ("since", "until")
+_WORDS = ("reason", "why")
+"""Words of persons. Names, such as that of a batch, stay as they are."""
 
 
 def body_of(event: OutboxEvent, region: Region, endpoint: Endpoint, view: JobView | None) -> bytes | None:
@@ -49,7 +51,7 @@ def _of_job(event: OutboxEvent, region: Region, endpoint: Endpoint, view: JobVie
         "idempotency_key": job.get("idempotency_key"),
         "batch": event.data.get("batch"),
         "labels": list(job.get("labels") or ()),
-        "source": job.get("source"),
+        "source": event.data.get("source") or job.get("source"),
     }
     if endpoint.with_result:
         facts["result"] = None if view is None else view.result
@@ -67,14 +69,14 @@ def _of_file(event: OutboxEvent, region: Region, view: JobView | None) -> dict[s
         "parts": stored.get("of") or 1,
         "batch": job.get("batch"),
         "labels": list(job.get("labels") or ()),
-        "source": job.get("source"),
+        "source": event.data.get("source") or job.get("source"),
     }
 
 
 def _of_other(event: OutboxEvent, region: Region) -> dict[str, Any]:
     """Return what the script wrote, with times as ISO 8601. Contacts in texts of persons are masked."""
     facts: dict[str, Any] = dict(event.data)
-    facts |= {name: mask_contacts(value) for name, value in facts.items() if isinstance(value, str)}
+    facts |= {name: mask_contacts(facts[name]) for name in _WORDS if facts.get(name)}
     facts |= {name: iso(facts[name]) for name in _TIMES if facts.get(name) is not None}
     if facts.get("scope") == "":
         facts["scope"] = "region"

@@ -120,6 +120,9 @@ def rotate(
         raise Failure(Exit.USAGE, "--keep: expected a duration such as 24h or 7d") from None
     with audited_producer("webhooks rotate", target=endpoint_id) as (producer, audit):
         secret, now = new_secret(), int(time.time() * 1000)
+        regions = RegionLedgers(producer)
+        list(_all(regions))
+        regions.require_all_reached()  # before the first change: no region signs with a secret that was not printed
         _in_each(
             producer, audit, endpoint_id, lambda ledger: ledger.webhooks.rotate(endpoint_id, secret, now, now + kept_ms)
         )
