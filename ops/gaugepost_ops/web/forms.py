@@ -113,6 +113,8 @@ class _Reader:
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
         if b"filename" in options:
             name = options[b"filename"].decode("utf-8", "replace")
+            if self._folder is not None and self.form.files:
+                raise BrokenForm("expected one file")
             self._file = self._open()
             _, before = self.form.files.pop(self._name, ("", None))
             if before is not None:

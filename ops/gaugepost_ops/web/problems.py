@@ -88,7 +88,7 @@ def wrong_fields(error: ValidationError) -> Refused:
             "field": ".".join(map(str, one["loc"])),
             "message": one["msg"].removeprefix("Value error, ").replace("Input should be", "expected"),
         }
-        for one in error.errors(include_input=False, include_url=False)
+        for one in error.errors(include_input=False, include_url=False)[:MOST_ERRORS]
     ]
     detail = "; ".join(f"{one['field']}: {one['message']}".removeprefix(": ") for one in errors)
     return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)

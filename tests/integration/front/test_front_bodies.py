@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import requests
 
-from gaugepost import Region
+from gaugepost import JobState, PersonalLink, Region
 from gaugepost_ops.web.front.outcomes import LONGEST_WAIT_S, wait_of
 from gaugepost_ops.web.front.routes import Route, find
 from support.hosts import FrontHost
+from support.wait import wait_until
 
 JSON = {"Content-Type": "application/json"}
 RECORD = {"configuration": "map", "record": {"Email": "joe.doe@example.com"}}
@@ -112,6 +114,49 @@ def test_idempotency_key_returns_the_first_job_and_its_answer(front: FrontHost) 
     assert (other.status_code, other.headers["Gaugepost-Job"]) == (409, answers[0].headers["Gaugepost-Job"])
     both = send(front, "PUT", "records/", json=RECORD, headers={"Idempotency-Key": "x" * 201})
     assert both.status_code == 422
+
+
+def test_refused_call_that_is_repeated_gets_the_same_refusal(front: FrontHost) -> None:
+    front.sim.knobs(no_campaign_emails=[RECORD["record"]["Email"]])
+    key = {"Idempotency-Key": "refused"}
+    answers = [send(front, "PUT", "personal-link/", json=RECORD, headers=key) for _ in range(2)]
+    refusal = (400, {"message": "Could not match any campaign filter."})
+    assert [(answer.status_code, answer.json()) for answer in answers] == [refusal] * 2
+
+
+def test_refusal_of_a_job_of_another_source_leaves_that_job(front: FrontHost) -> None:
+    front.sim.knobs(no_campaign_emails=[RECORD["record"]["Email"]])
+    job = front.stack.producer.enqueue(
+        PersonalLink(region=Region.EU, **RECORD, source="shop", idempotency_key="of-shop")
+    )
+    wait_until(lambda: job.state() is JobState.PARKED)
+    answer = send(front, "PUT", "personal-link/", json=RECORD, headers={"Idempotency-Key": "of-shop"})
+    assert (answer.status_code, answer.headers["Gaugepost-Job"]) == (400, job.id)
+    assert job.state() is JobState.PARKED
+    job.cancel()
+
+
+def test_large_jobs_that_wait_delay_no_answer_to_others(front: FrontHost) -> None:
+    ledger = front.stack.producer.ledger(Region.EU)
+    ledger.hold("configuration:large", "maintenance", "test")
+    large = {"configuration": "large", "record": {"Email": "a@b.example", "text": "x" * 900_000}}
+    with ThreadPoolExecutor(6) as pool:
+        waiting = [
+            pool.submit(send, front, "PUT", "personal-link/", json=large, headers={"Prefer": "wait=6"})
+            for _ in range(6)  # more than 4 MB, so they are read in several calls
+        ]
+        wait_until(lambda: front.stack.counts()["parked"] >= 6)
+        assert send(front, "PUT", "personal-link/", json=RECORD).status_code == 200
+        assert {one.result().status_code for one in waiting} == {202}
+    ledger.cancel([one.result().headers["Gaugepost-Job"] for one in waiting])
+    ledger.resume("configuration:large", "test")
+
+
+def test_refusal_of_a_million_codes_is_short(front: FrontHost) -> None:
+    body = f"Email=a@b.example&ReasonCode={',' * 900_000}"
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = send(front, "POST", "v4.1/transactions/response.json", data=body, headers=headers)
+    assert (answer.status_code, len(answer.content) < 100_000) == (400, True)
 
 
 def test_link_that_takes_too_long_is_202_and_found_later(front: FrontHost) -> None:

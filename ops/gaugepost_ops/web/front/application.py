@@ -14,13 +14,14 @@ from gaugepost.ledger.api_keys import Scope
 from gaugepost_ops.web.callers import digest_of_key
 from gaugepost_ops.web.front import dialects, inputs, jobs
 from gaugepost_ops.web.front.dialects import V41, json_response
-from gaugepost_ops.web.front.outcomes import outcome, wait_of
+from gaugepost_ops.web.front.outcomes import later, outcome, wait_of
 from gaugepost_ops.web.front.refusals import empty_field, refusal_of
 from gaugepost_ops.web.front.routes import PREFIX, Missing, Route, find
 from gaugepost_ops.web.front.tokens import TOKEN_S, Tokens
 from gaugepost_ops.web.front.watching import Watching
 from gaugepost_ops.web.gateway import header
 from gaugepost_ops.web.json_jobs import permitted
+from gaugepost_ops.web.large_bodies import BODIES
 from gaugepost_ops.web.observed import KEY, REGION, ROUTE
 from gaugepost_ops.web.problems import Refused, refused
 
@@ -119,6 +120,7 @@ class Front:
         gateway = self._gateway
         entry = await gateway.store.entry_of(permitted(job, caller, gateway.settings, _idempotency_key(request)))
         accepted = await gateway.accept_one(entry)
+        BODIES.release(request)  # a caller that waits keeps no memory from others
         if accepted.conflict:
             raise IdempotencyConflict(accepted.id)
         if isinstance(route.dialect, V41):
@@ -128,8 +130,10 @@ class Front:
         else:
             seconds = wait_of(route, header(request, b"prefer"))
             try:
-                response = await outcome(gateway, self._watching, caller, route, accepted.id, seconds)
-            except (GaugepostError, Refused) as error:
+                response = await outcome(gateway, self._watching, caller, route, accepted, seconds)
+            except GaugepostError:  # the job is stored: a 503 would let the caller send it again
+                response = later(accepted.id)
+            except Refused as error:
                 response = _refusal(error, route)
         response.headers[JOB_HEADER] = accepted.id
         return response

@@ -21,6 +21,8 @@ _FIELDS = {
     "close_loop": ("number_customergauge", "status", "note", "happened_at", "assignee"),
 }
 _ABSENT: tuple[object, ...] = (None, "", [])
+_MOST_REASONS = 1_000
+"""Further ones stay in one text, which is then refused: a million of them would stop the gateway for seconds."""
 _FLAGS = {"Y": True, "N": False}
 
 
@@ -38,7 +40,7 @@ def job_of_form(route: Route, fields: Mapping[str, str]) -> AnyJob:
             raise InvalidJob([Problem("follow_up_required", "expected Y or N")])
         named["follow_up_required"] = _FLAGS[flag]
     if (reasons := named.get("reason_codes")) is not None:
-        named["reason_codes"] = reasons.split(",")
+        named["reason_codes"] = reasons.split(",", _MOST_REASONS)
     own = {name: value for name, value in fields.items() if name not in NAMED_FIELDS}
     return parse_job({"kind": "response", "region": route.region, "fields": own, **named})
 

@@ -16,6 +16,7 @@ from gaugepost_ops.web.front.dialects import Laravel, json_response
 
 if TYPE_CHECKING:
     from gaugepost.ledger import JobView
+    from gaugepost.ledger.producer_calls import Accepted
     from gaugepost.transitions import Attempt
     from gaugepost_ops.web.callers import Caller
     from gaugepost_ops.web.front.routes import Route
@@ -48,16 +49,17 @@ def wait_of(route: Route, prefer: str | None) -> int:
 
 
 async def outcome(
-    gateway: Gateway, watching: Watching, caller: Caller, route: Route, job_id: str, seconds: int
+    gateway: Gateway, watching: Watching, caller: Caller, route: Route, accepted: Accepted, seconds: int
 ) -> Response:
     """Answer when the job has ended or was refused, or after so many seconds."""
     until = asyncio.get_running_loop().time() + seconds
     while True:
         left = max(0.0, until - asyncio.get_running_loop().time())
-        view = await watching.final(route.region, job_id, left, _is_final)
+        view = await watching.final(route.region, accepted.id, left, _is_final)
         if view is None:
-            return _later(job_id)
-        found = await _final(gateway, caller, view)
+            return later(accepted.id)
+        is_own = not accepted.duplicate or caller.key_for(route.region).source == view.job.get("source")
+        found = await _final(gateway, caller, view, is_own=is_own)
         if found is not None:
             await gateway.callers.again(caller)
             return found
@@ -71,21 +73,34 @@ def _refused(view: JobView) -> Attempt | None:
     """Return the refusal of a parked job that gaugepost would send again later; None without one."""
     attempts = view.history.since_replay()
     last = attempts[-1] if attempts else None
-    if view.state is not JobState.PARKED or last is None or last.verdict not in _REFUSED:
+    if view.state is not JobState.PARKED or last is None:
         return None
-    return last if last.status in _CLIENT_ERRORS else None
+    return last if _is_refusal(last) else None
 
 
-async def _final(gateway: Gateway, caller: Caller, view: JobView) -> Response | None:
-    """Return the answer of a job that has ended, or that ends now; None if it goes on meanwhile."""
+def _is_refusal(attempt: Attempt) -> bool:
+    return attempt.verdict in _REFUSED and attempt.status in _CLIENT_ERRORS
+
+
+def _ended_by(last: Attempt, state: JobState) -> bool:
+    """Return whether CustomerGauge's refusal is why a job is dead, or was cancelled by `_end`."""
+    return last.status in _CLIENT_ERRORS if state is JobState.DEAD else _is_refusal(last)
+
+
+async def _final(gateway: Gateway, caller: Caller, view: JobView, *, is_own: bool) -> Response | None:
+    """Return the answer of a job that has ended, or that ends now; None if it goes on meanwhile.
+
+    Only a job of the caller (`is_own`) ends by a refusal that gaugepost would retry.
+    """
     refusal = _refused(view)
     if refusal is not None:
-        return _of_attempt(refusal) if await asyncio.to_thread(_end, gateway, caller, view) else None
+        has_ended = not is_own or await asyncio.to_thread(_end, gateway, caller, view)
+        return _of_attempt(refusal) if has_ended else None
     attempts = view.history.since_replay()
     match view.state:
         case JobState.DELIVERED if view.result or view.kind == "close_loop":
             return json_response(HTTPStatus.OK, {"data": view.result or {}})
-        case JobState.DEAD if attempts and attempts[-1].status in _CLIENT_ERRORS:
+        case JobState.DEAD | JobState.CANCELLED if attempts and _ended_by(attempts[-1], view.state):
             return _of_attempt(attempts[-1])
         case JobState.DEAD:
             message = f"CustomerGauge did not accept it: {view.verdict}"
@@ -93,7 +108,7 @@ async def _final(gateway: Gateway, caller: Caller, view: JobView) -> Response | 
         case JobState.CANCELLED | JobState.EXPIRED:
             return Laravel().refusal(HTTPStatus.CONFLICT, f"The job was not sent: it is {view.state}.")
         case _:
-            return _later(view.id)
+            return later(view.id)
 
 
 def _end(gateway: Gateway, caller: Caller, view: JobView) -> bool:
@@ -114,6 +129,7 @@ def _of_attempt(attempt: Attempt) -> Response:
     return json_response(status, {"message": attempt.message})
 
 
-def _later(job_id: str) -> Response:
+def later(job_id: str) -> Response:
+    """Answer 202: the job is stored, and its end is not known here."""
     message = "The request is stored and will be delivered. Location names the job, which has the result then."
     return json_response(HTTPStatus.ACCEPTED, {"message": message}, {"Location": f"/v1/jobs/{job_id}"})

@@ -9,6 +9,7 @@ from gaugepost.errors import IdempotencyConflict, InvalidJob
 from gaugepost.jobs.response import NAMED_FIELDS
 from gaugepost_ops.web.front import dialects
 from gaugepost_ops.web.front.dialects import V41, Laravel
+from gaugepost_ops.web.problems import MOST_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ def _laravel(problems: Sequence[Problem], dialect: Laravel) -> Response:
     if any(problem.field == "configuration" and problem.expected == _REQUIRED for problem in problems):
         return dialect.invalid(NO_CONFIGURATION, "The given data was invalid.")
     errors: dict[str, list[str]] = {}
-    for problem in problems:
+    for problem in problems[:MOST_ERRORS]:
         name, expected = _named(problem)
         if not name:
             return dialect.invalid(NO_CONTACT)
@@ -78,7 +79,9 @@ def _v41(problems: Sequence[Problem], dialect: V41) -> Response:
     names = {problem.field.partition(".")[0] for problem in problems}
     if "workflow_status" in names:
         return dialect.error(HTTPStatus.BAD_REQUEST, dialects.UNKNOWN_WORKFLOW_STATUS, "Workflow status does not exist")
-    texts = [f"{_THEIR_NAMES.get(one.field, one.field)}: {one.expected}".removeprefix(": ") for one in problems]
+    texts = [
+        f"{_THEIR_NAMES.get(one.field, one.field)}: {one.expected}".removeprefix(": ") for one in problems[:MOST_ERRORS]
+    ]
     message = f"Invalid arguments supplied: {'; '.join(texts)}"
     return dialect.error(HTTPStatus.BAD_REQUEST, dialects.INVALID_ARGUMENTS, message)
 

@@ -84,16 +84,18 @@ class Watching:
                 await self._read(region, waiters[start : start + AT_ONCE])
 
     async def _read(self, region: Region, waiters: Sequence[_Waiter]) -> None:
-        try:
-            views = await self._store.read(region, [waiter.job_id for waiter in waiters])
-        except GaugepostError as error:
-            for waiter in waiters:
-                if not waiter.found.done():
-                    waiter.found.set_exception(error)
-            return
-        for waiter, view in zip(waiters, views, strict=True):
-            if view is None or waiter.is_final(view):
-                _end(waiter, view)
+        while waiters:
+            try:
+                views = await self._store.read(region, [waiter.job_id for waiter in waiters])
+            except GaugepostError as error:
+                for waiter in waiters:
+                    if not waiter.found.done():
+                        waiter.found.set_exception(error)
+                return
+            for waiter, view in zip(waiters, views, strict=False):  # large jobs come in several calls
+                if view is None or waiter.is_final(view):
+                    _end(waiter, view)
+            waiters = waiters[len(views) :]
 
 
 def _end(waiter: _Waiter, view: JobView | None) -> None:
