@@ -132,7 +132,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "api_rate:": ("string", "hash of a gateway's key with a rate → the time, ms, that its requests have used up"),
     "front_token:": (
         "string",
-        "hash of an access token of the drop-in front → hash of the gateway's key that it stands for; for an hour",
+        "hash of an access token of the drop-in front → hash of the gateway's key to which it belongs; for an hour",
     ),
     "outbox:": ("sorted set by due time, ms", "events for one endpoint of webhooks that are not delivered"),
     "events:": (

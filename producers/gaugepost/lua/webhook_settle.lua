@@ -1,5 +1,6 @@
--- Record what became of events that a worker took. A success ends an event, whoever still has its lease. After a failure it is
--- due later, until it is given up. An endpoint that only fails for long, or that answered 410, is disabled; it keeps its events.
+-- Record what became of events that a worker took. A success ends an event, also if another worker has leased it since. After
+-- a failure it is due later, until it is given up. An endpoint that only fails for long, or that answered 410, is disabled; it
+-- keeps its events.
 -- KEYS  prefix
 -- ARGV  id of the endpoint, how long an event or an endpoint may fail in ms, waits before the next tries in ms separated by
 --       blanks, end of the lease (webhook_take.lua); then for each event its id, what became of it (`sent`, `unwanted`,
@@ -46,7 +47,7 @@ local function count_failure(error)
   if now - tonumber(redis.call('HGET', own, 'failing')) >= longest then disable('it failed for too long: ' .. error) end
 end
 
--- Return whether the caller still has the lease: nobody has taken, settled or deleted the event since.
+-- Return whether the caller still has the lease: no other call has taken, settled or deleted the event since.
 local function is_leased(event) return tonumber(redis.call('ZSCORE', outbox, event) or '') == tonumber(ARGV[4]) end
 
 local function fail(event, error)

@@ -46,7 +46,7 @@ class Tokens:
         return token
 
     async def digest(self, region: Region, token: str) -> str:
-        """Return the hash of the key for which a token stands; "" for one that is not valid. Raises StoreError."""
+        """Return the hash of the key to which a token belongs; "" for one that is not valid. Raises StoreError."""
         if len(token) != _LENGTH or not token.startswith(TOKEN_PREFIX) or not token.isascii():
             return ""
         place = region, hashlib.sha256(token.encode()).hexdigest()

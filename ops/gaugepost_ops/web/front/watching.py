@@ -1,7 +1,7 @@
 """Watch jobs for the callers that wait for CustomerGauge's answer. All that wait share one reading of a region.
 
-A caller stands in for a person who waits for a survey link: so a new job is looked at every few milliseconds, and less
-often the longer it takes and the more jobs there are.
+Behind a caller there may be a person who waits for a survey link. So a new job is looked at every few milliseconds,
+and less often the longer it takes and the more jobs there are.
 """
 
 from __future__ import annotations
