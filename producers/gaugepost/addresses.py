@@ -29,7 +29,7 @@ _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:
 
 
 def _embedded(address: Address) -> Iterator[Address]:
-    """Yield the address, and the IPv4 address that an IPv6 address stands for."""
+    """Yield the address, and the IPv4 address that an IPv6 address contains."""
     yield address
     if isinstance(address, ipaddress.IPv6Address):
         found = address.ipv4_mapped or address.sixtofour

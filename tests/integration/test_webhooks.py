@@ -76,7 +76,7 @@ def test_every_event_arrives_after_the_receiver_was_down_for_an_hour(bench: Benc
     receiver.secrets.append(secret)
     sender = sender_of(bench)
     ids = set(end(bench, ENDINGS))
-    for _ in range(60):  # an hour, and nobody listens
+    for _ in range(60):  # an hour while the receiver is down
         bench.clock.go(HOUR_MS // 60)
         sender.wake()
     assert bench.ledger.webhooks.read()[0].state == "failing"

@@ -147,7 +147,7 @@ class ApiKeyCalls:
         return Call("front_token_put", self._prefix, [digest_of(token), digest, life_ms], bool)
 
     def find_token(self, token: str) -> Call[tuple[str, int]]:
-        """Return the digest of the key for which an access token stands ("": none), and its remaining life in ms."""
+        """Return the digest of the key to which an access token belongs ("": none), and its remaining life in ms."""
         return Call("front_token_read", self._prefix, [digest_of(token)], lambda found: (found[0].decode(), found[1]))
 
     def ready(self) -> Call[bool]:

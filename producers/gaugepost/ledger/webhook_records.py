@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 JOB_EVENTS = ("job.delivered", "job.dead", "job.unknown", "job.cancelled", "job.expired")
-"""The events that tell of one job."""
+"""The events about one job."""
 FILE_FINISHED = "file.finished"
 SOURCE_EVENTS = (*JOB_EVENTS, FILE_FINISHED)
 """The events that belong to a job, and so to its source."""

@@ -1,4 +1,4 @@
-"""`gaugepost webhooks`: endpoints that are told when jobs end and when holds open."""
+"""`gaugepost webhooks`: endpoints that get an event when jobs end and when holds open."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def _ended_by(last: Attempt, state: JobState) -> bool:
 
 
 async def _final(gateway: Gateway, caller: Caller, view: JobView, *, is_own: bool) -> Response | None:
-    """Return the answer of a job that has ended, or that ends now; None if it goes on meanwhile.
+    """Return the answer of a job that has ended, or that ends now; None if a worker is sending it again.
 
     Only a job of the caller (`is_own`) ends by a refusal that gaugepost would retry.
     """

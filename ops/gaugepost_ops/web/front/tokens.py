@@ -1,6 +1,6 @@
 """Access tokens of the front: each stands for a key of the gateway in one region, for an hour.
 
-Redis has only the hash of a token, and the hash of its key: who reads Redis can make no token. All gateways know all
+Redis has only the hash of a token, and the hash of its key: a reader of Redis can make no token. All gateways know all
 tokens, because they look them up there. A token is made from the key's secret and the time, so a client that asks for
 one at each call gets the same one for five minutes, and Redis stores at most 13 for a key. The rights are those that
 the key has now: a revoked key ends its tokens within a second.
