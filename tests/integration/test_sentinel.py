@@ -82,7 +82,7 @@ def test_killed_master_is_replaced_and_all_its_replicated_jobs_are_delivered(sta
     service.start()
     wait_until(lambda: len(stack.keys()) > 100)
     watched.master.kill()
-    wait_until(watched.promoted, within=90, what="a new master")
+    watched.await_promotion()
     before = len(service.accepted)
     wait_until(lambda: len(service.accepted) > before + 100, what="the service enqueues again")
     service.done.set()
@@ -111,7 +111,7 @@ def enqueue_while_the_replica_hears_nothing(watched: Watched, wait_replicas: int
                 with contextlib.suppress(StoreUnreachable):
                     accepted.add(producer.enqueue(record(i, record=large)).id)
             watched.master.kill()
-        wait_until(watched.promoted, within=90, what="a new master")
+        watched.await_promotion()
     with watched.replica.client() as client:
         return accepted - ids_of(client)
 
@@ -164,7 +164,7 @@ def test_of_two_holders_of_one_fencing_token_only_the_new_masters_sends(watched:
         lost = before.claim("w1", "call 1", 4).jobs
         assert [one.id for one in lost] == ids
         watched.master.kill()
-    wait_until(watched.promoted, within=90, what="a new master")
+    watched.await_promotion()
     current = after.claim("w2", "call 2", 4).jobs
     assert [(one.id, one.fence) for one in current] == [(one.id, one.fence) for one in lost], "nothing was proved"
     watched.master.start()

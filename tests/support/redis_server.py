@@ -195,7 +195,17 @@ class Watched:
             return all(one["num-other-sentinels"] == 2 and one["num-slaves"] == 1 for one in self._views_of_master())
         return False
 
-    def promoted(self) -> bool:
+    def await_promotion(self) -> None:
+        """Wait until the replica is the master, and let the sentinels keep it, however slow it gets.
+
+        On a busy machine they else find the new master down too, and make the old one, back as its replica, the master.
+        """
+        wait_until(self._promoted, within=90, what="a new master")
+        for port in self.ports:
+            with redis.Redis(port=port) as client:
+                client.sentinel_set(MASTER, "down-after-milliseconds", 600_000)
+
+    def _promoted(self) -> bool:
         """Return whether the replica is the master for all sentinels."""
         with contextlib.suppress(redis.RedisError), self.replica.client() as client:
             known = all(one["port"] == self.replica.port and not one["is_sdown"] for one in self._views_of_master())
