@@ -73,7 +73,7 @@ def test_script_is_constants_then_its_libraries_then_its_file() -> None:
     for name, whole in scripts.items():
         text = (LUA / f"{name}.lua").read_text(encoding="utf-8")
         base, *rest = (*(library(part) for part in ("base", *parts_of(text))), text)
-        rest = "\n".join([base, guard(base + "\n".join(rest)), *rest])
+        rest = "\n".join([base, guard(base, "\n".join(rest)), *rest])
         assert whole.endswith(f"\n{rest}"), name
         heads.add(whole.removesuffix(f"\n{rest}"))
     [head] = heads

@@ -155,6 +155,8 @@ def test_running_worker_resumes_once_the_right_is_back(stack: Stack, server: Gua
 
 
 WITHOUT = [
+    ("-get",),
+    ("-time",),
     ("-rpush",),
     ("-set",),
     ("-hincrby",),

@@ -97,7 +97,7 @@ def load_scripts() -> Mapping[str, str]:
 
     def whole(script: str) -> str:
         rest = "\n".join([*(library[part] for part in _parts(script, library)), script])
-        return "\n".join([prelude, library["base"], guard(library["base"] + rest), rest])
+        return "\n".join([prelude, library["base"], guard(library["base"], rest), rest])
 
     return MappingProxyType({name: whole(script) for name, script in _read_all(lua).items()})
 
