@@ -23,7 +23,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> GuardedRedis:
     """Start a server with a user `limited`, from which a test takes rights away."""
     server = GuardedRedis(tmp_path, program=request.param)
     server.start()
-    server.set_user(USER, "on", f">{USER}", "~*", "&*", "+@all")
+    server.set_user(USER, "on", f">{USER}", "~*", "&*", "+@all", "-acl")
     return server
 
 
@@ -181,7 +181,7 @@ def test_refused_enqueue_stores_nothing_and_works_again_with_the_right(
         stack.producer.enqueue(job(), idempotency_key="first")
     with server.client() as client:
         assert client.keys("gaugepost*") == []
-    server.set_user(USER, "~*", "+@all")
+    server.set_user(USER, "~*", "+@all", "-acl")
     stack.worker()
     again = stack.producer.enqueue(job(), idempotency_key="first")
     assert not again.duplicate

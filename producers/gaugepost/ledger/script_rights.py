@@ -60,12 +60,13 @@ def guard(base: str, rest: str) -> str:
 
 
 def _guard(commands: Iterable[str], used: Iterable[str]) -> Iterator[str]:
-    # A pattern that matches the empty name matches all names, so a user with all keys pays one question.
+    # A user who may change users can give itself any right. It pays one question instead of all: 6 % of an enqueue.
+    # A pattern that matches the empty name matches all names, so a user with all keys pays one question for them.
     all_keys = "may('EVALSHA', '0', '1', '')"
     keys = ", ".join(f"PREFIX .. '{name}'" for name in sorted(used))
     lacks = " or ".join(f"not may({_ASK[command]}) and '{command}'" for command in sorted(commands))
     yield "local may = redis.acl_check_cmd"
-    yield "if may then"
+    yield "if may and not may('ACL', 'SETUSER', '') then"
     yield f"  if not {all_keys} and may('EVALSHA', '0', '0') then"
     yield f"    local keys, refused = {{{keys}}}, {{}}"
     yield "    for i = 2, #KEYS do keys[#keys + 1] = KEYS[i] end"
@@ -76,6 +77,6 @@ def _guard(commands: Iterable[str], used: Iterable[str]) -> Iterator[str]:
     yield "      return redis.error_reply('LACKSKEYS ' .. table.concat(refused, ' '))"
     yield "    end"
     yield "  end"
-    yield f"  local lacks = {lacks}"
+    yield f"  local lacks = {lacks or 'nil'}"
     yield "  if lacks then return redis.error_reply('LACKSCOMMAND ' .. lacks) end"
     yield "end"

@@ -264,7 +264,7 @@ def limited(cli: Cli) -> Iterator[Cli]:
     """Call commands as a user of Redis that may not write the trail."""
     url = cli.settings["GAUGEPOST_REDIS_URL"]
     with redis.Redis.from_url(url) as client:
-        client.execute_command("ACL", "SETUSER", "limited", "on", ">limited", "~*", "&*", "+@all", "-xadd")
+        client.execute_command("ACL", "SETUSER", "limited", "on", ">limited", "~*", "&*", "+@all", "-acl", "-xadd")
         yield replace(cli, settings={"GAUGEPOST_REDIS_URL": url.replace("redis://", "redis://limited:limited@")})
         client.execute_command("ACL", "DELUSER", "limited")
 
