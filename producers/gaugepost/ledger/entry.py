@@ -86,9 +86,12 @@ class Entry:
         facts = ledger_facts(job, lane)
         if job.idempotency_key:
             facts |= {"idem": idempotency_digest(job.idempotency_key), "same": " ".join(cipher.hashes(job.sent()))}
-        for name, value in (("source", job.source), ("batch", job.batch), ("canary", self.canary)):
-            if value:
-                facts[name] = value
+        if job.source:
+            facts["source"] = job.source
+        if job.batch:
+            facts["batch"] = job.batch
+        if self.canary:
+            facts["canary"] = self.canary
         about = "" if len(self.text) < READ_WHOLE else f"{job.kind} {job.mapping}" if job.mapping else job.kind
         content = cipher.encrypt_content(zlib.compress(self.content)) if self.content else ""
         stored = cipher.encrypt_job(job, self.text)

@@ -80,10 +80,12 @@ class ProducerCalls:
 
         `no_conflict`: store none if one job conflicts; the call then raises IdempotencyConflict.
         """
+        script = "enqueue"
         args: list[Argument] = [*self.limits, IDEMPOTENCY_MS, "1" if no_conflict else ""]
         for entry in entries:
             args += entry.arguments(self.lane(entry.job), self.cipher)
-        script = "enqueue_batch" if any(entry.job.batch for entry in entries) else "enqueue"
+            if entry.job.batch:
+                script = "enqueue_batch"
         read = _read_all_or_none if no_conflict else _read_accepted
         return Call(script, self.queues, args, lambda answer: read(entries, answer))
 
