@@ -1,3 +1,4 @@
+for (const name of ["GATEWAY_URL", "GATEWAY_KEY"]) if (!process.env[name]) throw new Error(`set ${name}`);
 async function call(path, options = {}) {
   const headers = { Authorization: `Bearer ${process.env.GATEWAY_KEY}`, "Content-Type": "application/json" };
   const answer = await fetch(process.env.GATEWAY_URL + path, { headers, ...options });

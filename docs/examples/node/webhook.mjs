@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import { createHmac, timingSafeEqual } from "node:crypto";
 
+if (!process.env.WEBHOOK_SECRET) throw new Error("set WEBHOOK_SECRET");
 const secret = Buffer.from(process.env.WEBHOOK_SECRET.replace("whsec_", ""), "base64");
 createServer((request, response) => {
   const { "webhook-id": id, "webhook-timestamp": time, "webhook-signature": signatures = "" } = request.headers;

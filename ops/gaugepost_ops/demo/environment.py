@@ -188,6 +188,7 @@ def credentials(region: str) -> dict[str, str]:
 
 def _values(redis_url: str, simulator_url: str) -> dict[str, str]:
     values = {"REDIS_URL": redis_url, "UPLOAD_INTERVAL": str(UPLOAD_INTERVAL_S), "UPLOAD_POLL": "0.5s"}
+    values["WEBHOOK_NETWORKS"] = "127.0.0.0/8"  # so that a webhook to a receiver on this machine can be tried beside it
     values |= {f"{api.upper()}_URL": f"{simulator_url}/{api}/{{region}}" for api in ("auth", "imports", "api")}
     for region in Region:
         values |= {f"{region.upper()}_{name.upper()}": value for name, value in credentials(region).items()}

@@ -28,6 +28,6 @@ def serve(
     """
     from gaugepost_ops.web.server import run  # noqa: PLC0415 - the extra `web`
 
-    settings = process_settings()
+    settings = process_settings(finds_embedded=True)
     require_rights(settings, Part.GATEWAY, settings.regions)
     raise typer.Exit(run(settings, host, port, proxy_headers=proxy_headers))

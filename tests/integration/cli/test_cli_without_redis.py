@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
 from gaugepost.connection import NOT_SET
 from support.redis_server import free_port
@@ -104,6 +105,31 @@ def test_worker_does_not_look_for_an_embedded_redis(bare_cli: Cli) -> None:
     bare_cli.environment["GAUGEPOST_LOG_FORMAT"] = "text"
     done = bare_cli("worker", "--region", "eu")
     assert (done.code, done.err) == (2, f"{NOT_SET}\n")
+
+
+@pytest.mark.parametrize("embedded_in", ["", "demo"], indirect=True)
+def test_gateway_finds_the_embedded_redis_and_leaves_it_at_sigterm(bare_cli: Cli, embedded_in: Path) -> None:
+    created, port = bare_cli("keys", "create", "crm"), free_port()
+    key = {"Authorization": f"Bearer {created.out.strip()}"}
+    with (bare_cli.folder / "serve.log").open("w") as log:
+        process = bare_cli.start("serve", "--port", str(port), stdout=log, stderr=log)
+    try:
+        wait_until(lambda: is_ready(port), what=(bare_cli.folder / "serve.log").read_text)
+        answer = requests.post(f"http://127.0.0.1:{port}/v1/jobs", json=JOB, headers=key, timeout=30)
+        assert answer.status_code == 201
+    finally:
+        process.terminate()
+        assert process.wait(timeout=60) == 0
+    logged = (bare_cli.folder / "serve.log").read_text()
+    assert "using the embedded Redis" in logged
+    assert str(embedded_in) in logged
+    assert [row["id"] for row in bare_cli("jobs", "--json").rows] == [answer.json()["id"]]
+
+
+def is_ready(port: int) -> bool:
+    with suppress(requests.ConnectionError):
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=30).ok
+    return False
 
 
 def test_up_starts_the_embedded_redis_for_its_parts(bare_cli: Cli) -> None:

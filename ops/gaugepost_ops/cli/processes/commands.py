@@ -10,6 +10,7 @@ import sys
 from pathlib import Path  # noqa: TC003 - typer reads it at run time
 from typing import Annotated
 
+import structlog
 import typer
 
 from gaugepost.connection import redis_url
@@ -23,24 +24,32 @@ from gaugepost_ops.cli.processes.supervisor import Supervisor, end_with_supervis
 from gaugepost_workers.observers.logs import set_up_logs
 from gaugepost_workers.permissions import require_rights
 
+log = structlog.get_logger("gaugepost.process")
 
-def process_settings(region: Region | None = None) -> Settings:
+
+def process_settings(region: Region | None = None, *, finds_embedded: bool = False) -> Settings:
     """Read the settings of a long-running process, and set up its log.
 
-    `region`: the region of a worker, for its log. Raises SettingsError if the settings name no Redis: only `up` and
-    `demo` start one.
+    `region`: the region of a worker, for its log. `finds_embedded`: without GAUGEPOST_REDIS_URL, use the embedded Redis
+    that `up` or `demo` runs in this folder. Raises SettingsError if there is no Redis: only `up` and `demo` start one.
     """
     end_with_supervisor()
     settings = Settings.load()
     set_up_logs(settings, region)  # first, so that errors of the settings are JSON too, if the log is JSON
-    if embedded_redis.keep_alive(redis_url(settings, settings.regions[0])):
+    running = embedded_redis.join_running() if finds_embedded and settings.redis_url is None else None
+    if running is not None:
+        url, folder = running
+        log.info("using the embedded Redis", folder=str(folder))
+        settings = Settings.load(redis_url=url)
+    if running is not None or embedded_redis.keep_alive(redis_url(settings, settings.regions[0])):
         # Until the process sets its own handler. If the signal killed it outright, Redis would run on without a user.
         signal.signal(signal.SIGTERM, _end_at_once)
     return settings
 
 
 def _end_at_once(*_: object) -> None:
-    embedded_redis.leave(embedded_redis.home())
+    for folder in (embedded_redis.home(), embedded_redis.home() / embedded_redis.DEMO):
+        embedded_redis.leave(folder)
     os._exit(0)
 
 
