@@ -46,6 +46,10 @@ class Caller:
     grants: Mapping[Region, ApiKey] = field(repr=False)
     away: tuple[Region, ...] = ()
     """Regions of the key whose Redis cannot be reached."""
+    reading: int = -1
+    """How many times keys had been read when these rights were found."""
+    until: float = 0.0
+    """When these rights count no more, monotonic seconds."""
 
     @property
     def regions(self) -> tuple[Region, ...]:
@@ -104,6 +108,7 @@ class Callers:
         self._regions = {region: _OfRegion() for region in store.settings.regions}
         self._recent: dict[str, tuple[Caller | None, float]] = {}
         """Header → its caller, and until when its keys count. To find one takes as long as to check a job."""
+        self._readings = 0
 
     async def keep_reading(self) -> None:
         """Read the keys again and again, until this task is cancelled. A region that is away delays no other."""
@@ -138,6 +143,7 @@ class Callers:
             return
         of.keys = {key.digest: key for key in found.valid()}
         of.read_at, of.is_away = asked_at, False
+        self._readings += 1
         self._recent.clear()
 
     async def _found(self, region: Region, of: _OfRegion) -> KeysRead:
@@ -173,8 +179,7 @@ class Callers:
         caller = await self._resolved(digest)
         self._note_use(caller, time.monotonic())
         if len(self._recent) < _MOST_RECENT:
-            until = min(self._regions[region].read_at for region in caller.grants) + VALID_FOR_S
-            self._recent[authorization] = caller, until
+            self._recent[authorization] = caller, caller.until
         return caller
 
     async def again(self, caller: Caller) -> Caller:
@@ -182,6 +187,8 @@ class Callers:
 
         Raises Refused (401) if the key has expired or was revoked meanwhile.
         """
+        if caller.reading == self._readings and time.monotonic() < caller.until:
+            return caller
         return await self._resolved(next(iter(caller.grants.values())).digest)
 
     async def _resolved(self, digest: str) -> Caller:
@@ -193,7 +200,9 @@ class Callers:
                 raise StoreUnreachable(f"the keys of {', '.join(stale)} cannot be read: Redis cannot be reached")
             raise _unknown("this key is not known: it is wrong, it has expired, or it was revoked")
         key = next(iter(grants.values()))
-        return Caller(key.name, grants, tuple(region for region in stale if region in key.regions))
+        until = min(self._regions[region].read_at for region in grants) + VALID_FOR_S
+        away = tuple(region for region in stale if region in key.regions)
+        return Caller(key.name, grants, away, self._readings, until)
 
     async def _refreshed(self, now: float) -> list[Region]:
         """Read the keys that are too old. Return the regions whose keys could not be read.

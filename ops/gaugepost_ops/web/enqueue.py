@@ -63,6 +63,7 @@ async def enqueue(gateway: Gateway, request: RequestScope, receive: Receive) -> 
         expected = f"expected the Content-Type {JSON} or {JSON_LINES}"
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, expected)
     body = await read_body(request, receive, MAX_ARRAY_BODY)
+    caller = await gateway.callers.again(caller)
     if body.lstrip()[:1] == b"[":
         return await _array(gateway, caller, body, key)
     return await _one(gateway, caller, body, key)

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from fastapi import FastAPI, Request
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 from pydantic_core import to_json
 from starlette.responses import Response
 
@@ -18,11 +18,9 @@ from gaugepost.regions import Region
 from gaugepost_ops.cli.aliases import reference
 from gaugepost_ops.cli.operations.holds import hold_rows
 from gaugepost_ops.web.auditing import recorded
-from gaugepost_ops.web.bodies import read_body
-from gaugepost_ops.web.job_changes import MAX_BODY
-from gaugepost_ops.web.json_jobs import strict_json
+from gaugepost_ops.web.json_bodies import read_model
 from gaugepost_ops.web.overview import of_regions
-from gaugepost_ops.web.problems import Refused, wrong_fields
+from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
     from gaugepost.client import Producer
@@ -90,11 +88,7 @@ async def open_hold(request: Request) -> Response:
     """Stop sending to a region, a configuration, or the kinds that need some credentials or endpoints."""
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.OPERATE)
-    body = strict_json(await read_body(request.scope, request.receive, MAX_BODY))
-    try:
-        wanted = NewHold.model_validate(body)
-    except ValidationError as error:
-        raise wrong_fields(error) from None
+    wanted, caller = await read_model(request, caller, NewHold)
     caller.key_for(wanted.region)
     row = await asyncio.to_thread(_open, gateway.store.blocking, caller, wanted)
     return Response(to_json(row), HTTPStatus.CREATED, media_type="application/json")

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import FastAPI, Request
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from gaugepost.ledger.api_keys import Scope
 from gaugepost.states import JobState
 from gaugepost_ops.web.auditing import recorded
-from gaugepost_ops.web.bodies import read_body
 from gaugepost_ops.web.jobs import find, row_of
-from gaugepost_ops.web.json_jobs import strict_json
-from gaugepost_ops.web.problems import Refused, wrong_fields
+from gaugepost_ops.web.json_bodies import read_model
+from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from gaugepost_ops.web.gateway import Gateway
 
     Change = Callable[[Ledger], list[tuple[JobState | None, bool]]]
-
-MAX_BODY = 10_000
-B = TypeVar("B", bound=BaseModel)
 
 
 class Why(BaseModel, extra="forbid"):
@@ -74,7 +70,7 @@ async def replay(request: Request, job_id: str) -> Response:
     """Queue a dead or parked job again."""
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.OPERATE)
-    why = await _body(request, Why)
+    why, caller = await read_model(request, caller, Why, may_be_empty=True)
     view = await find(gateway, caller, job_id)
     change: Change = lambda ledger: ledger.replay([job_id], caller.name, why.reason)  # noqa: E731
     return await _changed(gateway, caller, view, ("replay", why.reason), change)
@@ -84,19 +80,11 @@ async def settle(request: Request, job_id: str) -> Response:
     """Record what became of a job whose answer was lost."""
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.OPERATE)
-    found = await _body(request, Resolution)
+    found, caller = await read_model(request, caller, Resolution, may_be_empty=True)
     view = await find(gateway, caller, job_id)
     to = JobState(found.resolution)
     change: Change = lambda ledger: ledger.resolve([job_id], to, caller.name, found.reason)  # noqa: E731
     return await _changed(gateway, caller, view, ("settle", found.reason), change, to)
-
-
-async def _body(request: Request, model: type[B]) -> B:
-    text = await read_body(request.scope, request.receive, MAX_BODY)
-    try:
-        return model.model_validate(strict_json(text) if text.strip() else {})
-    except ValidationError as error:
-        raise wrong_fields(error) from None
 
 
 async def _changed(

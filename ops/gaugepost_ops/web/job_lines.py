@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
@@ -18,17 +20,18 @@ from starlette.responses import Response
 
 from gaugepost.batches import by_region
 from gaugepost.errors import GaugepostError, InvalidJob
+from gaugepost.ledger import Entry
 from gaugepost_ops.cli.jobs.enqueued_row import EnqueuedRow
 from gaugepost_ops.web.json_jobs import parse_line, permitted
+from gaugepost_ops.web.large_bodies import BODIES
 from gaugepost_ops.web.line_reader import LineReader
-from gaugepost_ops.web.problems import Refused, errors_of, refused
+from gaugepost_ops.web.problems import MOST_ERRORS, Refused, errors_of, refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from starlette.types import Message, Receive, Scope, Send
 
-    from gaugepost.ledger import Entry
     from gaugepost_ops.web.callers import Caller
     from gaugepost_ops.web.gateway import Gateway
     from gaugepost_ops.web.line_reader import NumberedLine
@@ -150,16 +153,21 @@ class JobLines(Response):
             if line.is_blank:
                 continue
             try:
-                job = permitted(parse_line(line.data, line.number), self._caller, self._gateway.settings)
-                batch.entries[line.number] = await self._gateway.store.entry_of(job)
+                batch.entries[line.number] = await BODIES.parse(line.data or b"", partial(self._entry, line))
             except InvalidJob as error:
-                batch.rows[line.number] = {"line": line.number, "errors": list(errors_of(error))}
+                errors = list(islice(errors_of(error), MOST_ERRORS))
+                batch.rows[line.number] = {"line": line.number, "errors": errors}
             except Refused as error:  # the key is not for this region
                 batch.rows[line.number] = {
                     "line": line.number,
                     "errors": [{"field": "region", "message": error.detail}],
                 }
         return batch
+
+    def _entry(self, line: NumberedLine) -> Entry:
+        """Return the checked job of a line. Raises InvalidJob, Refused."""
+        job = permitted(parse_line(line.data, line.number), self._caller, self._gateway.settings)
+        return Entry.of(job, self._gateway.store.mappings)
 
     async def _store_all(self, batches: asyncio.Queue[_Batch | None], lines: _Lines) -> None:
         while (batch := await batches.get()) is not None:

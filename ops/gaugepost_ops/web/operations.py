@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from fastapi import FastAPI, Request
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 from pydantic_core import to_json
 from starlette.responses import Response
 
@@ -28,10 +28,9 @@ from gaugepost_ops.cli.jobs.filters import FilterOptions, without_repeats
 from gaugepost_ops.cli.jobs.groups import dry_run_rows
 from gaugepost_ops.cli.jobs.references import Walk, Wanted
 from gaugepost_ops.web.auditing import recorded
-from gaugepost_ops.web.bodies import read_body
-from gaugepost_ops.web.json_jobs import strict_json
+from gaugepost_ops.web.json_bodies import read_model
 from gaugepost_ops.web.overview import of_regions
-from gaugepost_ops.web.problems import Refused, wrong_fields
+from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
     from gaugepost.client import Producer
@@ -148,11 +147,7 @@ async def start(request: Request) -> Response:
     """Start an operation; with `dry_run`, count the jobs that it would change."""
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.OPERATE)
-    body = strict_json(await read_body(request.scope, request.receive, MOST_BODY))
-    try:
-        wanted = NewOperation.model_validate(body)
-    except ValidationError as error:
-        raise wrong_fields(error) from None
+    wanted, caller = await read_model(request, caller, NewOperation, MOST_BODY)
     caller.key_for(wanted.region)
     producer = gateway.store.blocking
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from http import HTTPStatus
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
@@ -74,11 +75,13 @@ def too_soon(wait_ms: int) -> Refused:
 
 def invalid(problems: Iterable[tuple[int, InvalidJob]]) -> Refused:
     """Return the refusal of invalid jobs, each with its place in the array, from 0."""
-    errors = [error for index, job in problems for error in errors_of(job, index)]
+    wrong = list(problems)
+    count = sum(len(job.problems) for _, job in wrong)
+    errors = list(islice((error for index, job in wrong for error in errors_of(job, index)), MOST_ERRORS))
     shown = [f"job {error['index']}: {_text(error)}" if error["index"] else _text(error) for error in errors[:3]]
-    more = f"; and {len(errors) - 3} more" if len(errors) > len(shown) else ""
+    more = f"; and {count - 3} more" if count > len(shown) else ""
     detail = f"nothing was stored: {'; '.join(shown)}{more}"
-    return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors[:MOST_ERRORS])
+    return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 
 def wrong_fields(error: ValidationError) -> Refused:

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gaugepost.async_client import AsyncProducer
 from gaugepost.errors import StoreError
-from gaugepost.jobs import File
 from gaugepost.keys import Keys
-from gaugepost.ledger import Entry
 from gaugepost.ledger.api_keys import ApiKeyCalls
 from gaugepost_ops.web.large_bodies import LARGE
 
@@ -19,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gaugepost.client import Producer
-    from gaugepost.jobs import JobBase
-    from gaugepost.ledger import Accepted, JobView
+    from gaugepost.ledger import Accepted, Entry, JobView
     from gaugepost.ledger.scripts import Call
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
@@ -43,12 +40,6 @@ class Store(AsyncProducer):
     async def run(self, region: Region, call: Call[T]) -> T:
         """Run one call on the ledger of a region."""
         return await self._region(region)[1](call)
-
-    async def entry_of(self, job: JobBase) -> Entry:
-        """Return the entry of a checked job. A thread reads the content of a file. Raises InvalidJob."""
-        if isinstance(job, File):
-            return await asyncio.to_thread(Entry.of, job)
-        return Entry.of(job, self.mappings)
 
     async def accept(self, region: Region, entries: Sequence[Entry], *, no_conflict: bool = False) -> list[Accepted]:
         """Store all these jobs of one region in one script, or none.

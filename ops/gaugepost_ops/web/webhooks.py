@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Request
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from pydantic_core import to_json
 from starlette.responses import Response
 
@@ -17,11 +17,9 @@ from gaugepost.ledger.webhook_records import new_secret
 from gaugepost.regions import Region
 from gaugepost_ops.cli.operations.webhook_rows import TooManyEndpoints, merged, new_endpoint, new_row, store
 from gaugepost_ops.web.auditing import recorded
-from gaugepost_ops.web.bodies import read_body
-from gaugepost_ops.web.job_changes import MAX_BODY
-from gaugepost_ops.web.json_jobs import strict_json
+from gaugepost_ops.web.json_bodies import read_model
 from gaugepost_ops.web.overview import of_regions
-from gaugepost_ops.web.problems import Refused, wrong_fields
+from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
     from gaugepost.client import Producer
@@ -67,11 +65,7 @@ async def add_webhook(request: Request) -> Response:
     """Add an endpoint. Only this answer has its secret."""
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.OPERATE)
-    body = strict_json(await read_body(request.scope, request.receive, MAX_BODY))
-    try:
-        wanted = NewWebhook.model_validate(body)
-    except ValidationError as error:
-        raise wrong_fields(error) from None
+    wanted, caller = await read_model(request, caller, NewWebhook)
     for region in wanted.regions:
         caller.key_for(region)
     row = await asyncio.to_thread(_add, gateway.store.blocking, caller, wanted)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
 from gaugepost import Region
 from gaugepost_ops.web.bodies import MAX_ARRAY_BODY
@@ -22,6 +23,9 @@ from support.wait import wait_until
 
 if TYPE_CHECKING:
     from support.redis_server import RedisServer
+
+
+JSON = {"Content-Type": "application/json"}
 
 
 def stored(gateway: GatewayProcess) -> int:
@@ -134,3 +138,26 @@ def test_job_that_is_too_long_is_refused_before_it_is_read(gateway: GatewayProce
     connection.endheaders()
     assert connection.getresponse().status == 413
     connection.close()
+
+
+def test_job_with_thousands_of_wrong_fields_lets_others_go_on(gateway: GatewayProcess, key: str) -> None:
+    record = json.dumps({f"field {n}": [] for n in range(40_000)})
+    body = json.dumps(job(record={})).replace('"record": {}', f'"record": {record}').encode()
+    lines = {"Content_Type": "application/x-ndjson"}
+    answers = []
+    with ThreadPoolExecutor(1) as pool:
+        for ask in (
+            lambda: gateway.post(key, body),
+            lambda: gateway.post(key, body + b"\n", **lines),
+            lambda: gateway.call("PUT", "/customergauge/eu/records/", key, data=body, headers=JSON),
+        ):
+            asking = pool.submit(ask)
+            count = 0
+            while not asking.done():
+                assert requests.get(f"{gateway.url}/healthz", timeout=30).status_code == 200
+                count += 1
+            assert count > 20
+            answers.append(asking.result())
+    assert [answer.status_code for answer in answers] == [422, 200, 422]
+    assert len(answers[0].json()["errors"]) == len(answers[1].json()["errors"]) == 100
+    assert f"and {40_000 - 3:,} more".replace(",", "") in answers[0].json()["detail"]

@@ -10,7 +10,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from gaugepost.errors import GaugepostError, IdempotencyConflict, InvalidJob
+from gaugepost.ledger import Entry
 from gaugepost.ledger.api_keys import Scope
+from gaugepost_ops.cli.jobs.json_lines import MAX_LINE
 from gaugepost_ops.web.callers import digest_of_key
 from gaugepost_ops.web.front import dialects, inputs, jobs
 from gaugepost_ops.web.front.dialects import V41, json_response
@@ -80,8 +82,23 @@ class Front:
         if route.call == "token":
             return await self._token(route, request, receive)
         caller = await self._caller(route, request)
-        job = await _job(route, request, receive)
-        return job if isinstance(job, Response) else await self._enqueue(route, request, caller, job)
+        most = inputs.MAX_FILE_BODY if route.call == "file" else MAX_LINE
+        body = await inputs.body_of(request, receive, most)
+        caller = await self._gateway.callers.again(caller)
+        _in_region(caller, route)
+        kind, key = inputs.content_type(request), _idempotency_key(request)
+        entry = await BODIES.parse(body, lambda: self._entry(route, caller, kind, body, key))
+        return entry if isinstance(entry, Response) else await self._enqueue(route, request, caller, entry)
+
+    def _entry(self, route: Route, caller: Caller, kind: str, body: bytes, key: str | None) -> Entry | Response:
+        """Return the checked job of a call, or the refusal of its fields."""
+        try:
+            job = _job(route, kind, body)
+            if isinstance(job, Response):
+                return job
+            return Entry.of(permitted(job, caller, self._gateway.settings, key), self._gateway.store.mappings)
+        except InvalidJob as error:
+            return refusal_of(error, route.dialect)
 
     async def _token(self, route: Route, request: RequestScope, receive: Receive) -> Response:
         """Answer `POST /oauth2/token`: the client's id is the name of a key, its secret the key."""
@@ -115,10 +132,9 @@ class Front:
         caller.require(Scope.ENQUEUE)
         return caller
 
-    async def _enqueue(self, route: Route, request: RequestScope, caller: Caller, job: AnyJob) -> Response:
+    async def _enqueue(self, route: Route, request: RequestScope, caller: Caller, entry: Entry) -> Response:
         """Store a job, and answer once it is durable, or once CustomerGauge has answered."""
         gateway = self._gateway
-        entry = await gateway.store.entry_of(permitted(job, caller, gateway.settings, _idempotency_key(request)))
         accepted = await gateway.accept_one(entry)
         BODIES.release(request)  # a caller that waits keeps no memory from others
         if accepted.conflict:
@@ -153,16 +169,16 @@ def _idempotency_key(request: RequestScope) -> str | None:
     return found[0].decode() if found else None
 
 
-async def _job(route: Route, request: RequestScope, receive: Receive) -> AnyJob | Response:
+def _job(route: Route, kind: str, body: bytes) -> AnyJob | Response:
     """Return the job of a call, or the refusal of a call that lacks what CustomerGauge requires."""
     if not isinstance(route.dialect, V41):
-        return jobs.job_of_object(route, await inputs.read_object(request, receive))
+        return jobs.job_of_object(route, inputs.read_object(kind, body))
     if route.call == "response":
-        fields = (await inputs.read_v41(request, receive)).fields
+        fields = inputs.read_v41(kind, body).fields
         if not any(name.lower() == "email" and value.strip() for name, value in fields.items()):
             return empty_field("email", route.dialect)
         return jobs.job_of_form(route, fields)
-    files = (await inputs.read_v41(request, receive, inputs.MAX_FILE_BODY)).files
+    files = inputs.read_v41(kind, body).files
     name, content = files.get("file", ("", b""))
     if not name:
         return empty_field("file", route.dialect, dialects.REQUIRED_FIELD)

@@ -49,17 +49,18 @@ async def body_of(request: Scope, receive: Receive, most: int = MAX_LINE) -> byt
         raise Refused(error.status, f"expected a body of at most {most:,} bytes") from None
 
 
-async def read_object(request: Scope, receive: Receive) -> dict[str, Any]:
-    """Read the body of a call of v7 or imports. Raises Refused for JSON that two readers could read in two ways."""
-    kind, body = content_type(request).lower(), await body_of(request, receive)
-    if "json" in kind:
+def read_object(kind: str, body: bytes) -> dict[str, Any]:
+    """Read the body of a call of v7 or imports. `kind`: its Content-Type.
+
+    Raises Refused for JSON that two readers could read in two ways.
+    """
+    if "json" in kind.lower():
         return _json(body)
-    return _nested(read_pairs(body)) if "urlencoded" in kind else {}
+    return _nested(read_pairs(body)) if "urlencoded" in kind.lower() else {}
 
 
-async def read_v41(request: Scope, receive: Receive, most: int = MAX_LINE) -> V41Input:
-    """Read the form of a call of v4.1."""
-    kind, body = content_type(request), await body_of(request, receive, most)
+def read_v41(kind: str, body: bytes) -> V41Input:
+    """Read the form of a call of v4.1. `kind`: its Content-Type."""
     if "urlencoded" in kind.lower():
         return V41Input(dict(read_pairs(body)))
     try:
