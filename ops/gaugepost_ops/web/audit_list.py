@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from gaugepost_ops.web.gateway import Gateway
 
 LOOKED_AT = 20_000
-_CURSOR = re.compile(r"\d{1,20}-\d{1,20}")
+_CURSOR = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
+_MOST = 2**64
+"""Both numbers of an id in Redis have 64 bits."""
 
 
 def add_routes(api: FastAPI) -> None:
@@ -48,7 +50,7 @@ async def list_audit(  # noqa: PLR0913, PLR0917 - a parameter each
     """List who changed what, or saw personal data, when, why, and how it ended."""
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.OPERATE)
-    if cursor is not None and not _CURSOR.fullmatch(cursor):
+    if cursor is not None and not _is_cursor(cursor):
         raise InvalidQuery("cursor: expected the `next` of an earlier page")
     regions, away = caller.regions_of(region), [str(one) for one in caller.unasked_of(region)]
     times = given_moment("since", since), given_moment("until", until)
@@ -59,6 +61,11 @@ async def list_audit(  # noqa: PLR0913, PLR0917 - a parameter each
     if len(trail.away) == len(regions):
         raise StoreUnreachable(f"{', '.join(away)} could not be asked: Redis cannot be reached")
     return Response(to_json(found | ({"not_asked": away} if away else {})), media_type="application/json")
+
+
+def _is_cursor(text: str) -> bool:
+    found = _CURSOR.fullmatch(text)
+    return found is not None and all(int(number) < _MOST for number in found.groups())
 
 
 class _Trail:

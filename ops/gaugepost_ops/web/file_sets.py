@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import FastAPI, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from gaugepost.errors import InvalidJob, StoreUnreachable
+from gaugepost.errors import InvalidJob
 from gaugepost.ledger.api_keys import Scope
 from gaugepost.receipts import Receipt
 from gaugepost.set_view import read_set
@@ -20,12 +21,18 @@ from gaugepost_ops.cli.uploads.lanes import DueTimes
 from gaugepost_ops.cli.uploads.upload_undo import UndoEffects, undo_row
 from gaugepost_ops.web.auditing import recorded
 from gaugepost_ops.web.problems import Refused
+from gaugepost_ops.web.region_search import find_in_regions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gaugepost.client import Producer
     from gaugepost.ledger import FileSet, Ledger
+    from gaugepost.regions import Region
     from gaugepost_ops.web.callers import Caller
     from gaugepost_ops.web.gateway import Gateway
+
+T = TypeVar("T")
 
 _JSON = "application/json"
 _SET = re.compile("set-[0-9a-f]{32}")
@@ -46,59 +53,46 @@ def add_routes(api: FastAPI) -> None:
 
 async def show(request: Request, set_id: str) -> Response:
     """Show a file: its parts with their states and forecast starts, and the result of its rows."""
-    gateway: Gateway = request.app.state.gateway
-    caller = await gateway.caller(request.scope, Scope.READ)
-    found = await asyncio.to_thread(_show, gateway.store.blocking, caller, set_id)
-    return Response(to_json(found), media_type=_JSON)
+    return Response(to_json(await _with_set(request, Scope.READ, set_id, _show)), media_type=_JSON)
 
 
 async def rejects(request: Request, set_id: str, *, reasons: bool = False) -> Response:
     """Get the rows that CustomerGauge refused, with the header, as one file to correct and upload again."""
-    gateway: Gateway = request.app.state.gateway
-    caller = await gateway.caller(request.scope, Scope.READ)
-    return await asyncio.to_thread(_rejects, gateway.store.blocking, caller, set_id, reasons=reasons)
+    return await _with_set(request, Scope.READ, set_id, partial(_rejects, reasons=reasons))
 
 
 async def cancel(request: Request, set_id: str) -> Response:
     """Cancel the parts that no worker has sent."""
-    gateway: Gateway = request.app.state.gateway
-    caller = await gateway.caller(request.scope, Scope.OPERATE)
-    found = await asyncio.to_thread(_cancel, gateway.store.blocking, caller, set_id)
-    return Response(to_json(found), media_type=_JSON)
+    return Response(to_json(await _with_set(request, Scope.OPERATE, set_id, _cancel)), media_type=_JSON)
 
 
 async def undo(request: Request, set_id: str) -> Response:
     """Cancel the parts that were not sent, and delete the others at CustomerGauge with their survey responses."""
+    return Response(to_json(await _with_set(request, Scope.OPERATE, set_id, _undo)), media_type=_JSON)
+
+
+async def _with_set(request: Request, scope: Scope, set_id: str, answer: Callable[..., T]) -> T:
+    """Return what `answer` makes, in a thread, of a set of a region that the caller may see. Raises Refused."""
     gateway: Gateway = request.app.state.gateway
-    caller = await gateway.caller(request.scope, Scope.OPERATE)
-    found = await asyncio.to_thread(_undo, gateway.store.blocking, caller, set_id)
-    return Response(to_json(found), media_type=_JSON)
+    caller, producer = await gateway.caller(request.scope, scope), gateway.store.blocking
 
-
-def _find(producer: Producer, caller: Caller, set_id: str) -> tuple[Ledger, FileSet]:
-    """Return a set of a region that the caller may see, and the ledger of the region. Raises Refused (404)."""
-    away = [*caller.away]
-    for region in caller.regions if _SET.fullmatch(set_id) else ():
+    def read(region: Region) -> tuple[Ledger, FileSet] | None:
         ledger = producer.ledger(region)
-        try:
-            files = ledger.file_sets.find(set_id)
-        except StoreUnreachable:
-            away.append(region)
-        else:
-            if files is not None:
-                return ledger, files
-    if away and _SET.fullmatch(set_id):
-        raise StoreUnreachable(f"{', '.join(away)} could not be asked: Redis cannot be reached")
-    raise Refused(HTTPStatus.NOT_FOUND, f"no such file in {', '.join(caller.regions)}")
+        files = ledger.file_sets.find(set_id)
+        return None if files is None else (ledger, files)
+
+    absent = f"no such file in {', '.join(caller.regions)}"
+    is_id = _SET.fullmatch(set_id) is not None
+    ledger, files = await find_in_regions(caller, lambda region: asyncio.to_thread(read, region), absent, is_id=is_id)
+    return await asyncio.to_thread(answer, producer, caller, ledger, files)
 
 
-def _show(producer: Producer, caller: Caller, set_id: str) -> dict[str, Any]:
-    ledger, files = _find(producer, caller, set_id)
+def _show(producer: Producer, caller: Caller, ledger: Ledger, files: FileSet) -> dict[str, Any]:  # noqa: ARG001 - as the others
     return to_dict(read_set(ledger, files), ledger, DueTimes(producer), show_data=False)
 
 
-def _rejects(producer: Producer, caller: Caller, set_id: str, *, reasons: bool) -> Response:
-    ledger, files = _find(producer, caller, set_id)
+def _rejects(producer: Producer, caller: Caller, ledger: Ledger, files: FileSet, *, reasons: bool) -> Response:
+    set_id = files.id
     number = len(read_set(ledger, files).result().rejected)
     try:
         with recorded(ledger, caller, "uploads rejects", set_id) as record:
@@ -116,23 +110,21 @@ def _rejects(producer: Producer, caller: Caller, set_id: str, *, reasons: bool) 
     return Response(content, headers=headers, media_type=_TYPES.get(ending, "application/octet-stream"))
 
 
-def _cancel(producer: Producer, caller: Caller, set_id: str) -> dict[str, Any]:
-    ledger, files = _find(producer, caller, set_id)
-    with recorded(ledger, caller, "cancel", set_id) as record:
-        record.count = producer.uploads.cancel(set_id, by=caller.name)
+def _cancel(producer: Producer, caller: Caller, ledger: Ledger, files: FileSet) -> dict[str, Any]:
+    with recorded(ledger, caller, "cancel", files.id) as record:
+        record.count = producer.uploads.cancel(files.id, by=caller.name)
     view = read_set(ledger, files)
     if not record.count and not view.counts().get("cancelled"):
         raise Refused(HTTPStatus.CONFLICT, f"nothing was changed: {describe_cancel(view, 0)}")
     return to_dict(view, ledger, DueTimes(producer), show_data=False) | {"cancelled": record.count}
 
 
-def _undo(producer: Producer, caller: Caller, set_id: str) -> dict[str, Any]:
-    ledger, files = _find(producer, caller, set_id)
+def _undo(producer: Producer, caller: Caller, ledger: Ledger, files: FileSet) -> dict[str, Any]:
     before = read_set(ledger, files)
     effects, receipts = UndoEffects.of(before), list[Receipt[Any]]()
-    with recorded(ledger, caller, "uploads undo", set_id) as record:
+    with recorded(ledger, caller, "uploads undo", files.id) as record:
         if effects.uploads or effects.unsent:
-            receipts = producer.uploads.undo(set_id, by=caller.name)
+            receipts = producer.uploads.undo(files.id, by=caller.name)
             record.count = effects.unsent + len(receipts)
     if not record.count:
         why = (

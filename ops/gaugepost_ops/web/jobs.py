@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import re
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Path, Query, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from gaugepost.errors import StoreUnreachable
 from gaugepost.ledger.api_keys import Scope
 from gaugepost.states import JobState
 from gaugepost_ops.cli.aliases import aliased
 from gaugepost_ops.cli.uploads.lanes import DueTimes, job_row
-from gaugepost_ops.web.problems import Refused
+from gaugepost_ops.web.region_search import find_in_regions
 
 if TYPE_CHECKING:
     from gaugepost.ledger import JobView
+    from gaugepost.regions import Region
     from gaugepost_ops.web.callers import Caller
     from gaugepost_ops.web.gateway import Gateway
 
@@ -52,19 +51,13 @@ async def show(
 
 async def find(gateway: Gateway, caller: Caller, job_id: str) -> JobView:
     """Return a job of a region that the caller may see. Raises Refused (404), StoreUnreachable."""
-    away = [*caller.away]
-    if _ID.fullmatch(job_id):
-        for region in caller.regions:
-            try:
-                [view] = await gateway.store.read(region, [job_id])
-            except StoreUnreachable:
-                away.append(region)
-            else:
-                if view is not None:
-                    return view
-    if away and _ID.fullmatch(job_id):
-        raise StoreUnreachable(f"{', '.join(away)} could not be asked: Redis cannot be reached")
-    raise Refused(HTTPStatus.NOT_FOUND, f"no such job in {', '.join(caller.regions)}")
+
+    async def read(region: Region) -> JobView | None:
+        [view] = await gateway.store.read(region, [job_id])
+        return view
+
+    absent = f"no such job in {', '.join(caller.regions)}"
+    return await find_in_regions(caller, read, absent, is_id=_ID.fullmatch(job_id) is not None)
 
 
 async def row_of(gateway: Gateway, view: JobView) -> dict[str, Any]:

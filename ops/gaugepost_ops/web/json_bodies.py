@@ -46,7 +46,9 @@ def _checked(model: type[B], body: bytes) -> B:
     try:
         place = _not_utf8(found)
     except RecursionError:
-        raise Refused(HTTPStatus.BAD_REQUEST, "the body is not JSON that can be read: it is nested too deeply") from None
+        raise Refused(
+            HTTPStatus.BAD_REQUEST, "the body is not JSON that can be read: it is nested too deeply"
+        ) from None
     if place is not None:
         errors = [{"field": place, "message": NOT_UTF8}]
         raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"{place}: {NOT_UTF8}".removeprefix(": "), errors=errors)

@@ -13,7 +13,6 @@ from pydantic import BaseModel, Field, model_validator
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from gaugepost.errors import StoreUnreachable
 from gaugepost.ledger.api_keys import Scope
 from gaugepost.ledger.edits import Edits
 from gaugepost.ledger.finding import LOOKED_AT
@@ -31,6 +30,7 @@ from gaugepost_ops.web.auditing import recorded
 from gaugepost_ops.web.json_bodies import read_model
 from gaugepost_ops.web.overview import of_regions
 from gaugepost_ops.web.problems import Refused
+from gaugepost_ops.web.region_search import find_in_regions
 
 if TYPE_CHECKING:
     from gaugepost.client import Producer
@@ -207,7 +207,7 @@ async def show(request: Request, operation_id: str) -> Response:
     """Show an operation: its state, and how many of its jobs are done or skipped, and why."""
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.OPERATE)
-    _, found = await asyncio.to_thread(_find, gateway.store.blocking, caller, operation_id)
+    _, found = await _find(gateway, caller, operation_id)
     return Response(to_json(found.to_dict()), media_type=_JSON)
 
 
@@ -226,21 +226,17 @@ async def abort(request: Request, operation_id: str) -> Response:
     return await _control(request, operation_id, "abort")
 
 
-def _find(producer: Producer, caller: Caller, operation_id: str) -> tuple[Ledger, Operation]:
+async def _find(gateway: Gateway, caller: Caller, operation_id: str) -> tuple[Ledger, Operation]:
     """Return an operation, and the ledger of its region. Raises Refused (404), StoreUnreachable."""
-    away = [*caller.away]
-    for region in caller.regions if _ID.fullmatch(operation_id) else ():
-        ledger = producer.ledger(region)
-        try:
-            found = ledger.operations.show(operation_id)
-        except StoreUnreachable:
-            away.append(region)
-        else:
-            if found is not None:
-                return ledger, found
-    if away and _ID.fullmatch(operation_id):
-        raise StoreUnreachable(f"{', '.join(away)} could not be asked: Redis cannot be reached")
-    raise Refused(HTTPStatus.NOT_FOUND, "no such operation: GET /v1/operations lists those of 100 days")
+
+    def read(region: Region) -> tuple[Ledger, Operation] | None:
+        ledger = gateway.store.blocking.ledger(region)
+        found = ledger.operations.show(operation_id)
+        return None if found is None else (ledger, found)
+
+    absent = "no such operation: GET /v1/operations lists those of 100 days"
+    is_id = _ID.fullmatch(operation_id) is not None
+    return await find_in_regions(caller, lambda region: asyncio.to_thread(read, region), absent, is_id=is_id)
 
 
 _TO = {"pause": OperationState.PAUSED, "resume": OperationState.RUNNING, "abort": OperationState.ABORTED}
@@ -249,15 +245,15 @@ _TO = {"pause": OperationState.PAUSED, "resume": OperationState.RUNNING, "abort"
 async def _control(request: Request, operation_id: str, name: Literal["pause", "resume", "abort"]) -> Response:
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.OPERATE)
-    row = await asyncio.to_thread(_change, gateway.store.blocking, caller, operation_id, name)
+    ledger, before = await _find(gateway, caller, operation_id)
+    row = await asyncio.to_thread(_change, ledger, caller, before, name)
     return Response(to_json(row), media_type=_JSON)
 
 
-def _change(producer: Producer, caller: Caller, operation_id: str, name: str) -> dict[str, Any]:
+def _change(ledger: Ledger, caller: Caller, before: Operation, name: str) -> dict[str, Any]:
     """Pause, resume or abort an operation, and return its row. Raises Refused (409) if it has ended."""
-    ledger, before = _find(producer, caller, operation_id)
-    with recorded(ledger, caller, f"operations {name}", operation_id) as record:
-        after = getattr(ledger.operations, name)(operation_id) or before
+    with recorded(ledger, caller, f"operations {name}", before.id) as record:
+        after = getattr(ledger.operations, name)(before.id) or before
         record.is_done = not before.has_ended and after.state is _TO[name]
         record.count = int(record.is_done and before.state is not _TO[name])
     if not record.is_done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -100,6 +101,14 @@ def test_dry_run_counts_by_groups_and_changes_nothing(gateway: GatewayProcess, k
         ({"set": {"record.Email": "a"}}, "set: expected none for cancel"),
         ({"action": "replay", "filter": {"state": "dead"}, "set": {"kind": "link"}}, "kind cannot be edited"),
         ({"action": "replay", "filter": {"state": "dead"}, "set": {"nonsense": "a"}}, "expected a field of a job"),
+        ({"action": "replay", "filter": {"state": "dead"}, "set": {"record.\ud800": "a"}}, "set: expected text"),
+        (
+            {"action": "replay", "filter": {"state": "dead"}, "set": {"record.a": "\ud800"}},
+            "set.record.a: expected text",
+        ),
+        ({"filter": {"state": "queued", "fields": ["\ud800"]}}, "filter.fields: expected text"),
+        ({"reason": "\ud800"}, "reason: expected text"),
+        ({"filter": json.loads("[" * 300 + "]" * 300)}, "filter"),
         ({"rate": 0}, "rate"),
         ({"region": "mars"}, "region"),
     ],
@@ -155,7 +164,9 @@ def test_pages_of_the_audit_trail_have_each_entry_once(gateway: GatewayProcess, 
         assert len({(one["region"], one["id"]) for one in entries}) == len(entries) == number, query
         assert [one["at"] for one in entries] == sorted((one["at"] for one in entries), reverse=True)
     assert gateway.call("GET", "/v1/audit?since=2099-01-01T00:00Z", key).json()["entries"] == []
-    assert gateway.call("GET", "/v1/audit?cursor=x", key).status_code == 400
+    for wrong in ("x", f"{2**64}-0", f"0-{2**64}", "1-99999999999999999999", "\u0661-1"):
+        assert gateway.call("GET", "/v1/audit", key, params={"cursor": wrong}).status_code == 400
+    assert gateway.call("GET", f"/v1/audit?cursor={2**64 - 1}-{2**64 - 1}", key).status_code == 200
 
 
 def test_batches_are_listed_across_regions(gateway: GatewayProcess, key: str) -> None:

@@ -45,7 +45,7 @@ CALLS: list[tuple[str, str, str, Any]] = [
 @pytest.mark.parametrize(
     ("method", "path", "kind", "content"), CALLS, ids=[f"{one[1]} {str(one[3])[:20]}" for one in CALLS]
 )
-def test_request_of_a_revoked_key_ends(  # noqa: PLR0913, PLR0917 - a parameter each
+def test_request_of_a_revoked_key_ends(
     gateway: GatewayProcess, server: RedisServer, method: str, path: str, kind: str, content: Any, sent: str
 ) -> None:
     key = gateway.put_key("ends", rate=1_000)
