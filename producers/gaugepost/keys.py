@@ -78,6 +78,11 @@ FIXED: dict[str, tuple[str, str]] = {
     "api_key_uses": ("hash name → ms", "when the gateway last saw each of its keys, at most a minute late"),
     "webhooks": ("hash id → JSON", "endpoints of webhooks: URL, events, source …; why and when one was disabled"),
     "webhook_secrets": ("hash id → JSON", "secrets that sign webhooks, encrypted if DATA_KEY is set; until when each"),
+    "history_minutes": (
+        "list of JSON",
+        "the last 75 minutes, newest first: jobs delivered, dead and waiting, latency; for 2 days without workers",
+    ),
+    "history_quarters": ("list of JSON", "the same of the last 96 quarters of an hour"),
     "gateway": ("string", "when a gateway last tried whether Redis accepts writes, ms"),
     "credentials": (
         "hash",

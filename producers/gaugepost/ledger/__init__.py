@@ -13,6 +13,7 @@ from gaugepost.ledger.file_sets import FileSet, Undo
 from gaugepost.ledger.holds import Hold
 from gaugepost.ledger.ledger import Ledger
 from gaugepost.ledger.producer_calls import Accepted, Edit
+from gaugepost.ledger.region_history import Period, RegionHistory
 from gaugepost.ledger.settlements import Settlement
 from gaugepost.ledger.statistics import RegionStatistics
 from gaugepost.ledger.views import JobView
@@ -31,6 +32,8 @@ __all__ = [
     "Hold",
     "JobView",
     "Ledger",
+    "Period",
+    "RegionHistory",
     "RegionStatistics",
     "Settlement",
     "SharedToken",

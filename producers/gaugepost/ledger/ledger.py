@@ -21,6 +21,7 @@ from gaugepost.ledger.listing import Listing
 from gaugepost.ledger.operations import Operations
 from gaugepost.ledger.producer_calls import Accepted, Edit, ProducerCalls
 from gaugepost.ledger.queries import Queries
+from gaugepost.ledger.region_history import RegionHistory, read_history
 from gaugepost.ledger.region_status import RegionStatus
 from gaugepost.ledger.scripts import Runner, our_errors
 from gaugepost.ledger.statistics import RegionStatistics, read_statistics
@@ -178,6 +179,10 @@ class Ledger(Queries):
     def statistics(self) -> RegionStatistics:
         """Return statistics for the metrics exporter: ages, delays, live workers. As cheap as `summary`."""
         return read_statistics(self._client, self.keys)
+
+    def history(self) -> RegionHistory:
+        """Return what the region did in the last hour by minutes, and in the last day by quarters of an hour."""
+        return read_history(self._client, self.keys)
 
     def presence(self) -> Presence:
         """Return when workers and beat of the region were last seen."""

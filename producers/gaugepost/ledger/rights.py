@@ -130,6 +130,7 @@ def _gateway() -> Rights:
     scripts, looks = _of_scripts(*_GATEWAY, "webhook_put", "webhook_drop"), _exporter()
     commands = (scripts.commands | looks.commands | _words("SET SMEMBERS WAIT XREVRANGE ZCARD")) - {"INFO"}
     places = "releasing batches batch: canary: undo: set: digest: content: operations operation: audit"
+    places += " history_minutes history_quarters"
     return Rights(commands, scripts.keys | looks.keys | _words(places), _BELLS)
 
 
