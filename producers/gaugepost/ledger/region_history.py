@@ -7,9 +7,11 @@ its charts without Prometheus.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gaugepost.errors import StoreFull
 from gaugepost.ledger.scripts import Call, our_errors
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import redis
 
     from gaugepost.keys import Keys
+    from gaugepost.ledger.scripts import Runner
 
 _MINUTES, _QUARTERS = 60, 96
 
@@ -56,6 +59,13 @@ class RegionHistory:
 def record_history(keys: Keys) -> Call[bool]:
     """Record the minutes that have ended. Return whether more of them can be recorded now."""
     return Call("record_history", (keys.prefix,), (), bool)
+
+
+def record_minutes(run: Runner, keys: Keys) -> None:
+    """Record all minutes that have ended. A full Redis records none: the history then has a gap."""
+    with suppress(StoreFull):
+        while run(record_history(keys)):
+            pass
 
 
 def read_history(client: redis.Redis, keys: Keys) -> RegionHistory:

@@ -19,7 +19,7 @@ from gaugepost.ledger.indexing import index_arrivals, index_older_jobs
 from gaugepost.ledger.ledger import Ledger, now_ms
 from gaugepost.ledger.migrations import migrate
 from gaugepost.ledger.operation_runner import OperationRunner
-from gaugepost.ledger.region_history import record_history
+from gaugepost.ledger.region_history import record_minutes
 from gaugepost.ledger.scripts import our_errors
 from gaugepost.ledger.webhook_outbox import WebhookOutbox
 from gaugepost.ledger.worker_calls import SWEPT_AT_ONCE, BeatStatus, WorkerCalls, slot_ms
@@ -176,10 +176,7 @@ class WorkerLedger(Ledger):
         return self._run(self._worker_calls.open_slot())
 
     def sweep(self) -> int:
-        """Delete a bounded number of ended jobs whose retention is over, in short scripts; return their number.
-
-        Record the history of the minutes that have ended, too.
-        """
+        """Delete a bounded number of ended jobs whose retention is over; return their number. Record the history."""
         delivered = int(self._settings.retention_delivered * 1000)
         dead = int(self._settings.retention_dead * 1000)
         retention = {"delivered": delivered, "cancelled": delivered, "expired": delivered, "dead": dead}
@@ -190,10 +187,5 @@ class WorkerLedger(Ledger):
             deleted += swept
             if swept < SWEPT_AT_ONCE:
                 break
-        self._record_history()
+        record_minutes(self._run, self.producer_calls.keys)
         return deleted
-
-    def _record_history(self) -> None:
-        with suppress(StoreFull):  # the charts have a gap then
-            while self._run(record_history(self.producer_calls.keys)):
-                pass

@@ -12,7 +12,7 @@ local sampled, SAMPLED_AT_ONCE = 0, 1000 -- jobs that this call has read, and wh
 local function add_latency(latency, id, ended, weight)
   local at = tonumber(redis.call('HGET', F.job .. id, 'at') or '')
   if not at then return end
-  local bucket = tostring(math.floor(4 * math.log(math.max(1, ended - at / 1000)) / math.log(2)))
+  local bucket = whole(math.floor(4 * math.log(math.max(1, ended - at / 1000)) / math.log(2)))
   latency[bucket] = (latency[bucket] or 0) + weight
 end
 
