@@ -76,6 +76,7 @@ FIXED: dict[str, tuple[str, str]] = {
     "audit": ("stream", "the audit trail: who did what; entries are deleted by their age (RETENTION_AUDIT)"),
     "api_keys": ("hash name → JSON", "keys of the gateway: scopes, source, rate …, and the hash of the secret"),
     "api_key_uses": ("hash name → ms", "when the gateway last saw each of its keys, at most a minute late"),
+    "console_users": ("hash name → JSON", "users of the console: role, who added each, and the hash of the password"),
     "webhooks": ("hash id → JSON", "endpoints of webhooks: URL, events, source …; why and when one was disabled"),
     "webhook_secrets": ("hash id → JSON", "secrets that sign webhooks, encrypted if DATA_KEY is set; until when each"),
     "history_minutes": (
@@ -139,6 +140,10 @@ FAMILIES: dict[str, tuple[str, str]] = {
         "string",
         "hash of an access token of the drop-in front → hash of the gateway's key to which it belongs; for an hour",
     ),
+    "session:": ("hash", "hash of a session's id of the console → name, role by a provider, when it ends"),
+    "signed_out:": ("string", "hash of a name → when all sessions of the console of it ended, ms; for 7 days"),
+    "sign_in_tries:": ("hash", "hash of a name or an address → attempts to sign in that failed, for 15 minutes"),
+    "sign_in_link:": ("string", "hash of a one-time link → the user whom it signs in; for minutes"),
     "outbox:": ("sorted set by due time, ms", "events for one endpoint of webhooks that are not delivered"),
     "events:": (
         "hash id → JSON",

@@ -35,6 +35,9 @@ TINY = Sizes(jobs=40, sources=4, lanes=5, due=6, holds=7, leases=8, expired=9, d
 ELSEWHERE = {"enqueue_set", "note_fields", "states", "tick", "unstage"} | {
     "api_key_put", "api_key_drop", "api_keys_read", "api_rate", "api_ready", "front_token_put", "front_token_read"
 } | {
+    "user_put", "user_drop", "users_read", "session_put", "session_read", "session_drop", "sign_out", "sign_in_try",
+    "sign_in_worked", "sign_in_link",
+} | {
     "webhook_put", "webhook_drop", "webhook_secrets", "webhook_due", "webhook_take", "webhook_settle", "webhook_retry",
     "webhook_test",
 }  # fmt: skip

@@ -83,6 +83,12 @@ COMMANDS: dict[str, Command] = {
         "Create, list and revoke keys of the HTTP gateway.",
         panel="Operation",
     ),
+    "users": Command(
+        "gaugepost_ops.cli.operations.users:app",
+        "Add, list and remove the people who sign in to the console.",
+        "web",
+        "Operation",
+    ),
     "webhooks": Command(
         "gaugepost_ops.cli.operations.webhooks:app",
         "Tell other services by HTTP when jobs end and holds open.",

@@ -29,6 +29,7 @@ from gaugepost_ops.web import (
     webhooks,
 )
 from gaugepost_ops.web.access_log import AccessLog
+from gaugepost_ops.web.console.application import ConsoleApplication
 from gaugepost_ops.web.direct import DirectEnqueue, problem_of
 from gaugepost_ops.web.front.application import Front
 from gaugepost_ops.web.gateway import Gateway
@@ -55,7 +56,7 @@ class Application:
         metrics = GatewayMetrics()
         self.access_log = AccessLog(settings)
         self.api = build_api(self.gateway, metrics)
-        rest = Front(self.gateway, self.api)
+        rest = Front(self.gateway, ConsoleApplication(self.gateway, self.api))
         self.asgi = Observed(
             DirectEnqueue(self.gateway).answer, rest, metrics, self.access_log, self.gateway.denials.note
         )

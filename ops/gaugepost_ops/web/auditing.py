@@ -11,12 +11,13 @@ from gaugepost.ledger.audit import UNFINISHED, AuditEntry, Outcome, Via
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from gaugepost.ledger import Ledger
     from gaugepost_ops.web.callers import Caller
 
 
-class _Recorded:
+class Recorded:
     """The entry of one change in the audit trail."""
 
     def __init__(self, ledger: Ledger, entry: AuditEntry) -> None:
@@ -37,11 +38,18 @@ class _Recorded:
         )
 
 
+def recorded(
+    ledger: Ledger, caller: Caller, action: str, target: str, reason: str = ""
+) -> AbstractContextManager[Recorded]:
+    """Record a change of a key before it begins, and how it ended."""
+    return recorded_by(ledger, caller.name, Via.API, action, target, reason)
+
+
 @contextmanager
-def recorded(ledger: Ledger, caller: Caller, action: str, target: str, reason: str = "") -> Iterator[_Recorded]:
+def recorded_by(ledger: Ledger, actor: str, via: Via, action: str, target: str, reason: str) -> Iterator[Recorded]:
     """Record a change before it begins, and how it ended."""
-    entry = AuditEntry(caller.name, action, str(ledger.region), target, reason=reason, via=Via.API)
-    one = _Recorded(ledger, entry)
+    entry = AuditEntry(actor, action, str(ledger.region), target, reason=reason, via=via)
+    one = Recorded(ledger, entry)
     try:
         yield one
     except GaugepostError as error:

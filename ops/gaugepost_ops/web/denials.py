@@ -47,11 +47,16 @@ class Denials:
 
     def note(self, name: str, region: Region, method: str, route: str) -> None:
         """Record that a key was denied a call, unless it only reads."""
-        now, action = time.monotonic(), action_of(method, route)
-        if method in _READS or now - self._noted.get((name, action), float("-inf")) < AGAIN_S:
+        if method not in _READS:
+            self.note_action(name, region, action_of(method, route), Via.API)
+
+    def note_action(self, name: str, region: Region, action: str, via: Via) -> None:
+        """Record that a key or a person was denied a change."""
+        now = time.monotonic()
+        if now - self._noted.get((name, action), float("-inf")) < AGAIN_S:
             return
         self._noted[name, action] = now
-        entry = AuditEntry(name, action, str(region), via=Via.API, outcome=Outcome.DENIED, error="Refused")
+        entry = AuditEntry(name, action, str(region), via=via, outcome=Outcome.DENIED, error="Refused")
         task = asyncio.get_running_loop().create_task(self._write(region, entry))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)

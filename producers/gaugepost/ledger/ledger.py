@@ -25,6 +25,7 @@ from gaugepost.ledger.region_history import RegionHistory, read_history
 from gaugepost.ledger.region_status import RegionStatus
 from gaugepost.ledger.scripts import Runner, our_errors
 from gaugepost.ledger.statistics import RegionStatistics, read_statistics
+from gaugepost.ledger.users import Users
 from gaugepost.ledger.wait_reasons import scopes_of_kind
 from gaugepost.ledger.webhooks import Webhooks
 
@@ -62,6 +63,7 @@ class Ledger(Queries):
         self.file_sets = FileSets(client, self._run, self.producer_calls, self._current_keys)
         self.audit = AuditTrail(client, self._run, self._current_keys, settings.retention_audit)
         self.api_keys = ApiKeys(self._run, self.producer_calls.keys)
+        self.users = Users(self._run, self.producer_calls.keys)
         self.webhooks = Webhooks(client, self._run, self.producer_calls.keys, self._current_keys, self._cipher)
         self.operations = Operations(client, self._run, self.producer_calls.keys, self._current_keys, self._cipher)
 

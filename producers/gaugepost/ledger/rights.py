@@ -68,6 +68,7 @@ _GATEWAY = (
     *("enqueue", "enqueue_batch", "read", "note_fields", "arrive", "find", "page", "cancel", "hold", "resume", "audit"),
     *("replay", "resolve", "enqueue_set", "unstage", "operation_start", "operation_control"),
     *("states", "api_keys_read", "api_rate", "api_ready", "front_token_put", "front_token_read"),
+    *("users_read", "session_put", "session_read", "session_drop", "sign_out", "sign_in_try", "sign_in_worked"),
 )
 _SCRIPTED = "EVAL EVALSHA EVAL_RO"
 _CELERY = "PUBLISH PSUBSCRIBE PUNSUBSCRIBE BRPOP LPUSH LLEN SADD SREM SMEMBERS DEL MULTI EXEC"
@@ -91,6 +92,7 @@ def _operator() -> Rights:
     scripts = _of_scripts(
         *(*_SERVICE, "replay", "resolve", "hold", "resume", "operation_start", "operation_control", *_ERASE),
         *("api_key_put", "api_key_drop", "api_keys_read"),
+        *("user_put", "user_drop", "users_read", "sign_out", "sign_in_link"),
         *("webhook_put", "webhook_drop", "webhook_secrets", "webhook_test", "webhook_retry", "webhook_settle"),
     )
     looks = "GET HGET HKEYS HMGET INFO LLEN LRANGE SMEMBERS TIME ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREM ZREVRANGE"

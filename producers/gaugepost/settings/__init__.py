@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError, model_validator
 
 from gaugepost.errors import SettingsError
+from gaugepost.settings.console import ConsoleSettings
 from gaugepost.settings.delivery import DeliverySettings
 from gaugepost.settings.endpoints import Credentials, EndpointSettings
 from gaugepost.settings.environment import (
@@ -54,6 +55,7 @@ class Settings(
     WebhookSettings,
     MonitoringSettings,
     FlowerSettings,
+    ConsoleSettings,
 ):
     """The settings of all gaugepost processes. Make them by `Settings.load()` or `Settings.given()`."""
 

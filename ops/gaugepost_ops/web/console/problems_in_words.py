@@ -1,0 +1,81 @@
+"""What is wrong in a region, in words: with the texts of `status` and `holds`, the worst first."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from gaugepost.ledger.explanations import action, meaning
+from gaugepost_ops.cli.output.formatting import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gaugepost.ledger import Hold
+    from gaugepost_ops.web.console.snapshots import Snapshot
+
+LATE_MS = 600_000
+"""A job that has been queued for so long is late."""
+_SHOWN_HOLDS = 5
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong. `level`: `bad` (nothing goes on) or `warn`. `path`: the page with more."""
+
+    level: str
+    region: str
+    text: str
+    to_do: str
+    path: str = ""
+
+
+def problems_of(snapshot: Snapshot) -> list[Problem]:
+    """Return what is wrong in a region, the worst first."""
+    region, found = str(snapshot.region), snapshot.summary
+    if found is None:
+        to_do = "Services cannot enqueue there, and workers wait. Start Redis again; `gaugepost check` tests it."
+        return [Problem("bad", region, "Redis cannot be reached", to_do)]
+    return sorted(_found(snapshot, region), key=lambda problem: problem.level != "bad")
+
+
+def _found(snapshot: Snapshot, region: str) -> Iterator[Problem]:
+    summary = snapshot.summary or {}
+    for part in summary["missing"]:
+        level = "bad" if part["part"] == "worker" else "warn"
+        yield Problem(level, region, part["reason"], f"Start it: {part['command']}")
+    yield from _of_holds(snapshot, region)
+    if number := summary["unknown"]:
+        text = f"{number:,} {_jobs(number)} a person: sent, and the answer was lost"
+        to_do = "Look at CustomerGauge whether each arrived, then settle it: `gaugepost settle ID --as delivered`"
+        yield Problem("warn", region, text, to_do, f"/jobs?state=unknown&region={region}")
+    if snapshot.oldest_since is not None and snapshot.at - snapshot.oldest_since > LATE_MS:
+        text = f"a job has been queued since {clock(snapshot.oldest_since, seconds=False)}"
+        yield Problem("warn", region, text, "More workers, or more CONCURRENCY, empty the queue faster.")
+    if number := summary["dead"]:
+        verdicts = sorted(summary["dead_by_verdict"].items(), key=lambda item: -item[1])
+        causes = ", ".join(f"{verdict} {count:,}" for verdict, count in verdicts[:3])
+        text = f"{number:,} {'jobs are' if number > 1 else 'job is'} dead: {causes}"
+        to_do = f"`gaugepost jobs --state dead --region {region} --group` shows the causes, and what helps"
+        yield Problem("warn", region, text, to_do, f"/stuck?region={region}")
+
+
+def _of_holds(snapshot: Snapshot, region: str) -> Iterator[Problem]:
+    holds = sorted(snapshot.holds.values(), key=lambda hold: (hold.scope != "", hold.since))
+    for hold in islice(holds, _SHOWN_HOLDS):
+        yield _of_hold(hold, region)
+    if (more := len(holds) - _SHOWN_HOLDS) > 0:
+        yield Problem("warn", region, f"{more:,} more holds", "`gaugepost holds` lists all", "/holds")
+
+
+def _of_hold(hold: Hold, region: str) -> Problem:
+    what = hold.scope.replace(":", " ", 1) or "the region"
+    why = f"{hold.reason} ({meaning(hold)})" if meaning(hold) else hold.reason
+    until = f" until {clock(hold.until, seconds=False)}" if hold.until else ""
+    text = f"{what} is held{until}: {why}"
+    command = f"gaugepost resume --region {region}"
+    to_do = action(hold, region) or f"Opened by {hold.by}. It ends by a person: `{command}` lifts it."
+    return Problem("bad" if not hold.scope else "warn", region, text, to_do, "/holds")
+
+
+def _jobs(number: int) -> str:
+    return "jobs need" if number > 1 else "job needs"

@@ -1,0 +1,124 @@
+"""Render pages by Jinja: all texts are escaped, and a name that a template does not have is an error."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from functools import cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from starlette.responses import HTMLResponse, Response
+
+from gaugepost_ops.cli.output.formatting import age, clock, printable
+from gaugepost_ops.web.console.routes import CONSOLE, console_of
+from gaugepost_ops.web.console.sessions import visitor_of
+from gaugepost_ops.web.console.static_files import static
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_HTMX = {
+    "allowEval": False,
+    "allowScriptTags": False,
+    "includeIndicatorStyles": False,
+    "historyEnabled": False,
+    "selfRequestsOnly": True,
+    "responseHandling": [{"code": "204", "swap": False}, {"code": "304", "swap": False}, {"code": "2..", "swap": True}],
+}
+
+
+def page(
+    request: Request,
+    template: str,
+    *,
+    status: int = HTTPStatus.OK,
+    live: bool = False,
+    etag: str | None = None,
+    **values: Any,  # noqa: ANN401 - whatever the template shows
+) -> Response:
+    """Return a page of the console for a person with a session.
+
+    `live`: the browser asks for it again every 2 s. `etag`: changes whenever the page does; while it does not, the
+    answer to such a request has no content.
+    """
+    visitor, console = visitor_of(request), console_of(request)
+    headers = dict(HEADERS)
+    if etag is not None:
+        headers["ETag"] = _etag(etag, str(request.url), visitor.name, visitor.role)
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    shown = {
+        "visitor": visitor,
+        "navigation": console.navigation(visitor.role),
+        "path": request.url.path,
+        "address": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        "live": live,
+        "pages": {route.path for route in console.routes if route.method == "GET"},
+    }
+    return HTMLResponse(_template(template).render(shown | values), status, headers)
+
+
+def bare_page(
+    template: str,
+    *,
+    status: int = HTTPStatus.OK,
+    headers: dict[str, str] | None = None,
+    **values: Any,  # noqa: ANN401
+) -> Response:
+    """Return a page for everyone: the sign-in, and errors before it."""
+    return HTMLResponse(_template(template).render(values), status, HEADERS | (headers or {}))
+
+
+def has_visitor(request: Request) -> bool:
+    """Return whether a page may show the navigation: the request has a session and a console."""
+    return CONSOLE in request.scope and "gaugepost.visitor" in request.scope
+
+
+def _etag(*parts: str) -> str:
+    return f'W/"{hashlib.sha256(chr(0).join((*parts, _build())).encode()).hexdigest()[:24]}"'
+
+
+@cache
+def _build() -> str:
+    """Return a text that changes with the style sheet and the scripts, so that open pages load the new ones."""
+    return static("console.css") + static("console.js")
+
+
+def _template(name: str) -> jinja2.Template:
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("gaugepost_ops.web.console"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.globals |= {"static": static, "htmx_settings": json.dumps(_HTMX)}
+    made.filters |= {
+        "number": lambda value: f"{value:,}",
+        "age": age,
+        "clock": clock,
+        "clean": printable,
+        "iso": lambda ms: datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds"),
+        "exact": lambda ms: datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z"),
+        "ms": lambda text: datetime.fromisoformat(text).timestamp() * 1000,
+    }
+    return made

@@ -1,0 +1,178 @@
+"""Sessions of the console: a random id in a cookie, its hash in the Redis of one region.
+
+The id begins with the region. If the Redis of that region is away, people sign in again, and get a session in another
+one. A session that was read is believed for a second, so one that was ended is refused within a second.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gaugepost.errors import StoreUnreachable
+from gaugepost.keys import Keys
+from gaugepost.ledger.users import LIFE_MS, Role, Session, UserCalls
+from gaugepost.regions import Region
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from gaugepost_ops.web.store import Store
+
+COOKIE = "gaugepost"
+BELIEVED_S = 0.9
+_MOST_BELIEVED = 1_000
+_VISITOR = "gaugepost.visitor"
+_POLL = "hx-request"
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks for a page. `session`: the id of the session."""
+
+    name: str
+    role: Role
+    session: str
+
+    def may(self, role: Role) -> bool:
+        """Return whether this person may do what a role may."""
+        return self.role.may(role)
+
+
+class Sessions:
+    """The sessions that this process has seen, and the calls for them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        settings = store.settings
+        self.calls = {region: UserCalls(Keys(region, settings.namespace)) for region in settings.regions}
+        self._url = urlsplit(settings.console_url or "")
+        self._believed: dict[str, tuple[Visitor, float]] = {}
+
+    def is_secure(self, request: Request) -> bool:
+        """Return whether the person's browser came over TLS: to this process, or to the proxy of CONSOLE_URL."""
+        by_url = self._url.scheme == "https" and request.headers.get("host") == self._url.netloc
+        return request.url.scheme == "https" or by_url
+
+    def is_protected(self, request: Request) -> bool:
+        """Return whether nobody between the browser and the console can read a password: TLS, or this machine."""
+        return self.is_secure(request) or _is_loopback(request.url.hostname or "")
+
+    async def find(self, request: Request) -> Visitor | None:
+        """Return who asks; None without a valid session. Raises StoreUnreachable."""
+        session = request.cookies.get(self._cookie(request), "")
+        region = self._region_of(session)
+        if region is None:
+            return None
+        visitor, until = self._believed.get(session, (None, 0.0))
+        is_use = _POLL not in request.headers
+        if visitor is None or until < time.monotonic():
+            call = self.calls[region].session(session, is_use=is_use)
+            visitor = _visitor(await self._store.run(region, call), session)
+            self._believe(session, visitor)
+        return visitor
+
+    async def start(self, name: str = "", *, role: Role | None = None, link: str = "") -> Visitor | None:
+        """Start a session with a new id; None if the link is used or the user is gone. Raises StoreUnreachable."""
+
+        async def start(region: Region) -> Visitor | None:
+            session = f"{region}.{secrets.token_urlsafe(32)}"
+            calls, run = self.calls[region], self._store.run
+            if not await run(region, calls.start(session, name, role=role, link=link)):
+                return None
+            return _visitor(await run(region, calls.session(session, is_use=True)), session)
+
+        region = self._region_of(link)
+        if link and region is None:
+            return None
+        return await self.first_reached(start) if region is None else await start(region)
+
+    async def end(self, visitor: Visitor) -> None:
+        """End a session. Raises StoreUnreachable."""
+        self._believed.pop(visitor.session, None)
+        region = self._region_of(visitor.session)
+        if region is not None:
+            await self._store.run(region, self.calls[region].end(visitor.session))
+
+    async def end_all(self, visitor: Visitor) -> list[Region]:
+        """End all sessions of a person. Return the regions whose Redis is away, where some may go on."""
+        away = []
+        for region, calls in self.calls.items():
+            try:
+                await self._store.run(region, calls.sign_out(visitor.name))
+            except StoreUnreachable:
+                away.append(region)
+        for session in [one for one, (known, _) in self._believed.items() if known.name == visitor.name]:
+            del self._believed[session]
+        return away
+
+    async def first_reached(self, ask: Callable[[Region], Awaitable[Visitor | None]]) -> Visitor | None:
+        """Return the answer of the first region whose Redis answers. Raises StoreUnreachable if none does."""
+        error = StoreUnreachable("Redis cannot be reached")
+        for region in self.calls:
+            try:
+                return await ask(region)
+            except StoreUnreachable as why:
+                error = why
+        raise error
+
+    def set_cookie(self, request: Request, response: Response, visitor: Visitor) -> None:
+        """Give the browser the session."""
+        response.set_cookie(
+            self._cookie(request),
+            visitor.session,
+            max_age=LIFE_MS // 1000,
+            path="/",
+            secure=self.is_secure(request),
+            httponly=True,
+            samesite="lax",
+        )
+
+    def drop_cookie(self, request: Request, response: Response) -> None:
+        """Let the browser forget the session."""
+        secure = self.is_secure(request)
+        response.delete_cookie(self._cookie(request), path="/", secure=secure, httponly=True, samesite="lax")
+
+    def _cookie(self, request: Request) -> str:
+        return f"__Host-{COOKIE}" if self.is_secure(request) else COOKIE
+
+    def _region_of(self, text: str) -> Region | None:
+        name, _, secret = text.partition(".")
+        return next((region for region in self.calls if region == name and secret), None)
+
+    def _believe(self, session: str, visitor: Visitor | None) -> None:
+        if visitor is None:
+            self._believed.pop(session, None)
+            return
+        if len(self._believed) >= _MOST_BELIEVED:
+            self._believed.clear()
+        self._believed[session] = visitor, time.monotonic() + BELIEVED_S
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Return who asks for a page that needs a role."""
+    visitor: Visitor = request.scope[_VISITOR]
+    return visitor
+
+
+def set_visitor(request: Request, visitor: Visitor) -> None:
+    """Note who asks."""
+    request.scope[_VISITOR] = visitor
+
+
+def _visitor(found: Session | None, session: str) -> Visitor | None:
+    return None if found is None else Visitor(found.name, found.role, session)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

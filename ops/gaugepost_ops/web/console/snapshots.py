@@ -1,0 +1,103 @@
+"""Snapshots of the regions: each is read at most once a second in a process, however many consoles are open."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gaugepost.ledger import Hold
+    from gaugepost.regions import Region
+    from gaugepost_ops.web.store import Store
+
+FRESH_S = 1.0
+_PATIENCE_S = 0.3
+"""A page waits so long for a region whose last snapshot it has; so a region that hangs delays no page."""
+_AGES = ("oldest_age", "oldest_queued_s", "beat_age_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A region at one moment. `summary`: as `status --json`; None while its Redis is away. Times are Unix ms."""
+
+    region: Region
+    at: int
+    summary: Mapping[str, Any] | None
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    oldest_since: int | None = None
+    """When the oldest queued job was enqueued."""
+    beat_at: int | None = None
+    """When beat ticked last."""
+
+    @property
+    def version(self) -> str:
+        """A text that changes when the region does. Ages that only grow do not count, but moments do."""
+        facts = {name: value for name, value in (self.summary or {}).items() if name not in _AGES}
+        held = [hold.to_dict() for hold in self.holds.values()]
+        beat = None if self.beat_at is None else self.beat_at // 10_000
+        text = json.dumps([facts, held, self.summary is None, beat, (self.oldest_since or 0) // 1000], default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(slots=True)
+class _OfRegion:
+    """The last snapshot of a region, and the task that reads the next. `read_at`: monotonic seconds."""
+
+    snapshot: Snapshot | None = None
+    read_at: float = float("-inf")
+    reading: asyncio.Task[None] | None = None
+
+
+class Snapshots:
+    """The snapshots of all regions."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._regions = {region: _OfRegion() for region in store.settings.regions}
+
+    async def read(self) -> list[Snapshot]:
+        """Return the snapshots of all regions, at most a second old where Redis answers."""
+        waits = [task for region, of in self._regions.items() if (task := self._refresh(region, of)) is not None]
+        if waits:
+            is_first = any(of.snapshot is None for of in self._regions.values())
+            await asyncio.wait(waits, timeout=None if is_first else _PATIENCE_S)
+        return [of.snapshot for of in self._regions.values() if of.snapshot is not None]
+
+    def _refresh(self, region: Region, of: _OfRegion) -> asyncio.Task[None] | None:
+        """Return the task that reads a region; None if its snapshot is fresh."""
+        if of.reading is not None and not of.reading.done():
+            return of.reading
+        if time.monotonic() - of.read_at < FRESH_S:
+            return None
+        of.reading = asyncio.create_task(self._read(region, of))
+        return of.reading
+
+    async def _read(self, region: Region, of: _OfRegion) -> None:
+        try:
+            of.snapshot = await asyncio.to_thread(self._look, region)
+        except StoreError:
+            of.snapshot = Snapshot(region, int(time.time() * 1000), None)
+        of.read_at = time.monotonic()
+
+    def _look(self, region: Region) -> Snapshot:
+        ledger = self._store.blocking.ledger(region)
+        holds = ledger.holds()
+        summary = ledger.summary(holds)
+        now = int(time.time() * 1000)
+        oldest, beat = summary["oldest_queued_s"], summary["beat_age_s"]
+        return Snapshot(
+            region,
+            now,
+            summary,
+            holds,
+            None if oldest is None else now - int(oldest * 1000),
+            None if beat is None else now - int(beat * 1000),
+        )

@@ -1,0 +1,89 @@
+/* Keys, updates and relative times. Every page works without this script. */
+'use strict';
+(() => {
+  const POLL_MS = 2000;
+  const doc = document;
+  let etag = null;
+  let paused = false;
+  let chord = false;
+  doc.documentElement.classList.add('has-js');
+
+  /* Relative times: "2 min ago", "in 5 s". The exact time stays in the title. */
+  const UNITS = [['d', 86400], ['h', 3600], ['min', 60], ['s', 1]];
+  function relative(seconds) {
+    const size = Math.abs(seconds);
+    if (size < 1) return 'now';
+    const [name, length] = UNITS.find(([, one]) => size >= one) || UNITS[3];
+    const text = `${Math.floor(size / length)} ${name}`;
+    return seconds < 0 ? `${text} ago` : `in ${text}`;
+  }
+  function showTimes() {
+    for (const time of doc.querySelectorAll('time[datetime]')) {
+      const text = relative((Date.parse(time.dateTime) - Date.now()) / 1000);
+      if (time.textContent !== text) time.textContent = text;
+    }
+  }
+
+  /* Updates: ask again every 2 s, unless paused, hidden, or the answer is still on its way. */
+  const live = () => doc.querySelector('[data-live]');
+  let asking = false;
+  function ask() {
+    if (live() && !paused && !asking && !doc.hidden && window.htmx) window.htmx.trigger(live(), 'refresh');
+  }
+  doc.addEventListener('htmx:configRequest', (event) => {
+    if (etag && event.target === live()) event.detail.headers['If-None-Match'] = etag;
+  });
+  doc.addEventListener('htmx:beforeRequest', () => { asking = true; });
+  doc.addEventListener('htmx:afterRequest', (event) => {
+    asking = false;
+    const found = event.detail.xhr && event.detail.xhr.getResponseHeader('ETag');
+    if (found && event.target === live()) etag = found;
+  });
+  doc.addEventListener('htmx:afterSwap', showTimes);
+  function pause(on) {
+    paused = on;
+    const button = doc.querySelector('[data-pause]');
+    if (!button) return;
+    button.setAttribute('aria-pressed', String(on));
+    button.textContent = on ? 'Paused' : 'Pause';
+    if (!on) ask();
+  }
+  doc.addEventListener('visibilitychange', ask);
+  setInterval(ask, POLL_MS);
+  setInterval(showTimes, 1000);
+
+  /* Keys. */
+  function typing(target) {
+    return target.closest && target.closest('input, textarea, select, [contenteditable]');
+  }
+  function help() {
+    const dialog = doc.getElementById('help');
+    if (dialog && !dialog.open) dialog.showModal();
+  }
+  doc.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    const wasChord = chord;
+    chord = false;
+    if (wasChord) {
+      const link = doc.querySelector(`nav a[data-key="${CSS.escape(event.key)}"]`);
+      if (link) link.click();
+      return;
+    }
+    if (event.key === 'g') {
+      chord = true;
+      setTimeout(() => { chord = false; }, 1500);
+    } else if (event.key === '/') {
+      const search = doc.querySelector('input[type=search]');
+      if (search) { event.preventDefault(); search.focus(); }
+    } else if (event.key === '?') {
+      help();
+    } else if (event.key === 'p') {
+      pause(!paused);
+    }
+  });
+  doc.addEventListener('click', (event) => {
+    if (event.target.closest('[data-pause]')) pause(!paused);
+    if (event.target.closest('[data-help]')) help();
+  });
+  showTimes();
+})();

@@ -1,0 +1,185 @@
+"""Users of the console: who may sign in, and in which role. Redis has the hash of a password, never the password.
+
+A user is stored in every region, so that people can sign in while a region's Redis is away. A session and a one-time
+link are in one region alone: so it is certain that they have ended.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from gaugepost.ledger.api_keys import digest_of
+from gaugepost.ledger.holds import iso
+from gaugepost.ledger.scripts import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gaugepost.keys import Keys
+    from gaugepost.ledger.scripts import Runner
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
+IDLE_MS = 12 * 3_600_000
+"""A session ends when nobody has used it for so long. Updates of an open page are no use."""
+LIFE_MS = 7 * 86_400_000
+"""A session ends at this age."""
+FREE_OF_NAME = 3
+FREE_OF_ADDRESS = 20
+"""Failed attempts to sign in that do not have to wait."""
+
+
+class Role(StrEnum):
+    """What a user may do in the console. Each role may do what those before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    def may(self, needed: Role) -> bool:
+        """Return whether this role may do what `needed` may."""
+        order = list(Role)
+        return order.index(self) >= order.index(needed)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user of the console. `password`: its hash by argon2. `created`: Unix ms."""
+
+    name: str
+    role: Role
+    password: str = field(repr=False)
+    created: int = 0
+    by: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row of `gaugepost users list --json`."""
+        return {
+            "name": self.name,
+            "role": str(self.role),
+            "created_at": iso(self.created),
+            "created_by": self.by,
+        }
+
+    def to_json(self) -> str:
+        """Return the JSON that Redis stores."""
+        row = {"password": self.password, "role": self.role, "created": self.created, "by": self.by}
+        return json.dumps(row)
+
+    @classmethod
+    def read(cls, name: str, text: bytes) -> User:
+        """Parse what `to_json` wrote. A role of a newer version is read as viewer."""
+        row = json.loads(text)
+        role = Role(row["role"]) if row["role"] in set(Role) else Role.VIEWER
+        return cls(name, role, row["password"], row.get("created", 0), row.get("by", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Whose session it is, and in which role, as the user or the provider says now."""
+
+    name: str
+    role: Role
+
+
+class UserCalls:
+    """Make the calls for the users of one region and their sessions. Ids of sessions and links go in as hashes."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._prefix = (keys.prefix,)
+
+    def put(self, user: User, *, replace: bool = False) -> Call[bool]:
+        """Store a new user; or replace one, which ends its sessions. False: the name is taken, or absent."""
+        how = "replace" if replace else "new"
+        return Call("user_put", self._prefix, [user.name, user.to_json(), how, LIFE_MS], bool)
+
+    def drop(self, name: str) -> Call[bool]:
+        """Remove a user and end all sessions; False if there is none of this name."""
+        return Call("user_drop", self._prefix, [name, LIFE_MS], bool)
+
+    def read(self) -> Call[tuple[User, ...]]:
+        """Read all users."""
+        return Call("users_read", self._prefix, [], _read_users)
+
+    def sign_out(self, name: str) -> Call[bool]:
+        """End all sessions of a person in this region."""
+        return Call("sign_out", self._prefix, [name, LIFE_MS], bool)
+
+    def put_link(self, link: str, name: str, life_ms: int) -> Call[bool]:
+        """Store a one-time link; False if there is no user of this name."""
+        return Call("sign_in_link", self._prefix, [digest_of(link), name, life_ms], bool)
+
+    def start(self, session: str, name: str = "", *, role: Role | None = None, link: str = "") -> Call[str]:
+        """Start a session: of a user, of a person whose role a provider says, or of the user of a link.
+
+        Return the name; "" if the link is not valid, or the user does not exist any more.
+        """
+        hashes = digest_of(session), digest_of(link) if link else ""
+        given = [hashes[0], name, "" if role is None else str(role), hashes[1], IDLE_MS, LIFE_MS]
+        return Call("session_put", self._prefix, given, bytes.decode)
+
+    def session(self, session: str, *, is_use: bool) -> Call[Session | None]:
+        """Return a session; None if it has ended. `is_use`: a person uses it, so its idle time begins anew."""
+        return Call("session_read", self._prefix, [digest_of(session), IDLE_MS if is_use else ""], _read_session)
+
+    def end(self, session: str) -> Call[bool]:
+        """End a session; False if it has ended before."""
+        return Call("session_drop", self._prefix, [digest_of(session)], bool)
+
+    def try_sign_in(self, name: str, address: str) -> Call[int]:
+        """Count an attempt. Return 0, or in how many ms the next one may come."""
+        of_name, of_address = _tries(name, address)
+        return Call("sign_in_try", self._prefix, [of_name, FREE_OF_NAME, of_address, FREE_OF_ADDRESS], int)
+
+    def sign_in_worked(self, name: str, address: str) -> Call[bool]:
+        """Forget the failures of a name."""
+        return Call("sign_in_worked", self._prefix, list(_tries(name, address)), bool)
+
+
+def _tries(name: str, address: str) -> tuple[str, str]:
+    return digest_of(f"name {name}"), digest_of(f"address {address}")
+
+
+def _read_users(answer: Sequence[bytes]) -> tuple[User, ...]:
+    found = (User.read(name.decode(), text) for name, text in zip(answer[::2], answer[1::2], strict=True))
+    return tuple(sorted(found, key=lambda user: user.name))
+
+
+def _read_session(answer: Sequence[bytes]) -> Session | None:
+    if not answer:
+        return None
+    name, role, user = answer[0].decode(), answer[1].decode(), answer[2]
+    if role:
+        return Session(name, Role(role) if role in set(Role) else Role.VIEWER)
+    return Session(name, User.read(name, user).role)
+
+
+class Users:
+    """The users of one region, for operators. All calls raise the StoreErrors of errors.py."""
+
+    def __init__(self, run: Runner, keys: Keys) -> None:
+        self._run = run
+        self._calls = UserCalls(keys)
+
+    def put(self, user: User, *, replace: bool = False) -> bool:
+        """Store a new user, or replace one. False: the name is taken, or absent."""
+        return self._run(self._calls.put(user, replace=replace))
+
+    def drop(self, name: str) -> bool:
+        """Remove a user and end all sessions; False if there is none of this name."""
+        return self._run(self._calls.drop(name))
+
+    def read(self) -> tuple[User, ...]:
+        """Return all users."""
+        return self._run(self._calls.read())
+
+    def sign_out(self, name: str) -> None:
+        """End all sessions of a person in this region."""
+        self._run(self._calls.sign_out(name))
+
+    def put_link(self, link: str, name: str, life_ms: int) -> bool:
+        """Store a one-time link; False if there is no user of this name."""
+        return self._run(self._calls.put_link(link, name, life_ms))
