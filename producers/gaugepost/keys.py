@@ -140,10 +140,10 @@ FAMILIES: dict[str, tuple[str, str]] = {
         "string",
         "hash of an access token of the drop-in front → hash of the gateway's key to which it belongs; for an hour",
     ),
-    "session:": ("hash", "hash of a session's id of the console → name, role by a provider, when it ends"),
-    "signed_out:": ("string", "hash of a name → when all sessions of the console of it ended, ms; for 7 days"),
+    "session:": ("hash", "hash of a session's id of the console → name, role by a provider, when it ends, ms"),
+    "signed_out:": ("string", "name → when all sessions of this person in the console ended, ms; for 7 days"),
     "sign_in_tries:": ("hash", "hash of a name or an address → attempts to sign in that failed, for 15 minutes"),
-    "sign_in_link:": ("string", "hash of a one-time link → the user whom it signs in; for minutes"),
+    "sign_in_link:": ("string", "hash of a one-time link → when it ends, ms, and the user whom it signs in"),
     "outbox:": ("sorted set by due time, ms", "events for one endpoint of webhooks that are not delivered"),
     "events:": (
         "hash id → JSON",

@@ -10,11 +10,13 @@ local found = redis.call('HGET', session, 'name')
 if found then return found end
 local name, link = ARGV[2], F.sign_in_link .. ARGV[4]
 if ARGV[4] ~= '' then
-  name = redis.call('GET', link)
-  if not name then return '' end
+  local ends, user = string.match(redis.call('GET', link) or '', '^(%d+) (.+)$')
+  if not user or tonumber(ends) <= now then return '' end
+  name = user
   redis.call('DEL', link)
 end
 if ARGV[3] == '' and redis.call('HEXISTS', K.console_users, name) == 0 then return '' end
-redis.call('HSET', session, 'name', name, 'role', ARGV[3], 'since', whole(now), 'ends', whole(now + ARGV[6]))
+redis.call('HSET', session, 'name', name, 'role', ARGV[3], 'since', whole(now))
+redis.call('HSET', session, 'ends', whole(now + ARGV[6]), 'idle', whole(now + ARGV[5]))
 redis.call('PEXPIRE', session, ARGV[5])
 return name

@@ -5,5 +5,5 @@
 
 allow_oom()
 if redis.call('HEXISTS', K.console_users, ARGV[2]) == 0 then return 0 end
-redis.call('SET', F.sign_in_link .. ARGV[1], ARGV[2], 'PX', ARGV[3])
+redis.call('SET', F.sign_in_link .. ARGV[1], whole(now + ARGV[3]) .. ' ' .. ARGV[2], 'PX', ARGV[3])
 return 1

@@ -8,5 +8,5 @@ local stored = redis.call('HGET', K.console_users, ARGV[1])
 if stored == ARGV[2] then return 1 end
 if (stored ~= false) ~= (ARGV[3] == 'replace') then return 0 end
 redis.call('HSET', K.console_users, ARGV[1], ARGV[2])
-if stored then redis.call('SET', F.signed_out .. redis.sha1hex(ARGV[1]), whole(now), 'PX', ARGV[4]) end
+if stored then redis.call('SET', F.signed_out .. ARGV[1], whole(now), 'PX', ARGV[4]) end
 return 1

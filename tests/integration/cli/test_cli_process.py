@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ALL = (
     *("enqueue", "upload", "uploads", "job", "jobs", "find", "cancel", "erase", "status", "schema", "mappings"),
     *("batch", "batches", "replay", "settle", "hold", "resume", "holds", "operations", "keys", "audit", "webhooks"),
+    "users",
     *("health", "move", "exporter", "check", "simulate", "worker", "serve", "beat", "flower", "up", "demo"),
 )
 

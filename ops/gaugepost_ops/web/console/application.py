@@ -129,10 +129,10 @@ def _to_sign_in(request: Request) -> Response:
 
 
 def _error_page(request: Request, error: Refused) -> Response:
-    values = {"title": error.status.phrase, "detail": error.detail}
+    title, detail = error.status.phrase, error.detail
     if has_visitor(request):
-        response = page(request, "error.html", status=error.status, **values)
+        response = page(request, "error.html", status=error.status, title=title, detail=detail)
     else:
-        response = bare_page("bare_error.html", status=error.status, **values)
+        response = bare_page("bare_error.html", status=error.status, title=title, detail=detail)
     response.headers.update(error.headers)
     return response

@@ -42,7 +42,7 @@ async def form_of(request: Request) -> FormData:
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected a form")
     body = await read_body(request.scope, request.receive, MAX_FORM)
     try:
-        return FormData(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+        return FormData([*parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)])
     except ValueError:
         raise Refused(HTTPStatus.BAD_REQUEST, "the form is not readable") from None
 

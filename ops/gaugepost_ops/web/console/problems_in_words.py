@@ -9,7 +9,7 @@ from gaugepost.ledger.explanations import action, meaning
 from gaugepost_ops.cli.output.formatting import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from gaugepost.ledger import Hold
     from gaugepost_ops.web.console.snapshots import Snapshot
@@ -29,20 +29,25 @@ class Problem(NamedTuple):
     path: str = ""
 
 
-def problems_of(snapshot: Snapshot) -> list[Problem]:
-    """Return what is wrong in a region, the worst first."""
-    region, found = str(snapshot.region), snapshot.summary
-    if found is None:
-        to_do = "Services cannot enqueue there, and workers wait. Start Redis again; `gaugepost check` tests it."
-        return [Problem("bad", region, "Redis cannot be reached", to_do)]
-    return sorted(_found(snapshot, region), key=lambda problem: problem.level != "bad")
+def problems_of(snapshots: Iterable[Snapshot]) -> list[Problem]:
+    """Return what is wrong in some regions, the worst first. What is wrong in several of them is said once."""
+    regions: dict[tuple[str, str, str, str], list[str]] = {}
+    for snapshot in snapshots:
+        for one in _found(snapshot, str(snapshot.region)):
+            regions.setdefault((one.level, one.text, one.to_do, one.path), []).append(one.region)
+    found = [Problem(level, ", ".join(of), *more) for (level, *more), of in regions.items()]
+    return sorted(found, key=lambda problem: problem.level != "bad")
 
 
 def _found(snapshot: Snapshot, region: str) -> Iterator[Problem]:
-    summary = snapshot.summary or {}
+    summary = snapshot.summary
+    if summary is None:
+        to_do = "Services cannot enqueue there, and workers wait. Start Redis again; `gaugepost check` tests it."
+        yield Problem("bad", region, "Redis cannot be reached", to_do)
+        return
     for part in summary["missing"]:
         level = "bad" if part["part"] == "worker" else "warn"
-        yield Problem(level, region, part["reason"], f"Start it: {part['command']}")
+        yield Problem(level, region, part["reason"], f"Start it: `{part['command']}`")
     yield from _of_holds(snapshot, region)
     if number := summary["unknown"]:
         text = f"{number:,} {_jobs(number)} a person: sent, and the answer was lost"
@@ -72,8 +77,7 @@ def _of_hold(hold: Hold, region: str) -> Problem:
     why = f"{hold.reason} ({meaning(hold)})" if meaning(hold) else hold.reason
     until = f" until {clock(hold.until, seconds=False)}" if hold.until else ""
     text = f"{what} is held{until}: {why}"
-    command = f"gaugepost resume --region {region}"
-    to_do = action(hold, region) or f"Opened by {hold.by}. It ends by a person: `{command}` lifts it."
+    to_do = action(hold, region) or f"Opened by {hold.by}. `gaugepost resume` lifts it."
     return Problem("bad" if not hold.scope else "warn", region, text, to_do, "/holds")
 
 

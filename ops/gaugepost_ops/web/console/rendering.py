@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from gaugepost_ops.cli.output.formatting import age, clock, printable
@@ -97,6 +99,14 @@ def _build() -> str:
     return static("console.css") + static("console.js")
 
 
+def _words(text: str) -> Markup:
+    """Return a text as HTML: what is in backticks is code."""
+    parts = re.split(r"`([^`]+)`", printable(text))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+    )
+
+
 def _template(name: str) -> jinja2.Template:
     return _environment().get_template(name)
 
@@ -117,6 +127,7 @@ def _environment() -> jinja2.Environment:
         "age": age,
         "clock": clock,
         "clean": printable,
+        "words": _words,
         "iso": lambda ms: datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds"),
         "exact": lambda ms: datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z"),
         "ms": lambda text: datetime.fromisoformat(text).timestamp() * 1000,

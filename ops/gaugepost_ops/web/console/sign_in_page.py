@@ -110,7 +110,7 @@ def _too_often(wait_ms: int) -> Refused:
 async def _is_right(user: User | None, password: str) -> bool:
     """Return whether a password is right. An unknown name takes as long as a known one."""
     async with _MOST_CHECKS:
-        return await asyncio.to_thread(is_password, user and user.password, password[:LONGEST])
+        return await asyncio.to_thread(is_password, None if user is None else user.password, password[:LONGEST])
 
 
 async def account(request: Request) -> Response:
