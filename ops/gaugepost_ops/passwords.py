@@ -22,11 +22,11 @@ def hash_password(password: str) -> str:
 def is_password(stored: str | None, password: str) -> bool:
     """Return whether a password fits a hash. Without a hash it takes as long, and is False."""
     try:
-        return _HASHER.verify(stored or _of_nobody(), password) and stored is not None
+        return _HASHER.verify(stored or _of_no_user(), password) and stored is not None
     except (VerificationError, InvalidHashError):
         return False
 
 
 @cache
-def _of_nobody() -> str:
+def _of_no_user() -> str:
     return _HASHER.hash(secrets.token_urlsafe())

@@ -38,7 +38,7 @@ def test_session_has_the_role_that_the_user_has_now(bench: Bench, calls: UserCal
     assert found(bench, calls, "other") is None
 
 
-def test_session_ends_when_nobody_uses_it(bench: Bench, calls: UserCalls) -> None:
+def test_idle_session_ends(bench: Bench, calls: UserCalls) -> None:
     bench.ledger.users.put(ANN)
     bench.ledger._run(calls.start("s", "ann"))
     bench.clock.go(IDLE_MS - 1_000)
@@ -102,7 +102,7 @@ def test_link_signs_in_once_and_a_repeated_call_is_no_second_use(bench: Bench, c
     assert run(calls.start("u", link="late")) == ""
 
 
-def test_link_of_a_removed_user_signs_nobody_in(bench: Bench, calls: UserCalls) -> None:
+def test_link_of_a_removed_user_starts_no_session(bench: Bench, calls: UserCalls) -> None:
     users = bench.ledger.users
     users.put(ANN)
     users.put_link("l", "ann", 60_000)

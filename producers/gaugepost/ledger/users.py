@@ -118,7 +118,7 @@ class UserCalls:
         Return the name; "" if the link is not valid, or the user does not exist any more.
         """
         who = [name, "" if role is None else str(role), digest_of(link) if link else ""]
-        given = [digest_of(session), *who, IDLE_MS, LIFE_MS]
+        given: list[str | int] = [digest_of(session), *who, IDLE_MS, LIFE_MS]
         return Call("session_put", self._prefix, given, bytes.decode)
 
     def session(self, session: str, *, is_use: bool) -> Call[Session | None]:

@@ -107,7 +107,7 @@ def test_every_page_has_the_strict_policy_and_no_inline_code(ann: Person) -> Non
         assert " on" not in [piece[:3] for piece in answer.text.split("<") if '=" on' in piece]
 
 
-def test_viewer_is_told_why_an_action_is_forbidden(gateway: GatewayProcess, ann: Person) -> None:
+def test_refusal_of_a_viewer_names_the_role(gateway: GatewayProcess, ann: Person) -> None:
     for route in routes():
         if route.role in {Role.OPERATOR, Role.ADMIN}:
             path = path_of(route)

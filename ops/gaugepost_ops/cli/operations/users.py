@@ -95,7 +95,8 @@ def remove(name: Name) -> int:
 
     Example: `gaugepost users remove ann`
     """
-    return _change("users remove", name, lambda ledger: ledger.users.drop(name), "removed")
+    with audited_producer("users remove", target=name) as opened:
+        return _change(opened, name, lambda ledger: ledger.users.drop(name), "removed")
 
 
 @app.command("password")
@@ -114,7 +115,8 @@ def password(name: Name) -> int:
             User(name, user.role, hashed[0], user.created, user.by), replace=True
         )
 
-    return _change("users password", name, change, "password changed")
+    with audited_producer("users password", target=name) as opened:
+        return _change(opened, name, change, "password changed")
 
 
 @app.command("sign-out")
@@ -128,7 +130,8 @@ def sign_out(name: Name) -> int:
         ledger.users.sign_out(name)
         return True
 
-    return _change("users sign-out", name, change, "signed out", must_exist=False)
+    with audited_producer("users sign-out", target=name) as opened:
+        return _change(opened, name, change, "signed out", must_exist=False)
 
 
 @app.command("link")
@@ -176,24 +179,31 @@ def _link(producer: Producer, audit: Recording, name: str, seconds: float) -> st
     raise _absent(name)
 
 
-def _change(action: str, name: str, change: Callable[[Ledger], bool], done: str, *, must_exist: bool = True) -> Exit:
+def _change(
+    opened: tuple[Producer, Recording],
+    name: str,
+    change: Callable[[Ledger], bool],
+    done: str,
+    *,
+    must_exist: bool = True,
+) -> Exit:
     """Change a user in each region. A region that is away is named, and the exit code is 3."""
-    with audited_producer(action, target=name) as (producer, audit):
-        regions, changed = RegionLedgers(producer), list[Region]()
-        for ledger in regions.ledgers():
-            with regions.skip_unreachable(ledger.region):
-                if must_exist and _found(ledger, name) is None:
-                    continue
-                audit.begin(ledger.region)
-                if change(ledger):
-                    audit.count(ledger.region)
-                    changed.append(ledger.region)
-        if changed:
-            sys.stdout.write(f"{printable(name)}: {done} in {', '.join(changed)}\n")
-            sys.stdout.flush()
-        regions.require_all_reached()
-        if not changed:
-            raise _absent(name)
+    producer, audit = opened
+    regions, changed = RegionLedgers(producer), list[Region]()
+    for ledger in regions.ledgers():
+        with regions.skip_unreachable(ledger.region):
+            if must_exist and _found(ledger, name) is None:
+                continue
+            audit.begin(ledger.region)
+            if change(ledger):
+                audit.count(ledger.region)
+                changed.append(ledger.region)
+    if changed:
+        sys.stdout.write(f"{printable(name)}: {done} in {', '.join(changed)}\n")
+        sys.stdout.flush()
+    regions.require_all_reached()
+    if not changed:
+        raise _absent(name)
     return Exit.DONE
 
 
