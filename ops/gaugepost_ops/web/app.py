@@ -36,6 +36,7 @@ from gaugepost_ops.web.gateway import Gateway
 from gaugepost_ops.web.observed import ENQUEUE, ROUTE, GatewayMetrics, Observed
 from gaugepost_ops.web.openapi import add_openapi
 from gaugepost_ops.web.problems import Refused
+from gaugepost_ops.web.single_jobs import SingleJobs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -60,6 +61,10 @@ class Application:
         self.asgi = Observed(
             DirectEnqueue(self.gateway).answer, rest, metrics, self.access_log, self.gateway.denials.note
         )
+
+    def single_jobs(self, *, proxy_headers: bool) -> SingleJobs:
+        """Return what answers single jobs before they reach `asgi`."""
+        return SingleJobs(self.gateway, self.asgi, proxy_headers=proxy_headers)
 
 
 def build_api(gateway: Gateway | None = None, metrics: GatewayMetrics | None = None) -> FastAPI:

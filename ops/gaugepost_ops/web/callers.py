@@ -166,6 +166,14 @@ class Callers:
         await self._count(caller)
         return caller
 
+    def recent(self, authorization: bytes, scope: Scope) -> Caller | None:
+        """Return who sends this header, if it came within the last second, and its key has the scope and no rate."""
+        caller, until = self._recent.get(authorization.decode("latin-1"), _NOT_READ)
+        if caller is None or until < time.monotonic():
+            return None
+        key = next(iter(caller.grants.values()))
+        return caller if key.rate is None and scope in key.scopes else None
+
     async def holder(self, digest: str) -> Caller:
         """Return the holder of the key with this digest, and count a request. Raises Refused, as `identify` does."""
         caller = await self._resolved(digest)

@@ -9,12 +9,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
 from gaugepost_ops.web.bodies import BODY_S
+from gaugepost_ops.web.observed import ENQUEUE
 from gaugepost_ops.web.protocol import HttpProtocol
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from http import HTTPStatus
+
+    from gaugepost_ops.web.single_jobs import Head, SingleJobs
 
 HEAD_S = 20.0
 """Seconds for the headers of a request, from their first byte."""
@@ -24,6 +30,7 @@ request into a connection that closes."""
 CLOSE_S = 10.0
 """Seconds in which a client must read the rest of its last answer."""
 MAX_HEAD = 64_000
+_ENQUEUE = ENQUEUE.encode()
 _NEVER = float("inf")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -65,8 +72,16 @@ class Connection(HttpProtocol):
     due = _NEVER
     """When the next part of a request must be there, monotonic seconds."""
     _is_in_head = False
+    _head: Head | None = None
+    """The head of a request that may be a single job, and of which uvicorn does not know yet."""
+    _body = b""
+    """What has come of its body."""
     _head_bytes = 0
     """Bytes of the head, without those that came with its first one."""
+
+    def __init__(self, *given: Any, singles: SingleJobs | None = None, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
+        super().__init__(*given, **options)
+        self.singles = singles
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -83,6 +98,8 @@ class Connection(HttpProtocol):
                 self.transport.close()
         if not self.transport.is_closing():
             super().data_received(data)
+        if self._head is not None and self._body:  # the rest of it comes later, if ever
+            self._go_ordinary_way()
 
     def on_message_begin(self) -> None:
         """Wait for the rest of the headers."""
@@ -92,19 +109,65 @@ class Connection(HttpProtocol):
 
     def on_headers_complete(self) -> None:
         """Wait for the first part of the body. The code that reads the body waits for the others: bodies.py."""
-        super().on_headers_complete()
+        if self.url == _ENQUEUE and self._is_free():
+            assert self.singles is not None  # noqa: S101 - _is_free
+            self._head, self._body = self.singles.head_of(self.headers), b""
+        if self._head is None:
+            super().on_headers_complete()
         self._is_in_head = False
         self.due = time.monotonic() + BODY_S
 
+    def _is_free(self) -> bool:
+        """Return whether the connection is free for a single job, whose answer leaves it open."""
+        return (
+            self.singles is not None
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.flow.write_paused
+            and not self.expect_100_continue
+            and (self.limit_concurrency is None or len(self.connections) < self.limit_concurrency)
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+        )
+
     def on_body(self, body: bytes) -> None:
         """Leave the deadline to the code that reads the body."""
+        if self._head is not None:
+            self._body += body
+            return
         super().on_body(body)
         self._leave()
 
     def on_message_complete(self) -> None:
         """Leave the deadline to the code that answers."""
+        if self._head is not None:
+            assert self.singles is not None  # noqa: S101 - _is_free
+            single = self.singles.take(self, self.scope, self._head, self._body)
+            if single is not None:
+                self.cycle, self._head, self.due = single, None, _NEVER
+                return
+            self._go_ordinary_way()
         super().on_message_complete()
         self._leave()
+
+    def _go_ordinary_way(self) -> None:
+        """Pass on to uvicorn what has come of a request."""
+        self._head = None
+        super().on_headers_complete()
+        if self._body:
+            super().on_body(self._body)
+            self._leave()
+
+    def answer(
+        self, status: HTTPStatus, headers: Iterable[tuple[bytes, bytes]], body: bytes, *, keep_alive: bool
+    ) -> None:
+        """Answer a single job, with the headers that uvicorn adds."""
+        end = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
+        lines = [b"%s: %s\r\n" % header for header in (*self.server_state.default_headers, *headers)]
+        self.transport.write(b"".join((STATUS_LINE[status], *lines, end, body)))
+        if not keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def _leave(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
@@ -135,6 +198,12 @@ class Connection(HttpProtocol):
         if self._is_within_request():
             self.transport.write(_TOO_SLOW)
         self.transport.close()
+
+    def shutdown(self) -> None:
+        """Close the connection when it has answered its request, even if that has only begun."""
+        if self._head is not None:
+            self._go_ordinary_way()
+        super().shutdown()
 
     def _is_within_request(self) -> bool:
         """Return whether a request has begun, and nothing of its answer."""

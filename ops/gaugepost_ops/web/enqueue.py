@@ -40,11 +40,7 @@ class _Stored(Response):
     def __init__(self, body: bytes, accepted: Accepted) -> None:
         self.body = body
         self.status_code = 200 if accepted.duplicate else 201
-        self.raw_headers = [
-            (b"content-length", b"%d" % len(body)),
-            (b"content-type", b"application/json"),
-            (b"location", b"/v1/jobs/" + accepted.id.encode()),
-        ]
+        self.raw_headers = stored_headers(body, accepted)
 
     async def __call__(self, scope: RequestScope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -126,6 +122,15 @@ def _entries(gateway: Gateway, caller: Caller, body: bytes) -> list[Entry]:
         detail = f"expected jobs of one region in an array, not of {', '.join(sorted(regions))}"
         raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"nothing was stored: {detail}", errors=[])
     return entries
+
+
+def stored_headers(body: bytes, accepted: Accepted) -> list[tuple[bytes, bytes]]:
+    """Return the headers of the answer for one job."""
+    return [
+        (b"content-length", b"%d" % len(body)),
+        (b"content-type", _JSON),
+        (b"location", b"/v1/jobs/" + accepted.id.encode()),
+    ]
 
 
 def row(entry: Entry, accepted: Accepted) -> dict[str, Any]:

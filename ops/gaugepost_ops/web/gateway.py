@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from gaugepost.ledger import Accepted, Entry
     from gaugepost.ledger.api_keys import Scope
+    from gaugepost.regions import Region
     from gaugepost.settings import Settings
     from gaugepost_ops.web.callers import Caller
 
@@ -71,7 +72,11 @@ class Gateway:
         if entry.size > LARGE:  # the others would wait for it
             [accepted] = await self.store.accept(entry.job.region, [entry])
             return accepted
-        return await self._commits[entry.job.region].accept(entry)
+        return await self.commit_of(entry.job.region).accept(entry)
+
+    def commit_of(self, region: Region) -> GroupCommit:
+        """Return the group commit of a region."""
+        return self._commits[region]
 
 
 def header(request: RequestScope, name: bytes) -> str | None:

@@ -6,7 +6,7 @@ A request waits for the call before its own: less than a millisecond. It is ackn
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gaugepost.batches import Batch
 from gaugepost.errors import BacklogFull, GaugepostError, StoreUnreachable
@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from gaugepost.regions import Region
     from gaugepost_ops.web.store import Store
 
-_Waiter = tuple["Entry", "asyncio.Future[Accepted]"]
+
+class Waiting(Protocol):
+    """What waits for its job to be stored, such as a future. `done`: it waits no more."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, accepted: Accepted, /) -> None: ...
+
+    def set_exception(self, error: Exception, /) -> None: ...
+
+
+_Waiter = tuple["Entry", Waiting]
 
 
 class GroupCommit:
@@ -32,12 +43,15 @@ class GroupCommit:
 
     async def accept(self, entry: Entry) -> Accepted:
         """Store one job. Raises the errors of `Store.accept`."""
-        loop = asyncio.get_running_loop()
-        accepted: asyncio.Future[Accepted] = loop.create_future()
-        self._waiting.append((entry, accepted))
-        if self._storing is None or self._storing.done():
-            self._storing = loop.create_task(self._store_all())
+        accepted: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
+        self.add(entry, accepted)
         return await accepted
+
+    def add(self, entry: Entry, waiting: Waiting) -> None:
+        """Store one job, and set the result or the error of what waits for it."""
+        self._waiting.append((entry, waiting))
+        if self._storing is None or self._storing.done():
+            self._storing = asyncio.get_running_loop().create_task(self._store_all())
 
     async def _store_all(self) -> None:
         while self._waiting:

@@ -83,7 +83,7 @@ class Observed:
             try:
                 status = await self._enqueue(scope, receive, send)
             finally:
-                self._note(scope, status, time.perf_counter() - started)
+                self.note(scope, status, time.perf_counter() - started)
             return
 
         async def send_and_note(message: Message) -> None:
@@ -95,9 +95,9 @@ class Observed:
         try:
             await self._app(scope, receive, send_and_note)
         finally:
-            self._note(scope, status, time.perf_counter() - started)
+            self.note(scope, status, time.perf_counter() - started)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def note(self, scope: Scope, status: int, seconds: float) -> None:
         """Count and log a request, and release its body. Status 0: the caller went away before the answer."""
         route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path", _UNKNOWN))
         method = scope["method"] if scope["method"] in _METHODS else _UNKNOWN

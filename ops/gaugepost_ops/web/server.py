@@ -6,6 +6,7 @@ import asyncio
 import gc
 import signal
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -68,7 +69,7 @@ def run(settings: Settings, host: str, port: int, *, proxy_headers: bool) -> int
         application.asgi,
         host=host,
         port=port,
-        http=Connection,
+        http=partial(Connection, singles=application.single_jobs(proxy_headers=proxy_headers)),  # type: ignore[arg-type]
         loop="auto",
         ws="none",
         access_log=False,
