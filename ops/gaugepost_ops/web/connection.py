@@ -18,7 +18,6 @@ from gaugepost_ops.web.protocol import HttpProtocol
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
-    from http import HTTPStatus
 
     from gaugepost_ops.web.single_jobs import Head, SingleJobs
 
@@ -98,7 +97,7 @@ class Connection(HttpProtocol):
                 self.transport.close()
         if not self.transport.is_closing():
             super().data_received(data)
-        if self._head is not None and self._body:  # the rest of it comes later, if ever
+        if self._head is not None and self._body and not self.transport.is_closing():  # the rest comes later, if ever
             self._go_ordinary_way()
 
     def on_message_begin(self) -> None:
@@ -142,9 +141,10 @@ class Connection(HttpProtocol):
         """Leave the deadline to the code that answers."""
         if self._head is not None:
             assert self.singles is not None  # noqa: S101 - _is_free
-            single = self.singles.take(self, self.scope, self._head, self._body)
+            single = self.singles.take(self, self.scope, self._head, self._body)  # type: ignore[arg-type] - a dict
             if single is not None:
-                self.cycle, self._head, self.due = single, None, _NEVER
+                self.cycle = single  # type: ignore[assignment] - it has what this class and uvicorn's use
+                self._head, self.due = None, _NEVER
                 return
             self._go_ordinary_way()
         super().on_message_complete()
@@ -158,9 +158,7 @@ class Connection(HttpProtocol):
             super().on_body(self._body)
             self._leave()
 
-    def answer(
-        self, status: HTTPStatus, headers: Iterable[tuple[bytes, bytes]], body: bytes, *, keep_alive: bool
-    ) -> None:
+    def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, *, keep_alive: bool) -> None:
         """Answer a single job, with the headers that uvicorn adds."""
         end = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
         lines = [b"%s: %s\r\n" % header for header in (*self.server_state.default_headers, *headers)]

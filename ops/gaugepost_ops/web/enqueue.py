@@ -92,7 +92,7 @@ async def _one(gateway: Gateway, caller: Caller, body: bytes, key: str | None) -
     accepted = await gateway.accept_one(entry)
     if accepted.conflict:
         raise IdempotencyConflict(accepted.id)
-    return _Stored(to_json(row(entry, accepted)), accepted)
+    return _Stored(stored_body(entry, accepted), accepted)
 
 
 async def _array(gateway: Gateway, caller: Caller, body: bytes, key: str | None) -> Response:
@@ -122,6 +122,17 @@ def _entries(gateway: Gateway, caller: Caller, body: bytes) -> list[Entry]:
         detail = f"expected jobs of one region in an array, not of {', '.join(sorted(regions))}"
         raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"nothing was stored: {detail}", errors=[])
     return entries
+
+
+def stored_body(entry: Entry, accepted: Accepted) -> bytes:
+    """Return `row` as JSON. Written by hand it takes a tenth of the time; warnings are rare, and quote headings."""
+    if entry.warnings:
+        return to_json(row(entry, accepted))
+    job = entry.job
+    return (
+        f'{{"id":"{accepted.id}","region":"{job.region}","kind":"{job.kind}","state":"{accepted.state}",'
+        f'"duplicate":{"true" if accepted.duplicate else "false"},"warnings":[]}}'
+    ).encode()
 
 
 def stored_headers(body: bytes, accepted: Accepted) -> list[tuple[bytes, bytes]]:

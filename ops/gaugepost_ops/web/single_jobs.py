@@ -8,16 +8,13 @@ refuse alike. `connection.py` decides by what it knows of the connection, this m
 from __future__ import annotations
 
 import time
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-
-from pydantic_core import to_json
 
 from gaugepost.errors import IdempotencyConflict
 from gaugepost.ledger import Entry
 from gaugepost.ledger.api_keys import Scope
 from gaugepost_ops.web.direct import problem_of
-from gaugepost_ops.web.enqueue import JSON, row, stored_headers
+from gaugepost_ops.web.enqueue import JSON, stored_body, stored_headers
 from gaugepost_ops.web.json_jobs import parse_one, permitted
 from gaugepost_ops.web.large_bodies import LARGE
 from gaugepost_ops.web.observed import ENQUEUE, KEY, ROUTE
@@ -115,7 +112,7 @@ class SingleJob:
         if accepted.conflict:
             self.set_exception(IdempotencyConflict(accepted.id))
             return
-        body = to_json(row(self._entry, accepted))
+        body = stored_body(self._entry, accepted)
         self._answer(200 if accepted.duplicate else 201, stored_headers(body, accepted), body)
 
     def set_exception(self, error: Exception) -> None:
@@ -126,5 +123,5 @@ class SingleJob:
     def _answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
         self.response_started = self.response_complete = True
         if not self.disconnected:
-            self._connection.answer(HTTPStatus(status), headers, body, keep_alive=self.keep_alive)
+            self._connection.answer(status, headers, body, keep_alive=self.keep_alive)
         self._observed.note(self.scope, status, time.perf_counter() - self._started)
