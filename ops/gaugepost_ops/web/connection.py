@@ -141,9 +141,9 @@ class Connection(HttpProtocol):
         """Leave the deadline to the code that answers."""
         if self._head is not None:
             assert self.singles is not None  # noqa: S101 - _is_free
-            single = self.singles.take(self, self.scope, self._head, self._body)  # type: ignore[arg-type] - a dict
+            single = self.singles.take(self, self.scope, self._head, self._body)  # type: ignore[arg-type] # a dict
             if single is not None:
-                self.cycle = single  # type: ignore[assignment] - it has what this class and uvicorn's use
+                self.cycle = single  # type: ignore[assignment] # it has what is used of a cycle
                 self._head, self.due = None, _NEVER
                 return
             self._go_ordinary_way()
