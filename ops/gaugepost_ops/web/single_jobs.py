@@ -8,7 +8,7 @@ refuse alike. `connection.py` decides by what it knows of the connection, this m
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gaugepost.errors import IdempotencyConflict
 from gaugepost.ledger import Entry
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from gaugepost.ledger import Accepted
     from gaugepost_ops.web.callers import Caller
-    from gaugepost_ops.web.connection import Connection
     from gaugepost_ops.web.gateway import Gateway
     from gaugepost_ops.web.observed import Observed
 
@@ -34,6 +33,12 @@ _JSON = JSON.encode()
 _ORDINARY = frozenset({b"transfer-encoding", b"upgrade"})
 """Requests with one of these headers go the ordinary way."""
 _OF_PROXIES = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
+
+
+class Answers(Protocol):
+    """The part of a connection that answers a request."""
+
+    def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, *, keep_alive: bool) -> None: ...
 
 
 class SingleJobs:
@@ -57,9 +62,7 @@ class SingleJobs:
     def _caller(self, head: Head) -> Caller | None:
         return self._gateway.callers.recent(head.get(b"authorization", b""), Scope.ENQUEUE)
 
-    def take(
-        self, connection: Connection, request: MutableMapping[str, Any], head: Head, body: bytes
-    ) -> SingleJob | None:
+    def take(self, connection: Answers, request: MutableMapping[str, Any], head: Head, body: bytes) -> SingleJob | None:
         """Begin to store the job of a request. Return None, and do nothing, if it must go the ordinary way."""
         started = time.perf_counter()
         caller, key = self._caller(head), head.get(b"idempotency-key")
@@ -83,7 +86,7 @@ class SingleJob:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Answers,
         scope: MutableMapping[str, Any],
         entry: Entry,
         started: float,

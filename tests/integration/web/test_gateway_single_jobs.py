@@ -20,7 +20,7 @@ from gaugepost.ledger.api_keys import ApiKey, Scope, digest_of, new_secret
 from gaugepost_ops.web.app import Application
 from gaugepost_ops.web.connection import Connection
 from gaugepost_ops.web.observed import KEY, ROUTE
-from gaugepost_ops.web.single_jobs import SingleJob, SingleJobs
+from gaugepost_ops.web.single_jobs import Answers, SingleJob, SingleJobs
 from support.gateway import GatewayProcess, job
 from support.redis_server import RedisServer
 from support.wait import wait_until
@@ -44,7 +44,7 @@ class Counting(SingleJobs):
     taken = 0
 
     def take(
-        self, connection: Connection, request: MutableMapping[str, Any], head: dict[bytes, bytes], body: bytes
+        self, connection: Answers, request: MutableMapping[str, Any], head: dict[bytes, bytes], body: bytes
     ) -> SingleJob | None:
         single = super().take(connection, request, head, body)
         if single is not None:
