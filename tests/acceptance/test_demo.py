@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from playwright.sync_api import Page, expect
 
 from gaugepost_ops.demo import ports, report, scenarios
@@ -115,6 +116,15 @@ def test_it_shows_every_job_as_the_policy_says_and_leaves_nothing_behind(
     assert parts_of(place) == []
 
 
+def signs_in_once(link: str) -> bool:
+    address, _, secret = link.partition("?link=")
+    with requests.Session() as session:
+        session.trust_env = False
+        how: dict[str, Any] = {"headers": {"Sec-Fetch-Site": "same-origin"}, "allow_redirects": False}
+        answers = [session.post(address, {"link": secret}, **how).status_code for _ in range(2)]
+    return answers == [303, 403]
+
+
 @pytest.mark.needs("curl")
 def test_pasted_line_of_curl_sends_a_job_each_time(
     place: Path, environment: dict[str, str], start: Callable[..., subprocess.Popen[str]]
@@ -124,6 +134,8 @@ def test_pasted_line_of_curl_sends_a_job_each_time(
     output = output_of(place)
     [line] = re.findall(r"a job for it +(curl .+)\n", output)
     assert f"{line}\n" in output.partition("✓")[0], "it is shown as a step, too"
+    [link] = re.findall(r"console +(http\S+) \(signs in once\)\n", output)
+    assert signs_in_once(link)
     [key], [address] = re.findall(r"its key +(gp_.+)\n", output), re.findall(r"gateway +(http://.+)/docs\n", output)
     assert key in line
     assert f"{address}/v1/jobs" in line

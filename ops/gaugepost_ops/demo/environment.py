@@ -108,8 +108,8 @@ class Environment:
     def start_gateway(self, producer: Producer) -> None:
         """Start the gateway, if its extra is installed."""
         if gateway.is_installed():
-            key = gateway.store_key(producer)
-            self.gateway = gateway.GatewayCalls(self._start_server("gateway", "serve", ports.GATEWAY), key)
+            key, url = gateway.store_key(producer), self._start_server("gateway", "serve", ports.GATEWAY)
+            self.gateway = gateway.GatewayCalls(url, key, gateway.sign_in_link(producer, url))
 
     def start_simulator(self) -> None:
         """Start the simulator on the port that the settings name. Return when it answers. Raises DemoFailed."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gaugepost.ledger.api_keys import ApiKey, Scope, digest_of, new_secret
 from gaugepost.ledger.ledger import now_ms
+from gaugepost.ledger.users import Role, User
 from gaugepost.regions import Region
 from gaugepost_ops.demo.control import DIRECT, TIMEOUT_S
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
     from gaugepost.client import Producer
 
-_PACKAGES = ("fastapi", "starlette", "uvicorn")
+_PACKAGES = ("argon2", "fastapi", "jinja2", "starlette", "uvicorn")
 _NAME = "demo"
+_LINK_MS = 86_400_000
 
 
 def is_installed() -> bool:
@@ -39,12 +41,25 @@ def store_key(producer: Producer) -> str:
     return secret
 
 
+def sign_in_link(producer: Producer, url: str) -> str:
+    """Return a link that signs a person in to the demo's console once, as an admin. The password is random."""
+    from gaugepost_ops.passwords import hash_password  # noqa: PLC0415 - the extra `web`
+
+    user = User(_NAME, Role.ADMIN, hash_password(new_secret()), created=now_ms(), by=_NAME)
+    for region in Region:
+        producer.ledger(region).users.put(user)
+    link = f"{Region.EU}.{new_secret()}"
+    producer.ledger(Region.EU).users.put_link(link, _NAME, _LINK_MS)
+    return f"{url}/sign-in?link={link}"
+
+
 @dataclass(frozen=True, slots=True)
 class GatewayCalls:
-    """The address of the gateway, and a key for it."""
+    """The address of the gateway, a key for it, and a link that signs in to its console."""
 
     url: str
     key: str
+    link: str
 
     def enqueue(self, job: Mapping[str, Any]) -> str:
         """Send a job as `curl_line` does, and return its id. Raises OSError if it is refused."""

@@ -174,6 +174,7 @@ def _gateway_lines(gateway: GatewayCalls | None) -> dict[str, str]:
     if gateway is None:
         return {}
     return {
+        "console": f"{gateway.link} (signs in once)",
         "gateway": f"{gateway.url}/docs",
         "its key": gateway.key,
         "a job for it": gateway.curl_line(scenarios.OVER_HTTP.job),

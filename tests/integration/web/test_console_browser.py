@@ -97,7 +97,8 @@ def test_sign_in_and_sign_out_work_without_javascript(browser: Browser, gateway:
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_have_no_serious_barrier(browser: Browser, gateway: GatewayProcess, scheme: str, width: int) -> None:
-    add_user(gateway)
+    add_user(gateway, role=Role.ADMIN)
+    gateway.put_key("crm")
     gateway.producer.ledger(Region.EU).hold("", "maintenance", "bob")
     size = {"width": width, "height": 900}
     context = browser.new_context(base_url=gateway.url, color_scheme=scheme, viewport=size, bypass_csp=True)
@@ -106,7 +107,7 @@ def test_pages_have_no_serious_barrier(browser: Browser, gateway: GatewayProcess
     found = barriers(page)
     page.close()
     page = sign_in(context)
-    for path in ("/", "/account", "/no-such-page"):
+    for path in ("/", "/settings", "/account", "/no-such-page"):
         page.goto(path)
         found += barriers(page)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gaugepost import Settings
+from gaugepost import Region, Settings
 from gaugepost.ledger.users import Role
+from gaugepost.ledger.webhook_records import Endpoint, new_endpoint_id
 from gaugepost_ops.web.console.application import ConsoleApplication
 from gaugepost_ops.web.console.routes import ConsoleRoute
 from gaugepost_ops.web.gateway import Gateway
@@ -177,3 +178,15 @@ def test_session_behind_tls_is_bound_to_the_host_and_to_tls(server: RedisServer,
     )
     assert refused.status_code == 403
     assert SAME
+
+
+def test_settings_show_what_exists_and_no_secret(gateway: GatewayProcess) -> None:
+    add_user(gateway, "root", Role.ADMIN)
+    key = gateway.put_key("crm", source="<b>crm</b>")
+    endpoint = Endpoint(new_endpoint_id(), "https://hooks.example/<i>", ("job.dead",), ("eu",), created=1, by="root")
+    assert gateway.producer.ledger(Region.EU).webhooks.put(endpoint, "whsec_c2VjcmV0")
+    admin = Person(gateway)
+    admin.sign_in("root")
+    text = admin.get("/settings").text
+    assert all(shown in text for shown in ("root", "crm", "&lt;b&gt;crm", "hooks.example/&lt;i&gt;", "active"))
+    assert not any(secret in text for secret in (key, "whsec_", "argon2"))

@@ -68,6 +68,7 @@ def page(
         "path": request.url.path,
         "address": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         "live": live,
+        "etag": headers.get("ETag", ""),
         "pages": {route.path for route in console.routes if route.method == "GET"},
     }
     return HTMLResponse(_template(template).render(shown | values), status, headers)

@@ -3,7 +3,6 @@
 (() => {
   const POLL_MS = 2000;
   const doc = document;
-  let etag = null;
   let paused = false;
   let chord = false;
   doc.documentElement.classList.add('has-js');
@@ -31,14 +30,11 @@
     if (live() && !paused && !asking && !doc.hidden && window.htmx) window.htmx.trigger(live(), 'refresh');
   }
   doc.addEventListener('htmx:configRequest', (event) => {
-    if (etag && event.target === live()) event.detail.headers['If-None-Match'] = etag;
+    const shown = event.target.dataset.etag;
+    if (shown) event.detail.headers['If-None-Match'] = shown;
   });
   doc.addEventListener('htmx:beforeRequest', () => { asking = true; });
-  doc.addEventListener('htmx:afterRequest', (event) => {
-    asking = false;
-    const found = event.detail.xhr && event.detail.xhr.getResponseHeader('ETag');
-    if (found && event.target === live()) etag = found;
-  });
+  doc.addEventListener('htmx:afterRequest', () => { asking = false; });
   doc.addEventListener('htmx:afterSwap', showTimes);
   function pause(on) {
     paused = on;
