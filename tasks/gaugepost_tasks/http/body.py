@@ -9,11 +9,15 @@ _BYTES_A_CHUNK = 16  # framing allowed for each byte of body: limits chunked ans
 
 
 class Body:
-    """A body that grows while its answer arrives. `limit`: its largest size in bytes."""
+    """A body that grows while its answer arrives. `limit`: its largest size in bytes.
+
+    `status`: that of the answer, once its head has arrived.
+    """
 
     def __init__(self, limit: int) -> None:
         self.content = bytearray()
         self.truncated = False
+        self.status: int | None = None
         self._limit = limit
         self._received = 0
         self._decompressor: zlib._Decompress | None = None

@@ -78,6 +78,7 @@ class AnswerParser:
     def on_headers_complete(self) -> None:
         """Set the status and the encoding of the body."""
         self.status = self._parser.get_status_code()
+        self.content.status = self.status if self.status >= http.client.OK else None
         self.content.set_encoding(self.headers.get("content-encoding", "").lower())
 
     def on_body(self, part: bytes) -> None:

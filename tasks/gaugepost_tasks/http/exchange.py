@@ -69,6 +69,7 @@ class Exchange(PreparedRequest):
     request_started: bool = False
     first_byte_sent: bool = False
     hook_error: BaseException | None = None
+    content = Body(0)  # `begin` replaces it
 
     @classmethod
     def of(cls, request: PreparedRequest) -> Exchange:

@@ -45,6 +45,7 @@ class HttpClient:
     * `client_cert`: PEM files of (certificate, key); key None if the first file holds both.
     * `proxy_url`: send every request through a tunnel of this proxy, over urllib3.
     * `guard`: refuse requests to some addresses. Behind a proxy, which resolves names itself, it checks less.
+    * `status_is_enough`: an answer counts once its head has arrived, whatever becomes of its body.
 
     Raises SettingsError for a file that cannot be used.
     """
@@ -61,8 +62,10 @@ class HttpClient:
         proxy_url: str | None = None,
         adapter: Literal["direct", "urllib3"] = "direct",
         guard: NetworkGuard | None = None,
+        status_is_enough: bool = False,
     ) -> None:
         self._guard = guard
+        self._status_is_enough = status_is_enough
         self._timeout = (connect_timeout, read_timeout)
         self._max_answer_bytes = max_answer_bytes
         self._proxies = {"all": proxy_url} if proxy_url else None
@@ -119,6 +122,8 @@ class HttpClient:
         except requests.RequestException as error:
             if error is exchange.hook_error:
                 raise
+            if self._status_is_enough and exchange.content.status is not None:
+                return Answer(exchange.content.status, detail=describe(error), ms=_ms_since(started), truncated=True)
             failure: Failure = "lost_answer" if exchange.first_byte_sent else "unreachable"
             at_proxy = isinstance(error, requests.exceptions.ProxyError)
             detail = f"proxy: {self._proxy}: {describe(error)}" if at_proxy else describe(error)

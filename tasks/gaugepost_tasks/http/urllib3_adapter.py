@@ -94,6 +94,7 @@ class Urllib3Adapter(HTTPAdapter):
     def build_response(self, req: PreparedRequest, resp: Any) -> Reply:
         """Read the answer to its end, or until its body reaches the limit."""
         content = Exchange.of(req).content
+        content.status = resp.status
         try:
             content.set_encoding(resp.headers.get("content-encoding", "").lower())
             while not content.truncated and (part := resp.read1(CHUNK_BYTES, decode_content=False)):
