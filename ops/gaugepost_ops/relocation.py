@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _MOVED = b"moved "
 _RENAMING = b"renaming "  # lib/base.lua knows both
-_BATCH = 100
+_BATCH, _BATCH_BYTES = 100, 8_000_000
+"""The most keys of a batch, and the most bytes, by which one key alone may exceed it: outboxes can have 30 MB each."""
 _OURS = "gaugepost."  # the prefix of our tasks' names
 _BELLS = 200  # no queue has more messages of ours
 
@@ -88,10 +89,29 @@ class Relocation:
     def copy(self, names: Sequence[bytes]) -> Iterator[int]:
         """Copy these keys with their remaining time to live. Yields the number of copied keys after each batch."""
         for start in range(0, len(names), _BATCH):
-            batch = names[start : start + _BATCH]
-            with our_errors():
-                self._copy_batch(batch)
-            yield len(batch)
+            for batch in self._by_bytes(names[start : start + _BATCH]):
+                with our_errors():
+                    self._copy_batch(batch)
+                yield len(batch)
+
+    def _by_bytes(self, names: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+        """Split a batch so that this process and the new Redis do not need the memory of all of it at once."""
+        if self._renames:
+            yield names
+            return
+        with our_errors(), self._old.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.memory_usage(name)
+            sizes = pipe.execute()
+        batch: list[bytes] = []
+        room = _BATCH_BYTES
+        for name, size in zip(names, sizes, strict=True):
+            room -= size or 0
+            if room < 0 and batch:
+                yield batch
+                batch, room = [], _BATCH_BYTES - (size or 0)
+            batch.append(name)
+        yield batch
 
     def open(self) -> None:
         """Open the new ledger. Call it after all keys are copied."""
