@@ -13,6 +13,7 @@ from typing import Any
 
 from gaugepost.jobs import CloseLoop, JobBase, Record
 from gaugepost.keys import Keys
+from gaugepost.ledger.webhook_records import MOST_ENDPOINTS, Endpoint
 from gaugepost.regions import Region
 
 LARGE_BYTES = 900_000
@@ -118,12 +119,19 @@ class Heavy:
             scopes = range(first, min(first + _STEP, number))
             self._client.hset(self._keys["holds"], mapping={f"configuration:m{i}": text for i in scopes})
 
+    def endpoints(self) -> None:
+        """Add as many endpoints of webhooks as a region may have. They want all events."""
+        url = "https://receiver.example/"
+        found = [Endpoint(f"wh-{n:012x}", url, regions=(self._region,)) for n in range(MOST_ENDPOINTS)]
+        self._client.hset(self._keys["webhooks"], mapping={one.id: one.to_json() for one in found})
+
     def _count(self, name: str, number: int) -> None:
         self._client.hincrby(self._keys["counts"], name, number)
 
     def fill(self, sizes: Sizes) -> None:
         """Write all jobs except the large ones."""
         self.turns(sizes.sources)
+        self.endpoints()
         ready = {"ready:<source>": ""}
         self.put(sizes.expired, record(), "queued", ready | {"deadlines": "<now>"}, expires="<now>")
         self.put(sizes.jobs - sizes.expired, record(), "queued", ready)
@@ -143,6 +151,7 @@ class Heavy:
 
     def fill_large(self, number: int) -> None:
         """Write the jobs of 900 kB: first held ones, then free ones, then those of lost workers."""
+        self.endpoints()
         self.turns(1)
         data = {f"Comment {n}": "x" * 9_000 for n in range(LARGE_BYTES // 9_000)}
         held, free = (record(self._region, configuration=name, record=data) for name in ("large", CONFIGURATION))

@@ -19,6 +19,7 @@ from typing import Any
 import redis
 
 from benchmarks.heavy import CONFIGURATION, Heavy, Sizes, record
+from benchmarks.webhooks import send_webhooks
 from gaugepost import CloseLoop, Region, Settings
 from gaugepost.ledger import Claimed, Entry, Settlement, WorkerLedger
 from gaugepost.ledger.audit import AuditEntry
@@ -82,7 +83,8 @@ class Run:
         self._runners = []
         for ledger in (self.eu, self.us):
             watched: Any = _Watched(ledger._run, client)  # noqa: SLF001
-            for part in (ledger, ledger.audit, ledger.operations, ledger.operation_runner):
+            webhooks = (ledger.webhooks, ledger.webhook_outbox)
+            for part in (ledger, ledger.audit, ledger.operations, ledger.operation_runner, *webhooks):
                 part._run = watched  # noqa: SLF001
             self._runners.append(watched)
         self._shas = {client.script_load(text): name for name, text in load_scripts().items()}
@@ -105,6 +107,7 @@ class Run:
             _operations(ledger)
             self._rescues(ledger)
             _erase(ledger)
+            send_webhooks(ledger)
         self._promotes()
         self._sweeps()
         return self._collect()

@@ -17,26 +17,30 @@ STATES = ("active", "failing", "disabled")
 
 @dataclass(frozen=True, slots=True)
 class WebhookFigures:
-    """The webhooks of one region. `share`: how full the fullest outbox is, from 0 to 1."""
+    """The webhooks of one region.
+
+    `share`: how full the fullest outbox is, from 0 to 1. `sealed`: endpoints whose secret workers cannot decrypt.
+    """
 
     states: tuple[tuple[str, int], ...] = ()
     waiting: int = 0
     given_up: int = 0
     dropped: int = 0
     share: float = 0.0
+    sealed: int = 0
 
     @classmethod
     def of(cls, endpoints: Sequence[Endpoint]) -> WebhookFigures:
         """Count the endpoints of a region."""
         numbers = [one.numbers for one in endpoints]
         states = tuple((state, sum(one.state == state for one in endpoints)) for state in STATES)
-        held = [(one.numbers.waiting + one.numbers.given_up) / max(one.limit, 1) for one in endpoints]
         return cls(
             states,
             sum(one.waiting for one in numbers),
             sum(one.given_up for one in numbers),
             sum(one.dropped for one in numbers),
-            max(held, default=0.0),
+            max((one.share for one in endpoints), default=0.0),
+            sum(one.sealed_since is not None for one in numbers),
         )
 
 
@@ -45,6 +49,7 @@ _GAUGES = (
     ("webhook_events_given_up", "Events of webhooks that failed for 3 days", "given_up"),
     ("webhook_events_dropped", "Events of webhooks dropped so far, because an outbox was full", "dropped"),
     ("webhook_outbox_share", "How full the fullest outbox of webhooks is: 1 is its limit", "share"),
+    ("webhooks_sealed", "Endpoints of webhooks whose secret workers cannot decrypt", "sealed"),
 )
 
 

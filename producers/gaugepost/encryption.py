@@ -99,6 +99,7 @@ class Cipher:
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
         self._ring = _ring(keys) if keys else None
+        self._first = _ring(keys[:1]) if keys else None
         self._hash_keys = [base64.urlsafe_b64decode(key) for key in keys]
         self._index_hashes = [_index_hash(key) for key in self._hash_keys] + [_index_hash(b"")]
         self.encrypts = bool(keys)
@@ -110,6 +111,18 @@ class Cipher:
     def decrypt_text(self, text: bytes) -> bytes:
         """Decrypt a text. Raises DataSealed."""
         return self._decrypt(text) if text.startswith(_TOKEN) else text
+
+    def is_current(self, text: bytes) -> bool:
+        """Return whether `encrypt_text` would encrypt a text with the key that it is encrypted with, or not at all."""
+        if self._first is None:
+            return not text.startswith(_TOKEN)
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415
+
+        try:
+            self._first.decrypt(text)
+        except InvalidToken:
+            return False
+        return True
 
     def encrypt_job(self, job: JobBase, text: str) -> str:
         """Encrypt a job's JSON `text`, and add the fields that the scripts read."""

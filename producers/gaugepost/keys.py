@@ -144,11 +144,12 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "signed_out:": ("string", "name → when all sessions of this person in the console ended, ms; for 7 days"),
     "sign_in_tries:": ("hash", "hash of a name or an address → attempts to sign in that failed, for 15 minutes"),
     "sign_in_link:": ("string", "hash of a one-time link → when it ends, ms, and the user whom it signs in"),
-    "outbox:": ("sorted set by due time, ms", "events for one endpoint of webhooks that are not delivered"),
-    "events:": (
-        "hash id → JSON",
-        "these events and those given up: their type, job, state and verdict, no data of jobs",
+    "untried:": (
+        "list of JSON",
+        "events for one endpoint of webhooks that no worker has taken: type, job, state and verdict, no data of jobs",
     ),
+    "outbox:": ("sorted set by due time, ms", "events for one endpoint that a worker has taken and not delivered"),
+    "events:": ("hash id → JSON", "these events, and those that were given up"),
     "given_up:": ("sorted set by time, ms", "events that an endpoint has refused for 3 days; for 30 days"),
     "webhook:": (
         "hash",

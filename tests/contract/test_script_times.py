@@ -38,12 +38,9 @@ ELSEWHERE = {"enqueue_set", "note_fields", "states", "tick", "unstage"} | {
     "user_put", "user_drop", "users_read", "session_put", "session_read", "session_drop", "sign_out", "sign_in_try",
     "sign_in_worked", "sign_in_link",
 } | {
-    "webhook_put", "webhook_drop", "webhook_secrets", "webhook_due", "webhook_take", "webhook_settle", "webhook_retry",
-    "webhook_test",
+    "webhook_put", "webhook_drop", "webhook_secrets",
 }  # fmt: skip
-"""Scripts that use only their arguments, a few keys of the gateway, or a bounded part of an outbox: they cost the same
-on any ledger.
-"""
+"""Scripts that use only their arguments, or a few keys of the gateway: they cost the same on any ledger."""
 
 
 def test_the_heavy_ledger_fits_together(redis_url: str) -> None:

@@ -146,7 +146,7 @@ def _lane() -> Json:
 
 
 def _webhook() -> Json:
-    maybe, when, numbers = _or_null(_TEXT), _or_null(_TIME), ("waiting", "given_up", "sent", "dropped")
+    maybe, when, numbers = _or_null(_TEXT), _or_null(_TIME), ("waiting", "given_up", "sent", "dropped", "limit")
     state = {"type": "string", "enum": ["active", "failing", "disabled"]}
     counts = dict.fromkeys(numbers, _NUMBER)
     why = {"disabled_at": when, "disabled_reason": maybe, "failing_since": when, "last_error": maybe}

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from gaugepost.settings import Settings
     from gaugepost.states import JobState
 
+    _Outcomes = list[tuple[JobState | None, bool]]
+
 
 class Ledger(Queries):
     """One region of the ledger. Thread-safe. All calls raise the StoreErrors of errors.py.
@@ -110,9 +112,10 @@ class Ledger(Queries):
             views += some
         return views
 
-    def cancel(self, ids: Sequence[str], by: str = "", why: str = "") -> list[tuple[JobState | None, bool]]:
-        """Cancel jobs that were not sent. Return for each its new state and whether this call cancelled it."""
-        return self._run.each(self.producer_calls.cancel(some, now_ms(), by, why) for some in chunks(ids, len))
+    def cancel(self, ids: Sequence[str], by: str = "", why: str = "", *, events: bool = True) -> _Outcomes:
+        """Cancel jobs that were not sent. Return what `producer_calls.cancel` does."""
+        calls = self.producer_calls
+        return self._run.each(calls.cancel(some, now_ms(), by, why, events=events) for some in chunks(ids, len))
 
     def replay(
         self, ids: Sequence[str], by: str = "", why: str = "", edits: Mapping[str, Edit] | None = None
@@ -124,9 +127,7 @@ class Ledger(Queries):
         """
         return self._run.each(self.producer_calls.replay(ids, now_ms(), by, why, edits or {}))
 
-    def resolve(
-        self, ids: Sequence[str], to: JobState, by: str = "", why: str = ""
-    ) -> list[tuple[JobState | None, bool]]:
+    def resolve(self, ids: Sequence[str], to: JobState, by: str = "", why: str = "") -> _Outcomes:
         """Resolve unknown jobs as delivered or dead. Return for each its new state and whether this call changed it."""
         return self._run.each(self.producer_calls.resolve(some, to, now_ms(), by, why) for some in chunks(ids, len))
 

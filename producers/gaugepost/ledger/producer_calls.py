@@ -126,10 +126,15 @@ class ProducerCalls:
         """Look up the newest jobs of a query after the place `before`; see `finding.find`."""
         return find_call(self.keys, self.cipher, query, before, limit)
 
-    def cancel(self, ids: Sequence[str], at: int, by: str, why: str = "") -> Call[list[tuple[JobState | None, bool]]]:
-        """Cancel jobs that were not sent. Return for each its new state and whether this call cancelled it."""
+    def cancel(
+        self, ids: Sequence[str], at: int, by: str, why: str = "", *, events: bool = True
+    ) -> Call[list[tuple[JobState | None, bool]]]:
+        """Cancel jobs that were not sent. Return for each its new state and whether this call cancelled it.
+
+        `events`: whether webhooks get events of it.
+        """
         entry = {"event": "cancelled", "at": at, "by": by} | ({"why": mask_contacts(why)} if why else {})
-        return Call("cancel", self.queues, [json.dumps(entry), *ids], _read_moved)
+        return Call("cancel", self.queues, [json.dumps(entry), int(not events), *ids], _read_moved)
 
     def replay(
         self, ids: Sequence[str], at: int, by: str, why: str, edits: Mapping[str, Edit]

@@ -118,7 +118,7 @@ def _exporter() -> Rights:
     commands = "EVAL_RO GET HGET HGETALL HKEYS HMGET INFO LLEN LRANGE TIME ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREVRANGE"
     places = "again alive cold files leases parked scheduled schema stamp turns unknown urgent_turns waiting"
     figures = "concurrency content_bytes counts holds pace slot token workers"
-    webhooks = "webhooks webhook: outbox: given_up:"
+    webhooks = "webhooks webhook: untried: outbox: given_up:"
     return Rights(_words(commands), _words(f"{places} {figures} {webhooks} job: urgent: ready: held:"), (_TICKS,))
 
 

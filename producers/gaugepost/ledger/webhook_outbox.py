@@ -27,13 +27,19 @@ _WAITS_MS = " ".join(str(1000 * wait) for wait in WAITS_S)
 
 
 class Became(StrEnum):
-    """What became of an event. `gone`: the receiver answered 410; `returned`: it was not sent."""
+    """What became of an event.
+
+    `gone`: the receiver answered 410; `returned`: it was not sent; `unreadable`: this worker cannot decrypt its job;
+    `sealed`: this worker cannot decrypt the secret of the endpoint.
+    """
 
     SENT = "sent"
     FAILED = "failed"
     GONE = "gone"
     UNWANTED = "unwanted"
     RETURNED = "returned"
+    UNREADABLE = "unreadable"
+    SEALED = "sealed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +83,7 @@ class WebhookOutbox:
         args += (part for row in rows for part in row)
         call: Call[str] = Call("webhook_settle", self._prefix, args, lambda answer: answer.decode())
         return self._run(call)
+
+    def note_sealed(self, endpoint_id: str, why: str) -> None:
+        """Record that this worker cannot decrypt the secret of an endpoint."""
+        self.settle(Lease(endpoint_id, "0", ()), [("", Became.SEALED, why)])

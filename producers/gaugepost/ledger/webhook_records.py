@@ -35,6 +35,8 @@ MOST_ENDPOINTS = 20
 """How many endpoints a region may have: each may need two threads of a worker."""
 MOST_EVENTS = 100_000
 """How many undelivered events an endpoint may have in a region; more are dropped and counted."""
+MOST_OF_REGION = 400_000
+"""How many undelivered events all endpoints of a region may have. Each of more than 4 endpoints may have its share."""
 _SECRET_BYTES = 32
 
 
@@ -56,6 +58,8 @@ class Numbers:
     dropped: int = 0
     last_sent: int | None = None
     failing_since: int | None = None
+    sealed_since: int | None = None
+    """Since when workers cannot decrypt its secret."""
     error: str | None = None
 
     @classmethod
@@ -73,6 +77,7 @@ class Numbers:
             dropped=number("dropped") or 0,
             last_sent=number("last_sent"),
             failing_since=number("failing"),
+            sealed_since=number("sealed"),
             error=text.get("error"),
         )
 
@@ -97,7 +102,16 @@ class Endpoint:
     @property
     def state(self) -> str:
         """Return `active`, `failing` or `disabled`."""
-        return "disabled" if self.disabled else "failing" if self.numbers.failing_since else "active"
+        return "disabled" if self.disabled else "failing" if self._failing_since else "active"
+
+    @property
+    def _failing_since(self) -> int | None:
+        return self.numbers.failing_since or self.numbers.sealed_since
+
+    @property
+    def share(self) -> float:
+        """Return how full its outbox is: 1 is its limit."""
+        return (self.numbers.waiting + self.numbers.given_up) / max(self.limit, 1)
 
     def wants(self, event: str, source: str | None) -> bool:
         """Return whether it gets an event. `source`: that of the event's job."""
@@ -111,8 +125,13 @@ class Endpoint:
         return json.dumps({name: value for name, value in row.items() if value is not None})
 
     @classmethod
-    def read(cls, endpoint_id: str, text: bytes, numbers: Numbers = Numbers()) -> Endpoint:
-        """Parse what `to_json` and the scripts wrote. It ignores fields of a newer version."""
+    def read(
+        cls, endpoint_id: str, text: bytes, numbers: Numbers = Numbers(), most_events: int = MOST_EVENTS
+    ) -> Endpoint:
+        """Parse what `to_json` and the scripts wrote. It ignores fields of a newer version.
+
+        `most_events`: the limit of each endpoint of the region, because it has many.
+        """
         row = json.loads(text)
         disabled = row.get("disabled")
         return cls(
@@ -124,7 +143,7 @@ class Endpoint:
             with_result=row.get("with_result", False),
             created=int(row.get("created", 0)),
             by=row.get("by", ""),
-            limit=int(row.get("limit", MOST_EVENTS)),
+            limit=min(int(row.get("limit", MOST_EVENTS)), most_events),
             disabled=(int(disabled["at"]), disabled["why"]) if disabled else None,
             numbers=numbers,
         )
@@ -142,13 +161,14 @@ class Endpoint:
             "state": self.state,
             "disabled_at": iso(self.disabled[0]) if self.disabled else None,
             "disabled_reason": self.disabled[1] if self.disabled else None,
-            "failing_since": iso(numbers.failing_since),
+            "failing_since": iso(self._failing_since),
             "last_error": numbers.error,
             "last_sent_at": iso(numbers.last_sent),
             "waiting": numbers.waiting,
             "given_up": numbers.given_up,
             "sent": numbers.sent,
             "dropped": numbers.dropped,
+            "limit": self.limit,
             "created_at": iso(self.created),
             "created_by": self.by,
         }

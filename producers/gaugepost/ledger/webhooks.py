@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.ledger.scripts import Call, our_errors
-from gaugepost.ledger.webhook_records import MOST_ENDPOINTS, Endpoint, Numbers, OutboxEvent, Secret
+from gaugepost.ledger.webhook_records import MOST_ENDPOINTS, MOST_OF_REGION, Endpoint, Numbers, OutboxEvent, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,13 +55,15 @@ class Webhooks:
             pipe = self._client.pipeline(transaction=False)
             for name in map(bytes.decode, rows):
                 pipe.hgetall(keys.of("webhook:", name))
-                pipe.zcard(keys.of("outbox:", name))
                 pipe.zcard(keys.of("given_up:", name))
+                pipe.llen(keys.of("untried:", name))
+                pipe.zcard(keys.of("outbox:", name))
             answers = pipe.execute() if rows else []
-        found = [
-            Endpoint.read(name.decode(), text, Numbers.read(*answers[3 * i : 3 * i + 3]))
-            for i, (name, text) in enumerate(rows.items())
-        ]
+        found, share = list[Endpoint](), MOST_OF_REGION // max(1, len(rows))
+        for i, (endpoint_id, text) in enumerate(rows.items()):
+            flat, given_up, untried, tried = answers[4 * i : 4 * i + 4]
+            numbers = Numbers.read(flat, untried + tried, given_up)
+            found.append(Endpoint.read(endpoint_id.decode(), text, numbers, share))
         return sorted(found, key=lambda one: (one.created, one.id))
 
     def get(self, endpoint_id: str) -> Endpoint | None:
@@ -77,12 +79,15 @@ class Webhooks:
     def rotate(self, endpoint_id: str, secret: str, now: int, keep_until: int) -> bool:
         """Sign with a new secret from now on, and until `keep_until` (Unix ms) with the former ones, too.
 
-        Return False for an unknown endpoint, or if another call has changed its secrets meanwhile. Raises DataSealed.
+        Return False for an unknown endpoint, or if another call has changed its secrets meanwhile. Raises DataSealed;
+        but if no former secret is kept, a process with a DATA_KEY does not need to decrypt them.
         """
         before = self._stored_secrets(endpoint_id)
         if before is None:
             return False
-        kept = [replace(one, until=min(one.until or keep_until, keep_until)) for one in self._open(before)]
+        is_read = keep_until > now or not self._cipher.encrypts
+        former = self._open(before) if is_read else []
+        kept = [replace(one, until=min(one.until or keep_until, keep_until)) for one in former]
         now_valid = [one for one in kept if one.until is not None and one.until > now]
         sealed = self._seal([Secret(secret), *now_valid])
         return self._run(Call("webhook_secrets", self._prefix, [endpoint_id, before, sealed], bool))
@@ -92,8 +97,18 @@ class Webhooks:
         stored = self._stored_secrets(endpoint_id)
         return [] if stored is None else [s.text for s in self._open(stored) if s.until is None or s.until > now]
 
+    def renew(self, endpoint_id: str) -> None:
+        """Encrypt the secrets of an endpoint with the first DATA_KEY, and note that they can be read.
+
+        Raises DataSealed.
+        """
+        stored = self._stored_secrets(endpoint_id)
+        if stored is not None:
+            renewed = stored if self._cipher.is_current(stored) else self._seal(self._open(stored))
+            self._run(Call("webhook_secrets", self._prefix, [endpoint_id, stored, renewed], bool))
+
     def test(self, endpoint_id: str) -> str | None:
-        """Write an event `webhook.test`; return its id, or None if the endpoint is unknown, disabled or full."""
+        """Write an event `webhook.test`; return its id, or None if the endpoint is unknown or disabled."""
         return self._run(Call("webhook_test", self._prefix, [endpoint_id], lambda answer: answer.decode() or None))
 
     def event(self, endpoint_id: str, event_id: str) -> OutboxEvent | None:

@@ -12,7 +12,7 @@ if endpoint.disabled then
   endpoint.disabled = nil
   redis.call('HSET', K.webhooks, id, cjson.encode(endpoint))
 end
-redis.call('HDEL', F.webhook .. id, 'failing', 'errors', 'next', 'error')
+redis.call('HDEL', F.webhook .. id, 'failing', 'failed', 'errors', 'next', 'error', 'sealed')
 
 -- Make an event due, and let it have all its tries again.
 local function make_due(event)

@@ -1,11 +1,12 @@
--- Replace the secrets of an endpoint, if nobody has changed them since they were read.
+-- Replace the secrets of an endpoint, if nobody has changed them since they were read. The caller can read them, so they are no
+-- reason for a failure any more.
 -- KEYS  prefix
 -- ARGV  id, JSON of its secrets as they were read, the new JSON
 -- RETURN 1; 0 if there is no such endpoint, or if its secrets are others. A repeated call returns 1
 
 allow_oom()
-local found = redis.call('HGET', K.webhook_secrets, ARGV[1])
-if found == ARGV[3] then return 1 end
-if found ~= ARGV[2] then return 0 end
-redis.call('HSET', K.webhook_secrets, ARGV[1], ARGV[3])
+local found, own = redis.call('HGET', K.webhook_secrets, ARGV[1]), F.webhook .. ARGV[1]
+if found ~= ARGV[2] and found ~= ARGV[3] then return 0 end
+if found ~= ARGV[3] then redis.call('HSET', K.webhook_secrets, ARGV[1], ARGV[3]) end
+if redis.call('HDEL', own, 'sealed') == 1 then redis.call('HDEL', own, 'error') end
 return 1

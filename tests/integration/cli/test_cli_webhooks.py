@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,8 @@ from support.wait import wait_until
 from support.webhook_receiver import Receiver
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conftest import Cli, EuWorker
     from support.redis_server import RedisServer
 
@@ -124,40 +127,95 @@ def test_failures_are_listed_and_sent_again(cli: Cli, eu_worker: EuWorker) -> No
     assert (listed["state"], listed["waiting"]) == ("active", 1)
 
 
+@contextmanager
+def sending(eu_worker: EuWorker) -> Iterator[None]:
+    """Send webhooks of eu, as the ticks of a worker do."""
+    settings = eu_worker.producer.settings
+    sender = WebhookSender.of(
+        type(settings).given(redis_url=settings.redis_url, webhook_networks="127.0.0.0/8"), Region.EU
+    )
+    over = threading.Event()
+
+    def tick() -> None:
+        while not over.wait(0.05):
+            sender.wake()
+
+    worker = threading.Thread(target=tick)
+    worker.start()
+    try:
+        yield
+    finally:
+        over.set()
+        worker.join()
+        sender.stop(10)
+
+
 def test_test_says_what_the_receiver_answered(cli: Cli, eu_worker: EuWorker) -> None:
     cli.environment["GAUGEPOST_WEBHOOK_NETWORKS"] = "127.0.0.0/8"
-    settings = eu_worker.producer.settings.model_copy(update={"webhook_networks": ("127.0.0.0/8",)})
     with Receiver() as receiver:
         row = add(cli, "--region", "eu", url=receiver.url)
         receiver.secrets.append(row["secret"])
-        sender = WebhookSender.of(
-            type(settings).given(redis_url=settings.redis_url, webhook_networks="127.0.0.0/8"), Region.EU
-        )
-        over = threading.Event()
-
-        def tick() -> None:
-            while not over.wait(0.05):
-                sender.wake()
-
-        worker = threading.Thread(target=tick)
-        worker.start()
-        try:
+        with sending(eu_worker):
             assert cli("webhooks", "test", row["id"]).out == f"{row['id']}: delivered\n"
             receiver.status = 500
             failed = cli("webhooks", "test", row["id"], "--json")
-        finally:
-            over.set()
-            worker.join()
-            sender.stop(10)
     assert (failed.code, failed.rows[0]["error"]) == (1, "HTTP 500")
     assert [event["type"] for event in receiver.events()] == ["webhook.test"]
     wait_until(lambda: cli("webhooks", "failures", "--json").rows == [])
+    [listed] = cli("webhooks", "list", "--json").rows
+    assert (listed["state"], listed["waiting"], listed["given_up"]) == ("active", 0, 0)
+
+
+def test_test_of_a_failing_endpoint_says_what_the_receiver_answered(cli: Cli, eu_worker: EuWorker) -> None:
+    cli.environment["GAUGEPOST_WEBHOOK_NETWORKS"] = "127.0.0.0/8"
+    with Receiver() as receiver:
+        endpoint = add(cli, "--region", "eu", url=receiver.url)["id"]
+        eu_worker.put()
+        eu_worker.bury()
+        outbox = eu_worker.ledger.webhook_outbox
+        for _ in range(20):  # the pause of the endpoint is 60 s now
+            event = outbox.take(endpoint, 1)
+            if event is not None:
+                outbox.settle(event, [(event.events[0].id, Became.FAILED, "HTTP 503")])
+            eu_worker.ledger.webhooks._client.hincrby(eu_worker.ledger.keys.of("webhook:", endpoint), "errors", 1)
+        receiver.secrets, receiver.status = ["whsec_c2VjcmV0"], 500  # another secret: it answers 400
+        with sending(eu_worker):
+            done = cli("webhooks", "test", endpoint, "--wait", "20")
+    assert (done.code, done.out) == (1, f"{endpoint}: HTTP 400\n")
+
+
+def test_secret_without_its_key_is_shown_and_rotated(cli: Cli, eu_worker: EuWorker) -> None:
+    old, new = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "MTEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+    cli.environment["GAUGEPOST_DATA_KEY"] = old
+    endpoint = add(cli, "--region", "eu")["id"]
+    cli.environment["GAUGEPOST_DATA_KEY"] = new
+    with sending(eu_worker):
+        wait_until(lambda: "failing; workers cannot sign its events" in cli("webhooks", "list").out)
+    assert "workers cannot sign its events" in cli("status").out
+    refused = cli("webhooks", "rotate", endpoint)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"gaugepost webhooks rotate {endpoint} --keep 0s" in refused.err
+    done = cli("webhooks", "rotate", endpoint, "--keep", "0s")
+    assert (done.code, done.out[:6], "signs no more" in done.err) == (0, "whsec_", True)
+    assert " active; " in cli("webhooks", "list").out
+
+
+def test_full_outbox_is_shown_with_what_it_drops(cli: Cli, eu_worker: EuWorker) -> None:
+    endpoint, ledger = add(cli, "--region", "eu")["id"], eu_worker.ledger
+    ledger.webhooks._client.rpush(ledger.keys.of("untried:", endpoint), *["{}"] * 100_000)
+    assert "eu outbox is full: it drops new events until fewer than 100,000 wait" in cli("webhooks", "list").out
+    eu_worker.put()
+    eu_worker.bury()
+    shown = cli("status").out
+    assert f"{endpoint} active; outbox is full" in " ".join(shown.split())
+    assert "1 events dropped" in " ".join(shown.split())
 
 
 def test_test_without_a_worker_says_so(cli: Cli) -> None:
     endpoint = add(cli, "--region", "us")["id"]
     done = cli("webhooks", "test", endpoint, "--wait", "1")
-    assert (done.code, done.out) == (1, f"{endpoint}: no worker of us has sent it within 1 s: see `gaugepost status`\n")
+    assert (done.code, done.out) == (1, f"{endpoint}: no worker of us runs: see `gaugepost status`\n")
+    assert cli("webhooks", "list", "--json").rows[0]["waiting"] == 0
 
 
 def test_changes_are_recorded_by_the_endpoint(cli: Cli) -> None:

@@ -21,6 +21,7 @@ from gaugepost_tasks.http import HttpClient
 from gaugepost_tasks.http.network_guard import NetworkGuard
 from gaugepost_tasks.http_messages import Request
 from gaugepost_workers.webhooks.body import body_of
+from gaugepost_workers.webhooks.secret_check import SecretCheck
 from gaugepost_workers.webhooks.signing import signed_headers
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ _LEASE_USED_S = 30.0
 _MOST_ANSWER_BYTES = 10_000
 _GONE = 410
 _REDIRECTS = range(300, 400)
+_GOES_ON = {Became.SENT, Became.UNWANTED, Became.UNREADABLE}
+"""After these the next event is sent at once."""
 
 
 def webhook_client(settings: Settings, region: Region, guard: NetworkGuard | None = None) -> HttpClient:
@@ -55,6 +58,7 @@ def webhook_client(settings: Settings, region: Region, guard: NetworkGuard | Non
         ca_file=settings.ca_file,
         proxy_url=proxy.get_secret_value() if proxy else None,
         guard=guard or NetworkGuard(settings.webhook_networks),
+        status_is_enough=True,
     )
 
 
@@ -67,7 +71,7 @@ class WebhookSender:
         self._threads: dict[str, list[threading.Thread]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._sealed_logged = False
+        self._secrets = SecretCheck(ledger)
 
     @classmethod
     def of(cls, settings: Settings, region: Region) -> WebhookSender:
@@ -77,7 +81,10 @@ class WebhookSender:
 
     def wake(self) -> None:
         """Start threads for the endpoints that have due events. Returns at once. Raises StoreError."""
+        self._secrets.run()
         for endpoint_id in self._ledger.webhook_outbox.due():
+            if self._secrets.leaves(endpoint_id):
+                continue
             with self._lock:
                 own = [thread for thread in self._threads.get(endpoint_id, ()) if thread.is_alive()]
                 if len(own) < THREADS_AN_ENDPOINT and not self._stopping.is_set():
@@ -117,33 +124,33 @@ class WebhookSender:
             log.error(
                 "webhook is disabled", webhook=endpoint_id, why=why, next=f"gaugepost webhooks retry {endpoint_id}"
             )
-        return all(became in {Became.SENT, Became.UNWANTED} for _, became, _ in rows)
+        return all(became in _GOES_ON for _, became, _ in rows)
 
     def _send_all(self, endpoint: Endpoint, lease: Lease) -> list[Row]:
         """Send events until one fails; return what became of each, up to that one."""
         started, rows = time.monotonic(), list[tuple[str, Became, str]]()
         try:
             secrets = self._ledger.webhooks.secrets(endpoint.id, int(time.time() * 1000))
-            for event in lease.events:
-                if self._stopping.is_set() or time.monotonic() - started > _LEASE_USED_S:
-                    break
-                became, error = self._send(endpoint, event, secrets)
-                rows.append((event.id, became, error))
-                if became in {Became.FAILED, Became.GONE}:
-                    log.info(
-                        "webhook failed", webhook=endpoint.id, event_id=event.id, error=error, tries=event.tries + 1
-                    )
-                    break
-        except DataSealed as error:
-            if not self._sealed_logged:
-                self._sealed_logged = True
-                log.warning("webhooks wait for a worker with the DATA_KEY", webhook=endpoint.id, error=str(error))
+        except DataSealed as sealed:
+            return [(lease.events[0].id, Became.SEALED, self._secrets.failed(endpoint.id, sealed))]
+        for event in lease.events:
+            if self._stopping.is_set() or time.monotonic() - started > _LEASE_USED_S:
+                break
+            became, error = self._send(endpoint, event, secrets)
+            rows.append((event.id, became, error))
+            if became not in {Became.SENT, Became.UNWANTED}:
+                log.info("webhook failed", webhook=endpoint.id, event_id=event.id, error=error, tries=event.tries + 1)
+            if became not in _GOES_ON:
+                break
         return rows
 
     def _send(self, endpoint: Endpoint, event: OutboxEvent, secrets: list[str]) -> tuple[Became, str]:
         job_id = event.data.get("id")
         view = self._ledger.read([job_id])[0] if event.type in SOURCE_EVENTS and job_id else None
-        body = body_of(event, self._ledger.region, endpoint, view)
+        try:
+            body = body_of(event, self._ledger.region, endpoint, view)
+        except DataSealed as error:
+            return Became.UNREADABLE, str(error)
         if body is None:
             return Became.UNWANTED, ""
         headers = {"Content-Type": "application/json", **signed_headers(event.id, int(time.time()), body, secrets)}

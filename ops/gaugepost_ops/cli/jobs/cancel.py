@@ -17,6 +17,7 @@ from gaugepost_ops.cli.common import (
     WHERE_JOBS,
     WHERE_UPLOADS,
     Exit,
+    Failure,
     RegionLedgers,
     note,
     write_row,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from gaugepost.ledger import Ledger
     from gaugepost_ops.cli.audited import Recording
 
+    CancelSome = Callable[[Ledger, Sequence[str]], Sequence[tuple[JobState | None, bool]]]
+
 _BATCH = 200
 _WORTH_A_BAR = 1_000
 Outcome = tuple[JobState | None, bool]
@@ -49,6 +52,10 @@ RegionOfJobs = Annotated[
     Region | None, typer.Option(help="The region of the key, or of --state; with --batch: only this one.")
 ]
 
+NoEvents = Annotated[
+    bool, typer.Option("--no-events", help="By id: webhooks get no events of it, as for jobs that were delivered.")
+]
+
 
 @filtered
 @bulk_options
@@ -59,6 +66,7 @@ def cancel(
     state: State = None,
     region: RegionOfJobs = None,
     *,
+    no_events: NoEvents = False,
     job_filter: FilterOptions,
     bulk: BulkOptions,
 ) -> int:
@@ -71,6 +79,8 @@ def cancel(
 
     Example: `gaugepost cancel --state queued --region eu --source crm --reason "sent by mistake"`
     """
+    if no_events and not ids:
+        raise Failure(Exit.USAGE, "--no-events needs the ids of jobs or uploads")
     batch, beside = job_filter.value_of("batch"), ids or state or job_filter.narrows_beside("batch")
     if batch is not None and not beside:
         return cancel_batch(batch, region, bulk)
@@ -87,19 +97,29 @@ def cancel(
         if bulk.dry_run:
             return selection.show_dry_run(producer, "cancelled")
         if ids:
-            return _cancel(RegionLedgers(producer), ids, order, audit, as_json=bulk.as_json)
+            return _cancel(RegionLedgers(producer), ids, order, audit, as_json=bulk.as_json, events=not no_events)
         return selection.carry_out(producer, order, audit)
 
 
-def _cancel(regions: RegionLedgers, ids: Sequence[str], order: Order, audit: Recording, *, as_json: bool) -> Exit:
-    """Cancel jobs and uploads that are given by id."""
+def _cancel(
+    regions: RegionLedgers,
+    ids: Sequence[str],
+    order: Order,
+    audit: Recording,
+    *,
+    as_json: bool,
+    events: bool = True,
+) -> Exit:
+    """Cancel jobs and uploads that are given by id. `events`: whether webhooks get events of it."""
+
+    def cancel_some(ledger: Ledger, some: Sequence[str]) -> Sequence[Outcome]:
+        return ledger.cancel(some, order.by, order.reason, events=events)
+
     done, unknown = True, False
     jobs = [job_id for job_id in dict.fromkeys(ids) if not is_set(job_id)]
     for set_id in filter(is_set, dict.fromkeys(ids)):
-        done &= _cancel_set(regions, set_id, order, audit, as_json=as_json)
-    for job_id, outcome in apply_in_batches(
-        regions, jobs, "cancelling", audit, lambda ledger, batch: ledger.cancel(batch, order.by, order.reason)
-    ):
+        done &= _cancel_set(regions, set_id, cancel_some, audit, as_json=as_json)
+    for job_id, outcome in apply_in_batches(regions, jobs, "cancelling", audit, cancel_some):
         done &= print_outcome(job_id, outcome, as_json=as_json)
         unknown |= outcome[0] is None
     audit.ended(Exit.DONE if done else Exit.FAILED)
@@ -119,7 +139,7 @@ def apply_in_batches(
     ids: Sequence[str],
     title: str,
     audit: Recording,
-    action: Callable[[Ledger, Sequence[str]], Sequence[Outcome]],
+    action: CancelSome,
 ) -> Iterator[tuple[str, Outcome]]:
     """Call `action` for all jobs, in batches, with a progress bar; yield each job's id and outcome.
 
@@ -150,7 +170,9 @@ def _apply(
     return outcomes
 
 
-def _cancel_set(regions: RegionLedgers, set_id: str, order: Order, audit: Recording, *, as_json: bool) -> bool:
+def _cancel_set(
+    regions: RegionLedgers, set_id: str, cancel_some: CancelSome, audit: Recording, *, as_json: bool
+) -> bool:
     """Cancel the parts of an upload that were not sent. Return False if it came too late for all of them."""
     found = find_set(regions, set_id)
     if found is None:
@@ -159,7 +181,7 @@ def _cancel_set(regions: RegionLedgers, set_id: str, order: Order, audit: Record
     ledger, files = found
     audit.begin(ledger.region)
     unsent = [part.id for part in read_set(ledger, files).unsent()]
-    cancelled = sum(by_this_call for _, by_this_call in ledger.cancel(unsent, order.by, order.reason)) if unsent else 0
+    cancelled = sum(by_this_call for _, by_this_call in cancel_some(ledger, unsent)) if unsent else 0
     audit.count(ledger.region, cancelled)
     after = read_set(ledger, files)
     states = after.counts()

@@ -15,6 +15,7 @@ from gaugepost.regions import Region
 from gaugepost.states import JobState
 from gaugepost_ops.cli.aliases import scope_name
 from gaugepost_ops.cli.common import AsJson, RegionLedgers, console, open_producer, write_rows
+from gaugepost_ops.cli.operations.webhook_lines import trouble_lines
 from gaugepost_ops.cli.output.formatting import age, clock, clock_iso, printable
 from gaugepost_ops.cli.output.state_text import STYLES
 from gaugepost_ops.cli.output.text_layout import fold, terminal_width
@@ -69,7 +70,8 @@ def _ask(regions: RegionLedgers) -> Summaries:
     for ledger in regions.ledgers():
         with regions.skip_unreachable(ledger.region):
             holds = ledger.holds()
-            found[ledger.region] = {**ledger.summary(holds), _HELD: holds}
+            webhooks = list(trouble_lines(ledger.webhooks.read()))
+            found[ledger.region] = {**ledger.summary(holds), "webhooks": webhooks, _HELD: holds}
     return found
 
 
@@ -158,7 +160,16 @@ def render(found: Summaries, width: int | None) -> Group:
     holds = [(region, printable(hold)) for region, one in found.items() for hold in (one or {}).get("holds", ())]
     lines = [line for region, hold in holds for line in _hanging_lines(f"  {region}  ", hold, width)]
     hold_lines = [Text("  holds", "bold"), *(Text(line, STYLES["parked"]) for line in lines), Text()] if holds else []
-    return Group(*_tables(found, width), *hold_lines, *_missing(found, width))
+    return Group(*_tables(found, width), *hold_lines, *_webhooks(found, width), *_missing(found, width))
+
+
+def _webhooks(found: Summaries, width: int | None) -> list[Text]:
+    """Return the endpoints of webhooks that need a person."""
+    from rich.text import Text  # noqa: PLC0415
+
+    troubles = [(region, printable(text)) for region, one in found.items() for text in (one or {}).get("webhooks", ())]
+    lines = [Text(line, "yellow") for region, text in troubles for line in _hanging_lines(f"  {region}  ", text, width)]
+    return [Text("  webhooks", "bold"), *lines, Text()] if lines else []
 
 
 def _missing(found: Summaries, width: int | None) -> list[Text]:

@@ -117,6 +117,6 @@ def _row(copies: Mapping[Region, Endpoint]) -> dict[str, Any]:
     row["last_sent_at"] = replace(worst, numbers=replace(worst.numbers, last_sent=last or None)).to_dict()[
         "last_sent_at"
     ]
-    names = ("state", *_SUMS, "last_error")
+    names = ("state", *_SUMS, "limit", "last_error")
     row["by_region"] = {str(region): {name: one.to_dict()[name] for name in names} for region, one in copies.items()}
     return row

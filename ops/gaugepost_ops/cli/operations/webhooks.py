@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gaugepost import durations
+from gaugepost.errors import DataSealed
 from gaugepost.ledger.webhook_records import new_secret
 from gaugepost.regions import Region  # noqa: TC001 - typer reads it at run time
 from gaugepost_ops.cli.audited import audited_producer
 from gaugepost_ops.cli.common import AsJson, Exit, Failure, RegionLedgers, note, open_producer, served, write_row
+from gaugepost_ops.cli.operations.webhook_lines import failure_row, line_of, line_of_failure
 from gaugepost_ops.cli.operations.webhook_rows import TooManyEndpoints, merged, new_endpoint, new_row, store
 from gaugepost_ops.cli.output.formatting import printable
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from gaugepost.client import Producer
     from gaugepost.ledger import Ledger
-    from gaugepost.ledger.webhook_records import Endpoint, OutboxEvent
+    from gaugepost.ledger.webhook_records import Endpoint
     from gaugepost_ops.cli.audited import Recording
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", no_args_is_help=True)
@@ -85,7 +87,7 @@ def list_webhooks(*, as_json: AsJson = False) -> None:
         regions = RegionLedgers(producer)
         rows = merged(_all(regions))
         for row in rows:
-            write_row(row) if as_json else sys.stdout.write(printable(_line(row)) + "\n")
+            write_row(row) if as_json else sys.stdout.write(printable(line_of(row)) + "\n")
         sys.stdout.flush()
         regions.require_all_reached()
     if not rows and not as_json:
@@ -121,16 +123,26 @@ def rotate(
     with audited_producer("webhooks rotate", target=endpoint_id) as (producer, audit):
         secret, now = new_secret(), int(time.time() * 1000)
         regions = RegionLedgers(producer)
-        list(_all(regions))
+        found = [ledger for ledger, endpoint in _all(regions) if endpoint.id == endpoint_id]
         regions.require_all_reached()  # before the first change: no region signs with a secret that was not printed
-        _in_each(
-            producer, audit, endpoint_id, lambda ledger: ledger.webhooks.rotate(endpoint_id, secret, now, now + kept_ms)
-        )
+        try:
+            for ledger in found if kept_ms else ():
+                ledger.webhooks.secrets(endpoint_id, now)
+            _in_each(
+                producer,
+                audit,
+                endpoint_id,
+                lambda ledger: ledger.webhooks.rotate(endpoint_id, secret, now, now + kept_ms),
+            )
+        except DataSealed as error:
+            what, do = f"{endpoint_id}: the former secret {error}", f"gaugepost webhooks rotate {endpoint_id} --keep 0s"
+            raise Failure(Exit.FAILED, what, f"{do} does without it") from None
     if as_json:
         write_row({"id": endpoint_id, "secret": secret})
         return
     sys.stdout.write(secret + "\n")
-    note(f"{endpoint_id}: keep the secret, it cannot be shown again; the former one signs for {keep} more")
+    then = f"the former one signs for {keep} more" if kept_ms else "the former one signs no more"
+    note(f"{endpoint_id}: keep the secret, it cannot be shown again; {then}")
 
 
 @app.command("test")
@@ -145,18 +157,18 @@ def send_test(
     Example: `gaugepost webhooks test wh-0f8fad5bd9cb`
     """
     with audited_producer("webhooks test", target=endpoint_id) as (producer, audit):
-        ledger, _ = _find(producer, endpoint_id)
+        ledger, endpoint = _find(producer, endpoint_id)
         audit.begin(ledger.region)
         event_id = ledger.webhooks.test(endpoint_id)
         if event_id is None:
+            why = endpoint.disabled[1] if endpoint.disabled else "it was removed meanwhile"
             raise Failure(
-                Exit.FAILED,
-                f"{endpoint_id} is disabled, or its outbox is full",
-                f"gaugepost webhooks retry {endpoint_id}",
+                Exit.FAILED, f"{endpoint_id} is disabled: {why}", f"gaugepost webhooks retry {endpoint_id} enables it"
             )
         audit.count(ledger.region)
-        error = _outcome(ledger, endpoint_id, event_id, wait)
-        if error is not None:
+        try:
+            error = _outcome(ledger, endpoint_id, event_id, wait)
+        finally:  # also after Ctrl-C: a test that failed is no failure of the endpoint
             ledger.webhooks.forget(endpoint_id, event_id)
         row = {
             "id": endpoint_id,
@@ -182,7 +194,16 @@ def _outcome(ledger: Ledger, endpoint_id: str, event_id: str, wait: float) -> st
         if event.error is not None:
             return event.error
         time.sleep(_POLL_S)
-    return f"no worker of {ledger.region} has sent it within {wait:g} s: see `gaugepost status`"
+    return _why_not_sent(ledger, endpoint_id, wait)
+
+
+def _why_not_sent(ledger: Ledger, endpoint_id: str, wait: float) -> str:
+    endpoint = ledger.webhooks.find(endpoint_id)
+    if endpoint is not None and endpoint.numbers.sealed_since:
+        return str(endpoint.numbers.error)
+    if not ledger.presence().workers:
+        return f"no worker of {ledger.region} runs: see `gaugepost status`"
+    return f"no worker of {ledger.region} has sent it within {wait:g} s: the receiver answers earlier events slowly"
 
 
 @app.command("failures")
@@ -203,7 +224,8 @@ def failures(
             if endpoint_id in {None, endpoint.id}:
                 for event in ledger.webhooks.failures(endpoint.id, limit):
                     found += 1
-                    _write_failure(ledger, endpoint, event, as_json=as_json)
+                    row = failure_row(event, endpoint.id, str(ledger.region))
+                    write_row(row) if as_json else sys.stdout.write(printable(line_of_failure(row)) + "\n")
         sys.stdout.flush()
         regions.require_all_reached()
     if not found and not as_json:
@@ -271,29 +293,3 @@ def _in_each(producer: Producer, audit: Recording, endpoint_id: str, change: Cal
     if not done:
         raise _absent(endpoint_id)
     return done
-
-
-def _write_failure(ledger: Ledger, endpoint: Endpoint, event: OutboxEvent, *, as_json: bool) -> None:
-    row = event.to_dict()
-    row = {"id": row.pop("id"), "webhook": endpoint.id, "region": str(ledger.region), **row}
-    if as_json:
-        write_row(row)
-        return
-    then = f"next try at {row['next_at']}" if row["next_at"] else "given up"
-    what = " ".join(filter(None, (row["type"], row["job"])))
-    sys.stdout.write(
-        printable(f"{row['id']}  {endpoint.id}  {what}: {row['error']}; {row['tries']} tries, {then}") + "\n"
-    )
-
-
-def _line(row: dict[str, Any]) -> str:
-    """Return an endpoint for people."""
-    facts = [
-        f"{row['id']}  {row['url']}  {row['state']}",
-        row["disabled_reason"] or row["last_error"] or "",
-        f"source {row['source']}" if row["source"] else "",
-        f"in {', '.join(row['by_region'])}",
-        f"{row['sent']:,} sent, {row['waiting']:,} waiting, {row['given_up']:,} given up",
-        f"{row['dropped']:,} dropped: its outbox was full" if row["dropped"] else "",
-    ]
-    return "; ".join(filter(None, facts))
