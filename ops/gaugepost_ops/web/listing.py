@@ -107,10 +107,18 @@ class Wanted:
     until: datetime | None
     conditions: JobFilter
     configuration: str | None
+    value: str | None = None
+    """A reference of any sort."""
+    most: int = LOOKED_AT
+    """How many jobs are compared with the conditions, at most."""
+
+    def page(self, producer: Producer, limit: int, cursor: str | None) -> Found:
+        """Return a page of jobs: with a reference newest first; else by state. Raises InvalidQuery."""
+        return (self._found if self.references or self.value else self._listed)(producer, limit, cursor)
 
     def rows(self, producer: Producer, limit: int, cursor: str | None) -> dict[str, Any]:
         """Return a page: rows of `gaugepost jobs --json`, and the cursor of the next page. Raises InvalidQuery."""
-        found = (self._found if self.references else self._listed)(producer, limit, cursor)
+        found = self.page(producer, limit, cursor)
         dues = DueTimes(producer)
         rows = [aliased(job_row(view, dues), producer) for view in found]
         more = {"unindexed": found.unindexed} if found.unindexed else {}
@@ -125,10 +133,10 @@ class Wanted:
     def _found(self, producer: Producer, limit: int, cursor: str | None) -> Found:
         times = {name: at for name, at in (("since", self.since), ("until", self.until)) if at is not None}
         settings = producer.settings.model_copy(update={"regions": self.regions})
-        search, keep = Search(settings, None, self.references | times, None, limit), self._keep(producer)
+        search, keep = Search(settings, self.value, self.references | times, None, limit), self._keep(producer)
         for region in search.regions:
             with search.asking(region):
-                search.add(producer.ledger(region).find(search.query, limit, cursor, keep=keep))
+                search.add(producer.ledger(region).find(search.query, limit, cursor, keep=keep, most=self.most))
         return search.found()
 
     def _listed(self, producer: Producer, limit: int, cursor: str | None) -> Found:
@@ -145,13 +153,13 @@ class Wanted:
         times = to_ms(self.since, "since"), to_ms(self.until, "until")
         while number < len(lists):
             state, region = lists[number]
-            most = LOOKED_AT - page.looked_at
+            most = self.most - page.looked_at
             query = PageQuery(state, *times, keep)
             some = producer.ledger(region).page(query, limit - len(page), inner, most=most)
             page += some
             page.looked_at += some.looked_at
             number, inner = (number + 1, None) if some.next is None else (number, some.next)
-            if len(page) == limit or page.looked_at >= LOOKED_AT:
+            if len(page) == limit or page.looked_at >= self.most:
                 page.next = f"{number}~{inner or ''}" if number < len(lists) else None
                 break
         return page

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 BY_TIME = frozenset({*ENDED, JobState.UNKNOWN})
 """The states whose jobs are ordered by the time at which they ended."""
 
+_READ_AT_ONCE = 50
+"""Jobs in one call: with 1,000 holds, a call for 200 takes Redis more than 10 ms."""
 _NUMBER = re.compile(r"\d{1,12}")
 
 
@@ -62,7 +64,7 @@ class Pages:
     def page(self, query: PageQuery, limit: int, cursor: str | None = None, most: int | None = LOOKED_AT) -> Found:
         """Return up to `limit` jobs after the cursor. It looks at `most` jobs (None: all). Raises InvalidQuery."""
         rows, found = self._rows(query, cursor), Found()
-        while chunk := list(islice(rows, AT_ONCE)):
+        while chunk := list(islice(rows, _READ_AT_ONCE)):
             for (place, _), view in zip(chunk, self._read([one for _, one in chunk]), strict=True):
                 found.looked_at += 1
                 if query.matches(view):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gaugepost.ledger.batch_views import Batches
 from gaugepost.ledger.erasing import Erasure
 from gaugepost.ledger.finding import Found, find, run
+from gaugepost.ledger.neighbours import read_neighbours
 from gaugepost.ledger.pages import PageQuery, Pages
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class Queries:
     def keyed(self, key: str) -> str | None:
         """Return the id of the job with this idempotency key; None if there is none. The job may be deleted."""
         return self._run(self.producer_calls.keyed(key))
+
+    def neighbours(self, job_id: str) -> tuple[list[str], list[str]]:
+        """Return the ids of the jobs just before and just after a job in its lane; none if it is in no lane."""
+        return read_neighbours(self._client, self.keys, job_id)
 
     def ids(self, state: JobState) -> Iterator[str]:
         """Yield the ids of all jobs in a state, read in steps. A job that moves meanwhile may be missed or repeated."""

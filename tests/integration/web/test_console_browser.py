@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from gaugepost import Record, Region
 from gaugepost.ledger.users import Role
+from support.barriers import barriers
 from support.browser import chromium
 from support.console import PASSWORD, add_user
 from support.gateway import GatewayProcess
@@ -113,8 +113,3 @@ def test_pages_have_no_serious_barrier(browser: Browser, gateway: GatewayProcess
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
     context.close()
     assert found == []
-
-
-def barriers(page: Page) -> list[str]:
-    violations = Axe().run(page).response["violations"]
-    return [f"{page.url}: {one['id']}" for one in violations if one["impact"] in {"serious", "critical"}]

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gaugepost_ops.web.console import overview_page, settings_page, sign_in_page, static_files
+from gaugepost_ops.web.console import (
+    bulk_page,
+    history_page,
+    job_page,
+    jobs_page,
+    operation_page,
+    overview_page,
+    settings_page,
+    sign_in_page,
+    static_files,
+    stuck_page,
+)
 
 if TYPE_CHECKING:
     from gaugepost_ops.web.console.routes import Console
@@ -12,5 +23,16 @@ if TYPE_CHECKING:
 
 def add_all_routes(console: Console) -> None:
     """Add the routes of all pages."""
-    for page in (overview_page, settings_page, sign_in_page, static_files):
+    for page in (
+        overview_page,
+        stuck_page,
+        jobs_page,
+        bulk_page,
+        job_page,
+        history_page,
+        operation_page,
+        settings_page,
+        sign_in_page,
+        static_files,
+    ):
         page.add_routes(console)

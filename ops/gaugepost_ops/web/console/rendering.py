@@ -15,12 +15,15 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from gaugepost_ops.cli.output.formatting import age, clock, printable
+from gaugepost_ops.web.console.charts import Chart, charts_of, hour_of
 from gaugepost_ops.web.console.routes import CONSOLE, console_of
 from gaugepost_ops.web.console.sessions import visitor_of
 from gaugepost_ops.web.console.static_files import static
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+    from gaugepost.ledger import RegionHistory
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -108,6 +111,11 @@ def _words(text: str) -> Markup:
     )
 
 
+def _hour(history: RegionHistory) -> list[Chart]:
+    """Return the charts of the last hour."""
+    return charts_of(hour_of(history))
+
+
 def _template(name: str) -> jinja2.Template:
     return _environment().get_template(name)
 
@@ -129,6 +137,7 @@ def _environment() -> jinja2.Environment:
         "clock": clock,
         "clean": printable,
         "words": _words,
+        "hour": _hour,
         "iso": lambda ms: datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds"),
         "exact": lambda ms: datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z"),
         "ms": lambda text: datetime.fromisoformat(text).timestamp() * 1000,

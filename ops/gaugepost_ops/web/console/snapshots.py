@@ -14,7 +14,7 @@ from gaugepost.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gaugepost.ledger import Hold
+    from gaugepost.ledger import Hold, RegionHistory
     from gaugepost.regions import Region
     from gaugepost_ops.web.store import Store
 
@@ -36,6 +36,7 @@ class Snapshot:
     """When the oldest queued job was enqueued."""
     beat_at: int | None = None
     """When beat ticked last."""
+    history: RegionHistory | None = None
 
     @property
     def version(self) -> str:
@@ -43,7 +44,9 @@ class Snapshot:
         facts = {name: value for name, value in (self.summary or {}).items() if name not in _AGES}
         held = [hold.to_dict() for hold in self.holds.values()]
         beat = None if self.beat_at is None else self.beat_at // 10_000
-        text = json.dumps([facts, held, self.summary is None, beat, (self.oldest_since or 0) // 1000], default=str)
+        recorded = [one.at for one in self.history.minutes[-1:]] if self.history else None
+        oldest = (self.oldest_since or 0) // 1000
+        text = json.dumps([facts, held, self.summary is None, beat, oldest, recorded], default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -100,4 +103,5 @@ class Snapshots:
             holds,
             None if oldest is None else now - int(oldest * 1000),
             None if beat is None else now - int(beat * 1000),
+            ledger.history(),
         )

@@ -1,0 +1,186 @@
+"""`/jobs/{id}`: one job: why it is where it is, its way, its attempts, its lane; and what a person may do with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import StreamingResponse
+
+from gaugepost.errors import DataSealed
+from gaugepost.ledger.users import Role
+from gaugepost.states import JobState
+from gaugepost_ops.web.console.auditing import recorded
+from gaugepost_ops.web.console.inputs import field, form_of, see_other
+from gaugepost_ops.web.console.job_facts import find_job, masked, read_facts
+from gaugepost_ops.web.console.job_story import path_of, sentence
+from gaugepost_ops.web.console.rendering import page
+from gaugepost_ops.web.console.routes import Console, console_of
+from gaugepost_ops.web.console.sessions import visitor_of
+from gaugepost_ops.web.console.state_diagram import diagram
+from gaugepost_ops.web.problems import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.datastructures import FormData
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from gaugepost.client import Producer
+    from gaugepost.ledger import JobView, Ledger
+    from gaugepost_ops.web.console.sessions import Visitor
+
+    Change = Callable[[Ledger], list[tuple[JobState | None, bool]]]
+
+EVENTS_S = 60
+"""Seconds after which a stream of events ends. The browser opens the next one, which asks for the session again."""
+_LOOK_S = 0.5
+_LONGEST_REASON = 500
+_CANCELLABLE = frozenset({JobState.QUEUED, JobState.WAITING, JobState.PARKED})
+_REPLAYABLE = frozenset({JobState.DEAD, JobState.PARKED})
+
+
+def add_routes(console: Console) -> None:
+    """Add the routes of this module."""
+    console.get("/jobs/{job_id}", show, role=Role.VIEWER)
+    console.get("/jobs/{job_id}/events", events, role=Role.VIEWER)
+    console.post("/jobs/{job_id}/data", show_data, role=Role.OPERATOR, action="job --show-data")
+    console.post("/jobs/{job_id}/cancel", cancel, role=Role.OPERATOR, action="cancel")
+    console.post("/jobs/{job_id}/replay", replay, role=Role.OPERATOR, action="replay")
+    console.post("/jobs/{job_id}/settle", settle, role=Role.OPERATOR, action="settle")
+
+
+async def show(request: Request) -> Response:
+    """Show a job without its data."""
+    return await _page(request, data=None)
+
+
+async def _page(request: Request, data: dict[str, Any] | None) -> Response:
+    producer = console_of(request).gateway.store.blocking
+    facts = await asyncio.to_thread(read_facts, producer, request.path_params["job_id"])
+    view = facts.view
+    return page(
+        request,
+        "job.html",
+        etag=facts.version if data is None else None,
+        facts=facts,
+        view=view,
+        story=sentence(view, facts.due),
+        diagram=diagram(path_of(view)),
+        raw=json.dumps(data or _masked(view), indent=2, ensure_ascii=False, default=str),
+        shows_data=data is not None,
+        offers={
+            "cancel": view.state in _CANCELLABLE,
+            "replay": view.state in _REPLAYABLE,
+            "settle": view.state is JobState.UNKNOWN,
+        },
+    )
+
+
+def _masked(view: JobView) -> dict[str, Any]:
+    found = view.to_dict()
+    left_out = ("attempts", "timeline", "checks", "hold")
+    facts = {name: value for name, value in found.items() if name not in left_out and value not in (None, [], {})}
+    return facts | {"data": f"encrypted: {view.sealed}" if view.sealed else masked(view.data())}
+
+
+async def show_data(request: Request) -> Response:
+    """Show a job with its data, and record who saw it."""
+    visitor, form = visitor_of(request), await form_of(request)
+    producer = console_of(request).gateway.store.blocking
+    data = await asyncio.to_thread(_read_data, producer, visitor, request.path_params["job_id"], field(form, "reason"))
+    return await _page(request, data)
+
+
+def _read_data(producer: Producer, visitor: Visitor, job_id: str, reason: str) -> dict[str, Any]:
+    view = find_job(producer, job_id)
+    with recorded(producer.ledger(view.region), visitor, "job --show-data", job_id, reason) as record:
+        try:
+            data = view.to_dict(show_data=True) | {"data": view.data()}
+        except DataSealed as error:
+            raise Refused(HTTPStatus.CONFLICT, f"the data is encrypted: {error}") from None
+        record.count = 1
+    return data
+
+
+async def cancel(request: Request) -> Response:
+    """Cancel a job that no worker has sent."""
+    visitor, reason, job_id, _ = await _asked(request)
+    return await _changed(request, "cancel", reason, lambda ledger: ledger.cancel([job_id], visitor.name, reason))
+
+
+async def replay(request: Request) -> Response:
+    """Queue a dead or parked job again."""
+    visitor, reason, job_id, _ = await _asked(request)
+    return await _changed(request, "replay", reason, lambda ledger: ledger.replay([job_id], visitor.name, reason))
+
+
+async def settle(request: Request) -> Response:
+    """Record what a person found out about a job whose answer was lost."""
+    visitor, reason, job_id, form = await _asked(request)
+    found = field(form, "as")
+    if found not in {"delivered", "dead"}:
+        raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "nothing was changed: say whether it was delivered or is dead")
+    to = JobState(found)
+    return await _changed(request, "settle", reason, lambda ledger: ledger.resolve([job_id], to, visitor.name, reason))
+
+
+async def _asked(request: Request) -> tuple[Visitor, str, str, FormData]:
+    """Return who asks, why, for which job, and the form. Raises Refused (422) without a reason."""
+    form = await form_of(request)
+    return visitor_of(request), reason_in(form), request.path_params["job_id"], form
+
+
+def reason_in(form: FormData) -> str:
+    """Return the reason of a form. Raises Refused (422) without one."""
+    reason = field(form, "reason").strip()[:_LONGEST_REASON]
+    if not reason:
+        text = "nothing was changed: give a reason; the job's history and the audit trail keep it"
+        raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, text)
+    return reason
+
+
+async def _changed(request: Request, action: str, reason: str, change: Change) -> Response:
+    """Change a job, and go back to its page. Raises Refused (409) if nothing was changed."""
+    job_id, visitor = request.path_params["job_id"], visitor_of(request)
+    producer = console_of(request).gateway.store.blocking
+
+    def carry_out() -> None:
+        ledger = producer.ledger(find_job(producer, job_id).region)
+        with recorded(ledger, visitor, action, job_id, reason) as record:
+            [(state, done)] = change(ledger)
+            record.count = int(done)
+        if not done:
+            raise Refused(HTTPStatus.CONFLICT, f"nothing was changed: the job is {state} now")
+
+    await asyncio.to_thread(carry_out)
+    return see_other(f"/jobs/{job_id}")
+
+
+async def events(request: Request) -> Response:
+    """Send an event when the job changes."""
+    producer = console_of(request).gateway.store.blocking
+    first = await asyncio.to_thread(find_job, producer, request.path_params["job_id"])
+    stream = _changes(request, producer, first)
+    return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+async def _changes(request: Request, producer: Producer, last: JobView) -> AsyncIterator[str]:
+    stopping = console_of(request).gateway.stopping
+    yield "retry: 1000\n\n"
+    for _ in range(int(EVENTS_S / _LOOK_S)):
+        if last.has_ended and last.state is not JobState.DEAD:
+            yield "event: ended\ndata: \n\n"
+            return
+        await asyncio.sleep(_LOOK_S)
+        if stopping.is_set or await request.is_disconnected():
+            return
+        [view] = await asyncio.to_thread(producer.ledger(last.region).read, [last.id])
+        if view is None:
+            return
+        if (view.state, view.until, view.history.entries) != (last.state, last.until, last.history.entries):
+            yield "event: changed\ndata: \n\n"
+        last = view

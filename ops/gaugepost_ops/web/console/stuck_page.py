@@ -1,0 +1,133 @@
+"""`/stuck`: why jobs are stuck, the cause of the most jobs first, each with an example and the action that helps."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode
+
+from gaugepost.errors import InvalidQuery
+from gaugepost.ledger.explanations import action, meaning
+from gaugepost.ledger.operations import STATES, Action
+from gaugepost.ledger.users import Role
+from gaugepost.states import JobState
+from gaugepost_ops.web.console.bulk_actions import WORDS
+from gaugepost_ops.web.console.causes import Causes
+from gaugepost_ops.web.console.job_queries import JobQuery
+from gaugepost_ops.web.console.rendering import page
+from gaugepost_ops.web.console.routes import Console, Nav
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from gaugepost.regions import Region
+    from gaugepost_ops.cli.jobs.groups import Fault, Group
+    from gaugepost_ops.web.console.causes import HeldCause, RegionCauses
+
+SHOWN = 40
+_HOLDS_SHOWN = 10
+
+
+class Cause(NamedTuple):
+    """One cause as the page shows it. `jobs`: the list of its jobs; `acts`: title and page of what helps."""
+
+    region: Region
+    state: str
+    number: int
+    title: str
+    details: str
+    to_do: str
+    newest: int
+    example: str
+    jobs: str
+    acts: tuple[tuple[str, str], ...]
+
+
+def add_routes(console: Console) -> None:
+    """Add the route of this module."""
+    causes = Causes(console.gateway)
+    console.get("/stuck", partial(show, causes), role=Role.VIEWER, nav=Nav("Stuck", "s"))
+
+
+async def show(causes: Causes, request: Request) -> Response:
+    """Show the causes of all regions, or of one."""
+    try:
+        only = JobQuery.of({"region": request.query_params.get("region", "")}).region()
+    except InvalidQuery:
+        only = None
+    found = await causes.read(only)
+    shown = sorted((one for region in found for one in _causes(region)), key=lambda one: (-one.number, -one.newest))
+    held = sorted((one for region in found for one in _held(region)), key=lambda one: -one.number)
+    version = repr([(one.region, one.number, one.newest, one.title) for one in (*shown, *held)])
+    version += repr([(one.total, one.read, one.is_whole, one.causes is None, one.at // 10_000) for one in found])
+    return page(
+        request,
+        "stuck.html",
+        live=True,
+        etag=version,
+        regions=found,
+        causes=shown[:SHOWN],
+        more=len(shown) - SHOWN,
+        held=held[:_HOLDS_SHOWN],
+        more_held=len(held) - _HOLDS_SHOWN,
+        only=only,
+    )
+
+
+def _causes(of: RegionCauses) -> list[Cause]:
+    return [_cause(fault, group) for fault, group in of.causes or ()]
+
+
+def _cause(fault: Fault, group: Group) -> Cause:
+    why = fault.reason or fault.verdict or "no verdict"
+    conditions = {
+        "state": str(fault.state),
+        "region": str(fault.region),
+        "kind": fault.kind,
+        "verdict": fault.verdict or "",
+        "configuration": fault.configuration or "",
+    }
+    pairs = [*((name, value) for name, value in conditions.items() if value), *(("field", one) for one in fault.fields)]
+    acts = [
+        (f"{WORDS[one]} …", "/jobs/bulk?" + urlencode([*pairs, ("action", str(one))]))
+        for one in (Action.REPLAY, Action.SETTLE)
+        if fault.state in STATES[one]
+    ]
+    return Cause(
+        region=fault.region,
+        state=str(fault.state),
+        number=group.count,
+        title=f"{why} ({fault.meaning})" if fault.meaning else why,
+        details=_details(fault),
+        to_do=fault.to_do.partition(" The command ")[0] or _HELP.get(fault.state, ""),
+        newest=group.newest,
+        example=group.example,
+        jobs="/jobs?" + urlencode(pairs),
+        acts=tuple(acts),
+    )
+
+
+def _details(fault: Fault) -> str:
+    configuration = f"configuration {fault.configuration}" if fault.configuration else ""
+    fields = f"fields {', '.join(fault.fields)}" if fault.fields else ""
+    return ", ".join(filter(None, (fault.kind, configuration, fields)))
+
+
+_HELP = {
+    JobState.DEAD: "Look at the example, correct the cause, then send the jobs again.",
+    JobState.UNKNOWN: "Look at CustomerGauge whether the jobs arrived; then settle them.",
+}
+
+
+def _held(of: RegionCauses) -> list[Cause]:
+    return [_hold(of.region, one) for one in of.holds]
+
+
+def _hold(region: Region, one: HeldCause) -> Cause:
+    hold = one.hold
+    what = hold.scope.replace(":", " ", 1) or "the whole region"
+    why = f"{hold.reason} ({meaning(hold)})" if meaning(hold) else hold.reason
+    to_do = action(hold, region) or f"Opened by {hold.by}. Lift it when its reason is over."
+    jobs = "/jobs?" + urlencode({"state": "parked", "region": region})
+    return Cause(region, "held", one.count, f"{what} is held: {why}", "", to_do, hold.since, "", jobs, ())

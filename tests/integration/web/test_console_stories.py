@@ -1,0 +1,123 @@
+"""What operators come to the console for, in a real browser: with JavaScript, and once more without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from gaugepost import Region
+from gaugepost.ledger.users import Role
+from support.barriers import barriers
+from support.browser import chromium
+from support.console import PASSWORD, add_user
+from support.console_jobs import SCRIPT, die, put_link
+from support.gateway import GatewayProcess
+from support.stack import Stack
+
+pytestmark = pytest.mark.needs("chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(params=[True, False], ids=["with_javascript", "without"])
+def page(request: pytest.FixtureRequest, browser: Browser, gateway: GatewayProcess) -> Iterator[Page]:
+    add_user(gateway, role=Role.OPERATOR)
+    context = browser.new_context(base_url=gateway.url, java_script_enabled=request.param)
+    page = context.new_page()
+    sign_in(page)
+    yield page
+    context.close()
+
+
+def sign_in(page: Page) -> None:
+    page.goto("/sign-in")
+    page.get_by_label("Name").fill("ann")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def test_why_was_the_link_of_joe_not_delivered(page: Page, gateway: GatewayProcess) -> None:
+    put_link(gateway.producer, email="other@example.com")
+    put_link(gateway.producer, email="joe@example.com")
+    gateway.producer.ledger(Region.EU).hold("", "maintenance until noon", "bob")
+    page.get_by_role("link", name="Jobs").click()
+    page.get_by_label("Search").fill("joe@example.com")
+    page.get_by_role("button", name="Search").click()
+    rows = page.get_by_role("table").get_by_role("row")
+    expect(rows).to_have_count(2)
+    rows.nth(1).get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        "It waits, because the region eu is held: maintenance until noon."
+    )
+
+
+def test_dead_jobs_of_a_corrected_mapping_are_sent_again(tmp_path: Path, browser: Browser) -> None:
+    for is_scripted in (True, False):
+        folder = tmp_path / str(is_scripted)
+        folder.mkdir()
+        with Stack(folder, regions="eu") as stack, GatewayProcess(folder, stack.redis.url) as gateway:
+            _send_again(stack, gateway, browser, is_scripted=is_scripted)
+
+
+def _send_again(stack: Stack, gateway: GatewayProcess, browser: Browser, *, is_scripted: bool) -> None:
+    add_user(gateway, role=Role.OPERATOR)
+    die(gateway.producer, 300, configuration="multi-object")
+    context = browser.new_context(base_url=gateway.url, java_script_enabled=is_scripted)
+    page = context.new_page()
+    sign_in(page)
+    page.goto("/stuck?region=eu")
+    while not page.get_by_text("300", exact=True).is_visible():
+        page.reload()
+    page.get_by_role("link", name="Send again …").click()
+    page.get_by_label("Reason").fill("mapping corrected")
+    page.get_by_role("button", name="Send again").click()
+    stack.worker("eu")
+    drained = page.get_by_role("heading", name="300 of 300 jobs sent again")
+    while not is_scripted and not drained.is_visible():
+        page.reload()
+    expect(drained).to_be_visible()
+    expect(page.get_by_text("finished")).to_be_visible()
+    context.close()
+
+
+def test_open_job_page_follows_the_job(browser: Browser, gateway: GatewayProcess) -> None:
+    add_user(gateway, role=Role.OPERATOR)
+    job_id = put_link(gateway.producer)
+    context = browser.new_context(base_url=gateway.url)
+    page, errors = context.new_page(), list[str]()
+    sign_in(page)
+    page.on("console", lambda message: errors.append(message.text))
+    page.goto(f"/jobs/{job_id}")
+    gateway.producer.ledger(Region.EU).cancel([job_id])
+    expect(page.get_by_role("heading", level=1)).to_have_text("A person cancelled it before it was sent.")
+    assert errors == []
+    context.close()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_about_jobs_have_no_serious_barrier(
+    browser: Browser, gateway: GatewayProcess, scheme: str, width: int
+) -> None:
+    add_user(gateway, role=Role.OPERATOR)
+    [job_id] = die(gateway.producer, message=SCRIPT, labels=["x" * 60])
+    size = {"width": width, "height": 900}
+    context = browser.new_context(base_url=gateway.url, color_scheme=scheme, viewport=size, bypass_csp=True)
+    page = context.new_page()
+    sign_in(page)
+    found: list[str] = []
+    bulk = "/jobs/bulk?action=replay&state=dead&region=eu"
+    for path in ("/stuck", "/jobs", "/jobs?state=dead", "/jobs?state=x", f"/jobs/{job_id}", bulk, "/history"):
+        page.goto(path)
+        found += barriers(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+    context.close()
+    assert found == []
