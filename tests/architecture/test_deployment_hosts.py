@@ -12,10 +12,24 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from gaugepost.files.limits import MAX_FILE
 from gaugepost_ops import exporter
 from gaugepost_ops.cli.common import Exit
+from gaugepost_ops.web.gateway import MOST_UPLOADS
 from gaugepost_ops.web.server import GRACE_S
-from support.deployment import COMPOSE, K8S, ROOT, SYSTEMD, deployments, graceful, manifests, parses, unit, unknown
+from support.deployment import (
+    COMPOSE,
+    K8S,
+    ROOT,
+    SYSTEMD,
+    compose,
+    deployments,
+    graceful,
+    manifests,
+    parses,
+    unit,
+    unknown,
+)
 
 # ops/k8s
 
@@ -109,6 +123,20 @@ def test_gateway_ends_after_it_gets_no_new_connections() -> None:
     values = unit(ROOT / "ops/systemd/gaugepost-gateway.service")
     assert float(values["TimeoutStopSec"][0]) > GRACE_S
     assert int(values["LimitNOFILE"][0]) > 1_024, "each connection is a file"
+
+
+@pytest.mark.starts_process
+def test_files_that_the_gateway_takes_go_to_disk() -> None:
+    room = MOST_UPLOADS * MAX_FILE * 3  # as it came, in UTF-8, and in parts
+    [tmp] = [one["emptyDir"] for one in deployments()["gaugepost-gateway"]["volumes"] if one["name"] == "tmp"]
+    assert (tmp.keys(), tmp["sizeLimit"][-2:]) == ({"sizeLimit"}, "Gi")
+    assert int(tmp["sizeLimit"][:-2]) * 2**30 > room
+    gateway = compose(profiles=("gateway",))["services"]["gateway"]
+    assert not gateway.get("tmpfs")
+    assert {(one["type"], one["target"]) for one in gateway["volumes"]} == {("volume", "/tmp")}
+    values = unit(ROOT / "ops/systemd/gaugepost-gateway.service")
+    assert "TMPDIR=/var/tmp" in values["Environment"]
+    assert values["PrivateTmp"] == ["yes"], "it makes /var/tmp writable"
 
 
 def test_scaled_object_matches_the_schema_of_keda() -> None:

@@ -149,6 +149,7 @@ def _handle_errors(api: FastAPI) -> None:
 
     api.add_exception_handler(Refused, of_ours)
     api.add_exception_handler(GaugepostError, of_ours)
+    api.add_exception_handler(OSError, of_ours)  # such as a full disk; of Exception, Starlette raises it again
     api.add_exception_handler(ClientDisconnect, of_absent)
     api.add_exception_handler(HTTPException, of_starlette)
     api.add_exception_handler(RequestValidationError, of_parameters)

@@ -12,7 +12,7 @@ from gaugepost.errors import GaugepostError
 from gaugepost_ops.web.enqueue import enqueue
 from gaugepost_ops.web.job_lines import JobLines
 from gaugepost_ops.web.observed import ENQUEUE, ROUTE
-from gaugepost_ops.web.problems import Refused, is_foreseen, refused
+from gaugepost_ops.web.problems import Refused, is_foreseen, of_disk, refused
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -48,6 +48,7 @@ class DirectEnqueue:
 
 def problem_of(error: Exception) -> Response:
     """Return the answer to an error. An unexpected error is logged, without data."""
+    error = of_disk(error)
     if isinstance(error, Refused):
         return error.response()
     if isinstance(error, GaugepostError):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import tempfile
 from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from starlette.responses import Response
 
 from gaugepost.errors import (
@@ -30,11 +33,15 @@ if TYPE_CHECKING:
 
     from pydantic import ValidationError
 
+log = structlog.get_logger("gaugepost.gateway")
+
 MOST_ERRORS = 100
 """Wrong fields in one answer, at most."""
 
 _RETRY_AFTER = {BacklogFull: 30, LedgerClosed: 30, StoreError: 2}
 _FORESEEN = (BacklogFull, BatchConflict, LedgerClosed, StoreFull, StoreUnreachable)
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""EFBIG: a limit such as systemd's LimitFSIZE."""
 _OF_THE_GATEWAY = "the gateway cannot use Redis: its log has the reason"
 
 
@@ -64,6 +71,15 @@ class Refused(Exception):  # noqa: N818 - it ends a request on purpose
         """Return the answer."""
         body = json.dumps(self.to_dict()).encode()
         return Response(body, self.status, self.headers, media_type="application/problem+json")
+
+
+def of_disk(error: Exception) -> Exception:
+    """Return the refusal for a full disk; any other error as it is."""
+    if not isinstance(error, OSError) or error.errno not in _FULL:
+        return error
+    log.warning("disk full", folder=tempfile.gettempdir())
+    detail = "the disk of this gateway is full: try again later"
+    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "30"})
 
 
 def too_soon(wait_ms: int) -> Refused:

@@ -14,6 +14,7 @@ import uvicorn
 
 from gaugepost_ops.web.app import Application
 from gaugepost_ops.web.connection import Connection
+from gaugepost_ops.web.scratch import Scratch
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -30,9 +31,10 @@ MOST_CONNECTIONS = 10_000
 class _Server(uvicorn.Server):
     """uvicorn's server. It notifies the gateway when it stops."""
 
-    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+    def __init__(self, config: uvicorn.Config, application: Application, scratch: Scratch) -> None:
         super().__init__(config)
         self._application = application
+        self._scratch = scratch
         self._looked_at = 0.0
 
     async def on_tick(self, counter: int) -> bool:
@@ -40,6 +42,7 @@ class _Server(uvicorn.Server):
         now = time.monotonic()
         if now - self._looked_at >= 1:
             self._looked_at = now
+            self._scratch.ensure()
             for connection in tuple(self.server_state.connections):
                 if isinstance(connection, Connection):
                     connection.end_if_overdue(now)
@@ -80,11 +83,12 @@ def run(settings: Settings, host: str, port: int, *, proxy_headers: bool) -> int
         limit_concurrency=MOST_CONNECTIONS,
         backlog=2048,
     )
-    server = _Server(config, application)
     _spare_garbage_collection()
     log.info("serving", host=host, port=port)
     try:
-        server.run()
+        with Scratch() as scratch:
+            server = _Server(config, application, scratch)
+            server.run()
     except SystemExit:  # uvicorn has logged why it cannot listen
         return 1
     finally:
