@@ -26,12 +26,13 @@ from gaugepost.regions import Region
 from gaugepost.uploads import uploaded_before
 from gaugepost_ops.cli.uploads.part_rows import enqueued_parts, part_row
 from gaugepost_ops.web.auditing import recorded
-from gaugepost_ops.web.forms import BrokenForm, read_form
+from gaugepost_ops.web.forms import BrokenForm, WrongField, read_form
 from gaugepost_ops.web.gateway import header
 from gaugepost_ops.web.problems import Refused, wrong_fields
 
 if TYPE_CHECKING:
     from gaugepost.client import Producer
+    from gaugepost.ledger import Ledger
     from gaugepost_ops.web.callers import Caller
     from gaugepost_ops.web.gateway import Gateway
 
@@ -105,6 +106,8 @@ async def _read(request: Request, folder: Path) -> tuple[NewFile, Path]:
             form = await read_form(kind, request.receive, MOST_BODY, folder)
     except BrokenForm as error:
         raise Refused(HTTPStatus.BAD_REQUEST, f"the body is no form that can be read: {error}") from None
+    except WrongField as error:
+        raise _wrong(error.field, error.expected) from None
     except TimeoutError:
         raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"the file did not arrive within {UPLOAD_S:.0f} s") from None
     with form:
@@ -114,9 +117,9 @@ async def _read(request: Request, folder: Path) -> tuple[NewFile, Path]:
             raise wrong_fields(error) from None
         name, file = form.files.get("file", ("", None))
         if file is None or len(form.files) > 1:
-            raise _wrong_file("required: one file, with its name")
+            raise _wrong("file", "required: one file, with its name")
         if not _FILENAME.fullmatch(name) or name in {".", ".."} or len(name.encode()) > 255:  # noqa: PLR2004 - of a folder
-            raise _wrong_file("expected a file name of at most 128 characters, without quotes and slashes")
+            raise _wrong("file", "expected a file name of at most 128 characters, without quotes and slashes")
         return wanted, await asyncio.to_thread(_named, Path(file.name), name)
 
 
@@ -127,9 +130,9 @@ def _named(file: Path, name: str) -> Path:
     return file.rename(path)
 
 
-def _wrong_file(message: str) -> Refused:
-    errors = [{"field": "file", "message": message}]
-    return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"nothing was stored: file: {message}", errors=errors)
+def _wrong(field: str, message: str) -> Refused:
+    errors = [{"field": field, "message": message}]
+    return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"nothing was stored: {field}: {message}", errors=errors)
 
 
 def _upload(producer: Producer, caller: Caller, wanted: NewFile, path: Path) -> dict[str, Any]:
@@ -143,16 +146,28 @@ def _upload(producer: Producer, caller: Caller, wanted: NewFile, path: Path) -> 
     found: dict[str, Any] = {"id": None, "region": region, "family": family, "filename": path.name}
     with uploaded:
         found |= {"rows": uploaded.rows, "notes": list(uploaded.notes)}
-        before = ledger.file_sets.uploaded_before(family, uploaded.sha256)
-        if before and not wanted.again:
-            raise Refused(HTTPStatus.CONFLICT, f"nothing was stored: {uploaded_before(before)}", id=before)
+        if not wanted.again:
+            _refuse_second(ledger, family, uploaded.sha256)
         if wanted.dry_run:
             return found | {"parts": [part_row(part, None) for part in parts]}
         source = caller.key_for(region).source or wanted.source
         with recorded(ledger, caller, "upload", path.name) as record:
             how: dict[str, Any] = {"again": wanted.again, "first": wanted.first, "deliver_at": due}
-            files = producer.uploads.upload(uploaded, parts, region, family, source=source, batch=wanted.batch, **how)
+            try:
+                files = producer.uploads.upload(
+                    uploaded, parts, region, family, source=source, batch=wanted.batch, **how
+                )
+            except InvalidJob:
+                _refuse_second(ledger, family, uploaded.sha256)  # another request has stored the same file meanwhile
+                raise
             record.target += f" {files.id}"
             record.count = len(parts)
     rows = [part_row(part, files) for part in enqueued_parts(ledger, files, parts)]
     return found | {"id": files.id, "parts": rows}
+
+
+def _refuse_second(ledger: Ledger, family: Family, sha256: str) -> None:
+    """Raise Refused (409), with the set that has this content already, if there is one."""
+    before = ledger.file_sets.uploaded_before(family, sha256)
+    if before:
+        raise Refused(HTTPStatus.CONFLICT, f"nothing was stored: {uploaded_before(before)}", id=before)

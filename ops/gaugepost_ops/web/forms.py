@@ -25,11 +25,22 @@ IN_MEMORY = 1_000_000
 MOST_FIELDS = 1_000
 MOST_FIELD_BYTES = 1_000_000
 """Bytes of all fields together."""
+IN_UTF8 = "expected text in UTF-8"
+ONCE = "expected it once, with one value: gaugepost sends no lists"
 _DISPOSITION = "content-disposition"
 
 
 class BrokenForm(ValueError):  # noqa: N818 - as the refusals of problems.py
     """The body is no form, it breaks off, or it has too many fields. The message quotes nothing."""
+
+
+class WrongField(ValueError):  # noqa: N818 - as above
+    """A field cannot be read. The message quotes nothing."""
+
+    def __init__(self, field: str, expected: str) -> None:
+        super().__init__(f"{field}: {expected}")
+        self.field = field
+        self.expected = expected
 
 
 @dataclass(slots=True)
@@ -83,7 +94,7 @@ class _Reader:
             raise BrokenForm("expected a shorter boundary") from None
 
     def feed(self, chunk: bytes) -> None:
-        """Parse a piece of the body. Raises BrokenForm."""
+        """Parse a piece of the body. Raises BrokenForm, WrongField."""
         try:
             self._parser.write(chunk)
         except FormParserError:
@@ -110,9 +121,9 @@ class _Reader:
 
     def _end_headers(self) -> None:
         _, options = parse_options_header(self._headers.get(_DISPOSITION, b""))
-        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        self._name = _decoded(options.get(b"name", b""), "")
         if b"filename" in options:
-            name = options[b"filename"].decode("utf-8", "replace")
+            name = _decoded(options[b"filename"], self._name)
             if self._folder is not None and self.form.files:
                 raise BrokenForm("expected one file")
             self._file = self._open()
@@ -139,12 +150,22 @@ class _Reader:
     def _end(self) -> None:
         if self._file is not None:
             self._file.seek(0)
-        else:
-            self.form.fields[self._name] = self._text.decode("utf-8", "replace")
+            return
+        if "[" in self._name and self._name in self.form.fields:
+            raise WrongField(self._name, ONCE)
+        self.form.fields[self._name] = _decoded(self._text, self._name)
+
+
+def _decoded(text: bytes | bytearray, field: str) -> str:
+    """Return the text of a field, or without one the name of a field. Raises WrongField."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise WrongField(field or text.decode("utf-8", "replace"), IN_UTF8) from None
 
 
 def parse_form(content_type: str, body: bytes) -> Form:
-    """Parse the whole body of a form. Raises BrokenForm."""
+    """Parse the whole body of a form. Raises BrokenForm, WrongField."""
     reader = _Reader(content_type)
     try:
         reader.feed(body)
@@ -158,7 +179,8 @@ def parse_form(content_type: str, body: bytes) -> Form:
 async def read_form(content_type: str, receive: Receive, most: int, folder: Path) -> Form:
     """Read a form of at most `most` bytes as it arrives. A thread writes its files into a folder.
 
-    Raises BrokenForm; Refused: 413 for a longer one, 408 if no chunk arrives for BODY_S seconds; ClientDisconnect.
+    Raises BrokenForm, WrongField; Refused: 413 for a longer one, 408 if no chunk arrives for BODY_S seconds;
+    ClientDisconnect.
     """
     reader = _Reader(content_type, folder)
     try:

@@ -12,10 +12,12 @@ import requests
 from gaugepost import JobState, PersonalLink, Region
 from gaugepost_ops.web.front.outcomes import LONGEST_WAIT_S, wait_of
 from gaugepost_ops.web.front.routes import Route, find
+from gaugepost_ops.web.large_bodies import MOST_BYTES
 from support.hosts import FrontHost
 from support.wait import wait_until
 
 JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 RECORD = {"configuration": "map", "record": {"Email": "joe.doe@example.com"}}
 
 
@@ -55,6 +57,77 @@ def test_broken_body_is_refused_in_the_shape_of_customergauge(front: FrontHost, 
         assert isinstance(answer.json()["message"], str)
         assert "a@b.example" not in answer.text
     assert jobs(front) == before
+
+
+@pytest.mark.parametrize(
+    ("pairs", "field"),
+    [
+        (b"configuration=map&record%5BEmail%5D=%E9", "Email"),
+        (b"configuration=map&record[Email]=\xe9", "Email"),
+        (b"configuration=map&record[Email]=%ED%A0%80", "Email"),
+        (b"configuration=%E9&record[Email]=a", "configuration"),
+        (b"configuration=map&record[Email]=a&record[%E9]=a", "\ufffd"),
+        (b"configuration=map&record[Email]=a&record[a][]=1&record[a][]=2", "record[a][]"),
+        (b"configuration=map&record[Email]=a&record[a][b]=1", "record[a][b]"),
+        (b"configuration=map&record[Email]=a&record[]=1", "record[]"),
+        (b"configuration=map&record[Email]=a&configuration[=1", "configuration["),
+    ],
+    ids=str,
+)
+def test_form_that_would_change_is_refused_by_field(front: FrontHost, pairs: bytes, field: str) -> None:
+    before = jobs(front)
+    answer = send(front, "PUT", "records/", data=pairs, headers=FORM)
+    assert (answer.status_code, [*answer.json()["errors"]]) == (422, [field]), answer.text
+    assert jobs(front) == before
+
+
+def test_unknown_list_in_a_form_is_ignored_as_other_unknown_fields(front: FrontHost) -> None:
+    body = b"configuration=map&record[Email]=a@b.example&tags[]=1&tags[]=2"
+    assert send(front, "PUT", "records/", data=body, headers=FORM).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "field"),
+    [
+        (FORM["Content-Type"], b"Email=a@b.example&Name=%E9", "Name"),
+        (FORM["Content-Type"], b"Email=a@b.example&x[]=1&x[]=2", "x[]"),
+        (
+            "multipart/form-data; boundary=b",
+            (
+                b'--b\r\nContent-Disposition: form-data; name="Email"\r\n\r\na@b.example\r\n'
+                b'--b\r\nContent-Disposition: form-data; name="Name"\r\n\r\n\xe9\r\n--b--\r\n'
+            ),
+            "Name",
+        ),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_v41_form_that_would_change_is_refused_by_field(front: FrontHost, kind: str, body: bytes, field: str) -> None:
+    before = jobs(front)
+    answer = send(front, "POST", "v4.1/transactions/response.json", data=body, headers={"Content-Type": kind})
+    assert (answer.status_code, answer.json()["Error"]["Code"]) == (400, 300001), answer.text
+    assert f"{field}: expected" in answer.json()["Error"]["Message"]
+    assert jobs(front) == before
+
+
+def test_callers_that_wait_keep_no_memory_from_other_bodies(front: FrontHost) -> None:
+    ledger = front.stack.producer.ledger(Region.EU)
+    ledger.hold("configuration:large", "maintenance", "test")
+    large = {"configuration": "large", "record": {"Email": "a@b.example", "text": "x" * 950_000}}
+    parked = front.stack.counts()["parked"]
+    number = MOST_BYTES // 950_000 + 2
+    with ThreadPoolExecutor(number) as pool:
+        waiting = []
+        for turn in range(1, number + 1):
+            headers = {"Prefer": "wait=60", "Idempotency-Key": f"large-{turn}"}
+            waiting.append(pool.submit(send, front, "PUT", "personal-link/", json=large, headers=headers))
+            wait_until(lambda: front.stack.counts()["parked"] == parked + turn)  # noqa: B023 - it is called here
+        again = send(front, "PUT", "personal-link/", json=large, headers={"Prefer": "wait=0"})
+        ledger.cancel([again.headers["Gaugepost-Job"]])
+        assert all(front.stack.producer.cancel(key=f"large-{turn}", region=Region.EU) for turn in range(1, number + 1))
+        assert {one.result().status_code for one in waiting} == {409}
+    assert again.status_code == 202
+    ledger.resume("configuration:large", "test")
 
 
 @pytest.mark.parametrize("kind", ["json", "xml"])

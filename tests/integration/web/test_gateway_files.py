@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,48 @@ def test_same_content_is_refused_with_the_first_set_unless_again(gateway: Gatewa
     assert (refused.status_code, refused.json()["id"]) == (409, first["id"])
     assert send(gateway, key, again="true").status_code == 201
     assert queued(gateway) == 2
+
+
+def test_same_file_sent_at_once_is_stored_once_and_named(gateway: GatewayProcess, key: str) -> None:
+    headers = {"Authorization": f"Bearer {key}"}
+
+    def post(content: bytes) -> requests.Response:
+        files = {"file": ("people.csv", content)}
+        return requests.post(f"{gateway.url}/v1/files", data=FORM, files=files, headers=headers, timeout=60)
+
+    for turn in range(4):
+        content = rows(4_000, first=turn)
+        with ThreadPoolExecutor(4) as pool:
+            answers = sorted(pool.map(post, [content] * 4), key=lambda answer: answer.status_code)
+        assert [answer.status_code for answer in answers] == [201, 409, 409, 409], [one.text for one in answers]
+        assert len({answer.json()["id"] for answer in answers}) == 1
+
+
+def test_second_file_in_a_form_is_refused(gateway: GatewayProcess, key: str) -> None:
+    for names in (("file", "file"), ("file", "more")):
+        files = [(name, ("a.csv", rows(1))) for name in names]
+        answer = gateway.call("POST", "/v1/files", key, data=FORM, files=files)
+        assert (answer.status_code, "expected one file" in answer.json()["detail"]) == (400, True), answer.text
+    assert queued(gateway) == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "head", "value"),
+    [
+        ("source", b'name="source"', b"\xe9"),
+        ("file", b'name="file"; filename="\xe9.csv"', b"Email\na@example.net\n"),
+        ("\ufffd", b'name="\xe9"', b"a"),
+        ("x[]", b'name="x[]"', b'1\r\n--b\r\nContent-Disposition: form-data; name="x[]"\r\n\r\n2'),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_form_that_would_change_is_refused_by_field(
+    gateway: GatewayProcess, key: str, field: str, head: bytes, value: bytes
+) -> None:
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    body = b"--b\r\nContent-Disposition: form-data; " + head + b"\r\n\r\n" + value + b"\r\n--b--\r\n"
+    answer = gateway.call("POST", "/v1/files", key, data=body, headers=kind)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field), answer.text
 
 
 @pytest.mark.parametrize(

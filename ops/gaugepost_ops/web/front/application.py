@@ -25,7 +25,7 @@ from gaugepost_ops.web.gateway import header
 from gaugepost_ops.web.json_jobs import permitted
 from gaugepost_ops.web.large_bodies import BODIES
 from gaugepost_ops.web.observed import KEY, REGION, ROUTE
-from gaugepost_ops.web.problems import Refused, refused
+from gaugepost_ops.web.problems import Refused, of_disk, refused
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Send
@@ -172,7 +172,7 @@ def _idempotency_key(request: RequestScope) -> str | None:
 def _job(route: Route, kind: str, body: bytes) -> AnyJob | Response:
     """Return the job of a call, or the refusal of a call that lacks what CustomerGauge requires."""
     if not isinstance(route.dialect, V41):
-        return jobs.job_of_object(route, inputs.read_object(kind, body))
+        return jobs.job_of_object(route, inputs.read_object(kind, body, jobs.FIELDS[route.call]))
     if route.call == "response":
         fields = inputs.read_v41(kind, body).fields
         if not any(name.lower() == "email" and value.strip() for name, value in fields.items()):
@@ -189,8 +189,7 @@ def _refusal(error: Exception, route: Route) -> Response:
     """Return the answer to an error, in the shape of the call. An unexpected error is logged, without data."""
     if isinstance(error, InvalidJob):
         return refusal_of(error, route.dialect)
-    if isinstance(error, GaugepostError):
-        error = refused(error)
+    error = refused(error) if isinstance(error, GaugepostError) else of_disk(error)
     if not isinstance(error, Refused):
         log.error("failed", exc_info=error)
         error = Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway failed: its log has the reason")

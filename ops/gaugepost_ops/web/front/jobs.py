@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gaugepost.jobs import AnyJob
     from gaugepost_ops.web.front.routes import Route
 
-_FIELDS = {
+FIELDS = {
     "record": ("configuration", "record"),
     "personal_link": ("configuration", "record"),
     "close_loop": ("number_customergauge", "status", "note", "happened_at", "assignee"),
@@ -28,7 +28,7 @@ _FLAGS = {"Y": True, "N": False}
 
 def job_of_object(route: Route, found: Mapping[str, Any]) -> AnyJob:
     """Return the job of a call of v7 or imports. Unknown fields are ignored, as at CustomerGauge. Raises InvalidJob."""
-    fields = {name: found[name] for name in _FIELDS[route.call] if found.get(name) not in _ABSENT}
+    fields = {name: found[name] for name in FIELDS[route.call] if found.get(name) not in _ABSENT}
     return parse_job({"kind": route.call, "region": route.region, **fields})
 
 
