@@ -13,24 +13,19 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import structlog
-
-from gaugepost.errors import GaugepostError, StoreFull, StoreUnreachable
+from gaugepost.errors import StoreFull, StoreUnreachable
 from gaugepost.ledger.api_keys import KEY_PREFIX, ApiKey, Scope, digest_of
+from gaugepost_ops.web.key_reading import RegionKeys
 from gaugepost_ops.web.problems import Refused, too_soon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gaugepost.ledger.api_keys import KeysRead
     from gaugepost.regions import Region
     from gaugepost_ops.web.store import Store
 
-log = structlog.get_logger("gaugepost.gateway")
-
-READ_EVERY_S = 0.4
 VALID_FOR_S = 0.9
-NOTE_USE_EVERY_S = 60.0
+_NEW_MS = 5_000
 _LONGEST_SECRET = 200
 _MOST_RECENT = 1_000
 
@@ -83,20 +78,6 @@ class Caller:
             raise Refused(HTTPStatus.FORBIDDEN, f"this key lacks the scope {scope}: it has {', '.join(has) or 'none'}")
 
 
-@dataclass(slots=True)
-class _OfRegion:
-    """The keys of one region, by their hash. `read_at`: when they were read, monotonic seconds."""
-
-    keys: Mapping[str, ApiKey] = field(default_factory=dict, repr=False)
-    read_at: float = float("-inf")
-    reading: asyncio.Task[None] | None = None
-    is_away: bool = False
-    used: set[str] = field(default_factory=set)
-    """Names of keys whose use Redis does not know yet."""
-    noted: dict[str, float] = field(default_factory=dict)
-    """Name of a key → when its use was noted last, monotonic seconds."""
-
-
 _NOT_READ: tuple[None, float] = (None, 0.0)
 
 
@@ -105,56 +86,19 @@ class Callers:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._regions = {region: _OfRegion() for region in store.settings.regions}
+        regions = store.settings.regions
+        self._regions = {region: RegionKeys(store, region, self._note_reading) for region in regions}
         self._recent: dict[str, tuple[Caller | None, float]] = {}
         """Header → its caller, and until when its keys count. To find one takes as long as to check a job."""
         self._readings = 0
 
     async def keep_reading(self) -> None:
         """Read the keys again and again, until this task is cancelled. A region that is away delays no other."""
-        await asyncio.gather(*map(self._keep_reading, self._regions))
+        await asyncio.gather(*(of.keep_reading() for of in self._regions.values()))
 
-    async def _keep_reading(self, region: Region) -> None:
-        while True:
-            await self._read(region)
-            await asyncio.sleep(READ_EVERY_S)
-
-    async def _read(self, region: Region) -> None:
-        """Read the keys of a region; if they are being read, wait for that."""
-        of = self._regions[region]
-        if of.reading is None or of.reading.done():
-            of.reading = asyncio.create_task(self._read_now(region, of))
-        with suppress(GaugepostError):
-            await asyncio.shield(of.reading)
-
-    async def _read_now(self, region: Region, of: _OfRegion) -> None:
-        asked_at = time.monotonic()
-        try:
-            found = await self._found(region, of)
-        except GaugepostError as error:
-            if not of.is_away:
-                log.warning("keys not read", region=str(region), error=str(error))
-            of.is_away = True
-            return
-        except Exception as error:  # noqa: BLE001 - whatever Redis has there, the next turn must come
-            if not of.is_away:
-                log.error("keys not read", region=str(region), error=type(error).__name__)  # noqa: TRY400 - it may quote a key
-            of.is_away = True
-            return
-        of.keys = {key.digest: key for key in found.valid()}
-        of.read_at, of.is_away = asked_at, False
+    def _note_reading(self) -> None:
         self._readings += 1
         self._recent.clear()
-
-    async def _found(self, region: Region, of: _OfRegion) -> KeysRead:
-        """Return the keys, and note their uses. While Redis refuses that write, the uses wait: keys need only reads."""
-        calls, used = self._store.api_keys[region], list(of.used)
-        if used:
-            with suppress(StoreFull):
-                found = await self._store.run(region, calls.read(used))
-                of.used.difference_update(used)
-                return found
-        return await self._store.run(region, calls.read())
 
     async def identify(self, authorization: str | None) -> Caller:
         """Return who sends this header. Raises Refused: 401 for no or a wrong key, 429 over the rate of a key."""
@@ -176,7 +120,7 @@ class Callers:
 
     async def holder(self, digest: str) -> Caller:
         """Return the holder of the key with this digest, and count a request. Raises Refused, as `identify` does."""
-        caller = await self._resolved(digest)
+        caller = await self._looked_up(digest)
         self._note_use(caller, time.monotonic())
         await self._count(caller)
         return caller
@@ -184,7 +128,7 @@ class Callers:
     async def _known(self, authorization: str) -> Caller:
         """Return who sends this header; `identify` remembers it until the keys are read again."""
         digest = digest_of_key(authorization[len(_SCHEME) :].strip())
-        caller = await self._resolved(digest)
+        caller = await self._looked_up(digest)
         self._note_use(caller, time.monotonic())
         if len(self._recent) < _MOST_RECENT:
             self._recent[authorization] = caller, caller.until
@@ -198,6 +142,20 @@ class Callers:
         if caller.reading == self._readings and time.monotonic() < caller.until:
             return caller
         return await self._resolved(next(iter(caller.grants.values())).digest)
+
+    async def _looked_up(self, digest: str) -> Caller:
+        """Return the holder of a key, which may be newer than the last reading of the keys. Raises Refused."""
+        asked_at = time.monotonic()
+        try:
+            caller = await self._resolved(digest)
+        except Refused:
+            if not digest:
+                raise
+        else:
+            if not _is_new(caller):
+                return caller
+        await asyncio.gather(*(of.read_after(asked_at) for of in self._regions.values()))
+        return await self._resolved(digest)
 
     async def _resolved(self, digest: str) -> Caller:
         stale = await self._refreshed(time.monotonic())
@@ -221,15 +179,12 @@ class Callers:
         old = [region for region, of in self._regions.items() if of.read_at < oldest]
         if not old:
             return old
-        await asyncio.gather(*(self._read(region) for region in old if not self._regions[region].is_away))
+        await asyncio.gather(*(self._regions[region].read() for region in old if not self._regions[region].is_away))
         return [region for region in old if self._regions[region].read_at < oldest]
 
     def _note_use(self, caller: Caller, now: float) -> None:
         for region in caller.grants:
-            of = self._regions[region]
-            if now - of.noted.get(caller.name, float("-inf")) > NOTE_USE_EVERY_S:
-                of.noted[caller.name] = now
-                of.used.add(caller.name)
+            self._regions[region].note_use(caller.name, now)
 
     async def _count(self, caller: Caller) -> None:
         """Count a request of a key with a rate, in the first of its regions. Raises Refused over the rate.
@@ -242,6 +197,13 @@ class Callers:
         with suppress(StoreFull):
             if wait := await self._store.run(region, self._store.api_keys[region].count(key, key.rate)):
                 raise too_soon(wait)
+
+
+def _is_new(caller: Caller) -> bool:
+    """Return whether a key is a few seconds old, and not found in all its regions: these are written in turn."""
+    key = next(iter(caller.grants.values()))
+    lacks = len(caller.grants) + len(caller.away) < len(key.regions)
+    return lacks and abs(time.time() * 1_000 - key.created) < _NEW_MS
 
 
 def digest_of_key(secret: str) -> str:

@@ -11,7 +11,8 @@ import requests
 
 from gaugepost import Region
 from gaugepost.ledger.api_keys import Scope
-from gaugepost_ops.web.callers import READ_EVERY_S, VALID_FOR_S
+from gaugepost_ops.web.callers import VALID_FOR_S
+from gaugepost_ops.web.key_reading import LOOK_EVERY_S, READ_EVERY_S
 from support.gateway import EMAIL, GatewayProcess, job
 from support.redis_server import RedisServer
 from support.wait import wait_until
@@ -36,6 +37,32 @@ def test_revoked_key_ends_at_once(gateway: GatewayProcess) -> None:
         gateway.producer.ledger(region).api_keys.drop("crm")
     wait_until(lambda: gateway.post(key, job()).status_code == 401)
     assert gateway.post(key, job()).status_code == 401
+
+
+def test_new_key_works_at_once_in_all_its_regions(gateway: GatewayProcess) -> None:
+    for turn in range(20):
+        now = int(time.time() * 1000)
+        key = gateway.put_key(f"new-{turn}", created=now)
+        region = (*Region,)[turn % len(Region)]
+        assert gateway.post(key, job(region=region)).status_code == 201
+        later = gateway.put_key(f"later-{turn}", regions=("eu",), created=now)
+        with ThreadPoolExecutor(1) as pool:  # its second region is written while the first request looks it up
+            pool.submit(gateway.call, "GET", "/v1/status", later)
+        assert gateway.post(later, job()).status_code == 201
+
+
+def test_guessed_keys_cost_few_readings(gateway: GatewayProcess, server: RedisServer) -> None:
+    def guess(n: int) -> int:
+        return requests.get(f"{gateway.url}/v1/status", headers={"Authorization": f"Bearer gp_{n:043}"}).status_code
+
+    with server.client() as client, ThreadPoolExecutor(50) as pool:
+        client.config_resetstat()
+        began = time.monotonic()
+        assert {*pool.map(guess, range(400))} == {401}
+        seconds = time.monotonic() - began
+        called = sum(one["calls"] for name, one in client.info("commandstats").items() if "hgetall" in name)
+    a_second = 1 / LOOK_EVERY_S + 1 / READ_EVERY_S
+    assert called <= 2 * len(Region) * (seconds * a_second + 3)  # keys and their uses
 
 
 def test_long_poll_of_a_revoked_key_shows_nothing(gateway: GatewayProcess, server: RedisServer) -> None:
