@@ -65,7 +65,17 @@ Configuration = Annotated[
 ]
 """The reference of an inbound mapping."""
 
-Urgent = Annotated[bool, Field(description="Deliver it before all jobs of the region that are not urgent.")]
+
+def _flag(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError("expected true or false")  # noqa: TRY004 - pydantic reports this one
+    return value
+
+
+FLAG = BeforeValidator(_flag)
+"""Refuse numbers, which pydantic takes for true and false. Put it last, as `WHOLE`."""
+
+Urgent = Annotated[bool, Field(description="Deliver it before all jobs of the region that are not urgent."), FLAG]
 
 MAX_AHEAD = timedelta(days=366)
 """How far ahead `deliver_at` may be."""

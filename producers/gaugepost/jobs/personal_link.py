@@ -13,6 +13,9 @@ from gaugepost.jobs.base import JobBase
 from gaugepost.jobs.field_types import Configuration, Urgent
 from gaugepost.jobs.record_fields import RecordFields
 
+_CONTACT = frozenset({"Email", "Phone"})
+"""Headings are case-sensitive at CustomerGauge: `docs/customergauge.md`."""
+
 
 class PersonalLinkResult(BaseModel):
     """The link that CustomerGauge created."""
@@ -41,8 +44,9 @@ class PersonalLink(JobBase, frozen=True):
 
     @model_validator(mode="after")
     def _has_contact(self) -> Self:
-        if not any(heading.lower() in {"email", "phone"} for heading in self.record):
-            raise ValueError("record: expected the field Email or Phone")
+        if not _CONTACT & self.record.keys():
+            near = next((f": {heading} is another field" for heading in self.record if heading.title() in _CONTACT), "")
+            raise ValueError(f"record: expected the field Email or Phone{near}")
         return self
 
     @classmethod

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gaugepost.jobs.base import Endpoints, JobBase
-from gaugepost.jobs.field_types import WHOLE, DateTimeText, OnUnknown, Score
+from gaugepost.jobs.field_types import FLAG, WHOLE, DateTimeText, OnUnknown, Score
 from gaugepost.jobs.record_fields import RecordFields
 
 NAMED_FIELDS = {
@@ -58,7 +58,9 @@ class Response(JobBase, frozen=True):
     survey_completed_date: Annotated[
         DateTimeText | None, Field(description="When the person answered.", examples=["2018-01-01 13:59:12"])
     ] = None
-    follow_up_required: Annotated[bool | None, Field(description="Whether the person asked to be contacted.")] = None
+    follow_up_required: Annotated[bool | None, Field(description="Whether the person asked to be contacted."), FLAG] = (
+        None
+    )
     workflow_status: Annotated[
         WorkflowStatus | Annotated[int, Field(ge=0, le=99), WHOLE] | None,
         Field(description="The status of the case: a word of the standard set, or a number of the extended set."),
