@@ -174,7 +174,7 @@ class Connection(HttpProtocol):
     def on_response_complete(self) -> None:
         """Begin the request that waits, or wait for the next one. The rest of a body that is answered is none.
 
-        It replaces uvicorn's function, whose timer for each request takes 3 µs.
+        It replaces uvicorn's function, which makes a timer for each request: `end_if_overdue` needs none.
         """
         self.server_state.total_requests += 1
         if self.transport.is_closing():

@@ -19,7 +19,7 @@ from gaugepost_ops.web import openapi_calls as calls
 from gaugepost_ops.web.files import NewFile
 from gaugepost_ops.web.holds import NewHold
 from gaugepost_ops.web.job_changes import Resolution, Why
-from gaugepost_ops.web.operations import NewOperation
+from gaugepost_ops.web.new_operation import NewOperation
 from gaugepost_ops.web.webhooks import NewWebhook
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_ABOUT = (
+    "Enqueue jobs for CustomerGauge over HTTP, and ask what became of them. The drop-in front, "
+    "`/customergauge/{region}/…`, takes CustomerGauge's own calls, which CustomerGauge's pages describe: "
+    "docs/drop-in-front.md of gaugepost lists them."
+)
 _JOB = "#/components/schemas/{model}"
 _PROBLEMS = {
     400: "The body is not JSON, or a parameter is wrong.",
@@ -51,7 +56,7 @@ def description() -> Json:
         "info": {
             "title": "gaugepost gateway",
             "version": version("gaugepost"),
-            "description": "Enqueue jobs for CustomerGauge over HTTP, and ask what became of them.",
+            "description": _ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "security": [{"key": []}],
@@ -109,7 +114,9 @@ def _answers() -> Json:
     warnings = {"type": "array", "items": text}
     errors = {
         "type": "array",
-        "items": calls.record({"index": {"type": "integer"}, "field": text, "message": text}, "field", "message"),
+        "items": calls.record(
+            {"index": {"type": "integer"}, "id": text, "field": text, "message": text}, "field", "message"
+        ),
     }
     accepted: Json = {"id": text, "region": region, "kind": text, "state": state, "duplicate": flag}
     line: Json = {"line": {"type": "integer"}, "id": text, "state": state, "duplicate": flag, "conflict": flag}

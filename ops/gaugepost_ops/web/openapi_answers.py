@@ -63,6 +63,10 @@ def schemas() -> Json:
         "Hold": _hold(),
         "RegionStatus": _region_status(),
         "Lane": _lane(),
+        "FileSet": _file_set(),
+        "CancelledFile": _file_set(cancelled=_NUMBER),
+        "UndoneFile": _undone_file(),
+        "DryRun": _dry_run(),
         "Operation": _operation(),
         "AuditEntry": _audit_entry(),
         "Webhook": _webhook(),
@@ -162,6 +166,36 @@ def _operation() -> Json:
     progress = {"state": state, "matched": _NUMBER, "done": _NUMBER, "skipped": _COUNTS}
     limits = {"rate": _or_null(_RATE), "limit": _or_null(_NUMBER)}
     return _always(what | progress | limits | {"started_at": _TIME, "ended_at": _or_null(_TIME)})
+
+
+def _file_set(**more: Json) -> Json:
+    maybe, when = _or_null(_TEXT), _or_null(_TIME)
+    state = {"type": "string", "enum": [*map(str, JobState), "forgotten"]}
+    what = {"part": _NUMBER, "id": _TEXT, "state": state, "filename": maybe, "rows": _or_null(_NUMBER)}
+    why = {"due": when, "ended_at": when, "reason": maybe, "until": when, "verdict": maybe}
+    counts = dict.fromkeys(("total", "successful", "unsuccessful"), _or_null(_NUMBER))
+    lists = {"messages": _list(_TEXT), "rejected": _list(_NUMBER), "upload_ids": _list(_NUMBER)}
+    deletions = _list(_always({"upload_id": _NUMBER, "id": _TEXT, "state": maybe}))
+    undone = _or_null(_always({"at": _TIME, "by": _TEXT, "deletions": deletions}))
+    about = {"id": _TEXT, "region": _REGION, "family": _TEXT, "filename": _TEXT, "rows": _NUMBER}
+    progress = {"states": _COUNTS, "ended": _FLAG, "rows_delivered": _NUMBER, "next_due": when, "last_due": when}
+    parts = _list(_always(what | why))
+    return _always(about | progress | {"result": _always(counts | lists), "undone": undone, "parts": parts} | more)
+
+
+def _undone_file() -> Json:
+    deletions = _list(_always({"upload_id": _NUMBER, "id": _TEXT}))
+    found = _always({"set": _TEXT, "cancelled": _NUMBER, "deletions": deletions, "not_known": _list(_TEXT)})
+    return found | {"description": "`deletions`: the jobs that delete uploads. `not_known`: parts to undo later."}
+
+
+def _dry_run() -> Json:
+    maybe, texts = _or_null(_TEXT), _list(_TEXT)
+    what = {"region": _REGION, "state": _STATE, "kind": _TEXT, "verdict": maybe, "reason": maybe, "meaning": maybe}
+    which = {"configuration": maybe, "fields": texts, "count": _NUMBER, "newest": _TIME, "example": _TEXT}
+    advice = {"look": maybe, "to_do": maybe, "command": maybe, "examples": texts}
+    groups = _list(_always(what | which | advice, alias=maybe))
+    return _always({"dry_run": _FLAG, "matched": _NUMBER, "complete": _FLAG, "groups": groups})
 
 
 def _audit_entry() -> Json:

@@ -10,29 +10,13 @@ from gaugepost_ops.web.openapi_calls import content, one_of, parameter, record, 
 
 Json = dict[str, Any]
 
-_ROW: Json = {"type": "object", "additionalProperties": True}
 _AWAY: Json = {"not_asked": {"type": "array", "items": {"type": "string"}}}
 
 
 def paths() -> Json:
     """Return the paths of this module."""
     return {
-        "/v1/files": {"post": post_file()},
-        "/v1/files/{set_id}": {
-            "get": _of_set("showFile", "read", "Show a file: its parts, their forecast starts, the result of its rows.")
-        },
-        "/v1/files/{set_id}/rejects": {"get": _rejects()},
-        "/v1/files/{set_id}/cancel": {
-            "post": _of_set("cancelFile", "operate", "Cancel the parts that were not sent.", 409)
-        },
-        "/v1/files/{set_id}/undo": {
-            "post": _of_set(
-                "undoFile",
-                "operate",
-                "Cancel the parts that were not sent; delete the others, and their responses, at CustomerGauge.",
-                409,
-            )
-        },
+        **_files(),
         "/v1/batches": {
             "get": _rows("Batch", "listBatches", "read", "batches", "List the batches, the last changed first.")
         },
@@ -51,6 +35,30 @@ def paths() -> Json:
             "post": _of_operation("abortOperation", "End an operation for good.", 409)
         },
         "/v1/audit": {"get": _audit()},
+    }
+
+
+def _files() -> Json:
+    return {
+        "/v1/files": {"post": post_file()},
+        "/v1/files/{set_id}": {
+            "get": _of_set(
+                "FileSet", "showFile", "read", "Show a file: its parts, their forecast starts, the result of its rows."
+            )
+        },
+        "/v1/files/{set_id}/rejects": {"get": _rejects()},
+        "/v1/files/{set_id}/cancel": {
+            "post": _of_set("CancelledFile", "cancelFile", "operate", "Cancel the parts that were not sent.", 409)
+        },
+        "/v1/files/{set_id}/undo": {
+            "post": _of_set(
+                "UndoneFile",
+                "undoFile",
+                "operate",
+                "Cancel the parts that were not sent; delete the others, and their responses, at CustomerGauge.",
+                409,
+            )
+        },
     }
 
 
@@ -83,8 +91,8 @@ def post_file() -> Json:
     }
 
 
-def _of_set(name: str, scope: str, about: str, *more: int) -> Json:
-    return _of_one(_ROW, name, scope, about, "set_id", *more)
+def _of_set(answer: str, name: str, scope: str, about: str, *more: int) -> Json:
+    return _of_one(ref(answer), name, scope, about, "set_id", *more)
 
 
 def _of_operation(name: str, about: str, *more: int) -> Json:
@@ -137,7 +145,7 @@ def _start() -> Json:
         "description": "Scope `operate`. With `dry_run`: the jobs by groups, and nothing is changed.",
         "requestBody": {"required": True, "content": content(ref("NewOperation"))},
         "responses": {
-            "200": {"description": "With `dry_run`: the groups.", "content": content(_ROW)},
+            "200": {"description": "With `dry_run`: the groups.", "content": content(ref("DryRun"))},
             "201": {
                 "description": "The operation.",
                 "headers": {"Location": {"description": "Its path.", "schema": {"type": "string"}}},

@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from gaugepost.errors import StoreUnreachable
+from gaugepost.jobs.field_types import FLAG
 from gaugepost.ledger.api_keys import Scope
 from gaugepost.ledger.webhook_records import new_secret
 from gaugepost.regions import Region
@@ -43,7 +44,7 @@ class NewWebhook(BaseModel, extra="forbid"):
     events: Annotated[list[str], Field(max_length=50)] = []
     regions: Annotated[list[Region], Field(max_length=3)] = []
     source: Annotated[str | None, Field(min_length=1, max_length=200)] = None
-    with_result: bool = False
+    with_result: Annotated[bool, FLAG] = False
 
 
 async def list_webhooks(request: Request, region: Region | None = None) -> Response:

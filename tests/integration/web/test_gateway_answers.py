@@ -110,6 +110,29 @@ def test_operations_and_audit_have_the_described_fields(gateway: GatewayProcess,
     assert gateway.call("GET", "/v1/audit", key).json()["entries"] != []
 
 
+def test_files_have_the_described_fields(gateway: GatewayProcess, key: str) -> None:
+    def upload(**more: str) -> Any:
+        content = b"Email\n" + b"a@example.net\n" * 3_000
+        form = {"region": "us", "family": "contact", "again": "true"} | more
+        return gateway.call("POST", "/v1/files", key, data=form, files={"file": ("a.csv", content)}).json()
+
+    first, second = upload()["id"], upload()["id"]
+    cancelled = gateway.call("POST", f"/v1/files/{first}/cancel", key).json()
+    assert differences(cancelled, "/v1/files/{set_id}/cancel", "post") == []
+    undone = gateway.call("POST", f"/v1/files/{second}/undo", key).json()
+    assert (differences(undone, "/v1/files/{set_id}/undo", "post"), undone["cancelled"]) == ([], 2)
+    for one in (first, second):
+        assert differences(gateway.call("GET", f"/v1/files/{one}", key).json(), "/v1/files/{set_id}") == []
+
+
+def test_groups_of_a_dry_run_have_the_described_fields(gateway: GatewayProcess, key: str) -> None:
+    for action, state in (("replay", "dead"), ("replay", "parked"), ("settle", "unknown")):
+        to = {"as": "dead"} if action == "settle" else {}
+        wanted = {"action": action, "region": "eu", "filter": {"state": state}, "set": to, "dry_run": True}
+        found = gateway.call("POST", "/v1/operations", key, json=wanted).json()
+        assert (differences(found, "/v1/operations", "post"), found["matched"] > 0) == ([], True)
+
+
 @pytest.mark.parametrize("change", [{"more": 1}, {"state": "odd"}, {"id": None}], ids=str)
 def test_wrong_answer_is_found(gateway: GatewayProcess, key: str, change: dict[str, Any]) -> None:
     [one, *_] = gateway.call("GET", "/v1/jobs", key).json()["jobs"]

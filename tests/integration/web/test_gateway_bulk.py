@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from gaugepost import Region
 from gaugepost.ledger.api_keys import Scope
 from gaugepost.ledger.audit import AuditEntry
+from gaugepost.ledger.finding import LOOKED_AT
 from support.gateway import EMAIL, GatewayProcess, job
 from support.stack import Stack
 from support.wait import wait_until
@@ -80,11 +82,42 @@ def test_dry_run_counts_by_groups_and_changes_nothing(gateway: GatewayProcess, k
     found = start(gateway, key, dry_run=True).json()
     assert (found["matched"], found["complete"], [one["count"] for one in found["groups"]]) == (9, True, [7, 2])
     assert len(found["groups"][0]["examples"]) == 5
+    assert start(gateway, key, dry_run=0).json()["errors"][0]["field"] == "dry_run"
     assert start(gateway, key, dry_run=True, limit=3).json()["matched"] == 3
     only = start(gateway, key, dry_run=True, filter={"state": "queued", "configuration": "another"}).json()
     assert only["matched"] == 2
     assert gateway.call("GET", "/v1/operations", key).json() == {"operations": []}
     assert gateway.call("GET", "/v1/audit", key).json() == {"entries": [], "next": None}
+
+
+def test_replay_with_changes_is_checked_on_all_jobs_first(gateway: GatewayProcess, key: str) -> None:
+    later = {"batch": "spring", "deliver_at": (datetime.now(UTC) + timedelta(days=1)).isoformat()}
+    put(gateway, key, 2, **later)
+    link = {"kind": "personal_link", "region": "eu", "configuration": "map", "record": {"Email": EMAIL, "n": 1}}
+    made = gateway.post(key, link | later).json()["id"]
+    replay = {"action": "replay", "filter": {"batch": "spring"}, "set": {"record.Email": None}}
+    for dry_run in (True, False):
+        answer = start(gateway, key, **replay, dry_run=dry_run)
+        assert (answer.status_code, [one["id"] for one in answer.json()["errors"]]) == (422, [made]), answer.text
+        assert "nothing was replayed: the changes make 1 of 3 jobs invalid" in answer.json()["detail"]
+        assert EMAIL not in answer.text
+    assert gateway.producer.ledger(Region.EU).operations.list() == []
+    assert gateway.call("GET", "/v1/audit", key).json()["entries"] == []
+    assert start(gateway, key, **replay | {"filter": {"batch": "spring", "kind": "record"}}).status_code == 201
+
+
+def test_replay_with_changes_of_too_many_jobs_is_refused(gateway: GatewayProcess, key: str) -> None:
+    later = {"deliver_at": (datetime.now(UTC) + timedelta(days=1)).isoformat()}
+    for _ in range(LOOKED_AT // 1_000):
+        put(gateway, key, 1_000, **later)
+    replay = {"action": "replay", "filter": {"state": "parked"}, "set": {"record.Email": "a@example.net"}}
+    assert start(gateway, key, **replay, dry_run=True).json()["complete"]
+    put(gateway, key, 1, **later)
+    assert not start(gateway, key, **replay, dry_run=True).json()["complete"]
+    answer = start(gateway, key, **replay)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "filter"), answer.text
+    assert gateway.producer.ledger(Region.EU).operations.list() == []
+    assert start(gateway, key, **replay | {"set": {}}).status_code == 201
 
 
 @pytest.mark.parametrize(

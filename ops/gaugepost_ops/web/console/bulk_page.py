@@ -23,7 +23,7 @@ from gaugepost_ops.web.console.job_queries import NAMES, JobQuery
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, console_of
 from gaugepost_ops.web.console.sessions import visitor_of
-from gaugepost_ops.web.operations import NewOperation
+from gaugepost_ops.web.new_operation import NewOperation
 from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
