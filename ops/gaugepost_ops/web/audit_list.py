@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Query, Request
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import Ledger
     from gaugepost.ledger.audit import AuditEntry
+    from gaugepost_ops.web.actors import Actor
     from gaugepost_ops.web.gateway import Gateway
 
 LOOKED_AT = 20_000
@@ -50,17 +52,38 @@ async def list_audit(  # noqa: PLR0913, PLR0917 - a parameter each
     """List who changed what, or saw personal data, when, why, and how it ended."""
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.OPERATE)
-    if cursor is not None and not _is_cursor(cursor):
-        raise InvalidQuery("cursor: expected the `next` of an earlier page")
-    regions, away = caller.regions_of(region), [str(one) for one in caller.unasked_of(region)]
-    times = given_moment("since", since), given_moment("until", until)
-    first, last = (None if at is None else int(at.timestamp() * 1000) for at in times)
-    trail = _Trail(gateway.store.blocking, regions, first, last, cursor)
-    found = await asyncio.to_thread(trail.page, AuditFilter(actor, action, job), limit)
-    away += trail.away
-    if len(trail.away) == len(regions):
-        raise StoreUnreachable(f"{', '.join(away)} could not be asked: Redis cannot be reached")
-    return Response(to_json(found | ({"not_asked": away} if away else {})), media_type="application/json")
+    asked = Asked(AuditFilter(actor, action, job), region, since, until, limit, cursor)
+    found = await asyncio.to_thread(asked.page, gateway.store.blocking, caller)
+    return Response(to_json(found), media_type="application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which entries to list. `since`, `until`: times or durations ago. `cursor`: the `next` of an earlier page."""
+
+    wanted: AuditFilter
+    region: Region | None
+    since: str | None
+    until: str | None
+    limit: int
+    cursor: str | None
+
+    def page(self, producer: Producer, caller: Actor) -> dict[str, Any]:
+        """Return the next entries, the cursor of the next page, and the regions that are away.
+
+        Raises InvalidQuery; StoreUnreachable if no region answers.
+        """
+        if self.cursor is not None and not _is_cursor(self.cursor):
+            raise InvalidQuery("cursor: expected the `next` of an earlier page")
+        regions, away = caller.regions_of(self.region), [str(one) for one in caller.unasked_of(self.region)]
+        times = given_moment("since", self.since), given_moment("until", self.until)
+        first, last = (None if at is None else int(at.timestamp() * 1000) for at in times)
+        trail = _Trail(producer, regions, first, last, self.cursor)
+        found = trail.page(self.wanted, self.limit)
+        away += trail.away
+        if len(trail.away) == len(regions):
+            raise StoreUnreachable(f"{', '.join(away)} could not be asked: Redis cannot be reached")
+        return found | ({"not_asked": away} if away else {})
 
 
 def _is_cursor(text: str) -> bool:

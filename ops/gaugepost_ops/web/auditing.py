@@ -7,14 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gaugepost.errors import GaugepostError
-from gaugepost.ledger.audit import UNFINISHED, AuditEntry, Outcome, Via
+from gaugepost.ledger.audit import UNFINISHED, AuditEntry, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from gaugepost.ledger import Ledger
-    from gaugepost_ops.web.callers import Caller
+    from gaugepost.ledger.audit import Via
+    from gaugepost_ops.web.actors import Actor
 
 
 class Recorded:
@@ -39,10 +40,10 @@ class Recorded:
 
 
 def recorded(
-    ledger: Ledger, caller: Caller, action: str, target: str, reason: str = ""
+    ledger: Ledger, actor: Actor, action: str, target: str, reason: str = ""
 ) -> AbstractContextManager[Recorded]:
-    """Record a change of a key before it begins, and how it ended."""
-    return recorded_by(ledger, caller.name, Via.API, action, target, reason)
+    """Record a change of a key or a person before it begins, and how it ended."""
+    return recorded_by(ledger, actor.name, actor.via, action, target, reason)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from gaugepost.errors import StoreFull, StoreUnreachable
 from gaugepost.ledger.api_keys import KEY_PREFIX, ApiKey, Scope, digest_of
+from gaugepost.ledger.audit import Via
 from gaugepost_ops.web.key_reading import RegionKeys
 from gaugepost_ops.web.problems import Refused, too_soon
 
@@ -50,6 +51,11 @@ class Caller:
     def regions(self) -> tuple[Region, ...]:
         """The regions of the key."""
         return tuple(self.grants)
+
+    @property
+    def via(self) -> Via:
+        """The way of the request, in the audit trail."""
+        return Via.API
 
     def key_for(self, region: Region) -> ApiKey:
         """Return the key as it is valid in a region. Raises Refused."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import FileSet, Ledger
     from gaugepost.regions import Region
-    from gaugepost_ops.web.callers import Caller
+    from gaugepost_ops.web.actors import Actor
     from gaugepost_ops.web.gateway import Gateway
 
 T = TypeVar("T")
@@ -53,45 +53,52 @@ def add_routes(api: FastAPI) -> None:
 
 async def show(request: Request, set_id: str) -> Response:
     """Show a file: its parts with their states and forecast starts, and the result of its rows."""
-    return Response(to_json(await _with_set(request, Scope.READ, set_id, _show)), media_type=_JSON)
+    return Response(to_json(await _with_set(request, Scope.READ, set_id, describe)), media_type=_JSON)
 
 
 async def rejects(request: Request, set_id: str, *, reasons: bool = False) -> Response:
     """Get the rows that CustomerGauge refused, with the header, as one file to correct and upload again."""
-    return await _with_set(request, Scope.READ, set_id, partial(_rejects, reasons=reasons))
+    return await _with_set(request, Scope.READ, set_id, partial(rejects_of, reasons=reasons))
 
 
 async def cancel(request: Request, set_id: str) -> Response:
     """Cancel the parts that no worker has sent."""
-    return Response(to_json(await _with_set(request, Scope.OPERATE, set_id, _cancel)), media_type=_JSON)
+    return Response(to_json(await _with_set(request, Scope.OPERATE, set_id, cancel_parts)), media_type=_JSON)
 
 
 async def undo(request: Request, set_id: str) -> Response:
     """Cancel the parts that were not sent, and delete the others at CustomerGauge with their survey responses."""
-    return Response(to_json(await _with_set(request, Scope.OPERATE, set_id, _undo)), media_type=_JSON)
+    return Response(to_json(await _with_set(request, Scope.OPERATE, set_id, undo_set)), media_type=_JSON)
 
 
 async def _with_set(request: Request, scope: Scope, set_id: str, answer: Callable[..., T]) -> T:
     """Return what `answer` makes, in a thread, of a set of a region that the caller may see. Raises Refused."""
     gateway: Gateway = request.app.state.gateway
-    caller, producer = await gateway.caller(request.scope, scope), gateway.store.blocking
+    caller = await gateway.caller(request.scope, scope)
+    ledger, files = await find_set(gateway, caller, set_id)
+    return await asyncio.to_thread(answer, gateway.store.blocking, caller, ledger, files)
+
+
+async def find_set(gateway: Gateway, caller: Actor, set_id: str) -> tuple[Ledger, FileSet]:
+    """Return a set, and the ledger of its region. Raises Refused (404), StoreUnreachable."""
 
     def read(region: Region) -> tuple[Ledger, FileSet] | None:
-        ledger = producer.ledger(region)
+        ledger = gateway.store.blocking.ledger(region)
         files = ledger.file_sets.find(set_id)
         return None if files is None else (ledger, files)
 
     absent = f"no such file in {', '.join(caller.regions)}"
     is_id = _SET.fullmatch(set_id) is not None
-    ledger, files = await find_in_regions(caller, lambda region: asyncio.to_thread(read, region), absent, is_id=is_id)
-    return await asyncio.to_thread(answer, producer, caller, ledger, files)
+    return await find_in_regions(caller, lambda region: asyncio.to_thread(read, region), absent, is_id=is_id)
 
 
-def _show(producer: Producer, caller: Caller, ledger: Ledger, files: FileSet) -> dict[str, Any]:  # noqa: ARG001 - as the others
+def describe(producer: Producer, caller: Actor, ledger: Ledger, files: FileSet) -> dict[str, Any]:  # noqa: ARG001 - as the others
+    """Return the row of `job SET --json`."""
     return to_dict(read_set(ledger, files), ledger, DueTimes(producer), show_data=False)
 
 
-def _rejects(producer: Producer, caller: Caller, ledger: Ledger, files: FileSet, *, reasons: bool) -> Response:
+def rejects_of(producer: Producer, caller: Actor, ledger: Ledger, files: FileSet, *, reasons: bool) -> Response:
+    """Return the rejected rows as a file. Raises Refused (404)."""
     set_id = files.id
     number = len(read_set(ledger, files).result().rejected)
     try:
@@ -110,7 +117,8 @@ def _rejects(producer: Producer, caller: Caller, ledger: Ledger, files: FileSet,
     return Response(content, headers=headers, media_type=_TYPES.get(ending, "application/octet-stream"))
 
 
-def _cancel(producer: Producer, caller: Caller, ledger: Ledger, files: FileSet) -> dict[str, Any]:
+def cancel_parts(producer: Producer, caller: Actor, ledger: Ledger, files: FileSet) -> dict[str, Any]:
+    """Cancel the parts that were not sent, and return the row of the set. Raises Refused (409)."""
     with recorded(ledger, caller, "cancel", files.id) as record:
         record.count = producer.uploads.cancel(files.id, by=caller.name)
     view = read_set(ledger, files)
@@ -119,7 +127,8 @@ def _cancel(producer: Producer, caller: Caller, ledger: Ledger, files: FileSet) 
     return to_dict(view, ledger, DueTimes(producer), show_data=False) | {"cancelled": record.count}
 
 
-def _undo(producer: Producer, caller: Caller, ledger: Ledger, files: FileSet) -> dict[str, Any]:
+def undo_set(producer: Producer, caller: Actor, ledger: Ledger, files: FileSet) -> dict[str, Any]:
+    """Undo an upload, and return what was done. Raises Refused (409)."""
     before = read_set(ledger, files)
     effects, receipts = UndoEffects.of(before), list[Receipt[Any]]()
     with recorded(ledger, caller, "uploads undo", files.id) as record:

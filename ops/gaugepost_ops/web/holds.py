@@ -24,7 +24,7 @@ from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
     from gaugepost.client import Producer
-    from gaugepost_ops.web.callers import Caller
+    from gaugepost_ops.web.actors import Actor
     from gaugepost_ops.web.gateway import Gateway
 
 
@@ -90,11 +90,12 @@ async def open_hold(request: Request) -> Response:
     caller = await gateway.caller(request.scope, Scope.OPERATE)
     wanted, caller = await read_model(request, caller, NewHold)
     caller.key_for(wanted.region)
-    row = await asyncio.to_thread(_open, gateway.store.blocking, caller, wanted)
+    row = await asyncio.to_thread(open_new, gateway.store.blocking, caller, wanted)
     return Response(to_json(row), HTTPStatus.CREATED, media_type="application/json")
 
 
-def _open(producer: Producer, caller: Caller, wanted: NewHold) -> dict[str, Any]:
+def open_new(producer: Producer, caller: Actor, wanted: NewHold) -> dict[str, Any]:
+    """Open a hold, and return its row. Raises Refused (422) for an end in the past."""
     ledger, scope = producer.ledger(wanted.region), wanted.scope(producer)
     with recorded(ledger, caller, "hold", scope, wanted.reason) as record:
         if ledger.hold(scope, wanted.reason, caller.name, **wanted.ends()):
@@ -116,12 +117,13 @@ async def lift_hold(request: Request, hold_id: str) -> Response:
     if name not in set(Region):
         raise Refused(HTTPStatus.NOT_FOUND, "no such hold: GET /v1/holds lists all")
     caller.key_for(Region(name))
-    if not await asyncio.to_thread(_lift, gateway.store.blocking, caller, Region(name), scope):
+    if not await asyncio.to_thread(lift, gateway.store.blocking, caller, Region(name), scope):
         raise Refused(HTTPStatus.NOT_FOUND, "no such hold: GET /v1/holds lists all")
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-def _lift(producer: Producer, caller: Caller, region: Region, scope: str) -> bool:
+def lift(producer: Producer, caller: Actor, region: Region, scope: str) -> bool:
+    """Lift a hold. Return whether there was one."""
     ledger = producer.ledger(region)
     with recorded(ledger, caller, "resume", scope) as record:
         record.count = int(ledger.resume(scope, caller.name))

@@ -26,7 +26,7 @@ from gaugepost_ops.web.region_search import find_in_regions
 if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import Ledger
-    from gaugepost_ops.web.callers import Caller
+    from gaugepost_ops.web.actors import Actor
     from gaugepost_ops.web.gateway import Gateway
 
 MOST_BODY = 1_000_000
@@ -66,7 +66,7 @@ async def start(request: Request) -> Response:
     try:
         if wanted.dry_run:
             return Response(to_json(await asyncio.to_thread(dry_run, producer, wanted)), media_type=_JSON)
-        row = await asyncio.to_thread(_start, producer, caller, wanted)
+        row = await asyncio.to_thread(start_new, producer, caller, wanted)
     except Failure as error:
         raise _refused(error) from None
     headers = {"Location": f"/v1/operations/{row['id']}"}
@@ -79,7 +79,8 @@ def _refused(error: Failure) -> Refused:
     return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, message, errors=[{"field": "", "message": message}])
 
 
-def _start(producer: Producer, caller: Caller, wanted: NewOperation) -> dict[str, Any]:
+def start_new(producer: Producer, caller: Actor, wanted: NewOperation) -> dict[str, Any]:
+    """Start an operation, and return its row. Raises Failure for a filter that fits no job."""
     ledger, options = producer.ledger(wanted.region), wanted.filter.options()
     job_filter, edits = options.of_region(wanted.filter.state, producer, wanted.region), wanted.edits(producer)
     if edits:
@@ -125,7 +126,7 @@ async def abort(request: Request, operation_id: str) -> Response:
     return await _control(request, operation_id, "abort")
 
 
-async def _find(gateway: Gateway, caller: Caller, operation_id: str) -> tuple[Ledger, Operation]:
+async def _find(gateway: Gateway, caller: Actor, operation_id: str) -> tuple[Ledger, Operation]:
     """Return an operation, and the ledger of its region. Raises Refused (404), StoreUnreachable."""
 
     def read(region: Region) -> tuple[Ledger, Operation] | None:
@@ -149,7 +150,7 @@ async def _control(request: Request, operation_id: str, name: Literal["pause", "
     return Response(to_json(row), media_type=_JSON)
 
 
-def _change(ledger: Ledger, caller: Caller, before: Operation, name: str) -> dict[str, Any]:
+def _change(ledger: Ledger, caller: Actor, before: Operation, name: str) -> dict[str, Any]:
     """Pause, resume or abort an operation, and return its row. Raises Refused (409) if it has ended."""
     with recorded(ledger, caller, f"operations {name}", before.id) as record:
         after = getattr(ledger.operations, name)(before.id) or before

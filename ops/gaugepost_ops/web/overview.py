@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gaugepost.client import Producer
-    from gaugepost_ops.web.callers import Caller
+    from gaugepost_ops.web.actors import Actor
     from gaugepost_ops.web.gateway import Gateway
 
     Rows = Callable[[Producer, Region], list[dict[str, Any]]]
@@ -72,6 +72,13 @@ async def batches(request: Request, region: Region | None = None) -> Response:
     """List the batches, the last changed first: at most 100 of each region."""
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.READ)
+    views, away = await asyncio.to_thread(newest_batches, gateway.store.blocking, caller, region)
+    more = {"not_asked": away} if away else {}
+    return Response(to_json({"batches": [view.to_dict() for view in views]} | more), media_type="application/json")
+
+
+def newest_batches(producer: Producer, caller: Actor, region: Region | None) -> tuple[list[BatchView], list[str]]:
+    """Return the batches, the last changed first, and the regions that are away. Raises StoreUnreachable."""
     found: dict[str, dict[str, BatchView]] = {}
 
     def read(producer: Producer, one: Region) -> list[dict[str, Any]]:
@@ -80,9 +87,8 @@ async def batches(request: Request, region: Region | None = None) -> Response:
             found.setdefault(view.name, {})[str(one)] = view
         return []
 
-    answer = await asyncio.to_thread(of_regions, gateway.store.blocking, caller, region, "batches", read)
-    views = sorted(map(merged, found.values()), key=lambda view: -view.active)[:_NEWEST]
-    return Response(to_json(answer | {"batches": [view.to_dict() for view in views]}), media_type="application/json")
+    away = of_regions(producer, caller, region, "batches", read).get("not_asked", [])
+    return sorted(map(merged, found.values()), key=lambda view: -view.active)[:_NEWEST], away
 
 
 async def _answer(request: Request, region: Region | None, name: str, rows: Rows) -> Response:
@@ -92,7 +98,7 @@ async def _answer(request: Request, region: Region | None, name: str, rows: Rows
     return Response(to_json(found), media_type="application/json")
 
 
-def of_regions(producer: Producer, caller: Caller, region: Region | None, name: str, rows: Rows) -> dict[str, Any]:
+def of_regions(producer: Producer, caller: Actor, region: Region | None, name: str, rows: Rows) -> dict[str, Any]:
     """Return the rows of a region or of all under `name`, and the regions that are away under `not_asked`.
 
     Raises StoreUnreachable if no region answers.

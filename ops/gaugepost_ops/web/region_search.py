@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gaugepost.regions import Region
-    from gaugepost_ops.web.callers import Caller
+    from gaugepost_ops.web.actors import Actor
 
 T = TypeVar("T")
 
 
 async def find_in_regions(
-    caller: Caller, read: Callable[[Region], Awaitable[T | None]], absent: str, *, is_id: bool
+    caller: Actor, read: Callable[[Region], Awaitable[T | None]], absent: str, *, is_id: bool
 ) -> T:
     """Return what `read` finds in the first region of a key that has it. `is_id`: whether a region needs to be asked.
 

@@ -1,0 +1,57 @@
+"""`/audit`: who changed what, when and why, and how it ended. Filters and place are in the URL."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gaugepost.ledger.users import Role
+from gaugepost_ops.cli.operations.audit import AuditFilter
+from gaugepost_ops.web.audit_list import Asked
+from gaugepost_ops.web.console.people import person_of, region_in
+from gaugepost_ops.web.console.rendering import page
+from gaugepost_ops.web.console.routes import Console, Nav, console_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+SHOWN = 50
+_MOST_NEWER = 20
+_FIELDS = ("actor", "action", "job", "since", "until", "region")
+
+
+def add_routes(console: Console) -> None:
+    """Add the route of this module."""
+    console.get("/audit", show, role=Role.OPERATOR, nav=Nav("Audit", "a"))
+
+
+async def show(request: Request) -> Response:
+    """List the entries that match, the newest first. `newer`: the cursors of the pages before this one."""
+    given = {name: request.query_params.get(name, "").strip()[:300] for name in _FIELDS}
+    region = region_in(request)
+    cursor = request.query_params.get("cursor", "")
+    newer = [one for one in request.query_params.get("newer", "").split(",") if one][-_MOST_NEWER:]
+    wanted = AuditFilter(given["actor"] or None, given["action"] or None, given["job"] or None)
+    asked = Asked(wanted, region, given["since"] or None, given["until"] or None, SHOWN, cursor or None)
+    producer, person = console_of(request).gateway.store.blocking, person_of(request)
+    found = await asyncio.to_thread(asked.page, producer, person)
+    filters = {name: value for name, value in given.items() if value}
+    return page(
+        request,
+        "audit.html",
+        entries=found["entries"],
+        given=given,
+        regions=person.regions,
+        filters=filters,
+        cursor=cursor,
+        newer=_link(filters, newer[-1] if newer else "", newer[:-1]),
+        older=_link(filters, found["next"], [*newer, cursor] if cursor else newer) if found["next"] else None,
+        away=found.get("not_asked", []),
+    )
+
+
+def _link(filters: dict[str, str], cursor: str, newer: list[str]) -> dict[str, str]:
+    """Return the query of another page with the same filters."""
+    place = {"cursor": cursor, "newer": ",".join(newer[-_MOST_NEWER:])}
+    return filters | {name: value for name, value in place.items() if value}
