@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -98,6 +99,15 @@ def test_compressed_answer_is_decompressed(client: HttpClient) -> None:
         assert exchange(client, server).body == b"fine"
         assert exchange(client, server).failure == "lost_answer"
     assert b"accept-encoding: identity" in server.requests[0].lower()
+
+
+def test_status_alone_is_an_answer_where_that_is_enough(new_client: Callable[..., HttpClient]) -> None:
+    damaged = says(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", go_on=False)
+    with Server(damaged, says(b"", go_on=False)) as server:
+        client = new_client(2, 2, 4, status_is_enough=True)
+        answer = exchange(client, server)
+        assert (answer.status, answer.failure, answer.truncated) == (200, None, True)
+        assert exchange(client, server).failure == "lost_answer"
 
 
 def test_a_chunked_answer_is_read_to_its_end(client: HttpClient) -> None:
