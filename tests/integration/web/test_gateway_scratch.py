@@ -49,6 +49,9 @@ def test_files_of_a_killed_gateway_are_deleted_by_the_next_one(folder: Path, ser
         wait_until(lambda: len(parts(folder)) == 1)
         with GatewayProcess(folder.parent, server.url) as killed, begin(killed, key):
             wait_until(lambda: len(parts(folder)) == 2)
+            assert killed.process is not None
+            killed.process.kill()  # before its client goes away: then it would delete the file itself
+            killed.process.wait()
         [mine] = [one for one in folder.iterdir() if one in _open_folders(living)]
         assert len(parts(folder)) == 2
         with GatewayProcess(folder.parent, server.url) as third:
