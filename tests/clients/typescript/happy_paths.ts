@@ -139,8 +139,9 @@ async function bulk(): Promise<object> {
   const wanted = { action: "replay", region: "eu", filter: { state: "dead" } } as const;
   const tried = data(await client.POST("/v1/operations", { body: { ...wanted, dry_run: true } }));
   const started = data(await client.POST("/v1/operations", { body: wanted }));
+  if (!("id" in started)) throw new Error("this is no dry run: expected an operation");
   const operation = data(
-    await client.GET("/v1/operations/{operation_id}", { params: { path: { operation_id: String(started["id"]) } } }),
+    await client.GET("/v1/operations/{operation_id}", { params: { path: { operation_id: started.id } } }),
   );
   const entries = data(await client.GET("/v1/audit", { params: { query: { limit: 200 } } })).entries;
   const batches = data(await client.GET("/v1/batches", {})).batches.map((one) => one.batch);
