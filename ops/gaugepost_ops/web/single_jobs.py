@@ -1,8 +1,8 @@
 """The usual enqueue: one small job, whose body arrived in one piece. It is stored without a task of its own.
 
-uvicorn's cycle of a request, its task and the messages of ASGI take half the time of an enqueue. This way takes only
-jobs that it can store. Any other request goes the ordinary way (direct.py), also one that will be refused: so both ways
-refuse alike. `connection.py` decides by what it knows of the connection, this module by head and body.
+uvicorn's cycle of a request, its task and the messages of ASGI took a quarter of the CPU of an enqueue. This way takes
+only jobs that it can store. Any other request goes the ordinary way (direct.py), also one that will be refused: so both
+ways refuse alike. `connection.py` decides by what it knows of the connection, this module by head and body.
 """
 
 from __future__ import annotations
