@@ -39,3 +39,7 @@ class Actor(Protocol):
     def unasked_of(self, region: Region | None) -> tuple[Region, ...]:
         """Return the regions that `regions_of` leaves out, because they are away."""
         ...
+
+    def source_in(self, region: Region) -> str | None:
+        """Return the source of all jobs that this actor enqueues; None: each job may name one. Raises Refused."""
+        ...

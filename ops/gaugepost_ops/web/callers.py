@@ -57,6 +57,10 @@ class Caller:
         """The way of the request, in the audit trail."""
         return Via.API
 
+    def source_in(self, region: Region) -> str | None:
+        """Return the source of all jobs of the key. Raises Refused."""
+        return self.key_for(region).source
+
     def key_for(self, region: Region) -> ApiKey:
         """Return the key as it is valid in a region. Raises Refused."""
         if region in self.grants:

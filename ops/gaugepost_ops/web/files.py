@@ -33,7 +33,7 @@ from gaugepost_ops.web.problems import Refused, wrong_fields
 if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import Ledger
-    from gaugepost_ops.web.callers import Caller
+    from gaugepost_ops.web.actors import Actor
     from gaugepost_ops.web.gateway import Gateway
 
 MOST_BODY = MAX_FILE + 1_100_000
@@ -87,17 +87,20 @@ async def post_file(request: Request) -> Response:
         raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "5"})
     async with gateway.uploads:
         with TemporaryDirectory(prefix="gaugepost-") as name:
-            wanted, file = await _read(request, Path(name))
+            wanted, file = await read_file_form(request, Path(name))
             caller = await gateway.callers.again(caller)
             caller.key_for(wanted.region)
-            found = await asyncio.to_thread(_upload, gateway.store.blocking, caller, wanted, file)
+            found = await asyncio.to_thread(queue_file, gateway.store.blocking, caller, wanted, file)
     status = HTTPStatus.OK if wanted.dry_run else HTTPStatus.CREATED
     location = {} if wanted.dry_run else {"Location": f"/v1/files/{found['id']}"}
     return Response(to_json(found), status, location, media_type=_JSON)
 
 
-async def _read(request: Request, folder: Path) -> tuple[NewFile, Path]:
-    """Read the form into a folder. Return its fields, and the path of the file."""
+async def read_file_form(request: Request, folder: Path, *, blanks: bool = False) -> tuple[NewFile, Path]:
+    """Read the form into a folder. Return its fields, and the path of the file. Raises Refused.
+
+    `blanks`: an empty field counts as none, since browsers send all fields of a form.
+    """
     kind = header(request.scope, b"content-type") or ""
     if not kind.lower().startswith("multipart/form-data"):
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected the Content-Type multipart/form-data")
@@ -112,7 +115,7 @@ async def _read(request: Request, folder: Path) -> tuple[NewFile, Path]:
         raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"the file did not arrive within {UPLOAD_S:.0f} s") from None
     with form:
         try:
-            wanted = NewFile.model_validate(form.fields)
+            wanted = NewFile.model_validate({name: text for name, text in form.fields.items() if text or not blanks})
         except ValidationError as error:
             raise wrong_fields(error) from None
         name, file = form.files.get("file", ("", None))
@@ -135,7 +138,7 @@ def _wrong(field: str, message: str) -> Refused:
     return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"nothing was stored: {field}: {message}", errors=errors)
 
 
-def _upload(producer: Producer, caller: Caller, wanted: NewFile, path: Path) -> dict[str, Any]:
+def queue_file(producer: Producer, caller: Actor, wanted: NewFile, path: Path) -> dict[str, Any]:
     """Check, split and queue a file. Return its set, and the rows of `upload --json`."""
     region, family, due = wanted.region, wanted.family, wanted.due()
     ledger = producer.ledger(region)
@@ -150,7 +153,7 @@ def _upload(producer: Producer, caller: Caller, wanted: NewFile, path: Path) -> 
             _refuse_second(ledger, family, uploaded.sha256)
         if wanted.dry_run:
             return found | {"parts": [part_row(part, None) for part in parts]}
-        source = caller.key_for(region).source or wanted.source
+        source = caller.source_in(region) or wanted.source
         with recorded(ledger, caller, "upload", path.name) as record:
             how: dict[str, Any] = {"again": wanted.again, "first": wanted.first, "deliver_at": due}
             try:

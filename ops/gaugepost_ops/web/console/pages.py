@@ -19,6 +19,8 @@ from gaugepost_ops.web.console import (
     sign_in_page,
     static_files,
     stuck_page,
+    upload_page,
+    uploads_page,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ def add_all_routes(console: Console) -> None:
         jobs_page,
         bulk_page,
         job_page,
+        upload_page,
+        uploads_page,
         batches_page,
         holds_page,
         operations_page,

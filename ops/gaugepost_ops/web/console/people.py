@@ -34,6 +34,11 @@ class PersonAtConsole:
         """Return the regions that `regions_of` leaves out, because they are away."""
         return self.away if region is None else ()
 
+    def source_in(self, region: Region) -> str | None:
+        """Return no source: each job may name one. Raises Refused."""
+        self.served(region)
+        return None
+
     def served(self, region: Region) -> Region:
         """Return the region. Raises Refused if the gateway does not serve it."""
         if region not in self.regions:

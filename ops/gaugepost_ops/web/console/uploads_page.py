@@ -1,0 +1,160 @@
+"""`/uploads`: the upload lanes in their order with forecasts; and each file: progress, rejected rows, cancel, undo."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from gaugepost.file_families import FAMILIES
+from gaugepost.ledger.users import Role
+from gaugepost.set_view import read_set
+from gaugepost_ops.cli.uploads.lanes import read_lane, sent_state, stored
+from gaugepost_ops.cli.uploads.upload_undo import UndoEffects
+from gaugepost_ops.web.console.inputs import form_of, see_other
+from gaugepost_ops.web.console.people import person_of, region_in, version_of
+from gaugepost_ops.web.console.rendering import page
+from gaugepost_ops.web.console.routes import Console, Nav, console_of
+from gaugepost_ops.web.file_sets import cancel_parts, describe, find_set, rejects_of, undo_set
+from gaugepost_ops.web.overview import of_regions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from gaugepost.client import Producer
+    from gaugepost.ledger import FileSet, JobView, Ledger
+    from gaugepost.regions import Region
+    from gaugepost_ops.cli.uploads.lanes import LaneView, WaitingFile
+
+SHOWN = 50
+
+
+class LaneFile(NamedTuple):
+    """Parts of one file that are next to each other in a lane. `first`, `last`: forecast starts, Unix ms."""
+
+    job: str
+    set: str | None
+    name: str
+    parts: str
+    rows: int
+    state: str
+    first: int | None = None
+    last: int | None = None
+
+
+class ShownLane(NamedTuple):
+    """A lane with its files in their order. `more`: how many further ones are not shown."""
+
+    view: LaneView
+    sent: list[LaneFile]
+    waiting: list[LaneFile]
+    more: int
+
+
+def add_routes(console: Console) -> None:
+    """Add the routes of this module."""
+    console.get("/uploads", show, role=Role.VIEWER, nav=Nav("Uploads", "u"))
+    console.get("/uploads/{set_id}", show_one, role=Role.VIEWER)
+    console.get("/uploads/{set_id}/undo", ask, role=Role.OPERATOR)
+    console.post("/uploads/{set_id}/undo", undo, role=Role.OPERATOR, action="uploads undo")
+    console.post("/uploads/{set_id}/cancel", cancel, role=Role.OPERATOR, action="cancel")
+    console.post("/uploads/{set_id}/rejects", rejects, role=Role.OPERATOR, action="uploads rejects")
+
+
+async def show(request: Request) -> Response:
+    """Show the lanes."""
+    region, person = region_in(request), person_of(request)
+    producer = console_of(request).gateway.store.blocking
+    found = await asyncio.to_thread(of_regions, producer, person, region, "lanes", _lanes)
+    return page(
+        request,
+        "uploads.html",
+        lanes=found["lanes"],
+        away=found.get("not_asked", []),
+        region=region,
+        regions=person.regions,
+        families=FAMILIES,
+    )
+
+
+def _lanes(producer: Producer, region: Region) -> list[Any]:
+    ledger = producer.ledger(region)
+    return [_shown(read_lane(ledger, name)) for name in ledger.upload_lanes()]
+
+
+def _shown(lane: LaneView) -> ShownLane:
+    sent = [_file([view], sent_state(view)) for view in lane.sent]
+    groups = (list(group) for _, group in groupby(lane.waiting, key=lambda one: stored(one.view).set or one.view.id))
+    waiting = [_waiting(group) for group in groups]
+    return ShownLane(lane, sent[:SHOWN], waiting[:SHOWN], max(0, len(waiting) - SHOWN) + max(0, len(sent) - SHOWN))
+
+
+def _waiting(group: list[WaitingFile]) -> LaneFile:
+    return _file([one.view for one in group], "waiting", [one.due for one in group])
+
+
+def _file(views: list[JobView], state: str, dues: Iterable[int | None] = ()) -> LaneFile:
+    content, last = stored(views[0]), stored(views[-1])
+    known = [due for due in dues if due is not None]
+    parts = f"part {content.part}" if content.part == last.part else f"parts {content.part} to {last.part}"
+    return LaneFile(
+        views[0].id,
+        content.set,
+        str(views[0].job.get("filename") or content.name),
+        f"{parts} of {content.of}" if content.of > 1 else "",
+        sum(stored(view).rows for view in views),
+        state,
+        min(known, default=None),
+        max(known, default=None),
+    )
+
+
+async def show_one(request: Request) -> Response:
+    """Show a file."""
+    ledger, files = await _find(request)
+    producer = console_of(request).gateway.store.blocking
+    found = await asyncio.to_thread(describe, producer, person_of(request), ledger, files)
+    return page(request, "upload.html", live=True, etag=version_of(found), one=found)
+
+
+async def _find(request: Request) -> tuple[Ledger, FileSet]:
+    return await find_set(console_of(request).gateway, person_of(request), request.path_params["set_id"])
+
+
+async def ask(request: Request) -> Response:
+    """Ask before an undo, which deletes data that nothing can restore."""
+    ledger, files = await _find(request)
+    view = await asyncio.to_thread(read_set, ledger, files)
+    effects = UndoEffects.of(view)
+    can = bool(effects.uploads or effects.unsent)
+    return page(request, "upload_undo.html", id=files.id, lines=effects.question(view).splitlines(), can=can)
+
+
+async def undo(request: Request) -> Response:
+    """Cancel the parts that were not sent, and delete the others at CustomerGauge."""
+    await form_of(request)
+    ledger, files = await _find(request)
+    producer = console_of(request).gateway.store.blocking
+    await asyncio.to_thread(undo_set, producer, person_of(request), ledger, files)
+    return see_other(f"/uploads/{files.id}")
+
+
+async def cancel(request: Request) -> Response:
+    """Cancel the parts that were not sent."""
+    await form_of(request)
+    ledger, files = await _find(request)
+    producer = console_of(request).gateway.store.blocking
+    await asyncio.to_thread(cancel_parts, producer, person_of(request), ledger, files)
+    return see_other(f"/uploads/{files.id}")
+
+
+async def rejects(request: Request) -> Response:
+    """Return the rows that CustomerGauge refused, as one file to correct and upload again."""
+    reasons = "reasons" in await form_of(request)
+    ledger, files = await _find(request)
+    producer = console_of(request).gateway.store.blocking
+    return await asyncio.to_thread(rejects_of, producer, person_of(request), ledger, files, reasons=reasons)
