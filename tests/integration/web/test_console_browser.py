@@ -107,7 +107,7 @@ def test_pages_have_no_serious_barrier(browser: Browser, gateway: GatewayProcess
     found = barriers(page)
     page.close()
     page = sign_in(context)
-    for path in ("/", "/holds", "/batches", "/operations", "/audit", "/settings", "/account", "/no-such-page"):
+    for path in ("/", "/uploads", "/uploads/new", "/holds", "/batches", "/operations", "/audit", "/settings", "/account", "/no-such-page"):
         page.goto(path)
         found += barriers(page)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
