@@ -157,7 +157,8 @@ def test_the_credentials_of_an_env_file_reach_the_workers_alone(tmp_path: Path) 
     assert given["beat"] == {"NAMESPACE", "REGIONS", "LOG_LEVEL", "LOG_FORMAT"}
     assert given["exporter"] == given["beat"] | {"BACKLOG_LIMIT", "CONTENT_LIMIT", "UPLOAD_INTERVAL", "UPLOAD_SCOPE"}
     limits = {"BACKLOG_LIMIT", "CONTENT_LIMIT", "UPLOAD_INTERVAL", "UPLOAD_SCOPE", "STORE_TIMEOUT", "WAIT_REPLICAS"}
-    more = {"CONSOLE_URL", "DATA_KEY", "RETENTION_AUDIT", "WEBHOOK_NETWORKS"}
+    provider = {f"CONSOLE_OIDC_{name}" for name in ("CLAIM", "CLIENT_ID", "CLIENT_SECRET", "ISSUER", "ROLES")}
+    more = provider | {"CONSOLE_URL", "DATA_KEY", "RETENTION_AUDIT", "WEBHOOK_NETWORKS"}
     assert given["gateway"] == given["beat"] | limits | more
     login = {f"FLOWER_OIDC_{name}" for name in ("ISSUER", "CLIENT_ID", "CLIENT_SECRET", "USERS")}
     assert given["flower"] == given["beat"] | login | {"FLOWER_URL"}

@@ -29,8 +29,8 @@ def job(**more: Any) -> dict[str, Any]:
 class GatewayProcess:
     """A gateway on a free port. `options`: further ones of `gaugepost serve`."""
 
-    def __init__(self, folder: Path, redis_url: str, *options: str, **settings: str) -> None:
-        self.port = free_port()
+    def __init__(self, folder: Path, redis_url: str, *options: str, port: int = 0, **settings: str) -> None:
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = folder
         self._options = options

@@ -17,7 +17,13 @@ from support.console import PASSWORD, SAME, Person, add_user
 from support.gateway import GatewayProcess
 from support.redis_server import RedisServer
 
-OPEN = {("GET", "/sign-in"), ("POST", "/sign-in"), ("GET", "/static/{name}")}
+OPEN = {
+    ("GET", "/sign-in/openid"),
+    ("GET", "/sign-in/openid/back"),
+    ("GET", "/sign-in"),
+    ("POST", "/sign-in"),
+    ("GET", "/static/{name}"),
+}
 """All that a visitor without a session may call."""
 
 

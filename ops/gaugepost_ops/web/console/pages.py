@@ -12,6 +12,7 @@ from gaugepost_ops.web.console import (
     holds_page,
     job_page,
     jobs_page,
+    openid_page,
     operation_page,
     operations_page,
     overview_page,
@@ -45,6 +46,7 @@ def add_all_routes(console: Console) -> None:
         history_page,
         settings_page,
         sign_in_page,
+        openid_page,
         static_files,
     ):
         page.add_routes(console)

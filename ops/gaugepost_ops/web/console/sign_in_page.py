@@ -42,7 +42,8 @@ def add_routes(console: Console) -> None:
 
 async def show(request: Request) -> Response:
     """Show the form, or the button of a one-time link. Only the button uses the link up: previews of it do not."""
-    return _form(request.query_params.get("next"), link=request.query_params.get("link", ""))
+    has_provider = console_of(request).gateway.settings.console_oidc_issuer is not None
+    return _form(request.query_params.get("next"), link=request.query_params.get("link", ""), has_provider=has_provider)
 
 
 def _form(
@@ -51,10 +52,11 @@ def _form(
     link: str = "",
     name: str = "",
     error: str = "",
+    has_provider: bool = False,
     status: HTTPStatus = HTTPStatus.OK,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    values = {"next": local_path(wanted), "link": link, "name": name, "error": error}
+    values = {"next": local_path(wanted), "link": link, "name": name, "error": error, "has_provider": has_provider}
     return bare_page("sign_in.html", status=status, headers=headers, **values)
 
 
