@@ -6,7 +6,7 @@ The provider's token is checked by its published keys: signature, issuer, audien
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlencode
 
 import requests
@@ -20,8 +20,6 @@ from joserfc.jwk import KeySet
 from gaugepost.ledger.users import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from gaugepost.settings import Settings
 
 TIMEOUT_S = 10.0
@@ -92,8 +90,8 @@ class OpenId:
         except (AuthlibBaseError, JoseError, requests.RequestException, KeyError, ValueError) as error:
             raise ProviderFailed(type(error).__name__) from None
 
-    def _read(self, id_token: str, attempt: Attempt, keys: Mapping[str, Any]) -> Person:
-        claims = jwt.decode(id_token, KeySet.import_key_set(dict(keys)), algorithms=_ALGORITHMS).claims
+    def _read(self, id_token: str, attempt: Attempt, keys: dict[str, Any]) -> Person:
+        claims = jwt.decode(id_token, KeySet.import_key_set(cast("Any", keys)), algorithms=_ALGORITHMS).claims
         needed = {"iss": self._issuer, "aud": self._id, "nonce": attempt.nonce}
         options: dict[str, Any] = {name: {"essential": True, "value": value} for name, value in needed.items()}
         jwt.JWTClaimsRegistry(leeway=_LEEWAY_S, **options, exp={"essential": True}, sub={"essential": True}).validate(
@@ -105,7 +103,7 @@ class OpenId:
     def _role(self, values: object) -> Role | None:
         """Return the highest role that a value of the claim gives."""
         given = [values] if isinstance(values, str) else values if isinstance(values, list) else []
-        roles = [self._roles[one] for one in given if isinstance(one, str) and one in self._roles]
+        roles = [Role(self._roles[one]) for one in given if isinstance(one, str) and one in self._roles]
         return max(roles, key=list(Role).index, default=None)
 
     def _discover(self) -> dict[str, Any]:
