@@ -160,6 +160,8 @@ class Connection(HttpProtocol):
 
     def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, *, keep_alive: bool) -> None:
         """Answer a single job, with the headers that uvicorn adds."""
+        if self.transport.is_closing():  # after a later request that was none
+            return
         end = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
         lines = [b"%s: %s\r\n" % header for header in (*self.server_state.default_headers, *headers)]
         self.transport.write(b"".join((STATUS_LINE[status], *lines, end, body)))

@@ -16,6 +16,19 @@ from support.gateway import GatewayProcess
 
 pytestmark = pytest.mark.needs("chromium")
 
+PAGES = (
+    "/",
+    "/uploads",
+    "/uploads/new",
+    "/holds",
+    "/batches",
+    "/operations",
+    "/audit",
+    "/settings",
+    "/account",
+    "/no-such-page",
+)
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -107,7 +120,7 @@ def test_pages_have_no_serious_barrier(browser: Browser, gateway: GatewayProcess
     found = barriers(page)
     page.close()
     page = sign_in(context)
-    for path in ("/", "/uploads", "/uploads/new", "/holds", "/batches", "/operations", "/audit", "/settings", "/account", "/no-such-page"):
+    for path in PAGES:
         page.goto(path)
         found += barriers(page)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
