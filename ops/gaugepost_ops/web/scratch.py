@@ -63,6 +63,10 @@ def _locked(parent: Path) -> tuple[Path, int]:
                 return folder, lock
         except (BlockingIOError, FileNotFoundError):
             pass
+        except OSError:  # `ensure` tries again each second
+            os.close(lock)
+            folder.rmdir()
+            raise
         os.close(lock)
 
 
