@@ -92,7 +92,7 @@ def test_user_outside_the_settings_is_refused(page: Page, provider: OpenIdProvid
 
 def test_authorisation_code_of_another_session_is_refused(page: Page, provider: OpenIdProvider) -> None:
     provider.email, provider.verified = "amy@operators.example", True
-    provider.codes.add("stolen")
+    provider.codes["stolen"] = {}
     answer = page.goto("/login?code=stolen&state=made-up")
     assert answer is not None
     assert answer.status == 403
