@@ -83,7 +83,7 @@ def test_every_secret_and_nothing_else_may_come_from_a_file() -> None:
     credentials = {
         f"{region}_{name}" for region in ("EU", "US", "AU") for name in ("CLIENT_ID", "CLIENT_SECRET", "API_KEY")
     }
-    others = {"REDIS_URL", "DATA_KEY", "FLOWER_BASIC_AUTH", "FLOWER_OIDC_CLIENT_SECRET"}
+    others = {"REDIS_URL", "DATA_KEY", "FLOWER_BASIC_AUTH", "FLOWER_OIDC_CLIENT_SECRET", "CONSOLE_OIDC_CLIENT_SECRET"}
     proxies = {"PROXY_URL", "PROXY_URL_EU", "PROXY_URL_US", "PROXY_URL_AU"}
     assert with_file == {f"GAUGEPOST_{name}_FILE" for name in credentials | others | proxies}
 

@@ -6,7 +6,6 @@ The provider's token is checked by its published keys: signature, issuer, audien
 from __future__ import annotations
 
 import secrets
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlencode
 
@@ -82,8 +81,9 @@ class OpenId:
     def person(self, attempt: Attempt, code: str) -> Person:
         """Return who signed in, by the code with which the browser came back. Raises ProviderFailed."""
         found = self._discover()
+        session: Any = OAuth2Session(self._id, self._secret, redirect_uri=self._back)  # Authlib has no types
         try:
-            with closing(OAuth2Session(self._id, self._secret, redirect_uri=self._back)) as session:
+            with session:
                 token = session.fetch_token(
                     found["token_endpoint"], code=code, code_verifier=attempt.verifier, timeout=TIMEOUT_S
                 )
