@@ -236,6 +236,7 @@ def test_events_say_that_the_job_changed(gateway: GatewayProcess, ann: Person) -
     with ann.http.get(f"{ann.url}/jobs/{job_id}/events", stream=True, timeout=30) as stream:
         lines = stream.iter_lines(decode_unicode=True)
         assert next(lines) == "retry: 1000"
+        assert next(line for line in lines if line) == "event: changed", "perhaps before the stream began"
         gateway.producer.ledger(Region.EU).cancel([job_id])
         assert [next(line for line in lines if line.startswith("event")) for _ in range(2)] == [
             "event: changed",

@@ -170,7 +170,7 @@ async def events(request: Request) -> Response:
 
 async def _changes(request: Request, producer: Producer, last: JobView) -> AsyncIterator[str]:
     stopping = console_of(request).gateway.stopping
-    yield "retry: 1000\n\n"
+    yield "retry: 1000\n\nevent: changed\ndata: \n\n"  # perhaps it has, since the page was made or a stream ended
     for _ in range(int(EVENTS_S / _LOOK_S)):
         if last.has_ended and last.state is not JobState.DEAD:
             yield "event: ended\ndata: \n\n"
