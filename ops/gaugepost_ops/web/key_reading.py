@@ -62,8 +62,10 @@ class RegionKeys:
     async def read_after(self, asked_at: float) -> None:
         """Wait until the keys have been read after this time; not if the region is away."""
         while self.read_at < asked_at and not self.is_away:
-            await asyncio.sleep(max(0.0, self.read_at + LOOK_EVERY_S - time.monotonic()))
-            if self.read_at < asked_at:
+            pause = self.read_at + LOOK_EVERY_S - time.monotonic()
+            if pause > 0:  # and look again then: others may have read meanwhile
+                await asyncio.sleep(pause)
+            else:
                 await self.read()
 
     def note_use(self, name: str, now: float) -> None:
