@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from gaugepost.ledger.webhook_outbox import LONGEST_S, WAITS_S, Became, Lease
+from gaugepost.ledger.webhook_outbox import LONGEST_S, WAITS_S, Became
 from gaugepost.ledger.webhook_records import (
     JOB_EVENTS,
-    Endpoint,
-    OutboxEvent,
-    new_endpoint_id,
-    new_secret,
 )
 from gaugepost.states import JobState
 from gaugepost.transitions import Dead, Delivered, Unknown
 from gaugepost.verdict import Verdict
 from support.factories import record
 from support.ledger_harness import HOUR_MS, Bench
+from support.webhook_calls import add, end_one, lease_of, settle, take
 
-URL = "https://receiver.example/hook"
 EMAIL = "very-personal@example.net"
-
-
-def add(bench: Bench, *events: str, **more: Any) -> str:
-    endpoint = Endpoint(new_endpoint_id(), URL, events, ("eu",), **more)
-    assert bench.ledger.webhooks.put(endpoint, new_secret())
-    return endpoint.id
-
-
-def take(bench: Bench, endpoint: str, most: int = 1000) -> list[OutboxEvent]:
-    lease = bench.ledger.webhook_outbox.take(endpoint, most)
-    return [] if lease is None else list(lease.events)
-
-
-def lease_of(bench: Bench, endpoint: str, most: int = 1) -> Lease:
-    lease = bench.ledger.webhook_outbox.take(endpoint, most)
-    assert lease is not None
-    return lease
-
-
-def settle(bench: Bench, lease: Lease, became: Became, error: str = "HTTP 500") -> str:
-    rows = [(event.id, became, "" if became is Became.SENT else error) for event in lease.events]
-    return bench.ledger.webhook_outbox.settle(lease, rows)
-
-
-def end_one(bench: Bench, **more: Any) -> str:
-    [job_id] = bench.put(record(**more))
-    [claimed] = bench.claim()
-    assert bench.settle(claimed)
-    return job_id
 
 
 def test_without_endpoint_nothing_is_written(bench: Bench) -> None:

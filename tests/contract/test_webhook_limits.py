@@ -1,4 +1,4 @@
-"""How many events a region keeps, in which order workers take them, and events that nobody gets."""
+"""How many events a region keeps, in which order workers take them, and events that are dropped."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def add_user(gateway: GatewayProcess, name: str = "ann", role: Role = Role.VIEWE
 
 
 class Person:
-    """Somebody with a browser. `headers`: sent with each request."""
+    """A person with a browser. `headers`: sent with each request."""
 
     def __init__(self, gateway: GatewayProcess, **headers: str) -> None:
         self.url = gateway.url
@@ -46,3 +46,11 @@ class Person:
         answer = self.get("/account")
         assert answer.status_code == 200 or answer.headers["Location"].startswith("/sign-in")
         return answer.status_code == 200
+
+
+def signed_in(gateway: GatewayProcess, name: str, role: Role) -> Person:
+    """Add a user, and sign in."""
+    add_user(gateway, name, role)
+    person = Person(gateway)
+    assert person.sign_in(name).status_code == 303
+    return person

@@ -1,6 +1,6 @@
 -- Read a session of the console. It ends when it is idle, by its age, and when its user signs out everywhere or is removed.
 -- KEYS  prefix
--- ARGV  hash of the session's id; for how many ms it may be idle from now on ('' = as before: nobody used the page)
+-- ARGV  hash of the session's id; for how many ms it may be idle from now on ('' = do not change it: the page asked by itself)
 -- RETURN name, role by the provider or '', JSON of the user or ''; an empty list if there is no such session
 
 local session = F.session .. ARGV[1]

@@ -1,5 +1,5 @@
--- Replace the secrets of an endpoint, if nobody has changed them since they were read. The caller can read them, so they are no
--- reason for a failure any more.
+-- Replace the secrets of an endpoint, unless they were changed since the caller read them. The caller could
+-- decrypt them, so they no longer make the endpoint `failing`.
 -- KEYS  prefix
 -- ARGV  id, JSON of its secrets as they were read, the new JSON
 -- RETURN 1; 0 if there is no such endpoint, or if its secrets are others. A repeated call returns 1

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gaugepost.ledger.users import Role
+from support.console import Person, signed_in
 from support.gateway import GatewayProcess
 from support.redis_server import RedisServer
 
@@ -37,3 +39,9 @@ def gateway(running: GatewayProcess, server: RedisServer) -> GatewayProcess:
 @pytest.fixture
 def key(gateway: GatewayProcess) -> str:
     return gateway.key()
+
+
+@pytest.fixture
+def ann(gateway: GatewayProcess) -> Person:
+    """Return an operator who has signed in to the console."""
+    return signed_in(gateway, "ann", Role.OPERATOR)

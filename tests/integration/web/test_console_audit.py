@@ -6,19 +6,10 @@ import pytest
 
 from gaugepost import Region
 from gaugepost.ledger.audit import AuditEntry, Via
-from gaugepost.ledger.users import Role
-from support.console import Person, add_user
+from support.console import Person
 from support.gateway import GatewayProcess
 
 EVIL = "<script>alert(1)</script>"
-
-
-@pytest.fixture
-def ann(gateway: GatewayProcess) -> Person:
-    add_user(gateway, role=Role.OPERATOR)
-    person = Person(gateway)
-    person.sign_in()
-    return person
 
 
 def write(gateway: GatewayProcess, number: int, **more: str) -> None:

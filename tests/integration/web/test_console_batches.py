@@ -13,7 +13,7 @@ from gaugepost.ledger.operations import Action
 from gaugepost.ledger.users import Role
 from gaugepost.states import JobState
 from support.browser import chromium
-from support.console import Person, add_user
+from support.console import Person, add_user, signed_in
 from support.console_pages import sign_in
 from support.factories import record
 from support.gateway import GatewayProcess
@@ -22,14 +22,6 @@ from support.wait import wait_until
 
 EVIL = "<script>alert(1)</script>"
 AS_TEXT = "&lt;script&gt;alert(1)&lt;/script&gt;"
-
-
-@pytest.fixture
-def ann(gateway: GatewayProcess) -> Person:
-    add_user(gateway, role=Role.OPERATOR)
-    person = Person(gateway)
-    person.sign_in()
-    return person
 
 
 @pytest.mark.needs("chromium")
@@ -103,9 +95,7 @@ def test_viewer_sees_batches_and_operations_without_buttons(gateway: GatewayProc
     stopped(gateway, "b")
     calls = gateway.producer.ledger(Region.EU).operations
     calls.start(Action.REPLAY, JobFilter(state=JobState.DEAD), by="ann", reason="x")
-    add_user(gateway, "vic", Role.VIEWER)
-    vic = Person(gateway)
-    vic.sign_in("vic")
+    vic = signed_in(gateway, "vic", Role.VIEWER)
     for path in ("/batches", "/batches/b", "/operations"):
         text = vic.get(path).text
         assert 'method="post"' not in text, path

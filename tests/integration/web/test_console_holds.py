@@ -10,21 +10,13 @@ from playwright.sync_api import expect
 from gaugepost import Record, Region
 from gaugepost.ledger.users import Role
 from support.browser import chromium
-from support.console import PASSWORD, Person, add_user
+from support.console import Person, add_user, signed_in
 from support.console_pages import sign_in
 from support.gateway import GatewayProcess
 from support.stack import Stack
 from support.wait import wait_until
 
 EVIL = "<script>alert(1)</script>"
-
-
-@pytest.fixture
-def ann(gateway: GatewayProcess) -> Person:
-    add_user(gateway, role=Role.OPERATOR)
-    person = Person(gateway)
-    person.sign_in(password=PASSWORD)
-    return person
 
 
 @pytest.mark.needs("chromium")
@@ -103,9 +95,7 @@ def test_stored_scripts_are_shown_as_text(gateway: GatewayProcess, ann: Person) 
 
 
 def test_viewer_reads_holds_and_changes_none(gateway: GatewayProcess) -> None:
-    add_user(gateway, "vic", Role.VIEWER)
-    vic = Person(gateway)
-    vic.sign_in("vic")
+    vic = signed_in(gateway, "vic", Role.VIEWER)
     gateway.producer.ledger(Region.EU).hold("", "maintenance", "bob")
     text = vic.get("/holds").text
     assert "maintenance" in text

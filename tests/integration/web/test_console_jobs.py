@@ -9,23 +9,11 @@ import pytest
 from gaugepost import CloseLoop, Region
 from gaugepost.ledger.users import Role
 from gaugepost.verdict import Verdict
-from support.console import Person, add_user
+from support.console import Person, signed_in
 from support.console_jobs import SCRIPT, deliver, die, lose, put, put_link
 from support.gateway import GatewayProcess
 from support.wait import wait_until
 from support.worker_ledger import worker_ledger
-
-
-def signed_in(gateway: GatewayProcess, name: str, role: Role) -> Person:
-    add_user(gateway, name, role)
-    person = Person(gateway)
-    assert person.sign_in(name).status_code == 303
-    return person
-
-
-@pytest.fixture
-def ann(gateway: GatewayProcess) -> Person:
-    return signed_in(gateway, "ann", Role.OPERATOR)
 
 
 @pytest.fixture

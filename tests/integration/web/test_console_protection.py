@@ -13,7 +13,7 @@ from gaugepost.ledger.webhook_records import Endpoint, new_endpoint_id
 from gaugepost_ops.web.console.application import ConsoleApplication
 from gaugepost_ops.web.console.routes import ConsoleRoute
 from gaugepost_ops.web.gateway import Gateway
-from support.console import PASSWORD, SAME, Person, add_user
+from support.console import PASSWORD, SAME, Person, add_user, signed_in
 from support.gateway import GatewayProcess
 from support.redis_server import RedisServer
 
@@ -42,10 +42,7 @@ def path_of(route: ConsoleRoute) -> str:
 
 @pytest.fixture
 def ann(gateway: GatewayProcess) -> Person:
-    add_user(gateway)
-    person = Person(gateway)
-    assert person.sign_in().status_code == 303
-    return person
+    return signed_in(gateway, "ann", Role.VIEWER)
 
 
 def test_every_route_has_a_role_but_those_of_the_sign_in() -> None:

@@ -12,7 +12,7 @@ from gaugepost import Region
 from gaugepost.ledger.users import Role
 from gaugepost_ops.web.console.file_plans import MOST
 from support.browser import chromium
-from support.console import SAME, Person, add_user
+from support.console import SAME, Person, add_user, signed_in
 from support.console_pages import sign_in
 from support.gateway import GatewayProcess
 from support.stack import Stack
@@ -33,14 +33,6 @@ def plan(person: Person, content: bytes, name: str = "people.csv", **form: str) 
 
 def token(text: str) -> str:
     return text.partition('action="/uploads/new/')[2].partition('"')[0]
-
-
-@pytest.fixture
-def ann(gateway: GatewayProcess) -> Person:
-    add_user(gateway, role=Role.OPERATOR)
-    person = Person(gateway)
-    person.sign_in()
-    return person
 
 
 def waiting(gateway: GatewayProcess) -> int:
@@ -115,9 +107,7 @@ def test_file_that_is_refused_shows_the_form_again(gateway: GatewayProcess, ann:
 
 def test_plan_is_for_the_person_who_sent_the_file(gateway: GatewayProcess, ann: Person) -> None:
     found = token(plan(ann, rows(2)).text)
-    add_user(gateway, "bob", Role.OPERATOR)
-    bob = Person(gateway)
-    bob.sign_in("bob")
+    bob = signed_in(gateway, "bob", Role.OPERATOR)
     assert bob.post(f"/uploads/new/{found}").status_code == 410
     assert ann.post(f"/uploads/new/{found}").status_code == 303
 
@@ -138,9 +128,7 @@ def test_file_name_with_a_script_is_shown_as_text(ann: Person) -> None:
 
 def test_viewer_sees_uploads_and_changes_none(gateway: GatewayProcess, ann: Person) -> None:
     made = ann.post(f"/uploads/new/{token(plan(ann, rows(2)).text)}").headers["Location"]
-    add_user(gateway, "vic", Role.VIEWER)
-    vic = Person(gateway)
-    vic.sign_in("vic")
+    vic = signed_in(gateway, "vic", Role.VIEWER)
     assert "people.csv" in vic.get("/uploads").text
     assert "Only operators" in vic.get(made).text
     assert plan(vic, rows(3)).status_code == 403

@@ -46,7 +46,7 @@ class FilePlans:
         return token
 
     def take(self, token: str, name: str) -> FilePlan | None:
-        """Return a file of this person, and forget it; None if it is gone, or is that of somebody else."""
+        """Return a file of this person, and forget it; None if it is gone, or belongs to another person."""
         plan = self._plans.get(token)
         if plan is None or plan.name != name or plan.until < time.monotonic():
             return None

@@ -129,7 +129,7 @@ async def settle(request: Request) -> Response:
 
 
 async def _asked(request: Request) -> tuple[Visitor, str, str, FormData]:
-    """Return who asks, why, for which job, and the form. Raises Refused (422) without a reason."""
+    """Return the visitor, the reason, the id of the job, and the form. Raises Refused (422) without a reason."""
     form = await form_of(request)
     return visitor_of(request), reason_in(form), request.path_params["job_id"], form
 

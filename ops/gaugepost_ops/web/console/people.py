@@ -48,7 +48,7 @@ class PersonAtConsole:
 
 
 def person_of(request: Request) -> PersonAtConsole:
-    """Return who asks for a page that needs a role."""
+    """Return the signed-in person of a request, as the calls of `/v1` take an actor."""
     regions = tuple(console_of(request).gateway.settings.regions)
     return PersonAtConsole(visitor_of(request).name, regions)
 

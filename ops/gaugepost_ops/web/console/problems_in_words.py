@@ -20,7 +20,7 @@ _SHOWN_HOLDS = 5
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong. `level`: `bad` (nothing goes on) or `warn`. `path`: the page with more."""
+    """One thing that is wrong. `level`: `bad` (the region sends nothing) or `warn`. `path`: the page about it."""
 
     level: str
     region: str

@@ -62,11 +62,11 @@ class Sessions:
         return request.url.scheme == "https" or by_url
 
     def is_protected(self, request: Request) -> bool:
-        """Return whether nobody between the browser and the console can read a password: TLS, or this machine."""
+        """Return whether a password is safe on its way: the browser came over TLS, or runs on this machine."""
         return self.is_secure(request) or _is_loopback(request.url.hostname or "")
 
     async def find(self, request: Request) -> Visitor | None:
-        """Return who asks; None without a valid session. Raises StoreUnreachable."""
+        """Return the person of the request's session; None without a valid one. Raises StoreUnreachable."""
         session = request.cookies.get(self._cookie(request), "")
         region = self._region_of(session)
         if region is None:
@@ -157,7 +157,7 @@ class Sessions:
 
 
 def visitor_of(request: Request) -> Visitor:
-    """Return who asks for a page that needs a role."""
+    """Return the signed-in person of a request for a page that needs a role."""
     visitor: Visitor = request.scope[_VISITOR]
     return visitor
 

@@ -19,7 +19,7 @@ from gaugepost_ops.web.file_sets import cancel_parts, describe, find_set, reject
 from gaugepost_ops.web.overview import of_regions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from starlette.requests import Request
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from gaugepost.ledger import FileSet, JobView, Ledger
     from gaugepost.regions import Region
     from gaugepost_ops.cli.uploads.lanes import LaneView, WaitingFile
+    from gaugepost_ops.web.actors import Actor
+
+    Change = Callable[[Producer, Actor, Ledger, FileSet], object]
 
 SHOWN = 50
 
@@ -136,19 +139,19 @@ async def ask(request: Request) -> Response:
 
 async def undo(request: Request) -> Response:
     """Cancel the parts that were not sent, and delete the others at CustomerGauge."""
-    await form_of(request)
-    ledger, files = await _find(request)
-    producer = console_of(request).gateway.store.blocking
-    await asyncio.to_thread(undo_set, producer, person_of(request), ledger, files)
-    return see_other(f"/uploads/{files.id}")
+    return await _changed(request, undo_set)
 
 
 async def cancel(request: Request) -> Response:
     """Cancel the parts that were not sent."""
+    return await _changed(request, cancel_parts)
+
+
+async def _changed(request: Request, change: Change) -> Response:
     await form_of(request)
     ledger, files = await _find(request)
     producer = console_of(request).gateway.store.blocking
-    await asyncio.to_thread(cancel_parts, producer, person_of(request), ledger, files)
+    await asyncio.to_thread(change, producer, person_of(request), ledger, files)
     return see_other(f"/uploads/{files.id}")
 
 
