@@ -107,7 +107,7 @@ async def show(request: Request, operation_id: str) -> Response:
     """Show an operation: its state, and how many of its jobs are done or skipped, and why."""
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.OPERATE)
-    _, found = await _find(gateway, caller, operation_id)
+    _, found = await find_operation(gateway, caller, operation_id)
     return Response(to_json(found.to_dict()), media_type=_JSON)
 
 
@@ -126,7 +126,7 @@ async def abort(request: Request, operation_id: str) -> Response:
     return await _control(request, operation_id, "abort")
 
 
-async def _find(gateway: Gateway, caller: Actor, operation_id: str) -> tuple[Ledger, Operation]:
+async def find_operation(gateway: Gateway, caller: Actor, operation_id: str) -> tuple[Ledger, Operation]:
     """Return an operation, and the ledger of its region. Raises Refused (404), StoreUnreachable."""
 
     def read(region: Region) -> tuple[Ledger, Operation] | None:
@@ -134,7 +134,7 @@ async def _find(gateway: Gateway, caller: Actor, operation_id: str) -> tuple[Led
         found = ledger.operations.show(operation_id)
         return None if found is None else (ledger, found)
 
-    absent = "no such operation: GET /v1/operations lists those of 100 days"
+    absent = "no such operation: operations are kept for 100 days"
     is_id = _ID.fullmatch(operation_id) is not None
     return await find_in_regions(caller, lambda region: asyncio.to_thread(read, region), absent, is_id=is_id)
 
@@ -145,12 +145,12 @@ _TO = {"pause": OperationState.PAUSED, "resume": OperationState.RUNNING, "abort"
 async def _control(request: Request, operation_id: str, name: Literal["pause", "resume", "abort"]) -> Response:
     gateway: Gateway = request.app.state.gateway
     caller = await gateway.caller(request.scope, Scope.OPERATE)
-    ledger, before = await _find(gateway, caller, operation_id)
-    row = await asyncio.to_thread(_change, ledger, caller, before, name)
+    ledger, before = await find_operation(gateway, caller, operation_id)
+    row = await asyncio.to_thread(change_operation, ledger, caller, before, name)
     return Response(to_json(row), media_type=_JSON)
 
 
-def _change(ledger: Ledger, caller: Actor, before: Operation, name: str) -> dict[str, Any]:
+def change_operation(ledger: Ledger, caller: Actor, before: Operation, name: str) -> dict[str, Any]:
     """Pause, resume or abort an operation, and return its row. Raises Refused (409) if it has ended."""
     with recorded(ledger, caller, f"operations {name}", before.id) as record:
         after = getattr(ledger.operations, name)(before.id) or before
