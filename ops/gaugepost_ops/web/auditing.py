@@ -11,10 +11,8 @@ from gaugepost.ledger.audit import UNFINISHED, AuditEntry, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
     from gaugepost.ledger import Ledger
-    from gaugepost.ledger.audit import Via
     from gaugepost_ops.web.actors import Actor
 
 
@@ -39,17 +37,13 @@ class Recorded:
         )
 
 
-def recorded(
-    ledger: Ledger, actor: Actor, action: str, target: str, reason: str = ""
-) -> AbstractContextManager[Recorded]:
-    """Record a change of a key or a person before it begins, and how it ended."""
-    return recorded_by(ledger, actor.name, actor.via, action, target, reason)
-
-
 @contextmanager
-def recorded_by(ledger: Ledger, actor: str, via: Via, action: str, target: str, reason: str) -> Iterator[Recorded]:
-    """Record a change before it begins, and how it ended."""
-    entry = AuditEntry(actor, action, str(ledger.region), target, reason=reason, via=via)
+def recorded(ledger: Ledger, actor: Actor, action: str, target: str, reason: str = "") -> Iterator[Recorded]:
+    """Record a change of a key or a person before it begins, and how it ended.
+
+    Set `count` or `is_done`, or it is recorded as refused.
+    """
+    entry = AuditEntry(actor.name, action, str(ledger.region), target, reason=reason, via=actor.via)
     one = Recorded(ledger, entry)
     try:
         yield one

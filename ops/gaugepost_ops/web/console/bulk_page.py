@@ -15,14 +15,14 @@ from gaugepost.ledger.users import Role
 from gaugepost.states import JobState
 from gaugepost_ops.cli.common import Failure
 from gaugepost_ops.cli.jobs.groups import Groups
-from gaugepost_ops.web.console.auditing import recorded
+from gaugepost_ops.web.auditing import recorded
 from gaugepost_ops.web.console.bulk_actions import WORDS
 from gaugepost_ops.web.console.inputs import field, form_of, see_other
 from gaugepost_ops.web.console.job_page import reason_in
 from gaugepost_ops.web.console.job_queries import NAMES, JobQuery
+from gaugepost_ops.web.console.people import person_of
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, console_of
-from gaugepost_ops.web.console.sessions import visitor_of
 from gaugepost_ops.web.new_operation import NewOperation
 from gaugepost_ops.web.problems import Refused
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from gaugepost.client import Producer
     from gaugepost_ops.cli.jobs.groups import Fault, Group
-    from gaugepost_ops.web.console.sessions import Visitor
+    from gaugepost_ops.web.actors import Actor
 
 _OF_OPERATIONS = frozenset(NAMES) - {"id", "number", "file"}
 LOOKED_AT = 250
@@ -100,22 +100,22 @@ async def start(request: Request) -> Response:
         if wanted.action is Action.SETTLE and field(form, "as") not in {JobState.DELIVERED, JobState.DEAD}:
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "nothing was changed: say whether they were delivered")
         producer = console_of(request).gateway.store.blocking
-        started = await asyncio.to_thread(_start, producer, visitor_of(request), wanted)
+        started = await asyncio.to_thread(_start, producer, person_of(request), wanted)
     except (Failure, InvalidQuery) as error:
         raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"nothing was changed: {error}") from None
     return see_other(f"/operations/{started}")
 
 
-def _start(producer: Producer, visitor: Visitor, wanted: NewOperation) -> str:
+def _start(producer: Producer, person: Actor, wanted: NewOperation) -> str:
     """Start an operation as `POST /v1/operations` does. Return its id."""
     ledger, options, operation_id = producer.ledger(wanted.region), wanted.filter.options(), new_operation_id()
     job_filter = options.of_region(wanted.filter.state, producer, wanted.region)
     target = f"{options.name(wanted.filter.state)} operation={operation_id}".strip()
-    with recorded(ledger, visitor, str(wanted.action), target, wanted.reason) as record:
+    with recorded(ledger, person, str(wanted.action), target, wanted.reason) as record:
         ledger.operations.start(
             wanted.action,
             job_filter,
-            by=visitor.name,
+            by=person.name,
             reason=wanted.reason,
             to=wanted.to(),
             operation_id=operation_id,

@@ -12,13 +12,13 @@ from starlette.responses import StreamingResponse
 from gaugepost.errors import DataSealed
 from gaugepost.ledger.users import Role
 from gaugepost.states import JobState
-from gaugepost_ops.web.console.auditing import recorded
+from gaugepost_ops.web.auditing import recorded
 from gaugepost_ops.web.console.inputs import field, form_of, see_other
 from gaugepost_ops.web.console.job_facts import find_job, masked, read_facts
 from gaugepost_ops.web.console.job_story import path_of, sentence
+from gaugepost_ops.web.console.people import person_of
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, console_of
-from gaugepost_ops.web.console.sessions import visitor_of
 from gaugepost_ops.web.console.state_diagram import diagram
 from gaugepost_ops.web.problems import Refused
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gaugepost.client import Producer
     from gaugepost.ledger import JobView, Ledger
-    from gaugepost_ops.web.console.sessions import Visitor
+    from gaugepost_ops.web.actors import Actor
 
     Change = Callable[[Ledger], list[tuple[JobState | None, bool]]]
 
@@ -89,15 +89,15 @@ def _masked(view: JobView) -> dict[str, Any]:
 
 async def show_data(request: Request) -> Response:
     """Show a job with its data, and record who saw it."""
-    visitor, form = visitor_of(request), await form_of(request)
+    person, form = person_of(request), await form_of(request)
     producer = console_of(request).gateway.store.blocking
-    data = await asyncio.to_thread(_read_data, producer, visitor, request.path_params["job_id"], field(form, "reason"))
+    data = await asyncio.to_thread(_read_data, producer, person, request.path_params["job_id"], field(form, "reason"))
     return await _page(request, data)
 
 
-def _read_data(producer: Producer, visitor: Visitor, job_id: str, reason: str) -> dict[str, Any]:
+def _read_data(producer: Producer, person: Actor, job_id: str, reason: str) -> dict[str, Any]:
     view = find_job(producer, job_id)
-    with recorded(producer.ledger(view.region), visitor, "job --show-data", job_id, reason) as record:
+    with recorded(producer.ledger(view.region), person, "job --show-data", job_id, reason) as record:
         try:
             data = view.to_dict(show_data=True) | {"data": view.data()}
         except DataSealed as error:
@@ -108,30 +108,30 @@ def _read_data(producer: Producer, visitor: Visitor, job_id: str, reason: str) -
 
 async def cancel(request: Request) -> Response:
     """Cancel a job that no worker has sent."""
-    visitor, reason, job_id, _ = await _asked(request)
-    return await _changed(request, "cancel", reason, lambda ledger: ledger.cancel([job_id], visitor.name, reason))
+    person, reason, job_id, _ = await _asked(request)
+    return await _changed(request, "cancel", reason, lambda ledger: ledger.cancel([job_id], person.name, reason))
 
 
 async def replay(request: Request) -> Response:
     """Queue a dead or parked job again."""
-    visitor, reason, job_id, _ = await _asked(request)
-    return await _changed(request, "replay", reason, lambda ledger: ledger.replay([job_id], visitor.name, reason))
+    person, reason, job_id, _ = await _asked(request)
+    return await _changed(request, "replay", reason, lambda ledger: ledger.replay([job_id], person.name, reason))
 
 
 async def settle(request: Request) -> Response:
     """Record what a person found out about a job whose answer was lost."""
-    visitor, reason, job_id, form = await _asked(request)
+    person, reason, job_id, form = await _asked(request)
     found = field(form, "as")
     if found not in {"delivered", "dead"}:
         raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "nothing was changed: say whether it was delivered or is dead")
     to = JobState(found)
-    return await _changed(request, "settle", reason, lambda ledger: ledger.resolve([job_id], to, visitor.name, reason))
+    return await _changed(request, "settle", reason, lambda ledger: ledger.resolve([job_id], to, person.name, reason))
 
 
-async def _asked(request: Request) -> tuple[Visitor, str, str, FormData]:
-    """Return the visitor, the reason, the id of the job, and the form. Raises Refused (422) without a reason."""
+async def _asked(request: Request) -> tuple[Actor, str, str, FormData]:
+    """Return the person, the reason, the id of the job, and the form. Raises Refused (422) without a reason."""
     form = await form_of(request)
-    return visitor_of(request), reason_in(form), request.path_params["job_id"], form
+    return person_of(request), reason_in(form), request.path_params["job_id"], form
 
 
 def reason_in(form: FormData) -> str:
@@ -145,12 +145,12 @@ def reason_in(form: FormData) -> str:
 
 async def _changed(request: Request, action: str, reason: str, change: Change) -> Response:
     """Change a job, and go back to its page. Raises Refused (409) if nothing was changed."""
-    job_id, visitor = request.path_params["job_id"], visitor_of(request)
+    job_id, person = request.path_params["job_id"], person_of(request)
     producer = console_of(request).gateway.store.blocking
 
     def carry_out() -> None:
         ledger = producer.ledger(find_job(producer, job_id).region)
-        with recorded(ledger, visitor, action, job_id, reason) as record:
+        with recorded(ledger, person, action, job_id, reason) as record:
             [(state, done)] = change(ledger)
             record.count = int(done)
         if not done:
