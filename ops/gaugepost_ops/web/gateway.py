@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gaugepost_ops.web.callers import Callers
 from gaugepost_ops.web.denials import Denials
 from gaugepost_ops.web.group_commit import GroupCommit
+from gaugepost_ops.web.group_read import GroupRead
 from gaugepost_ops.web.large_bodies import LARGE
 from gaugepost_ops.web.observed import KEY, REGION
 from gaugepost_ops.web.readiness import Readiness
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope as RequestScope
 
-    from gaugepost.ledger import Accepted, Entry
+    from gaugepost.ledger import Accepted, Entry, JobView
     from gaugepost.ledger.api_keys import Scope
     from gaugepost.regions import Region
     from gaugepost.settings import Settings
@@ -45,6 +46,7 @@ class Gateway:
         """The files that are received and checked now."""
         self.denials = Denials(self.store)
         self._commits = {region: GroupCommit(self.store, region) for region in settings.regions}
+        self._reads = {region: GroupRead(self.store, region) for region in settings.regions}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -73,6 +75,10 @@ class Gateway:
             [accepted] = await self.store.accept(entry.job.region, [entry])
             return accepted
         return await self.commit_of(entry.job.region).accept(entry)
+
+    async def read_one(self, region: Region, job_id: str) -> JobView | None:
+        """Read one job, together with those of other requests that ask at the same moment; None for an unknown id."""
+        return await self._reads[region].view(job_id)
 
     def commit_of(self, region: Region) -> GroupCommit:
         """Return the group commit of a region."""

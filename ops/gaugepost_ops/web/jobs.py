@@ -53,8 +53,7 @@ async def find(gateway: Gateway, caller: Caller, job_id: str) -> JobView:
     """Return a job of a region that the caller may see. Raises Refused (404), StoreUnreachable."""
 
     async def read(region: Region) -> JobView | None:
-        [view] = await gateway.store.read(region, [job_id])
-        return view
+        return await gateway.read_one(region, job_id)
 
     absent = f"no such job in {', '.join(caller.regions)}"
     return await find_in_regions(caller, read, absent, is_id=_ID.fullmatch(job_id) is not None)

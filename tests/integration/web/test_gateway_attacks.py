@@ -14,6 +14,7 @@ import pytest
 
 from gaugepost import Region
 from support.gateway import EMAIL, GatewayProcess, job
+from support.redis_server import RedisServer
 from support.wait import wait_until
 
 RACES = 1_000
@@ -119,7 +120,7 @@ def test_strange_header_is_refused_and_not_logged(gateway: GatewayProcess, key: 
     assert key not in log
 
 
-def test_thousand_idle_requests_are_all_answered(gateway: GatewayProcess, key: str) -> None:
+def test_thousand_idle_requests_are_all_answered(gateway: GatewayProcess, key: str, server: RedisServer) -> None:
     ids = [gateway.post(key, job()).json()["id"] for _ in range(20)]
     head = f"Host: x\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\r\n"
 
@@ -138,9 +139,18 @@ def test_thousand_idle_requests_are_all_answered(gateway: GatewayProcess, key: s
         wait_until(lambda: connections(gateway) >= WAITING)
         assert gateway.post(key, job()).status_code == 201
         assert gateway.memory_mb() < 200
+        before = scripts_called(server)
         assert all(gateway.producer.cancel(job_id) for job_id in ids)
         found = answers.result()
+    assert {answer.partition(b"\r\n")[0] for answer in found} == {b"HTTP/1.1 200 OK"}
     assert sum(b'"state":"cancelled"' in answer for answer in found) == WAITING
+    assert scripts_called(server) - before < WAITING, "each request read its job by a call of its own"
+
+
+def scripts_called(server: RedisServer) -> int:
+    """Return how many scripts Redis has run."""
+    with server.client() as client:
+        return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
 
 
 def connections(gateway: GatewayProcess) -> int:
