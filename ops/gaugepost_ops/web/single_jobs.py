@@ -35,6 +35,19 @@ _ORDINARY = frozenset({b"transfer-encoding", b"upgrade"})
 _OF_PROXIES = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
 
 
+class _Unused:
+    """An event that nothing waits for: a job is stored also when its client has gone."""
+
+    def set(self) -> None:
+        """Do nothing."""
+
+
+_NOT_WAITED_FOR = _Unused()
+"""One object for all requests. A reference to the request itself would leave each of them to garbage collection, which
+then stops all others for 16 ms at a time.
+"""
+
+
 class Answers(Protocol):
     """The part of a connection that answers a request."""
 
@@ -100,11 +113,8 @@ class SingleJob:
         self.keep_alive = True
         """uvicorn sets it to False when it stops."""
         self.response_started = self.response_complete = self.disconnected = False
-        self.message_event = self
+        self.message_event = _NOT_WAITED_FOR
         """What uvicorn sets when the client has gone."""
-
-    def set(self) -> None:
-        """Do nothing: the job is stored all the same."""
 
     def done(self) -> bool:
         """Return whether it is answered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import socket
@@ -117,6 +118,24 @@ def test_usual_request_takes_the_short_way_also_in_two_pieces(server: RedisServe
             status, headers, body = await answer(reader)
             assert (status, json.loads(body)["state"]) == (201, "queued")
             assert headers["location"] == f"/v1/jobs/{json.loads(body)['id']}"
+
+    connected(server.url, exchange)
+
+
+def test_answered_requests_are_no_work_for_garbage_collection(server: RedisServer) -> None:
+    key = secret(server)
+
+    async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counting: Counting) -> None:
+        await known(reader, writer, counting, key)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                await known(reader, writer, counting, key)
+            kept = sum(isinstance(one, SingleJob) for one in gc.get_objects())
+        finally:
+            gc.enable()
+        assert kept <= 1  # a connection has its latest request
 
     connected(server.url, exchange)
 
