@@ -17,6 +17,7 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
+from gaugepost.states import JobState
 from gaugepost_ops.demo import ports, report, scenarios
 from gaugepost_ops.demo.outcome import Outcome
 from support.browser import chromium
@@ -24,6 +25,8 @@ from support.wait import wait_until
 
 DEMO = [sys.executable, "-m", "gaugepost_ops", "demo"]
 DEADLINE_S = 180
+SIGN_IN = re.compile(r"sign in +(http\S+)\n\Z")
+"""The last line of a kept demo."""
 TITLES = [
     case.title
     for case in (
@@ -130,12 +133,11 @@ def test_pasted_line_of_curl_sends_a_job_each_time(
     place: Path, environment: dict[str, str], start: Callable[..., subprocess.Popen[str]]
 ) -> None:
     demo = start("--keep")
-    wait_until(lambda: "command line" in output_of(place) or demo.poll() is not None, DEADLINE_S, "it is not kept")
+    wait_until(lambda: SIGN_IN.search(output_of(place)) or demo.poll() is not None, DEADLINE_S, "it is not kept")
     output = output_of(place)
     [line] = re.findall(r"a job for it +(curl .+)\n", output)
     assert f"{line}\n" in output.partition("✓")[0], "it is shown as a step, too"
-    [link] = re.findall(r"console +(http\S+) \(signs in once\)\n", output)
-    assert signs_in_once(link)
+    assert signs_in_once(SIGN_IN.findall(output)[0])
     [key], [address] = re.findall(r"its key +(gp_.+)\n", output), re.findall(r"gateway +(http://.+)/docs\n", output)
     assert key in line
     assert f"{address}/v1/jobs" in line
@@ -177,19 +179,32 @@ def test_kept_demo_answers_the_command_line_until_ctrl_c(
     command = last_line.search(output)
     assert command is not None, output
     theirs = environment | {"PATH": "/usr/bin:/bin"}  # without the environment of this checkout
-    looked = subprocess.run(
-        ["sh", "-c", f"{command[1]} --json"], cwd=place, env=theirs, capture_output=True, text=True, check=False
-    )
+    line = f"{command[1]} --json --limit 500"
+    looked = subprocess.run(["sh", "-c", line], cwd=place, env=theirs, capture_output=True, text=True, check=False)
     assert looked.returncode == 0, looked.stderr
     jobs = [json.loads(line) for line in looked.stdout.splitlines()]
     assert len(jobs) >= 20
+    wait_until(lambda: SIGN_IN.search(output_of(place)), what="the link is printed")
     with chromium() as browser:
+        console_shows_all_states(browser.new_page(), SIGN_IN.findall(output_of(place))[0])
         flower_lists(browser.new_page(), address[1], jobs)
     demo.send_signal(signal.SIGINT)
     assert demo.wait(DEADLINE_S) == 0
     assert output_of(place).endswith("All processes have ended.\n")
     assert parts_of(place) == []
     assert not settings.exists()
+
+
+def console_shows_all_states(page: Page, link: str) -> None:
+    """Sign in to the console by the link, and find jobs in every state."""
+    page.goto(link)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="What is wrong")).to_be_visible()
+    shown = {row.inner_text().split()[0] for row in page.locator(".facts tr:not(.zero):not(.detail)").all()}
+    assert shown == {"queued", "waiting", "scheduled", "sending", "parked", "unknown", "dead", "delivered"}
+    for state in JobState:
+        page.goto(f"{link.partition('/sign-in')[0]}/jobs?state={state}")
+        expect(page.locator("tbody tr", has_text=str(state)).first).to_be_visible()
 
 
 def flower_lists(page: Page, address: str, jobs: list[dict[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 `scenarios.py` lists the jobs with the outcomes that `docs/policy.md` promises, `environment.py` starts and stops the
 processes, `job_runner.py` enqueues the jobs and waits, `gateway.py` sends one by HTTP, `outcome.py` compares,
-`report.py` prints.
+`report.py` prints. `kept_jobs.py` adds jobs that are under way, if the demo is kept.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from gaugepost_ops.demo import scenarios
 from gaugepost_ops.demo.outcome import count_states
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gaugepost_ops.demo.environment import Environment
     from gaugepost_ops.demo.gateway import GatewayCalls
@@ -155,26 +155,30 @@ def close(outcomes: Sequence[Outcome], requests: int, seconds: float, *, as_it_m
 
 
 def print_addresses(environment: Environment) -> None:
-    """Print the addresses of what runs on: Flower, simulator, gateway, logs, command line."""
+    """Print the addresses of what keeps running; the console with its sign-in comes last."""
     console = _console()
     lines = {
         "Flower": f"{environment.flower_url}/tasks",
         "simulator": f"{environment.control.url}/",
-        **_gateway_lines(environment.gateway),
+        **(_gateway_lines(environment.gateway) if environment.gateway else {}),
         "logs": f"{environment.folder}",
         # Not `gaugepost`, since after `make demo` it is not on the PATH.
         "command line": f". {quote(str(environment.settings_file))} && {quote(sys.executable)} -m gaugepost_ops jobs",
     }
     console.print("\nThe demo keeps running; Ctrl-C stops it.", markup=False)
+    _print_lines(console, lines)
+    if environment.gateway is not None:
+        console.print("\nAll jobs in the browser: the console. The link signs you in once.", markup=False)
+        _print_lines(console, {"console": f"{environment.gateway.url}/", "sign in": environment.gateway.link})
+
+
+def _print_lines(console: Console, lines: Mapping[str, str]) -> None:
     for name, value in lines.items():
         console.print(f"  {name:13} {value}", soft_wrap=True, markup=False)
 
 
-def _gateway_lines(gateway: GatewayCalls | None) -> dict[str, str]:
-    if gateway is None:
-        return {}
+def _gateway_lines(gateway: GatewayCalls) -> dict[str, str]:
     return {
-        "console": f"{gateway.link} (signs in once)",
         "gateway": f"{gateway.url}/docs",
         "its key": gateway.key,
         "a job for it": gateway.curl_line(scenarios.OVER_HTTP.job),
@@ -187,4 +191,4 @@ def hint(*, kept: bool) -> None:
     console = _console()
     console.print("All processes have ended.", end="\n" if kept else " ", markup=False)
     if not kept:
-        console.print(f"To look around in Flower: {again}", markup=False)
+        console.print(f"To look around in the console: {again}", markup=False)

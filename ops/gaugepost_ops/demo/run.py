@@ -16,6 +16,7 @@ from gaugepost_ops.demo.control import answers
 from gaugepost_ops.demo.environment import Environment, ignored
 from gaugepost_ops.demo.gateway import is_installed
 from gaugepost_ops.demo.job_runner import JobRunner
+from gaugepost_ops.demo.kept_jobs import enqueue_kept_jobs
 from gaugepost_ops.demo.report import Fact, Reporter
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def _perform(environment: Environment, *, keep: bool) -> int:
     seconds = time.monotonic() - started
     report.close(outcomes, sum(state["requests"].values()), seconds, as_it_must_be=as_it_must_be)
     if keep:
+        with Producer(environment.settings()) as producer:
+            enqueue_kept_jobs(producer)
         _keep(environment)
     return _DONE if as_it_must_be else _FAILED
 

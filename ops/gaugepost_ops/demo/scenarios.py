@@ -222,3 +222,13 @@ REFUSED_CREDENTIALS = Scenario(
 BATCH, BATCH_SIZE, CANARY = "spring-import", 20, 3
 WRONG_ROW = _joe("").record("eu")
 """Each row of the batch: CustomerGauge refuses it, because the address is missing."""
+
+SLOW_BATCH = "autumn-import"
+REMINDER = _joe("reminder@example.net").link("eu")
+LATER_FILE = _file("eu", "may.csv", 4)
+"""A kept demo has these beside the scenarios."""
+
+
+def slow_row(number: int, seconds: int) -> dict[str, Any]:
+    """Return a row of the slow batch: the answer to it takes some seconds."""
+    return _joe(f"row{number}@example.net", Simulate=f"slow {seconds}s").record("us")
