@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from gaugepost import Region
 from gaugepost.ledger.users import Role
@@ -73,6 +73,41 @@ def test_operator_uploads_a_file_and_undoes_it(tmp_path: Path, *, script: bool) 
         assert found == [("ann", "uploads undo", "done"), ("ann", "upload", "done")]
 
 
+def drop(onto: Locator, *paths: Path) -> None:
+    """Drop files by mouse, as the desktop does."""
+    box, calls = onto.bounding_box(), onto.page.context.new_cdp_session(onto.page)
+    assert box is not None
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        calls.send("Input.dispatchDragEvent", {"type": kind, "data": data} | place)
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize("script", [True, False])
+def test_file_is_dropped_by_mouse(gateway: GatewayProcess, ann: Person, tmp_path: Path, *, script: bool) -> None:
+    assert ann.is_signed_in()
+    paths = [tmp_path / name for name in ("people.csv", "others.csv")]
+    for number, path in enumerate(paths):
+        path.write_bytes(rows(3 + number))
+    with chromium() as browser:
+        page = sign_in(browser.new_context(base_url=gateway.url, java_script_enabled=script))
+        page.goto("/uploads/new")
+        field, heading = page.locator("input[type=file]"), page.get_by_role("heading", name="Upload a file")
+        if script:
+            drop(heading, *paths)
+            expect(page.get_by_text("One file at a time: only people.csv is taken.")).to_be_visible()
+            drop(heading, paths[1])
+            expect(page.get_by_text("One file at a time")).to_have_count(0)
+        else:
+            drop(field, paths[1])
+        page.get_by_label("Family").select_option("contact")
+        page.get_by_role("button", name="Check it").click()
+        expect(page.get_by_role("heading", name="others.csv")).to_be_visible()
+        expect(page.get_by_text("4 rows in 1 part. Nothing is stored yet.")).to_be_visible()
+    assert waiting(gateway) == 0
+
+
 def test_plan_stores_nothing_and_is_used_once(gateway: GatewayProcess, ann: Person) -> None:
     shown = plan(ann, rows(4_500), source="crm")
     assert (shown.status_code, waiting(gateway)) == (200, 0)
@@ -89,6 +124,14 @@ def test_plan_stores_nothing_and_is_used_once(gateway: GatewayProcess, ann: Pers
     assert waiting(gateway) == 0
     assert ann.post(f"{made}/undo", go="1").status_code == 409
     assert ann.post(f"{made}/rejects", rows="1").status_code == 404
+
+
+def test_scheduled_file_is_behind_those_that_wait(ann: Person) -> None:
+    for name, when in (("later.csv", "2h"), ("now.csv", "")):
+        ann.post(f"/uploads/new/{token(plan(ann, rows(2 + len(when)), name, deliver_at=when).text)}")
+    text = ann.get("/uploads?region=eu").text
+    assert text.index("now.csv") < text.index("later.csv")
+    assert text.index("</svg>scheduled<") < text.index("later.csv") < text.rindex("starts <time")
 
 
 def test_file_that_is_refused_shows_the_form_again(gateway: GatewayProcess, ann: Person) -> None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Change = Callable[[Producer, Actor, Ledger, FileSet], object]
 
 SHOWN = 50
+_SCHEDULED = "scheduled"
+"""The reason of a file that waits for its deliver_at: its lane has not sent it."""
 
 
 class LaneFile(NamedTuple):
@@ -90,9 +92,10 @@ def _lanes(producer: Producer, region: Region) -> list[Any]:
 
 
 def _shown(lane: LaneView) -> ShownLane:
-    sent = [_file([view], sent_state(view)) for view in lane.sent]
+    sent = [_file([view], sent_state(view)) for view in lane.sent if view.reason != _SCHEDULED]
     groups = (list(group) for _, group in groupby(lane.waiting, key=lambda one: stored(one.view).set or one.view.id))
-    waiting = [_waiting(group) for group in groups]
+    scheduled = [_file([view], _SCHEDULED, [view.until]) for view in lane.sent if view.reason == _SCHEDULED]
+    waiting = [_waiting(group) for group in groups] + scheduled
     return ShownLane(lane, sent[:SHOWN], waiting[:SHOWN], max(0, len(waiting) - SHOWN) + max(0, len(sent) - SHOWN))
 
 
