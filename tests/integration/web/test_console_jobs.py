@@ -211,7 +211,7 @@ def test_bulk_shows_groups_then_starts_an_operation_that_can_be_aborted(gateway:
     where = ann.post("/jobs/bulk", reason="mapping corrected", **fields).headers["Location"]
     assert "mapping corrected" in ann.get(where).text
     assert ann.post(f"{where}/pause").status_code == 303
-    assert "Go on" in ann.get(where).text
+    assert "Resume" in ann.get(where).text
     assert ann.post(f"{where}/abort").status_code == 303
     assert ann.post(f"{where}/resume").status_code == 409
     actions = [(entry.actor, entry.action) for entry in gateway.producer.ledger(Region.EU).audit.read()]

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gaugepost import Region, Settings
+from gaugepost import Region
 from gaugepost.ledger.users import Role
 from gaugepost.ledger.webhook_records import Endpoint, new_endpoint_id
-from gaugepost_ops.web.console.application import ConsoleApplication
-from gaugepost_ops.web.console.routes import ConsoleRoute
-from gaugepost_ops.web.gateway import Gateway
 from support.console import PASSWORD, SAME, Person, add_user, signed_in
+from support.console_routes import path_of, routes
 from support.gateway import GatewayProcess
 from support.redis_server import RedisServer
 
@@ -25,19 +23,6 @@ OPEN = {
     ("GET", "/static/{name}"),
 }
 """All that a visitor without a session may call."""
-
-
-async def nothing(*_: object) -> None:
-    raise AssertionError
-
-
-def routes() -> list[ConsoleRoute]:
-    gateway = Gateway(Settings.given(redis_url="redis://127.0.0.1:1/0"))
-    return ConsoleApplication(gateway, nothing).console.routes
-
-
-def path_of(route: ConsoleRoute) -> str:
-    return route.path.replace("{", "").replace("}", "")
 
 
 @pytest.fixture

@@ -13,9 +13,11 @@ from gaugepost.ledger.users import Role
 from support.barriers import barriers
 from support.browser import chromium
 from support.console import PASSWORD, add_user
-from support.console_jobs import SCRIPT, die, put_link
+from support.console_data import one_of_each
+from support.console_jobs import SCRIPT, die, lose, put_link
 from support.gateway import GatewayProcess
 from support.stack import Stack
+from support.wait import wait_until
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -57,6 +59,25 @@ def test_why_was_the_link_of_joe_not_delivered(page: Page, gateway: GatewayProce
     expect(page.get_by_role("heading", level=1)).to_have_text(
         "It waits, because the region eu is held: maintenance until noon."
     )
+
+
+def test_unknown_job_is_settled_as_what_a_person_found(page: Page, gateway: GatewayProcess) -> None:
+    problem = page.get_by_role("listitem").filter(has_text="1 job needs a person: sent, and the answer was lost")
+    for button, state in (("It was delivered", "delivered"), ("It did not arrive", "dead")):
+        job_id = lose(gateway.producer)
+        page.goto("/")
+        wait_until(lambda: page.reload() and problem.is_visible(), what="the overview says it")
+        problem.get_by_role("link", name="show").click()
+        page.get_by_role("table").get_by_role("link", name=job_id[:12]).click()
+        expect(page.get_by_text("look for it at CustomerGauge")).to_be_visible()
+        page.get_by_label("What you found at CustomerGauge").fill("seen in its list")
+        page.get_by_role("button", name=button).click()
+        expect(page.locator(".story").get_by_text(state, exact=True)).to_be_visible()
+        expect(page.get_by_text(f"settled by ann: seen in its list as {state}")).to_be_visible()
+        expect(page.get_by_role("button", name=button)).to_have_count(0)
+    entries = gateway.producer.ledger(Region.EU).audit.read()
+    found = [(one.actor, one.action, one.reason, str(one.outcome)) for one in entries if one.action == "settle"]
+    assert found == [("ann", "settle", "seen in its list", "done")] * 2
 
 
 def test_dead_jobs_of_a_corrected_mapping_are_sent_again(tmp_path: Path, browser: Browser) -> None:
@@ -104,18 +125,22 @@ def test_open_job_page_follows_the_job(browser: Browser, gateway: GatewayProcess
 
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_about_jobs_have_no_serious_barrier(
-    browser: Browser, gateway: GatewayProcess, scheme: str, width: int
+def test_pages_with_data_have_no_serious_barrier(
+    browser: Browser, gateway: GatewayProcess, tmp_path: Path, scheme: str, width: int
 ) -> None:
     add_user(gateway, role=Role.OPERATOR)
-    [job_id] = die(gateway.producer, message=SCRIPT, labels=["x" * 60])
+    [job_id] = die(gateway.producer, message=SCRIPT, labels=["x" * 60], configuration="c" * 64)
     size = {"width": width, "height": 900}
     context = browser.new_context(base_url=gateway.url, color_scheme=scheme, viewport=size, bypass_csp=True)
     page = context.new_page()
     sign_in(page)
     found: list[str] = []
     bulk = "/jobs/bulk?action=replay&state=dead&region=eu"
-    for path in ("/stuck", "/jobs", "/jobs?state=dead", "/jobs?state=x", f"/jobs/{job_id}", bulk, "/history"):
+    filled = one_of_each(gateway.producer, tmp_path)
+    of_one = ("/operations/{operation_id}", "/batches/{name}", "/uploads/{set_id}", "/uploads/{set_id}/undo")
+    lists = ("/stuck", "/jobs", "/jobs?state=dead", "/jobs?state=x", bulk, "/history", "/uploads", "/holds")
+    jobs = [f"/jobs/{one}" for one in (job_id, filled["unknown"], filled["queued"])]
+    for path in (*lists, *jobs, *(one.format(**filled) for one in of_one), "/batches", "/operations", "/audit"):
         page.goto(path)
         found += barriers(page)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
