@@ -111,11 +111,11 @@ def _bars(values: Sequence[int | None], most: float, kind: str) -> Markup:
 
 
 def _line(values: Sequence[float | None], most: float, kind: str) -> Markup:
-    """Draw a line with a gap where nothing is known."""
+    """Draw a line with a gap where nothing is known. A period between two gaps is a short line of its own."""
     width, parts, is_down = _WIDTH / len(values), [], False
     for place, value in enumerate(values):
         if value is not None:
             x, y = place * width + width / 2, _y(value, most or 1)
-            parts.append(f"{'L' if is_down else 'M'}{x:.1f} {y:.1f}" + ("" if is_down else f"h{width * 0.01:.2f}"))
+            parts.append(f"L{x:.1f} {y:.1f}" if is_down else f"M{x - width * 0.3:.1f} {y:.1f}h{width * 0.6:.1f}")
         is_down = value is not None
     return Markup('<path class="{}" d="{}"/>').format(kind, "".join(parts)) if parts else Markup("")

@@ -47,7 +47,7 @@ def sentence(view: JobView, due: int | None = None) -> Sentence:  # noqa: PLR091
         case _S.UNKNOWN:
             return Sentence(
                 "It was sent, and the answer was lost. Sent again, it could arrive twice.",
-                to_do="Look at CustomerGauge whether it arrived; then settle it here as delivered or dead.",
+                to_do="Show its data (below), and look for it at CustomerGauge. Then settle it here.",
             )
         case _S.DEAD:
             words = _last_words(view)

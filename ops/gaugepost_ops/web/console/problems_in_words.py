@@ -51,7 +51,7 @@ def _found(snapshot: Snapshot, region: str) -> Iterator[Problem]:
     yield from _of_holds(snapshot, region)
     if number := summary["unknown"]:
         text = f"{number:,} {_jobs(number)} a person: sent, and the answer was lost"
-        to_do = "Look at CustomerGauge whether each arrived, then settle it: `gaugepost settle ID --as delivered`"
+        to_do = "Look at CustomerGauge whether each arrived, then settle it on its page, or by `gaugepost settle`."
         yield Problem("warn", region, text, to_do, f"/jobs?state=unknown&region={region}")
     if snapshot.oldest_since is not None and snapshot.at - snapshot.oldest_since > LATE_MS:
         text = f"a job has been queued since {clock(snapshot.oldest_since, seconds=False)}"
@@ -60,7 +60,7 @@ def _found(snapshot: Snapshot, region: str) -> Iterator[Problem]:
         verdicts = sorted(summary["dead_by_verdict"].items(), key=lambda item: -item[1])
         causes = ", ".join(f"{verdict} {count:,}" for verdict, count in verdicts[:3])
         text = f"{number:,} {'jobs are' if number > 1 else 'job is'} dead: {causes}"
-        to_do = f"`gaugepost jobs --state dead --region {region} --group` shows the causes, and what helps"
+        to_do = "The page Stuck shows the causes and what helps, as `gaugepost jobs --group` does."
         yield Problem("warn", region, text, to_do, f"/stuck?region={region}")
 
 
