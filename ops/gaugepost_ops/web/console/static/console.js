@@ -81,5 +81,8 @@
     if (event.target.closest('[data-pause]')) pause(!paused);
     if (event.target.closest('[data-help]')) help();
   });
+  /* On a phone the navigation is wider than the page. */
+  const current = doc.querySelector('.top nav a[aria-current]');
+  if (current) current.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   showTimes();
 })();
