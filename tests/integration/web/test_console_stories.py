@@ -12,7 +12,7 @@ from gaugepost import Region
 from gaugepost.ledger.users import Role
 from support.barriers import barriers
 from support.browser import chromium
-from support.console import PASSWORD, add_user
+from support.console import PASSWORD, Person, add_user
 from support.console_data import one_of_each
 from support.console_jobs import SCRIPT, die, lose, put_link
 from support.gateway import GatewayProcess
@@ -120,6 +120,24 @@ def test_open_job_page_follows_the_job(browser: Browser, gateway: GatewayProcess
     gateway.producer.ledger(Region.EU).cancel([job_id])
     expect(page.get_by_role("heading", level=1)).to_have_text("A person cancelled it before it was sent.")
     assert errors == []
+    context.close()
+
+
+def test_typed_reason_stays_when_the_page_is_updated(browser: Browser, gateway: GatewayProcess) -> None:
+    add_user(gateway, role=Role.OPERATOR)
+    job_id, colleague = lose(gateway.producer), Person(gateway)
+    context = browser.new_context(base_url=gateway.url)
+    page = context.new_page()
+    sign_in(page)
+    page.goto(f"/jobs/{job_id}")
+    page.get_by_label("What you found at CustomerGauge").fill("seen in its list")
+    page.get_by_label("Why you need to see the data").fill("ticket 4711")
+    colleague.sign_in()
+    assert colleague.post(f"/jobs/{job_id}/data", reason="hotline").status_code == 200
+    page.evaluate("htmx.trigger(document.getElementById('live'), 'refresh')")
+    expect(page.get_by_text("job --show-data by ann, done: hotline")).to_be_visible()
+    expect(page.get_by_label("What you found at CustomerGauge")).to_have_value("seen in its list")
+    expect(page.get_by_label("Why you need to see the data")).to_have_value("ticket 4711")
     context.close()
 
 

@@ -81,6 +81,12 @@
     if (event.target.closest('[data-pause]')) pause(!paused);
     if (event.target.closest('[data-help]')) help();
   });
+  /* What a person has typed stays when an update changes the page around it. */
+  if (window.Idiomorph) {
+    window.Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, field) =>
+      name !== 'value' || field.value === field.defaultValue;
+  }
+
   /* On a phone the navigation is wider than the page. */
   const current = doc.querySelector('.top nav a[aria-current]');
   if (current) current.scrollIntoView({ block: 'nearest', inline: 'nearest' });
