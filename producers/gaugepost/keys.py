@@ -140,10 +140,19 @@ FAMILIES: dict[str, tuple[str, str]] = {
         "string",
         "hash of an access token of the drop-in front → hash of the gateway's key to which it belongs; for an hour",
     ),
-    "session:": ("hash", "hash of a session's id of the console → name, role by a provider, when it ends, ms"),
-    "signed_out:": ("string", "name → when all sessions of this person in the console ended, ms; for 7 days"),
+    "session:": (
+        "hash",
+        "hash of a session's id of the console → name and its hash, role by a provider, when it ends, ms",
+    ),
+    "signed_out:": (
+        "string",
+        "hash of a name → when all sessions and links of this person in the console ended, ms; for 7 days",
+    ),
     "sign_in_tries:": ("hash", "hash of a name or an address → attempts to sign in that failed, for 15 minutes"),
-    "sign_in_link:": ("string", "hash of a one-time link → when it ends, ms, and the user whom it signs in"),
+    "sign_in_link:": (
+        "string",
+        "hash of a one-time link → when it ends and was made, ms; name of the user and its hash",
+    ),
     "untried:": (
         "list of JSON",
         "events for one endpoint of webhooks that no worker has taken: type, job, state and verdict, no data of jobs",

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
+import redis
 
-from gaugepost.ledger.users import FREE_OF_NAME, IDLE_MS, LIFE_MS, Role, Session, User, UserCalls
+from gaugepost.ledger.users import FREE_OF_NAME, IDLE_MS, LIFE_MS, PROVIDER_LIFE_MS, Role, Session, User, UserCalls
 from support.ledger_harness import Bench
+from support.redis_server import running_redis
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ANN = User("ann", Role.OPERATOR, "$argon2id$…", 1_000, "root")
 
@@ -59,13 +65,12 @@ def test_session_in_use_ends_by_its_age(bench: Bench, calls: UserCalls) -> None:
     assert found(bench, calls, is_use=True) is None
 
 
-@pytest.mark.parametrize("end", ["sign_out", "password", "removed", "added again"])
-def test_all_sessions_of_a_person_end_at_once(bench: Bench, calls: UserCalls, end: str) -> None:
-    users, run = bench.ledger.users, bench.ledger._run
-    users.put(ANN)
-    users.put(replace(ANN, name="bob"))
-    for session, name in (("s", "ann"), ("t", "ann"), ("u", "bob")):
-        run(calls.start(session, name))
+ENDS = ["sign_out", "password", "removed", "added again"]
+
+
+def end_all(bench: Bench, end: str) -> None:
+    """End all sessions of ann in one of the ways."""
+    users = bench.ledger.users
     bench.clock.go(10)
     match end:
         case "sign_out":
@@ -77,6 +82,16 @@ def test_all_sessions_of_a_person_end_at_once(bench: Bench, calls: UserCalls, en
         case _:
             assert users.drop("ann")
             assert users.put(ANN)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_all_sessions_of_a_person_end_at_once(bench: Bench, calls: UserCalls, end: str) -> None:
+    users, run = bench.ledger.users, bench.ledger._run
+    users.put(ANN)
+    users.put(replace(ANN, name="bob"))
+    for session, name in (("s", "ann"), ("t", "ann"), ("u", "bob")):
+        run(calls.start(session, name))
+    end_all(bench, end)
     assert [found(bench, calls, session) is None for session in "stu"] == [True, True, False]
     if end != "removed":
         bench.clock.go(10)
@@ -102,12 +117,35 @@ def test_link_signs_in_once_and_a_repeated_call_is_no_second_use(bench: Bench, c
     assert run(calls.start("u", link="late")) == ""
 
 
-def test_link_of_a_removed_user_starts_no_session(bench: Bench, calls: UserCalls) -> None:
-    users = bench.ledger.users
+@pytest.mark.parametrize("end", ENDS)
+def test_links_end_with_all_sessions_of_their_user(bench: Bench, calls: UserCalls, end: str) -> None:
+    users, run = bench.ledger.users, bench.ledger._run
     users.put(ANN)
     users.put_link("l", "ann", 60_000)
-    users.drop("ann")
-    assert bench.ledger._run(calls.start("s", link="l")) == ""
+    end_all(bench, end)
+    assert [run(calls.user_of_link("l")), run(calls.start("s", link="l"))] == ["", ""]
+    if end != "removed":
+        bench.clock.go(10)
+        assert users.put_link("new", "ann", 60_000)
+        assert run(calls.start("s", link="new")) == "ann"
+
+
+def test_link_says_whom_it_signs_in_until_it_is_used(bench: Bench, calls: UserCalls) -> None:
+    bench.ledger.users.put(ANN)
+    bench.ledger.users.put_link("l", "ann", 60_000)
+    run = bench.ledger._run
+    assert [run(calls.user_of_link(link)) for link in ("l", "l", "other")] == ["ann", "ann", ""]
+    run(calls.start("s", link="l"))
+    assert run(calls.user_of_link("l")) == ""
+
+
+def test_session_of_a_password_that_was_replaced_meanwhile_does_not_start(bench: Bench, calls: UserCalls) -> None:
+    bench.ledger.users.put(ANN)
+    assert bench.ledger.users.put(replace(ANN, password="other"), replace=True)
+    bench.clock.go(10)
+    start = calls.start("s", "ann", password=ANN.password)
+    assert bench.ledger._run(start) == ""
+    assert bench.ledger._run(calls.start("s", "ann", password="other")) == "ann"
 
 
 def test_person_of_a_provider_needs_no_user_and_signs_out(bench: Bench, calls: UserCalls) -> None:
@@ -116,6 +154,24 @@ def test_person_of_a_provider_needs_no_user_and_signs_out(bench: Bench, calls: U
     bench.clock.go(10)
     bench.ledger.users.sign_out("zoe@example.com")
     assert found(bench, calls) is None
+    assert not [name for name in bench.client.scan_iter() if b"zoe" in name]
+
+
+def test_session_of_a_provider_ends_after_half_a_day_of_use(bench: Bench, calls: UserCalls) -> None:
+    bench.ledger._run(calls.start("s", "zoe", role=Role.ADMIN))
+    for _ in range(4):
+        bench.clock.go(PROVIDER_LIFE_MS // 4 - 1)
+        assert found(bench, calls, is_use=True)
+    bench.clock.go(4)
+    assert found(bench, calls, is_use=True) is None
+
+
+def test_person_of_a_provider_never_has_the_name_of_a_user(bench: Bench, calls: UserCalls) -> None:
+    users, run = bench.ledger.users, bench.ledger._run
+    assert run(calls.start("s", "ann", role=Role.ADMIN)) == "ann"
+    users.put(ANN)
+    assert found(bench, calls) is None
+    assert run(calls.start("t", "ann", role=Role.ADMIN)) == ""
 
 
 def test_failed_attempts_wait_ever_longer_until_one_works(bench: Bench, calls: UserCalls) -> None:
@@ -139,3 +195,62 @@ def test_address_that_tries_many_names_waits(bench: Bench, calls: UserCalls) -> 
     assert answers[:20] == [0] * 20
     assert answers[-1] > 0
     assert bench.ledger._run(calls.try_sign_in("name 1", "10.0.0.2")) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "is_one"),
+    [("2001:db8:1:2:{}::1", True), ("2001:db8:1:{}::1", False), ("::ffff:10.0.0.{}", False), ("fe80::{}%eth0", True)],
+)
+def test_network_of_an_ipv6_address_counts_as_one_address(
+    bench: Bench, calls: UserCalls, address: str, *, is_one: bool
+) -> None:
+    tries = [calls.try_sign_in(f"name {number}", address.format(number)) for number in range(10, 40)]
+    waits = [bench.ledger._run(one) for one in tries]
+    assert (waits[-1] > 0) == is_one
+
+
+def test_name_that_many_addresses_guess_waits(bench: Bench, calls: UserCalls) -> None:
+    waits = [bench.ledger._run(calls.try_sign_in("ann", f"10.0.0.{number}")) for number in range(10)]
+    assert waits[-1] > 0
+
+
+@pytest.mark.starts_process
+def test_people_sign_in_and_out_while_redis_is_full(tmp_path: Path) -> None:
+    with running_redis(tmp_path, "--maxmemory-policy", "noeviction") as url, redis.Redis.from_url(url) as client:
+        bench = Bench(client)
+        users, calls, run = bench.ledger.users, UserCalls(bench.ledger.keys), bench.ledger._run
+
+        def go(ms: int) -> None:
+            client.config_set("maxmemory", 0)
+            bench.clock.go(ms)
+            client.config_set("maxmemory", 1)
+
+        users.put(ANN)
+        go(10)
+        assert run(calls.try_sign_in("ann", "10.0.0.1")) == 0
+        assert run(calls.sign_in_worked("ann", "10.0.0.1"))
+        assert run(calls.start("s", "ann")) == "ann"
+        go(IDLE_MS - 1_000)
+        assert found(bench, calls, is_use=True)
+        go(2_000)
+        assert found(bench, calls, is_use=False)
+        assert users.put_link("l", "ann", 60_000)
+        assert run(calls.start("t", link="l")) == "ann"
+        assert run(calls.end("t"))
+        go(10)
+        users.sign_out("ann")
+        assert found(bench, calls) is None
+        assert users.drop("ann")
+        client.config_set("maxmemory", 0)
+
+
+@pytest.mark.starts_process
+def test_signed_in_people_see_pages_while_redis_refuses_writes(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as url, redis.Redis.from_url(url) as client:
+        bench = Bench(client)
+        calls = UserCalls(bench.ledger.keys)
+        bench.ledger.users.put(ANN)
+        bench.ledger._run(calls.start("s", "ann"))
+        client.config_set("min-replicas-to-write", 1)
+        assert found(bench, calls, is_use=True)
+        client.config_set("min-replicas-to-write", 0)

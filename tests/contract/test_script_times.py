@@ -36,7 +36,7 @@ ELSEWHERE = {"enqueue_set", "note_fields", "states", "tick", "unstage"} | {
     "api_key_put", "api_key_drop", "api_keys_read", "api_rate", "api_ready", "front_token_put", "front_token_read"
 } | {
     "user_put", "user_drop", "users_read", "session_put", "session_read", "session_drop", "sign_out", "sign_in_try",
-    "sign_in_worked", "sign_in_link",
+    "sign_in_worked", "sign_in_link", "sign_in_link_read",
 } | {
     "webhook_put", "webhook_drop", "webhook_secrets",
 }  # fmt: skip

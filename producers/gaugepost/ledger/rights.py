@@ -69,6 +69,7 @@ _GATEWAY = (
     *("replay", "resolve", "enqueue_set", "unstage", "operation_start", "operation_control"),
     *("states", "api_keys_read", "api_rate", "api_ready", "front_token_put", "front_token_read"),
     *("users_read", "session_put", "session_read", "session_drop", "sign_out", "sign_in_try", "sign_in_worked"),
+    "sign_in_link_read",
 )
 _SCRIPTED = "EVAL EVALSHA EVAL_RO"
 _CELERY = "PUBLISH PSUBSCRIBE PUNSUBSCRIBE BRPOP LPUSH LLEN SADD SREM SMEMBERS DEL MULTI EXEC"

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.ledger.api_keys import digest_of
@@ -27,6 +29,8 @@ IDLE_MS = 12 * 3_600_000
 """A session ends when nobody has used it for so long. Updates of an open page are no use."""
 LIFE_MS = 7 * 86_400_000
 """A session ends at this age."""
+PROVIDER_LIFE_MS = 12 * 3_600_000
+"""The same for a person of an OpenID provider: the console learns of a changed group only at the next sign-in."""
 FREE_OF_NAME = 3
 FREE_OF_ADDRESS = 20
 """Failed attempts to sign in that do not have to wait."""
@@ -92,33 +96,41 @@ class UserCalls:
         self._prefix = (keys.prefix,)
 
     def put(self, user: User, *, replace: bool = False) -> Call[bool]:
-        """Store a new user; or replace one, which ends its sessions. False: the name is taken, or absent."""
+        """Store a new user; or replace one, which ends its sessions and links. False: the name is taken, or absent."""
         how = "replace" if replace else "new"
-        return Call("user_put", self._prefix, [user.name, user.to_json(), how, LIFE_MS], bool)
+        return Call("user_put", self._prefix, [user.name, user.to_json(), how, LIFE_MS, _hashed(user.name)], bool)
 
     def drop(self, name: str) -> Call[bool]:
-        """Remove a user and end all sessions; False if there is none of this name."""
-        return Call("user_drop", self._prefix, [name, LIFE_MS], bool)
+        """Remove a user and end all sessions and links; False if there is none of this name."""
+        return Call("user_drop", self._prefix, [name, LIFE_MS, _hashed(name)], bool)
 
     def read(self) -> Call[tuple[User, ...]]:
         """Read all users."""
         return Call("users_read", self._prefix, [], _read_users)
 
     def sign_out(self, name: str) -> Call[bool]:
-        """End all sessions of a person in this region."""
-        return Call("sign_out", self._prefix, [name, LIFE_MS], bool)
+        """End all sessions and links of a person in this region."""
+        return Call("sign_out", self._prefix, [_hashed(name), LIFE_MS], bool)
 
     def put_link(self, link: str, name: str, life_ms: int) -> Call[bool]:
         """Store a one-time link; False if there is no user of this name."""
-        return Call("sign_in_link", self._prefix, [digest_of(link), name, life_ms], bool)
+        return Call("sign_in_link", self._prefix, [digest_of(link), name, life_ms, _hashed(name)], bool)
 
-    def start(self, session: str, name: str = "", *, role: Role | None = None, link: str = "") -> Call[str]:
+    def user_of_link(self, link: str) -> Call[str]:
+        """Return the name of the user whom a link signs in; "" if it is not valid."""
+        return Call("sign_in_link_read", self._prefix, [digest_of(link)], bytes.decode)
+
+    def start(
+        self, session: str, name: str = "", *, role: Role | None = None, link: str = "", password: str = ""
+    ) -> Call[str]:
         """Start a session: of a user, of a person whose role a provider says, or of the user of a link.
 
-        Return the name; "" if the link is not valid, or the user does not exist any more.
+        `password`: the hash that was checked. Return the name; "" if the link is not valid, the user does not exist any
+        more or has another password now, or a person of a provider has the name of a user.
         """
         who = [name, "" if role is None else str(role), digest_of(link) if link else ""]
-        given: list[str | int] = [digest_of(session), *who, IDLE_MS, LIFE_MS]
+        life = LIFE_MS if role is None else PROVIDER_LIFE_MS
+        given: list[str | int] = [digest_of(session), *who, IDLE_MS, life, password, _hashed(name)]
         return Call("session_put", self._prefix, given, bytes.decode)
 
     def session(self, session: str, *, is_use: bool) -> Call[Session | None]:
@@ -139,8 +151,22 @@ class UserCalls:
         return Call("sign_in_worked", self._prefix, list(_tries(name, address)), bool)
 
 
+def _hashed(name: str) -> str:
+    """Return the hash of a person's name, by which Redis knows when all sessions of the person were ended."""
+    return digest_of(f"person {name}")
+
+
 def _tries(name: str, address: str) -> tuple[str, str]:
-    return digest_of(f"name {name}"), digest_of(f"address {address}")
+    return digest_of(f"name {name}"), digest_of(f"address {_network_of(address)}")
+
+
+def _network_of(address: str) -> str:
+    """Return the network of 64 bits of an IPv6 address, because one person has all addresses of it; else the address."""
+    with suppress(ValueError):
+        ip = ip_address(address)
+        if isinstance(ip, IPv6Address):
+            return str(ip.ipv4_mapped or IPv6Address(int(ip) >> 64 << 64))
+    return address
 
 
 def _read_users(answer: Sequence[bytes]) -> tuple[User, ...]:

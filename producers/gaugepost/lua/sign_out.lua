@@ -1,7 +1,9 @@
--- End all sessions of a person in this region.
+-- End all sessions and one-time links of a person in this region.
+-- WITH  sessions
 -- KEYS  prefix
--- ARGV  name, the longest life of a session in ms
+-- ARGV  hash of the name, the longest life of a session in ms
 -- RETURN 1
 
-redis.call('SET', F.signed_out .. ARGV[1], whole(now), 'PX', ARGV[2])
+allow_oom()
+end_sessions(ARGV[1], ARGV[2])
 return 1
