@@ -6,17 +6,23 @@ A request waits for the call before its own: less than a millisecond. It is ackn
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+import structlog
+
 from gaugepost.batches import Batch
-from gaugepost.errors import BacklogFull, GaugepostError, StoreUnreachable
+from gaugepost.errors import StoreError, StoreUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gaugepost.ledger import Accepted, Entry
     from gaugepost.regions import Region
     from gaugepost_ops.web.store import Store
+
+
+log = structlog.get_logger("gaugepost.gateway")
 
 
 class Waiting(Protocol):
@@ -76,26 +82,36 @@ class GroupCommit:
         return group
 
     async def _store_group(self, group: Sequence[_Waiter]) -> None:
-        """Store a group. If the backlog has no room for all of it, store as many as it has room for."""
+        """Store a group. If it is refused as a whole, as by a full backlog or one bad job, store those that can be."""
         try:
             accepted = await self._store.accept(self._region, [entry for entry, _ in group])
-        except BacklogFull:
-            if len(group) == 1:
+        except Exception as error:
+            if isinstance(error, StoreError) or len(group) == 1:
                 raise
-            for one in group:
-                try:
-                    await self._store_group([one])
-                except StoreUnreachable:
-                    raise
-                except GaugepostError as error:
-                    _fail([one], error)
+            await self._store_each(group)
             return
         for (_, waiter), receipt in zip(group, accepted, strict=True):
-            if not waiter.done():
-                waiter.set_result(receipt)
+            _answer(waiter, partial(waiter.set_result, receipt))
+
+    async def _store_each(self, group: Sequence[_Waiter]) -> None:
+        for one in group:
+            try:
+                await self._store_group([one])
+            except StoreUnreachable:
+                raise
+            except Exception as error:  # noqa: BLE001 - this waiter gets it
+                _fail([one], error)
 
 
 def _fail(group: Sequence[_Waiter], error: Exception) -> None:
     for _, waiter in group:
+        _answer(waiter, partial(waiter.set_exception, error))
+
+
+def _answer(waiter: Waiting, give: Callable[[], None]) -> None:
+    """Answer one waiter. If its answer fails, the others must still get theirs: their jobs are stored, or are not."""
+    try:
         if not waiter.done():
-            waiter.set_exception(error)
+            give()
+    except Exception:
+        log.exception("answer failed")
