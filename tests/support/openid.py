@@ -24,15 +24,18 @@ class OpenIdProvider:
 
     def __init__(self) -> None:
         self.email = ""
-        self.verified = True
+        self.verified: Any = True
         self.claims: dict[str, Any] = {}
         """Further claims of the token, or others in place of its own."""
+        self.bodies: dict[str, bytes] = {}
+        """Path → an answer in place of its own."""
         self.codes: dict[str, dict[str, str]] = {}
         self.key = RSAKey.generate_key(2048, {"kid": "1"}, private=True)
         self.tokens: set[str] = set()
         handler = type("Handler", (_Handler,), {"provider": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.issuer = f"http://127.0.0.1:{self._server.server_port}/realm"
+        self.base = f"http://127.0.0.1:{self._server.server_port}/realm"
+        self.issuer = self.base
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -58,8 +61,8 @@ class _Handler(BaseHTTPRequestHandler):
         asked = {name: values[0] for name, values in parse_qs(address.query).items()}
         if address.path == "/realm/.well-known/openid-configuration":
             ends = {"authorization": "authorize", "token": "token", "userinfo": "userinfo"}
-            keys = {"issuer": ours.issuer, "jwks_uri": f"{ours.issuer}/jwks"}
-            self._say(keys | {f"{n}_endpoint": f"{ours.issuer}/{path}" for n, path in ends.items()})
+            keys = {"issuer": ours.issuer, "jwks_uri": f"{ours.base}/jwks"}
+            self._say(keys | {f"{n}_endpoint": f"{ours.base}/{path}" for n, path in ends.items()})
         elif address.path == "/realm/authorize" and asked["client_id"] == ours.client_id:
             ours.codes[code := secrets.token_urlsafe()] = asked
             self.send_response(302)
@@ -93,10 +96,10 @@ class _Handler(BaseHTTPRequestHandler):
         ours, now = self.provider, int(time.time())
         claims = {"iss": ours.issuer, "aud": ours.client_id, "sub": "1", "iat": now, "exp": now + 60}
         claims |= {"email": ours.email, "email_verified": ours.verified, "nonce": begun.get("nonce")}
-        return jwt.encode({"alg": "RS256", "kid": "1"}, claims | ours.claims, ours.key)
+        return jwt.encode({"alg": "RS256", "kid": str(ours.key.kid)}, claims | ours.claims, ours.key)
 
     def _say(self, answer: dict[str, Any]) -> None:
-        body = json.dumps(answer).encode()
+        body = self.provider.bodies.get(self.path) or json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -1,6 +1,7 @@
 """Record denied changes in the audit trail: a key without the scope or the region tried to change something.
 
-A key can be denied any number of times, so each kind of change is recorded once a minute for a key.
+A key can be denied any number of times, so each kind of change is recorded once a minute for a key. The console records
+by the same calls.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from gaugepost.errors import GaugepostError
 from gaugepost.ledger.audit import AuditEntry, Outcome, Via
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gaugepost.regions import Region
     from gaugepost_ops.web.store import Store
 
 log = structlog.get_logger("gaugepost.gateway")
 
 AGAIN_S = 60.0
+_MOST_NOTED = 1_000
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ACTIONS = {
     "POST /v1/jobs": "enqueue",
@@ -43,29 +47,42 @@ class Denials:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._noted: dict[tuple[str, str], float] = {}
+        """Actor and action → until when no other entry of them is written."""
         self._writing: set[asyncio.Task[None]] = set()
 
     def note(self, name: str, region: Region, method: str, route: str) -> None:
         """Record that a key was denied a call, unless it only reads."""
         if method not in _READS:
-            self.note_action(name, region, action_of(method, route), Via.API)
+            action = action_of(method, route)
+            entry = AuditEntry(name, action, str(region), via=Via.API, outcome=Outcome.DENIED, error="Refused")
+            self.note_entry([region], entry)
 
-    def note_action(self, name: str, region: Region, action: str, via: Via) -> None:
-        """Record that a key or a person was denied a change."""
-        now = time.monotonic()
-        if now - self._noted.get((name, action), float("-inf")) < AGAIN_S:
+    def note_entry(self, regions: Sequence[Region], entry: AuditEntry, *, again_s: float = AGAIN_S) -> None:
+        """Write an entry, unless one of this actor and action was written in the last `again_s` seconds."""
+        now, what = time.monotonic(), (entry.actor, entry.action)
+        if len(self._noted) >= _MOST_NOTED:
+            self._noted = {one: until for one, until in self._noted.items() if until > now}
+        if self._noted.get(what, now) > now or len(self._noted) >= _MOST_NOTED:
             return
-        self._noted[name, action] = now
-        entry = AuditEntry(name, action, str(region), via=via, outcome=Outcome.DENIED, error="Refused")
-        task = asyncio.get_running_loop().create_task(self._write(region, entry))
+        self._noted[what] = now + again_s
+        self.write(regions, entry)
+
+    def write(self, regions: Sequence[Region], entry: AuditEntry) -> None:
+        """Write an entry, while the request goes on, in the first region whose Redis takes it."""
+        task = asyncio.get_running_loop().create_task(self._write(regions, entry))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
-    async def _write(self, region: Region, entry: AuditEntry) -> None:
-        try:
-            await asyncio.to_thread(lambda: self._store.blocking.ledger(region).audit.write(entry))
-        except GaugepostError as error:
-            log.warning("denial not recorded", key=entry.actor, action=entry.action, error=type(error).__name__)
+    async def _write(self, regions: Sequence[Region], entry: AuditEntry) -> None:
+        failure = ""
+        for region in regions:
+            try:
+                await asyncio.to_thread(lambda region=region: self._store.blocking.ledger(region).audit.write(entry))
+            except GaugepostError as error:
+                failure = type(error).__name__
+            else:
+                return
+        log.warning("not recorded", actor=entry.actor, action=entry.action, error=failure)
 
     async def end(self) -> None:
         """Wait for the entries that are being written."""

@@ -26,6 +26,10 @@ log = structlog.get_logger("gaugepost.gateway")
 GRACE_S = 25
 """Seconds for requests in flight after SIGTERM. Kubernetes and systemd give 30 s."""
 MOST_CONNECTIONS = 10_000
+_ONE_ADDRESS = (
+    "GAUGEPOST_CONSOLE_URL names a proxy with TLS, but --proxy-headers is missing: all people at the console have the "
+    "address of the proxy, so 20 wrong passwords of anyone slow the sign-in of all"
+)
 
 
 class _Server(uvicorn.Server):
@@ -85,6 +89,8 @@ def run(settings: Settings, host: str, port: int, *, proxy_headers: bool) -> int
     )
     _spare_garbage_collection()
     log.info("serving", host=host, port=port)
+    if not proxy_headers and (settings.console_url or "").startswith("https://"):
+        log.warning("one address for all people", why=_ONE_ADDRESS)
     try:
         with Scratch() as scratch:
             server = _Server(config, application, scratch)

@@ -161,7 +161,7 @@ def _tries(name: str, address: str) -> tuple[str, str]:
 
 
 def _network_of(address: str) -> str:
-    """Return the network of 64 bits of an IPv6 address, because one person has all addresses of it; else the address."""
+    """Return the network of 64 bits of an IPv6 address, because one person has all its addresses; else the address."""
     with suppress(ValueError):
         ip = ip_address(address)
         if isinstance(ip, IPv6Address):

@@ -151,6 +151,10 @@ def test_plain_http_from_elsewhere_shows_no_sign_in(behind_tls: GatewayProcess) 
     assert "<form" not in answer.text
 
 
+def test_gateway_warns_that_all_people_have_the_address_of_the_proxy(behind_tls: GatewayProcess) -> None:
+    assert behind_tls.log().count("--proxy-headers is missing") == 1
+
+
 def test_session_behind_tls_is_bound_to_the_host_and_to_tls(server: RedisServer, behind_tls: GatewayProcess) -> None:
     with server.client() as client:
         client.flushall()

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from gaugepost import Region
-from gaugepost.ledger.users import Role
+from gaugepost.ledger.audit import AuditEntry
+from gaugepost.ledger.users import Role, UserCalls
 from support.console import PASSWORD, Person, add_user
+from support.factories import record
 from support.gateway import GatewayProcess
 from support.redis_server import RedisServer
 from support.wait import wait_until
@@ -121,10 +126,13 @@ def test_unknown_name_is_slowed_like_a_known_one(ann: Person) -> None:
 def test_link_is_used_once_and_not_by_looking_at_it(ann: Person, gateway: GatewayProcess) -> None:
     assert gateway.producer.ledger(Region.EU).users.put_link("eu.secret", "ann", 60_000)
     for _ in range(2):
-        assert 'value="eu.secret"' in ann.get("/sign-in?link=eu.secret").text
+        shown = ann.get("/sign-in?link=eu.secret").text
+        assert 'value="eu.secret"' in shown
+        assert "<strong>ann</strong>" in shown
     assert not ann.is_signed_in()
     assert ann.post("/sign-in", link="eu.secret").headers["Location"] == "/"
     assert ann.is_signed_in()
+    assert "was used before" in ann.get("/sign-in?link=eu.secret").text
     again = Person(gateway).post("/sign-in", link="eu.secret")
     assert again.status_code == 403
     assert "was used before" in again.text
@@ -142,3 +150,96 @@ def test_no_password_is_in_the_log(ann: Person, gateway: GatewayProcess) -> None
     ann.sign_in(password="a-secret-guess")
     ann.sign_in()
     assert not any(secret in gateway.log() for secret in (PASSWORD, "a-secret-guess", ann.http.cookies["gaugepost"]))
+
+
+@pytest.fixture
+def idle(ann: Person, gateway: GatewayProcess, server: RedisServer) -> Iterator[Callable[[], int]]:
+    """Sign ann in by a session that the gateway has not seen. Return what says when it ends without use."""
+    ledger, session = gateway.producer.ledger(Region.EU), f"eu.{secrets.token_urlsafe(32)}"
+    assert ledger._run(UserCalls(ledger.keys).start(session, "ann"))
+    ann.http.cookies.set("gaugepost", session)
+    with server.client() as client:
+        [name] = client.scan_iter("gaugepost:{eu}:session:*")
+        client.hincrby(name, "idle", -3_600_000)
+        yield lambda: int(client.hget(name, "idle") or 0)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"HX-Request": "true"},
+        {"Accept": "text/event-stream"},
+        {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"},
+    ],
+)
+def test_what_an_open_page_asks_is_no_use_of_the_session(
+    ann: Person, idle: Callable[[], int], headers: dict[str, str]
+) -> None:
+    before = idle()
+    assert ann.get("/account", **headers).status_code == 200
+    assert idle() == before
+    assert ann.get("/account", Sec_Fetch_Mode="navigate").status_code == 200
+    assert idle() > before, "a person asked, at once after the page"
+
+
+def test_events_of_a_job_are_no_use_of_the_session(
+    ann: Person, gateway: GatewayProcess, idle: Callable[[], int]
+) -> None:
+    before, job = idle(), gateway.producer.enqueue(record())
+    with ann.http.get(
+        f"{ann.url}/jobs/{job.id}/events", headers={"Accept": "text/event-stream"}, stream=True
+    ) as events:
+        assert events.status_code == 200
+        assert next(events.iter_lines())
+    assert idle() == before
+
+
+def trail(gateway: GatewayProcess, region: Region = Region.EU) -> list[AuditEntry]:
+    return gateway.producer.ledger(region).audit.read()
+
+
+def rows(gateway: GatewayProcess) -> list[tuple[str, str, str, str]]:
+    return sorted((one.actor, one.action, one.target, one.outcome) for one in trail(gateway) if one.via == "console")
+
+
+def test_each_sign_in_and_sign_out_is_in_the_audit_trail_once(ann: Person, gateway: GatewayProcess) -> None:
+    ann.sign_in()
+    ann.post("/sign-out")
+    assert gateway.producer.ledger(Region.EU).users.put_link("eu.secret", "ann", 60_000)
+    ann.post("/sign-in", link="eu.secret")
+    ann.post("/sign-out-everywhere")
+    expected = [
+        ("ann", "sign in", "link", "done"),
+        ("ann", "sign in", "password", "done"),
+        ("ann", "sign out", "all sessions", "done"),
+        ("ann", "sign out", "this session", "done"),
+    ]
+    wait_until(lambda: rows(gateway) == expected)
+    assert [trail(gateway, region) for region in (Region.US, Region.AU)] == [[], []]
+
+
+def test_failed_sign_ins_are_recorded_few_times_and_without_unknown_names(server: RedisServer, tmp_path: Path) -> None:
+    with GatewayProcess(tmp_path, server.url) as gateway, server.client() as client:
+        client.flushall()
+        add_user(gateway)
+        stranger = Person(gateway)
+        for name in ("ann", "ann", "a password", "another", "ann"):
+            stranger.sign_in(name, "wrong")
+        stranger.post("/sign-in", link="eu.guess")
+        add_user(gateway, "last")
+        assert stranger.sign_in("last").status_code == 303
+        wait_until(lambda: ("last", "sign in", "password", "done") in rows(gateway))
+        assert [row for row in rows(gateway) if row[0] != "last"] == [
+            ("ann", "sign in", "password", "failed"),
+            ("unknown name", "sign in", "password", "failed"),
+        ]
+
+
+def test_denied_change_is_recorded_in_the_region_of_the_session(ann: Person, gateway: GatewayProcess) -> None:
+    assert gateway.producer.ledger(Region.US).users.put_link("us.secret", "ann", 60_000)
+    ann.post("/sign-in", link="us.secret")
+    assert ann.post("/holds").status_code == 403
+    wait_until(lambda: "denied" in {one.outcome for one in trail(gateway, Region.US)})
+    [denied] = [one for one in trail(gateway, Region.US) if one.outcome == "denied"]
+    assert (denied.actor, denied.action, denied.region) == ("ann", "hold", None)
+    assert trail(gateway) == []

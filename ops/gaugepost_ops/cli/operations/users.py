@@ -89,7 +89,7 @@ def list_users(*, as_json: AsJson = False) -> None:
 
 @app.command("remove")
 def remove(name: Name) -> int:
-    """Remove a user, and end all sessions of the user. Exit code 1: there is no such user.
+    """Remove a user, and end all sessions and links of the user. Exit code 1: there is no such user.
 
     If the Redis of a region is away, the user is removed in the others, and the exit code is 3: call it again later.
 
@@ -101,7 +101,7 @@ def remove(name: Name) -> int:
 
 @app.command("password")
 def password(name: Name) -> int:
-    """Give a user a new password, and end all sessions of the user. It is asked as by `users add`.
+    """Give a user a new password, and end all sessions and links of the user. It is asked as by `users add`.
 
     Example: `gaugepost users password ann`
     """
@@ -121,7 +121,7 @@ def password(name: Name) -> int:
 
 @app.command("sign-out")
 def sign_out(name: Name) -> int:
-    """End all sessions of a person, also of one who signs in by OpenID Connect.
+    """End all sessions and links of a person, also of one who signs in by OpenID Connect.
 
     Example: `gaugepost users sign-out ann@example.com`
     """

@@ -14,9 +14,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from gaugepost.errors import GaugepostError
-from gaugepost_ops.web.console.denials import note_denial
 from gaugepost_ops.web.console.inputs import require_same_origin
+from gaugepost_ops.web.console.openid import OpenId
 from gaugepost_ops.web.console.pages import add_all_routes
+from gaugepost_ops.web.console.recording import note_denial
 from gaugepost_ops.web.console.rendering import HEADERS, bare_page, has_visitor, page
 from gaugepost_ops.web.console.routes import CONSOLE, Console
 from gaugepost_ops.web.console.sessions import Sessions, set_visitor
@@ -44,7 +45,8 @@ class ConsoleApplication:
     """The console before `rest`, the application of the gateway."""
 
     def __init__(self, gateway: Gateway, rest: ASGIApp) -> None:
-        self.console = Console(gateway, Sessions(gateway.store), Snapshots(gateway.store))
+        provider = None if gateway.settings.console_oidc_issuer is None else OpenId(gateway.settings)
+        self.console = Console(gateway, Sessions(gateway.store), Snapshots(gateway.store), provider)
         add_all_routes(self.console)
         self._rest = rest
 
@@ -101,7 +103,7 @@ class ConsoleApplication:
             return _to_sign_in(request)
         set_visitor(request, visitor)
         if not visitor.may(route.role):
-            note_denial(self.console.gateway, visitor, route)
+            note_denial(self.console, visitor, route)
             text = (
                 f"this needs the role {route.role}, and {visitor.name} is {visitor.role}: nothing was changed. "
                 "An admin gives roles: `gaugepost users add NAME --role …`"

@@ -1,6 +1,7 @@
 """Sign-in by any OpenID provider: authorization code with PKCE, state and nonce; the role comes from a claim.
 
-The provider's token is checked by its published keys: signature, issuer, audience, time and nonce.
+The provider's token is checked by its published keys: signature, issuer, audience, time and nonce. `openid_calls.py`
+asks the provider.
 """
 
 from __future__ import annotations
@@ -9,26 +10,22 @@ import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlencode
 
-import requests
-from authlib.common.errors import AuthlibBaseError
-from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from gaugepost.ledger.users import Role
+from gaugepost_ops.web.console.openid_calls import ProviderCalls, ProviderFailed, in_thread
 
 if TYPE_CHECKING:
     from gaugepost.settings import Settings
 
-TIMEOUT_S = 10.0
+LONGEST_NAME = 200
+"""The audit trail keeps so much of a name."""
 _ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
 _LEEWAY_S = 60
-
-
-class ProviderFailed(Exception):  # noqa: N818 - it ends a sign-in
-    """The provider failed, or its answer is not for this sign-in. The text is for the log, and has no secret."""
+_UNREADABLE = (JoseError, KeyError, TypeError, ValueError, RecursionError)
 
 
 class Attempt(NamedTuple):
@@ -53,10 +50,10 @@ class Person(NamedTuple):
 
 
 class OpenId:
-    """The provider of the settings. Its methods wait for the provider: call them in a thread."""
+    """The provider of the settings. A process has one."""
 
     def __init__(self, settings: Settings) -> None:
-        self._issuer = str(settings.console_oidc_issuer)
+        self._calls = ProviderCalls(str(settings.console_oidc_issuer))
         self._id = str(settings.console_oidc_client_id)
         secret = settings.console_oidc_client_secret
         self._secret = "" if secret is None else secret.get_secret_value()
@@ -64,7 +61,7 @@ class OpenId:
         self._roles = settings.console_oidc_roles
         self._back = f"{settings.console_url}/sign-in/openid/back"
 
-    def address(self, attempt: Attempt) -> str:
+    async def address(self, attempt: Attempt) -> str:
         """Return the address at the provider to which the browser goes. Raises ProviderFailed."""
         asked = {
             "response_type": "code",
@@ -76,30 +73,39 @@ class OpenId:
             "code_challenge": create_s256_code_challenge(attempt.verifier),
             "code_challenge_method": "S256",
         }
-        return f"{self._discover()['authorization_endpoint']}?{urlencode(asked)}"
+        found = self._calls.kept_document() or await in_thread(self._calls.document)
+        address = found["authorization_endpoint"]
+        return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}"
 
-    def person(self, attempt: Attempt, code: str) -> Person:
+    async def person(self, attempt: Attempt, code: str) -> Person:
         """Return who signed in, by the code with which the browser came back. Raises ProviderFailed."""
-        found = self._discover()
-        session: Any = OAuth2Session(self._id, self._secret, redirect_uri=self._back)  # Authlib has no types
+        return await in_thread(self._person, attempt, code)
+
+    def _person(self, attempt: Attempt, code: str) -> Person:
+        asked = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self._back,
+            "code_verifier": attempt.verifier,
+        }
+        issuer = self._calls.document()["issuer"]
+        answer = self._calls.token(asked, self._id, self._secret)
         try:
-            with session:
-                token = session.fetch_token(
-                    found["token_endpoint"], code=code, code_verifier=attempt.verifier, timeout=TIMEOUT_S
-                )
-            return self._read(token["id_token"], attempt, _json(found["jwks_uri"]))
-        except (AuthlibBaseError, JoseError, requests.RequestException, KeyError, ValueError) as error:
+            return self._read(str(answer["id_token"]), attempt, issuer)
+        except _UNREADABLE as error:
             raise ProviderFailed(type(error).__name__) from None
 
-    def _read(self, id_token: str, attempt: Attempt, keys: dict[str, Any]) -> Person:
-        claims = jwt.decode(id_token, KeySet.import_key_set(cast("Any", keys)), algorithms=_ALGORITHMS).claims
-        needed = {"iss": self._issuer, "aud": self._id, "nonce": attempt.nonce}
+    def _read(self, id_token: str, attempt: Attempt, issuer: str) -> Person:
+        try:
+            claims = _decode(id_token, self._calls.keys())
+        except _UNREADABLE:  # perhaps the provider has signed it with a newer key
+            claims = _decode(id_token, self._calls.keys(fresh=True))
+        needed = {"iss": issuer, "aud": self._id, "nonce": attempt.nonce}
         options: dict[str, Any] = {name: {"essential": True, "value": value} for name, value in needed.items()}
         jwt.JWTClaimsRegistry(leeway=_LEEWAY_S, **options, exp={"essential": True}, sub={"essential": True}).validate(
             claims
         )
-        verified = claims.get("email") if claims.get("email_verified") else None
-        return Person(str(verified or claims["sub"])[:64], self._role(claims.get(self._claim)))
+        return Person(_name_of(claims), self._role(claims.get(self._claim)))
 
     def _role(self, values: object) -> Role | None:
         """Return the highest role that a value of the claim gives."""
@@ -107,18 +113,15 @@ class OpenId:
         roles = [Role(self._roles[one]) for one in given if isinstance(one, str) and one in self._roles]
         return max(roles, key=list(Role).index, default=None)
 
-    def _discover(self) -> dict[str, Any]:
-        found = _json(f"{self._issuer}/.well-known/openid-configuration")
-        if str(found.get("issuer", "")).rstrip("/") != self._issuer:
-            raise ProviderFailed("the provider's document names another issuer")
-        return found
+
+def _decode(id_token: str, keys: dict[str, Any]) -> dict[str, Any]:
+    return jwt.decode(id_token, KeySet.import_key_set(cast("Any", keys)), algorithms=_ALGORITHMS).claims
 
 
-def _json(url: str) -> dict[str, Any]:
-    try:
-        answer = requests.get(url, timeout=TIMEOUT_S, allow_redirects=False)
-        answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
-    except (requests.RequestException, ValueError) as error:
-        raise ProviderFailed(type(error).__name__) from None
-    return found
+def _name_of(claims: dict[str, Any]) -> str:
+    """Return the verified address, or else the provider's id. A name that would be cut could be that of another."""
+    verified = claims.get("email") if claims.get("email_verified") is True else None
+    name = verified or claims["sub"]
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name.strip()) == len(name) <= LONGEST_NAME:
+        raise ProviderFailed(f"the person has no name of 1 to {LONGEST_NAME} printable characters")
+    return name

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from gaugepost.ledger.users import Role
+    from gaugepost_ops.web.console.openid import OpenId
     from gaugepost_ops.web.console.sessions import Sessions
     from gaugepost_ops.web.console.snapshots import Snapshots
     from gaugepost_ops.web.gateway import Gateway
@@ -45,9 +46,10 @@ class ConsoleRoute(NamedTuple):
 class Console:
     """The routes of all pages, and what pages share. `add_routes` of each page calls `get` and `post`."""
 
-    def __init__(self, gateway: Gateway, sessions: Sessions, snapshots: Snapshots) -> None:
+    def __init__(self, gateway: Gateway, sessions: Sessions, snapshots: Snapshots, provider: OpenId | None) -> None:
         self.gateway = gateway
         self.sessions = sessions
+        self.provider = provider
         self.snapshots = snapshots
         self.routes: list[ConsoleRoute] = []
 

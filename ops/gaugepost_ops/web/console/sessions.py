@@ -1,7 +1,8 @@
 """Sessions of the console: a random id in a cookie, its hash in the Redis of one region.
 
 The id begins with the region. If the Redis of that region is away, people sign in again, and get a session in another
-one. A session that was read is believed for a second, so one that was ended is refused within a second.
+one. A session that was read is believed for a second, so one that was ended is refused within a second. A session ends
+when a person has not used it for long. What an open page asks by itself is no use.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from gaugepost.errors import StoreUnreachable
@@ -30,7 +32,6 @@ COOKIE = "gaugepost"
 BELIEVED_S = 0.9
 _MOST_BELIEVED = 1_000
 _VISITOR = "gaugepost.visitor"
-_POLL = "hx-request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,14 @@ class Visitor:
         return self.role.may(role)
 
 
+class _Believed(NamedTuple):
+    """A session that was read. `until`: monotonic. `was_use`: its idle time began anew."""
+
+    visitor: Visitor
+    until: float
+    was_use: bool
+
+
 class Sessions:
     """The sessions that this process has seen, and the calls for them."""
 
@@ -54,7 +63,7 @@ class Sessions:
         settings = store.settings
         self.calls = {region: UserCalls(Keys(region, settings.namespace)) for region in settings.regions}
         self._url = urlsplit(settings.console_url or "")
-        self._believed: dict[str, tuple[Visitor, float]] = {}
+        self._believed: dict[str, _Believed] = {}
 
     def is_secure(self, request: Request) -> bool:
         """Return whether the person's browser came over TLS: to this process, or to the proxy of CONSOLE_URL."""
@@ -71,21 +80,23 @@ class Sessions:
         region = self._region_of(session)
         if region is None:
             return None
-        visitor, until = self._believed.get(session, (None, 0.0))
-        is_use = _POLL not in request.headers
-        if visitor is None or until < time.monotonic():
-            call = self.calls[region].session(session, is_use=is_use)
-            visitor = _visitor(await self._store.run(region, call), session)
-            self._believe(session, visitor)
+        is_use, known = _is_use(request), self._believed.get(session)
+        if known is not None and known.until >= time.monotonic() and known.was_use >= is_use:
+            return known.visitor
+        call = self.calls[region].session(session, is_use=is_use)
+        visitor = _visitor(await self._store.run(region, call), session)
+        self._believe(session, visitor, was_use=is_use)
         return visitor
 
-    async def start(self, name: str = "", *, role: Role | None = None, link: str = "") -> Visitor | None:
-        """Start a session with a new id; None if the link is used or the user is gone. Raises StoreUnreachable."""
+    async def start(
+        self, name: str = "", *, role: Role | None = None, link: str = "", password: str = ""
+    ) -> Visitor | None:
+        """Start a session with a new id; see `UserCalls.start`. None if it refuses. Raises StoreUnreachable."""
 
         async def start(region: Region) -> Visitor | None:
             session = f"{region}.{secrets.token_urlsafe(32)}"
             calls, run = self.calls[region], self._store.run
-            if not await run(region, calls.start(session, name, role=role, link=link)):
+            if not await run(region, calls.start(session, name, role=role, link=link, password=password)):
                 return None
             return _visitor(await run(region, calls.session(session, is_use=True)), session)
 
@@ -93,6 +104,22 @@ class Sessions:
         if link and region is None:
             return None
         return await self.first_reached(start) if region is None else await start(region)
+
+    async def user_of_link(self, link: str) -> str:
+        """Return the user whom a one-time link signs in; "" if it is not valid. Raises StoreUnreachable."""
+        region = self._region_of(link)
+        return "" if region is None else await self._store.run(region, self.calls[region].user_of_link(link))
+
+    async def replace(self, request: Request, response: Response, visitor: Visitor) -> None:
+        """Give the browser a new session, and end the one that it had."""
+        with suppress(StoreUnreachable):
+            if (before := await self.find(request)) is not None:
+                await self.end(before)
+        self._set_cookie(request, response, visitor)
+
+    def regions_from(self, visitor: Visitor) -> list[Region]:
+        """Return all regions, first that of the session: its Redis has just answered."""
+        return sorted(self.calls, key=lambda region: region != self._region_of(visitor.session))
 
     async def end(self, visitor: Visitor) -> None:
         """End a session. Raises StoreUnreachable."""
@@ -109,7 +136,7 @@ class Sessions:
                 await self._store.run(region, calls.sign_out(visitor.name))
             except StoreUnreachable:
                 away.append(region)
-        for session in [one for one, (known, _) in self._believed.items() if known.name == visitor.name]:
+        for session in [one for one, known in self._believed.items() if known.visitor.name == visitor.name]:
             del self._believed[session]
         return away
 
@@ -123,7 +150,7 @@ class Sessions:
                 error = why
         raise error
 
-    def set_cookie(self, request: Request, response: Response, visitor: Visitor) -> None:
+    def _set_cookie(self, request: Request, response: Response, visitor: Visitor) -> None:
         """Give the browser the session."""
         response.set_cookie(
             self._cookie(request),
@@ -147,13 +174,13 @@ class Sessions:
         name, _, secret = text.partition(".")
         return next((region for region in self.calls if region == name and secret), None)
 
-    def _believe(self, session: str, visitor: Visitor | None) -> None:
+    def _believe(self, session: str, visitor: Visitor | None, *, was_use: bool) -> None:
         if visitor is None:
             self._believed.pop(session, None)
             return
         if len(self._believed) >= _MOST_BELIEVED:
             self._believed.clear()
-        self._believed[session] = visitor, time.monotonic() + BELIEVED_S
+        self._believed[session] = _Believed(visitor, time.monotonic() + BELIEVED_S, was_use)
 
 
 def visitor_of(request: Request) -> Visitor:
@@ -169,6 +196,16 @@ def set_visitor(request: Request, visitor: Visitor) -> None:
 
 def _visitor(found: Session | None, session: str) -> Visitor | None:
     return None if found is None else Visitor(found.name, found.role, session)
+
+
+def _is_use(request: Request) -> bool:
+    """Return whether a person asks: by a link, a form or the address bar, and not the open page by itself.
+
+    Browsers say `navigate` then. An older one sends no such header: htmx and a stream of events have their own.
+    """
+    headers = request.headers
+    is_navigation = headers.get("sec-fetch-mode", "navigate") == "navigate"
+    return is_navigation and "hx-request" not in headers and "text/event-stream" not in headers.get("accept", "")
 
 
 def _is_loopback(host: str) -> bool:

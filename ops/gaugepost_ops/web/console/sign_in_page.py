@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from gaugepost.errors import StoreUnreachable
 from gaugepost.ledger.users import NAME, Role
 from gaugepost_ops.passwords import LONGEST, is_password
 from gaugepost_ops.web.console.inputs import field, form_of, local_path, see_other
+from gaugepost_ops.web.console.recording import UNKNOWN, note_failure, note_sign_in, note_sign_out
 from gaugepost_ops.web.console.rendering import bare_page, page
 from gaugepost_ops.web.console.routes import Console, console_of
 from gaugepost_ops.web.console.sessions import Visitor, visitor_of
@@ -42,43 +42,46 @@ def add_routes(console: Console) -> None:
 
 async def show(request: Request) -> Response:
     """Show the form, or the button of a one-time link. Only the button uses the link up: previews of it do not."""
-    has_provider = console_of(request).gateway.settings.console_oidc_issuer is not None
-    return _form(request.query_params.get("next"), link=request.query_params.get("link", ""), has_provider=has_provider)
+    wanted, link = request.query_params.get("next"), request.query_params.get("link", "")
+    user = await console_of(request).sessions.user_of_link(link) if link else ""
+    if link and not user:
+        return _form(request, wanted, error=_USED, status=HTTPStatus.FORBIDDEN)
+    return _form(request, wanted, link=link, name=user)
 
 
 def _form(
+    request: Request,
     wanted: str | None,
     *,
     link: str = "",
     name: str = "",
     error: str = "",
-    has_provider: bool = False,
     status: HTTPStatus = HTTPStatus.OK,
-    headers: dict[str, str] | None = None,
 ) -> Response:
+    """Return the form. `name`: what a person typed, or the user whom the link signs in."""
+    has_provider = console_of(request).provider is not None
     values = {"next": local_path(wanted), "link": link, "name": name, "error": error, "has_provider": has_provider}
-    return bare_page("sign_in.html", status=status, headers=headers, **values)
+    return bare_page("sign_in.html", status=status, **values)
 
 
 async def sign_in(request: Request) -> Response:
     """Check a password or a link, and start a session with a new id."""
     form = await form_of(request)
     link, wanted = field(form, "link"), field(form, "next")
-    sessions = console_of(request).sessions
+    console = console_of(request)
     if link:
-        visitor = await sessions.start(link=link)
+        visitor = await console.sessions.start(link=link)
         if visitor is None:
-            return _form(wanted, error=_USED, status=HTTPStatus.FORBIDDEN)
+            note_failure(console, UNKNOWN, "link")
+            return _form(request, wanted, error=_USED, status=HTTPStatus.FORBIDDEN)
     else:
         name = field(form, "name").strip()
         visitor = await _by_password(request, name, field(form, "password"))
         if visitor is None:
-            return _form(wanted, name=name[:64], error=_WRONG, status=HTTPStatus.FORBIDDEN)
-    with suppress(StoreUnreachable):
-        if (before := await sessions.find(request)) is not None:
-            await sessions.end(before)
+            return _form(request, wanted, name=name[:64], error=_WRONG, status=HTTPStatus.FORBIDDEN)
+    note_sign_in(console, visitor, "link" if link else "password")
     response = see_other(local_path(wanted))
-    sessions.set_cookie(request, response, visitor)
+    await console.sessions.replace(request, response, visitor)
     return response
 
 
@@ -93,10 +96,11 @@ async def _by_password(request: Request, name: str, password: str) -> Visitor | 
             raise _too_often(wait)
         users = await store.run(region, calls.read()) if NAME.fullmatch(name) else ()
         user = next((one for one in users if one.name == name), None)
-        if not await _is_right(user, password):
+        if not await _is_right(user, password) or user is None:
+            note_failure(console, UNKNOWN if user is None else name, "password")
             return None
         await store.run(region, calls.sign_in_worked(name, address))
-        return await console.sessions.start(name)
+        return await console.sessions.start(name, password=user.password)
 
     return await console.sessions.first_reached(check)
 
@@ -122,14 +126,17 @@ async def account(request: Request) -> Response:
 
 async def sign_out(request: Request) -> Response:
     """End this session."""
-    sessions = console_of(request).sessions
-    await sessions.end(visitor_of(request))
+    console, visitor = console_of(request), visitor_of(request)
+    await console.sessions.end(visitor)
+    note_sign_out(console, visitor, "this session")
     return _signed_out(request)
 
 
 async def sign_out_everywhere(request: Request) -> Response:
     """End all sessions of the person."""
-    away = await console_of(request).sessions.end_all(visitor_of(request))
+    console, visitor = console_of(request), visitor_of(request)
+    away = await console.sessions.end_all(visitor)
+    note_sign_out(console, visitor, "all sessions")
     if away:
         raise StoreUnreachable(f"{', '.join(away)}: Redis cannot be reached, so sessions there go on: try again later")
     return _signed_out(request)
