@@ -1,7 +1,7 @@
 """Ask an OpenID provider. It may be slow or away: that must stop no other request.
 
-A process keeps the provider's document and its keys for some minutes. A few threads of their own ask it. A request waits
-for them only for some seconds, and is refused at once if many wait already.
+A process keeps the provider's document and its keys for some minutes. A few threads of their own ask it. A request
+waits for them only for some seconds, and is refused at once if many wait already.
 """
 
 from __future__ import annotations
