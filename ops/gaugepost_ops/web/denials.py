@@ -77,12 +77,15 @@ class Denials:
         failure = ""
         for region in regions:
             try:
-                await asyncio.to_thread(lambda region=region: self._store.blocking.ledger(region).audit.write(entry))
+                await asyncio.to_thread(self._write_to, region, entry)
             except GaugepostError as error:
                 failure = type(error).__name__
             else:
                 return
         log.warning("not recorded", actor=entry.actor, action=entry.action, error=failure)
+
+    def _write_to(self, region: Region, entry: AuditEntry) -> None:
+        self._store.blocking.ledger(region).audit.write(entry)
 
     async def end(self) -> None:
         """Wait for the entries that are being written."""

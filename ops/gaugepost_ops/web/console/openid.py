@@ -73,7 +73,9 @@ class OpenId:
             "code_challenge": create_s256_code_challenge(attempt.verifier),
             "code_challenge_method": "S256",
         }
-        found = self._calls.kept_document() or await in_thread(self._calls.document)
+        found = self._calls.kept_document()
+        if found is None:
+            found = await in_thread(self._calls.document)
         address = found["authorization_endpoint"]
         return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}"
 

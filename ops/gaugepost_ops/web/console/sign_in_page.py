@@ -60,8 +60,10 @@ def _form(
 ) -> Response:
     """Return the form. `name`: what a person typed, or the user whom the link signs in."""
     has_provider = console_of(request).provider is not None
-    values = {"next": local_path(wanted), "link": link, "name": name, "error": error, "has_provider": has_provider}
-    return bare_page("sign_in.html", status=status, **values)
+    return bare_page(
+        "sign_in.html", status=status, next=local_path(wanted), link=link, name=name, error=error,
+        has_provider=has_provider,
+    )  # fmt: skip
 
 
 async def sign_in(request: Request) -> Response:
