@@ -57,7 +57,7 @@ def _span(name: str, step: int, number: int, found: Sequence[Period], now: int) 
 
 def charts_of(span: Span) -> list[Chart]:
     """Draw deliveries with deaths, waiting jobs, and latency."""
-    unit = "minute" if span.name == "hour" else "15 min"
+    unit = "minute" if span.name == "hour" else "quarter of an hour"
     delivered = sum(one.delivered for one in span.known)
     dead = sum(one.dead for one in span.known)
     ended = [one.delivered + one.dead if one else None for one in span.periods]
@@ -71,10 +71,13 @@ def charts_of(span: Span) -> list[Chart]:
     charts.append(Chart("Waiting", f"at most {high:,}", words, _svg(_line(waiting, high, "line"), words)))
     slow = [one.p95_s if one else None for one in span.periods]
     half = [one.p50_s if one else None for one in span.periods]
-    high_s = max((one or 0.0 for one in slow), default=0.0)
+    high_s = max((one for one in slow if one is not None), default=None)
     words = f"95 % of the jobs were delivered within {seconds(high_s)} in the slowest {unit}"
-    lines = _line(slow, high_s, "line") + _line(half, high_s, "line second")
-    charts.append(Chart("Latency, 95 % and half (dashed)", f"at most {seconds(high_s)}", words, _svg(lines, words)))
+    if high_s is None:
+        words = f"nothing was delivered in this {span.name}"
+    lines = _line(slow, high_s or 0, "line") + _line(half, high_s or 0, "line second")
+    highest = "none yet" if high_s is None else f"at most {seconds(high_s)}"
+    charts.append(Chart("Latency, 95 % and half (dashed)", highest, words, _svg(lines, words)))
     return charts
 
 
