@@ -77,7 +77,7 @@ def _of_hold(hold: Hold, region: str) -> Problem:
     why = f"{hold.reason} ({meaning(hold)})" if meaning(hold) else hold.reason
     until = f" until {clock(hold.until, seconds=False)}" if hold.until else ""
     text = f"{what} is held{until}: {why}"
-    to_do = action(hold, region) or f"Opened by {hold.by}. `gaugepost resume` lifts it."
+    to_do = action(hold, region) or f"Opened by {hold.by}. Lift it on the page Holds, or by `gaugepost resume`."
     return Problem("bad" if not hold.scope else "warn", region, text, to_do, "/holds")
 
 
