@@ -7,6 +7,8 @@ from typing import Any
 import requests
 
 from gaugepost import Region
+from gaugepost.ledger import Ledger
+from gaugepost.ledger.audit import AuditEntry
 from gaugepost.ledger.users import Role, User
 from gaugepost_ops.passwords import hash_password
 from support.gateway import GatewayProcess
@@ -54,3 +56,8 @@ def signed_in(gateway: GatewayProcess, name: str, role: Role) -> Person:
     person = Person(gateway)
     assert person.sign_in(name).status_code == 303
     return person
+
+
+def changes(ledger: Ledger) -> list[AuditEntry]:
+    """Return the entries of the audit trail, newest first, without those of sign-ins."""
+    return [entry for entry in ledger.audit.read() if entry.action not in {"sign in", "sign out"}]

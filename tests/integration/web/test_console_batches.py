@@ -13,7 +13,7 @@ from gaugepost.ledger.operations import Action
 from gaugepost.ledger.users import Role
 from gaugepost.states import JobState
 from support.browser import chromium
-from support.console import Person, add_user, signed_in
+from support.console import Person, add_user, changes, signed_in
 from support.console_pages import sign_in
 from support.factories import record
 from support.gateway import GatewayProcess
@@ -49,7 +49,7 @@ def test_operator_sees_a_stopped_batch_and_cancels_its_rest(tmp_path: Path) -> N
         expect(page.get_by_text("50 of 50 done")).to_be_visible(timeout=60_000)
         expect(page.get_by_text("the column Name is missing")).to_be_visible()
         assert stack.producer.batch("spring").states == {"dead": 10, "cancelled": 50}
-        [entry] = [one for one in stack.producer.ledger(Region.EU).audit.read() if one.via == "console"]
+        [entry] = [one for one in changes(stack.producer.ledger(Region.EU)) if one.via == "console"]
         assert (entry.actor, entry.action, entry.reason) == ("ann", "cancel", "the column Name is missing")
 
 

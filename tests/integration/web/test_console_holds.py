@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from gaugepost import Record, Region
 from gaugepost.ledger.users import Role
 from support.browser import chromium
-from support.console import Person, add_user, signed_in
+from support.console import Person, add_user, changes, signed_in
 from support.console_pages import sign_in
 from support.gateway import GatewayProcess
 from support.stack import Stack
@@ -46,7 +46,7 @@ def test_operator_pauses_a_region_and_resumes_it(tmp_path: Path, *, script: bool
         page.get_by_role("button", name="Lift the hold on eu the whole region").click()
         expect(page.get_by_role("heading", name="Nothing is held")).to_be_visible()
         wait_until(lambda: stack.keys().get(receipt.id), what=stack.undelivered)
-        trail = [(one.actor, one.action, one.via, one.count) for one in stack.producer.ledger(Region.EU).audit.read()]
+        trail = [(one.actor, one.action, one.via, one.count) for one in changes(stack.producer.ledger(Region.EU))]
         assert [one for one in trail if one[2] == "console"] == [
             ("ann", "resume", "console", 1),
             ("ann", "hold", "console", 1),

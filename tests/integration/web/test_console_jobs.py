@@ -9,7 +9,7 @@ import pytest
 from gaugepost import CloseLoop, Region
 from gaugepost.ledger.users import Role
 from gaugepost.verdict import Verdict
-from support.console import Person, signed_in
+from support.console import Person, changes, signed_in
 from support.console_jobs import SCRIPT, deliver, die, lose, put, put_link
 from support.gateway import GatewayProcess
 from support.wait import wait_until
@@ -132,7 +132,7 @@ def test_operator_replays_with_a_reason(gateway: GatewayProcess, ann: Person) ->
     assert state(gateway, job_id) == "dead"
     assert ann.post(f"/jobs/{job_id}/replay", reason="mapping corrected").status_code == 303
     assert state(gateway, job_id) == "queued"
-    [entry, *_] = gateway.producer.ledger(Region.EU).audit.read()
+    [entry, *_] = changes(gateway.producer.ledger(Region.EU))
     assert (entry.actor, entry.action, entry.target, entry.reason) == ("ann", "replay", job_id, "mapping corrected")
     assert ann.post(f"/jobs/{job_id}/replay", reason="again").status_code == 409
 
@@ -163,7 +163,7 @@ def test_data_is_shown_on_request_and_recorded(gateway: GatewayProcess, ann: Per
     [job_id] = put(gateway.producer)
     html = ann.post(f"/jobs/{job_id}/data", reason="Joe asked").text
     assert "joe@example.com" in html
-    [entry, *_] = gateway.producer.ledger(Region.EU).audit.read()
+    [entry, *_] = changes(gateway.producer.ledger(Region.EU))
     assert (entry.actor, entry.action, entry.target, entry.count) == ("ann", "job --show-data", job_id, 1)
 
 
@@ -214,7 +214,7 @@ def test_bulk_shows_groups_then_starts_an_operation_that_can_be_aborted(gateway:
     assert "Resume" in ann.get(where).text
     assert ann.post(f"{where}/abort").status_code == 303
     assert ann.post(f"{where}/resume").status_code == 409
-    actions = [(entry.actor, entry.action) for entry in gateway.producer.ledger(Region.EU).audit.read()]
+    actions = [(entry.actor, entry.action) for entry in changes(gateway.producer.ledger(Region.EU))]
     expected = ("operations resume", "operations abort", "operations pause", "replay")
     assert actions == [("ann", one) for one in expected]
 

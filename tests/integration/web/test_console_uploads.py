@@ -12,7 +12,7 @@ from gaugepost import Region
 from gaugepost.ledger.users import Role
 from gaugepost_ops.web.console.file_plans import MOST
 from support.browser import chromium
-from support.console import SAME, Person, add_user, signed_in
+from support.console import SAME, Person, add_user, changes, signed_in
 from support.console_pages import sign_in
 from support.gateway import GatewayProcess
 from support.stack import Stack
@@ -68,7 +68,7 @@ def test_operator_uploads_a_file_and_undoes_it(tmp_path: Path, *, script: bool) 
         expect(page.get_by_text("They cannot be restored")).to_be_visible()
         page.get_by_role("button", name="Undo it").click()
         expect(page.get_by_text("by ann")).to_be_visible()
-        trail = stack.producer.ledger(Region.EU).audit.read()
+        trail = changes(stack.producer.ledger(Region.EU))
         found = [(one.actor, one.action, str(one.outcome)) for one in trail if one.via == "console"]
         assert found == [("ann", "uploads undo", "done"), ("ann", "upload", "done")]
 
