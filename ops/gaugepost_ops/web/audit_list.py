@@ -88,7 +88,8 @@ class Asked:
 
 def _is_cursor(text: str) -> bool:
     found = _CURSOR.fullmatch(text)
-    return found is not None and all(int(number) < _MOST for number in found.groups())
+    numbers = [int(number) for number in found.groups()] if found else [0]
+    return any(numbers) and all(number < _MOST for number in numbers)  # Redis refuses to look before 0-0
 
 
 class _Trail:

@@ -106,6 +106,10 @@ class Callers:
         """Read the keys again and again, until this task is cancelled. A region that is away delays no other."""
         await asyncio.gather(*(of.keep_reading() for of in self._regions.values()))
 
+    def unreachable(self) -> tuple[Region, ...]:
+        """Return the regions whose Redis did not answer when it was asked for keys last, at most two seconds ago."""
+        return tuple(region for region, of in self._regions.items() if of.is_unreachable)
+
     def _note_reading(self) -> None:
         self._readings += 1
         self._recent.clear()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gaugepost.errors import GaugepostError, StoreFull
+from gaugepost.errors import GaugepostError, StoreFull, StoreUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +37,8 @@ class RegionKeys:
         self.keys: Mapping[str, ApiKey] = {}
         self.read_at = float("-inf")
         self.is_away = False
+        self.is_unreachable = False
+        """Whether it is away because its Redis does not answer."""
         self._store = store
         self._region = region
         self._changed = changed
@@ -81,15 +83,15 @@ class RegionKeys:
         except GaugepostError as error:
             if not self.is_away:
                 log.warning("keys not read", region=str(self._region), error=str(error))
-            self.is_away = True
+            self.is_away, self.is_unreachable = True, isinstance(error, StoreUnreachable)
             return
         except Exception as error:  # noqa: BLE001 - whatever Redis has there, the next turn must come
             if not self.is_away:
                 log.error("keys not read", region=str(self._region), error=type(error).__name__)  # noqa: TRY400 - it may quote a key
-            self.is_away = True
+            self.is_away, self.is_unreachable = True, False
             return
         self.keys = {key.digest: key for key in found.valid()}
-        self.read_at, self.is_away = asked_at, False
+        self.read_at, self.is_away, self.is_unreachable = asked_at, False, False
         self._changed()
 
     async def _found(self) -> KeysRead:

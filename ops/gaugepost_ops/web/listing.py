@@ -111,6 +111,8 @@ class Wanted:
     """A reference of any sort."""
     most: int = LOOKED_AT
     """How many jobs are compared with the conditions, at most."""
+    skips: bool = False
+    """Whether a list by state leaves out the regions that are away: then `away` are some of `regions`."""
 
     def page(self, producer: Producer, limit: int, cursor: str | None) -> Found:
         """Return a page of jobs: with a reference newest first; else by state. Raises InvalidQuery."""
@@ -132,7 +134,8 @@ class Wanted:
 
     def _found(self, producer: Producer, limit: int, cursor: str | None) -> Found:
         times = {name: at for name, at in (("since", self.since), ("until", self.until)) if at is not None}
-        settings = producer.settings.model_copy(update={"regions": self.regions})
+        regions = tuple(region for region in self.regions if region not in self.away)
+        settings = producer.settings.model_copy(update={"regions": regions or self.regions})
         search, keep = Search(settings, self.value, self.references | times, None, limit), self._keep(producer)
         for region in search.regions:
             with search.asking(region):
@@ -142,28 +145,37 @@ class Wanted:
     def _listed(self, producer: Producer, limit: int, cursor: str | None) -> Found:
         """Return a page of the lists of all wanted states and regions, one list after another.
 
-        Raises StoreUnreachable if a region is away: a cursor counts the lists of all regions.
+        Raises StoreUnreachable if all regions are away, and without `skips` if one is. A cursor counts the lists of
+        all regions.
         """
-        if self.away:
+        if self.away and not self.skips:
             away = ", ".join(self.away)
             raise StoreUnreachable(f"{away} could not be asked: Redis cannot be reached; name another region")
         lists = [(state, region) for state in self.states for region in self.regions]
         number, inner = _parsed(cursor, len(lists))
-        keep, page = self._keep(producer), Found()
+        keep, page, away = self._keep(producer), Found(), set(self.away)
         times = to_ms(self.since, "since"), to_ms(self.until, "until")
         while number < len(lists):
             state, region = lists[number]
-            most = self.most - page.looked_at
-            query = PageQuery(state, *times, keep)
-            some = producer.ledger(region).page(query, limit - len(page), inner, most=most)
+            query, most = PageQuery(state, *times, keep), self.most - page.looked_at
+            some = Found()
+            try:
+                if region not in away:
+                    some = producer.ledger(region).page(query, limit - len(page), inner, most=most)
+            except StoreUnreachable:
+                if not self.skips:
+                    raise
+                away.add(region)
             page += some
             page.looked_at += some.looked_at
             number, inner = (number + 1, None) if some.next is None else (number, some.next)
             if len(page) == limit or page.looked_at >= self.most:
                 page.next = f"{number}~{inner or ''}" if number < len(lists) else None
                 break
+        page.not_asked = tuple(region for region in self.regions if region in away)
+        if len(page.not_asked) == len(self.regions):
+            raise StoreUnreachable(f"{', '.join(self.regions)} could not be asked: Redis cannot be reached")
         return page
-
 
 def _parsed(cursor: str | None, lists: int) -> tuple[int, str | None]:
     """Return the number of the list and the place in it. Raises InvalidQuery."""

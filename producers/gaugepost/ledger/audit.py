@@ -166,8 +166,8 @@ class AuditTrail:
         `before`: only entries older than the one with this id; the id of the last entry is the cursor of the next page.
         `since` and `until`: only entries of this time, Unix ms.
         """
-        newest = f"({before}" if before else "+" if until is None else until
-        oldest = "-" if since is None else since
+        newest = f"({before}" if before else "+" if until is None else max(0, until)
+        oldest = "-" if since is None else max(0, since)  # Redis refuses a time before 1970
         with our_errors():
             found = self._client.xrevrange(self._keys.keys()["audit"], newest, oldest, count=limit)
         return [AuditEntry.read(entry_id, fields) for entry_id, fields in found]

@@ -12,9 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+LAST_MS = 253_402_300_799_999
+"""The last moment that has a date: the end of the year 9999, Unix ms. Holds, filters and keys may end later."""
+
+
 def iso(ms: float | None) -> str | None:
-    """Format Unix ms as ISO 8601 in UTC, with ms and offset."""
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    """Format Unix ms as ISO 8601 in UTC, with ms and offset. A moment after the year 9999 is shown as its end."""
+    if ms is None:
+        return None
+    return datetime.fromtimestamp(min(ms, LAST_MS) / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True)

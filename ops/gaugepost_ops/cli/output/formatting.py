@@ -5,6 +5,9 @@ from __future__ import annotations
 import unicodedata
 from datetime import UTC, datetime
 
+_LAST_DAY_MS = 253_402_214_400_000
+"""The begin of the last day that has a date, 9999-12-31 in UTC: it has a local time in every time zone."""
+
 
 def printable(text: str) -> str:
     r"""Escape the control characters of a text, because a terminal would obey them: `\x1b`, `\x07`, `\u202e`."""
@@ -25,10 +28,15 @@ def clock(ms: float | None, *, now: datetime | None = None, seconds: bool = True
     """Format a time (Unix ms) in local time, with the day unless it is today. None gives an empty text."""
     if ms is None:
         return ""
-    moment, today = datetime.fromtimestamp(ms / 1000, UTC).astimezone(), now or datetime.now(UTC)
+    moment, today = local(ms), now or datetime.now(UTC)
     same_day = moment.date() == today.astimezone().date()
     today_form = "%H:%M:%S" if seconds else "%H:%M"
     return moment.strftime(today_form if same_day else "%d %b %H:%M")
+
+
+def local(ms: float) -> datetime:
+    """Return a moment (Unix ms) in local time; of one in the last day of the year 9999 or later, that day's begin."""
+    return datetime.fromtimestamp(min(ms, _LAST_DAY_MS) / 1000, UTC).astimezone()
 
 
 def clock_iso(text: str | None) -> str:

@@ -24,7 +24,7 @@ from gaugepost_ops.web.console.sessions import Sessions, set_visitor
 from gaugepost_ops.web.console.snapshots import Snapshots
 from gaugepost_ops.web.large_bodies import BODIES
 from gaugepost_ops.web.observed import ROUTE
-from gaugepost_ops.web.problems import Refused, refused
+from gaugepost_ops.web.problems import Refused, of_disk, refused
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -84,7 +84,9 @@ class ConsoleApplication:
             return _error_page(request, error)
         except GaugepostError as error:
             return _error_page(request, refused(error))
-        except Exception:  # a page says so, and the log has the reason
+        except Exception as error:  # a page says so, and the log has the reason
+            if isinstance(refusal := of_disk(error), Refused):
+                return _error_page(request, refusal)
             log.exception("failed")
             text = "the console failed: the log of the gateway has the reason"
             return _error_page(request, Refused(HTTPStatus.INTERNAL_SERVER_ERROR, text))

@@ -42,7 +42,7 @@ async def show(request: Request) -> Response:
         "audit.html",
         entries=found["entries"],
         given=given,
-        regions=person.regions,
+        regions=person.all_regions,
         filters=filters,
         cursor=cursor,
         newer=_link(filters, newer[-1] if newer else "", newer[:-1]),

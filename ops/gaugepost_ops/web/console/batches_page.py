@@ -63,7 +63,7 @@ async def show(request: Request) -> Response:
         next=_place(later[SHOWN - 1]) if len(later) > SHOWN else "",
         away=away,
         region=region,
-        regions=person.regions,
+        regions=person.all_regions,
     )
 
 

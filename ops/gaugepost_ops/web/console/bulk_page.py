@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost_ops.cli.jobs.groups import Fault, Group
     from gaugepost_ops.web.actors import Actor
+    from gaugepost_ops.web.console.people import PersonAtConsole
 
 _OF_OPERATIONS = frozenset(NAMES) - {"id", "number", "file"}
 LOOKED_AT = 250
@@ -58,18 +59,25 @@ def add_routes(console: Console) -> None:
 
 async def show(request: Request) -> Response:
     """Show what an action would change."""
-    query, wanted = _asked(JobQuery.of(request.query_params), request.query_params.get("action", ""), "", None)
-    preview = await asyncio.to_thread(_preview, console_of(request).gateway.store.blocking, query, wanted)
+    person, given = person_of(request), request.query_params
+    query, wanted = _asked(person, JobQuery.of(given), given.get("action", ""), "", None)
+    preview = await asyncio.to_thread(_preview, console_of(request).gateway.store.blocking, person, query, wanted)
     return page(request, "bulk.html", query=query, action=wanted.action, words=WORDS[wanted.action], preview=preview)
 
 
-def _asked(query: JobQuery, action: str, reason: str, to: str | None) -> tuple[JobQuery, NewOperation]:
+def _asked(
+    person: PersonAtConsole, query: JobQuery, action: str, reason: str, to: str | None
+) -> tuple[JobQuery, NewOperation]:
     """Return the operation for a query. Raises Refused (422) for an empty or wrong filter."""
     wrong = {name for name, _ in query.given} - _OF_OPERATIONS
-    if query.region() is None or query.value is not None or wrong:
+    try:
+        region = query.served_region(person.all_regions)
+    except InvalidQuery as error:
+        raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"nothing was changed: {error}") from None
+    if region is None or query.value is not None or wrong:
         raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, _EMPTY)
     given: dict[str, Any] = {name: value for name, value in query.given if name not in {"region", "field"}}
-    body = {"action": action, "region": query.region(), "filter": given | {"fields": query.fields}, "reason": reason}
+    body = {"action": action, "region": region, "filter": given | {"fields": query.fields}, "reason": reason}
     if action == Action.SETTLE:
         body["set"] = {"as": to or "dead"}
     try:
@@ -79,9 +87,9 @@ def _asked(query: JobQuery, action: str, reason: str, to: str | None) -> tuple[J
         raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"nothing was changed: {text}") from None
 
 
-def _preview(producer: Producer, query: JobQuery, wanted: NewOperation) -> Preview:
+def _preview(producer: Producer, person: PersonAtConsole, query: JobQuery, wanted: NewOperation) -> Preview:
     """Group the jobs that a page can look at. Raises InvalidQuery."""
-    found = replace(query.wanted((wanted.region,)), most=LOOKED_AT).page(producer, LOOKED_AT, None)
+    found = replace(query.wanted(person), most=LOOKED_AT).page(producer, LOOKED_AT, None)
     groups = Groups()
     for view in found:
         groups.add(view)
@@ -93,14 +101,14 @@ def _preview(producer: Producer, query: JobQuery, wanted: NewOperation) -> Previ
 
 async def start(request: Request) -> Response:
     """Start the operation."""
-    form = await form_of(request)
+    form, person = await form_of(request), person_of(request)
     reason = reason_in(form)
     try:
-        _, wanted = _asked(JobQuery.of(form), field(form, "action"), reason, field(form, "as"))
+        _, wanted = _asked(person, JobQuery.of(form), field(form, "action"), reason, field(form, "as"))
         if wanted.action is Action.SETTLE and field(form, "as") not in {JobState.DELIVERED, JobState.DEAD}:
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "nothing was changed: say whether they were delivered")
         producer = console_of(request).gateway.store.blocking
-        started = await asyncio.to_thread(_start, producer, person_of(request), wanted)
+        started = await asyncio.to_thread(_start, producer, person, wanted)
     except (Failure, InvalidQuery) as error:
         raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"nothing was changed: {error}") from None
     return see_other(f"/operations/{started}")

@@ -95,12 +95,19 @@ class Causes:
         return [of.last or RegionCauses(region, 0, (), is_whole=False) for region, of in wanted.items()]
 
     async def _read(self, region: Region, of: _OfRegion) -> None:
+        if region in self._gateway.callers.unreachable():  # the thread would wait for it, and others for the thread
+            of.last, of.read_at = _away(region), time.monotonic()
+            return
         try:
             reading = _Reading(self._gateway.store.blocking.ledger(region), of, self._gateway.stopping)
             await asyncio.get_running_loop().run_in_executor(self._thread, reading.run)
         except StoreError:
-            of.last = RegionCauses(region, int(time.time() * 1000), None)
+            of.last = _away(region)
         of.read_at = time.monotonic()
+
+
+def _away(region: Region) -> RegionCauses:
+    return RegionCauses(region, int(time.time() * 1000), None)
 
 
 class _Reading:

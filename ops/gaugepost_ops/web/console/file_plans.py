@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from dataclasses import dataclass
@@ -30,20 +31,28 @@ class FilePlan:
 
 
 class FilePlans:
-    """The files of this process that wait."""
+    """The files of this process that wait. Only the event loop's thread may use it.
 
-    def __init__(self) -> None:
+    A file is deleted when its time is over, also without a further request: it may have personal data.
+    """
+
+    def __init__(self, kept_s: float = KEPT_S) -> None:
+        self._kept_s = kept_s
         self._plans: dict[str, FilePlan] = {}
 
     def add(self, name: str, wanted: NewFile, path: Path, folder: TemporaryDirectory[str]) -> str:
         """Keep a file, and return its token."""
-        now = time.monotonic()
-        for token, plan in [*self._plans.items()]:
-            if plan.until < now or len(self._plans) >= MOST:
-                self._plans.pop(token).folder.cleanup()
+        while len(self._plans) >= MOST:
+            self._delete(next(iter(self._plans)))
         token = secrets.token_urlsafe(16)
-        self._plans[token] = FilePlan(name, wanted, path, folder, now + KEPT_S)
+        self._plans[token] = FilePlan(name, wanted, path, folder, time.monotonic() + self._kept_s)
+        asyncio.get_running_loop().call_later(self._kept_s, self._delete, token)
         return token
+
+    def _delete(self, token: str) -> None:
+        plan = self._plans.pop(token, None)
+        if plan is not None:
+            plan.folder.cleanup()
 
     def take(self, token: str, name: str) -> FilePlan | None:
         """Return a file of this person, and forget it; None if it is gone, or belongs to another person."""
@@ -51,3 +60,10 @@ class FilePlans:
         if plan is None or plan.name != name or plan.until < time.monotonic():
             return None
         return self._plans.pop(token)
+
+    def give_back(self, token: str, plan: FilePlan) -> None:
+        """Keep a file that was taken and could not be queued; only until its time is over."""
+        if plan.until < time.monotonic():
+            plan.folder.cleanup()
+        else:
+            self._plans[token] = plan

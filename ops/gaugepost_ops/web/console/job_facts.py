@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import JobView
     from gaugepost.ledger.audit import AuditEntry
+    from gaugepost_ops.web.actors import Actor
 
 _ID = re.compile("[0-9a-f]{32}")
+NO_JOB = "there is no such job: it may have been deleted after its retention"
 _AUDITED = 1_000
 """How many of the newest entries of the trail are searched."""
 _MASK = "•••"
@@ -48,10 +50,16 @@ class JobFacts:
         return repr((*parts, self.due, lane))
 
 
-def find_job(producer: Producer, job_id: str) -> JobView:
+def is_job_id(text: str) -> bool:
+    """Return whether a text may be the id of a job."""
+    return _ID.fullmatch(text) is not None
+
+
+def find_job(producer: Producer, person: Actor, job_id: str) -> JobView:
     """Return a job of any region. Raises Refused (404), StoreUnreachable."""
-    away = []
-    for region in producer.settings.regions if _ID.fullmatch(job_id) else ():
+    is_id = is_job_id(job_id)
+    away = [*person.away] if is_id else []
+    for region in person.regions if is_id else ():
         try:
             [view] = producer.ledger(region).read([job_id])
         except StoreUnreachable:
@@ -61,12 +69,12 @@ def find_job(producer: Producer, job_id: str) -> JobView:
                 return view
     if away:
         raise StoreUnreachable(f"{', '.join(away)} could not be asked: Redis cannot be reached")
-    raise Refused(HTTPStatus.NOT_FOUND, "there is no such job: it may have been deleted after its retention")
+    raise Refused(HTTPStatus.NOT_FOUND, NO_JOB)
 
 
-def read_facts(producer: Producer, job_id: str) -> JobFacts:
+def read_facts(producer: Producer, person: Actor, job_id: str) -> JobFacts:
     """Read a job and what belongs to it. Raises Refused (404), StoreUnreachable."""
-    view = find_job(producer, job_id)
+    view = find_job(producer, person, job_id)
     ledger = producer.ledger(view.region)
     before, after = ledger.neighbours(view.id)
     found = {one.id: one for one in ledger.read([*before, *after]) if one is not None}

@@ -7,8 +7,6 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import StreamingResponse
-
 from gaugepost.errors import DataSealed
 from gaugepost.ledger.users import Role
 from gaugepost.states import JobState
@@ -23,7 +21,7 @@ from gaugepost_ops.web.console.state_diagram import diagram
 from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from starlette.datastructures import FormData
     from starlette.requests import Request
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
 
     Change = Callable[[Ledger], list[tuple[JobState | None, bool]]]
 
-EVENTS_S = 60
-"""Seconds after which a stream of events ends. The browser opens the next one, which asks for the session again."""
-_LOOK_S = 0.5
 _LONGEST_REASON = 500
 _CANCELLABLE = frozenset({JobState.QUEUED, JobState.WAITING, JobState.PARKED})
 _REPLAYABLE = frozenset({JobState.DEAD, JobState.PARKED})
@@ -46,7 +41,6 @@ _REPLAYABLE = frozenset({JobState.DEAD, JobState.PARKED})
 def add_routes(console: Console) -> None:
     """Add the routes of this module."""
     console.get("/jobs/{job_id}", show, role=Role.VIEWER)
-    console.get("/jobs/{job_id}/events", events, role=Role.VIEWER)
     console.post("/jobs/{job_id}/data", show_data, role=Role.OPERATOR, action="job --show-data")
     console.post("/jobs/{job_id}/cancel", cancel, role=Role.OPERATOR, action="cancel")
     console.post("/jobs/{job_id}/replay", replay, role=Role.OPERATOR, action="replay")
@@ -60,7 +54,7 @@ async def show(request: Request) -> Response:
 
 async def _page(request: Request, data: dict[str, Any] | None) -> Response:
     producer = console_of(request).gateway.store.blocking
-    facts = await asyncio.to_thread(read_facts, producer, request.path_params["job_id"])
+    facts = await asyncio.to_thread(read_facts, producer, person_of(request), request.path_params["job_id"])
     view = facts.view
     return page(
         request,
@@ -96,7 +90,7 @@ async def show_data(request: Request) -> Response:
 
 
 def _read_data(producer: Producer, person: Actor, job_id: str, reason: str) -> dict[str, Any]:
-    view = find_job(producer, job_id)
+    view = find_job(producer, person, job_id)
     with recorded(producer.ledger(view.region), person, "job --show-data", job_id, reason) as record:
         try:
             data = view.to_dict(show_data=True) | {"data": view.data()}
@@ -149,7 +143,7 @@ async def _changed(request: Request, action: str, reason: str, change: Change) -
     producer = console_of(request).gateway.store.blocking
 
     def carry_out() -> None:
-        ledger = producer.ledger(find_job(producer, job_id).region)
+        ledger = producer.ledger(find_job(producer, person, job_id).region)
         with recorded(ledger, person, action, job_id, reason) as record:
             [(state, done)] = change(ledger)
             record.count = int(done)
@@ -158,29 +152,3 @@ async def _changed(request: Request, action: str, reason: str, change: Change) -
 
     await asyncio.to_thread(carry_out)
     return see_other(f"/jobs/{job_id}")
-
-
-async def events(request: Request) -> Response:
-    """Send an event when the job changes."""
-    producer = console_of(request).gateway.store.blocking
-    first = await asyncio.to_thread(find_job, producer, request.path_params["job_id"])
-    stream = _changes(request, producer, first)
-    return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
-
-
-async def _changes(request: Request, producer: Producer, last: JobView) -> AsyncIterator[str]:
-    stopping = console_of(request).gateway.stopping
-    yield "retry: 1000\n\nevent: changed\ndata: \n\n"  # perhaps it has, since the page was made or a stream ended
-    for _ in range(int(EVENTS_S / _LOOK_S)):
-        if last.has_ended and last.state is not JobState.DEAD:
-            yield "event: ended\ndata: \n\n"
-            return
-        await asyncio.sleep(_LOOK_S)
-        if stopping.is_set or await request.is_disconnected():
-            return
-        [view] = await asyncio.to_thread(producer.ledger(last.region).read, [last.id])
-        if view is None:
-            return
-        if (view.state, view.until, view.history.entries) != (last.state, last.until, last.history.entries):
-            yield "event: changed\ndata: \n\n"
-        last = view

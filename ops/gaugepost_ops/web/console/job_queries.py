@@ -19,10 +19,12 @@ from gaugepost_ops.cli.jobs.jobs import OPEN_FIRST
 from gaugepost_ops.web.listing import Wanted, given_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from enum import StrEnum
 
     from starlette.datastructures import ImmutableMultiDict
+
+    from gaugepost_ops.web.console.people import PersonAtConsole
 
     T = TypeVar("T", bound=StrEnum)
 
@@ -80,6 +82,13 @@ class JobQuery:
         """Return the region. Raises InvalidQuery."""
         return _one_of(Region, "region", self.values.get("region"))
 
+    def served_region(self, served: Sequence[Region]) -> Region | None:
+        """Return the region, one of `served`. Raises InvalidQuery."""
+        region, known = self.region(), ", ".join(served)
+        if region is not None and region not in served:
+            raise InvalidQuery(f"region: this gateway serves {known}, and not {region}")
+        return region
+
     def conditions(self) -> JobFilter:
         """Return the conditions beside state, region, configuration and times. Raises InvalidQuery."""
         kind = self.values.get("kind")
@@ -93,12 +102,14 @@ class JobQuery:
             fields=self.fields,
         )
 
-    def wanted(self, regions: tuple[Region, ...]) -> Wanted:
+    def wanted(self, person: PersonAtConsole) -> Wanted:
         """Return which jobs to list. Raises InvalidQuery."""
-        state, region = self.state(), self.region()
+        state, region = self.state(), self.served_region(person.all_regions)
+        regions = person.all_regions if region is None else (region,)
         return Wanted(
-            regions=regions if region is None else (region,),
-            away=(),
+            regions=regions,
+            away=tuple(one for one in person.away if one in regions),
+            skips=True,
             states=OPEN_FIRST if state is None else (state,),
             references=self.references,
             since=given_moment("since", self.values.get("since")),

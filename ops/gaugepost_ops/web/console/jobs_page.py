@@ -14,6 +14,7 @@ from gaugepost.states import JobState
 from gaugepost.verdict import Verdict
 from gaugepost_ops.web.console.bulk_actions import actions_on
 from gaugepost_ops.web.console.job_queries import LOOKED_AT, JobQuery
+from gaugepost_ops.web.console.people import person_of
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, Nav, console_of
 
@@ -33,11 +34,10 @@ def add_routes(console: Console) -> None:
 
 async def show(request: Request) -> Response:
     """List the jobs that meet the conditions of the URL."""
-    console, error, found = console_of(request), "", Found()
-    regions = console.gateway.store.settings.regions
+    console, person, error, found = console_of(request), person_of(request), "", Found()
     try:
         query = JobQuery.of(request.query_params)
-        wanted = query.wanted(regions)
+        wanted = query.wanted(person)
         cursor = request.query_params.get("cursor") or None
         found = await asyncio.to_thread(wanted.page, console.gateway.store.blocking, ROWS, cursor)
     except InvalidQuery as wrong:
@@ -49,10 +49,11 @@ async def show(request: Request) -> Response:
         query=query,
         typed=request.query_params.get("q", ""),
         found=found,
+        away=dict.fromkeys((*person.away, *found.not_asked)) if query.region() is None else (),
         error=error,
         links={} if error else _links(request, query, found),
         actions=[] if error else actions_on(query),
-        choices={"state": list(JobState), "region": regions, "kind": list(JOBS), "verdict": list(Verdict)},
+        choices={"state": list(JobState), "region": person.all_regions, "kind": list(JOBS), "verdict": list(Verdict)},
         looked_at=LOOKED_AT,
     )
 

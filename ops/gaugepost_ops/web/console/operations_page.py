@@ -46,7 +46,7 @@ async def show(request: Request) -> Response:
         next=_place(later[SHOWN - 1]) if len(later) > SHOWN else "",
         away=found.get("not_asked", []),
         region=region,
-        regions=person.regions,
+        regions=person.all_regions,
         conditions=_conditions,
     )
 

@@ -10,6 +10,7 @@ from gaugepost_ops.web.console import (
     bulk_page,
     history_page,
     holds_page,
+    job_events,
     job_page,
     jobs_page,
     openid_page,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gaugepost.ledger.explanations import action, meaning
 from gaugepost_ops.cli.output.formatting import clock
+from gaugepost_ops.web.console.snapshots import UNREACHABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,7 +44,9 @@ def _found(snapshot: Snapshot, region: str) -> Iterator[Problem]:
     summary = snapshot.summary
     if summary is None:
         to_do = "Services cannot enqueue there, and workers wait. Start Redis again; `gaugepost check` tests it."
-        yield Problem("bad", region, "Redis cannot be reached", to_do)
+        if snapshot.trouble != UNREACHABLE:
+            to_do = f"`gaugepost status --region {region}` shows what the console cannot."
+        yield Problem("bad", region, snapshot.trouble, to_do)
         return
     for part in summary["missing"]:
         level = "bad" if part["part"] == "worker" else "warn"

@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
-from gaugepost_ops.cli.output.formatting import age, clock, printable
+from gaugepost_ops.cli.output.formatting import age, clock, local, printable
 from gaugepost_ops.web.console.charts import Chart, charts_of, hour_of
 from gaugepost_ops.web.console.routes import CONSOLE, console_of
 from gaugepost_ops.web.console.sessions import visitor_of
@@ -40,8 +40,14 @@ _HTMX = {
     "allowScriptTags": False,
     "includeIndicatorStyles": False,
     "historyEnabled": False,
+    "timeout": 10_000,
     "selfRequestsOnly": True,
-    "responseHandling": [{"code": "204", "swap": False}, {"code": "304", "swap": False}, {"code": "2..", "swap": True}],
+    "responseHandling": [
+        {"code": "204", "swap": False},
+        {"code": "304", "swap": False},
+        {"code": "2..", "swap": True},
+        {"code": "[45]..", "swap": False, "error": True},
+    ],
 }
 
 
@@ -138,8 +144,8 @@ def _environment() -> jinja2.Environment:
         "clean": printable,
         "words": _words,
         "hour": _hour,
-        "iso": lambda ms: datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds"),
-        "exact": lambda ms: datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z"),
+        "iso": lambda ms: local(ms).astimezone(UTC).isoformat(timespec="seconds"),
+        "exact": lambda ms: local(ms).strftime("%Y-%m-%d %H:%M:%S %Z"),
         "ms": lambda text: datetime.fromisoformat(text).timestamp() * 1000,
     }
     return made

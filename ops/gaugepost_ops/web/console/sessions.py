@@ -83,10 +83,18 @@ class Sessions:
         is_use, known = _is_use(request), self._believed.get(session)
         if known is not None and known.until >= time.monotonic() and known.was_use >= is_use:
             return known.visitor
-        call = self.calls[region].session(session, is_use=is_use)
-        visitor = _visitor(await self._store.run(region, call), session)
+        visitor = _visitor(await self._read(region, session, is_use=is_use), session)
         self._believe(session, visitor, was_use=is_use)
         return visitor
+
+    async def _read(self, region: Region, session: str, *, is_use: bool) -> Session | None:
+        try:
+            return await self._store.run(region, self.calls[region].session(session, is_use=is_use))
+        except StoreUnreachable:
+            others = " or ".join(one for one in self.calls if one is not region)
+            to_do = f"Sign in again, and a session is kept in {others}" if others else "Try again later"
+            text = f"your session is kept in {region}, whose Redis cannot be reached. {to_do}"
+            raise StoreUnreachable(text) from None
 
     async def start(
         self, name: str = "", *, role: Role | None = None, link: str = "", password: str = ""

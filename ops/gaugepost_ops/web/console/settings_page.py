@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gaugepost.errors import StoreUnreachable
 from gaugepost.ledger.users import Role
 from gaugepost_ops.cli.operations.webhook_rows import merged
+from gaugepost_ops.web.console.people import person_of
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, Nav, console_of
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gaugepost.ledger.api_keys import ApiKey
     from gaugepost.ledger.users import User
     from gaugepost.regions import Region
+    from gaugepost_ops.web.console.people import PersonAtConsole
 
 
 class _Found(NamedTuple):
@@ -37,13 +39,14 @@ def add_routes(console: Console) -> None:
 
 async def show(request: Request) -> Response:
     """Show users, keys and webhooks."""
-    found = await asyncio.to_thread(_read, console_of(request).gateway.store.blocking)
+    producer = console_of(request).gateway.store.blocking
+    found = await asyncio.to_thread(_read, producer, person_of(request))
     return page(request, "settings.html", **found._asdict())
 
 
-def _read(producer: Producer) -> _Found:
-    users, keys, endpoints, away = dict[str, Any](), dict[str, Any](), list[Any](), list[Any]()
-    for region in producer.settings.regions:
+def _read(producer: Producer, person: PersonAtConsole) -> _Found:
+    users, keys, endpoints, away = dict[str, Any](), dict[str, Any](), list[Any](), [*person.away]
+    for region in person.regions:
         ledger = producer.ledger(region)
         try:
             users = {user.name: user for user in ledger.users.read()} | users

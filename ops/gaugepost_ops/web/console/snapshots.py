@@ -9,7 +9,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gaugepost.errors import StoreError
+import structlog
+
+from gaugepost.errors import StoreUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,15 +20,19 @@ if TYPE_CHECKING:
     from gaugepost.regions import Region
     from gaugepost_ops.web.store import Store
 
+log = structlog.get_logger("gaugepost.console")
+
 FRESH_S = 1.0
 _PATIENCE_S = 0.3
 """A page waits so long for a region whose last snapshot it has; so a region that hangs delays no page."""
+UNREACHABLE = "Redis cannot be reached"
+_NOT_READ = "the console cannot read this region: the log of the gateway has the reason"
 _AGES = ("oldest_age", "oldest_queued_s", "beat_age_s")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A region at one moment. `summary`: as `status --json`; None while its Redis is away. Times are Unix ms."""
+    """A region at one moment. `summary`: as `status --json`; None if it could not be read. Times are Unix ms."""
 
     region: Region
     at: int
@@ -37,6 +43,8 @@ class Snapshot:
     beat_at: int | None = None
     """When beat ticked last."""
     history: RegionHistory | None = None
+    trouble: str = ""
+    """Why it could not be read."""
 
     @property
     def version(self) -> str:
@@ -46,7 +54,7 @@ class Snapshot:
         beat = None if self.beat_at is None else self.beat_at // 10_000
         recorded = [one.at for one in self.history.minutes[-1:]] if self.history else None
         oldest = (self.oldest_since or 0) // 1000
-        text = json.dumps([facts, held, self.summary is None, beat, oldest, recorded], default=str)
+        text = json.dumps([facts, held, self.trouble, beat, oldest, recorded], default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -84,10 +92,15 @@ class Snapshots:
         return of.reading
 
     async def _read(self, region: Region, of: _OfRegion) -> None:
+        before = "" if of.snapshot is None else of.snapshot.trouble
         try:
             of.snapshot = await asyncio.to_thread(self._look, region)
-        except StoreError:
-            of.snapshot = Snapshot(region, int(time.time() * 1000), None)
+        except StoreUnreachable:
+            of.snapshot = Snapshot(region, int(time.time() * 1000), None, trouble=UNREACHABLE)
+        except Exception as error:  # whatever is in Redis there: the overview must name the region
+            of.snapshot = Snapshot(region, int(time.time() * 1000), None, trouble=_NOT_READ)
+            if before != _NOT_READ:
+                log.exception("region not read", region=str(region), error=type(error).__name__)
         of.read_at = time.monotonic()
 
     def _look(self, region: Region) -> Snapshot:

@@ -6,14 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
-from gaugepost.errors import InvalidQuery
 from gaugepost.ledger.explanations import action, meaning
 from gaugepost.ledger.operations import STATES, Action
 from gaugepost.ledger.users import Role
 from gaugepost.states import JobState
 from gaugepost_ops.web.console.bulk_actions import WORDS
 from gaugepost_ops.web.console.causes import Causes
-from gaugepost_ops.web.console.job_queries import JobQuery
+from gaugepost_ops.web.console.people import region_in
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, Nav
 
@@ -52,10 +51,7 @@ def add_routes(console: Console) -> None:
 
 async def show(causes: Causes, request: Request) -> Response:
     """Show the causes of all regions, or of one."""
-    try:
-        only = JobQuery.of({"region": request.query_params.get("region", "")}).region()
-    except InvalidQuery:
-        only = None
+    only = region_in(request)
     found = await causes.read(only)
     shown = sorted((one for region in found for one in _causes(region)), key=lambda one: (-one.number, -one.newest))
     held = sorted((one for region in found for one in _held(region)), key=lambda one: -one.number)

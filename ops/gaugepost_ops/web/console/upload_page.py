@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from gaugepost.errors import InvalidJob
+from gaugepost.errors import BacklogFull, InvalidJob, StoreError
 from gaugepost.file_families import FAMILIES
 from gaugepost.ledger.users import Role
 from gaugepost_ops.web.console.file_plans import FilePlans
@@ -43,7 +43,7 @@ async def show(request: Request) -> Response:
 
 
 def _form(request: Request, error: str = "") -> Response:
-    regions = person_of(request).regions
+    regions = person_of(request).all_regions
     status = HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
     return page(request, "upload_new.html", status=status, regions=regions, families=FAMILIES, error=error)
 
@@ -74,10 +74,18 @@ async def confirm(plans: FilePlans, request: Request) -> Response:
     """Queue the parts of a file, as its plan says."""
     await form_of(request)
     gateway, person = console_of(request).gateway, person_of(request)
-    kept = plans.take(request.path_params["token"], person.name)
+    token = request.path_params["token"]
+    kept = plans.take(token, person.name)
     if kept is None:
         raise Refused(HTTPStatus.GONE, _GONE)
-    with kept.folder:
+    try:
         wanted = kept.wanted.model_copy(update={"dry_run": False})
         found = await asyncio.to_thread(queue_file, gateway.store.blocking, person, wanted, kept.path)
+    except (BacklogFull, StoreError):
+        plans.give_back(token, kept)  # the same button works again, once Redis does
+        raise
+    except BaseException:
+        kept.folder.cleanup()
+        raise
+    kept.folder.cleanup()
     return see_other(f"/uploads/{found['id']}")

@@ -81,7 +81,7 @@ async def show(request: Request) -> Response:
         lanes=found["lanes"],
         away=found.get("not_asked", []),
         region=region,
-        regions=person.regions,
+        regions=person.all_regions,
         families=FAMILIES,
     )
 

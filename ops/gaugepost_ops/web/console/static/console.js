@@ -26,6 +26,15 @@
   /* Updates: ask again every 2 s, unless paused, hidden, or the answer is still on its way. */
   const live = () => doc.querySelector('[data-live]');
   let asking = false;
+  let updated = new Date();
+  /* Say so while updates fail: a page that stands still must not look like one where nothing happens. */
+  function note(worked) {
+    const stale = doc.getElementById('stale');
+    if (worked) updated = new Date();
+    stale.querySelector('time').dateTime = updated.toISOString();
+    stale.hidden = Boolean(worked);
+    showTimes();
+  }
   function ask() {
     if (live() && !paused && !asking && !doc.hidden && window.htmx) window.htmx.trigger(live(), 'refresh');
   }
@@ -34,7 +43,10 @@
     if (shown) event.detail.headers['If-None-Match'] = shown;
   });
   doc.addEventListener('htmx:beforeRequest', () => { asking = true; });
-  doc.addEventListener('htmx:afterRequest', () => { asking = false; });
+  doc.addEventListener('htmx:afterRequest', (event) => {
+    asking = false;
+    note(event.detail.successful);
+  });
   doc.addEventListener('htmx:afterSwap', showTimes);
   function pause(on) {
     paused = on;
