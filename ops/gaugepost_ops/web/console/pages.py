@@ -37,6 +37,7 @@ def add_all_routes(console: Console) -> None:
         jobs_page,
         bulk_page,
         job_page,
+        job_events,
         upload_page,
         uploads_page,
         batches_page,
