@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gaugepost.errors import IdempotencyConflict
 from gaugepost.ledger import Entry
 from gaugepost.ledger.api_keys import Scope
+from gaugepost_ops.web.bodies import fits
 from gaugepost_ops.web.direct import problem_of
 from gaugepost_ops.web.enqueue import JSON, stored_body, stored_headers
 from gaugepost_ops.web.json_jobs import parse_one, permitted
@@ -68,7 +69,7 @@ class SingleJobs:
         if len(head) < len(headers) or head.get(b"content-type") != _JSON or not head.keys().isdisjoint(self._ordinary):
             return None
         length, key = head.get(b"content-length", b""), head.get(b"idempotency-key", b"")
-        if not (length.isdigit() and int(length) <= LARGE and key.isascii()):
+        if not (length.isdigit() and fits(length, LARGE) and key.isascii()):
             return None
         return head if self._caller(head) else None
 

@@ -89,6 +89,8 @@ HEAD = b"Host: x\r\nConnection: close\r\n"
         ),
         (b"POST /v1/jobs HTTP/1.1\r\n" + HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcde", 400),
         (b"POST /v1/jobs HTTP/1.1\r\n" + HEAD + b"Content-Length: -5\r\n\r\nabcde", 400),
+        (b"POST /v1/jobs HTTP/1.1\r\n" + HEAD + b"Content-Length: %s\r\n\r\n{}" % (b"9" * 4_301), 400),
+        (b"POST /sign-in HTTP/1.1\r\n" + HEAD + b"Content-Length: %s\r\n\r\n{}" % (b"9" * 4_301), 400),
         (b"POST /v1/jobs HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
@@ -157,3 +159,15 @@ def connections(gateway: GatewayProcess) -> int:
     """Return the number of open connections to the gateway."""
     rows = map(str.split, Path("/proc/net/tcp").read_text().splitlines())
     return sum(fields[1].endswith(f":{gateway.port:04X}") and fields[3] == "01" for fields in rows)
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/holds", "/v1/operations", "/customergauge/eu/records/", "/sign-in"])
+def test_length_with_thousands_of_zeros_is_read_as_a_number(gateway: GatewayProcess, key: str, path: str) -> None:
+    def status(length: str) -> bytes:
+        kind = "application/json" if path != "/sign-in" else "application/x-www-form-urlencoded"
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\nContent-Type: {kind}\r\n"
+        more = f"Sec-Fetch-Site: same-origin\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{{}}"
+        return exchange(gateway, (head + more).encode())[:12]
+
+    assert gateway.post(key, job()).status_code == 201  # the key is known: a single job may take the short way
+    assert status("0" * 5_000 + "2") == status("2") < b"HTTP/1.1 500"

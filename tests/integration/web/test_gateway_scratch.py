@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from gaugepost.ledger.users import Role
+from support.console import SAME, Person, signed_in
 from support.gateway import GatewayProcess, job
 from support.redis_server import RedisServer
 from support.wait import wait_until
@@ -103,3 +105,34 @@ def test_full_disk_is_503_until_there_is_room(folder: Path, server: RedisServer)
         assert "Traceback" not in gateway.log()
         resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         assert send(gateway, key, 1_900_000).status_code == 200
+
+
+def plan(person: Person, size: int) -> Any:
+    """Send a file to the console, which keeps it until it is confirmed."""
+    files = {"file": ("people.csv", b"Email\n" + b"a@example.net\n" * (size // 14))}
+    return person.http.post(f"{person.url}/uploads/new", data=FORM, files=files, headers=SAME, timeout=60)
+
+
+def test_full_disk_is_said_at_the_console(folder: Path, server: RedisServer) -> None:
+    with GatewayProcess(folder.parent, server.url) as gateway:
+        person = signed_in(gateway, "disk", Role.OPERATOR)
+        assert gateway.process is not None
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+        answer = plan(person, 1_900_000)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
+        assert "the disk of this gateway is full" in answer.text
+        assert list(folder.rglob("*.csv")) == parts(folder) == []
+        assert "Traceback" not in gateway.log()
+
+
+def test_unconfirmed_file_of_a_killed_gateway_is_deleted_at_the_next_start(folder: Path, server: RedisServer) -> None:
+    with GatewayProcess(folder.parent, server.url) as killed:
+        assert plan(signed_in(killed, "killed", Role.OPERATOR), 100).status_code == 200
+    assert len(list(folder.rglob("people.csv"))) == 1
+    with GatewayProcess(folder.parent, server.url) as ended:
+        assert list(folder.rglob("people.csv")) == []
+        assert plan(signed_in(ended, "killed", Role.OPERATOR), 100).status_code == 200
+        assert ended.process is not None
+        ended.terminate()
+        assert ended.process.wait(30) == 0
+    assert list(folder.rglob("people.csv")) == []
