@@ -149,8 +149,8 @@ class Wanted:
         all regions.
         """
         if self.away and not self.skips:
-            away = ", ".join(self.away)
-            raise StoreUnreachable(f"{away} could not be asked: Redis cannot be reached; name another region")
+            named = ", ".join(self.away)
+            raise StoreUnreachable(f"{named} could not be asked: Redis cannot be reached; name another region")
         lists = [(state, region) for state in self.states for region in self.regions]
         number, inner = _parsed(cursor, len(lists))
         keep, page, away = self._keep(producer), Found(), set(self.away)
@@ -176,6 +176,7 @@ class Wanted:
         if len(page.not_asked) == len(self.regions):
             raise StoreUnreachable(f"{', '.join(self.regions)} could not be asked: Redis cannot be reached")
         return page
+
 
 def _parsed(cursor: str | None, lists: int) -> tuple[int, str | None]:
     """Return the number of the list and the place in it. Raises InvalidQuery."""

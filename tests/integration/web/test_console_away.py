@@ -116,8 +116,8 @@ def shown(person: Person, path: str) -> tuple[int, list[str], list[str]]:
     answer = person.get(path)
     text = " ".join(re.sub(r"<[^>]+>", " ", answer.text).split())
     of = [str(one) for one in Region if PAGES[path].format(one) in text]
-    named = [str(one) for one in Region if re.search(rf"\b{one}(:| could not be asked:)? Redis cannot be reached", text)]
-    return answer.status_code, of, named
+    names = re.findall(r"\b(\w\w)(?:| could not be asked):? Redis cannot be reached", text)
+    return answer.status_code, of, list(dict.fromkeys(names))
 
 
 def check(person: Person, path: str, expected: tuple[int, list[str], list[str]]) -> None:

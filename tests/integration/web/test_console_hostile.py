@@ -187,7 +187,8 @@ def test_list_refuses_a_region_that_is_not_served(only_eu: GatewayProcess, admin
 
 def test_hold_until_the_last_moment_is_listed(only_eu: GatewayProcess, admin: Person) -> None:
     ledger = only_eu.producer.ledger(Region.EU)
-    assert admin.post("/holds", region="eu", what="", configuration="", reason="for ever", until=LAST).status_code == 303
+    form = {"region": "eu", "what": "", "configuration": "", "reason": "for ever", "until": LAST}
+    assert admin.post("/holds", **form).status_code == 303
     assert ledger.hold("configuration:c", "later", "bob", 10**15)
     for path in ("/holds", "/", "/stuck", "/jobs?state=parked", "/uploads"):
         answer = admin.get(path)

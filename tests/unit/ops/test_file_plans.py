@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from gaugepost_ops.web.console.file_plans import MOST, FilePlans
 from gaugepost_ops.web.files import NewFile
+from support.wait import wait_until
 
 WANTED = NewFile(region="eu", family="contact")  # type: ignore[arg-type]  # texts, as in a form
 
@@ -25,9 +26,7 @@ def test_unconfirmed_file_is_deleted_without_a_further_upload(tmp_path: Path) ->
         plans = FilePlans(kept_s=0.05)
         token, folder = add(plans, tmp_path)
         assert (folder / "people.csv").exists()
-        async with asyncio.timeout(30):
-            while folder.exists():
-                await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_until, lambda: not folder.exists())
         assert plans.take(token, "ann") is None
 
     asyncio.run(scenario())
@@ -39,9 +38,7 @@ def test_taken_file_is_not_deleted_under_the_person_who_confirms(tmp_path: Path)
         kept = plans.take(add(plans, tmp_path)[0], "ann")
         assert kept is not None
         _, later = add(plans, tmp_path)
-        async with asyncio.timeout(30):
-            while later.exists():
-                await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_until, lambda: not later.exists())
         assert kept.path.exists()
         plans.give_back("token", kept)
         assert not kept.path.exists(), "its time is over"
