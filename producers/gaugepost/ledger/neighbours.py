@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.ledger.scripts import our_errors
+from gaugepost.ledger.unreadable import read_number
 
 if TYPE_CHECKING:
     import redis
@@ -24,7 +25,7 @@ def read_neighbours(client: redis.Redis, keys: Keys, job_id: str) -> tuple[list[
     raw: Any = client
     with our_errors():
         lane, at, enqueued = raw.hmget(keys.of("job:", job_id), "lane", "at", "enqueued")
-        if lane is None or at is None:
+        if lane is None or read_number(at) is None or (enqueued and read_number(enqueued) is None):  # or damaged
             return [], []
         name, member = lane.decode(), job_id.encode()
         key = keys["files"] + name.removeprefix(_FILES) if name.startswith(_FILES) else keys.of("lane:", name)

@@ -12,7 +12,7 @@ import pytest
 from gaugepost import Region
 from gaugepost.ledger.users import Role
 from gaugepost_ops.web.console.job_queries import NAMES
-from support.console import Person, signed_in
+from support.console import SAME, Person, signed_in
 from support.console_jobs import die, lose
 from support.gateway import GatewayProcess
 from support.redis_server import RedisServer
@@ -146,6 +146,23 @@ def test_no_value_in_a_form_makes_a_change_fail(only_eu: GatewayProcess, admin: 
     assert failed == []
     assert failures(admin, iter(LISTED)) == []
     assert "Traceback" not in only_eu.log()
+
+
+def test_no_value_in_the_form_of_a_file_makes_it_fail(only_eu: GatewayProcess, admin: Person) -> None:
+    before, failed = only_eu.log(), []
+    good = {"region": "eu", "family": "contact", "deliver_at": "", "batch": "", "source": ""}
+    for field in (*good, "first", "x", "name of the file", "content"):
+        for value in VALUES:
+            form = good | ({field: value} if field in {*good, "first", "x"} else {})
+            name = value if field == "name of the file" else "people.csv"
+            content = value.encode() if field == "content" else b"Email\na@example.com\n"
+            answer = admin.http.post(
+                f"{admin.url}/uploads/new", data=form, files={"file": (name, content)}, headers=SAME, timeout=30
+            )
+            if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                failed.append((field, value[:40], answer.status_code))
+    assert failed == []
+    assert "Traceback" not in only_eu.log().removeprefix(before)
 
 
 def raw(person: Person, target: bytes, *headers: bytes, host: bytes = b"127.0.0.1") -> int:

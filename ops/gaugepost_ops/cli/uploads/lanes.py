@@ -28,15 +28,21 @@ _SEARCHED_JOBS = {JobState.SENDING: 1_000, JobState.PARKED: 5_000, JobState.QUEU
 """How many jobs of each state are searched for sent files. It is bounded so that the command answers at once."""
 
 
-def lane_of(ledger: Ledger, family: str) -> str:
+_NOT_READ = Stored(sha256="", size=1, rows=0, name="(cannot be read)")
+
+
+def lane_of(ledger: Ledger, family: str | None) -> str:
     """Return the name of the lane in which files of this family wait."""
     lanes = ledger.upload_lanes()
     return lanes[0] if len(lanes) == 1 else f"files:{family}"
 
 
 def stored(view: JobView) -> Stored:
-    """Return the description of a file's content that the ledger stores with the job."""
-    return Stored.model_validate(view.job["stored"])
+    """Return the description of a file's content that the ledger stores with the job.
+
+    A job that is encrypted or damaged has an empty one: it must not hide the other files of its lane.
+    """
+    return Stored.model_validate(view.job["stored"]) if "stored" in view.job else _NOT_READ
 
 
 def part_label(of: Stored) -> str:
@@ -90,7 +96,7 @@ def _files(ledger: Ledger, name: str, state: JobState) -> Iterator[JobView]:
     ids = islice(ledger.ids(state), _SEARCHED_JOBS[state])
     while batch := list(islice(ids, _BATCH)):
         for view in ledger.read(batch):
-            if view and view.state is state and view.kind == "file" and lane_of(ledger, view.job["family"]) == name:
+            if view and view.state is state and view.kind == "file" and lane_of(ledger, view.job.get("family")) == name:
                 yield view
 
 
@@ -106,7 +112,7 @@ class DueTimes:
         if view.kind != "file" or view.state is not JobState.WAITING:
             return None
         ledger = self._producer.ledger(view.region)
-        name = lane_of(ledger, view.job["family"])
+        name = lane_of(ledger, view.job.get("family"))
         if (view.region, name) not in self._lanes:
             self._lanes[view.region, name] = forecast_starts(ledger, name)[1]
         return self._lanes[view.region, name].get(view.id)
@@ -161,7 +167,7 @@ class LaneView:
 
 
 def _row(view: JobView) -> dict[str, Any]:
-    of_job = {"id": view.id, "family": view.job["family"], "source": view.job.get("source")}
+    of_job = {"id": view.id, "family": view.job.get("family"), "source": view.job.get("source")}
     return of_job | content_row(stored(view))
 
 
