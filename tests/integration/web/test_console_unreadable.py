@@ -25,7 +25,7 @@ PAGES = (
     "/uploads",
     "/history",
 )
-OTHERS = ("/operations", "/audit", "/settings", "/jobs/bulk?action=cancel&state=waiting&region=eu")
+OTHERS = ("/history", "/operations", "/audit", "/settings", "/jobs/bulk?action=cancel&state=waiting&region=eu")
 
 
 @pytest.fixture
