@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gaugepost.errors import DataSealed, InvalidJob, Problem
 from gaugepost.files import Part, headings
 from gaugepost.jobs import FileResult
 from gaugepost.jobs.file import Stored
+from gaugepost.ledger.chunks import chunks
+from gaugepost.ledger.history import History
 from gaugepost.states import ENDED, JobState
 
 if TYPE_CHECKING:
@@ -102,6 +104,24 @@ def _sum(numbers: Iterator[int | None]) -> int | None:
 def read_set(ledger: Ledger, files: FileSet) -> SetView:
     """Read the jobs of a file set."""
     return SetView(files, tuple(ledger.read(files.parts)), ledger.file_sets.undo_of(files.id))
+
+
+def read_brief_set(ledger: Ledger, files: FileSet) -> SetView:
+    """Read the jobs of a file set in steps, and keep of each what sums, rows and an undo of the set need.
+
+    A set may have thousands of parts, and together their whole histories take too much memory.
+    """
+    parts: list[JobView | None] = []
+    for ids in chunks(files.parts, len):
+        parts += [None if part is None else _brief(part) for part in ledger.read(ids)]
+    return SetView(files, tuple(parts), ledger.file_sets.undo_of(files.id))
+
+
+def _brief(part: JobView) -> JobView:
+    """Return a part without its hold, with its last attempt, and with the fields of its job that describe the file."""
+    attempts = [entry for entry in part.history.entries if entry["event"] == "attempt"]
+    job = {name: part.job[name] for name in ("kind", "family", "stored") if name in part.job}
+    return replace(part, job=job, hold=None, history=History(tuple(attempts[-1:])))
 
 
 def known_headings(ledger: Ledger, view: SetView) -> tuple[str, ...]:

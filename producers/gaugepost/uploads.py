@@ -19,7 +19,7 @@ from gaugepost.ledger import Entry, FileSet, Undo
 from gaugepost.ledger.entry import due_ms, new_job_id
 from gaugepost.ledger.file_sets import new_set_id
 from gaugepost.lookup import Lookup
-from gaugepost.set_view import SetView, read_set, rejected_parts
+from gaugepost.set_view import SetView, read_brief_set, read_set, rejected_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -163,7 +163,7 @@ class Uploads:
         Raises InvalidJob if no row was rejected, or if GAUGEPOST_RETENTION_CONTENT of the contents is over.
         """
         ledger, files = self._find(set_id)
-        view = read_set(ledger, files)
+        view = read_brief_set(ledger, files)
         result = view.result()
         if not result.rejected:
             raise InvalidJob([Problem("", "CustomerGauge has reported no rejected row of this set")])
@@ -179,7 +179,7 @@ class Uploads:
         """
         self.cancel(set_id, by)
         ledger, files = self._find(set_id)
-        uploads = read_set(ledger, files).uploads()
+        uploads = read_brief_set(ledger, files).uploads()
         receipts = [
             self._producer.enqueue(
                 FileDelete(region=ledger.region, upload_id=upload), idempotency_key=f"undo:{set_id}:{upload}"

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from gaugepost.errors import InvalidJob
 from gaugepost.ledger.api_keys import Scope
 from gaugepost.receipts import Receipt
-from gaugepost.set_view import read_set
+from gaugepost.set_view import read_brief_set
 from gaugepost_ops.cli.uploads.file_set import describe_cancel, to_dict
 from gaugepost_ops.cli.uploads.lanes import DueTimes
 from gaugepost_ops.cli.uploads.upload_undo import UndoEffects, undo_row
@@ -94,13 +94,13 @@ async def find_set(gateway: Gateway, caller: Actor, set_id: str) -> tuple[Ledger
 
 def describe(producer: Producer, caller: Actor, ledger: Ledger, files: FileSet) -> dict[str, Any]:  # noqa: ARG001 - as the others
     """Return the row of `job SET --json`."""
-    return to_dict(read_set(ledger, files), ledger, DueTimes(producer), show_data=False)
+    return to_dict(read_brief_set(ledger, files), ledger, DueTimes(producer), show_data=False)
 
 
 def rejects_of(producer: Producer, caller: Actor, ledger: Ledger, files: FileSet, *, reasons: bool) -> Response:
     """Return the rejected rows as a file. Raises Refused (404)."""
     set_id = files.id
-    number = len(read_set(ledger, files).result().rejected)
+    number = len(read_brief_set(ledger, files).result().rejected)
     try:
         with recorded(ledger, caller, "uploads rejects", set_id) as record:
             content = producer.uploads.rejects(set_id, with_reasons=reasons)
@@ -121,7 +121,7 @@ def cancel_parts(producer: Producer, caller: Actor, ledger: Ledger, files: FileS
     """Cancel the parts that were not sent, and return the row of the set. Raises Refused (409)."""
     with recorded(ledger, caller, "cancel", files.id) as record:
         record.count = producer.uploads.cancel(files.id, by=caller.name)
-    view = read_set(ledger, files)
+    view = read_brief_set(ledger, files)
     if not record.count and not view.counts().get("cancelled"):
         raise Refused(HTTPStatus.CONFLICT, f"nothing was changed: {describe_cancel(view, 0)}")
     return to_dict(view, ledger, DueTimes(producer), show_data=False) | {"cancelled": record.count}
@@ -129,7 +129,7 @@ def cancel_parts(producer: Producer, caller: Actor, ledger: Ledger, files: FileS
 
 def undo_set(producer: Producer, caller: Actor, ledger: Ledger, files: FileSet) -> dict[str, Any]:
     """Undo an upload, and return what was done. Raises Refused (409)."""
-    before = read_set(ledger, files)
+    before = read_brief_set(ledger, files)
     effects, receipts = UndoEffects.of(before), list[Receipt[Any]]()
     with recorded(ledger, caller, "uploads undo", files.id) as record:
         if effects.uploads or effects.unsent:
@@ -140,4 +140,4 @@ def undo_set(producer: Producer, caller: Actor, ledger: Ledger, files: FileSet) 
             "the upload ids of its parts are not known yet: try again later" if effects.not_known else "nothing to undo"
         )
         raise Refused(HTTPStatus.CONFLICT, f"nothing was changed: {why}")
-    return undo_row(before, read_set(ledger, files), receipts)
+    return undo_row(before, read_brief_set(ledger, files), receipts)

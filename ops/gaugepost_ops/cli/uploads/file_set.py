@@ -19,6 +19,7 @@ from gaugepost_ops.cli.uploads.lanes import lane_of, stored
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from gaugepost.jobs import FileResult
     from gaugepost.ledger import FileSet, JobView, Ledger
     from gaugepost.set_view import SetView
     from gaugepost_ops.cli.common import RegionLedgers
@@ -49,7 +50,8 @@ def to_dict(view: SetView, ledger: Ledger, dues: DueTimes, *, show_data: bool) -
     files = view.files
     parts = [_part(view, number, dues) for number in range(len(files.parts))]
     waiting = [part["due"] for part in parts if part["due"]]
-    result = view.result().model_dump(mode="json", exclude={"upload_id"}) | {"upload_ids": view.uploads()}
+    whole = view.result()
+    result = whole.model_dump(mode="json", exclude={"upload_id"}) | {"upload_ids": view.uploads()}
     return {
         "id": files.id,
         "region": files.region,
@@ -61,15 +63,15 @@ def to_dict(view: SetView, ledger: Ledger, dues: DueTimes, *, show_data: bool) -
         "rows_delivered": sum(part["rows"] or 0 for part in parts if part["state"] == "delivered"),
         "next_due": min(waiting, default=None),
         "last_due": max(waiting, default=None),
-        "result": result if show_data else redact(result, _headings(ledger, view)),
+        "result": result if show_data else redact(result, _headings(ledger, view, whole)),
         "undone": _undone(view, ledger),
         "parts": parts,
     }
 
 
-def _headings(ledger: Ledger, view: SetView) -> tuple[str, ...]:
+def _headings(ledger: Ledger, view: SetView, result: FileResult) -> tuple[str, ...]:
     """Return the file's headings, which a message may name without being redacted; empty without messages."""
-    return known_headings(ledger, view) if view.result().messages else ()
+    return known_headings(ledger, view) if result.messages else ()
 
 
 def _undone(view: SetView, ledger: Ledger) -> dict[str, Any] | None:
@@ -188,7 +190,7 @@ def _print_messages(view: SetView, ledger: Ledger, *, show_data: bool) -> None:
     out = console()
     result = view.result()
     whole = list(result.messages)
-    messages = whole if show_data else redact_messages(whole, _headings(ledger, view))
+    messages = whole if show_data else redact_messages(whole, _headings(ledger, view, result))
     if messages:
         out.print()
     for message in messages[:_MESSAGES]:

@@ -14,6 +14,7 @@ from gaugepost.states import JobState
 from gaugepost_ops.cli.audited import audited_producer
 from gaugepost_ops.cli.common import WHERE_UPLOADS, AsJson, Exit, Failure, note, write_row
 from gaugepost_ops.cli.output.formatting import printable
+from gaugepost_ops.cli.uploads.lanes import stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ class UndoEffects:
         delivered = [part for part in view.parts if part and part.state is JobState.DELIVERED]
         return cls(
             parts=len(view.parts),
-            rows=sum(int(part.job["stored"]["rows"]) for part in delivered),
+            rows=sum(stored(part).rows for part in delivered),
             uploads=len(view.uploads()),
             unsent=len(view.unsent()),
             not_known=tuple(view.not_known()),

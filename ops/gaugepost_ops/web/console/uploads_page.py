@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gaugepost.file_families import FAMILIES
 from gaugepost.ledger.users import Role
-from gaugepost.set_view import read_set
+from gaugepost.set_view import read_brief_set
 from gaugepost_ops.cli.uploads.lanes import read_lane, sent_state, stored
 from gaugepost_ops.cli.uploads.upload_undo import UndoEffects
 from gaugepost_ops.web.console.inputs import form_of, see_other
@@ -134,7 +134,7 @@ async def _find(request: Request) -> tuple[Ledger, FileSet]:
 async def ask(request: Request) -> Response:
     """Ask before an undo, which deletes data that nothing can restore."""
     ledger, files = await _find(request)
-    view = await asyncio.to_thread(read_set, ledger, files)
+    view = await asyncio.to_thread(read_brief_set, ledger, files)
     effects = UndoEffects.of(view)
     can = bool(effects.uploads or effects.unsent)
     return page(request, "upload_undo.html", id=files.id, lines=effects.question(view).splitlines(), can=can)

@@ -27,7 +27,7 @@
   const live = () => doc.querySelector('[data-live]');
   let asking = false;
   let updated = new Date();
-  /* Say so while updates fail: a page that stands still must not look like one where nothing happens. */
+  /* Say so while updates fail: else an old page looks like a new one on which nothing has changed. */
   function note(worked) {
     const stale = doc.getElementById('stale');
     if (worked) updated = new Date();
