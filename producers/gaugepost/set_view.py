@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gaugepost.errors import DataSealed, InvalidJob, Problem
 from gaugepost.files import Part, headings
@@ -120,7 +120,7 @@ def read_brief_set(ledger: Ledger, files: FileSet) -> SetView:
 def _brief(part: JobView) -> JobView:
     """Return a part without its hold, with its last attempt, and with the fields of its job that describe the file."""
     attempts = [entry for entry in part.history.entries if entry["event"] == "attempt"]
-    job = {name: part.job[name] for name in ("kind", "family", "stored") if name in part.job}
+    job: dict[str, Any] = {name: part.job[name] for name in ("kind", "family", "stored") if name in part.job}
     return replace(part, job=job, hold=None, history=History(tuple(attempts[-1:])))
 
 
