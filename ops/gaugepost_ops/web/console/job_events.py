@@ -81,8 +81,7 @@ async def events(streams: OpenStreams, request: Request) -> Response:
     gateway, job_id = console_of(request).gateway, request.path_params["job_id"]
 
     async def read(region: Region) -> JobView | None:
-        [view] = await gateway.store.read(region, [job_id])
-        return view
+        return await gateway.read_one(region, job_id)
 
     first = await find_in_regions(person_of(request), read, NO_JOB, is_id=is_job_id(job_id))
     streams.enter()
@@ -104,7 +103,7 @@ async def _events(request: Request, gateway: Gateway, last: JobView) -> AsyncIte
         if gateway.stopping.is_set or await request.is_disconnected():
             return
         try:
-            [view] = await gateway.store.read(last.region, [last.id])
+            view = await gateway.read_one(last.region, last.id)
         except StoreError:
             if not is_away:
                 yield _AWAY
