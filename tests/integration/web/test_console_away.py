@@ -116,7 +116,7 @@ def shown(person: Person, path: str) -> tuple[int, list[str], list[str]]:
     answer = person.get(path)
     text = " ".join(re.sub(r"<[^>]+>", " ", answer.text).split())
     of = [str(one) for one in Region if PAGES[path].format(one) in text]
-    names = re.findall(r"\b(\w\w)(?:| could not be asked):? Redis cannot be reached", text)
+    names = re.findall(r"\b(eu|us|au)(?:| could not be asked):? Redis cannot be reached", text)
     return answer.status_code, of, list(dict.fromkeys(names))
 
 
