@@ -11,12 +11,12 @@
   }
   const ended = () => !part() || 'ended' in part().dataset;
 
-  /* Without events, ask every 2 s: this browser has none, or the gateway refuses them, for it has too many. */
-  function poll() {
-    if (polls) return;
-    polls = true;
-    setInterval(() => { if (!document.hidden && !ended()) refresh(); }, POLL_MS);
-  }
+  /* Without events, ask every 2 s: this browser has none, or the gateway refuses them, for it has too many.
+     A page that could not be updated asks as often, whatever events come. */
+  setInterval(() => {
+    const isOld = !document.getElementById('stale').hidden;
+    if (!document.hidden && (isOld || (polls && !ended()))) refresh();
+  }, POLL_MS);
   function open() {
     if (source || polls || ended() || document.hidden) return;
     source = new EventSource(part().dataset.events);
@@ -24,7 +24,7 @@
     source.addEventListener('away', refresh);
     source.addEventListener('ended', close);
     source.addEventListener('error', () => {
-      if (source && source.readyState === EventSource.CLOSED) poll();
+      if (source && source.readyState === EventSource.CLOSED) polls = true;
     });
   }
   /* A hidden page needs no events. A browser has six connections to one server: other pages need them. */
@@ -33,7 +33,7 @@
     source = null;
   }
   if (!window.EventSource) {
-    poll();
+    polls = true;
     return;
   }
   document.addEventListener('visibilitychange', () => { if (document.hidden) close(); else open(); });
