@@ -182,3 +182,15 @@ def test_run_too_short_for_the_cpu_clock_has_no_ratio(capsys: pytest.CaptureFixt
     events.print_report({True: [on], False: [off]})
     rounds = [line.partition("(rounds: ")[2] for line in capsys.readouterr().out.splitlines()]
     assert rounds == ["", "1)", "1)", "1)", "nan)"]
+
+
+def test_console_is_measured_page_by_page_and_with_open_consoles() -> None:
+    command = [sys.executable, "-m", "benchmarks.console", "--quick"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("/")]
+    assert {"/", "/stuck", "/jobs", "/holds", "/uploads", "/history", "/batches", "/operations", "/audit"} < set(pages)
+    assert len(pages) == len(set(pages)) > 50
+    consoles = [line for line in done.stdout.splitlines() if line.startswith("50 consoles show ")]
+    assert len(consoles) == 6
+    assert all("gateway " in line and "Redis " in line for line in consoles)
