@@ -28,6 +28,24 @@ def marked_file(bench: Bench) -> Claimed:
     return claimed
 
 
+def test_files_are_found_by_their_state_among_any_number_of_jobs(bench: Bench) -> None:
+    sent = marked_file(bench)
+    [waiting] = bench.ledger.files_in([JobState.WAITING])
+    later = bench.put(upload("c.csv", deliver_at="2026-11-23T00:00:00+00:00"))
+    bench.put(link())
+    states = (JobState.SENDING, JobState.PARKED, JobState.QUEUED)
+    assert bench.ledger.files_in([JobState.SENDING]) == [sent.id]
+    bench.settle(sent, Parked(60_000, "processing", Phase.PROCESSING))
+    assert sorted(bench.ledger.files_in(states)) == sorted([sent.id, *later])
+    bench.tick(61_000)
+    assert sorted(bench.ledger.files_in(states)) == sorted([sent.id, *later])
+    [again] = [one for one in bench.claim() if one.id == sent.id]
+    bench.settle(again, Delivered())
+    bench.ledger.cancel([waiting])
+    assert bench.ledger.files_in(states) == later
+    assert bench.ledger.files_in(list(JobState)) == [*later]
+
+
 def test_repeated_mark_moves_the_upload_slot_to_the_later_send(bench: Bench) -> None:
     claimed = marked_file(bench)
     bench.clock.go(5000)

@@ -6,10 +6,10 @@ import pytest
 
 from gaugepost import InvalidQuery, JobState
 from gaugepost.ledger.pages import PageQuery
-from gaugepost.transitions import Dead, Delivered
+from gaugepost.transitions import Dead, Delivered, Held, Parked, Requeued
 from gaugepost.verdict import Verdict
 from support.factories import record
-from support.ledger_harness import HOUR_MS, NOON, Bench
+from support.ledger_harness import HOUR_MS, NOON, Bench, mapping_hold
 
 
 def end(bench: Bench, jobs: int, each_ms: int = 0) -> list[str]:
@@ -69,6 +69,32 @@ def test_page_stops_looking_and_says_where_it_continues(bench: Bench) -> None:
     assert (len(page), page.looked_at) == (0, 20)
     rest = bench.ledger.page(query, 50, page.next)
     assert {view.id for view in page + rest} == set(ids[2::3])
+
+
+def test_page_begins_behind_any_number_of_jobs_of_all_lists(bench: Bench) -> None:
+    end(bench, 1)  # the first answer of its configuration: the other jobs do not wait for it
+    bench.put(*[record(source=f"s{n % 3}", urgent=n % 5 == 0) for n in range(40)])
+    for n, one in enumerate(bench.claim(24)):
+        hold = mapping_hold(f"c{n % 4}")
+        ways = (Requeued(), Parked(n * 1_000, "server_error"), Held(hold.scope, "unknown_mapping"))
+        bench.settle(one, ways[n % 3], hold=hold if n % 3 == 2 else None)
+    for state in (JobState.QUEUED, JobState.PARKED, JobState.DEAD):
+        ids = list(bench.ledger.ids(state))
+        assert [list(bench.ledger.ids(state, skip)) for skip in range(43)] == [ids[skip:] for skip in range(43)]
+    assert len(list(bench.ledger.ids(JobState.PARKED))) > 10
+
+
+def test_page_deep_in_a_queue_reads_no_job_before_it(bench: Bench) -> None:
+    ids = bench.put(*[record() for _ in range(1_000)])
+    page = bench.ledger.page(PageQuery(JobState.QUEUED), 5, "900")
+    assert [view.id for view in page] == ids[900:905]
+    walked: list[int] = []
+    listing = bench.ledger._listing
+    walk = listing._walk
+    listing._walk = lambda name, start=0: (walked.append(start), walk(name, start))[1]  # type: ignore[method-assign]
+    assert list(listing.ids(JobState.QUEUED, 900)) == ids[900:]
+    assert walked == [900]
+    assert bench.ledger.page(PageQuery(JobState.QUEUED), 5, "9" * 12) == []
 
 
 @pytest.mark.parametrize("cursor", ["x", "1.2", "-5"])

@@ -9,7 +9,7 @@ from gaugepost.ledger.scripts import our_errors
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import redis
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _STEP = 200
 Place = tuple[float, str] | int | None
 """Where a page of a list ends: score and member of a sorted set, or the distance from a list's end."""
+_LISTS = ("ready:", "urgent:")
+"""How the names of lists begin. The others are sorted sets."""
+_MOST_FILES = 10_000
 _NEWEST_FIRST = frozenset({"delivered", "dead", "cancelled", "expired", "unknown"})
 
 
@@ -41,10 +44,26 @@ class Listing:
         self._client: Any = client
         self._keys = keys
 
-    def ids(self, state: JobState) -> Iterator[str]:
-        """Yield the ids of all jobs in a state: the next ones to be sent first; of ended jobs the newest first."""
-        for name in self.names(state):
-            yield from self._walk(name)
+    def ids(self, state: JobState, skip: int = 0) -> Iterator[str]:
+        """Yield the ids of all jobs in a state: the next ones to be sent first; of ended jobs the newest first.
+
+        `skip`: leave out so many of the first ones, without reading them.
+        """
+        names = self.names(state)
+        for name, start in self._behind(names, skip) if skip else ((name, 0) for name in names):
+            yield from self._walk(name, start)
+
+    def _behind(self, names: Sequence[str], skip: int) -> Iterator[tuple[str, int]]:
+        """Yield the lists that have ids behind the first `skip` ones, each with how many of its own to leave out."""
+        with our_errors():
+            pipe = self._client.pipeline(transaction=False)
+            for name in names:
+                (pipe.llen if name.startswith(_LISTS) else pipe.zcard)(self._keys.prefix + name)
+            sizes = pipe.execute()
+        for name, size in zip(names, sizes, strict=True):
+            if skip < size:
+                yield name, skip
+            skip = max(0, skip - size)
 
     def names(self, state: JobState) -> list[str]:
         """Return the names of the lists and sorted sets that have the jobs of a state."""
@@ -66,7 +85,7 @@ class Listing:
         """
         key = self._keys.prefix + name
         with our_errors():
-            if name.startswith(("ready:", "urgent:")):
+            if name.startswith(_LISTS):
                 return self._page_of_list(key, place if isinstance(place, int) else 0, size)
             return self._page_of_set(key, place if isinstance(place, tuple) else None, size)
 
@@ -107,13 +126,12 @@ class Listing:
         in_region = sum(int(number or 0) for number in open_counts)
         return [number + (0 if scope else in_region) for scope, number in zip(scopes, parked, strict=True)]
 
-    def _walk(self, name: str) -> Iterator[str]:
+    def _walk(self, name: str, start: int = 0) -> Iterator[str]:
         key = self._keys.prefix + name
-        start = 0
         while True:
             stop = start + _STEP - 1
             with our_errors():
-                if name.startswith(("ready:", "urgent:")):
+                if name.startswith(_LISTS):
                     step = self._client.lrange(key, start, stop)
                 else:
                     step = self._client.zrange(key, start, stop, desc=name in _NEWEST_FIRST)
@@ -125,6 +143,19 @@ class Listing:
     def waiting_files(self, lane: str) -> Iterator[str]:
         """Yield the ids of the files of an upload lane, in the order in which they will be sent."""
         return self._walk(lane)
+
+    def files_in(self, states: Collection[JobState]) -> list[str]:
+        """Return the ids of files in states in which gaugepost still needs the content of a file.
+
+        It looks at the contents, of which a region has far fewer than jobs: at 10,000 at most.
+        """
+        with our_errors():
+            ids = self._client.zrangebyscore(self._keys["contents"], "+inf", "+inf", start=0, num=_MOST_FILES)
+            pipe = self._client.pipeline(transaction=False)
+            for job_id in ids:
+                pipe.hget(self._keys.of("job:", job_id.decode()), "state")
+            found = pipe.execute()
+        return [job_id.decode() for job_id, state in zip(ids, found, strict=True) if state and state.decode() in states]
 
     def upload_lane(self, lane: str, holds: Sequence[Hold], interval_s: float, *, first: bool) -> Lane:
         """Return the state of an upload lane for a forecast. `holds`: the holds that stop it.

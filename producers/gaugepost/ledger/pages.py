@@ -50,12 +50,12 @@ class PageQuery:
 
 
 class Pages:
-    """Reads pages of one region. `ids`: yields the ids in a state; `call`: runs a call; `read`: reads jobs."""
+    """Reads pages of one region. `ids`: yields the ids in a state behind a number of them; `call`: runs a call; `read`: reads jobs."""
 
     def __init__(
         self,
         keys: Keys,
-        ids: Callable[[JobState], Iterator[str]],
+        ids: Callable[[JobState, int], Iterator[str]],
         call: Callable[[Call[Any]], Any],
         read: Callable[[Sequence[str]], list[JobView | None]],
     ) -> None:
@@ -81,8 +81,8 @@ class Pages:
             return ((place.cursor, place.id) for place in self._places(query, after))
         if cursor and not _NUMBER.fullmatch(cursor):
             raise InvalidQuery("cursor: expected the `next` of an earlier page")
-        rows = ((str(number), one) for number, one in enumerate(self._ids(query.state), 1))
-        return islice(rows, int(cursor or 0), None)
+        skip = int(cursor or 0)
+        return ((str(number), one) for number, one in enumerate(self._ids(query.state, skip), skip + 1))
 
     def _places(self, query: PageQuery, after: Place | None) -> Iterator[Place]:
         skip = 0

@@ -11,7 +11,7 @@ from gaugepost.ledger.neighbours import read_neighbours
 from gaugepost.ledger.pages import PageQuery, Pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import redis
 
@@ -61,9 +61,16 @@ class Queries:
         """Return the ids of the jobs just before and just after a job in its lane; none if it is in no lane."""
         return read_neighbours(self._client, self.keys, job_id)
 
-    def ids(self, state: JobState) -> Iterator[str]:
-        """Yield the ids of all jobs in a state, read in steps. A job that moves meanwhile may be missed or repeated."""
-        return self._listing.ids(state)
+    def ids(self, state: JobState, skip: int = 0) -> Iterator[str]:
+        """Yield the ids of all jobs in a state, read in steps. A job that moves meanwhile may be missed or repeated.
+
+        `skip`: leave out so many of the first ones, without reading them.
+        """
+        return self._listing.ids(state, skip)
+
+    def files_in(self, states: Collection[JobState]) -> list[str]:
+        """Return the ids of files in states in which gaugepost still needs the content of a file."""
+        return self._listing.files_in(states)
 
     def find(self, query: Query, limit: int, cursor: str | None = None, **how: Any) -> Found:  # noqa: ANN401
         """Return the newest jobs that match a query; see `finding.find`."""
