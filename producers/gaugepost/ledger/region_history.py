@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.errors import StoreFull
 from gaugepost.ledger.scripts import Call, our_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import redis
 
     from gaugepost.keys import Keys
@@ -80,10 +79,13 @@ def read_history(client: redis.Redis, keys: Keys) -> RegionHistory:
 
 
 def _periods(rows: list[bytes]) -> tuple[Period, ...]:
-    return tuple(_period(json.loads(row)) for row in reversed(rows))
+    return tuple(_period(row) for row in reversed(rows))
 
 
-def _period(row: Mapping[str, Any]) -> Period:
+@lru_cache(1024)
+def _period(text: bytes) -> Period:
+    """Parse a row. The console reads each of them every second, and none changes once it is written."""
+    row = json.loads(text)
     latency = sorted((int(bucket), number) for bucket, number in dict(row["latency"]).items())
     waiting = None if row.get("waiting") is None else int(row["waiting"])
     half, most = _percentile(latency, 0.5), _percentile(latency, 0.95)

@@ -8,10 +8,12 @@ reading found, and when that was. Jobs under holds are counted by the holds, and
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -49,7 +51,7 @@ class HeldCause:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RegionCauses:
     """The causes of one region, that of the most jobs first. `at`: when they were read, Unix ms.
 
@@ -65,10 +67,19 @@ class RegionCauses:
     read: int = 0
     is_whole: bool = True
 
+    @cached_property
+    def version(self) -> str:
+        """A text that changes with what a page shows; with the time of the reading each 10 s."""
+        numbers = (self.at // 10_000, self.total, self.read, self.is_whole)
+        text = repr((self.region, numbers, self.causes, self.holds))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
 
 @dataclass(slots=True)
 class _OfRegion:
     last: RegionCauses | None = None
+    facts: object = None
+    """What the last whole reading saw: if nothing of it has changed, the causes have not."""
     read_at: float = float("-inf")
     reading: asyncio.Task[None] | None = None
     seen: dict[tuple[str, int], Seen] = field(default_factory=dict)
@@ -128,6 +139,12 @@ class _Reading:
         counts = self._ledger.summary(holds)
         parked = counts["parked"] - counts["scheduled"] - sum(kept)
         self._total = counts["dead"] + counts["unknown"] + max(0, parked)
+        numbers = [counts[name] for name in ("unknown", "dead_by_verdict", "parked_by_reason")]
+        facts = (holds, kept, numbers, self._ended(), _half_minute())
+        last = self._of.last
+        if facts == self._of.facts and last is not None and last.is_whole and last.causes is not None:
+            self._of.last = replace(last, at=int(time.time() * 1000))
+            return
         seen: dict[tuple[str, int], Seen] = {}
         for rows in self._rows(max(0, parked)):
             if self._stopping.is_set:  # the process ends, and would wait for this thread
@@ -136,17 +153,22 @@ class _Reading:
             self._read += len(rows)
             if self._is_first:
                 self._publish(is_whole=False)
-        self._of.seen = seen
+        self._of.seen, self._of.facts = seen, facts
         self._publish(is_whole=True)
+
+    def _ended(self) -> list[tuple[str, int]]:
+        """Return the newest dead job and the newest unknown one, each with its time."""
+        newest = (next(_newest(self._ledger, state, 1), []) for state in (JobState.DEAD, JobState.UNKNOWN))
+        return [row for rows in newest for row in rows]
 
     def _rows(self, parked: int) -> Iterator[list[tuple[str, int]]]:
         """Yield the ids of the jobs in steps, each with the time by which a new cause would be noticed."""
         for state in (JobState.DEAD, JobState.UNKNOWN):
             yield from _newest(self._ledger, state)
         ids = islice(self._ledger.ids(JobState.PARKED), min(parked, MOST))
-        minute = int(time.time() // 30)  # a parked job's cause changes with each attempt: read it again now and then
+        when = _half_minute()
         while step := list(islice(ids, _STEP)):
-            yield [(one, minute) for one in step]
+            yield [(one, when) for one in step]
 
     def _faults(self, rows: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Seen]:
         known = {row: self._of.seen[row] for row in rows if row in self._of.seen}
@@ -175,18 +197,23 @@ class _Reading:
         )
 
 
-def _newest(ledger: Ledger, state: JobState) -> Iterator[list[tuple[str, int]]]:
+def _half_minute() -> int:
+    """Return a number that changes each 30 s. A parked job's cause changes with each attempt: it is read again then."""
+    return int(time.time() // 30)
+
+
+def _newest(ledger: Ledger, state: JobState, step: int = _STEP) -> Iterator[list[tuple[str, int]]]:
     """Yield the newest jobs of a state, each with the time at which it ended: one that died again has a new one."""
     newest, done, at_newest = "+inf", 0, Counter[int]()
     while done < MOST:
         skipped = 0 if newest == "+inf" else at_newest[int(newest)]  # jobs that ended in one millisecond
-        args: list[Argument] = [str(state), newest, "-inf", skipped, _STEP]
+        args: list[Argument] = [str(state), newest, "-inf", skipped, step]
         flat = ledger._run(Call("page", (ledger.keys.prefix,), args, list))  # noqa: SLF001 - as `Queries.page` does
         rows = [(one.decode(), int(float(at))) for one, at in zip(flat[::2], flat[1::2], strict=True)]
         if rows:
             yield rows
         done += len(rows)
-        if len(rows) < _STEP:
+        if len(rows) < step:
             return
         if newest == "+inf" or rows[-1][1] != int(newest):
             at_newest = Counter(at for _, at in rows)

@@ -49,6 +49,9 @@ _HTMX = {
         {"code": "[45]..", "swap": False, "error": True},
     ],
 }
+_PARTS: dict[str, bytes] = {}
+"""ETag → the part that changes. Only the latest are kept."""
+_MOST_PARTS = 32
 
 
 def page(
@@ -62,16 +65,21 @@ def page(
 ) -> Response:
     """Return a page of the console for a person with a session.
 
-    `live`: the browser asks for it again every 2 s. `etag`: changes whenever the page does; while it does not, the
-    answer to such a request has no content.
+    `live`: the browser asks for it again every 2 s, and gets the part that changes. `etag`: changes whenever that part
+    does; while it does not, the answer to such a request has no content. All people of a role share the part, so it
+    is rendered once for all open consoles.
     """
     visitor, console = visitor_of(request), console_of(request)
     headers = dict(HEADERS)
+    is_part = live and "hx-request" in request.headers
     if etag is not None:
-        headers["ETag"] = _etag(etag, str(request.url), visitor.name, visitor.role)
+        headers["ETag"] = _etag(etag, str(request.url), visitor.role)
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+        if is_part and (known := _PARTS.get(headers["ETag"])) is not None:
+            return HTMLResponse(known, status, headers)
     shown = {
+        "base": "part.html" if is_part else "base.html",
         "visitor": visitor,
         "navigation": console.navigation(visitor.role),
         "path": request.url.path,
@@ -80,7 +88,12 @@ def page(
         "etag": headers.get("ETag", ""),
         "pages": {route.path for route in console.routes if route.method == "GET"},
     }
-    return HTMLResponse(_template(template).render(shown | values), status, headers)
+    html = _template(template).render(shown | values).encode()
+    if is_part and etag is not None:
+        if len(_PARTS) >= _MOST_PARTS:
+            _PARTS.clear()
+        _PARTS[headers["ETag"]] = html
+    return HTMLResponse(html, status, headers)
 
 
 def bare_page(

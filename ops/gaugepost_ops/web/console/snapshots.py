@@ -7,6 +7,8 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -27,10 +29,11 @@ _PATIENCE_S = 0.3
 """A page waits so long for a region whose last snapshot it has; so a region that hangs delays no page."""
 UNREACHABLE = "Redis cannot be reached"
 _NOT_READ = "the console cannot read this region: the log of the gateway has the reason"
-_AGES = ("oldest_age", "oldest_queued_s", "beat_age_s")
+_LEFT_OUT = ("oldest_age", "oldest_queued_s", "beat_age_s", "holds", "holds_by_scope")
+"""Facts that only grow older, and the holds, which a snapshot has too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """A region at one moment. `summary`: as `status --json`; None if it could not be read. Times are Unix ms."""
 
@@ -47,10 +50,19 @@ class Snapshot:
     """Why it could not be read."""
 
     @property
+    def next_slot(self) -> int | None:
+        """When the next upload can start, Unix ms; None: now. Then the summary has the time at which it was read."""
+        text = (self.summary or {}).get("next_slot")
+        at = text and int(datetime.fromisoformat(text).timestamp() * 1000)
+        return at if at and at > self.at else None
+
+    @cached_property
     def version(self) -> str:
         """A text that changes when the region does. Ages that only grow do not count, but moments do."""
-        facts = {name: value for name, value in (self.summary or {}).items() if name not in _AGES}
-        held = [hold.to_dict() for hold in self.holds.values()]
+        facts = {name: value for name, value in (self.summary or {}).items() if name not in _LEFT_OUT}
+        if self.next_slot is None:
+            facts.pop("next_slot", None)
+        held = repr(self.holds)
         beat = None if self.beat_at is None else self.beat_at // 10_000
         recorded = [one.at for one in self.history.minutes[-1:]] if self.history else None
         oldest = (self.oldest_since or 0) // 1000

@@ -53,26 +53,31 @@ async def show(causes: Causes, request: Request) -> Response:
     """Show the causes of all regions, or of one."""
     only = region_in(request)
     found = await causes.read(only)
-    shown = sorted((one for region in found for one in _causes(region)), key=lambda one: (-one.number, -one.newest))
-    held = sorted((one for region in found for one in _held(region)), key=lambda one: -one.number)
-    version = repr([(one.region, one.number, one.newest, one.title) for one in (*shown, *held)])
-    version += repr([(one.total, one.read, one.is_whole, one.causes is None, one.at // 10_000) for one in found])
-    return page(
-        request,
-        "stuck.html",
-        live=True,
-        etag=version,
-        regions=found,
-        causes=shown[:SHOWN],
-        more=len(shown) - SHOWN,
-        held=held[:_HOLDS_SHOWN],
-        more_held=len(held) - _HOLDS_SHOWN,
-        only=only,
+    version = repr([one.version for one in found])
+    return page(request, "stuck.html", live=True, etag=version, regions=found, shown=partial(_shown, found), only=only)
+
+
+class Shown(NamedTuple):
+    """What the page shows. `more`, `more_held`: how many further causes and holds there are."""
+
+    causes: list[Cause]
+    more: int
+    held: list[Cause]
+    more_held: int
+
+
+def _shown(found: list[RegionCauses]) -> Shown:
+    """Return the causes and the holds with the most jobs."""
+    pairs = [pair for of in found for pair in of.causes or ()]
+    held = [(of.region, one) for of in found for one in of.holds]
+    pairs.sort(key=lambda pair: (-pair[1].count, -pair[1].newest))
+    held.sort(key=lambda pair: -pair[1].count)
+    return Shown(
+        [_cause(*pair) for pair in pairs[:SHOWN]],
+        len(pairs) - SHOWN,
+        [_hold(*pair) for pair in held[:_HOLDS_SHOWN]],
+        len(held) - _HOLDS_SHOWN,
     )
-
-
-def _causes(of: RegionCauses) -> list[Cause]:
-    return [_cause(fault, group) for fault, group in of.causes or ()]
 
 
 def _cause(fault: Fault, group: Group) -> Cause:
@@ -114,10 +119,6 @@ _HELP = {
     JobState.DEAD: "Look at the example, correct the cause, then send the jobs again.",
     JobState.UNKNOWN: "Look at CustomerGauge whether the jobs arrived; then settle them.",
 }
-
-
-def _held(of: RegionCauses) -> list[Cause]:
-    return [_hold(of.region, one) for one in of.holds]
 
 
 def _hold(region: Region, one: HeldCause) -> Cause:
