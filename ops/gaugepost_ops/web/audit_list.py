@@ -67,6 +67,8 @@ class Asked:
     until: str | None
     limit: int
     cursor: str | None
+    looked_at: int = LOOKED_AT
+    """How many entries are compared with the filter, at most."""
 
     def page(self, producer: Producer, caller: Actor) -> dict[str, Any]:
         """Return the next entries, the cursor of the next page, and the regions that are away.
@@ -79,7 +81,7 @@ class Asked:
         times = given_moment("since", self.since), given_moment("until", self.until)
         first, last = (None if at is None else int(at.timestamp() * 1000) for at in times)
         trail = _Trail(producer, regions, first, last, self.cursor)
-        found = trail.page(self.wanted, self.limit)
+        found = trail.page(self.wanted, self.limit, self.looked_at)
         away += trail.away
         if len(trail.away) == len(regions):
             raise StoreUnreachable(f"{', '.join(away)} could not be asked: Redis cannot be reached")
@@ -102,11 +104,11 @@ class _Trail:
         self._since, self._until, self._before = since, until, cursor or ""
         self.away: list[str] = []
 
-    def page(self, wanted: AuditFilter, limit: int) -> dict[str, Any]:
-        """Return the next entries that match, and the cursor of the next page."""
+    def page(self, wanted: AuditFilter, limit: int, most: int) -> dict[str, Any]:
+        """Return the next entries that match, and the cursor of the next page. It looks at `most` entries."""
         rows: list[dict[str, Any]] = []
         looked_at = 0
-        while looked_at < LOOKED_AT:
+        while looked_at < most:
             entries = self._next()
             for entry in entries:
                 if len(rows) >= limit and entry.id != self._before:  # two regions may have an entry of one id
