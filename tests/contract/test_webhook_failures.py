@@ -91,6 +91,28 @@ def test_endpoint_without_events_is_noted_as_sealed_too(bench: Bench) -> None:
     assert (read_one(bench).state, read_one(bench).numbers.error) == ("active", None)
 
 
+def test_worker_without_the_key_changes_nothing_while_another_has_it(bench: Bench) -> None:
+    endpoint, webhooks, outbox = add(bench), bench.ledger.webhooks, bench.ledger.webhook_outbox
+    for _ in range(10):
+        webhooks.renew(endpoint)
+        bench.clock.go(300_000)
+        outbox.note_sealed(endpoint, "why")
+        assert (read_one(bench).state, read_one(bench).numbers.error) == ("active", None)
+    bench.clock.go(600_000)  # the worker with the key has ended
+    outbox.note_sealed(endpoint, "why")
+    assert (read_one(bench).state, read_one(bench).numbers.sealed_since) == ("failing", bench.clock.ms)
+
+
+def test_delivery_shows_that_a_worker_has_the_key(bench: Bench) -> None:
+    endpoint = add(bench)
+    end_one(bench)
+    settle(bench, lease_of(bench, endpoint), Became.SENT)
+    end_one(bench)
+    settle(bench, lease_of(bench, endpoint), Became.SEALED, "why")
+    assert (read_one(bench).state, read_one(bench).numbers.waiting) == ("active", 1)
+    assert take(bench, endpoint), "the worker with the key takes the event at once"
+
+
 def test_event_of_an_undecryptable_job_is_no_failure_of_its_endpoint(bench: Bench) -> None:
     endpoint = add(bench)
     end_one(bench)

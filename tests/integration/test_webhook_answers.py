@@ -63,17 +63,25 @@ def test_2xx_is_a_success_whatever_its_body(client: redis.Redis, sort: str) -> N
         (says(answer(b"no gzip", "Content-Encoding: gzip", status="500 No")), "HTTP 500"),
         (says(answer(b"x", "Content-Encoding: br", status="302 Found")), "HTTP 302: redirects are not followed"),
         (resets(b"HTTP/1.1 20"), "connection reset (ConnectionResetError)"),
+        (says(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000 + b"\r\n", go_on=False), "ValueError"),
+        (says(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 500_000 + b"\r\n\r\n", go_on=False), "ValueError"),
         (says(b"HTTP/1.1 100 Continue\r\n\r\n", go_on=False), "RemoteDisconnected"),
     ],
-    ids=["500", "302", "cut head", "interim alone"],
+    ids=["500", "302", "cut head", "many headers", "long header", "interim alone"],
 )
-def test_other_answers_are_failures(client: redis.Redis, step: Any, error: str) -> None:
-    bench = Bench(client)
+def test_other_answers_are_failures_without_a_secret_in_them(
+    client: redis.Redis, step: Any, error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench, secret = Bench(client), new_secret()
     with Server(step) as server:
-        endpoint = add(bench, url=server.url)
+        endpoint = add(bench, url=f"{server.url}?token=confidential", secret=secret)
         end_one(bench)
         assert not sender_of(bench).send_some(endpoint)
     assert error in str(read_one(bench).numbers.error)
+    said = capsys.readouterr().out + repr(read_one(bench).numbers) + repr(bench.ledger.webhooks.failures(endpoint))
+    assert "webhook failed" in said
+    for hidden in (secret.removeprefix("whsec_"), "confidential", "v1,"):
+        assert hidden not in said
 
 
 _calls = itertools.count(1_000, 1_000)
@@ -104,6 +112,26 @@ def test_endpoint_whose_key_is_gone_fails_until_the_key_is_back(client: redis.Re
         end_one(bench)
         assert sender_of(keyed(client, NEW)).send_some(endpoint)  # the secret was renewed under the new key
     assert len(receiver.effects) == 2
+
+
+def test_fleet_of_which_one_worker_has_the_key_delivers_and_stays_active(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secret_check, "LEFT_S", 0.0)
+    monkeypatch.setattr(secret_check, "EACH_S", 0.0)
+    with Receiver(secret := new_secret()) as receiver:
+        able, unable = keyed(client, OLD), keyed(client, NEW)
+        endpoint = add(able, url=receiver.url, secret=secret)
+        has_key, lacks_key = sender_of(able), sender_of(unable)
+        has_key.wake()
+        for number in range(1, 6):
+            end_one(able)
+            lacks_key._secrets.run()
+            assert not lacks_key.send_some(endpoint)
+            assert (read_one(able).state, read_one(able).numbers.error) == ("active", None)
+            assert has_key.send_some(endpoint)
+            assert len(receiver.effects) == number
+    assert able.ledger.webhooks.failures(endpoint) == []
 
 
 def test_rotated_secret_lets_an_endpoint_without_its_key_send_again(

@@ -13,7 +13,7 @@ local id, longest = ARGV[1], tonumber(ARGV[2])
 local own, outbox, events = F.webhook .. id, F.outbox .. id, F.events .. id
 local text = redis.call('HGET', K.webhooks, id)
 if not text then return '' end
-local endpoint, FEW, PAUSE_MS, LONGEST_PAUSE_MS, SILENCE_MS = cjson.decode(text), 3, 5000, 60000, 86400000
+local endpoint, FEW, PAUSE_MS, LONGEST_PAUSE_MS, SILENCE_MS, ABLE_MS = cjson.decode(text), 3, 5000, 60000, 86400000, 900000
 
 local waits = {}
 for wait in string.gmatch(ARGV[3], '%d+') do waits[#waits + 1] = tonumber(wait) end
@@ -96,8 +96,11 @@ function became.gone(event, error)
   count_failure(error)
   disable('it answered 410 Gone')
 end
+-- A fleet may have workers with the key and workers without it. The endpoint fails only if no worker could sign lately.
 function became.sealed(event, error)
   put_back(event)
+  local able = redis.call('HMGET', own, 'opened', 'last_sent')
+  if now - math.max(tonumber(able[1] or '0'), tonumber(able[2] or '0')) < ABLE_MS then return end
   redis.call('HSETNX', own, 'sealed', whole(now))
   redis.call('HSET', own, 'error', error)
 end

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("gaugepost.webhooks")
 
-EACH_S = 3_600.0
+EACH_S = 300.0
+"""A worker checks so often that its notes are younger than the 15 minutes for which webhook_settle.lua believes them."""
 LEFT_S = 60.0
 """How long a worker leaves an endpoint to others after it could not decrypt its secret."""
 
 
 class SecretCheck:
-    """Checks the secrets of all endpoints of a region: at the start of a worker, then each hour."""
+    """Checks the secrets of all endpoints of a region: at the start of a worker, then each 5 minutes."""
 
     def __init__(self, ledger: WorkerLedger) -> None:
         self._ledger = ledger
