@@ -20,12 +20,16 @@ _NEVER_PUBLIC = tuple(
             "168.63.129.16/32",  # Azure's platform service has a public address
             "192.88.99.0/24",  # relays of 6to4
             "fec0::/10",  # site-local
+            "3fff::/20",  # documentation
             "2001::/23",  # Teredo, ORCHID and others: an IPv4 address may be inside
             "100.64.0.0/10",  # shared by carriers; some clouds have their metadata service there
         ),
     )
 )
-_NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""Its last 32 bits are the IPv4 address. In 64:ff9b:1::/48 each network chooses where it is: none of it is public."""
+_ISATAP = 0x00005EFE
+"""The bits before the IPv4 address of an ISATAP address, without the one that says whether it is global."""
 
 
 def _embedded(address: Address) -> Iterator[Address]:
@@ -33,7 +37,9 @@ def _embedded(address: Address) -> Iterator[Address]:
     yield address
     if isinstance(address, ipaddress.IPv6Address):
         found = address.ipv4_mapped or address.sixtofour
-        if found is None and (any(address in network for network in _NAT64) or int(address) >> 32 == 0):
+        before = int(address) >> 32
+        is_isatap = before & 0xFDFFFFFF == _ISATAP
+        if found is None and (address in _NAT64 or before == 0 or is_isatap):
             found = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if found is not None:
             yield found
@@ -43,7 +49,7 @@ def is_public(address: Address) -> bool:
     """Return whether an address, and the IPv4 address in it, is one of the public internet."""
     return all(
         one.is_global
-        and not (one.is_multicast or one.is_unspecified or (one.is_reserved and one not in _NAT64[0]))
+        and not (one.is_multicast or one.is_unspecified or (one.is_reserved and one not in _NAT64))
         and not any(one in network for network in _NEVER_PUBLIC)
         for one in _embedded(address)
     )

@@ -23,6 +23,8 @@ REFUSED = [
     "240.0.0.1", "192.0.2.1", "198.18.0.1", "::", "::1", "fe80::1", "fe80::1%2", "fc00::1", "fd00:ec2::254", "fec0::1",
     "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::127.0.0.1",
     "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1", "2002:7f00:1::", "2002:a9fe:a9fe::1", "2001:0:1::1", "2001:db8::1",
+    "64:ff9b:1:a9fe:a9:fe08:808:808", "::ffff:0:127.0.0.1", "2a00:1450::5efe:a00:1", "2a00:1450::200:5efe:7f00:1",
+    "3fff::1", "5f00::1",
 ]  # fmt: skip
 PUBLIC = ["93.184.216.34", "8.8.8.8", "2606:2800:220:1:248:1893:25c8:1946", "64:ff9b::8.8.8.8"]
 
@@ -90,6 +92,13 @@ def test_allowed_network_may_be_called_over_http() -> None:
 
 def test_mapped_address_counts_as_its_ipv4_network() -> None:
     NetworkGuard(LOOPBACK).check_name(Origin("http", "::ffff:127.0.0.1", 80))
+
+
+def test_allowed_network_admits_no_other_address_of_a_translator() -> None:
+    """In 64:ff9b:1::/48 the IPv4 address may be elsewhere than in the last 32 bits: here it is 169.254.169.254."""
+    guard = NetworkGuard([ipaddress.ip_network("10.0.0.0/8")])
+    with pytest.raises(AddressRefused):
+        guard.check_name(Origin("https", "64:ff9b:1:a9fe:a9:fe00:a00:1", 443))
 
 
 def test_name_that_changes_between_check_and_connect_changes_nothing() -> None:
