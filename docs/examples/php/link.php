@@ -1,8 +1,9 @@
 <?php
+function set(string $name): string { return getenv($name) ?: throw new Exception("set $name"); }
 function call(string $path, array $options = []): array {
-    $headers = ["Authorization: Bearer " . getenv("GATEWAY_KEY"), "Content-Type: application/json"];
+    $headers = ["Authorization: Bearer " . set("GATEWAY_KEY"), "Content-Type: application/json"];
     $http = $options + ["header" => $headers, "timeout" => 60, "ignore_errors" => true];
-    $text = file_get_contents(getenv("GATEWAY_URL") . $path, false, stream_context_create(["http" => $http]));
+    $text = file_get_contents(set("GATEWAY_URL") . $path, false, stream_context_create(["http" => $http]));
     $body = json_decode($text, true, flags: JSON_THROW_ON_ERROR);
     return isset($body["detail"]) ? throw new Exception($body["detail"]) : $body; // an error has a detail
 }

@@ -166,7 +166,7 @@ def test_receiver_without_a_secret_takes_nothing(example: Path, tmp_path: Path) 
         wait_until(lambda: receiver.listens() or receiver.has_ended(), 60, receiver.said)
         empty = signed("whsec_AA==")
         assert receiver.has_ended() or receiver.post(BODY, empty) in {400, 500}
-        assert example.parent.name != "node" or "Error: set WEBHOOK_SECRET\n" in receiver.said()
+        assert example.parent.name in {"csharp", "go"} or "set WEBHOOK_SECRET" in receiver.said()
     finally:
         receiver.end()
 
