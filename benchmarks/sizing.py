@@ -22,6 +22,8 @@ import redis
 from benchmarks import job
 from gaugepost import CloseLoop, File, PersonalLink, Record, Region, Response, Settings
 from gaugepost.ledger import Entry, Settlement, WorkerLedger
+from gaugepost.ledger.webhook_outbox import Became
+from gaugepost.ledger.webhook_records import MOST_OF_REGION, Endpoint, new_secret
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Parked
 from gaugepost.verdict import Verdict
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 JOBS = 4_000
 FILES = 200
+EVENTS = 20_000
 ROWS = 2_000
 _AT_ONCE = 200
 _MESSAGE = "The given data was invalid. The selected segment is not known to this account."
@@ -117,6 +120,28 @@ class Sizing:
             found[state] = (self._used() - before) / number
         return found
 
+    def bytes_of_events(self) -> dict[str, float]:
+        """Return bytes for each event of an endpoint of webhooks: not tried yet, and tried again later."""
+        self._client.flushall()
+        endpoint = Endpoint("wh-0123456789ab", "https://receiver.example/", regions=("eu",))
+        assert self.ledger.webhooks.put(endpoint, new_secret())
+        self._enqueue(_keyed, range(EVENTS))
+        self._settle(*STATES["dead"])
+        untried, *tried = (self.ledger.keys.of(name, endpoint.id) for name in ("untried:", "outbox:", "events:"))
+        found = {"not tried yet": self._bytes(untried) / EVENTS}
+        outbox = self.ledger.webhook_outbox
+        for _ in range(EVENTS):
+            lease = outbox.take(endpoint.id, _AT_ONCE)
+            if lease is None:
+                break
+            outbox.settle(lease, [(one.id, Became.FAILED, "HTTP 503") for one in lease.events])
+            self._client.hdel(self.ledger.keys.of("webhook:", endpoint.id), "next", "errors")
+        found["tried again later"] = self._bytes(*tried) / EVENTS
+        return found
+
+    def _bytes(self, *names: str) -> int:
+        return sum(self._client.memory_usage(name, samples=0) or 0 for name in names)
+
     def _used(self) -> int:
         """Return Redis' memory without the list of jobs that workers have yet to index."""
         self._client.delete(self.ledger.keys["arrivals"])
@@ -138,6 +163,14 @@ class Sizing:
         return transition
 
 
+def table_of_events(found: Mapping[str, float]) -> str:
+    """Return the table of events, with the bytes of as many as a region keeps."""
+    lines = ["| event | bytes | 400,000 of them, MB |", "| --- | --- | --- |"]
+    most = MOST_OF_REGION / 1e6
+    lines += [f"| {name} | {size:,.0f} | {size * most:,.0f} |" for name, size in found.items()]
+    return "\n".join(lines)
+
+
 def table(found: Mapping[str, Mapping[str, float]]) -> str:
     """Return the table: a row for each kind, a column for each state."""
     states = ["queued", *STATES]
@@ -157,6 +190,7 @@ def main() -> None:
             with redis.Redis.from_url(server.url, socket_timeout=60) as client:
                 sizing = Sizing(client, settings)
                 print(table({kind: sizing.bytes_of(*how) for kind, how in KINDS.items()}))
+                print(table_of_events(sizing.bytes_of_events()))
         finally:
             server.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,3 +48,11 @@ def test_job_takes_no_more_bytes_than_the_page_says(sizing: Sizing, job: str) ->
     make, number = KINDS[job]
     found, page = sizing.bytes_of(make, number // 4), stated()[job]
     assert {state: size for state, size in found.items() if size > 1.1 * page[state]} == {}
+
+
+def test_event_of_a_webhook_takes_no_more_bytes_than_the_page_says(sizing: Sizing) -> None:
+    page = " ".join((Path(__file__).parents[2] / "docs" / "sizing.md").read_text().split())
+    [new, failed] = map(int, re.findall(r"takes (\d+) bytes, and (\d+) bytes after its first failure", page)[0])
+    found = sizing.bytes_of_events()
+    assert found["not tried yet"] < 1.1 * new
+    assert found["tried again later"] < 1.1 * failed
