@@ -50,7 +50,10 @@ class PageQuery:
 
 
 class Pages:
-    """Reads pages of one region. `ids`: yields the ids in a state behind a number of them; `call`: runs a call; `read`: reads jobs."""
+    """Reads pages of one region.
+
+    `ids`: yields the ids in a state, behind a number of them; `call`: runs a call; `read`: reads jobs.
+    """
 
     def __init__(
         self,

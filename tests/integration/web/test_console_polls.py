@@ -1,4 +1,4 @@
-"""What an open console costs: it gets the part that changes, rendered once for all, and nothing while nothing changes."""
+"""What an open console gets: the part that changes, rendered once for a role; nothing while nothing changes."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("gaugepost.webhooks")
 
 EACH_S = 300.0
-"""A worker checks so often that its notes are younger than the 15 minutes for which webhook_settle.lua believes them."""
+"""A worker checks so often that its notes are younger than the 15 minutes for which webhook_settle.lua uses them."""
 LEFT_S = 60.0
 """How long a worker leaves an endpoint to others after it could not decrypt its secret."""
 
