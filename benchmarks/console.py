@@ -171,7 +171,7 @@ def slow_commands(client: Any) -> Iterator[str]:
     names = {client.script_load(text): name for name, text in load_scripts().items()}
     found: dict[str, list[float]] = {}
     for entry in client.slowlog_get(-1):
-        words = entry["command"].decode().split(" ", 2)
+        words = entry["command"].decode(errors="replace").split(" ", 2)
         name = names.get(words[1], "?") + ".lua" if words[0].upper() == "EVALSHA" else " ".join(words[:2])
         found.setdefault(name, []).append(entry["duration"] / 1000)
     for name, ms in sorted(found.items(), key=lambda row: -max(row[1])):

@@ -37,7 +37,7 @@ def test_open_page_gets_only_the_part_that_changes(ann: Person) -> None:
     assert "<nav" in whole.text
 
 
-def test_people_of_a_role_share_the_part_and_other_roles_get_their_own(gateway: GatewayProcess, ann: Person) -> None:
+def test_people_of_one_role_share_the_part_that_changes(gateway: GatewayProcess, ann: Person) -> None:
     bob, victor = signed_in(gateway, "bob", Role.OPERATOR), signed_in(gateway, "victor", Role.VIEWER)
     gateway.producer.ledger(Region.EU).hold("", "maintenance", "carl")
     (_, of_ann, etag), (_, of_bob, same), (_, of_victor, other) = (poll(one, "/holds") for one in (ann, bob, victor))
