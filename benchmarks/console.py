@@ -172,7 +172,7 @@ def slow_commands(client: Any) -> Iterator[str]:
     found: dict[str, list[float]] = {}
     for entry in client.slowlog_get(-1):
         words = entry["command"].decode(errors="replace").split(" ", 2)
-        name = names.get(words[1], "?") + ".lua" if words[0].upper() == "EVALSHA" else " ".join(words[:2])
+        name = names.get(words[1], "?") + ".lua" if words[0].upper() == "EVALSHA" else "single commands inside scripts"
         found.setdefault(name, []).append(entry["duration"] / 1000)
     for name, ms in sorted(found.items(), key=lambda row: -max(row[1])):
         yield f"  {name}: {len(ms)} of 10 ms or more, the longest {max(ms):.1f} ms"

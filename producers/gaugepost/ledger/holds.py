@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -157,7 +158,13 @@ def read_hold(scope: str, found: Mapping[str, Any]) -> Hold:
 def read_holds(flat: Sequence[bytes]) -> dict[str, Hold]:
     """Parse the holds of a region from the flat list of HGETALL. Return scope → hold."""
     pairs = zip(flat[::2], flat[1::2], strict=True)
-    return {scope.decode(): read_hold(scope.decode(), json.loads(text)) for scope, text in pairs}
+    return {scope.decode(): _parsed(scope, text) for scope, text in pairs}
+
+
+@lru_cache(4096)
+def _parsed(scope: bytes, text: bytes) -> Hold:
+    """Parse a hold. The console reads all holds every second, and few of them change."""
+    return read_hold(scope.decode(), json.loads(text))
 
 
 def _whole(number: float | None) -> int | None:

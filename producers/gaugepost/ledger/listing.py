@@ -157,6 +157,17 @@ class Listing:
             found = pipe.execute()
         return [job_id.decode() for job_id, state in zip(ids, found, strict=True) if state and state.decode() in states]
 
+    def due(self) -> Iterator[tuple[str, int]]:
+        """Yield the parked jobs that wait for a time, soonest first, each with that time in Unix ms."""
+        start = 0
+        while True:
+            with our_errors():
+                rows = self._client.zrange(self._keys["parked"], start, start + _STEP - 1, withscores=True)
+            yield from ((member.decode(), int(score)) for member, score in rows)
+            if len(rows) < _STEP:
+                return
+            start += _STEP
+
     def upload_lane(self, lane: str, holds: Sequence[Hold], interval_s: float, *, first: bool) -> Lane:
         """Return the state of an upload lane for a forecast. `holds`: the holds that stop it.
 

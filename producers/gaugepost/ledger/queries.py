@@ -72,6 +72,10 @@ class Queries:
         """Return the ids of files in states in which gaugepost still needs the content of a file."""
         return self._listing.files_in(states)
 
+    def due(self) -> Iterator[tuple[str, int]]:
+        """Yield the parked jobs that wait for a time, soonest first, each with that time in Unix ms."""
+        return self._listing.due()
+
     def find(self, query: Query, limit: int, cursor: str | None = None, **how: Any) -> Found:  # noqa: ANN401
         """Return the newest jobs that match a query; see `finding.find`."""
         return run(find(self.producer_calls, query, limit, cursor, **how), self._run)

@@ -80,9 +80,13 @@ class _OfRegion:
     last: RegionCauses | None = None
     facts: object = None
     """What the last whole reading saw: if nothing of it has changed, the causes have not."""
+    scopes: frozenset[str] = frozenset()
+    held_since: int = 0
+    """The half minute in which it was seen that holds were opened or lifted: they change the causes of parked jobs."""
     read_at: float = float("-inf")
     reading: asyncio.Task[None] | None = None
     seen: dict[tuple[str, int], Seen] = field(default_factory=dict)
+    """The causes of jobs by their id and time. An attempt gives a job another time, and may give it another cause."""
 
 
 class Causes:
@@ -139,6 +143,8 @@ class _Reading:
         counts = self._ledger.summary(holds)
         parked = counts["parked"] - counts["scheduled"] - sum(kept)
         self._total = counts["dead"] + counts["unknown"] + max(0, parked)
+        if (scopes := frozenset(holds)) != self._of.scopes and _half_minute() != self._of.held_since:
+            self._of.scopes, self._of.held_since = scopes, _half_minute()
         numbers = [counts[name] for name in ("unknown", "dead_by_verdict", "parked_by_reason")]
         facts = (holds, kept, numbers, self._ended(), _half_minute())
         last = self._of.last
@@ -165,10 +171,9 @@ class _Reading:
         """Yield the ids of the jobs in steps, each with the time by which a new cause would be noticed."""
         for state in (JobState.DEAD, JobState.UNKNOWN):
             yield from _newest(self._ledger, state)
-        ids = islice(self._ledger.ids(JobState.PARKED), min(parked, MOST))
-        when = _half_minute()
-        while step := list(islice(ids, _STEP)):
-            yield [(one, when) for one in step]
+        due = islice(self._ledger.due(), min(parked, MOST))
+        while step := list(islice(due, _STEP)):
+            yield [(one, at + self._of.held_since) for one, at in step]
 
     def _faults(self, rows: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Seen]:
         known = {row: self._of.seen[row] for row in rows if row in self._of.seen}
@@ -198,7 +203,7 @@ class _Reading:
 
 
 def _half_minute() -> int:
-    """Return a number that changes each 30 s. A parked job's cause changes with each attempt: it is read again then."""
+    """Return a number that changes each 30 s."""
     return int(time.time() // 30)
 
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import Hold
 
-SHOWN = 50
+SHOWN = 40
+"""A hold takes more bytes than a row of other lists: 50 of them are more than 60 kB."""
 _CHOICES = {
     "": "the whole region",
     "configuration:": "one configuration",

@@ -48,6 +48,8 @@ class Snapshot:
     history: RegionHistory | None = None
     trouble: str = ""
     """Why it could not be read."""
+    held: str = ""
+    """A text that changes when the holds do."""
 
     @property
     def next_slot(self) -> int | None:
@@ -62,12 +64,11 @@ class Snapshot:
         facts = {name: value for name, value in (self.summary or {}).items() if name not in _LEFT_OUT}
         if self.next_slot is None:
             facts.pop("next_slot", None)
-        held = repr(self.holds)
         beat = None if self.beat_at is None else self.beat_at // 10_000
         recorded = [one.at for one in self.history.minutes[-1:]] if self.history else None
         oldest = (self.oldest_since or 0) // 1000
-        text = json.dumps([facts, held, self.trouble, beat, oldest, recorded], default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        text = json.dumps([facts, self.held, self.trouble, beat, oldest, recorded], default=str)
+        return _digest(text)
 
 
 @dataclass(slots=True)
@@ -106,7 +107,7 @@ class Snapshots:
     async def _read(self, region: Region, of: _OfRegion) -> None:
         before = "" if of.snapshot is None else of.snapshot.trouble
         try:
-            of.snapshot = await asyncio.to_thread(self._look, region)
+            of.snapshot = await asyncio.to_thread(self._look, region, of.snapshot)
         except StoreUnreachable:
             of.snapshot = Snapshot(region, int(time.time() * 1000), None, trouble=UNREACHABLE)
         except Exception as error:  # whatever is in Redis there: the overview must name the region
@@ -115,10 +116,11 @@ class Snapshots:
                 log.exception("region not read", region=str(region), error=type(error).__name__)
         of.read_at = time.monotonic()
 
-    def _look(self, region: Region) -> Snapshot:
+    def _look(self, region: Region, before: Snapshot | None) -> Snapshot:
         ledger = self._store.blocking.ledger(region)
         holds = ledger.holds()
-        summary = ledger.summary(holds)
+        is_same = before is not None and before.summary is not None and before.holds == holds
+        summary = ledger.summary({})  # without the explanations of 1,000 holds: the page explains those that it shows
         now = int(time.time() * 1000)
         oldest, beat = summary["oldest_queued_s"], summary["beat_age_s"]
         return Snapshot(
@@ -129,4 +131,9 @@ class Snapshots:
             None if oldest is None else now - int(oldest * 1000),
             None if beat is None else now - int(beat * 1000),
             ledger.history(),
+            held=before.held if before is not None and is_same else _digest(repr(holds)),
         )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
