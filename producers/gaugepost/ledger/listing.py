@@ -9,7 +9,7 @@ from gaugepost.ledger.scripts import our_errors
 from gaugepost.states import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     import redis
 
@@ -21,7 +21,6 @@ Place = tuple[float, str] | int | None
 """Where a page of a list ends: score and member of a sorted set, or the distance from a list's end."""
 _LISTS = ("ready:", "urgent:")
 """How the names of lists begin. The others are sorted sets."""
-_MOST_FILES = 10_000
 _NEWEST_FIRST = frozenset({"delivered", "dead", "cancelled", "expired", "unknown"})
 
 
@@ -143,30 +142,6 @@ class Listing:
     def waiting_files(self, lane: str) -> Iterator[str]:
         """Yield the ids of the files of an upload lane, in the order in which they will be sent."""
         return self._walk(lane)
-
-    def files_in(self, states: Collection[JobState]) -> list[str]:
-        """Return the ids of files in states in which gaugepost still needs the content of a file.
-
-        It looks at the contents, of which a region has far fewer than jobs: at 10,000 at most.
-        """
-        with our_errors():
-            ids = self._client.zrangebyscore(self._keys["contents"], "+inf", "+inf", start=0, num=_MOST_FILES)
-            pipe = self._client.pipeline(transaction=False)
-            for job_id in ids:
-                pipe.hget(self._keys.of("job:", job_id.decode()), "state")
-            found = pipe.execute()
-        return [job_id.decode() for job_id, state in zip(ids, found, strict=True) if state and state.decode() in states]
-
-    def due(self) -> Iterator[tuple[str, int]]:
-        """Yield the parked jobs that wait for a time, soonest first, each with that time in Unix ms."""
-        start = 0
-        while True:
-            with our_errors():
-                rows = self._client.zrange(self._keys["parked"], start, start + _STEP - 1, withscores=True)
-            yield from ((member.decode(), int(score)) for member, score in rows)
-            if len(rows) < _STEP:
-                return
-            start += _STEP
 
     def upload_lane(self, lane: str, holds: Sequence[Hold], interval_s: float, *, first: bool) -> Lane:
         """Return the state of an upload lane for a forecast. `holds`: the holds that stop it.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gaugepost.ledger.batch_views import Batches
 from gaugepost.ledger.erasing import Erasure
 from gaugepost.ledger.finding import Found, find, run
+from gaugepost.ledger.job_sets import due_times, files_in
 from gaugepost.ledger.neighbours import read_neighbours
 from gaugepost.ledger.pages import PageQuery, Pages
 
@@ -70,11 +71,11 @@ class Queries:
 
     def files_in(self, states: Collection[JobState]) -> list[str]:
         """Return the ids of files in states in which gaugepost still needs the content of a file."""
-        return self._listing.files_in(states)
+        return files_in(self._client, self.keys, states)
 
-    def due(self) -> Iterator[tuple[str, int]]:
+    def due_times(self) -> Iterator[tuple[str, int]]:
         """Yield the parked jobs that wait for a time, soonest first, each with that time in Unix ms."""
-        return self._listing.due()
+        return due_times(self._client, self.keys)
 
     def find(self, query: Query, limit: int, cursor: str | None = None, **how: Any) -> Found:  # noqa: ANN401
         """Return the newest jobs that match a query; see `finding.find`."""

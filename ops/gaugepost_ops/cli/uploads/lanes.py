@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _BATCH = 50
 """Jobs in one call: with 1,000 holds, a call for 200 takes Redis more than 10 ms."""
+_MOST_SENDING = 1_000
 _SENT = (JobState.SENDING, JobState.PARKED, JobState.QUEUED)
 """The states of files that have left their lane and have not ended."""
 
@@ -84,7 +85,9 @@ def forecast_starts(ledger: Ledger, name: str) -> tuple[Lane, dict[str, int | No
 
 def _is_about_to_be_taken(ledger: Ledger, name: str) -> bool:
     """Return whether a worker has claimed a file of this lane and not sent it yet: it will take the open slot."""
-    return any(not _was_sent_before(view) for view in _files(ledger, name, (JobState.SENDING,)))
+    ids = islice(ledger.ids(JobState.SENDING), _MOST_SENDING)  # services plan uploads, and may not list contents
+    views = [view for batch in _batches(ids) for view in ledger.read(batch)]
+    return any(not _was_sent_before(view) for view in _of_lane(ledger, name, (JobState.SENDING,), views))
 
 
 def _was_sent_before(view: JobView) -> bool:
@@ -95,6 +98,10 @@ def _was_sent_before(view: JobView) -> bool:
 def _files(ledger: Ledger, name: str, states: Sequence[JobState]) -> list[JobView]:
     """Return the files of a lane in these states, in the order of the states."""
     views = [view for batch in _batches(ledger.files_in(states)) for view in ledger.read(batch)]
+    return _of_lane(ledger, name, states, views)
+
+
+def _of_lane(ledger: Ledger, name: str, states: Sequence[JobState], views: Iterable[JobView | None]) -> list[JobView]:
     found = [view for view in views if view is not None and view.state in states]
     found.sort(key=lambda view: (states.index(view.state), view.until or 0))
     return [view for view in found if view.kind == "file" and lane_of(ledger, view.job.get("family")) == name]

@@ -171,7 +171,7 @@ class _Reading:
         """Yield the ids of the jobs in steps, each with the time by which a new cause would be noticed."""
         for state in (JobState.DEAD, JobState.UNKNOWN):
             yield from _newest(self._ledger, state)
-        due = islice(self._ledger.due(), min(parked, MOST))
+        due = islice(self._ledger.due_times(), min(parked, MOST))
         while step := list(islice(due, _STEP)):
             yield [(one, at + self._of.held_since) for one, at in step]
 
