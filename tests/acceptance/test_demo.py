@@ -27,6 +27,7 @@ DEMO = [sys.executable, "-m", "gaugepost_ops", "demo"]
 DEADLINE_S = 180
 SIGN_IN = re.compile(r"sign in +(http\S+)\n\Z")
 """The last line of a kept demo."""
+FLOWER = re.compile(r"Flower +(http://127\.0\.0\.1:\d+/tasks)")
 TITLES = [
     case.title
     for case in (
@@ -119,25 +120,43 @@ def test_it_shows_every_job_as_the_policy_says_and_leaves_nothing_behind(
     assert parts_of(place) == []
 
 
-def signs_in_once(link: str) -> bool:
-    address, _, secret = link.partition("?link=")
-    with requests.Session() as session:
-        session.trust_env = False
-        how: dict[str, Any] = {"headers": {"Sec-Fetch-Site": "same-origin"}, "allow_redirects": False}
-        answers = [session.post(address, {"link": secret}, **how).status_code for _ in range(2)]
-    return answers == [303, 403]
-
-
-@pytest.mark.needs("curl")
-def test_pasted_line_of_curl_sends_a_job_each_time(
+@pytest.mark.needs("chromium", "curl")
+def test_kept_demo_works_in_shell_and_browser_until_ctrl_c(
     place: Path, environment: dict[str, str], start: Callable[..., subprocess.Popen[str]]
 ) -> None:
     demo = start("--keep")
     wait_until(lambda: SIGN_IN.search(output_of(place)) or demo.poll() is not None, DEADLINE_S, "it is not kept")
+    settings = place / ".gaugepost/demo/environment"
+    assert stat.S_IMODE(settings.stat().st_mode) == 0o600
+    password = re.search(r"redis://:([^@]+)@", settings.read_text())
+    assert password is not None
+    assert not [command for command in parts_of(place) if password[1] in command]
+    second_demo_is_refused(place, environment)
+    pasted_line_of_curl_sends_a_job_each_time(place, environment)
+    jobs = jobs_on_the_command_line(place, environment)
+    assert len(jobs) >= 20
+    [address], [link] = FLOWER.findall(output_of(place)), SIGN_IN.findall(output_of(place))
+    with chromium() as browser:
+        console_shows_all_states(browser.new_page(), link)
+        flower_lists(browser.new_page(), address, jobs)
+    assert not signs_in(link), "a link signs in once"
+    demo.send_signal(signal.SIGINT)
+    assert demo.wait(DEADLINE_S) == 0
+    assert output_of(place).endswith("All processes have ended.\n")
+    assert parts_of(place) == []
+    assert not settings.exists()
+
+
+def second_demo_is_refused(place: Path, environment: dict[str, str]) -> None:
+    second = subprocess.run(DEMO, cwd=place, env=environment, capture_output=True, text=True, check=False)
+    assert second.returncode == 1
+    assert "another demo runs" in second.stderr
+
+
+def pasted_line_of_curl_sends_a_job_each_time(place: Path, environment: dict[str, str]) -> None:
     output = output_of(place)
     [line] = re.findall(r"a job for it +(curl .+)\n", output)
     assert f"{line}\n" in output.partition("✓")[0], "it is shown as a step, too"
-    assert signs_in_once(SIGN_IN.findall(output)[0])
     [key], [address] = re.findall(r"its key +(gp_.+)\n", output), re.findall(r"gateway +(http://.+)/docs\n", output)
     assert key in line
     assert f"{address}/v1/jobs" in line
@@ -158,41 +177,29 @@ def test_pasted_line_of_curl_sends_a_job_each_time(
     assert len(ids) == 2
 
 
-@pytest.mark.needs("chromium")
-def test_kept_demo_answers_the_command_line_until_ctrl_c(
-    place: Path, environment: dict[str, str], start: Callable[..., subprocess.Popen[str]]
-) -> None:
-    demo = start("--keep")
-    last_line = re.compile(r"command line +(.+)\n")
-    wait_until(
-        lambda: last_line.search(output_of(place)) or demo.poll() is not None, DEADLINE_S, "it did not get so far"
-    )
-    output = output_of(place)
-    address = re.search(r"Flower +(http://127\.0\.0\.1:\d+/tasks)", output)
-    assert address is not None, output
-    settings = place / ".gaugepost/demo/environment"
-    assert stat.S_IMODE(settings.stat().st_mode) == 0o600
-    password = re.search(r"redis://:([^@]+)@", settings.read_text())
-    assert password is not None
-    assert not [command for command in parts_of(place) if password[1] in command]
+def jobs_on_the_command_line(place: Path, environment: dict[str, str]) -> list[dict[str, Any]]:
+    """List the jobs by the line that the demo prints, without the environment of this checkout."""
     (place / ".env").write_text("")
-    command = last_line.search(output)
-    assert command is not None, output
-    theirs = environment | {"PATH": "/usr/bin:/bin"}  # without the environment of this checkout
-    line = f"{command[1]} --json --limit 500"
-    looked = subprocess.run(["sh", "-c", line], cwd=place, env=theirs, capture_output=True, text=True, check=False)
+    [command] = re.findall(r"command line +(.+)\n", output_of(place))
+    looked = subprocess.run(
+        ["sh", "-c", f"{command} --json --limit 500"],
+        cwd=place,
+        env=environment | {"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert looked.returncode == 0, looked.stderr
-    jobs = [json.loads(line) for line in looked.stdout.splitlines()]
-    assert len(jobs) >= 20
-    wait_until(lambda: SIGN_IN.search(output_of(place)), what="the link is printed")
-    with chromium() as browser:
-        console_shows_all_states(browser.new_page(), SIGN_IN.findall(output_of(place))[0])
-        flower_lists(browser.new_page(), address[1], jobs)
-    demo.send_signal(signal.SIGINT)
-    assert demo.wait(DEADLINE_S) == 0
-    assert output_of(place).endswith("All processes have ended.\n")
-    assert parts_of(place) == []
-    assert not settings.exists()
+    return [json.loads(line) for line in looked.stdout.splitlines()]
+
+
+def signs_in(link: str) -> bool:
+    address, _, secret = link.partition("?link=")
+    with requests.Session() as session:
+        session.trust_env = False
+        headers = {"Sec-Fetch-Site": "same-origin"}
+        answer = session.post(address, {"link": secret}, headers=headers, allow_redirects=False)
+    return answer.status_code == 303
 
 
 def console_shows_all_states(page: Page, link: str) -> None:
@@ -248,16 +255,6 @@ def test_demo_after_a_killed_one_starts_empty_and_without_gateway(
     assert "curl" not in output
     assert "✓ Flower answers" in output
     assert "gateway answers" not in output
-
-
-def test_a_second_demo_in_the_same_folder_is_refused(
-    place: Path, start: Callable[..., subprocess.Popen[str]], environment: dict[str, str]
-) -> None:
-    start()
-    wait_until(lambda: len(parts_of(place)) > 3, DEADLINE_S, "it did not start")
-    second = subprocess.run(DEMO, cwd=place, env=environment, capture_output=True, text=True, check=False)
-    assert second.returncode == 1
-    assert "another demo runs" in second.stderr
 
 
 def test_demos_started_together_use_different_ports() -> None:
