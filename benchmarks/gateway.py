@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -157,6 +158,7 @@ async def measure(
     server: RedisServer, bare: tuple[int, int], gateway: tuple[int, int], rounds: int, seconds: float
 ) -> dict[str, float]:
     """Return the medians of all rounds. `bare`, `gateway`: port and process id."""
+    gc.disable()  # a pause of this client would count as one of the server
     with Producer(Settings.given(redis_url=server.url)) as producer:
         key = new_key(producer)
         await listens(bare[0])

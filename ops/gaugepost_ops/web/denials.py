@@ -68,7 +68,7 @@ class Denials:
         self.write(regions, entry)
 
     def write(self, regions: Sequence[Region], entry: AuditEntry) -> None:
-        """Write an entry, while the request goes on, in the first region whose Redis takes it."""
+        """Write an entry in the background, in the first region whose Redis accepts it."""
         task = asyncio.get_running_loop().create_task(self._write(regions, entry))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)

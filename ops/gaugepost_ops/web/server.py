@@ -28,7 +28,7 @@ GRACE_S = 25
 MOST_CONNECTIONS = 10_000
 _ONE_ADDRESS = (
     "GAUGEPOST_CONSOLE_URL names a proxy with TLS, but --proxy-headers is missing: all people at the console have the "
-    "address of the proxy, so 20 wrong passwords of anyone slow the sign-in of all"
+    "address of the proxy, so 20 wrong passwords delay the sign-in of all. Start the gateway with --proxy-headers"
 )
 
 

@@ -139,7 +139,7 @@ def test_names_that_begin_alike_are_two_persons(ann: Person, provider: OpenIdPro
 
 
 @pytest.mark.parametrize("name", [f"{'a' * 201}@example.com", "ann\n", " ann", "", "a\u202ea"])
-def test_name_that_is_no_name_is_refused(ann: Person, provider: OpenIdProvider, name: str) -> None:
+def test_unusable_name_from_the_provider_is_refused(ann: Person, provider: OpenIdProvider, name: str) -> None:
     provider.email, provider.claims["sub"] = name, name
     assert ann.get(at_the_provider(ann)).status_code == 502
     assert not ann.is_signed_in()

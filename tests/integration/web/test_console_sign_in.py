@@ -172,7 +172,7 @@ def idle(ann: Person, gateway: GatewayProcess, server: RedisServer) -> Iterator[
         {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"},
     ],
 )
-def test_what_an_open_page_asks_is_no_use_of_the_session(
+def test_updates_of_an_open_page_do_not_prolong_the_session(
     ann: Person, idle: Callable[[], int], headers: dict[str, str]
 ) -> None:
     before = idle()
@@ -182,7 +182,7 @@ def test_what_an_open_page_asks_is_no_use_of_the_session(
     assert idle() > before, "a person asked, at once after the page"
 
 
-def test_events_of_a_job_are_no_use_of_the_session(
+def test_events_of_a_job_do_not_prolong_the_session(
     ann: Person, gateway: GatewayProcess, idle: Callable[[], int]
 ) -> None:
     before, job = idle(), gateway.producer.enqueue(record())

@@ -61,7 +61,7 @@ def stored(redis_url: str, *waiting: tuple[Entry, Waiter]) -> None:
 
 
 @pytest.mark.parametrize("redis_is_away", [False, True])
-def test_waiter_whose_answer_fails_keeps_no_other_from_its_own(server: RedisServer, *, redis_is_away: bool) -> None:
+def test_failed_answer_of_one_request_leaves_the_others_answered(server: RedisServer, *, redis_is_away: bool) -> None:
     first, broken, last = Waiter(), Waiter(fails=True), Waiter()
     given = [(Entry.of(record()), one) for one in (first, broken, last)]
     if redis_is_away:

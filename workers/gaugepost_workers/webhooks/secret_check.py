@@ -21,7 +21,7 @@ LEFT_S = 60.0
 
 
 class SecretCheck:
-    """Checks the secrets of all endpoints of a region: at the start of a worker, then each 5 minutes."""
+    """Checks the secrets of all endpoints of a region: at the start of a worker, then every 5 minutes."""
 
     def __init__(self, ledger: WorkerLedger) -> None:
         self._ledger = ledger

@@ -54,7 +54,7 @@ def _found(snapshot: Snapshot, region: str) -> Iterator[Problem]:
     yield from _of_holds(snapshot, region)
     if number := summary["unknown"]:
         text = f"{number:,} {_jobs(number)} a person: sent, and the answer was lost"
-        to_do = "Look at CustomerGauge whether each arrived, then settle it on its page, or by `gaugepost settle`."
+        to_do = "Check at CustomerGauge whether each job arrived. Then settle it on its page, or by `gaugepost settle`."
         yield Problem("warn", region, text, to_do, f"/jobs?state=unknown&region={region}")
     if snapshot.oldest_since is not None and snapshot.at - snapshot.oldest_since > LATE_MS:
         text = f"a job has been queued since {clock(snapshot.oldest_since, seconds=False)}"

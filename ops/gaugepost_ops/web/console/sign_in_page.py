@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 _MOST_CHECKS = asyncio.Semaphore(2)
 """Passwords that are checked at once: each takes 64 MB for a moment, and a core."""
 _WRONG = "This name and this password do not belong together. `gaugepost users list` shows the names."
-_USED = "This link was used before, or its time is over. `gaugepost users link NAME` makes a new one."
+_USED = (
+    "This link is not valid: it was used before, its time is over, or the sessions of its user were ended. "
+    "`gaugepost users link NAME` makes a new one."
+)
 
 
 def add_routes(console: Console) -> None:

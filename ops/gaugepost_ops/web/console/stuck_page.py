@@ -117,7 +117,7 @@ def _details(fault: Fault) -> str:
 
 _HELP = {
     JobState.DEAD: "Look at the example, correct the cause, then send the jobs again.",
-    JobState.UNKNOWN: "Look at CustomerGauge whether the jobs arrived; then settle them.",
+    JobState.UNKNOWN: "Check at CustomerGauge whether the jobs arrived. Then settle them.",
 }
 
 

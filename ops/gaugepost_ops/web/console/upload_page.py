@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 _GONE = (
-    "nothing was stored: this plan is gone, because 15 minutes are over, or the gateway has restarted. Send it again"
+    "nothing was stored: this plan is gone, because 15 minutes are over, four newer files took its place, or the "
+    "gateway has restarted. Upload the file again"
 )
 
 
