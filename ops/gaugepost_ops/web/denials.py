@@ -46,7 +46,7 @@ class Denials:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._noted: dict[tuple[str, str], float] = {}
+        self._noted: dict[tuple[Via, str, str], float] = {}
         """Actor and action → until when no other entry of them is written."""
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -59,7 +59,7 @@ class Denials:
 
     def note_entry(self, regions: Sequence[Region], entry: AuditEntry, *, again_s: float = AGAIN_S) -> None:
         """Write an entry, unless one of this actor and action was written in the last `again_s` seconds."""
-        now, what = time.monotonic(), (entry.actor, entry.action)
+        now, what = time.monotonic(), (entry.via, entry.actor, entry.action)
         if len(self._noted) >= _MOST_NOTED:
             self._noted = {one: until for one, until in self._noted.items() if until > now}
         if self._noted.get(what, now) > now or len(self._noted) >= _MOST_NOTED:

@@ -173,7 +173,7 @@ class Wanted:
                 page.next = f"{number}~{inner or ''}" if number < len(lists) else None
                 break
         page.not_asked = tuple(region for region in self.regions if region in away)
-        if len(page.not_asked) == len(self.regions):
+        if not page and len(page.not_asked) == len(self.regions):
             raise StoreUnreachable(f"{', '.join(self.regions)} could not be asked: Redis cannot be reached")
         return page
 

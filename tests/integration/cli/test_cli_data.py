@@ -124,11 +124,13 @@ def test_an_upload_without_the_key_is_refused_with_a_reason(cli: Any, data_key: 
     set_id = sent.rows[0]["set"]
     assert cli("job", set_id).code == 0
     cli.environment.clear()
-    for command in (("job", set_id), ("uploads", "rejects", set_id), ("cancel", set_id), ("uploads",)):
+    for command in (("job", set_id), ("uploads", "rejects", set_id), ("cancel", set_id)):
         done = cli(*command)
         assert done.code == 1, command
         assert "is encrypted, and GAUGEPOST_DATA_KEY is not set here" in done.err
         assert "Traceback" not in done.err
+    listed = cli("uploads")
+    assert (listed.code, "(cannot be read)" in listed.out) == (0, True)
 
 
 @pytest.mark.parametrize("command", ["jobs", "status"])

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 _GONE = (
-    "nothing was stored: this plan is gone, because 15 minutes are over, four newer files took its place, or the "
-    "gateway has restarted. Upload the file again"
+    "this plan is gone: it was confirmed, 15 minutes are over, four newer files took its place, or the gateway has "
+    "restarted. If Uploads does not list the file, upload it again"
 )
 
 
@@ -79,11 +79,17 @@ async def confirm(plans: FilePlans, request: Request) -> Response:
     kept = plans.take(token, person.name)
     if kept is None:
         raise Refused(HTTPStatus.GONE, _GONE)
+    wanted = kept.wanted.model_copy(update={"dry_run": False})
     try:
-        wanted = kept.wanted.model_copy(update={"dry_run": False})
         found = await asyncio.to_thread(queue_file, gateway.store.blocking, person, wanted, kept.path)
-    except (BacklogFull, StoreError):
-        plans.give_back(token, kept)  # the same button works again, once Redis does
+    except BacklogFull:
+        plans.give_back(token, kept)
+        raise
+    except StoreError:
+        if wanted.again:  # the file may be stored, and a second confirmation would store it twice
+            kept.folder.cleanup()
+        else:
+            plans.give_back(token, kept)  # the same button works again, once Redis does
         raise
     except BaseException:
         kept.folder.cleanup()
