@@ -122,7 +122,7 @@ def test_open_page_says_that_it_is_old_while_redis_is_away(
     [job_id] = put(gateway.producer)
     page = sign_in(browser.new_context(base_url=gateway.url), "bob")
     page.goto(path.format(job_id))
-    old = page.get_by_text("What this page shows may be old")
+    old = page.get_by_text("This page may show old facts")
     expect(old).to_be_hidden()
     with away():
         expect(old).to_be_visible(timeout=30_000)
