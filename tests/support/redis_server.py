@@ -93,6 +93,15 @@ class RedisServer:
             self.kill()
 
     @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Kill the server, and start it again at the end."""
+        self.kill()
+        try:
+            yield
+        finally:
+            self.start()
+
+    @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         """Stop the server's process for a while: connections stay open without answers."""
         assert self.process is not None

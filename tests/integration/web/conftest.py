@@ -9,6 +9,7 @@ import pytest
 from gaugepost.ledger.users import Role
 from support.console import Person, signed_in
 from support.gateway import GatewayProcess
+from support.openid import OpenIdProvider
 from support.redis_server import RedisServer
 
 if TYPE_CHECKING:
@@ -45,3 +46,9 @@ def key(gateway: GatewayProcess) -> str:
 def ann(gateway: GatewayProcess) -> Person:
     """Return an operator who has signed in to the console."""
     return signed_in(gateway, "ann", Role.OPERATOR)
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[OpenIdProvider]:
+    with OpenIdProvider() as provider:
+        yield provider

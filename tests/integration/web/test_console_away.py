@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from typing import NamedTuple
 
 import pytest
@@ -88,22 +88,7 @@ def ann(process: GatewayProcess, servers: Servers) -> Person:
     return signed_in(process, "ann", Role.OPERATOR)
 
 
-@contextmanager
-def stopped(server: RedisServer) -> Iterator[None]:
-    server.kill()
-    try:
-        yield
-    finally:
-        server.start()
-
-
-@contextmanager
-def frozen(server: RedisServer) -> Iterator[None]:
-    with server.frozen():
-        yield
-
-
-HOW = {"stopped": stopped, "frozen": frozen}
+HOW = {"stopped": RedisServer.stopped, "frozen": RedisServer.frozen}
 
 
 @pytest.fixture(params=HOW)

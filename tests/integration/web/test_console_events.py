@@ -20,23 +20,7 @@ from support.gateway import GatewayProcess
 from support.redis_server import RedisServer
 from support.wait import wait_until
 
-
-@contextmanager
-def stopped(server: RedisServer) -> Iterator[None]:
-    server.kill()
-    try:
-        yield
-    finally:
-        server.start()
-
-
-@contextmanager
-def frozen(server: RedisServer) -> Iterator[None]:
-    with server.frozen():
-        yield
-
-
-HOW = {"stopped": stopped, "frozen": frozen}
+HOW = {"stopped": RedisServer.stopped, "frozen": RedisServer.frozen}
 
 
 @pytest.fixture(params=HOW)

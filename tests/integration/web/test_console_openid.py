@@ -23,12 +23,6 @@ from support.wait import wait_until
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[OpenIdProvider]:
-    with OpenIdProvider() as provider:
-        yield provider
-
-
-@pytest.fixture(scope="module")
 def running(
     server: RedisServer, tmp_path_factory: pytest.TempPathFactory, provider: OpenIdProvider
 ) -> Iterator[GatewayProcess]:

@@ -18,12 +18,6 @@ BUTTON = "Sign in with your organisation"
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[OpenIdProvider]:
-    with OpenIdProvider() as provider:
-        yield provider
-
-
-@pytest.fixture(scope="module")
 def running(
     server: RedisServer, tmp_path_factory: pytest.TempPathFactory, provider: OpenIdProvider
 ) -> Iterator[GatewayProcess]:
