@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Path, Query, Request
@@ -18,7 +19,6 @@ from gaugepost_ops.web.region_search import find_in_regions
 
 if TYPE_CHECKING:
     from gaugepost.ledger import JobView
-    from gaugepost.regions import Region
     from gaugepost_ops.web.callers import Caller
     from gaugepost_ops.web.gateway import Gateway
 
@@ -51,10 +51,7 @@ async def show(
 
 async def find(gateway: Gateway, caller: Caller, job_id: str) -> JobView:
     """Return a job of a region that the caller may see. Raises Refused (404), StoreUnreachable."""
-
-    async def read(region: Region) -> JobView | None:
-        return await gateway.read_one(region, job_id)
-
+    read = partial(gateway.read_one, job_id=job_id)
     absent = f"no such job in {', '.join(caller.regions)}"
     return await find_in_regions(caller, read, absent, is_id=_ID.fullmatch(job_id) is not None)
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from gaugepost.ledger import JobView
-    from gaugepost.regions import Region
     from gaugepost_ops.web.gateway import Gateway
 
 EVENTS_S = 60
@@ -79,10 +78,7 @@ def add_routes(console: Console) -> None:
 async def events(streams: OpenStreams, request: Request) -> Response:
     """Send an event when the job changes."""
     gateway, job_id = console_of(request).gateway, request.path_params["job_id"]
-
-    async def read(region: Region) -> JobView | None:
-        return await gateway.read_one(region, job_id)
-
+    read = partial(gateway.read_one, job_id=job_id)
     first = await find_in_regions(person_of(request), read, NO_JOB, is_id=is_job_id(job_id))
     streams.enter()
     return _Stream(_events(request, gateway, first), streams)
