@@ -241,6 +241,18 @@ def test_no_part_outlives_it_however_it_ends(
     assert demo.wait(DEADLINE_S) == code
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_an_import_has_the_same_exit_code(
+    place: Path, environment: dict[str, str], start: Callable[..., subprocess.Popen[str]], number: signal.Signals
+) -> None:
+    """An import may use `exec`, as dataclasses do. Python ends otherwise after an interrupt there."""
+    interrupted = f"exec('os.kill(os.getpid(), {number:d})\\nwhile True: pass')"
+    (place.parent / "sitecustomize.py").write_text(f"import fcntl, os\nfcntl.flock = lambda *_: {interrupted}\n")
+    environment["PYTHONPATH"] = str(place.parent)
+    assert start().wait(DEADLINE_S) == 130
+    assert output_of(place) == "interrupted\n"
+
+
 def test_demo_after_a_killed_one_starts_empty_and_without_gateway(
     place: Path, environment: dict[str, str], start: Callable[..., subprocess.Popen[str]]
 ) -> None:

@@ -48,14 +48,23 @@ def run_demo(*, keep: bool = False) -> int:
         return code
 
 
+class _Interrupted(KeyboardInterrupt):
+    """A signal that ends the demo.
+
+    After a plain KeyboardInterrupt inside `exec`, which an import may use, `python -m` ends by SIGINT, with no exit
+    code, even if it was handled.
+    """
+
+
 @contextmanager
 def _signals() -> Iterator[None]:
     """Handle SIGTERM and a closed terminal as Ctrl-C, so that the demo stops all its processes."""
 
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise _Interrupted
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
