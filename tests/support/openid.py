@@ -8,6 +8,7 @@ import json
 import secrets
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -29,6 +30,8 @@ class OpenIdProvider:
         """Further claims of the token, or others in place of its own."""
         self.bodies: dict[str, bytes] = {}
         """Path → an answer in place of its own."""
+        self.drips = False
+        """Whether it answers a byte at a time, without end."""
         self.codes: dict[str, dict[str, str]] = {}
         self.key = RSAKey.generate_key(2048, {"kid": "1"}, private=True)
         self.tokens: set[str] = set()
@@ -100,10 +103,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _say(self, answer: dict[str, Any]) -> None:
         body = self.provider.bodies.get(self.path) or json.dumps(answer).encode()
+        if self.provider.drips:
+            self._drip()
+            return
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _drip(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b" ")
+                time.sleep(0.05)
 
     def log_message(self, *_: object) -> None:
         pass

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gaugepost.errors import GaugepostError
 from gaugepost.ledger.audit import AuditEntry, Outcome, Via
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("gaugepost.gateway")
 
 AGAIN_S = 60.0
-_MOST_NOTED = 1_000
+MOST_NOTED = 1_000
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ACTIONS = {
     "POST /v1/jobs": "enqueue",
@@ -48,6 +47,8 @@ class Denials:
         self._store = store
         self._noted: dict[tuple[Via, str, str], float] = {}
         """Actor and action → until when no other entry of them is written."""
+        self._full_until = 0.0
+        """Until when no log line says that too many are noted."""
         self._writing: set[asyncio.Task[None]] = set()
 
     def note(self, name: str, region: Region, method: str, route: str) -> None:
@@ -60,12 +61,20 @@ class Denials:
     def note_entry(self, regions: Sequence[Region], entry: AuditEntry, *, again_s: float = AGAIN_S) -> None:
         """Write an entry, unless one of this actor and action was written in the last `again_s` seconds."""
         now, what = time.monotonic(), (entry.via, entry.actor, entry.action)
-        if len(self._noted) >= _MOST_NOTED:
+        if len(self._noted) >= MOST_NOTED:
             self._noted = {one: until for one, until in self._noted.items() if until > now}
-        if self._noted.get(what, now) > now or len(self._noted) >= _MOST_NOTED:
+        if self._noted.get(what, now) > now:
+            return
+        if len(self._noted) >= MOST_NOTED:
+            self._log_full(now)
             return
         self._noted[what] = now + again_s
         self.write(regions, entry)
+
+    def _log_full(self, now: float) -> None:
+        if self._full_until <= now:
+            self._full_until = now + AGAIN_S
+            log.warning("denied changes are not recorded", error=f"{MOST_NOTED} actors and actions in a short time")
 
     def write(self, regions: Sequence[Region], entry: AuditEntry) -> None:
         """Write an entry in the background, in the first region whose Redis accepts it."""
@@ -78,7 +87,7 @@ class Denials:
         for region in regions:
             try:
                 await asyncio.to_thread(self._write_to, region, entry)
-            except GaugepostError as error:
+            except Exception as error:  # noqa: BLE001 - another region may accept it
                 failure = type(error).__name__
             else:
                 return

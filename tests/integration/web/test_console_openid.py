@@ -132,7 +132,7 @@ def test_names_that_begin_alike_are_two_persons(ann: Person, provider: OpenIdPro
     assert provider.email in ann.get("/account").text
 
 
-@pytest.mark.parametrize("name", [f"{'a' * 201}@example.com", "ann\n", " ann", "", "a\u202ea"])
+@pytest.mark.parametrize("name", [f"{'a' * 201}@example.com", "ann\n", " ann", "", "a\u202ea", "unknown name"])
 def test_unusable_name_from_the_provider_is_refused(ann: Person, provider: OpenIdProvider, name: str) -> None:
     provider.email, provider.claims["sub"] = name, name
     assert ann.get(at_the_provider(ann)).status_code == 502
@@ -201,6 +201,20 @@ def test_issuer_that_ends_in_a_slash_signs_people_in(server: RedisServer, tmp_pa
             zoe = Person(gateway)
             assert zoe.get(at_the_provider(zoe)).status_code == 303
             assert zoe.is_signed_in()
+
+
+def test_provider_that_drips_keeps_no_thread(server: RedisServer, tmp_path: Path) -> None:
+    """Sign-ins work again when the provider is well, though the answers before have not ended."""
+    with OpenIdProvider() as provider, gateway_of(server, tmp_path, provider.issuer) as gateway:
+        provider.email, provider.claims, provider.drips = "ann@example.com", {"groups": ["everyone"]}, True
+        with ThreadPoolExecutor(4) as strangers:
+            answers = strangers.map(lambda _: Person(gateway).get("/sign-in/openid").status_code, range(4))
+            assert set(answers) == {503}
+        provider.drips = False
+        ann = Person(gateway)
+        wait_until(lambda: ann.get("/sign-in/openid").status_code == 303, what="the provider is asked again")
+        assert ann.get(at_the_provider(ann)).status_code == 303
+        assert ann.is_signed_in()
 
 
 def test_slow_provider_stops_no_other_request_and_is_named(server: RedisServer, tmp_path: Path) -> None:

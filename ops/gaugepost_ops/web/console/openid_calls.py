@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import requests
+import urllib3
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ DEADLINE_S = 10.0
 MOST_AT_ONCE = 4
 MOST_WAITING = 100
 _LARGEST = 1_000_000
+_CHUNK = 65_536
 _NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _THREADS = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="openid")
 _waiting: set[asyncio.Future[Any]] = set()
@@ -99,7 +101,7 @@ def _json(method: str, url: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
         with requests.request(method, url, timeout=ANSWER_S, allow_redirects=False, stream=True, **more) as answer:
             body = _read(answer)
         found = json.loads(body)
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise ProviderAway(type(error).__name__) from None
     except (ValueError, RecursionError) as error:
         raise ProviderFailed(type(error).__name__) from None
@@ -115,7 +117,8 @@ def _read(answer: requests.Response) -> bytes:
     if answer.status_code != HTTPStatus.OK:
         raise ProviderFailed(f"status {answer.status_code}")
     body, until = b"", time.monotonic() + ANSWER_S
-    for chunk in answer.iter_content(65_536):
+    # Not iter_content(): it waits for a whole chunk, also of a provider that sends a byte a second.
+    while chunk := answer.raw.read1(_CHUNK, decode_content=True):
         body += chunk
         if len(body) > _LARGEST:
             raise ProviderFailed("the provider's answer is too large")
