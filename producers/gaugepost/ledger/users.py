@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from gaugepost.ledger.scripts import Runner
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
+STRANGER = "unknown name"
+"""In the audit trail: people whom neither the ledger nor a provider knows. It is the name of no person."""
 IDLE_MS = 12 * 3_600_000
 """A session ends when nobody has used it for so long. Updates of an open page are no use."""
 LIFE_MS = 7 * 86_400_000

@@ -15,9 +15,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from gaugepost.ledger.users import Role
+from gaugepost.ledger.users import STRANGER, Role
 from gaugepost_ops.web.console.openid_calls import ProviderCalls, ProviderFailed, in_thread
-from gaugepost_ops.web.console.recording import UNKNOWN
 
 if TYPE_CHECKING:
     from gaugepost.settings import Settings
@@ -127,6 +126,6 @@ def _name_of(claims: dict[str, Any]) -> str:
     name = verified or claims["sub"]
     if not isinstance(name, str) or not name.isprintable() or not 0 < len(name.strip()) == len(name) <= LONGEST_NAME:
         raise ProviderFailed(f"the person has no name of 1 to {LONGEST_NAME} printable characters")
-    if name == UNKNOWN:
-        raise ProviderFailed(f"the person has the name {UNKNOWN!r}, which the audit trail uses for strangers")
+    if name == STRANGER:
+        raise ProviderFailed(f"the person has the name {STRANGER!r}, which the audit trail uses for strangers")
     return name

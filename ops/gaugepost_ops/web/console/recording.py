@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from gaugepost_ops.web.console.sessions import Visitor
 
 SIGN_IN = "sign in"
-UNKNOWN = "unknown name"
 FAILED_AGAIN_S = 600.0
 
 
@@ -40,6 +39,6 @@ def note_sign_out(console: Console, visitor: Visitor, which: str) -> None:
 
 
 def note_failure(console: Console, name: str, how: str) -> None:
-    """Record that a sign-in failed. `name`: of a user, or of a person whom the provider knows; else UNKNOWN."""
+    """Record that a sign-in failed. `name`: of a user, or of a person whom the provider knows; else STRANGER."""
     entry = AuditEntry(name, SIGN_IN, target=how, via=Via.CONSOLE, outcome=Outcome.FAILED, error="refused")
     console.gateway.denials.note_entry(list(console.sessions.calls), entry, again_s=FAILED_AGAIN_S)

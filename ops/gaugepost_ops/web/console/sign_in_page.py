@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from gaugepost.errors import StoreUnreachable
-from gaugepost.ledger.users import NAME, Role
+from gaugepost.ledger.users import NAME, STRANGER, Role
 from gaugepost_ops.passwords import LONGEST, is_password
 from gaugepost_ops.web.console.inputs import field, form_of, local_path, see_other
-from gaugepost_ops.web.console.recording import UNKNOWN, note_failure, note_sign_in, note_sign_out
+from gaugepost_ops.web.console.recording import note_failure, note_sign_in, note_sign_out
 from gaugepost_ops.web.console.rendering import bare_page, page
 from gaugepost_ops.web.console.routes import Console, console_of
 from gaugepost_ops.web.console.sessions import Visitor, visitor_of
@@ -77,7 +77,7 @@ async def sign_in(request: Request) -> Response:
     if link:
         visitor = await console.sessions.start(link=link)
         if visitor is None:
-            note_failure(console, UNKNOWN, "link")
+            note_failure(console, STRANGER, "link")
             return _form(request, wanted, error=_USED, status=HTTPStatus.FORBIDDEN)
     else:
         name = field(form, "name").strip()
@@ -102,7 +102,7 @@ async def _by_password(request: Request, name: str, password: str) -> Visitor | 
         users = await store.run(region, calls.read()) if NAME.fullmatch(name) else ()
         user = next((one for one in users if one.name == name), None)
         if not await _is_right(user, password) or user is None:
-            note_failure(console, UNKNOWN if user is None else name, "password")
+            note_failure(console, STRANGER if user is None else name, "password")
             return None
         await store.run(region, calls.sign_in_worked(name, address))
         return await console.sessions.start(name, password=user.password)
