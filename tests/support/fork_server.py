@@ -1,13 +1,15 @@
-"""Run the command line, workers and beats without importing them each time: a server imports them once and forks.
+"""Run gaugepost's programs without importing them each time: a server imports them once and forks.
 
 The imports take half a second of CPU, those of a worker one second: more than half of the CPU that all tests used. A
 call is a process with its own folder, environment, streams and exit code; it shares only the interpreter's start and
-the imports. test_cli_process.py, test_testing_kit.py and test_demo.py start the program itself.
+the imports. test_cli_process.py, test_testing_kit.py, test_simulator_process.py and test_demo.py start the program
+itself.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import gc
 import json
@@ -26,8 +28,14 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-PARTS = {"worker": "gaugepost_workers.worker", "beat": "gaugepost_workers.beat"}
-"""The long-running parts that `start` forks, and what each of them imports."""
+PARTS = {
+    "worker": "gaugepost_workers.worker",
+    "beat": "gaugepost_workers.beat",
+    "serve": "gaugepost_ops.web.server",
+    "simulator": "gaugepost_simulator.server",
+}
+"""The long-running parts, and what each of them imports. `simulator` is no command: see `start_simulator`."""
+_PR_SET_PDEATHSIG = 1
 _LONGEST = 1 << 20
 _AT_START = dict(os.environ)
 _NOT_AT_START = re.compile(r"GAUGEPOST_\w+|PYTEST_\w+|PYTHONUNBUFFERED|TERM|COLUMNS|LINES")
@@ -53,9 +61,27 @@ def call(
 
 
 def start(*arguments: str, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start `gaugepost` with these arguments, in its own process group, in the folder of its log file."""
+    """Start `gaugepost` with these arguments, in its own process group, in the folder of its log file.
+
+    Start Python if the environment could change how it starts.
+    """
     with log.open("wb") as output, open(os.devnull, "rb") as nothing:  # noqa: PTH123 - no path of ours
+        if not forks(env):
+            command = [sys.executable, "-m", "gaugepost_ops", *arguments]
+            streams = {"stdin": nothing, "stdout": output, "stderr": output}
+            return subprocess.Popen(command, env=env, cwd=log.parent, start_new_session=True, **streams)
         return _Forked(arguments, _fork(arguments, env, log.parent, (nothing, output, output), own_group=True))
+
+
+def start_simulator(*arguments: str) -> subprocess.Popen[str]:
+    """Start the simulator with these arguments. Its stdout is a pipe."""
+    ours, theirs = os.pipe()
+    with os.fdopen(theirs, "wb") as output, open(os.devnull, "rb") as nothing:  # noqa: PTH123 - no path of ours
+        errors = os.fdopen(sys.__stderr__.fileno(), "wb", closefd=False)
+        status_pipe = _fork(["simulator", *arguments], _AT_START, Path("/"), (nothing, output, errors))
+    process: Any = _Forked(["simulator", *arguments], status_pipe)
+    process.stdout = os.fdopen(ours)
+    return process
 
 
 def _fork(
@@ -167,6 +193,7 @@ def serve(requests: socket.socket) -> dict[str, Any]:
         asked = json.loads(request)
         _import_part(*asked["arguments"][:1])
         if os.fork() == 0:
+            _end_with_parent()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             requests.close()
             return _keep(asked, *streams)
@@ -185,6 +212,7 @@ def _keep(request: dict[str, Any], stdin: int, out: int, err: int, status_pipe: 
     """Fork the process of a request, and write its exit code; return in that process only."""
     pid = os.fork()
     if pid == 0:
+        _end_with_parent()
         if request["own_group"]:
             os.setsid()
         os.write(status_pipe, b"%d\n" % os.getpid())  # from now on the caller may kill its group
@@ -196,6 +224,11 @@ def _keep(request: dict[str, Any], stdin: int, out: int, err: int, status_pipe: 
     _, status = os.waitpid(pid, 0)
     os.write(status_pipe, b"%d\n" % os.waitstatus_to_exitcode(status))
     os._exit(0)
+
+
+def _end_with_parent() -> None:
+    """Let the kernel kill this process when its parent ends: so all end with a killed run of the tests."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main(requests: socket.socket) -> None:
@@ -210,8 +243,12 @@ def main(requests: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     sys.path.insert(0, request["folder"])
-    sys.argv[1:] = request["arguments"]
-    runpy.run_module("gaugepost_ops", run_name="__main__", alter_sys=True)
+    program, *options = request["arguments"]
+    if program == "simulator":
+        module, sys.argv[1:] = "gaugepost_simulator", options
+    else:
+        module, sys.argv[1:] = "gaugepost_ops", request["arguments"]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

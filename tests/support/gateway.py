@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +13,7 @@ import requests
 
 from gaugepost import Producer, Region, Settings
 from gaugepost.ledger.api_keys import ApiKey, Scope, digest_of, new_secret
+from support import fork_server
 from support.redis_server import free_port
 from support.wait import wait_until
 
@@ -32,7 +32,6 @@ class GatewayProcess:
     def __init__(self, folder: Path, redis_url: str, *options: str, port: int = 0, **settings: str) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._folder = folder
         self._options = options
         self._log = folder / f"gateway-{self.port}.log"
         given = {"redis_url": redis_url, "log_level": "debug"} | settings
@@ -44,9 +43,8 @@ class GatewayProcess:
         self.http.trust_env = False
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "gaugepost_ops", "serve", "--port", str(self.port), *self._options]
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=self._folder, env=self._env, stdout=log, stderr=log)
+        command = ("serve", "--port", str(self.port), *self._options)
+        self.process = fork_server.start(*command, env=self._env, log=self._log)
         wait_until(self._answers, what=self.log)
         return self
 

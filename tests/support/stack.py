@@ -22,6 +22,13 @@ from support.redis_server import RedisServer
 __all__ = ["RedisServer", "Stack", "kill"]
 
 
+class _ForkedSimulator(Simulator):
+    """A simulator that is forked: faster."""
+
+    def _started(self) -> subprocess.Popen[str]:
+        return fork_server.start_simulator("--host", self._host, "--port", str(self._port))
+
+
 class Stack(Parts):
     """All real processes that a delivery needs. A setting that is None is not set."""
 
@@ -30,7 +37,7 @@ class Stack(Parts):
         super().__init__(folder, {name: str(value) for name, value in given.items() if value is not None})
         self._left_out = {name for name, value in given.items() if value is None}
         self.redis = redis or RedisServer(folder)
-        self.sim = Simulator()
+        self.sim = _ForkedSimulator()
 
     def __enter__(self) -> Self:
         self.redis.start()
@@ -51,9 +58,9 @@ class Stack(Parts):
         self.sim.stop()
 
     def run(self, *command: str) -> subprocess.Popen[bytes]:
-        """Start `python` with these arguments in its own process group. Workers and beats are forked: faster."""
+        """Start `python` with these arguments in its own process group. Most parts are forked: faster."""
         match command:
-            case ("-m", "gaugepost_ops", part, *_) if part in fork_server.PARTS and fork_server.forks(self.env):
+            case ("-m", "gaugepost_ops", part, *_) if part in fork_server.PARTS:
                 log = self.folder / f"{len(self.processes)}.log"
                 self.processes.append(fork_server.start(*command[2:], env=self.env, log=log))
                 return self.processes[-1]

@@ -53,10 +53,7 @@ class Simulator:
 
     def start(self) -> Self:
         """Start the server and wait until it listens."""
-        command = [sys.executable, "-m", "gaugepost_simulator", "--host", self._host, "--port", str(self._port)]
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [*command, "--parent", str(os.getpid())], stdout=subprocess.PIPE, env=_environ(), text=True
-        )
+        self._process = self._started()
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line.startswith(_LINE):
             self.stop()
@@ -69,6 +66,12 @@ class Simulator:
             self.stop()
             raise
         return self
+
+    def _started(self) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "gaugepost_simulator", "--host", self._host, "--port", str(self._port)]
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [*command, "--parent", str(os.getpid())], stdout=subprocess.PIPE, env=_environ(), text=True
+        )
 
     def stop(self) -> None:
         """Stop the server. A second call does nothing."""
