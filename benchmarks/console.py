@@ -81,12 +81,14 @@ class Machine:
     client: Any
     filler: Filler
 
-    async def consoles(self, seconds: float, work: Callable[[Browser], Any], *, jobs: bool = False) -> str:
-        """Let as many consoles as CONSOLES do `work`. Return the CPU of both processes in percent of a core.
+    async def consoles(
+        self, people: list[Browser], seconds: float, work: Callable[[Browser], Any], *, jobs: bool = False
+    ) -> str:
+        """Let a console of each of these people do `work`. Return the CPU of both processes in percent of a core.
 
         `jobs`: meanwhile jobs end in each second.
         """
-        browsers = [await Browser(self.port).sign_in() for _ in range(CONSOLES)]
+        browsers = [one.another() for one in people]
         stop = threading.Event()
         ending = asyncio.create_task(asyncio.to_thread(self._end_jobs, stop)) if jobs else None
         tasks = [asyncio.create_task(_later(n * POLL_S / CONSOLES, work, one)) for n, one in enumerate(browsers)]
@@ -201,10 +203,13 @@ async def measure(machine: Machine, rounds: int, seconds: float) -> None:
     before = cpu_seconds(machine.ours)
     await asyncio.sleep(seconds)
     say(f"no console is open: gateway {(cpu_seconds(machine.ours) - before) / seconds:.1%}")
+    people = [await Browser(machine.port).sign_in() for _ in range(CONSOLES)]
     for what, work in (("/", partial(poll, "/")), ("/stuck", partial(poll, "/stuck")), (job, partial(follow, job))):
         for jobs in (False, True):
-            found = await machine.consoles(seconds, work, jobs=jobs)
+            found = await machine.consoles(people, seconds, work, jobs=jobs)
             say(f"{CONSOLES} consoles show {what}{', while jobs end' if jobs else ''}: {found}")
+    for one in people:
+        one.close()
     say("commands of 10 ms or more, with those of the consoles:", *slow_commands(machine.client), sep="\n")
 
 
