@@ -31,7 +31,7 @@ from gaugepost_ops.cli.app import COMMANDS, build, load
 from gaugepost_ops.cli.common import Exit, Failure, Kind, RegionLedgers, reported_errors
 from gaugepost_ops.cli.jobs.jobs import OPEN_FIRST
 from gaugepost_ops.cli.operations.status import counts_table, render
-from gaugepost_ops.cli.output.formatting import age, clock, printable
+from gaugepost_ops.cli.output.formatting import age, clock, counted, printable
 from gaugepost_ops.cli.output.state_text import describe_state
 
 
@@ -168,3 +168,8 @@ def test_a_region_that_cannot_be_reached_is_shown_as_such() -> None:
     console = Console(width=80, record=True, color_system=None)
     console.print(counts_table({Region.EU: SUMMARY, Region.US: None}))
     assert "unreachable" in console.export_text()
+
+
+def test_number_has_its_noun_in_the_right_form() -> None:
+    assert [counted(number, "job") for number in (0, 1, 2000)] == ["0 jobs", "1 job", "2,000 jobs"]
+    assert [counted(number, "entry", "entries") for number in (1, 2)] == ["1 entry", "2 entries"]

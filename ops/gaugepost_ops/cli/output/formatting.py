@@ -60,6 +60,11 @@ def age(seconds: float | None) -> str:
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Format a number with its noun: `1 job`, `2,000 jobs`. `plural`: unless it only adds an s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def span(seconds: float) -> str:
     """Format a duration (seconds) in its two largest units, without zeros: `1 h 20 min`, `2 h`."""
     rest, parts = round(seconds), []

@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
-from gaugepost_ops.cli.output.formatting import age, clock, local, printable
+from gaugepost_ops.cli.output.formatting import age, clock, counted, local, printable
 from gaugepost_ops.web.console.charts import Chart, charts_of, hour_of
 from gaugepost_ops.web.console.routes import CONSOLE, console_of
 from gaugepost_ops.web.console.sessions import visitor_of
@@ -151,6 +151,7 @@ def _environment() -> jinja2.Environment:
     )
     made.globals |= {"static": static, "htmx_settings": json.dumps(_HTMX)}
     made.filters |= {
+        "count": counted,
         "number": lambda value: f"{value:,}",
         "age": age,
         "clock": clock,
