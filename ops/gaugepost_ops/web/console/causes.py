@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -56,7 +55,8 @@ class RegionCauses:
     """The causes of one region, that of the most jobs first. `at`: when they were read, Unix ms.
 
     `total`: how many dead, unknown and parked jobs there are; `read`: how many of them are in the causes. `is_whole`:
-    the reading has ended. `holds`: jobs under holds are not read. None: Redis could not be reached.
+    the reading has ended. `holds`: jobs under holds are not read. None: Redis could not be reached. `digest`: of causes
+    and holds, which may be thousands.
     """
 
     region: Region
@@ -66,13 +66,14 @@ class RegionCauses:
     total: int = 0
     read: int = 0
     is_whole: bool = True
+    digest: str = ""
 
-    @cached_property
+    @property
     def version(self) -> str:
         """A text that changes with what a page shows; with the time of the reading each 10 s."""
-        numbers = (self.at // 10_000, self.total, self.read, self.is_whole)
-        text = repr((self.region, numbers, self.causes, self.holds))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return repr(
+            (self.region, self.at // 10_000, self.total, self.read, self.is_whole, self.causes is None, self.digest)
+        )
 
 
 @dataclass(slots=True)
@@ -140,7 +141,7 @@ class _Reading:
         kept = self._ledger.kept_by(list(holds))
         self._held = [HeldCause(hold, number) for hold, number in zip(holds.values(), kept, strict=True)]
         self._held.sort(key=lambda one: (-one.count, -one.hold.since))
-        counts = self._ledger.summary(holds)
+        counts = self._ledger.summary({})  # without the explanations of 1,000 holds
         parked = counts["parked"] - counts["scheduled"] - sum(kept)
         self._total = counts["dead"] + counts["unknown"] + max(0, parked)
         if (scopes := frozenset(holds)) != self._of.scopes and _half_minute() != self._of.held_since:
@@ -191,14 +192,16 @@ class _Reading:
     def _publish(self, *, is_whole: bool) -> None:
         found = sorted(self._causes.items(), key=lambda pair: (-pair[1].count, -pair[1].newest))
         copies = tuple((fault, replace(group)) for fault, group in found)  # this thread goes on to count
+        holds = tuple(self._held)
         self._of.last = RegionCauses(
             region=self._ledger.region,
             at=int(time.time() * 1000),
             causes=copies,
-            holds=tuple(self._held),
+            holds=holds,
             total=self._total,
             read=self._read,
             is_whole=is_whole,
+            digest=hashlib.sha256(repr((copies, holds)).encode()).hexdigest()[:16],
         )
 
 
