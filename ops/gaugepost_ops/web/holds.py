@@ -122,9 +122,9 @@ async def lift_hold(request: Request, hold_id: str) -> Response:
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-def lift(producer: Producer, caller: Actor, region: Region, scope: str) -> bool:
-    """Lift a hold. Return whether there was one."""
+def lift(producer: Producer, caller: Actor, region: Region, scope: str, reason: str = "") -> bool:
+    """Lift a hold. Return whether there was one. `reason`: for the audit trail."""
     ledger = producer.ledger(region)
-    with recorded(ledger, caller, "resume", scope) as record:
+    with recorded(ledger, caller, "resume", scope, reason) as record:
         record.count = int(ledger.resume(scope, caller.name))
     return bool(record.count)

@@ -57,6 +57,15 @@ def test_filters_are_in_the_url_and_stay_in_the_form(gateway: GatewayProcess, an
     assert 'name="until" value="1h"' in text
 
 
+def test_entry_of_one_job_links_to_it(gateway: GatewayProcess, ann: Person) -> None:
+    trail, job = gateway.producer.ledger(Region.EU).audit, "0" * 32
+    for target in (job, f"set-{job}", f"{job} {job}", "x"):
+        trail.write(AuditEntry("bob", "cancel", "eu", target, 1))
+    text = ann.get("/audit?actor=bob").text
+    assert [text.count(f'href="{path}"') for path in (f"/jobs/{job}", f"/uploads/set-{job}")] == [1, 1]
+    assert text.count("1 job<") == 4
+
+
 @pytest.mark.parametrize("query", ["since=tomorrow", "cursor=x", "cursor=1-99999999999999999999", "region=mars"])
 def test_wrong_query_is_refused_in_words(ann: Person, query: str) -> None:
     answer = ann.get(f"/audit?{query}")

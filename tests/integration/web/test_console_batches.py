@@ -68,6 +68,15 @@ def test_resume_of_a_batch_lifts_its_hold_once(gateway: GatewayProcess, ann: Per
     assert ann.get("/batches/unknown").status_code == 404
 
 
+def test_batch_of_a_held_region_says_so(gateway: GatewayProcess, ann: Person) -> None:
+    gateway.producer.enqueue_many([record(region="eu")], batch="held")
+    gateway.producer.enqueue_many([record(region="us")], batch="free")
+    gateway.producer.ledger(Region.EU).hold("", "maintenance", "bob")
+    wait_until(lambda: 'href="/holds?region=eu"' in ann.get("/batches/held").text)
+    assert ann.get("/batches").text.count("/holds?region=") == 1
+    assert "/holds?region=" not in ann.get("/batches/free").text
+
+
 def test_cancel_of_a_batch_needs_a_reason_and_a_region(gateway: GatewayProcess, ann: Person) -> None:
     stopped(gateway, "b")
     for fields, status in (
@@ -89,6 +98,18 @@ def test_operations_have_the_buttons_that_their_states_allow(gateway: GatewayPro
         assert {one for one in ("pause", "resume", "abort") if f"/{started.id}/{one}" in text} == buttons
         assert EVIL not in text
         assert text.count(AS_TEXT) == 2
+
+
+def test_operation_that_was_aborted_early_says_so(gateway: GatewayProcess, ann: Person) -> None:
+    calls = gateway.producer.ledger(Region.EU).operations
+    started = calls.start(Action.REPLAY, JobFilter(state=JobState.DEAD), by="ann", reason="x")
+    for path in ("/operations", f"/operations/{started.id}"):
+        calls.pause(started.id)
+        assert "Paused while it looked for its jobs: 0 so far" in ann.get(path).text
+    calls.abort(started.id)
+    for path in ("/operations", f"/operations/{started.id}"):
+        text = ann.get(path).text
+        assert ("Aborted before it found any job" in text, "0 of 0" in text) == (True, False)
 
 
 def test_viewer_sees_batches_and_operations_without_buttons(gateway: GatewayProcess) -> None:

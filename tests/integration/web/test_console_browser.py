@@ -70,7 +70,7 @@ def test_overview_shows_what_happens_without_a_reload(context: BrowserContext, g
 def test_paused_page_does_not_change(context: BrowserContext, gateway: GatewayProcess) -> None:
     page = sign_in(context)
     page.keyboard.press("p")
-    expect(page.get_by_role("button", name="Paused")).to_be_visible()
+    expect(page.get_by_role("button", name="Resume updates")).to_be_visible()
     gateway.producer.ledger(Region.EU).hold("", "maintenance", "bob")
     with page.expect_response(lambda answer: answer.url.endswith("/")):
         page.keyboard.press("p")
@@ -80,12 +80,30 @@ def test_paused_page_does_not_change(context: BrowserContext, gateway: GatewayPr
 def test_keys_open_the_help_and_the_pages(context: BrowserContext) -> None:
     page = sign_in(context)
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
     page.goto("/account")
     page.keyboard.press("g")
     page.keyboard.press("o")
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def test_slash_opens_jobs_where_a_page_has_no_search(context: BrowserContext) -> None:
+    page = sign_in(context)
+    page.goto("/account")
+    page.keyboard.press("/")
+    page.wait_for_url("**/jobs")
+    page.keyboard.press("/")
+    expect(page.locator("input[type=search]").first).to_be_focused()
+
+
+def test_key_of_updates_is_listed_only_where_a_page_has_them(context: BrowserContext) -> None:
+    page = sign_in(context)
+    for path, number in (("/", 1), ("/account", 0)):
+        page.goto(path)
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        expect(page.get_by_text("Pause or resume the updates")).to_have_count(number)
 
 
 def test_session_that_ends_leads_to_the_sign_in(context: BrowserContext, gateway: GatewayProcess) -> None:

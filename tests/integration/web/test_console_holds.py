@@ -43,13 +43,16 @@ def test_operator_pauses_a_region_and_resumes_it(tmp_path: Path, *, script: bool
         page.reload()
         expect(page.get_by_text("1 job waits")).to_be_visible()
         assert stack.keys() == {}
+        page.locator("summary").filter(has_text="eu the whole region").click()
+        expect(page.get_by_text("1 job will then be sent")).to_be_visible()
+        page.get_by_label("Why it is lifted").fill("maintenance is over")
         page.get_by_role("button", name="Lift the hold on eu the whole region").click()
         expect(page.get_by_role("heading", name="Nothing is held")).to_be_visible()
         wait_until(lambda: stack.keys().get(receipt.id), what=stack.undelivered)
-        trail = [(one.actor, one.action, one.via, one.count) for one in changes(stack.producer.ledger(Region.EU))]
-        assert [one for one in trail if one[2] == "console"] == [
-            ("ann", "resume", "console", 1),
-            ("ann", "hold", "console", 1),
+        trail = [one for one in changes(stack.producer.ledger(Region.EU)) if one.via == "console"]
+        assert [(one.actor, one.action, one.count, one.reason) for one in trail] == [
+            ("ann", "resume", 1, "maintenance is over"),
+            ("ann", "hold", 1, "maintenance"),
         ]
 
 
@@ -83,6 +86,33 @@ def test_hold_of_each_scope_is_opened_and_lifted(gateway: GatewayProcess, ann: P
     assert gateway.producer.ledger(Region.US).holds() == {}
     assert ann.post("/holds/lift", id="us").status_code == 404
     assert ann.post("/holds/lift", id="mars:x").status_code == 400
+
+
+def test_hold_is_still_open_in_a_page_that_changes(gateway: GatewayProcess, ann: Person) -> None:
+    assert ann.is_signed_in()
+    ledger = gateway.producer.ledger(Region.EU)
+    for name in ("b", "c"):
+        ledger.hold(f"configuration:{name}", "x", "bob")
+    with chromium() as browser:
+        page = sign_in(browser.new_context(base_url=gateway.url))
+        page.goto("/holds")
+        page.locator("summary").filter(has_text="configuration c").click()
+        page.locator("details[open] input[name=reason]").fill("corrected")
+        for name in ("a", "d"):
+            ledger.hold(f"configuration:{name}", "x", "bob")
+            expect(page.locator("summary").filter(has_text=f"configuration {name}")).to_have_count(1)
+        page.get_by_role("button", name="Lift the hold on eu configuration c").click()
+        expect(page.locator("summary")).to_have_count(3)
+    assert "configuration:c" not in ledger.holds()
+    assert changes(ledger)[0].reason == "corrected"
+
+
+def test_hold_of_a_configuration_links_to_its_jobs(gateway: GatewayProcess, ann: Person) -> None:
+    ledger = gateway.producer.ledger(Region.EU)
+    ledger.hold("configuration:c d", "x", "bob")
+    gateway.producer.enqueue(Record(region="eu", configuration="c d", record={"Email": "a@example.com"}))
+    wait_until(lambda: "/jobs?configuration=c+d&amp;region=eu" in ann.get("/holds").text)
+    assert "a***" in ann.get("/jobs?configuration=c+d&region=eu").text
 
 
 def test_stored_scripts_are_shown_as_text(gateway: GatewayProcess, ann: Person) -> None:

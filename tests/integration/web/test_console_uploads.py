@@ -55,7 +55,7 @@ def test_operator_uploads_a_file_and_undoes_it(tmp_path: Path, *, script: bool) 
         content = {"name": "people.csv", "mimeType": "text/csv", "buffer": rows(3)}
         page.locator("input[type=file]").set_input_files([content])
         page.get_by_label("Family").select_option("contact")
-        page.get_by_role("button", name="Check it").click()
+        page.get_by_role("button", name="Check the file").click()
         expect(page.get_by_text("3 rows in 1 part. Nothing is stored yet.")).to_be_visible()
         assert waiting(gateway) == 0
         page.get_by_role("button", name="Upload it").click()
@@ -68,6 +68,7 @@ def test_operator_uploads_a_file_and_undoes_it(tmp_path: Path, *, script: bool) 
         expect(page.get_by_text("They cannot be restored")).to_be_visible()
         page.get_by_role("button", name="Undo it").click()
         expect(page.get_by_text("by ann")).to_be_visible()
+        expect(page.get_by_text("Nothing is left to cancel or to undo.")).to_be_visible()
         trail = changes(stack.producer.ledger(Region.EU))
         found = [(one.actor, one.action, str(one.outcome)) for one in trail if one.via == "console"]
         assert found == [("ann", "uploads undo", "done"), ("ann", "upload", "done")]
@@ -102,7 +103,7 @@ def test_file_is_dropped_by_mouse(gateway: GatewayProcess, ann: Person, tmp_path
         else:
             drop(field, paths[1])
         page.get_by_label("Family").select_option("contact")
-        page.get_by_role("button", name="Check it").click()
+        page.get_by_role("button", name="Check the file").click()
         expect(page.get_by_role("heading", name="others.csv")).to_be_visible()
         expect(page.get_by_text("4 rows in 1 part. Nothing is stored yet.")).to_be_visible()
     assert waiting(gateway) == 0
@@ -120,8 +121,12 @@ def test_plan_stores_nothing_and_is_used_once(gateway: GatewayProcess, ann: Pers
     text = ann.get(made).text
     assert "4,500 rows in 3 parts" in text
     assert "parts 1 to 3 of 3" in ann.get("/uploads").text
+    assert (f"{made}/cancel" in text, f"{made}/undo" in text) == (True, False)
     assert ann.post(f"{made}/cancel", go="1").headers["Location"] == made
     assert waiting(gateway) == 0
+    text = ann.get(made).text
+    assert (f"{made}/cancel" in text, f"{made}/undo" in text) == (False, False)
+    assert "Nothing is left to cancel or to undo." in text
     assert ann.post(f"{made}/undo", go="1").status_code == 409
     assert ann.post(f"{made}/rejects", rows="1").status_code == 404
 
@@ -134,6 +139,14 @@ def test_scheduled_file_is_behind_those_that_wait(ann: Person) -> None:
     assert text.index("</svg>scheduled<") < text.index("later.csv") < text.rindex("starts <time")
 
 
+def test_lane_says_why_no_file_can_start(gateway: GatewayProcess, ann: Person) -> None:
+    text = ann.get("/uploads?region=eu").text
+    assert ("No worker runs" in text, "can start now" in text) == (True, False)
+    gateway.producer.ledger(Region.EU).hold("", "maintenance", "bob")
+    text = ann.get("/uploads?region=eu").text
+    assert ("Held: maintenance" in text, "can start now" in text) == (True, False)
+
+
 def test_file_that_is_refused_shows_the_form_again(gateway: GatewayProcess, ann: Person) -> None:
     for answer in (
         plan(ann, b"", "people.csv"),
@@ -143,7 +156,7 @@ def test_file_that_is_refused_shows_the_form_again(gateway: GatewayProcess, ann:
     ):
         assert answer.status_code == 422
         assert "Nothing was stored: " in answer.text
-        assert "Check it" in answer.text
+        assert "Check the file" in answer.text
     assert ann.post("/uploads/new", region="eu").status_code == 422
     assert waiting(gateway) == 0
 

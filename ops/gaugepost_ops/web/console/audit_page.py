@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 from gaugepost.ledger.users import Role
@@ -20,6 +21,7 @@ SHOWN = 50
 LOOKED_AT = 3_000
 """How many entries a page looks at, at most: a filter that few entries meet must not make it slow."""
 _MOST_NEWER = 20
+_ONE = re.compile(r"(set-)?[0-9a-f]{32}")
 _FIELDS = ("actor", "action", "job", "since", "until", "region")
 
 
@@ -51,7 +53,14 @@ async def show(request: Request) -> Response:
         older=_link(filters, found["next"], [*newer, cursor] if cursor else newer) if found["next"] else None,
         away=found.get("not_asked", []),
         looked_at=LOOKED_AT,
+        path_of=_path_of,
     )
+
+
+def _path_of(target: str) -> str:
+    """Return the page of the one job or upload that an entry names; "" without one."""
+    found = _ONE.fullmatch(target)
+    return f"/{'uploads' if found[1] else 'jobs'}/{target}" if found else ""
 
 
 def _link(filters: dict[str, str], cursor: str, newer: list[str]) -> dict[str, str]:

@@ -25,6 +25,7 @@ from gaugepost_ops.web.overview import newest_batches, of_regions
 from gaugepost_ops.web.problems import Refused, wrong_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from starlette.datastructures import FormData
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from gaugepost.client import Producer
+    from gaugepost.ledger import Hold
     from gaugepost.regions import Region
 
 SHOWN = 50
@@ -52,12 +54,15 @@ async def show(request: Request) -> Response:
     views, away = await asyncio.to_thread(newest_batches, producer, person, region)
     after = request.query_params.get("after", "")
     later = [one for one in views if not after or _place(one) < after]
+    holds = await _holds(request)
+    held = {one.name: _held(one, holds) for one in later[:SHOWN]}
     return page(
         request,
         "batches.html",
         live=True,
-        etag=version_of([one.to_dict() for one in views], away),
+        etag=version_of([one.to_dict() for one in views], away, held),
         batches=later[:SHOWN],
+        held=held,
         total=len(views),
         after=after,
         next=_place(later[SHOWN - 1]) if len(later) > SHOWN else "",
@@ -69,6 +74,23 @@ async def show(request: Request) -> Response:
 
 def _place(one: BatchView) -> str:
     return f"{one.active:015}~{one.name}"
+
+
+async def _holds(request: Request) -> dict[str, Mapping[str, Hold]]:
+    """Return the holds of each region, at most some seconds old."""
+    return {str(one.region): one.holds for one in await console_of(request).snapshots.read()}
+
+
+def _held(batch: BatchView, holds: Mapping[str, Mapping[str, Hold]]) -> list[str]:
+    """Return the regions in which a hold of the whole region, or a person's hold of the batch, stops its jobs.
+
+    The hold of a canary is left out: the state of the canary already says that the rest waits.
+    """
+    of_batch = f"batch:{batch.name}"
+    found = {name: holds.get(name, {}) for name, one in batch.regions.items() if one.left}
+    return [
+        name for name, all_ in found.items() if "" in all_ or (of_batch in all_ and all_[of_batch].label != "canary")
+    ]
 
 
 async def show_one(request: Request) -> Response:
@@ -87,7 +109,9 @@ async def show_one(request: Request) -> Response:
             raise StoreUnreachable(f"{', '.join(away)} could not be asked: Redis cannot be reached")
         raise Refused(HTTPStatus.NOT_FOUND, "there is no such batch: a batch ends with the last of its jobs")
     view = merged(dict(found["batches"]))
-    return page(request, "batch.html", live=True, etag=version_of(view.to_dict(), away), batch=view, away=away)
+    held = _held(view, await _holds(request))
+    version = version_of(view.to_dict(), away, held)
+    return page(request, "batch.html", live=True, etag=version, batch=view, away=away, held=held)
 
 
 async def resume(request: Request) -> Response:
@@ -105,7 +129,7 @@ async def cancel(request: Request) -> Response:
     name, form = request.path_params["name"], await form_of(request)
     region, reason = _region(request, form), field(form, "reason").strip()
     if not reason:
-        raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "nothing was cancelled: tell others why, in the field Reason")
+        raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "nothing was cancelled: say why, in the field Reason")
     producer = console_of(request).gateway.store.blocking
     try:
         jobs = OperationFilter(batch=name)

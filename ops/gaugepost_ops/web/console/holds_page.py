@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
@@ -49,15 +50,21 @@ _EMPTY = {"region": "", "what": "", "configuration": "", "reason": "", "until": 
 
 
 class ShownHold(NamedTuple):
-    """A hold with its explanation. `waiting`: how many jobs it keeps."""
+    """A hold with its explanation. `waiting`: how many jobs it keeps. `jobs`: the page that lists them, if there is one.
+
+    `key`: its id as a name in the page. `job`: the job of the one failed request that opened it.
+    """
 
     id: str
+    key: str
     region: str
     name: str
     hold: Hold
     waiting: int
     why: tuple[str, ...]
     to_do: str
+    jobs: str
+    job: str
 
 
 def add_routes(console: Console) -> None:
@@ -120,10 +127,24 @@ def _explained(producer: Producer, found: list[tuple[str, Region, Hold]]) -> lis
 
 def _shown(producer: Producer, hold_id: str, region: Region, hold: Hold, waiting: int) -> ShownHold:
     opened = opened_by(hold, clock)
-    texts = (meaning(hold), f"opened by {opened}" if opened else "", failed_probes(hold, clock))
+    texts = (meaning(hold), f"cause: {opened}" if opened else "", failed_probes(hold, clock))
     why = tuple(f"{text[0].upper()}{text[1:]}." for text in texts if text)
     name = scope_name(producer, hold.scope, region).replace(":", " ", 1) or "the whole region"
-    return ShownHold(hold_id, str(region), name, hold, waiting, why, action(hold, region))
+    jobs, job = _jobs(hold, region), _job(hold)
+    key = version_of(hold_id)[:12]
+    return ShownHold(hold_id, key, str(region), name, hold, waiting, why, action(hold, region), jobs, job)
+
+
+def _jobs(hold: Hold, region: Region) -> str:
+    """Return the page of the jobs that a hold keeps; "" if no filter selects them."""
+    sort, _, name = hold.scope.partition(":")
+    return f"/jobs?{urlencode({sort: name, 'region': region})}" if sort in {"batch", "configuration"} else ""
+
+
+def _job(hold: Hold) -> str:
+    """Return the id of the job whose request opened a hold; "" if several did."""
+    found = [one.job for one in hold.cause.requests if one.job] if hold.cause and hold.cause.failures == 1 else []
+    return found[0] if found else ""
 
 
 async def open_hold(request: Request) -> Response:
@@ -171,9 +192,10 @@ def _wrong(text: str) -> Refused:
 
 async def lift_hold(request: Request) -> Response:
     """Lift a hold, of a person or of gaugepost itself."""
-    name, _, scope = field(await form_of(request), "id").partition(":")
+    form = await form_of(request)
+    (name, _, scope), reason = field(form, "id").partition(":"), field(form, "reason").strip()
     region = region_in(request, name)
     producer = console_of(request).gateway.store.blocking
-    if region is None or not await asyncio.to_thread(lift, producer, person_of(request), region, scope):
+    if region is None or not await asyncio.to_thread(lift, producer, person_of(request), region, scope, reason):
         raise Refused(HTTPStatus.NOT_FOUND, "there is no such hold any more: nothing was changed")
     return see_other("/holds")

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from gaugepost.ledger.users import Role
+from gaugepost_ops.web.console.bulk_actions import WORDS
 from gaugepost_ops.web.console.inputs import see_other
 from gaugepost_ops.web.console.people import person_of
 from gaugepost_ops.web.console.rendering import page
@@ -35,7 +36,8 @@ async def show(request: Request) -> Response:
     """Show an operation."""
     _, found = await _find(request)
     filter_ = {name: value for name, value in found.to_dict()["filter"].items() if value}
-    return page(request, "operation.html", live=True, etag=repr(found), operation=found, conditions=filter_)
+    shown = {"operation": found, "conditions": filter_, "words": WORDS}
+    return page(request, "operation.html", live=True, etag=repr(found), **shown)
 
 
 async def control(name: Control, request: Request) -> Response:

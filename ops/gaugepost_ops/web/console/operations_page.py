@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from gaugepost.ledger.users import Role
+from gaugepost_ops.web.console.bulk_actions import WORDS
 from gaugepost_ops.web.console.people import person_of, region_in, version_of
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, Nav, console_of
@@ -48,6 +49,7 @@ async def show(request: Request) -> Response:
         region=region,
         regions=person.all_regions,
         conditions=_conditions,
+        words=WORDS,
     )
 
 

@@ -35,16 +35,16 @@ class PersonAtConsole:
         return tuple(region for region in self.all_regions if region not in self.away)
 
     def regions_of(self, region: Region | None) -> tuple[Region, ...]:
-        """Return this region, or all that can be asked. Raises Refused, StoreUnreachable."""
+        """Return this region, or all that can be asked; none if this one is away. Raises Refused, StoreUnreachable."""
         if region is not None:
-            return (self.served(region),)
+            return () if self.unasked_of(region) else (self.served(region),)
         if not self.regions:
             raise not_asked(self.away)
         return self.regions
 
     def unasked_of(self, region: Region | None) -> tuple[Region, ...]:
         """Return the regions that `regions_of` leaves out, because they are away."""
-        return self.away if region is None else ()
+        return self.away if region is None else tuple(one for one in self.away if one == region)
 
     def source_in(self, region: Region) -> str | None:
         """Return no source: each job may name one. Raises Refused."""
@@ -76,13 +76,18 @@ def person_of(request: Request) -> PersonAtConsole:
 
 
 def region_in(request: Request, text: str | None = None) -> Region | None:
-    """Return the region of the URL, or of `text`; None without one. Raises Refused for an unknown one."""
+    """Return the region of the URL, or of `text`; None without one.
+
+    Raises Refused for an unknown one. A page shows that the region of its URL is away; with `text`, for a change,
+    StoreUnreachable is raised.
+    """
     given = request.query_params.get("region", "") if text is None else text
     if not given:
         return None
     if given not in set(Region):
         raise Refused(HTTPStatus.BAD_REQUEST, f"region: expected one of {', '.join(Region)}")
-    return person_of(request).served(Region(given))
+    region, person = Region(given), person_of(request)
+    return region if text is None and region in person.unasked_of(region) else person.served(region)
 
 
 def version_of(*values: object) -> str:

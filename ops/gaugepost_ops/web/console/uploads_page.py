@@ -6,16 +6,16 @@ import asyncio
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from gaugepost.file_families import FAMILIES
 from gaugepost.ledger.users import Role
 from gaugepost.set_view import read_brief_set
-from gaugepost_ops.cli.uploads.lanes import read_lane, sent_state, stored
+from gaugepost_ops.cli.uploads.file_set import to_dict
+from gaugepost_ops.cli.uploads.lanes import DueTimes, read_lane, sent_state, stored
 from gaugepost_ops.cli.uploads.upload_undo import UndoEffects
 from gaugepost_ops.web.console.inputs import form_of, see_other
 from gaugepost_ops.web.console.people import person_of, region_in, version_of
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, Nav, console_of
-from gaugepost_ops.web.file_sets import cancel_parts, describe, find_set, rejects_of, undo_set
+from gaugepost_ops.web.file_sets import cancel_parts, find_set, rejects_of, undo_set
 from gaugepost_ops.web.overview import of_regions
 
 if TYPE_CHECKING:
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from gaugepost.client import Producer
-    from gaugepost.ledger import FileSet, JobView, Ledger
+    from gaugepost.ledger import FileSet, Hold, JobView, Ledger
     from gaugepost.regions import Region
     from gaugepost_ops.cli.uploads.lanes import LaneView, WaitingFile
     from gaugepost_ops.web.actors import Actor
+    from gaugepost_ops.web.gateway import Gateway
 
     Change = Callable[[Producer, Actor, Ledger, FileSet], object]
 
@@ -52,9 +53,18 @@ class LaneFile(NamedTuple):
 
 
 class ShownLane(NamedTuple):
-    """A lane with its files in their order. `more`: how many further ones are not shown."""
+    """A lane with its files in their order. `more`: how many further ones are not shown. Times are Unix ms.
 
-    view: LaneView
+    `opens`: when the next file can start; None: now, or not known while a hold stops the lane.
+    """
+
+    region: str
+    family: str
+    hold: Hold | None
+    held_until: int | None
+    has_worker: bool
+    last_start: int | None
+    opens: int | None
     sent: list[LaneFile]
     waiting: list[LaneFile]
     more: int
@@ -75,28 +85,43 @@ async def show(request: Request) -> Response:
     region, person = region_in(request), person_of(request)
     producer = console_of(request).gateway.store.blocking
     found = await asyncio.to_thread(of_regions, producer, person, region, "lanes", _lanes)
+    away = found.get("not_asked", [])
     return page(
         request,
         "uploads.html",
+        live=True,
+        etag=version_of(found["lanes"], away),
         lanes=found["lanes"],
-        away=found.get("not_asked", []),
+        away=away,
         region=region,
         regions=person.all_regions,
-        families=FAMILIES,
     )
 
 
 def _lanes(producer: Producer, region: Region) -> list[Any]:
     ledger = producer.ledger(region)
-    return [_shown(read_lane(ledger, name)) for name in ledger.upload_lanes()]
+    has_worker = ledger.presence().has_worker
+    return [_shown(read_lane(ledger, name), has_worker) for name in ledger.upload_lanes()]
 
 
-def _shown(lane: LaneView) -> ShownLane:
+def _shown(lane: LaneView, has_worker: bool) -> ShownLane:  # noqa: FBT001 - a fact beside another
     sent = [_file([view], sent_state(view)) for view in lane.sent if view.reason != _SCHEDULED]
     groups = (list(group) for _, group in groupby(lane.waiting, key=lambda one: stored(one.view).set or one.view.id))
     scheduled = [_file([view], _SCHEDULED, [view.until]) for view in lane.sent if view.reason == _SCHEDULED]
     waiting = [_waiting(group) for group in groups] + scheduled
-    return ShownLane(lane, sent[:SHOWN], waiting[:SHOWN], max(0, len(waiting) - SHOWN) + max(0, len(sent) - SHOWN))
+    opens = lane.lane.next_slot()
+    return ShownLane(
+        lane.region,
+        lane.name.partition(":")[2],
+        lane.hold,
+        lane.held_until,
+        has_worker,
+        lane.lane.last_start,
+        opens if opens and opens > lane.lane.now else None,
+        sent[:SHOWN],
+        waiting[:SHOWN],
+        max(0, len(waiting) - SHOWN) + max(0, len(sent) - SHOWN),
+    )
 
 
 def _waiting(group: list[WaitingFile]) -> LaneFile:
@@ -122,9 +147,19 @@ def _file(views: list[JobView], state: str, dues: Iterable[int | None] = ()) -> 
 async def show_one(request: Request) -> Response:
     """Show a file."""
     ledger, files = await _find(request)
-    producer = console_of(request).gateway.store.blocking
-    found = await asyncio.to_thread(describe, producer, person_of(request), ledger, files)
-    return page(request, "upload.html", live=True, etag=version_of(found), one=found)
+    found, unsent, can_undo = await asyncio.to_thread(_described, console_of(request).gateway, ledger, files)
+    version = version_of(found, unsent, can_undo)
+    return page(request, "upload.html", live=True, etag=version, one=found, unsent=unsent, can_undo=can_undo)
+
+
+def _described(gateway: Gateway, ledger: Ledger, files: FileSet) -> tuple[dict[str, Any], int, bool]:
+    """Return the row of a file, how many of its parts were not sent, and whether a part can be undone."""
+    view = read_brief_set(ledger, files)
+    found = to_dict(view, ledger, DueTimes(gateway.store.blocking), show_data=False)
+    undone = view.undo.deletions if view.undo else {}
+    kept = {part.id for part in view.parts if part}
+    can_undo = any(one not in undone for one in view.uploads()) or not kept.isdisjoint(view.not_known())
+    return found, len(view.unsent()), can_undo
 
 
 async def _find(request: Request) -> tuple[Ledger, FileSet]:

@@ -8,12 +8,13 @@
   doc.documentElement.classList.add('has-js');
 
   /* Relative times: "2 min ago", "in 5 s". The exact time stays in the title. */
-  const UNITS = [['d', 86400], ['h', 3600], ['min', 60], ['s', 1]];
+  const UNITS = [['year', 31557600], ['month', 2629800], ['d', 86400], ['h', 3600], ['min', 60], ['s', 1]];
   function relative(seconds) {
     const size = Math.abs(seconds);
     if (size < 1) return 'now';
-    const [name, length] = UNITS.find(([, one]) => size >= one) || UNITS[3];
-    const text = `${Math.floor(size / length)} ${name}`;
+    const [name, length] = UNITS.find(([, one]) => size >= one);
+    const number = Math.floor(size / length);
+    const text = `${number} ${name}${number > 1 && name.length > 3 ? 's' : ''}`;
     return seconds < 0 ? `${text} ago` : `in ${text}`;
   }
   function showTimes() {
@@ -52,8 +53,8 @@
     paused = on;
     const button = doc.querySelector('[data-pause]');
     if (!button) return;
-    button.setAttribute('aria-pressed', String(on));
-    button.textContent = on ? 'Paused' : 'Pause';
+    button.classList.toggle('on', on);
+    button.textContent = on ? 'Resume updates' : 'Pause updates';
     if (!on) ask();
   }
   doc.addEventListener('visibilitychange', ask);
@@ -82,7 +83,10 @@
       setTimeout(() => { chord = false; }, 1500);
     } else if (event.key === '/') {
       const search = doc.querySelector('input[type=search]');
-      if (search) { event.preventDefault(); search.focus(); }
+      const jobs = doc.querySelector('nav a[href="/jobs"]');
+      if (search || jobs) event.preventDefault();
+      if (search) search.focus();
+      else if (jobs) jobs.click();
     } else if (event.key === '?') {
       help();
     } else if (event.key === 'p') {
@@ -93,14 +97,11 @@
     if (event.target.closest('[data-pause]')) pause(!paused);
     if (event.target.closest('[data-help]')) help();
   });
-  /* What a person has typed stays when an update changes the page around it. */
+  /* What a person has typed or opened stays when an update changes the page around it. */
   if (window.Idiomorph) {
     window.Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, field) =>
-      name !== 'value' || field.value === field.defaultValue;
+      name !== 'open' && (name !== 'value' || field.value === field.defaultValue);
   }
 
-  /* On a phone the navigation is wider than the page. */
-  const current = doc.querySelector('.top nav a[aria-current]');
-  if (current) current.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   showTimes();
 })();
