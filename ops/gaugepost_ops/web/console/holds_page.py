@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import Hold
 
-SHOWN = 40
-"""A hold takes more bytes than a row of other lists: 50 of them are more than 60 kB."""
+SHOWN = 25
+"""A hold takes more bytes than a row of other lists: a page has at most 60 kB."""
 _CHOICES = {
     "": "the whole region",
     "configuration:": "one configuration",
