@@ -58,7 +58,7 @@ def test_filters_are_in_the_url_and_stay_in_the_form(gateway: GatewayProcess, an
 
 
 def test_entry_of_one_job_links_to_it(gateway: GatewayProcess, ann: Person) -> None:
-    trail, job = gateway.producer.ledger(Region.EU).audit, "0" * 32
+    trail, job = gateway.producer.ledger(Region.EU).audit, "abcd" * 8
     for target in (job, f"set-{job}", f"{job} {job}", "x"):
         trail.write(AuditEntry("bob", "cancel", "eu", target, 1))
     text = ann.get("/audit?actor=bob").text

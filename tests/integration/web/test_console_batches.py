@@ -109,7 +109,11 @@ def test_operation_that_was_aborted_early_says_so(gateway: GatewayProcess, ann: 
     calls.abort(started.id)
     for path in ("/operations", f"/operations/{started.id}"):
         text = ann.get(path).text
-        assert ("Aborted before it found any job" in text, "0 of 0" in text) == (True, False)
+        assert ("Aborted before it found any job" in text, "0 of 0 done" in text, "0 of 0 jobs" in text) == (
+            True,
+            False,
+            False,
+        )
 
 
 def test_viewer_sees_batches_and_operations_without_buttons(gateway: GatewayProcess) -> None:

@@ -107,12 +107,12 @@ def test_hold_is_still_open_in_a_page_that_changes(gateway: GatewayProcess, ann:
     assert changes(ledger)[0].reason == "corrected"
 
 
-def test_hold_of_a_configuration_links_to_its_jobs(gateway: GatewayProcess, ann: Person) -> None:
-    ledger = gateway.producer.ledger(Region.EU)
-    ledger.hold("configuration:c d", "x", "bob")
-    gateway.producer.enqueue(Record(region="eu", configuration="c d", record={"Email": "a@example.com"}))
-    wait_until(lambda: "/jobs?configuration=c+d&amp;region=eu" in ann.get("/holds").text)
-    assert "a***" in ann.get("/jobs?configuration=c+d&region=eu").text
+def test_hold_of_a_batch_links_to_its_jobs(gateway: GatewayProcess, ann: Person) -> None:
+    jobs = [Record(region="eu", configuration="c", record={"Email": f"p{n}@example.com"}) for n in range(5)]
+    gateway.producer.enqueue_many(jobs, batch="spring", canary=2)
+    text = ann.get("/holds").text
+    assert '<a href="/jobs?batch=spring&amp;region=eu"><strong>3</strong> jobs wait</a>' in text
+    assert "3 jobs will then be sent" in text
 
 
 def test_stored_scripts_are_shown_as_text(gateway: GatewayProcess, ann: Person) -> None:

@@ -50,9 +50,9 @@ _EMPTY = {"region": "", "what": "", "configuration": "", "reason": "", "until": 
 
 
 class ShownHold(NamedTuple):
-    """A hold with its explanation. `waiting`: how many jobs it keeps. `jobs`: the page that lists them, if there is one.
+    """A hold with its explanation. `waiting`: how many jobs it keeps. `key`: its id as a name in the page.
 
-    `key`: its id as a name in the page. `job`: the job of the one failed request that opened it.
+    `jobs`: the page that lists its jobs, if there is one. `job`: the job of the one failed request that opened it.
     """
 
     id: str

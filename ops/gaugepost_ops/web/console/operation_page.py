@@ -36,8 +36,8 @@ async def show(request: Request) -> Response:
     """Show an operation."""
     _, found = await _find(request)
     filter_ = {name: value for name, value in found.to_dict()["filter"].items() if value}
-    shown = {"operation": found, "conditions": filter_, "words": WORDS}
-    return page(request, "operation.html", live=True, etag=repr(found), **shown)
+    etag = repr(found)
+    return page(request, "operation.html", live=True, etag=etag, operation=found, conditions=filter_, words=WORDS)
 
 
 async def control(name: Control, request: Request) -> Response:
