@@ -31,7 +31,7 @@ PAGES = {
     "/batches": "of-{}",
     "/audit": "entry of {}",
     "/uploads": "{}.csv",
-    "/history": "{} Nothing recorded",
+    "/history": "{} Nothing is recorded in this hour",
     "/": "maintenance of {}",
     "/stuck": "maintenance of {}",
 }

@@ -67,7 +67,7 @@ def test_unknown_job_is_settled_as_what_a_person_found(page: Page, gateway: Gate
         job_id = lose(gateway.producer)
         page.goto("/")
         wait_until(lambda: page.reload() and problem.is_visible(), what="the overview says it")
-        problem.get_by_role("link", name="show").click()
+        problem.get_by_role("link", name="See the jobs").click()
         page.get_by_role("table").get_by_role("link", name=job_id[:12]).click()
         expect(page.get_by_text("look for it at CustomerGauge")).to_be_visible()
         page.get_by_label("What you found at CustomerGauge").fill("seen in its list")

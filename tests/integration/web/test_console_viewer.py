@@ -106,7 +106,7 @@ def test_requests_by_hand_are_refused_in_words_and_audited(gateway: GatewayProce
 def test_address_of_an_operator_shows_a_viewer_why_not(page: Page) -> None:
     for path, role in (("/uploads/new", "operator"), ("/audit", "operator"), ("/settings", "admin")):
         page.goto(path)
-        expect(page.get_by_role("heading", name="Forbidden")).to_be_visible()
+        expect(page.get_by_role("heading", name="Not allowed")).to_be_visible()
         expect(page.get_by_text(f"this needs the role {role}, and vic is viewer")).to_be_visible()
         page.get_by_role("link", name="To the overview").click()
         expect(page.get_by_role("heading", name="Overview")).to_be_visible()

@@ -31,7 +31,7 @@ def test_latency_without_a_delivery_is_none() -> None:
 
 def test_period_between_two_gaps_is_a_line_that_can_be_seen() -> None:
     *_, latency = hour(period(5, 2.0), period(3))
-    assert latency.highest == "at most 2.0 s"
+    assert latency.highest == "peak 2.0 s"
     for line in lines(latency):
         assert re.fullmatch(r"M[\d.]+ [\d.]+h3\.0", line), line
 
@@ -46,5 +46,5 @@ def test_gap_interrupts_a_line() -> None:
 def test_quarters_are_named_in_words() -> None:
     quarter = Period(0, delivered=3, dead=1, waiting=0, p50_s=0.1, p95_s=0.2)
     deliveries, *_ = charts_of(day_of(RegionHistory(NOW, (), (quarter,))))
-    assert deliveries.title == "Delivered, dead (red), a quarter of an hour"
+    assert deliveries.title == "Delivered, and dead (outlined), per quarter of an hour"
     assert deliveries.summary == "3 delivered and 1 dead in this day, at most 4 in a quarter of an hour"

@@ -35,6 +35,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger("gaugepost.console")
 
 _OF_PROGRAMS = ("/v1/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics", "/customergauge")
+_TITLES = {
+    HTTPStatus.FORBIDDEN: "Not allowed",
+    HTTPStatus.NOT_FOUND: "Not found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "Not possible here",
+    HTTPStatus.CONFLICT: "Not changed",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Something is wrong",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Not available now",
+}
 _NOT_SAFE = (
     "The console needs https:// (or this machine's own address): a password over plain HTTP can be read on its way. "
     "Behind a proxy with TLS, start `gaugepost serve --proxy-headers`, or set GAUGEPOST_CONSOLE_URL to its address."
@@ -133,7 +141,7 @@ def _to_sign_in(request: Request) -> Response:
 
 
 def _error_page(request: Request, error: Refused) -> Response:
-    title, detail = error.status.phrase, error.detail
+    title, detail = _TITLES.get(error.status, error.status.phrase), error.detail
     if has_visitor(request):
         response = page(request, "error.html", status=error.status, title=title, detail=detail)
     else:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
+from gaugepost_ops.cli.output.formatting import counted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -64,11 +66,11 @@ def charts_of(span: Span) -> list[Chart]:
     most = max((one or 0 for one in ended), default=0)
     bars = _bars(ended, most, "bar") + _bars([one.dead if one else None for one in span.periods], most, "bad")
     words = f"{delivered:,} delivered and {dead:,} dead in this {span.name}, at most {most:,} in a {unit}"
-    charts = [Chart(f"Delivered, dead (red), a {unit}", f"at most {most:,}", words, _svg(bars, words))]
+    charts = [Chart(f"Delivered, and dead (outlined), per {unit}", f"peak {most:,}", words, _svg(bars, words))]
     waiting = [one.waiting if one else None for one in span.periods]
     high = max((one or 0 for one in waiting), default=0)
-    words = f"at most {high:,} jobs waited, {waiting[-1] or 0:,} at the end"
-    charts.append(Chart("Waiting", f"at most {high:,}", words, _svg(_line(waiting, high, "line"), words)))
+    words = f"at most {counted(high, 'job')} waited, {waiting[-1] or 0:,} at the end"
+    charts.append(Chart("Not yet delivered", f"peak {high:,}", words, _svg(_line(waiting, high, "line"), words)))
     slow = [one.p95_s if one else None for one in span.periods]
     half = [one.p50_s if one else None for one in span.periods]
     high_s = max((one for one in slow if one is not None), default=None)
@@ -76,8 +78,8 @@ def charts_of(span: Span) -> list[Chart]:
     if high_s is None:
         words = f"nothing was delivered in this {span.name}"
     lines = _line(slow, high_s or 0, "line") + _line(half, high_s or 0, "line second")
-    highest = "none yet" if high_s is None else f"at most {seconds(high_s)}"
-    charts.append(Chart("Latency, 95 % and half (dashed)", highest, words, _svg(lines, words)))
+    highest = "none yet" if high_s is None else f"peak {seconds(high_s)}"
+    charts.append(Chart("Time to deliver 95 % of jobs, and half (dashed)", highest, words, _svg(lines, words)))
     return charts
 
 

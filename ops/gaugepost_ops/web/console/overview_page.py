@@ -23,5 +23,5 @@ async def show(request: Request) -> Response:
     """Show all regions."""
     console = console_of(request)
     snapshots = await console.snapshots.read()
-    version = "".join(one.version for one in snapshots)
+    version = "".join(f"{one.version} {one.is_old} " for one in snapshots)
     return page(request, "overview.html", live=True, etag=version, snapshots=snapshots, problems_of=problems_of)

@@ -6,11 +6,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from gaugepost.ledger.explanations import action, meaning
-from gaugepost_ops.cli.output.formatting import clock
+from gaugepost_ops.cli.output.formatting import clock, counted
 from gaugepost_ops.web.console.snapshots import UNREACHABLE
+from gaugepost_ops.web.console.words import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from gaugepost.ledger import Hold
     from gaugepost_ops.web.console.snapshots import Snapshot
@@ -21,23 +22,35 @@ _SHOWN_HOLDS = 5
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong. `level`: `bad` (the region sends nothing) or `warn`. `path`: the page about it."""
+    """One thing that is wrong. `level`: `bad` (the region sends nothing) or `warn`.
+
+    `path`: the page about it, and `see` what is there. In what is wrong in several regions, `…` stands for each.
+    """
 
     level: str
     region: str
     text: str
     to_do: str
     path: str = ""
+    see: str = ""
 
 
 def problems_of(snapshots: Iterable[Snapshot]) -> list[Problem]:
     """Return what is wrong in some regions, the worst first. What is wrong in several of them is said once."""
-    regions: dict[tuple[str, str, str, str], list[str]] = {}
+    alike: dict[Problem, list[Problem]] = {}
     for snapshot in snapshots:
         for one in _found(snapshot, str(snapshot.region)):
-            regions.setdefault((one.level, one.text, one.to_do, one.path), []).append(one.region)
-    found = [Problem(level, ", ".join(of), *more) for (level, *more), of in regions.items()]
+            alike.setdefault(_of_any_region(one), []).append(one)
+    found = [
+        of[0] if len(of) == 1 else one._replace(region=", ".join(each.region for each in of))
+        for one, of in alike.items()
+    ]
     return sorted(found, key=lambda problem: problem.level != "bad")
+
+
+def _of_any_region(one: Problem) -> Problem:
+    to_do = one.to_do.replace(f"--region {one.region}", "--region …")
+    return one._replace(region="", to_do=to_do, path=one.path.replace(f"region={one.region}", "").rstrip("?&"))
 
 
 def _found(snapshot: Snapshot, region: str) -> Iterator[Problem]:
@@ -49,22 +62,33 @@ def _found(snapshot: Snapshot, region: str) -> Iterator[Problem]:
         yield Problem("bad", region, snapshot.trouble, to_do)
         return
     for part in summary["missing"]:
-        level = "bad" if part["part"] == "worker" else "warn"
-        yield Problem(level, region, part["reason"], f"Start it: `{part['command']}`")
+        yield _missing(part, region, has_workers=bool(summary["workers"]))
     yield from _of_holds(snapshot, region)
     if number := summary["unknown"]:
-        text = f"{number:,} {_jobs(number)} a person: sent, and the answer was lost"
+        text = f"{counted(number, 'job needs', 'jobs need')} a person: sent, and the answer was lost"
         to_do = "Check at CustomerGauge whether each job arrived. Then settle it on its page, or by `gaugepost settle`."
-        yield Problem("warn", region, text, to_do, f"/jobs?state=unknown&region={region}")
+        yield Problem("warn", region, text, to_do, f"/jobs?state=unknown&region={region}", "See the jobs")
     if snapshot.oldest_since is not None and snapshot.at - snapshot.oldest_since > LATE_MS:
-        text = f"a job has been queued since {clock(snapshot.oldest_since, seconds=False)}"
+        text = f"A job has been queued since {clock(snapshot.oldest_since, seconds=False)}"
         yield Problem("warn", region, text, "More workers, or more CONCURRENCY, empty the queue faster.")
     if number := summary["dead"]:
         verdicts = sorted(summary["dead_by_verdict"].items(), key=lambda item: -item[1])
-        causes = ", ".join(f"{verdict} {count:,}" for verdict, count in verdicts[:3])
-        text = f"{number:,} {'jobs are' if number > 1 else 'job is'} dead: {causes}"
-        to_do = "The page Stuck shows the causes and what helps, as `gaugepost jobs --group` does."
-        yield Problem("warn", region, text, to_do, f"/stuck?region={region}")
+        each = [f"{in_words(verdict)} {count:,}" for verdict, count in verdicts[:3]]
+        causes = ", ".join(each) if len(verdicts) > 1 else "".join(in_words(verdict) for verdict, _ in verdicts)
+        text = f"{counted(number, 'job is', 'jobs are')} dead: {causes}"
+        to_do = "Stuck shows the causes and what helps, as `gaugepost jobs --group` does."
+        yield Problem("warn", region, text, to_do, f"/stuck?region={region}", "See Stuck")
+
+
+def _missing(part: Mapping[str, str], region: str, *, has_workers: bool) -> Problem:
+    """Return the problem of a part of `status --json` that does not run."""
+    since = part["reason"].partition(" since ")[2].partition(";")[0]
+    seen = f"since {since}" if since else "yet"
+    if part["part"] == "worker":
+        return Problem("bad", region, f"No worker has been seen {seen}", f"Start one: `{part['command']}`")
+    text = f"Beat, which keeps the schedule, has not been seen {seen}"
+    to_do = f"{'Workers do its work meanwhile. ' if has_workers else ''}Start it: `{part['command']}`"
+    return Problem("warn", region, text, to_do)
 
 
 def _of_holds(snapshot: Snapshot, region: str) -> Iterator[Problem]:
@@ -72,17 +96,14 @@ def _of_holds(snapshot: Snapshot, region: str) -> Iterator[Problem]:
     for hold in islice(holds, _SHOWN_HOLDS):
         yield _of_hold(hold, region)
     if (more := len(holds) - _SHOWN_HOLDS) > 0:
-        yield Problem("warn", region, f"{more:,} more holds", "`gaugepost holds` lists all", "/holds")
+        text = f"{counted(more, 'more hold')}"
+        yield Problem("warn", region, text, "Holds lists all, as `gaugepost holds` does.", "/holds", "See Holds")
 
 
 def _of_hold(hold: Hold, region: str) -> Problem:
     what = hold.scope.replace(":", " ", 1) or "the region"
-    why = f"{hold.reason} ({meaning(hold)})" if meaning(hold) else hold.reason
+    why = in_words(hold.reason) + (f" ({meaning(hold)})" if meaning(hold) else "")
     until = f" until {clock(hold.until, seconds=False)}" if hold.until else ""
-    text = f"{what} is held{until}: {why}"
+    text = f"{what[0].upper()}{what[1:]} is held{until}: {why}"
     to_do = action(hold, region) or f"Opened by {hold.by}. Lift it on the page Holds, or by `gaugepost resume`."
-    return Problem("bad" if not hold.scope else "warn", region, text, to_do, "/holds")
-
-
-def _jobs(number: int) -> str:
-    return "jobs need" if number > 1 else "job needs"
+    return Problem("bad" if not hold.scope else "warn", region, text, to_do, "/holds", "See Holds")

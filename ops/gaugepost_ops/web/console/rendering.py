@@ -19,6 +19,7 @@ from gaugepost_ops.web.console.charts import Chart, charts_of, hour_of
 from gaugepost_ops.web.console.routes import CONSOLE, console_of
 from gaugepost_ops.web.console.sessions import visitor_of
 from gaugepost_ops.web.console.static_files import static
+from gaugepost_ops.web.console.words import in_words
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -157,6 +158,7 @@ def _environment() -> jinja2.Environment:
         "clock": clock,
         "clean": printable,
         "words": _words,
+        "in_words": in_words,
         "hour": _hour,
         "iso": lambda ms: local(ms).astimezone(UTC).isoformat(timespec="seconds"),
         "exact": lambda ms: local(ms).strftime("%Y-%m-%d %H:%M:%S %Z"),

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from gaugepost.errors import StoreUnreachable
+from gaugepost.jobs import File
+from gaugepost.ledger.wait_reasons import scopes_of_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("gaugepost.console")
 
 FRESH_S = 1.0
+OLD_MS = 3_000
+"""A page says that older facts are old."""
 _PATIENCE_S = 0.3
 """A page waits so long for a region whose last snapshot it has; so a region that hangs delays no page."""
 UNREACHABLE = "Redis cannot be reached"
@@ -50,6 +54,18 @@ class Snapshot:
     """Why it could not be read."""
     held: str = ""
     """A text that changes when the holds do."""
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the region did not answer for some seconds."""
+        return time.time() * 1000 - self.at > OLD_MS
+
+    @property
+    def uploads_wait_for(self) -> str:
+        """Why no upload starts, whatever its slot: a hold, or no worker; empty without a reason."""
+        if self.holds.keys() & set(scopes_of_kind(File)):
+            return "held"
+        return "" if (self.summary or {}).get("workers") else "no worker"
 
     @property
     def next_slot(self) -> int | None:
