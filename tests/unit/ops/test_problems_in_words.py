@@ -58,3 +58,11 @@ def test_upload_that_is_held_has_no_slot(scope: str, why: str) -> None:
 def test_upload_without_worker_and_old_facts_are_named() -> None:
     assert snapshot(workers=0).uploads_wait_for == "no worker"
     assert (snapshot(ago_s=10).is_old, snapshot().is_old) == (True, False)
+
+
+def test_jobs_of_several_regions_are_counted_apart() -> None:
+    found = problems_of([snapshot(unknown=1), snapshot(Region.US, unknown=1)])
+    assert [(one.region, one.path) for one in found] == [
+        ("eu", "/jobs?state=unknown&region=eu"),
+        ("us", "/jobs?state=unknown&region=us"),
+    ]

@@ -49,8 +49,10 @@ def problems_of(snapshots: Iterable[Snapshot]) -> list[Problem]:
 
 
 def _of_any_region(one: Problem) -> Problem:
-    to_do = one.to_do.replace(f"--region {one.region}", "--region …")
-    return one._replace(region="", to_do=to_do, path=one.path.replace(f"region={one.region}", "").rstrip("?&"))
+    """Return the same without its region, unless it counts jobs of the region."""
+    if "region=" in one.path:
+        return one
+    return one._replace(region="", to_do=one.to_do.replace(f"--region {one.region}", "--region …"))
 
 
 def _found(snapshot: Snapshot, region: str) -> Iterator[Problem]:
