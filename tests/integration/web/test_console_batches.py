@@ -40,7 +40,7 @@ def test_operator_sees_a_stopped_batch_and_cancels_its_rest(tmp_path: Path) -> N
         page = sign_in(browser.new_context(base_url=gateway.url))
         page.get_by_role("link", name="Batches").click()
         expect(page.get_by_text("stopped by its canary")).to_be_visible(timeout=60_000)
-        expect(page.get_by_text("canary: 10 of 10 not clean: 10 missing_field Name")).to_be_visible()
+        expect(page.get_by_text("canary: 10 of 10 not clean: 10 missing field Name")).to_be_visible()
         page.get_by_role("link", name="spring").click()
         expect(page.get_by_role("button", name="Resume in eu")).to_be_visible()
         page.get_by_label("Reason").fill("the column Name is missing")
