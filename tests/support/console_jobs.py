@@ -8,6 +8,8 @@ from gaugepost import PersonalLink, Producer, Record
 from gaugepost.ledger import Settlement
 from gaugepost.transitions import Attempt, Dead, Decision, Delivered, Transition, Unknown
 from gaugepost.verdict import Verdict
+from support.console import Person
+from support.wait import wait_until
 from support.worker_ledger import worker_ledger
 
 SCRIPT = "<script>alert(1)</script>"
@@ -55,3 +57,19 @@ def deliver(producer: Producer) -> str:
     put(producer)
     [job_id] = settle(producer, Delivered())
     return job_id
+
+
+def stuck(person: Person, *wanted: str) -> str:
+    """Return the page when a reading in the background has ended, and has found all of these."""
+    found: list[str] = []
+
+    def has_them() -> bool:
+        found.append(person.get("/stuck").text)
+        return (
+            "Last read <time" in found[-1]
+            and "read so far" not in found[-1]
+            and all(one in found[-1] for one in wanted)
+        )
+
+    wait_until(has_them, what=lambda: found[-1])
+    return found[-1]

@@ -95,7 +95,7 @@ def _send_again(stack: Stack, gateway: GatewayProcess, browser: Browser, *, is_s
     page = context.new_page()
     sign_in(page)
     page.goto("/stuck?region=eu")
-    while not page.get_by_text("300", exact=True).is_visible():
+    while not page.get_by_text("300 jobs", exact=True).is_visible():
         page.reload()
     page.get_by_role("link", name="Send again …").click()
     page.get_by_label("Reason").fill("mapping corrected")

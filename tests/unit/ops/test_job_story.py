@@ -75,5 +75,16 @@ def test_sentence_names_the_hold_and_its_end() -> None:
 
 def test_dead_job_names_verdict_and_words() -> None:
     assert sentence(view(_S.DEAD, DIED, verdict=Verdict.INVALID_VALUE)).text == (
-        "It died: invalid_value (The Email is wrong)."
+        "It died: invalid value (The Email is wrong)."
     )
+
+
+def test_job_whose_link_was_lost_is_not_said_to_arrive_twice() -> None:
+    found = sentence(view(_S.UNKNOWN, LOST, reason="link lost"))
+    assert "twice" not in found.text
+    assert found.to_do == "Settle it as delivered."
+
+
+def test_long_message_is_cut_and_ends_with_one_full_stop() -> None:
+    said = [sentence(view(_S.DEAD, DIED | {"message": text})).text for text in ("It is wrong.", "x" * 500)]
+    assert said == ["It died: invalid value (It is wrong).", f"It died: invalid value ({'x' * 200} …)."]

@@ -15,6 +15,7 @@ from gaugepost.ledger.holds import iso
 from gaugepost.ledger.job_filter import faulty_fields
 from gaugepost.ledger.presence import start_worker
 from gaugepost.states import JobState
+from gaugepost.verdict import Verdict
 from gaugepost_ops.cli.aliases import alias, aliased
 from gaugepost_ops.cli.common import console, note, write_rows
 from gaugepost_ops.cli.output.formatting import clock, printable
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 SCHEDULED = "scheduled"
 """The reason of a parked job that waits for its deliver_at."""
+PROCESSING = "processing"
+"""The reason of a parked file that CustomerGauge processes."""
 
 STUCK = (JobState.DEAD, JobState.UNKNOWN, JobState.PARKED)
 """The states in which a job may need a person."""
@@ -36,7 +39,10 @@ STUCK = (JobState.DEAD, JobState.UNKNOWN, JobState.PARKED)
 
 _MAX_GROUPS = 1_000
 _EXAMPLES = 5
-_SENT_AGAIN = "Nothing to do: the job is sent again by itself at its time. The command sends it now."
+_SENT_AGAIN = (
+    "Sent again automatically. Dead after the last try: correct the cause before that. The command sends it now."
+)
+_REACHED_AGAIN = "Sent again automatically, until CustomerGauge can be reached. The command sends it now."
 _LOOKED_UP = (
     "Nothing to do: a worker reads CustomerGauge's upload statistics until the file is processed. "
     "The command makes it read them now."
@@ -110,9 +116,11 @@ def _by_itself(view: JobView) -> str:
     """Return what workers do about a parked job without a person; empty if a person may have to help."""
     if view.state is not JobState.PARKED or view.late or view.hold:
         return ""
-    if view.reason == "processing":
+    if view.reason == PROCESSING:
         return _LOOKED_UP
-    return _SENT_AGAIN if view.reason == view.last_verdict else ""
+    if view.reason != view.last_verdict:
+        return ""
+    return _REACHED_AGAIN if view.last_verdict == Verdict.UNREACHABLE else _SENT_AGAIN  # it never dies of that
 
 
 def scope_options(scope: str) -> list[str]:

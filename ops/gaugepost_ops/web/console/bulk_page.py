@@ -16,7 +16,7 @@ from gaugepost.states import JobState
 from gaugepost_ops.cli.common import Failure
 from gaugepost_ops.cli.jobs.groups import Groups
 from gaugepost_ops.web.auditing import recorded
-from gaugepost_ops.web.console.bulk_actions import WORDS
+from gaugepost_ops.web.console.bulk_actions import WORDS, bulk_title
 from gaugepost_ops.web.console.inputs import field, form_of, see_other
 from gaugepost_ops.web.console.job_page import reason_in
 from gaugepost_ops.web.console.job_queries import NAMES, JobQuery
@@ -62,7 +62,17 @@ async def show(request: Request) -> Response:
     person, given = person_of(request), request.query_params
     query, wanted = _asked(person, JobQuery.of(given), given.get("action", ""), "", None)
     preview = await asyncio.to_thread(_preview, console_of(request).gateway.store.blocking, person, query, wanted)
-    return page(request, "bulk.html", query=query, action=wanted.action, words=WORDS[wanted.action], preview=preview)
+    number = preview.total if preview.total is not None else preview.matched if preview.is_whole else None
+    return page(
+        request,
+        "bulk.html",
+        query=query,
+        action=wanted.action,
+        words=WORDS[wanted.action],
+        title=bulk_title(wanted.action, number),
+        has_jobs=number != 0,
+        preview=preview,
+    )
 
 
 def _asked(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gaugepost.errors import StoreUnreachable
 from gaugepost_ops.cli.operations.audit import AuditFilter
-from gaugepost_ops.cli.uploads.lanes import DueTimes
+from gaugepost_ops.cli.uploads.lanes import DueTimes, stored
 from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ class JobFacts:
         """The ids of the operations that changed it, the newest first."""
         found = (entry["operation"] for entry in reversed(self.view.history.entries) if "operation" in entry)
         return list(dict.fromkeys(found))
+
+    @property
+    def upload(self) -> str | None:
+        """The id of the upload that the job is a part of."""
+        return stored(self.view).set if "stored" in self.view.job else None
 
     @property
     def version(self) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gaugepost.errors import DataSealed
 from gaugepost.ledger.users import Role
 from gaugepost.states import JobState
+from gaugepost_ops.cli.jobs.groups import PROCESSING, SCHEDULED
 from gaugepost_ops.web.auditing import recorded
 from gaugepost_ops.web.console.inputs import field, form_of, see_other
 from gaugepost_ops.web.console.job_facts import find_job, masked, read_facts
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 _LONGEST_REASON = 500
 _CANCELLABLE = frozenset({JobState.QUEUED, JobState.WAITING, JobState.PARKED})
-_REPLAYABLE = frozenset({JobState.DEAD, JobState.PARKED})
 
 
 def add_routes(console: Console) -> None:
@@ -56,6 +56,7 @@ async def _page(request: Request, data: dict[str, Any] | None) -> Response:
     producer = console_of(request).gateway.store.blocking
     facts = await asyncio.to_thread(read_facts, producer, person_of(request), request.path_params["job_id"])
     view = facts.view
+    path = path_of(view)
     return page(
         request,
         "job.html",
@@ -63,15 +64,27 @@ async def _page(request: Request, data: dict[str, Any] | None) -> Response:
         facts=facts,
         view=view,
         story=sentence(view, facts.due),
-        diagram=diagram(path_of(view)),
+        diagram=diagram(path),
+        path=path,
         raw=json.dumps(data or _masked(view), indent=2, ensure_ascii=False, default=str),
         shows_data=data is not None,
         offers={
             "cancel": view.state in _CANCELLABLE,
-            "replay": view.state in _REPLAYABLE,
+            "replay": _replay_in_words(view),
             "settle": view.state is JobState.UNKNOWN,
         },
     )
+
+
+def _replay_in_words(view: JobView) -> str:
+    """Return the title of the button that sends a job now; empty if `replay.lua` would not change the job."""
+    if view.state is JobState.DEAD and not view.erased_at:
+        return "Send again"
+    if view.state is not JobState.PARKED or view.hold is not None or view.reason == SCHEDULED or view.erased_at:
+        return ""
+    if view.reason == PROCESSING:
+        return "Look now"
+    return "Send again" if view.history.attempts() else "Send now"
 
 
 def _masked(view: JobView) -> dict[str, Any]:

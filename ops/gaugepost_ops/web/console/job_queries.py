@@ -93,7 +93,7 @@ class JobQuery:
         """Return the conditions beside state, region, configuration and times. Raises InvalidQuery."""
         kind = self.values.get("kind")
         if kind is not None and kind not in JOBS:
-            raise InvalidQuery(f"kind: expected one of {', '.join(JOBS)}")
+            raise _no_such("kind", kind, JOBS)
         verdict = _one_of(Verdict, "verdict", self.values.get("verdict"))
         return JobFilter(
             kind=None if kind is None else Kind(kind),
@@ -125,9 +125,10 @@ class JobQuery:
         free = [("q", self.value)] if self.value else []
         return path + "?" + urlencode([*self.given, *free, *((name, value) for name, value in more.items() if value)])
 
-    def in_words(self) -> str:
-        """Return the conditions as they are written in the search box."""
-        found = [f'{name}:"{value}"' if " " in value else f"{name}:{value}" for name, value in self.given]
+    def typed(self, choices: Mapping[str, Sequence[str]]) -> str:
+        """Return the conditions as they are typed in the search box, but those that a select can show."""
+        rest = [(name, value) for name, value in self.given if value not in choices.get(name, ())]
+        found = [f'{name}:"{value}"' if " " in value else f"{name}:{value}" for name, value in rest]
         return " ".join([*found, self.value or ""]).strip()
 
 
@@ -145,5 +146,9 @@ def _one_of(kind: type[T], name: str, value: str | None) -> T | None:
     if value is None:
         return None
     if value not in set(kind):
-        raise InvalidQuery(f"{name}: expected one of {', '.join(kind)}")
+        raise _no_such(name, value, kind)
     return kind(value)
+
+
+def _no_such(name: str, value: str, known: Iterable[str]) -> InvalidQuery:
+    return InvalidQuery(f"There is no {name} “{value}”. Choose one of: {', '.join(known)}.")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gaugepost.states import TRANSITIONS, JobState
 from gaugepost.verdict import Verdict
+from gaugepost_ops.cli.jobs.groups import PROCESSING, SCHEDULED
+from gaugepost_ops.web.console.words import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,12 +31,21 @@ _REPEATED = frozenset(
 """Verdicts after which a job usually waits: a person who replays such a job finds it parked."""
 
 
+LINK_LOST = "link lost"
+"""The reason of an unknown job that CustomerGauge has: see docs/policy.md."""
+_LONGEST = 200
+
+
 class Sentence(NamedTuple):
-    """What a person reads first. `until`: when the job goes on, Unix ms. `to_do`: what helps, if anything does."""
+    """What a person reads first. `to_do`: what helps, if anything does.
+
+    `until`: when the job continues, Unix ms; `next`: what happens then.
+    """
 
     text: str
     until: int | None = None
     to_do: str = ""
+    next: str = "Until"
 
 
 def sentence(view: JobView, due: int | None = None) -> Sentence:  # noqa: PLR0911 - one for each state
@@ -44,16 +55,20 @@ def sentence(view: JobView, due: int | None = None) -> Sentence:  # noqa: PLR091
             return _waiting(view, due)
         case _S.SENDING:
             return Sentence("A worker is sending it.")
+        case _S.UNKNOWN if view.reason == LINK_LOST:
+            return Sentence(
+                "CustomerGauge has the record, but the answer with its link was lost, and no call returns it again.",
+                to_do="Settle it as delivered.",
+            )
         case _S.UNKNOWN:
             return Sentence(
                 "It was sent, and the answer was lost. Sent again, it could arrive twice.",
                 to_do="Show its data (below), and look for it at CustomerGauge. Then settle it here.",
             )
         case _S.DEAD:
-            words = _last_words(view)
             return Sentence(
-                f"It died: {view.last_verdict or 'no verdict'}{f' ({words})' if words else ''}.",
-                to_do="Correct the cause; then send it again.",
+                f"It died: {in_words(view.last_verdict) or 'no verdict'}{_last_words(view)}.",
+                to_do="" if view.erased_at else "Correct the cause; then send it again.",
             )
         case _S.DELIVERED:
             number = len(view.history.attempts())
@@ -67,7 +82,7 @@ def sentence(view: JobView, due: int | None = None) -> Sentence:  # noqa: PLR091
 def _waiting(view: JobView, due: int | None) -> Sentence:
     if view.hold is not None:
         what = view.hold.scope.replace(":", " ", 1) or f"the region {view.region}"
-        why = f"{view.hold.reason} ({view.meaning})" if view.meaning else view.hold.reason
+        why = in_words(view.hold.reason) + (f" ({view.meaning})" if view.meaning else "")
         to_do = view.to_do or f"Opened by {view.hold.by}. Lift the hold when its reason is over."
         return Sentence(f"It waits, because {what} is held: {why}.", view.until, to_do)
     if view.no_worker:
@@ -79,25 +94,26 @@ def _ready(view: JobView, due: int | None) -> Sentence:
     if view.state is _S.QUEUED:
         return Sentence("It is queued. A worker sends it in its turn.")
     if view.reason == "slot":
-        return Sentence("It waits for a slot of the upload lane.", due)
-    return Sentence("It waits for an earlier change of its case.", to_do="The earlier job is below, in its lane.")
+        return Sentence("It waits for a slot of the upload lane.", due, next="Starts")
+    return Sentence("It waits for an earlier change of its case.", to_do="The earlier job is below.")
 
 
 def _parked(view: JobView) -> Sentence:
     if view.late:
         return Sentence(f"It is late: {view.late}.")
-    if view.reason == "scheduled":
-        return Sentence("It waits for its deliver_at.", view.until)
-    if view.reason == "processing":
-        return Sentence("CustomerGauge processes the file. A worker looks again.", view.until)
-    words = _last_words(view)
-    text = f"Its last attempt failed: {view.reason}{f' ({words})' if words else ''}. A worker sends it again."
-    return Sentence(text, view.until)
+    if view.reason == SCHEDULED:
+        return Sentence("It waits for its deliver_at.", view.until, next="Will be sent")
+    if view.reason == PROCESSING:
+        return Sentence("CustomerGauge processes the file. A worker looks again.", view.until, next="Next look")
+    text = f"Its last attempt failed: {in_words(view.reason)}{_last_words(view)}. A worker sends it again."
+    return Sentence(text, view.until, next="Next try")
 
 
 def _last_words(view: JobView) -> str:
+    """Return the begin of the last message in brackets, without its full stop; empty without one."""
     attempts = view.history.attempts()
-    return attempts[-1].message if attempts else ""
+    words = attempts[-1].message.strip().rstrip(".") if attempts else ""
+    return f" ({words if len(words) <= _LONGEST else words[:_LONGEST].rstrip() + ' …'})" if words else ""
 
 
 def path_of(view: JobView) -> list[JobState]:

@@ -12,8 +12,8 @@ from gaugepost.ledger.finding import Found
 from gaugepost.ledger.users import Role
 from gaugepost.states import JobState
 from gaugepost.verdict import Verdict
-from gaugepost_ops.web.console.bulk_actions import actions_on
-from gaugepost_ops.web.console.job_queries import LOOKED_AT, JobQuery
+from gaugepost_ops.web.console.bulk_actions import actions_on, without_region
+from gaugepost_ops.web.console.job_queries import LOOKED_AT, NAMES, JobQuery
 from gaugepost_ops.web.console.people import person_of
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, Nav, console_of
@@ -35,26 +35,32 @@ def add_routes(console: Console) -> None:
 async def show(request: Request) -> Response:
     """List the jobs that meet the conditions of the URL."""
     console, person, error, found = console_of(request), person_of(request), "", Found()
+    query, typed = JobQuery(()), request.query_params.get("q", "")
+    choices = {"state": list(JobState), "region": person.all_regions, "kind": list(JOBS), "verdict": list(Verdict)}
     try:
         query = JobQuery.of(request.query_params)
         wanted = query.wanted(person)
         cursor = request.query_params.get("cursor") or None
         found = await asyncio.to_thread(wanted.page, console.gateway.store.blocking, ROWS, cursor)
     except InvalidQuery as wrong:
-        error, query = str(wrong), JobQuery(())
+        error, typed = str(wrong), query.typed(choices) or typed
+    away = dict.fromkeys((*person.away, *found.not_asked)) if not error and query.region() is None else {}
     return page(
         request,
         "jobs.html",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK,
         query=query,
-        typed=request.query_params.get("q", ""),
+        typed=typed,
         found=found,
-        away=dict.fromkeys((*person.away, *found.not_asked)) if query.region() is None else (),
+        away=away,
+        asked=[region for region in person.all_regions if region not in away],
         error=error,
         links={} if error else _links(request, query, found),
         actions=[] if error else actions_on(query),
-        choices={"state": list(JobState), "region": person.all_regions, "kind": list(JOBS), "verdict": list(Verdict)},
+        choices=choices,
+        without_region="" if error else without_region(query),
         looked_at=LOOKED_AT,
+        names=NAMES,
     )
 
 

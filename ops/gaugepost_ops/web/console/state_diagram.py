@@ -26,6 +26,18 @@ _PLACES = {
     _S.EXPIRED: (540, 240),
 }
 """The centre of each state."""
+_BOWS = {
+    (_S.QUEUED, _S.EXPIRED): (0, 50),
+    (_S.WAITING, _S.PARKED): (-125, 0),
+    (_S.WAITING, _S.CANCELLED): (0, 30),
+    (_S.WAITING, _S.EXPIRED): (0, -20),
+    (_S.PARKED, _S.WAITING): (125, 0),
+    (_S.PARKED, _S.DELIVERED): (0, 10),
+    (_S.PARKED, _S.DEAD): (0, -50),
+    (_S.PARKED, _S.CANCELLED): (0, 20),
+    (_S.DEAD, _S.WAITING): (0, -50),
+}
+"""How far lines are bowed that would otherwise run behind the box of another state."""
 
 
 def diagram(path: Sequence[JobState]) -> Markup:
@@ -37,10 +49,15 @@ def diagram(path: Sequence[JobState]) -> Markup:
     drawn += [_node(state, path) for state in _S]
     text = ", then ".join(path)
     return Markup(
-        '<svg class="diagram" viewBox="0 0 600 265" role="img" aria-label="{}"><defs>'
-        '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0L8 4L0 8z"/></marker></defs>{}</svg>'
-    ).format(f"The way of the job: {text}", Markup("").join(drawn))
+        '<svg class="diagram" viewBox="-10 0 610 265" role="img" aria-label="{}"><defs>{}{}</defs>{}</svg>'
+    ).format(f"The way of the job: {text}", _tip("tip"), _tip("tip-went"), Markup("").join(drawn))
+
+
+def _tip(name: str) -> Markup:
+    return Markup(
+        '<marker id="{}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9" orient="auto" '
+        'markerUnits="userSpaceOnUse"><path d="M0 0L8 4L0 8z"/></marker>'
+    ).format(name)
 
 
 def _node(state: JobState, path: Sequence[JobState]) -> Markup:
@@ -55,12 +72,12 @@ def _node(state: JobState, path: Sequence[JobState]) -> Markup:
 def _edge(source: JobState, to: JobState, *, is_marked: bool) -> Markup:
     """Draw a bowed line between the borders of two states: there and back are then two lines."""
     (x1, y1), (x2, y2) = _PLACES[source], _PLACES[to]
-    bow_x, bow_y = (y2 - y1) * 0.12, -(x2 - x1) * 0.06
+    bow_x, bow_y = _BOWS.get((source, to), ((y2 - y1) * 0.12, -(x2 - x1) * 0.06))
     middle = ((x1 + x2) / 2 + bow_x, (y1 + y2) / 2 + bow_y)
     start, end = _border(x1, y1, middle), _border(x2, y2, middle)
     line = f"M{start[0]:.0f} {start[1]:.0f}Q{middle[0]:.0f} {middle[1]:.0f} {end[0]:.0f} {end[1]:.0f}"
-    kind = "edge went" if is_marked else "edge"
-    return Markup('<path class="{}" d="{}" marker-end="url(#tip)"/>').format(kind, line)
+    kind, tip = ("edge went", "tip-went") if is_marked else ("edge", "tip")
+    return Markup('<path class="{}" d="{}" marker-end="url(#{})"/>').format(kind, line, tip)
 
 
 def _border(x: float, y: float, towards: tuple[float, float]) -> tuple[float, float]:

@@ -10,11 +10,14 @@ from gaugepost.ledger.explanations import action, meaning
 from gaugepost.ledger.operations import STATES, Action
 from gaugepost.ledger.users import Role
 from gaugepost.states import JobState
+from gaugepost_ops.cli.jobs.groups import PROCESSING
 from gaugepost_ops.web.console.bulk_actions import WORDS
 from gaugepost_ops.web.console.causes import Causes
+from gaugepost_ops.web.console.job_story import LINK_LOST
 from gaugepost_ops.web.console.people import region_in
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, Nav
+from gaugepost_ops.web.console.words import in_words
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -54,7 +57,22 @@ async def show(causes: Causes, request: Request) -> Response:
     only = region_in(request)
     found = await causes.read(only)
     version = repr([one.version for one in found])
-    return page(request, "stuck.html", live=True, etag=version, regions=found, shown=partial(_shown, found), only=only)
+    return page(
+        request,
+        "stuck.html",
+        live=True,
+        etag=version,
+        regions=found,
+        read_at=min((one.at for one in found if _was_read(one)), default=None),
+        is_whole=all(map(_was_read, found)),
+        shown=partial(_shown, found),
+        only=only,
+    )
+
+
+def _was_read(one: RegionCauses) -> bool:
+    """Return whether a region was read to its end: not one that is away."""
+    return one.is_whole and one.causes is not None
 
 
 class Shown(NamedTuple):
@@ -67,11 +85,11 @@ class Shown(NamedTuple):
 
 
 def _shown(found: list[RegionCauses]) -> Shown:
-    """Return the causes and the holds with the most jobs."""
+    """Return the causes and the holds with the most jobs; first those that need a person, and holds of a region."""
     pairs = [pair for of in found for pair in of.causes or ()]
     held = [(of.region, one) for of in found for one in of.holds]
-    pairs.sort(key=lambda pair: (-pair[1].count, -pair[1].newest))
-    held.sort(key=lambda pair: -pair[1].count)
+    pairs.sort(key=lambda pair: (_ends_by_itself(pair[0]), -pair[1].count, -pair[1].newest))
+    held.sort(key=lambda pair: (pair[1].hold.scope != "", -pair[1].count))
     return Shown(
         [_cause(*pair) for pair in pairs[:SHOWN]],
         len(pairs) - SHOWN,
@@ -80,8 +98,12 @@ def _shown(found: list[RegionCauses]) -> Shown:
     )
 
 
+def _ends_by_itself(fault: Fault) -> bool:
+    return fault.state is JobState.PARKED and bool(fault.to_do)
+
+
 def _cause(fault: Fault, group: Group) -> Cause:
-    why = fault.reason or fault.verdict or "no verdict"
+    why = in_words(fault.reason or fault.verdict or "no verdict")
     conditions = {
         "state": str(fault.state),
         "region": str(fault.region),
@@ -91,7 +113,7 @@ def _cause(fault: Fault, group: Group) -> Cause:
     }
     pairs = [*((name, value) for name, value in conditions.items() if value), *(("field", one) for one in fault.fields)]
     acts = [
-        (f"{WORDS[one]} …", "/jobs/bulk?" + urlencode([*pairs, ("action", str(one))]))
+        (f"{_words(one, fault)} …", "/jobs/bulk?" + urlencode([*pairs, ("action", str(one))]))
         for one in (Action.REPLAY, Action.SETTLE)
         if fault.state in STATES[one]
     ]
@@ -101,12 +123,24 @@ def _cause(fault: Fault, group: Group) -> Cause:
         number=group.count,
         title=f"{why} ({fault.meaning})" if fault.meaning else why,
         details=_details(fault),
-        to_do=fault.to_do.partition(" The command ")[0] or _HELP.get(fault.state, ""),
+        to_do=_to_do(fault),
         newest=group.newest,
         example=group.example,
         jobs="/jobs?" + urlencode(pairs),
         acts=tuple(acts),
     )
+
+
+def _words(action: Action, fault: Fault) -> str:
+    if action is not Action.REPLAY or fault.state is not JobState.PARKED:
+        return WORDS[action]
+    return "Look now" if fault.reason == PROCESSING else "Send now"
+
+
+def _to_do(fault: Fault) -> str:
+    if fault.state is JobState.UNKNOWN and fault.reason == LINK_LOST:
+        return "CustomerGauge has the records, and no call returns their links again. Settle the jobs as delivered."
+    return fault.to_do.partition(" The command ")[0] or _HELP.get(fault.state, "")
 
 
 def _details(fault: Fault) -> str:
@@ -124,7 +158,16 @@ _HELP = {
 def _hold(region: Region, one: HeldCause) -> Cause:
     hold = one.hold
     what = hold.scope.replace(":", " ", 1) or "the whole region"
-    why = f"{hold.reason} ({meaning(hold)})" if meaning(hold) else hold.reason
+    why = in_words(hold.reason) + (f" ({meaning(hold)})" if meaning(hold) else "")
     to_do = action(hold, region) or f"Opened by {hold.by}. Lift it when its reason is over."
-    jobs = "/jobs?" + urlencode({"state": "parked", "region": region})
-    return Cause(region, "held", one.count, f"{what} is held: {why}", "", to_do, hold.since, "", jobs, ())
+    return Cause(
+        region, "held", one.count, f"{what} is held: {why}", "", to_do, hold.since, "", _kept_by(region, one), ()
+    )
+
+
+def _kept_by(region: Region, one: HeldCause) -> str:
+    """Return the list of the jobs that a hold keeps: that of a region keeps queued and waiting ones, too."""
+    sort, _, name = one.hold.scope.partition(":")
+    narrows = {sort: name} if sort in {"batch", "configuration"} else {}
+    state = {"state": str(JobState.PARKED)} if sort else {}
+    return "/jobs?" + urlencode({**state, "region": region, **narrows}) if one.count else ""
