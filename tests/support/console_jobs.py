@@ -65,11 +65,8 @@ def stuck(person: Person, *wanted: str) -> str:
 
     def has_them() -> bool:
         found.append(person.get("/stuck").text)
-        return (
-            "Last read <time" in found[-1]
-            and "read so far" not in found[-1]
-            and all(one in found[-1] for one in wanted)
-        )
+        is_whole = not any(text in found[-1] for text in ("read so far", "is being read"))
+        return is_whole and "Last read <time" in found[-1] and all(one in found[-1] for one in wanted)
 
     wait_until(has_them, what=lambda: found[-1])
     return found[-1]

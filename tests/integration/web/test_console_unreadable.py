@@ -9,9 +9,9 @@ import pytest
 from gaugepost import File, Producer, Record, Region, Settings
 from gaugepost.ledger.users import Role
 from support.console import Person, signed_in
+from support.console_jobs import stuck
 from support.gateway import GatewayProcess
 from support.redis_server import RedisServer
-from support.wait import wait_until
 
 CONTENT = {"family": "contact", "content_base64": "RW1haWwKYUBiLmV4YW1wbGUK"}
 PAGES = (
@@ -68,5 +68,5 @@ def test_damaged_job_hides_no_other(gateway: GatewayProcess, server: RedisServer
             client.hset(gateway.producer.ledger(Region.EU).keys.of("job:", one), field, b"\xff{ no JSON")
     assert answers(admin, [*ids, seen]) == {}
     assert "clear.csv" in admin.get("/uploads").text
-    wait_until(lambda: "eu: read <time" in admin.get("/stuck").text)
+    stuck(admin)
     assert "Traceback" not in gateway.log().removeprefix(before)

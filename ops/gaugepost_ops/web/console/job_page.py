@@ -56,7 +56,7 @@ async def _page(request: Request, data: dict[str, Any] | None) -> Response:
     producer = console_of(request).gateway.store.blocking
     facts = await asyncio.to_thread(read_facts, producer, person_of(request), request.path_params["job_id"])
     view = facts.view
-    path = path_of(view)
+    states = path_of(view)
     return page(
         request,
         "job.html",
@@ -64,8 +64,8 @@ async def _page(request: Request, data: dict[str, Any] | None) -> Response:
         facts=facts,
         view=view,
         story=sentence(view, facts.due),
-        diagram=diagram(path),
-        path=path,
+        diagram=diagram(states),
+        states=states,
         raw=json.dumps(data or _masked(view), indent=2, ensure_ascii=False, default=str),
         shows_data=data is not None,
         offers={
