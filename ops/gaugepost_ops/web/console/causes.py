@@ -142,7 +142,8 @@ class _Reading:
         self._held = [HeldCause(hold, number) for hold, number in zip(holds.values(), kept, strict=True)]
         self._held.sort(key=lambda one: (-one.count, -one.hold.since))
         counts = self._ledger.summary({})  # without the explanations of 1,000 holds
-        parked = counts["parked"] - counts["scheduled"] - sum(kept)
+        ready = counts["queued"] + counts["waiting"] if "" in holds else 0  # a region's hold keeps these, too
+        parked = counts["parked"] - counts["scheduled"] - (sum(kept) - ready)
         self._total = counts["dead"] + counts["unknown"] + max(0, parked)
         if (scopes := frozenset(holds)) != self._of.scopes and _half_minute() != self._of.held_since:
             self._of.scopes, self._of.held_since = scopes, _half_minute()

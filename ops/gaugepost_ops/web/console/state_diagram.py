@@ -49,7 +49,7 @@ def diagram(path: Sequence[JobState]) -> Markup:
     drawn += [_node(state, path) for state in _S]
     text = ", then ".join(path)
     return Markup(
-        '<svg class="diagram" viewBox="-10 0 610 265" role="img" aria-label="{}"><defs>{}{}</defs>{}</svg>'
+        '<svg class="diagram" viewBox="-20 0 620 265" role="img" aria-label="{}"><defs>{}{}</defs>{}</svg>'
     ).format(f"The way of the job: {text}", _tip("tip"), _tip("tip-went"), Markup("").join(drawn))
 
 
