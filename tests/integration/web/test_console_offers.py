@@ -71,4 +71,4 @@ def test_hold_of_a_region_hides_no_job_that_is_parked_for_another_reason(gateway
     put(gateway.producer, 3)
     gateway.producer.ledger(Region.EU).hold("", "maintenance", "bob")
     html = stuck(ann, "the whole region", "no campaign")
-    assert re.findall(r'count">([^<]*)<', html) == ["3 jobs", "2 jobs"]
+    assert re.findall(r'class="count">([^<]*)<', html) == ["3 jobs", "2 jobs"]
