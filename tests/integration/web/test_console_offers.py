@@ -65,7 +65,7 @@ def test_bulk_without_a_matching_job_offers_nothing(gateway: GatewayProcess, ann
     assert "<h1>Send 1 job again</h1>" in ann.get("/jobs/bulk?action=replay&state=dead&region=eu").text
 
 
-def test_hold_of_a_region_hides_no_job_that_is_parked_for_another_reason(gateway: GatewayProcess, ann: Person) -> None:
+def test_hold_of_a_region_hides_no_job_parked_for_another_reason(gateway: GatewayProcess, ann: Person) -> None:
     put(gateway.producer, 2)
     settle(gateway.producer, Parked(3_600_000, "no_campaign"), attempt(Verdict.NO_CAMPAIGN))
     put(gateway.producer, 3)
