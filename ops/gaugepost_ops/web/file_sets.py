@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import FileSet, Ledger
     from gaugepost.regions import Region
+    from gaugepost.set_view import SetView
     from gaugepost_ops.web.actors import Actor
     from gaugepost_ops.web.gateway import Gateway
 
@@ -94,7 +95,12 @@ async def find_set(gateway: Gateway, caller: Actor, set_id: str) -> tuple[Ledger
 
 def describe(producer: Producer, caller: Actor, ledger: Ledger, files: FileSet) -> dict[str, Any]:  # noqa: ARG001 - as the others
     """Return the row of `job SET --json`."""
-    return to_dict(read_brief_set(ledger, files), ledger, DueTimes(producer), show_data=False)
+    return row_of(producer, ledger, read_brief_set(ledger, files))
+
+
+def row_of(producer: Producer, ledger: Ledger, view: SetView) -> dict[str, Any]:
+    """Return the row of `job SET --json` of a set that was read."""
+    return to_dict(view, ledger, DueTimes(producer), show_data=False)
 
 
 def rejects_of(producer: Producer, caller: Actor, ledger: Ledger, files: FileSet, *, reasons: bool) -> Response:

@@ -11,6 +11,7 @@ from gaugepost.together import ALONE, Together
 from gaugepost_ops.cli.common import Exit, Failure, note, write_rows
 from gaugepost_ops.cli.jobs.enqueued_row import EnqueuedRow
 from gaugepost_ops.cli.jobs.json_lines import changed_since_check
+from gaugepost_ops.cli.output.formatting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -123,7 +124,7 @@ class BatchEnqueuer:
 
     def _note_more_warnings(self) -> None:
         if (more := self._warning_count - _MAX_WARNINGS_SHOWN) > 0:
-            note(f"{more:,} more {'line has' if more == 1 else 'lines have'} warnings: see `warnings` in their rows")
+            note(f"{counted(more, 'more line has', 'more lines have')} warnings: see `warnings` in their rows")
 
     def _note_where_it_stopped(self) -> None:
         """Note which lines were accepted, and for which Redis gave no answer."""

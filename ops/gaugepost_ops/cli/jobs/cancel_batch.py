@@ -10,7 +10,7 @@ from gaugepost.states import JobState
 from gaugepost_ops.cli.audited import audited_producer, name_conditions
 from gaugepost_ops.cli.common import Exit, Failure, RegionLedgers, note, open_producer, write_row
 from gaugepost_ops.cli.jobs.cancel_rows import print_outcome
-from gaugepost_ops.cli.output.formatting import printable
+from gaugepost_ops.cli.output.formatting import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,14 +55,11 @@ def cancel_batch(name: str, region: Region | None, bulk: BulkOptions) -> int:
         audit.ended(Exit.FAILED if missed or left else Exit.DONE)
         regions.require_all_reached()
     if not bulk.as_json:
-        note(f"batch {name}: {done:,} {'job' if done == 1 else 'jobs'} cancelled")
+        note(f"batch {name}: {counted(done, 'job')} cancelled")
     if left:
-        note(f"batch {name}: {_jobs(left)} not cancelled: enqueued meanwhile. Stop the producer, and cancel again")
+        not_done = counted(left, "job was", "jobs were")
+        note(f"batch {name}: {not_done} not cancelled: enqueued meanwhile. Stop the producer, and cancel again")
     return audit.code
-
-
-def _jobs(number: int) -> str:
-    return "1 job was" if number == 1 else f"{number:,} jobs were"
 
 
 def _cancel_in(ledger: Ledger, name: str, audit: Recording, by: str, bulk: BulkOptions) -> tuple[int, int]:

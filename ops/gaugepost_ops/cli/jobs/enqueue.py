@@ -17,6 +17,7 @@ from gaugepost_ops.cli.common import Exit, Failure, note, open_producer, operato
 from gaugepost_ops.cli.jobs.batch_enqueue import BatchEnqueuer
 from gaugepost_ops.cli.jobs.json_lines import Checked, Line, batches, check, fit_jobs, open_rereadable
 from gaugepost_ops.cli.jobs.result_poll import ResultPoll
+from gaugepost_ops.cli.output.formatting import counted
 from gaugepost_ops.cli.output.progress import bar, bar_beside_rows
 
 if TYPE_CHECKING:
@@ -76,17 +77,14 @@ def enqueue(
     with open_rereadable(file) as stream, rejects_to(skip_invalid, stream) as rejects:
         checked = _check(stream, rejects, settings)
         if checked.bad and rejects is None:
-            raise Failure(Exit.USAGE, f"nothing was enqueued: {_lines(checked.bad)} refused", _NEXT_ACTION)
+            refused = counted(checked.bad, "line was", "lines were")
+            raise Failure(Exit.USAGE, f"nothing was enqueued: {refused} refused", _NEXT_ACTION)
         if not checked.good:
             note(f"nothing was enqueued: {file} has no valid job")
             return Exit.FAILED if checked.bad else Exit.DONE
         with open_producer(settings) as producer:
             all_well = _send(producer, stream, checked, together, wait=wait)
     return Exit.DONE if all_well and not checked.bad else Exit.FAILED
-
-
-def _lines(number: int) -> str:
-    return "1 line was" if number == 1 else f"{number:,} lines were"
 
 
 @contextmanager

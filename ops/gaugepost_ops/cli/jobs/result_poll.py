@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gaugepost.redaction import redact
 from gaugepost.states import JobState
 from gaugepost_ops.cli.common import note, write_rows
+from gaugepost_ops.cli.output.formatting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -115,7 +116,7 @@ class ResultPoll:
         rows = [row for part in self._open.values() for found in part.rows.values() for row in found]
         if not rows:
             return
-        what = "1 job has" if len(rows) == 1 else f"{len(rows):,} jobs have"
+        what = counted(len(rows), "job has", "jobs have")
         note(f"{what} not ended. They go on; see `gaugepost jobs` and `gaugepost job ID`")
         for row in sorted(rows, key=lambda row: row.line):
             write_rows([row.to_dict() | {"state": str(self._last.get(row.accepted.id, row.accepted.state))}])

@@ -28,7 +28,7 @@ from gaugepost_ops.cli.common import (
 from gaugepost_ops.cli.common import served as is_served
 from gaugepost_ops.cli.jobs.groups import scope_options
 from gaugepost_ops.cli.missing_workers import MissingWorkers
-from gaugepost_ops.cli.output.formatting import clock, printable
+from gaugepost_ops.cli.output.formatting import clock, counted, printable
 from gaugepost_ops.cli.output.text_layout import fold_command, print_hanging, terminal_width
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def resume(
             _note_other_holds(ledger, scope)
             return audit.ended(Exit.FAILED)
         audit.count(region)
-    sys.stdout.write(f"{_name(region, scope)}: resumed, {kept:,} {'job goes' if kept == 1 else 'jobs go'} on\n")
+    sys.stdout.write(f"{_name(region, scope)}: resumed, {counted(kept, 'job goes', 'jobs go')} on\n")
     if before is not None:
         note(f"it was held by {before.by} since {clock(before.since)}: {before.reason}")
     return Exit.DONE

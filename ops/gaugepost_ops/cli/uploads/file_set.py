@@ -11,7 +11,7 @@ from gaugepost.redaction import MARK, redact, redact_messages
 from gaugepost.set_view import known_headings
 from gaugepost.states import ENDED, JobState
 from gaugepost_ops.cli.common import console, note
-from gaugepost_ops.cli.output.formatting import clock, clock_iso, printable, wait
+from gaugepost_ops.cli.output.formatting import clock, clock_iso, counted, printable, wait
 from gaugepost_ops.cli.output.state_text import STYLES, describe_state
 from gaugepost_ops.cli.output.text_layout import print_hanging
 from gaugepost_ops.cli.uploads.lanes import lane_of, stored
@@ -201,14 +201,10 @@ def _print_messages(view: SetView, ledger: Ledger, *, show_data: bool) -> None:
         out.print(f"  {MARK}: text that may quote a row is hidden; --show-data shows it", style="dim")
     warnings = Counter(warning for part in view.parts if part for warning in part.warnings)
     for warning, times in warnings.items():
-        print_hanging(out, Text(), f"{_parts(times)}: {printable(warning)}", at=2)
+        print_hanging(out, Text(), f"{counted(times, 'part')}: {printable(warning)}", at=2)
     if result.rejected:
         command = f"gaugepost uploads rejects {view.files.id} > rejects{_extension(view.files.filename)}"
         note(f"CustomerGauge refused rows. To get them: {command}")
-
-
-def _parts(number: int) -> str:
-    return "1 part" if number == 1 else f"{number:,} parts"
 
 
 def _extension(filename: str) -> str:
@@ -220,10 +216,10 @@ def describe_cancel(view: SetView, cancelled: int) -> str:
     """Return a line about a cancelled upload: `2 parts cancelled; too late for 3 delivered`."""
     counts: Mapping[str, int] = view.counts()
     open_ones = [part for part in view.parts if part and part.state not in ENDED]
-    text = f"{_parts(cancelled)} cancelled"
+    text = f"{counted(cancelled, 'part')} cancelled"
     before = counts.get("cancelled", 0) - cancelled
     if before:
-        text += f", {_parts(before)} before"
+        text += f", {counted(before, 'part')} before"
     others = {state: number for state, number in counts.items() if state != "cancelled"}
     if others:
         text += "; too late for " + ", ".join(f"{number:,} {state}" for state, number in others.items())

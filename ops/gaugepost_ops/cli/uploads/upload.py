@@ -19,7 +19,7 @@ from gaugepost.together import Together
 from gaugepost.uploads import PlannedPart, uploaded_before
 from gaugepost_ops.cli.audited import audited
 from gaugepost_ops.cli.common import AsJson, Exit, Failure, FamilyName, console, given_moment, note, served, write_rows
-from gaugepost_ops.cli.output.formatting import clock, printable, size, wait
+from gaugepost_ops.cli.output.formatting import clock, counted, printable, size, wait
 from gaugepost_ops.cli.output.progress import bar
 from gaugepost_ops.cli.output.text_layout import print_hanging, print_table
 from gaugepost_ops.cli.uploads.lanes import lane_of
@@ -192,8 +192,7 @@ def _print(checked: Upload, request: _Request, files: FileSet | None, parts: Seq
     to = f"{request.region}, {request.family}"
     print_hanging(out, Text(), f"{printable(checked.filename)} to {to}", at=0, style="bold")
     of_set = f", set {files.id}" if files else ""
-    rows = "1 row" if checked.rows == 1 else f"{checked.rows:,} rows"
-    print_hanging(out, Text(), f"{rows}, {size(checked.size)}: {cut}{of_set}", at=0)
+    print_hanging(out, Text(), f"{counted(checked.rows, 'row')}, {size(checked.size)}: {cut}{of_set}", at=0)
     table = [_table_row(part, now) for part in parts]
     print_table(out, table, heading=("PART", "NAME", "ROWS", "SIZE", "DUE", ""), names=1, numbers=(0, 2, 3))
     for line in _closing_lines(parts, files, now):

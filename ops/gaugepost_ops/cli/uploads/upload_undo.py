@@ -13,7 +13,7 @@ from gaugepost.regions import Region
 from gaugepost.states import JobState
 from gaugepost_ops.cli.audited import audited_producer
 from gaugepost_ops.cli.common import WHERE_UPLOADS, AsJson, Exit, Failure, note, write_row
-from gaugepost_ops.cli.output.formatting import printable
+from gaugepost_ops.cli.output.formatting import counted, printable
 from gaugepost_ops.cli.uploads.lanes import stored
 
 if TYPE_CHECKING:
@@ -50,21 +50,17 @@ class UndoEffects:
         """Return the text of the question, of several lines."""
         files = view.files
         lines = [
-            f"Undo {files.filename} in {files.region} ({files.family}), {_count(self.parts, 'part')}:",
-            f"  {_count(self.uploads, 'upload')} with {_count(self.rows, 'row')} will be deleted at CustomerGauge,",
+            f"Undo {files.filename} in {files.region} ({files.family}), {counted(self.parts, 'part')}:",
+            f"  {counted(self.uploads, 'upload')} with {counted(self.rows, 'row')} will be deleted at CustomerGauge,",
             "  and the survey responses that came from them. They cannot be restored.",
         ]
         if self.unsent:
-            lines.append(f"  {_count(self.unsent, 'part')} not yet sent will be cancelled.")
+            lines.append(f"  {counted(self.unsent, 'part')} not yet sent will be cancelled.")
         if self.not_known:
-            hidden = _count(len(self.not_known), "part")
+            hidden = counted(len(self.not_known), "part")
             lines.append(f"  {hidden} sent, but the upload id is not known yet: cannot be deleted now.")
             lines.append(f"  Undo it again when CustomerGauge has processed it: gaugepost job {files.id}")
         return "\n".join(map(printable, lines))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def undo(
@@ -133,7 +129,7 @@ def _print(before: SetView, after: SetView, receipts: Sequence[Receipt[Any]], *,
     if as_json:
         write_row(row)
         return
-    sys.stdout.write(f"cancelled: {_count(row['cancelled'], 'part')}\n")
+    sys.stdout.write(f"cancelled: {counted(row['cancelled'], 'part')}\n")
     for upload, receipt in zip(after.uploads(), receipts, strict=False):
         sys.stdout.write(f"deleting upload {upload}: job {receipt.id}\n")
     for job_id in row["not_known"]:

@@ -8,7 +8,6 @@ from gaugepost.ledger.operations import STATES, Action
 from gaugepost_ops.cli.output.formatting import counted
 
 if TYPE_CHECKING:
-    from gaugepost.states import JobState
     from gaugepost_ops.web.console.job_queries import JobQuery
 
 WORDS = {Action.REPLAY: "Send again", Action.CANCEL: "Cancel", Action.SETTLE: "Settle"}
@@ -30,19 +29,15 @@ class Offer(NamedTuple):
 
 def actions_on(query: JobQuery) -> list[Offer]:
     """Return the actions on all jobs of this query. An operation works in one region, so the query must name it."""
-    state = query.state()
-    if state is None or query.region() is None or query.value is not None:
+    if query.region() is None:
         return []
     path = "/jobs/bulk"
-    return [Offer(one, f"{WORDS[one]} all …", query.url(path, action=str(one))) for one in _fitting(state)]
+    return [Offer(one, f"{WORDS[one]} all …", query.url(path, action=str(one))) for one in _fitting(query)]
 
 
 def without_region(query: JobQuery) -> str:
     """Return what a person could do with all jobs of this query in one region; empty if the query names a region."""
-    state = query.state()
-    if state is None or query.region() is not None or query.value is not None:
-        return ""
-    return " or ".join(_OF_JOBS[one] for one in _fitting(state))
+    return "" if query.region() is not None else " or ".join(_OF_JOBS[one] for one in _fitting(query))
 
 
 def bulk_title(action: Action, number: int | None) -> str:
@@ -51,5 +46,6 @@ def bulk_title(action: Action, number: int | None) -> str:
     return f"Send {jobs} again" if action is Action.REPLAY else f"{WORDS[action]} {jobs}"
 
 
-def _fitting(state: JobState) -> list[Action]:
-    return [action for action in Action if state in STATES[action]]
+def _fitting(query: JobQuery) -> list[Action]:
+    state = query.state()
+    return [] if state is None or query.value is not None else [one for one in Action if state in STATES[one]]

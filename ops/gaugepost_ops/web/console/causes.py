@@ -8,7 +8,6 @@ reading found, and when that was. Jobs under holds are counted by the holds, and
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from gaugepost.errors import StoreError
 from gaugepost.ledger.scripts import Call
 from gaugepost.states import JobState
 from gaugepost_ops.cli.jobs.groups import SCHEDULED, Fault, Group
+from gaugepost_ops.web.console.people import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ class RegionCauses:
 
     `total`: how many dead, unknown and parked jobs there are; `read`: how many of them are in the causes. `is_whole`:
     the reading has ended. `holds`: jobs under holds are not read. None: Redis could not be reached. `digest`: of causes
-    and holds, which may be thousands.
+    and holds, which may be thousands; "" until the reading has ended, since `read` changes meanwhile.
     """
 
     region: Region
@@ -202,7 +202,7 @@ class _Reading:
             total=self._total,
             read=self._read,
             is_whole=is_whole,
-            digest=hashlib.sha256(repr((copies, holds)).encode()).hexdigest()[:16],
+            digest=version_of(copies, holds) if is_whole else "",
         )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from gaugepost.states import TRANSITIONS, JobState
 from gaugepost.verdict import Verdict
 from gaugepost_ops.cli.jobs.groups import PROCESSING, SCHEDULED
-from gaugepost_ops.web.console.words import in_words
+from gaugepost_ops.web.console.words import in_words, why_held
+from gaugepost_tasks.policy import LINK_LOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +32,6 @@ _REPEATED = frozenset(
 """Verdicts after which a job usually waits: a person who replays such a job finds it parked."""
 
 
-LINK_LOST = "link lost"
-"""The reason of an unknown job that CustomerGauge has: see docs/policy.md."""
 _LONGEST = 200
 
 
@@ -82,9 +81,8 @@ def sentence(view: JobView, due: int | None = None) -> Sentence:  # noqa: PLR091
 def _waiting(view: JobView, due: int | None) -> Sentence:
     if view.hold is not None:
         what = view.hold.scope.replace(":", " ", 1) or f"the region {view.region}"
-        why = in_words(view.hold.reason) + (f" ({view.meaning})" if view.meaning else "")
         to_do = view.to_do or f"Opened by {view.hold.by}. Lift the hold when its reason is over."
-        return Sentence(f"It waits, because {what} is held: {why}.", view.until, to_do)
+        return Sentence(f"It waits, because {what} is held: {why_held(view.hold)}.", view.until, to_do)
     if view.no_worker:
         return Sentence(f"It waits for a worker: {view.no_worker}.", to_do="Start a worker of its region.")
     return _parked(view) if view.state is _S.PARKED else _ready(view, due)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from gaugepost.ledger.explanations import action, meaning
+from gaugepost.ledger.explanations import action
 from gaugepost_ops.cli.output.formatting import clock, counted
 from gaugepost_ops.web.console.snapshots import UNREACHABLE
-from gaugepost_ops.web.console.words import in_words
+from gaugepost_ops.web.console.words import in_words, why_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -98,14 +98,13 @@ def _of_holds(snapshot: Snapshot, region: str) -> Iterator[Problem]:
     for hold in islice(holds, _SHOWN_HOLDS):
         yield _of_hold(hold, region)
     if (more := len(holds) - _SHOWN_HOLDS) > 0:
-        text = f"{counted(more, 'more hold')}"
+        text = counted(more, "more hold")
         yield Problem("warn", region, text, "Holds lists all, as `gaugepost holds` does.", "/holds", "See Holds")
 
 
 def _of_hold(hold: Hold, region: str) -> Problem:
     what = hold.scope.replace(":", " ", 1) or "the region"
-    why = in_words(hold.reason) + (f" ({meaning(hold)})" if meaning(hold) else "")
     until = f" until {clock(hold.until, seconds=False)}" if hold.until else ""
-    text = f"{what[0].upper()}{what[1:]} is held{until}: {why}"
+    text = f"{what[0].upper()}{what[1:]} is held{until}: {why_held(hold)}"
     to_do = action(hold, region) or f"Opened by {hold.by}. Lift it on the page Holds, or by `gaugepost resume`."
     return Problem("bad" if not hold.scope else "warn", region, text, to_do, "/holds", "See Holds")

@@ -6,18 +6,18 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
-from gaugepost.ledger.explanations import action, meaning
+from gaugepost.ledger.explanations import action
 from gaugepost.ledger.operations import STATES, Action
 from gaugepost.ledger.users import Role
 from gaugepost.states import JobState
 from gaugepost_ops.cli.jobs.groups import PROCESSING
 from gaugepost_ops.web.console.bulk_actions import WORDS
 from gaugepost_ops.web.console.causes import Causes
-from gaugepost_ops.web.console.job_story import LINK_LOST
 from gaugepost_ops.web.console.people import region_in
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, Nav
-from gaugepost_ops.web.console.words import in_words
+from gaugepost_ops.web.console.words import in_words, why_held
+from gaugepost_tasks.policy import LINK_LOST
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -158,11 +158,9 @@ _HELP = {
 def _hold(region: Region, one: HeldCause) -> Cause:
     hold = one.hold
     what = hold.scope.replace(":", " ", 1) or "the whole region"
-    why = in_words(hold.reason) + (f" ({meaning(hold)})" if meaning(hold) else "")
     to_do = action(hold, region) or f"Opened by {hold.by}. Lift it when its reason is over."
-    return Cause(
-        region, "held", one.count, f"{what} is held: {why}", "", to_do, hold.since, "", _kept_by(region, one), ()
-    )
+    title = f"{what} is held: {why_held(hold)}"
+    return Cause(region, "held", one.count, title, "", to_do, hold.since, "", _kept_by(region, one), ())
 
 
 def _kept_by(region: Region, one: HeldCause) -> str:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gaugepost.ledger.users import Role
 from gaugepost.set_view import read_brief_set
-from gaugepost_ops.cli.uploads.file_set import to_dict
-from gaugepost_ops.cli.uploads.lanes import DueTimes, read_lane, sent_state, stored
+from gaugepost_ops.cli.uploads.lanes import read_lane, sent_state, stored
 from gaugepost_ops.cli.uploads.upload_undo import UndoEffects
 from gaugepost_ops.web.console.inputs import form_of, see_other
 from gaugepost_ops.web.console.people import person_of, region_in, version_of
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, Nav, console_of
-from gaugepost_ops.web.file_sets import cancel_parts, find_set, rejects_of, undo_set
+from gaugepost_ops.web.file_sets import cancel_parts, find_set, rejects_of, row_of, undo_set
 from gaugepost_ops.web.overview import of_regions
 
 if TYPE_CHECKING:
@@ -155,7 +154,7 @@ async def show_one(request: Request) -> Response:
 def _described(gateway: Gateway, ledger: Ledger, files: FileSet) -> tuple[dict[str, Any], int, bool]:
     """Return the row of a file, how many of its parts were not sent, and whether a part can be undone."""
     view = read_brief_set(ledger, files)
-    found = to_dict(view, ledger, DueTimes(gateway.store.blocking), show_data=False)
+    found = row_of(gateway.store.blocking, ledger, view)
     undone = view.undo.deletions if view.undo else {}
     kept = {part.id for part in view.parts if part}
     can_undo = any(one not in undone for one in view.uploads()) or not kept.isdisjoint(view.not_known())
