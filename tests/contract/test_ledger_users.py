@@ -24,7 +24,8 @@ def calls(bench: Bench) -> UserCalls:
 
 
 def found(bench: Bench, calls: UserCalls, session: str = "s", *, is_use: bool = False) -> Session | None:
-    return bench.ledger._run(calls.session(session, is_use=is_use))
+    [one] = bench.ledger._run(calls.sessions([session], is_use=is_use))
+    return one
 
 
 def test_name_is_given_once_and_a_repeated_call_is_no_second(bench: Bench) -> None:

@@ -135,9 +135,10 @@ class UserCalls:
         given: list[str | int] = [digest_of(session), *who, IDLE_MS, life, password, _hashed(name)]
         return Call("session_put", self._prefix, given, bytes.decode)
 
-    def session(self, session: str, *, is_use: bool) -> Call[Session | None]:
-        """Return a session; None if it has ended. `is_use`: a person uses it, so its idle time begins anew."""
-        return Call("session_read", self._prefix, [digest_of(session), IDLE_MS if is_use else ""], _read_session)
+    def sessions(self, sessions: Sequence[str], *, is_use: bool) -> Call[list[Session | None]]:
+        """Return sessions; None for one that has ended. `is_use`: people use them, so their idle time begins anew."""
+        given = [IDLE_MS if is_use else "", *map(digest_of, sessions)]
+        return Call("session_read", self._prefix, given, lambda answer: [_read_session(one) for one in answer])
 
     def end(self, session: str) -> Call[bool]:
         """End a session; False if it has ended before."""

@@ -95,7 +95,7 @@ async def _events(request: Request, gateway: Gateway, last: JobView) -> AsyncIte
         if last.has_ended and last.state is not JobState.DEAD:
             yield _ENDED
             return
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_LOOK_S - time.monotonic() % _LOOK_S)  # all streams at once: one call reads all their jobs
         if gateway.stopping.is_set or await request.is_disconnected():
             return
         try:

@@ -1,8 +1,9 @@
 """Sessions of the console: a random id in a cookie, its hash in the Redis of one region.
 
 The id begins with the region. If the Redis of that region is away, people sign in again, and get a session in another
-one. A session that was read is believed for a second, so one that was ended is refused within a second. A session ends
-when a person has not used it for long. What an open page asks by itself is no use.
+one. A session that was read is believed for a second, so one that was ended is refused within a second. The sessions of
+all open pages are read together, because each page asks every 2 s. A session ends when a person has not used it for
+long. What an open page asks by itself is no use.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,7 +23,7 @@ from gaugepost.ledger.users import LIFE_MS, Role, Session, UserCalls
 from gaugepost.regions import Region
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 COOKIE = "gaugepost"
 BELIEVED_S = 0.9
 _MOST_BELIEVED = 1_000
+_OPEN_S = 3.0
+"""A session that was asked for so lately may have an open page."""
+_MOST_AT_ONCE = 200
 _VISITOR = "gaugepost.visitor"
 
 
@@ -48,10 +53,11 @@ class Visitor:
 
 
 class _Believed(NamedTuple):
-    """A session that was read. `until`: monotonic. `was_use`: its idle time began anew."""
+    """A session that was read. `until`, and when it was `asked` for: monotonic. `was_use`: its idle time began anew."""
 
     visitor: Visitor
     until: float
+    asked: float
     was_use: bool
 
 
@@ -80,16 +86,29 @@ class Sessions:
         region = self._region_of(session)
         if region is None:
             return None
-        is_use, known = _is_use(request), self._believed.get(session)
-        if known is not None and known.until >= time.monotonic() and known.was_use >= is_use:
+        is_use, known, now = _is_use(request), self._believed.get(session), time.monotonic()
+        if known is not None and known.until >= now and known.was_use >= is_use:
+            self._believed[session] = known._replace(asked=now)
             return known.visitor
-        visitor = _visitor(await self._read(region, session, is_use=is_use), session)
-        self._believe(session, visitor, was_use=is_use)
+        others = {} if is_use or known is None else self._of_open_pages(region, session)
+        first, *rest = await self._read(region, [session, *others], is_use=is_use)
+        for (one, before), found in zip(others.items(), rest, strict=True):
+            if self._believed.get(one) is before:  # it was not ended, nor read, meanwhile
+                self._believe(one, _visitor(found, one), asked=before.asked, was_use=False)
+        visitor = _visitor(first, session)
+        self._believe(session, visitor, asked=now, was_use=is_use)
         return visitor
 
-    async def _read(self, region: Region, session: str, *, is_use: bool) -> Session | None:
+    def _of_open_pages(self, region: Region, but: str) -> dict[str, _Believed]:
+        """Return the other sessions of a region that may have an open page."""
+        since = time.monotonic() - _OPEN_S
+        known = self._believed.items()
+        found = ((one, of) for one, of in known if of.asked >= since and one != but and self._region_of(one) == region)
+        return dict(islice(found, _MOST_AT_ONCE))
+
+    async def _read(self, region: Region, sessions: Sequence[str], *, is_use: bool) -> list[Session | None]:
         try:
-            return await self._store.run(region, self.calls[region].session(session, is_use=is_use))
+            return await self._store.run(region, self.calls[region].sessions(sessions, is_use=is_use))
         except StoreUnreachable:
             others = " or ".join(one for one in self.calls if one is not region)
             to_do = f"Sign in again, and a session is kept in {others}" if others else "Try again later"
@@ -106,7 +125,8 @@ class Sessions:
             calls, run = self.calls[region], self._store.run
             if not await run(region, calls.start(session, name, role=role, link=link, password=password)):
                 return None
-            return _visitor(await run(region, calls.session(session, is_use=True)), session)
+            [found] = await run(region, calls.sessions([session], is_use=True))
+            return _visitor(found, session)
 
         region = self._region_of(link)
         if link and region is None:
@@ -182,13 +202,13 @@ class Sessions:
         name, _, secret = text.partition(".")
         return next((region for region in self.calls if region == name and secret), None)
 
-    def _believe(self, session: str, visitor: Visitor | None, *, was_use: bool) -> None:
+    def _believe(self, session: str, visitor: Visitor | None, *, asked: float, was_use: bool) -> None:
         if visitor is None:
             self._believed.pop(session, None)
             return
         if len(self._believed) >= _MOST_BELIEVED:
             self._believed.clear()
-        self._believed[session] = _Believed(visitor, time.monotonic() + BELIEVED_S, was_use)
+        self._believed[session] = _Believed(visitor, time.monotonic() + BELIEVED_S, asked, was_use)
 
 
 def visitor_of(request: Request) -> Visitor:

@@ -1,0 +1,111 @@
+"""Sessions of open pages are read together; and one that ends meanwhile is not believed again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from starlette.requests import Request
+
+from gaugepost import Region, Settings
+from gaugepost.ledger.users import Role, User
+from gaugepost_ops.web.console import sessions as module
+from gaugepost_ops.web.console.sessions import Sessions, Visitor
+from gaugepost_ops.web.store import Store
+from support.redis_server import RedisServer
+
+Check = Callable[[Store, Sessions, list[Visitor]], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def _belief_of_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BELIEVED_S", 60.0)
+
+
+def believe_none(sessions: Sessions) -> None:
+    """Let the time pass in which the sessions are believed."""
+    for one, known in sessions._believed.items():
+        sessions._believed[one] = known._replace(until=0.0)
+
+
+def of_page(visitor: Visitor, *, is_use: bool = False) -> Request:
+    """Return a request as an open page sends it, or a person who follows a link."""
+    headers = [(b"host", b"127.0.0.1"), (b"cookie", f"gaugepost={visitor.session}".encode())]
+    headers += [] if is_use else [(b"hx-request", b"true")]
+    return Request({"type": "http", "scheme": "http", "method": "GET", "path": "/", "headers": headers})
+
+
+def with_three(server: RedisServer, check: Check) -> None:
+    """Start a session of three people, let each page ask once, and run the check."""
+
+    async def run() -> None:
+        store = Store(Settings.given(redis_url=server.url))
+        try:
+            sessions, visitors = Sessions(store), []
+            for name in ("ann", "bob", "carl"):
+                await store.run(Region.EU, sessions.calls[Region.EU].put(User(name, Role.VIEWER, "$argon2id$…")))
+                visitor = await sessions.start(name)
+                assert visitor is not None
+                visitors.append(visitor)
+            assert [await sessions.find(of_page(one)) for one in visitors] == visitors
+            await check(store, sessions, visitors)
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+
+
+async def reads(store: Store) -> int:
+    """Return how many scripts Redis has run."""
+    return int(await asyncio.to_thread(_scripts, store))
+
+
+def _scripts(store: Store) -> int:
+    statistics = store.blocking.ledger(Region.EU)._client.info("commandstats")
+    return sum(statistics.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval"))
+
+
+def test_one_call_reads_the_sessions_of_all_open_pages(server: RedisServer) -> None:
+    async def check(store: Store, sessions: Sessions, visitors: list[Visitor]) -> None:
+        believe_none(sessions)
+        before = await reads(store)
+        assert [await sessions.find(of_page(one)) for one in visitors] == visitors
+        assert await reads(store) == before + 1
+        believe_none(sessions)
+        await store.run(Region.EU, sessions.calls[Region.EU].sign_out("carl"))
+        found = [await sessions.find(of_page(one)) for one in visitors]
+        assert found == [*visitors[:2], None]
+
+    with_three(server, check)
+
+
+def test_use_of_one_session_reads_no_other(server: RedisServer) -> None:
+    async def check(_: Store, sessions: Sessions, visitors: list[Visitor]) -> None:
+        before = dict(sessions._believed)
+        assert await sessions.find(of_page(visitors[0], is_use=True)) == visitors[0]
+        for one in visitors[1:]:
+            assert sessions._believed[one.session] is before[one.session]
+
+    with_three(server, check)
+
+
+def test_unknown_session_costs_no_reading_of_others(server: RedisServer) -> None:
+    async def check(_: Store, sessions: Sessions, visitors: list[Visitor]) -> None:
+        before = dict(sessions._believed)
+        assert await sessions.find(of_page(Visitor("eve", Role.ADMIN, "eu.guessed"))) is None
+        assert sessions._believed == before
+
+    with_three(server, check)
+
+
+def test_session_that_ends_while_it_is_read_is_not_believed(server: RedisServer) -> None:
+    async def check(_: Store, sessions: Sessions, visitors: list[Visitor]) -> None:
+        believe_none(sessions)
+        of_ann = asyncio.create_task(sessions.find(of_page(visitors[0])))
+        await asyncio.sleep(0)  # the reading has begun, and Redis has not answered
+        await sessions.end(visitors[1])
+        assert await of_ann == visitors[0]
+        assert await sessions.find(of_page(visitors[1])) is None
+
+    with_three(server, check)
