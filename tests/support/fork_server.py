@@ -8,6 +8,7 @@ itself.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import functools
@@ -154,7 +155,7 @@ def _start(env: Mapping[str, str]) -> dict[str, str]:
 
 @functools.cache
 def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Start the server. It ends with this process, which closes the socket."""
+    """Start the server. It ends with this process: if this one is killed, because the socket closes."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
@@ -164,7 +165,14 @@ def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
+    atexit.register(_stop, ours, process)
     return ours, process
+
+
+def _stop(requests: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    requests.close()
+    process.kill()
+    process.wait()
 
 
 def _outcome(status_pipe: IO[bytes], command: list[str], timeout: float) -> int:

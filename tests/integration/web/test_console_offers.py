@@ -14,6 +14,7 @@ from gaugepost.verdict import Verdict
 from support.console import Person
 from support.console_jobs import attempt, die, put, settle, stuck
 from support.gateway import GatewayProcess
+from support.wait import wait_until
 
 
 def test_stuck_lists_the_jobs_that_each_hold_keeps(gateway: GatewayProcess, ann: Person) -> None:
@@ -38,6 +39,15 @@ def test_job_that_cannot_be_sent_now_has_no_button_for_it(gateway: GatewayProces
     html = ann.get(f"/jobs/{held}").text
     assert "/replay" not in html
     assert 'href="/holds?region=eu">Lift the hold' in html
+
+
+def test_list_of_parked_jobs_explains_the_scheduled_ones(gateway: GatewayProcess, ann: Person) -> None:
+    put(gateway.producer, deliver_at=datetime.now(UTC) + timedelta(hours=2))
+    wait_until(lambda: ">1</td>" in re.split("</svg>scheduled<", ann.get("/").text)[1][:40])
+    html = ann.get("/").text
+    assert "state=scheduled" not in html, "there is no such state"
+    assert "Scheduled jobs are parked, too" in ann.get("/jobs?state=parked").text
+    assert "Scheduled jobs" not in ann.get("/jobs?state=queued").text
 
 
 def test_causes_that_need_no_person_come_last(gateway: GatewayProcess, ann: Person) -> None:

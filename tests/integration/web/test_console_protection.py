@@ -106,7 +106,9 @@ def test_refusal_of_a_viewer_names_the_role(gateway: GatewayProcess, ann: Person
 
 
 def test_unknown_page_is_a_page_for_people_and_json_for_programs(ann: Person) -> None:
-    assert "there is no such page" in ann.get("/no-such-page").text
+    page = ann.get("/no-such-page").text
+    assert "there is no such page." in page
+    assert "Try again" not in page
     answer = ann.get("/no-such-page", Accept="application/json")
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert ann.get("/v1/no-such-page").headers["Content-Type"] == "application/problem+json"

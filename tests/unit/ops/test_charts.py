@@ -40,7 +40,7 @@ def test_gap_interrupts_a_line() -> None:
     _, waiting, _ = hour(period(9), period(8), period(3, waiting=4))
     [line] = lines(waiting)
     assert [line.count(letter) for letter in "ML"] == [2, 1]
-    assert waiting.summary == "at most 4 jobs waited, 0 at the end"
+    assert waiting.summary == "at most 4 jobs not yet delivered, 0 at the end"
 
 
 def test_quarters_are_named_in_words() -> None:

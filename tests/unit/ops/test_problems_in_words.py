@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
-from gaugepost import Region
+from gaugepost import Producer, Region, Settings
 from gaugepost.ledger import Hold
-from gaugepost_ops.web.console.problems_in_words import problems_of
+from gaugepost.ledger.presence import Presence, local_time
+from gaugepost.ledger.users import Role
+from gaugepost_ops.web.console.problems_in_words import Problem, problems_of
+from gaugepost_ops.web.console.rendering import _template
+from gaugepost_ops.web.console.sessions import Visitor
 from gaugepost_ops.web.console.snapshots import Snapshot
 
+NOW = int(time.time() * 1000)
 WELL: dict[str, Any] = {"missing": [], "unknown": 0, "dead": 0, "dead_by_verdict": {}, "workers": 1}
 
 
@@ -20,31 +25,59 @@ def snapshot(region: Region = Region.EU, *, ago_s: int = 0, holds: tuple[str, ..
     return Snapshot(region, int(time.time() * 1000) - ago_s * 1000, WELL | facts, found)
 
 
-def without_worker(region: Region, seen: str) -> Snapshot:
-    reason = f"no worker of {region} has been seen {seen}"
-    part = {"part": "worker", "reason": reason, "command": f"gaugepost worker --region {region}"}
-    return snapshot(region, missing=[part], workers=0)
+def problems(*snapshots: Snapshot) -> list[Problem]:
+    with Producer(Settings.given(redis_url="redis://127.0.0.1:1")) as producer:
+        return problems_of(producer, snapshots)
+
+
+def rendered(template: str, **values: Any) -> str:
+    """Return the part of a page that an open console asks for."""
+    frame = {
+        "base": "part.html",
+        "live": True,
+        "etag": "",
+        "address": "/",
+        "path": "/",
+        "pages": set(),
+        "navigation": [],
+    }
+    return _template(template).render(frame | values, visitor=Visitor("ann", Role.VIEWER, "eu.x"))
+
+
+def without_worker(region: Region, seen: int | None, beat: int | None = NOW) -> Snapshot:
+    """Return a region whose last worker was seen then, Unix ms, and its beat."""
+    return snapshot(region, missing=Presence(region, NOW, seen, beat).missing(), workers=0)
 
 
 def test_what_is_wrong_in_several_regions_is_said_once() -> None:
-    [found] = problems_of([without_worker(Region.EU, "(never)"), without_worker(Region.US, "(never)")])
+    [found] = problems(without_worker(Region.EU, None), without_worker(Region.US, None))
     assert (found.region, found.text) == ("eu, us", "No worker has been seen yet")
     assert found.to_do == "Start one: `gaugepost worker --region …`"
 
 
 def test_what_differs_between_regions_is_said_of_each() -> None:
-    found = problems_of([without_worker(Region.EU, "since 14:05"), without_worker(Region.US, "(never)")])
+    seen = NOW - 3_600_000
+    found = problems(without_worker(Region.EU, seen), without_worker(Region.US, None))
     assert [(one.region, one.text) for one in found] == [
-        ("eu", "No worker has been seen since 14:05"),
+        ("eu", f"No worker has been seen since {local_time(seen, NOW)}"),
         ("us", "No worker has been seen yet"),
     ]
     assert found[0].to_do == "Start one: `gaugepost worker --region eu`"
 
 
+@pytest.mark.parametrize(("beat", "seen"), [(None, "yet"), (NOW - 60_000, f"since {local_time(NOW - 60_000, NOW)}")])
+@pytest.mark.parametrize("has_worker", [True, False])
+def test_absent_beat_is_said_with_its_time(beat: int | None, seen: str, *, has_worker: bool) -> None:
+    presence = Presence(Region.EU, NOW, NOW if has_worker else None, beat)
+    found = problems(snapshot(missing=presence.missing(), workers=int(has_worker)))[-1]
+    assert found.text == f"Beat, which keeps the schedule, has not been seen {seen}"
+    assert found.to_do == ("Workers do its work meanwhile. " if has_worker else "") + "Start it: `gaugepost beat`"
+
+
 def test_single_cause_has_no_number_of_its_own() -> None:
     one = snapshot(dead=4, dead_by_verdict={"missing_field": 4})
     two = snapshot(Region.US, dead=5, dead_by_verdict={"missing_field": 4, "duplicate": 1})
-    assert [found.text for found in problems_of([one, two])] == [
+    assert [found.text for found in problems(one, two)] == [
         "4 jobs are dead: missing field",
         "5 jobs are dead: missing field 4, duplicate 1",
     ]
@@ -55,14 +88,32 @@ def test_upload_that_is_held_has_no_slot(scope: str, why: str) -> None:
     assert snapshot(holds=(scope,)).uploads_wait_for == why
 
 
-def test_upload_without_worker_and_old_facts_are_named() -> None:
+def test_upload_without_worker_has_no_slot() -> None:
     assert snapshot(workers=0).uploads_wait_for == "no worker"
-    assert (snapshot(ago_s=10).is_old, snapshot().is_old) == (True, False)
+
+
+@pytest.mark.parametrize(("ago_s", "is_said"), [(10, True), (0, False)])
+def test_facts_of_a_region_that_does_not_answer_are_said_to_be_old(ago_s: int, *, is_said: bool) -> None:
+    numbers = dict.fromkeys(
+        ("queued", "waiting", "scheduled", "sending", "parked", "delivered", "concurrency_limit"), 0
+    )
+    old = snapshot(ago_s=ago_s, **numbers, parked_by_reason={}, token_expires=None)
+    html = rendered("overview.html", snapshots=[old], find_problems=list)
+    assert ("Redis does not answer now" in html) == is_said
 
 
 def test_jobs_of_several_regions_are_counted_apart() -> None:
-    found = problems_of([snapshot(unknown=1), snapshot(Region.US, unknown=1)])
+    found = problems(snapshot(unknown=1), snapshot(Region.US, unknown=1))
     assert [(one.region, one.path) for one in found] == [
         ("eu", "/jobs?state=unknown&region=eu"),
         ("us", "/jobs?state=unknown&region=us"),
+    ]
+
+
+def test_further_holds_are_counted_in_each_region() -> None:
+    scopes = tuple(f"batch:{number}" for number in range(7))
+    found = [one for one in problems(snapshot(holds=scopes), snapshot(Region.US, holds=scopes)) if "more" in one.text]
+    assert [(one.region, one.text, one.path) for one in found] == [
+        ("eu", "2 more holds", "/holds?region=eu"),
+        ("us", "2 more holds", "/holds?region=us"),
     ]

@@ -6,7 +6,7 @@ Each request meets the same checks in the same order: where it comes from, who s
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import structlog
@@ -141,10 +141,15 @@ def _to_sign_in(request: Request) -> Response:
 
 
 def _error_page(request: Request, error: Refused) -> Response:
-    title, detail = _TITLES.get(error.status, error.status.phrase), error.detail
+    ends = "" if error.detail.endswith((".", "…")) else "."
+    shown: dict[str, Any] = {
+        "title": _TITLES.get(error.status, error.status.phrase),
+        "detail": error.detail + ends,
+        "can_retry": error.status is HTTPStatus.SERVICE_UNAVAILABLE and request.method == "GET",
+    }
     if has_visitor(request):
-        response = page(request, "error.html", status=error.status, title=title, detail=detail)
+        response = page(request, "error.html", status=error.status, **shown)
     else:
-        response = bare_page("bare_error.html", status=error.status, title=title, detail=detail)
+        response = bare_page("bare_error.html", status=error.status, **shown)
     response.headers.update(error.headers)
     return response

@@ -69,7 +69,7 @@ def charts_of(span: Span) -> list[Chart]:
     charts = [Chart(f"Delivered, and dead (outlined), per {unit}", f"peak {most:,}", words, _svg(bars, words))]
     waiting = [one.waiting if one else None for one in span.periods]
     high = max((one or 0 for one in waiting), default=0)
-    words = f"at most {counted(high, 'job')} waited, {waiting[-1] or 0:,} at the end"
+    words = f"at most {counted(high, 'job')} not yet delivered, {waiting[-1] or 0:,} at the end"
     charts.append(Chart("Not yet delivered", f"peak {high:,}", words, _svg(_line(waiting, high, "line"), words)))
     slow = [one.p95_s if one else None for one in span.periods]
     half = [one.p50_s if one else None for one in span.periods]

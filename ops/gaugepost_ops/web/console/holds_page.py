@@ -14,12 +14,12 @@ from gaugepost.errors import InvalidJob
 from gaugepost.ledger.explanations import action, failed_probes, meaning, opened_by
 from gaugepost.ledger.users import Role
 from gaugepost.regions import Region
-from gaugepost_ops.cli.aliases import scope_name
 from gaugepost_ops.cli.output.formatting import clock
 from gaugepost_ops.web.console.inputs import field, form_of, see_other
 from gaugepost_ops.web.console.people import person_of, region_in, version_of
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, Nav, console_of
+from gaugepost_ops.web.console.words import what_is_held
 from gaugepost_ops.web.holds import NewHold, lift, open_new
 from gaugepost_ops.web.overview import of_regions
 from gaugepost_ops.web.problems import Refused, wrong_fields
@@ -129,7 +129,7 @@ def _shown(producer: Producer, hold_id: str, region: Region, hold: Hold, waiting
     opened = opened_by(hold, clock)
     texts = (meaning(hold), f"cause: {opened}" if opened else "", failed_probes(hold, clock))
     why = tuple(f"{text[0].upper()}{text[1:]}." for text in texts if text)
-    name = scope_name(producer, hold.scope, region).replace(":", " ", 1) or "the whole region"
+    name = what_is_held(producer, hold, region) or "the whole region"
     jobs, job = _jobs(hold, region), _job(hold)
     key = version_of(hold_id)[:12]
     return ShownHold(hold_id, key, str(region), name, hold, waiting, why, action(hold, region), jobs, job)

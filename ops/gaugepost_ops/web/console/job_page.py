@@ -19,6 +19,7 @@ from gaugepost_ops.web.console.people import person_of
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, console_of
 from gaugepost_ops.web.console.state_diagram import diagram
+from gaugepost_ops.web.console.words import what_is_held
 from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ async def _page(request: Request, data: dict[str, Any] | None) -> Response:
         etag=facts.version if data is None else None,
         facts=facts,
         view=view,
-        story=sentence(view, facts.due),
+        story=sentence(view, facts.due, what_is_held(producer, view.hold, view.region) if view.hold else ""),
         diagram=diagram(states),
         states=states,
         raw=json.dumps(data or _masked(view), indent=2, ensure_ascii=False, default=str),

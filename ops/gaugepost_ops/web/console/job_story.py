@@ -47,11 +47,14 @@ class Sentence(NamedTuple):
     next: str = "Until"
 
 
-def sentence(view: JobView, due: int | None = None) -> Sentence:  # noqa: PLR0911 - one for each state
-    """Say where a job is and why. `due`: the forecast start of a file that waits."""
+def sentence(view: JobView, due: int | None = None, held: str = "") -> Sentence:  # noqa: PLR0911 - one for each state
+    """Say where a job is and why.
+
+    `due`: the forecast start of a file that waits. `held`: the scope of its hold in words; empty for the region.
+    """
     match view.state:
         case _S.QUEUED | _S.WAITING | _S.PARKED:
-            return _waiting(view, due)
+            return _waiting(view, due, held)
         case _S.SENDING:
             return Sentence("A worker is sending it.")
         case _S.UNKNOWN if view.reason == LINK_LOST:
@@ -78,9 +81,9 @@ def sentence(view: JobView, due: int | None = None) -> Sentence:  # noqa: PLR091
             return Sentence("It expired before it could be sent.")
 
 
-def _waiting(view: JobView, due: int | None) -> Sentence:
+def _waiting(view: JobView, due: int | None, held: str) -> Sentence:
     if view.hold is not None:
-        what = view.hold.scope.replace(":", " ", 1) or f"the region {view.region}"
+        what = held or f"the region {view.region}"
         to_do = view.to_do or f"Opened by {view.hold.by}. Lift the hold when its reason is over."
         return Sentence(f"It waits, because {what} is held: {why_held(view.hold)}.", view.until, to_do)
     if view.no_worker:

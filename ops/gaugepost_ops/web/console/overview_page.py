@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gaugepost.ledger.users import Role
@@ -24,4 +25,5 @@ async def show(request: Request) -> Response:
     console = console_of(request)
     snapshots = await console.snapshots.read()
     version = "".join(f"{one.version} {one.is_old} " for one in snapshots)
-    return page(request, "overview.html", live=True, etag=version, snapshots=snapshots, problems_of=problems_of)
+    find = partial(problems_of, console.gateway.store.blocking, snapshots)
+    return page(request, "overview.html", live=True, etag=version, snapshots=snapshots, find_problems=find)

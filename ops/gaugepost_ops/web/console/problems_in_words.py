@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from gaugepost.ledger.explanations import action
 from gaugepost_ops.cli.output.formatting import clock, counted
 from gaugepost_ops.web.console.snapshots import UNREACHABLE
-from gaugepost_ops.web.console.words import in_words, why_held
+from gaugepost_ops.web.console.words import in_words, what_is_held, why_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from gaugepost.client import Producer
     from gaugepost.ledger import Hold
+    from gaugepost.regions import Region
     from gaugepost_ops.web.console.snapshots import Snapshot
 
 LATE_MS = 600_000
@@ -35,11 +37,11 @@ class Problem(NamedTuple):
     see: str = ""
 
 
-def problems_of(snapshots: Iterable[Snapshot]) -> list[Problem]:
+def problems_of(producer: Producer, snapshots: Iterable[Snapshot]) -> list[Problem]:
     """Return what is wrong in some regions, the worst first. What is wrong in several of them is said once."""
     alike: dict[Problem, list[Problem]] = {}
     for snapshot in snapshots:
-        for one in _found(snapshot, str(snapshot.region)):
+        for one in _found(producer, snapshot):
             alike.setdefault(_of_any_region(one), []).append(one)
     found = [
         of[0] if len(of) == 1 else one._replace(region=", ".join(each.region for each in of))
@@ -55,8 +57,8 @@ def _of_any_region(one: Problem) -> Problem:
     return one._replace(region="", to_do=one.to_do.replace(f"--region {one.region}", "--region …"))
 
 
-def _found(snapshot: Snapshot, region: str) -> Iterator[Problem]:
-    summary = snapshot.summary
+def _found(producer: Producer, snapshot: Snapshot) -> Iterator[Problem]:
+    summary, region = snapshot.summary, snapshot.region
     if summary is None:
         to_do = "Services cannot enqueue there, and workers wait. Start Redis again; `gaugepost check` tests it."
         if snapshot.trouble != UNREACHABLE:
@@ -65,7 +67,7 @@ def _found(snapshot: Snapshot, region: str) -> Iterator[Problem]:
         return
     for part in summary["missing"]:
         yield _missing(part, region, has_workers=bool(summary["workers"]))
-    yield from _of_holds(snapshot, region)
+    yield from _of_holds(producer, snapshot)
     if number := summary["unknown"]:
         text = f"{counted(number, 'job needs', 'jobs need')} a person: sent, and the answer was lost"
         to_do = "Check at CustomerGauge whether each job arrived. Then settle it on its page, or by `gaugepost settle`."
@@ -93,17 +95,18 @@ def _missing(part: Mapping[str, str], region: str, *, has_workers: bool) -> Prob
     return Problem("warn", region, text, to_do)
 
 
-def _of_holds(snapshot: Snapshot, region: str) -> Iterator[Problem]:
+def _of_holds(producer: Producer, snapshot: Snapshot) -> Iterator[Problem]:
     holds = sorted(snapshot.holds.values(), key=lambda hold: (hold.scope != "", hold.since))
     for hold in islice(holds, _SHOWN_HOLDS):
-        yield _of_hold(hold, region)
+        yield _of_hold(producer, hold, snapshot.region)
     if (more := len(holds) - _SHOWN_HOLDS) > 0:
         text = counted(more, "more hold")
-        yield Problem("warn", region, text, "Holds lists all, as `gaugepost holds` does.", "/holds", "See Holds")
+        path = f"/holds?region={snapshot.region}"
+        yield Problem("warn", snapshot.region, text, "Holds lists all, as `gaugepost holds` does.", path, "See Holds")
 
 
-def _of_hold(hold: Hold, region: str) -> Problem:
-    what = hold.scope.replace(":", " ", 1) or "the region"
+def _of_hold(producer: Producer, hold: Hold, region: Region) -> Problem:
+    what = what_is_held(producer, hold, region) or "the region"
     until = f" until {clock(hold.until, seconds=False)}" if hold.until else ""
     text = f"{what[0].upper()}{what[1:]} is held{until}: {why_held(hold)}"
     to_do = action(hold, region) or f"Opened by {hold.by}. Lift it on the page Holds, or by `gaugepost resume`."

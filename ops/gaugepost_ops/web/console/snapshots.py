@@ -32,7 +32,7 @@ OLD_MS = 3_000
 _PATIENCE_S = 0.3
 """A page waits so long for a region whose last snapshot it has; so a region that hangs delays no page."""
 UNREACHABLE = "Redis cannot be reached"
-_NOT_READ = "the console cannot read this region: the log of the gateway has the reason"
+_NOT_READ = "The console cannot read this region: the log of the gateway has the reason"
 _LEFT_OUT = ("oldest_age", "oldest_queued_s", "beat_age_s", "holds", "holds_by_scope")
 """Facts that only grow older, and the holds, which a snapshot has too."""
 

@@ -15,14 +15,15 @@ from gaugepost_ops.web.console.bulk_actions import WORDS
 from gaugepost_ops.web.console.causes import Causes
 from gaugepost_ops.web.console.people import region_in
 from gaugepost_ops.web.console.rendering import page
-from gaugepost_ops.web.console.routes import Console, Nav
-from gaugepost_ops.web.console.words import in_words, why_held
+from gaugepost_ops.web.console.routes import Console, Nav, console_of
+from gaugepost_ops.web.console.words import in_words, what_is_held, why_held
 from gaugepost_tasks.policy import LINK_LOST
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from gaugepost.client import Producer
     from gaugepost.regions import Region
     from gaugepost_ops.cli.jobs.groups import Fault, Group
     from gaugepost_ops.web.console.causes import HeldCause, RegionCauses
@@ -65,7 +66,7 @@ async def show(causes: Causes, request: Request) -> Response:
         regions=found,
         read_at=min((one.at for one in found if _was_read(one)), default=None),
         is_whole=all(map(_was_read, found)),
-        shown=partial(_shown, found),
+        shown=partial(_shown, console_of(request).gateway.store.blocking, found),
         only=only,
     )
 
@@ -84,7 +85,7 @@ class Shown(NamedTuple):
     more_held: int
 
 
-def _shown(found: list[RegionCauses]) -> Shown:
+def _shown(producer: Producer, found: list[RegionCauses]) -> Shown:
     """Return the causes and the holds with the most jobs; first those that need a person, and holds of a region."""
     pairs = [pair for of in found for pair in of.causes or ()]
     held = [(of.region, one) for of in found for one in of.holds]
@@ -93,7 +94,7 @@ def _shown(found: list[RegionCauses]) -> Shown:
     return Shown(
         [_cause(*pair) for pair in pairs[:SHOWN]],
         len(pairs) - SHOWN,
-        [_hold(*pair) for pair in held[:_HOLDS_SHOWN]],
+        [_hold(producer, *pair) for pair in held[:_HOLDS_SHOWN]],
         len(held) - _HOLDS_SHOWN,
     )
 
@@ -155,9 +156,9 @@ _HELP = {
 }
 
 
-def _hold(region: Region, one: HeldCause) -> Cause:
+def _hold(producer: Producer, region: Region, one: HeldCause) -> Cause:
     hold = one.hold
-    what = hold.scope.replace(":", " ", 1) or "the whole region"
+    what = what_is_held(producer, hold, region) or "the whole region"
     to_do = action(hold, region) or f"Opened by {hold.by}. Lift it when its reason is over."
     title = f"{what} is held: {why_held(hold)}"
     return Cause(region, "held", one.count, title, "", to_do, hold.since, "", _kept_by(region, one), ())

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from gaugepost.ledger.explanations import meaning
 from gaugepost.verdict import Verdict
+from gaugepost_ops.cli.aliases import scope_name
 
 if TYPE_CHECKING:
+    from gaugepost.client import Producer
     from gaugepost.ledger import Hold
+    from gaugepost.regions import Region
 
 _CODE = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
 _CODES = frozenset(Verdict)
@@ -20,6 +23,12 @@ def in_words(text: str | None) -> str:
     return _CODE.sub(lambda found: found[0].replace("_", " ") if found[0] in _CODES else found[0], text or "")
 
 
+def what_is_held(producer: Producer, hold: Hold, region: Region) -> str:
+    """Return the scope of a hold as Holds names it: `configuration crm-survey`; empty for the whole region."""
+    return scope_name(producer, hold.scope, region).replace(":", " ", 1)
+
+
 def why_held(hold: Hold) -> str:
     """Return the reason of a hold, with what it means if gaugepost opened it."""
-    return in_words(hold.reason) + (f" ({meaning(hold)})" if meaning(hold) else "")
+    means = meaning(hold)
+    return in_words(hold.reason) + (f" ({means})" if means else "")
