@@ -75,6 +75,11 @@ def action(hold: Hold, region: str) -> str:
             return _ACTIONS.get(topic, "")
 
 
+def is_of_proxy(hold: Hold) -> bool:
+    """Return whether a hold is open because the egress proxy fails."""
+    return _topic(hold) == "unreachable"
+
+
 def _topic(hold: Hold) -> str:
     """Return the topic of a hold: `canary`, `setting`, `token`, or its verdict; empty for a person's hold."""
     if hold.scope.startswith(_BATCH) and hold.label == "canary":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +13,20 @@ from gaugepost import Producer, Region, Settings
 from gaugepost.ledger import Hold
 from gaugepost.ledger.presence import Presence, local_time
 from gaugepost.ledger.users import Role
+from gaugepost.verdict import Verdict
 from gaugepost_ops.web.console.problems_in_words import Problem, problems_of
 from gaugepost_ops.web.console.rendering import _template
 from gaugepost_ops.web.console.sessions import Visitor
 from gaugepost_ops.web.console.snapshots import Snapshot
 
 NOW = int(time.time() * 1000)
+PROXY_HOLDS = [
+    ("", Verdict.UNREACHABLE, "proxy: http://proxy:3128: refused", True),
+    ("credentials:oauth", Verdict.UNREACHABLE, "proxy: http://proxy:3128: refused", True),
+    ("credentials:oauth", Verdict.UNREACHABLE, "no answer", False),
+    ("", Verdict.SERVER_ERROR, "breaker: server_error", False),
+    ("", None, "proxy: we repair it", False),
+]
 WELL: dict[str, Any] = {"missing": [], "unknown": 0, "dead": 0, "dead_by_verdict": {}, "workers": 1}
 
 
@@ -30,18 +40,15 @@ def problems(*snapshots: Snapshot) -> list[Problem]:
         return problems_of(producer, snapshots)
 
 
-def rendered(template: str, **values: Any) -> str:
-    """Return the part of a page that an open console asks for."""
-    frame = {
-        "base": "part.html",
-        "live": True,
-        "etag": "",
-        "address": "/",
-        "path": "/",
-        "pages": set(),
-        "navigation": [],
-    }
-    return _template(template).render(frame | values, visitor=Visitor("ann", Role.VIEWER, "eu.x"))
+def overview_of(snapshot: Snapshot) -> str:
+    """Return the part of the overview that an open console asks for."""
+    states = dict.fromkeys(("queued", "waiting", "scheduled", "sending", "parked", "delivered"), 0)
+    others = {"parked_by_reason": {}, "concurrency_limit": None, "token_expires": None}
+    shown = replace(snapshot, summary=states | others | dict(snapshot.summary or {}))
+    values: dict[str, Any] = {"base": "part.html", "live": True, "pages": set(), "navigation": []}
+    values |= dict.fromkeys(("etag", "address", "path"), "")
+    visitor = Visitor("ann", Role.VIEWER, "eu.x")
+    return _template("overview.html").render(values, visitor=visitor, snapshots=[shown], find_problems=list)
 
 
 def without_worker(region: Region, seen: int | None, beat: int | None = NOW) -> Snapshot:
@@ -94,12 +101,18 @@ def test_upload_without_worker_has_no_slot() -> None:
 
 @pytest.mark.parametrize(("ago_s", "is_said"), [(10, True), (0, False)])
 def test_facts_of_a_region_that_does_not_answer_are_said_to_be_old(ago_s: int, *, is_said: bool) -> None:
-    numbers = dict.fromkeys(
-        ("queued", "waiting", "scheduled", "sending", "parked", "delivered", "concurrency_limit"), 0
-    )
-    old = snapshot(ago_s=ago_s, **numbers, parked_by_reason={}, token_expires=None)
-    html = rendered("overview.html", snapshots=[old], find_problems=list)
-    assert ("Redis does not answer now" in html) == is_said
+    assert ("Redis does not answer now" in overview_of(snapshot(ago_s=ago_s))) == is_said
+
+
+@pytest.mark.parametrize(("scope", "verdict", "reason", "fails"), PROXY_HOLDS)
+def test_overview_says_whether_the_proxy_fails(
+    scope: str, verdict: Verdict | None, reason: str, *, fails: bool
+) -> None:
+    hold = Hold(scope, reason, "gaugepost", 1, verdict=verdict)
+    html = overview_of(replace(snapshot(), holds={scope: hold}))
+    found = re.search(r"<dt>Proxy</dt><dd>(.*)</dd>", html)
+    assert found is not None
+    assert found[1].endswith("fails</span>" if fails else "no failure")
 
 
 def test_jobs_of_several_regions_are_counted_apart() -> None:

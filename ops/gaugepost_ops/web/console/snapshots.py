@@ -15,6 +15,7 @@ import structlog
 
 from gaugepost.errors import StoreUnreachable
 from gaugepost.jobs import File
+from gaugepost.ledger.explanations import is_of_proxy
 from gaugepost.ledger.wait_reasons import scopes_of_kind
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ class Snapshot:
         if self.holds.keys() & set(scopes_of_kind(File)):
             return "held"
         return "" if (self.summary or {}).get("workers") else "no worker"
+
+    @property
+    def proxy_fails(self) -> bool:
+        """Whether a hold is open because the egress proxy fails. Only workers know whether there is a proxy."""
+        return any(map(is_of_proxy, self.holds.values()))
 
     @property
     def next_slot(self) -> int | None:
