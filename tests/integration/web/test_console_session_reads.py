@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+import redis
 from starlette.requests import Request
 
 from gaugepost import Region, Settings
+from gaugepost.errors import StoreError
+from gaugepost.ledger.api_keys import digest_of
 from gaugepost.ledger.users import Role, User
 from gaugepost_ops.web.console import sessions as module
 from gaugepost_ops.web.console.sessions import Sessions, Visitor
@@ -26,7 +30,7 @@ def _belief_of_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 def believe_none(sessions: Sessions) -> None:
     """Let the time pass in which the sessions are believed."""
     for one, known in sessions._believed.items():
-        sessions._believed[one] = known._replace(until=0.0)
+        sessions._believed[one] = known._replace(read=float("-inf"))
 
 
 def of_page(visitor: Visitor, *, is_use: bool = False) -> Request:
@@ -38,6 +42,8 @@ def of_page(visitor: Visitor, *, is_use: bool = False) -> Request:
 
 def with_three(server: RedisServer, check: Check) -> None:
     """Start a session of three people, let each page ask once, and run the check."""
+    with server.client() as client:
+        client.flushall()
 
     async def run() -> None:
         store = Store(Settings.given(redis_url=server.url))
@@ -56,22 +62,19 @@ def with_three(server: RedisServer, check: Check) -> None:
     asyncio.run(run())
 
 
-async def reads(store: Store) -> int:
-    """Return how many scripts Redis has run."""
-    return int(await asyncio.to_thread(_scripts, store))
-
-
-def _scripts(store: Store) -> int:
-    statistics = store.blocking.ledger(Region.EU)._client.info("commandstats")
-    return sum(statistics.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval"))
+async def number_of(command: str, store: Store) -> int:
+    """Return how often Redis has run a command, also inside scripts."""
+    client = store.blocking.ledger(Region.EU)._client
+    statistics = await asyncio.to_thread(client.info, "commandstats")
+    return int(statistics.get(f"cmdstat_{command}", {}).get("calls", 0))
 
 
 def test_one_call_reads_the_sessions_of_all_open_pages(server: RedisServer) -> None:
     async def check(store: Store, sessions: Sessions, visitors: list[Visitor]) -> None:
         believe_none(sessions)
-        before = await reads(store)
+        before = await number_of("evalsha", store)
         assert [await sessions.find(of_page(one)) for one in visitors] == visitors
-        assert await reads(store) == before + 1
+        assert await number_of("evalsha", store) == before + 1
         believe_none(sessions)
         await store.run(Region.EU, sessions.calls[Region.EU].sign_out("carl"))
         found = [await sessions.find(of_page(one)) for one in visitors]
@@ -107,5 +110,55 @@ def test_session_that_ends_while_it_is_read_is_not_believed(server: RedisServer)
         await sessions.end(visitors[1])
         assert await of_ann == visitors[0]
         assert await sessions.find(of_page(visitors[1])) is None
+
+    with_three(server, check)
+
+
+BAD: dict[str, Callable[[redis.Redis, str, str], object]] = {
+    "wrong type": lambda client, key, _: (client.delete(key), client.set(key, "x")),
+    "no number": lambda client, key, _: client.hset(key, "idle", "x"),
+    "no user": lambda client, _, users: client.hset(users, "bob", "{"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_session_that_cannot_be_read_fails_alone(server: RedisServer, what: str) -> None:
+    async def check(store: Store, sessions: Sessions, visitors: list[Visitor]) -> None:
+        ann, bob, carl = visitors
+        with server.client() as client:
+            [key] = [one.decode() for one in client.keys(f"*{digest_of(bob.session)}")]
+            BAD[what](client, key, store.blocking.ledger(Region.EU).keys["console_users"])
+        for _ in range(2):
+            believe_none(sessions)
+            assert [await sessions.find(of_page(one)) for one in (ann, carl)] == [ann, carl]
+            with pytest.raises((StoreError, ValueError, AttributeError)):
+                await sessions.find(of_page(bob))
+
+    with_three(server, check)
+
+
+def test_sessions_that_are_read_now_or_fresh_are_not_read_again(server: RedisServer) -> None:
+    async def check(store: Store, sessions: Sessions, visitors: list[Visitor]) -> None:
+        believe_none(sessions)
+        before = await number_of("hmget", store)
+        assert await asyncio.gather(*(sessions.find(of_page(one)) for one in visitors)) == visitors
+        assert await number_of("hmget", store) == before + 5, "three by the first call, one by each of the others"
+        ann = visitors[0].session
+        sessions._believed[ann] = sessions._believed[ann]._replace(read=float("-inf"))
+        assert await sessions.find(of_page(visitors[0])) == visitors[0]
+        assert await number_of("hmget", store) == before + 6
+
+    with_three(server, check)
+
+
+def test_answer_is_as_old_as_its_question(server: RedisServer) -> None:
+    async def check(_: Store, sessions: Sessions, visitors: list[Visitor]) -> None:
+        believe_none(sessions)
+        found = asyncio.create_task(sessions.find(of_page(visitors[0])))
+        await asyncio.sleep(0)
+        sent = time.monotonic()
+        assert await found == visitors[0]
+        for one in visitors:
+            assert sessions._believed[one.session].read <= sent
 
     with_three(server, check)

@@ -23,7 +23,7 @@ from gaugepost.ledger.users import LIFE_MS, Role, Session, UserCalls
 from gaugepost.regions import Region
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -53,12 +53,20 @@ class Visitor:
 
 
 class _Believed(NamedTuple):
-    """A session that was read. `until`, and when it was `asked` for: monotonic. `was_use`: its idle time began anew."""
+    """A session that was read. Times are monotonic, `asked`: when its page asked last. `was_use`: it was extended.
+
+    `read`: when its reading began. Redis may answer later, and the session may have ended since.
+    """
 
     visitor: Visitor
-    until: float
+    read: float
     asked: float
     was_use: bool
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the session is believed without a new reading."""
+        return time.monotonic() - self.read <= BELIEVED_S
 
 
 class Sessions:
@@ -70,6 +78,7 @@ class Sessions:
         self.calls = {region: UserCalls(Keys(region, settings.namespace)) for region in settings.regions}
         self._url = urlsplit(settings.console_url or "")
         self._believed: dict[str, _Believed] = {}
+        self._in_reading: set[str] = set()
 
     def is_secure(self, request: Request) -> bool:
         """Return whether the person's browser came over TLS: to this process, or to the proxy of CONSOLE_URL."""
@@ -87,24 +96,41 @@ class Sessions:
         if region is None:
             return None
         is_use, known, now = _is_use(request), self._believed.get(session), time.monotonic()
-        if known is not None and known.until >= now and known.was_use >= is_use:
+        if known is not None and known.is_fresh and known.was_use >= is_use:
             self._believed[session] = known._replace(asked=now)
             return known.visitor
         others = {} if is_use or known is None else self._of_open_pages(region, session)
-        first, *rest = await self._read(region, [session, *others], is_use=is_use)
+        first, *rest = await self._read_with(others, region, session, is_use=is_use)
         for (one, before), found in zip(others.items(), rest, strict=True):
             if self._believed.get(one) is before:  # it was not ended, nor read, meanwhile
-                self._believe(one, _visitor(found, one), asked=before.asked, was_use=False)
+                self._believe(one, _visitor(found, one), now, asked=before.asked, was_use=False)
         visitor = _visitor(first, session)
-        self._believe(session, visitor, asked=now, was_use=is_use)
+        self._believe(session, visitor, now, asked=now, was_use=is_use)
         return visitor
 
-    def _of_open_pages(self, region: Region, but: str) -> dict[str, _Believed]:
-        """Return the other sessions of a region that may have an open page."""
-        since = time.monotonic() - _OPEN_S
-        known = self._believed.items()
-        found = ((one, of) for one, of in known if of.asked >= since and one != but and self._region_of(one) == region)
+    def _of_open_pages(self, region: Region, session: str) -> dict[str, _Believed]:
+        """Return what else must be read: other sessions of a region that may have an open page, and are not fresh."""
+        since, but = time.monotonic() - _OPEN_S, {session, *self._in_reading}
+        lapsed = {one: of for one, of in self._believed.items() if of.asked >= since and not of.is_fresh}
+        found = ((one, of) for one, of in lapsed.items() if one not in but and self._region_of(one) == region)
         return dict(islice(found, _MOST_AT_ONCE))
+
+    async def _read_with(
+        self, others: Iterable[str], region: Region, session: str, *, is_use: bool
+    ) -> list[Session | None]:
+        """Read a session, and others by the same call. If one of these cannot be read, only its own page fails."""
+        together = [session, *others]
+        self._in_reading.update(together)
+        try:
+            return await self._read(region, together, is_use=is_use)
+        except StoreUnreachable:
+            raise
+        except Exception:
+            if len(together) == 1:
+                raise
+            return [*await self._read(region, [session], is_use=is_use), *(None for _ in others)]
+        finally:
+            self._in_reading.difference_update(together)
 
     async def _read(self, region: Region, sessions: Sequence[str], *, is_use: bool) -> list[Session | None]:
         try:
@@ -202,13 +228,13 @@ class Sessions:
         name, _, secret = text.partition(".")
         return next((region for region in self.calls if region == name and secret), None)
 
-    def _believe(self, session: str, visitor: Visitor | None, *, asked: float, was_use: bool) -> None:
+    def _believe(self, session: str, visitor: Visitor | None, read: float, *, asked: float, was_use: bool) -> None:
         if visitor is None:
             self._believed.pop(session, None)
             return
-        if len(self._believed) >= _MOST_BELIEVED:
+        if session not in self._believed and len(self._believed) >= _MOST_BELIEVED:
             self._believed.clear()
-        self._believed[session] = _Believed(visitor, time.monotonic() + BELIEVED_S, asked, was_use)
+        self._believed[session] = _Believed(visitor, read, asked, was_use)
 
 
 def visitor_of(request: Request) -> Visitor:
