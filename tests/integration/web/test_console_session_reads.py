@@ -14,8 +14,9 @@ from gaugepost import Region, Settings
 from gaugepost.errors import StoreError
 from gaugepost.ledger.api_keys import digest_of
 from gaugepost.ledger.users import Role, User
-from gaugepost_ops.web.console import sessions as module
-from gaugepost_ops.web.console.sessions import Sessions, Visitor
+from gaugepost_ops.web.console import session_reads as module
+from gaugepost_ops.web.console.session_reads import Visitor
+from gaugepost_ops.web.console.sessions import Sessions
 from gaugepost_ops.web.store import Store
 from support.redis_server import RedisServer
 
@@ -29,8 +30,8 @@ def _belief_of_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def believe_none(sessions: Sessions) -> None:
     """Let the time pass in which the sessions are believed."""
-    for one, known in sessions._believed.items():
-        sessions._believed[one] = known._replace(read=float("-inf"))
+    for one, known in sessions._reads._believed.items():
+        sessions._reads._believed[one] = known._replace(read=float("-inf"))
 
 
 def of_page(visitor: Visitor, *, is_use: bool = False) -> Request:
@@ -85,19 +86,19 @@ def test_one_call_reads_the_sessions_of_all_open_pages(server: RedisServer) -> N
 
 def test_use_of_one_session_reads_no_other(server: RedisServer) -> None:
     async def check(_: Store, sessions: Sessions, visitors: list[Visitor]) -> None:
-        before = dict(sessions._believed)
+        before = dict(sessions._reads._believed)
         assert await sessions.find(of_page(visitors[0], is_use=True)) == visitors[0]
         for one in visitors[1:]:
-            assert sessions._believed[one.session] is before[one.session]
+            assert sessions._reads._believed[one.session] is before[one.session]
 
     with_three(server, check)
 
 
 def test_unknown_session_costs_no_reading_of_others(server: RedisServer) -> None:
     async def check(_: Store, sessions: Sessions, visitors: list[Visitor]) -> None:
-        before = dict(sessions._believed)
+        before = dict(sessions._reads._believed)
         assert await sessions.find(of_page(Visitor("eve", Role.ADMIN, "eu.guessed"))) is None
-        assert sessions._believed == before
+        assert sessions._reads._believed == before
 
     with_three(server, check)
 
@@ -126,7 +127,7 @@ def test_session_that_cannot_be_read_fails_alone(server: RedisServer, what: str)
     async def check(store: Store, sessions: Sessions, visitors: list[Visitor]) -> None:
         ann, bob, carl = visitors
         with server.client() as client:
-            [key] = [one.decode() for one in client.keys(f"*{digest_of(bob.session)}")]
+            [key] = client.keys(f"*{digest_of(bob.session)}")
             BAD[what](client, key, store.blocking.ledger(Region.EU).keys["console_users"])
         for _ in range(2):
             believe_none(sessions)
@@ -144,7 +145,7 @@ def test_sessions_that_are_read_now_or_fresh_are_not_read_again(server: RedisSer
         assert await asyncio.gather(*(sessions.find(of_page(one)) for one in visitors)) == visitors
         assert await number_of("hmget", store) == before + 5, "three by the first call, one by each of the others"
         ann = visitors[0].session
-        sessions._believed[ann] = sessions._believed[ann]._replace(read=float("-inf"))
+        sessions._reads._believed[ann] = sessions._reads._believed[ann]._replace(read=float("-inf"))
         assert await sessions.find(of_page(visitors[0])) == visitors[0]
         assert await number_of("hmget", store) == before + 6
 
@@ -159,6 +160,6 @@ def test_answer_is_as_old_as_its_question(server: RedisServer) -> None:
         sent = time.monotonic()
         assert await found == visitors[0]
         for one in visitors:
-            assert sessions._believed[one.session].read <= sent
+            assert sessions._reads._believed[one.session].read <= sent
 
     with_three(server, check)

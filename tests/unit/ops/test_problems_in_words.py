@@ -16,7 +16,7 @@ from gaugepost.ledger.users import Role
 from gaugepost.verdict import Verdict
 from gaugepost_ops.web.console.problems_in_words import Problem, problems_of
 from gaugepost_ops.web.console.rendering import _template
-from gaugepost_ops.web.console.sessions import Visitor
+from gaugepost_ops.web.console.session_reads import Visitor
 from gaugepost_ops.web.console.snapshots import Snapshot
 
 NOW = int(time.time() * 1000)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from gaugepost_ops.web.console.openid import Person
-    from gaugepost_ops.web.console.sessions import Visitor
+    from gaugepost_ops.web.console.session_reads import Visitor
 
 log = structlog.get_logger("gaugepost.console")
 

@@ -13,7 +13,7 @@ from gaugepost.ledger.audit import AuditEntry, Outcome, Via
 
 if TYPE_CHECKING:
     from gaugepost_ops.web.console.routes import Console, ConsoleRoute
-    from gaugepost_ops.web.console.sessions import Visitor
+    from gaugepost_ops.web.console.session_reads import Visitor
 
 SIGN_IN = "sign in"
 FAILED_AGAIN_S = 600.0

@@ -1,29 +1,25 @@
 """Sessions of the console: a random id in a cookie, its hash in the Redis of one region.
 
 The id begins with the region. If the Redis of that region is away, people sign in again, and get a session in another
-one. A session that was read is believed for a second, so one that was ended is refused within a second. The sessions of
-all open pages are read together, because each page asks every 2 s. A session ends when a person has not used it for
-long. What an open page asks by itself is no use.
+one. A session ends when a person has not used it for long. What an open page asks by itself is no use.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import secrets
-import time
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gaugepost.errors import StoreUnreachable
 from gaugepost.keys import Keys
-from gaugepost.ledger.users import LIFE_MS, Role, Session, UserCalls
+from gaugepost.ledger.users import LIFE_MS, Role, UserCalls
 from gaugepost.regions import Region
+from gaugepost_ops.web.console.session_reads import SessionReads, Visitor
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -31,42 +27,7 @@ if TYPE_CHECKING:
     from gaugepost_ops.web.store import Store
 
 COOKIE = "gaugepost"
-BELIEVED_S = 0.9
-_MOST_BELIEVED = 1_000
-_OPEN_S = 3.0
-"""A session that was asked for so lately may have an open page."""
-_MOST_AT_ONCE = 200
 _VISITOR = "gaugepost.visitor"
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Who asks for a page. `session`: the id of the session."""
-
-    name: str
-    role: Role
-    session: str
-
-    def may(self, role: Role) -> bool:
-        """Return whether this person may do what a role may."""
-        return self.role.may(role)
-
-
-class _Believed(NamedTuple):
-    """A session that was read. Times are monotonic, `asked`: when its page asked last. `was_use`: it was extended.
-
-    `read`: when its reading began. Redis may answer later, and the session may have ended since.
-    """
-
-    visitor: Visitor
-    read: float
-    asked: float
-    was_use: bool
-
-    @property
-    def is_fresh(self) -> bool:
-        """Whether the session is believed without a new reading."""
-        return time.monotonic() - self.read <= BELIEVED_S
 
 
 class Sessions:
@@ -77,8 +38,7 @@ class Sessions:
         settings = store.settings
         self.calls = {region: UserCalls(Keys(region, settings.namespace)) for region in settings.regions}
         self._url = urlsplit(settings.console_url or "")
-        self._believed: dict[str, _Believed] = {}
-        self._in_reading: set[str] = set()
+        self._reads = SessionReads(store, self.calls)
 
     def is_secure(self, request: Request) -> bool:
         """Return whether the person's browser came over TLS: to this process, or to the proxy of CONSOLE_URL."""
@@ -92,54 +52,7 @@ class Sessions:
     async def find(self, request: Request) -> Visitor | None:
         """Return the person of the request's session; None without a valid one. Raises StoreUnreachable."""
         session = request.cookies.get(self._cookie(request), "")
-        region = self._region_of(session)
-        if region is None:
-            return None
-        is_use, known, now = _is_use(request), self._believed.get(session), time.monotonic()
-        if known is not None and known.is_fresh and known.was_use >= is_use:
-            self._believed[session] = known._replace(asked=now)
-            return known.visitor
-        others = {} if is_use or known is None else self._of_open_pages(region, session)
-        first, *rest = await self._read_with(others, region, session, is_use=is_use)
-        for (one, before), found in zip(others.items(), rest, strict=True):
-            if self._believed.get(one) is before:  # it was not ended, nor read, meanwhile
-                self._believe(one, _visitor(found, one), now, asked=before.asked, was_use=False)
-        visitor = _visitor(first, session)
-        self._believe(session, visitor, now, asked=now, was_use=is_use)
-        return visitor
-
-    def _of_open_pages(self, region: Region, session: str) -> dict[str, _Believed]:
-        """Return what else must be read: other sessions of a region that may have an open page, and are not fresh."""
-        since, but = time.monotonic() - _OPEN_S, {session, *self._in_reading}
-        lapsed = {one: of for one, of in self._believed.items() if of.asked >= since and not of.is_fresh}
-        found = ((one, of) for one, of in lapsed.items() if one not in but and self._region_of(one) == region)
-        return dict(islice(found, _MOST_AT_ONCE))
-
-    async def _read_with(
-        self, others: Iterable[str], region: Region, session: str, *, is_use: bool
-    ) -> list[Session | None]:
-        """Read a session, and others by the same call. If one of these cannot be read, only its own page fails."""
-        together = [session, *others]
-        self._in_reading.update(together)
-        try:
-            return await self._read(region, together, is_use=is_use)
-        except StoreUnreachable:
-            raise
-        except Exception:
-            if len(together) == 1:
-                raise
-            return [*await self._read(region, [session], is_use=is_use), *(None for _ in others)]
-        finally:
-            self._in_reading.difference_update(together)
-
-    async def _read(self, region: Region, sessions: Sequence[str], *, is_use: bool) -> list[Session | None]:
-        try:
-            return await self._store.run(region, self.calls[region].sessions(sessions, is_use=is_use))
-        except StoreUnreachable:
-            others = " or ".join(one for one in self.calls if one is not region)
-            to_do = f"Sign in again, and a session is kept in {others}" if others else "Try again later"
-            text = f"your session is kept in {region}, whose Redis cannot be reached. {to_do}"
-            raise StoreUnreachable(text) from None
+        return await self._reads.find(session, is_use=_is_use(request))
 
     async def start(
         self, name: str = "", *, role: Role | None = None, link: str = "", password: str = ""
@@ -152,16 +65,16 @@ class Sessions:
             if not await run(region, calls.start(session, name, role=role, link=link, password=password)):
                 return None
             [found] = await run(region, calls.sessions([session], is_use=True))
-            return _visitor(found, session)
+            return Visitor.of(found, session)
 
-        region = self._region_of(link)
+        region = self._reads.region_of(link)
         if link and region is None:
             return None
         return await self.first_reached(start) if region is None else await start(region)
 
     async def user_of_link(self, link: str) -> str:
         """Return the user whom a one-time link signs in; "" if it is not valid. Raises StoreUnreachable."""
-        region = self._region_of(link)
+        region = self._reads.region_of(link)
         return "" if region is None else await self._store.run(region, self.calls[region].user_of_link(link))
 
     async def replace(self, request: Request, response: Response, visitor: Visitor) -> None:
@@ -173,12 +86,12 @@ class Sessions:
 
     def regions_from(self, visitor: Visitor) -> list[Region]:
         """Return all regions, first that of the session: its Redis has just answered."""
-        return sorted(self.calls, key=lambda region: region != self._region_of(visitor.session))
+        return sorted(self.calls, key=lambda region: region != self._reads.region_of(visitor.session))
 
     async def end(self, visitor: Visitor) -> None:
         """End a session. Raises StoreUnreachable."""
-        self._believed.pop(visitor.session, None)
-        region = self._region_of(visitor.session)
+        self._reads.forget(visitor.session)
+        region = self._reads.region_of(visitor.session)
         if region is not None:
             await self._store.run(region, self.calls[region].end(visitor.session))
 
@@ -190,8 +103,7 @@ class Sessions:
                 await self._store.run(region, calls.sign_out(visitor.name))
             except StoreUnreachable:
                 away.append(region)
-        for session in [one for one, known in self._believed.items() if known.visitor.name == visitor.name]:
-            del self._believed[session]
+        self._reads.forget_all(visitor.name)
         return away
 
     async def first_reached(self, ask: Callable[[Region], Awaitable[Visitor | None]]) -> Visitor | None:
@@ -224,18 +136,6 @@ class Sessions:
     def _cookie(self, request: Request) -> str:
         return f"__Host-{COOKIE}" if self.is_secure(request) else COOKIE
 
-    def _region_of(self, text: str) -> Region | None:
-        name, _, secret = text.partition(".")
-        return next((region for region in self.calls if region == name and secret), None)
-
-    def _believe(self, session: str, visitor: Visitor | None, read: float, *, asked: float, was_use: bool) -> None:
-        if visitor is None:
-            self._believed.pop(session, None)
-            return
-        if session not in self._believed and len(self._believed) >= _MOST_BELIEVED:
-            self._believed.clear()
-        self._believed[session] = _Believed(visitor, read, asked, was_use)
-
 
 def visitor_of(request: Request) -> Visitor:
     """Return the signed-in person of a request for a page that needs a role."""
@@ -246,10 +146,6 @@ def visitor_of(request: Request) -> Visitor:
 def set_visitor(request: Request, visitor: Visitor) -> None:
     """Note who asks."""
     request.scope[_VISITOR] = visitor
-
-
-def _visitor(found: Session | None, session: str) -> Visitor | None:
-    return None if found is None else Visitor(found.name, found.role, session)
 
 
 def _is_use(request: Request) -> bool:

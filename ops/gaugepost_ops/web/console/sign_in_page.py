@@ -16,7 +16,8 @@ from gaugepost_ops.web.console.inputs import field, form_of, local_path, see_oth
 from gaugepost_ops.web.console.recording import note_failure, note_sign_in, note_sign_out
 from gaugepost_ops.web.console.rendering import bare_page, page
 from gaugepost_ops.web.console.routes import Console, console_of
-from gaugepost_ops.web.console.sessions import Visitor, visitor_of
+from gaugepost_ops.web.console.session_reads import Visitor
+from gaugepost_ops.web.console.sessions import visitor_of
 from gaugepost_ops.web.problems import Refused
 
 if TYPE_CHECKING:
