@@ -260,3 +260,15 @@ def test_history_has_charts_and_the_same_as_a_table(gateway: GatewayProcess, ann
     html = ann.get("/history").text
     assert 'role="img" aria-label="' in html
     assert "<caption" in html
+
+
+def test_first_digits_of_an_id_lead_to_its_job(gateway: GatewayProcess, ann: Person) -> None:
+    [job_id] = put(gateway.producer)
+    found = ann.get(f"/jobs/{job_id[:12]}")
+    assert (found.status_code, found.headers["Location"]) == (303, f"/jobs?q=id:{job_id[:12]}")
+    assert f'href="/jobs/{job_id}"' in ann.get(found.headers["Location"]).text
+
+
+def test_search_for_an_unknown_field_asks_whether_it_is_one(ann: Person) -> None:
+    assert "Is “emial” the name of a field?" in ann.get("/jobs?q=emial:joe@example.com").text
+    assert "the name of a field?" not in ann.get("/jobs?q=email:joe@example.com").text

@@ -41,6 +41,16 @@ def test_job_that_cannot_be_sent_now_has_no_button_for_it(gateway: GatewayProces
     assert 'href="/holds?region=eu">Lift the hold' in html
 
 
+def test_parked_job_says_that_its_region_is_held_meanwhile(gateway: GatewayProcess, ann: Person) -> None:
+    [job_id] = put(gateway.producer)
+    settle(gateway.producer, Parked(3_600_000, "no_campaign"), attempt(Verdict.NO_CAMPAIGN))
+    assert "is held" not in ann.get(f"/jobs/{job_id}").text
+    gateway.producer.ledger(Region.EU).hold("", "maintenance", "bob")
+    wait_until(
+        lambda: "The region eu is held: nothing is sent before its hold ends." in ann.get(f"/jobs/{job_id}").text
+    )
+
+
 def test_list_of_parked_jobs_explains_the_scheduled_ones(gateway: GatewayProcess, ann: Person) -> None:
     put(gateway.producer, deliver_at=datetime.now(UTC) + timedelta(hours=2))
     wait_until(lambda: ">1</td>" in re.split("</svg>scheduled<", ann.get("/").text)[1][:40])

@@ -73,6 +73,13 @@ def test_sentence_names_the_hold_and_its_end() -> None:
     assert (found.until, found.to_do) == (5, "Opened by bob. Lift the hold when its reason is over.")
 
 
+@pytest.mark.parametrize(("state", "words"), [(_S.DELIVERED, "delivered"), (_S.DEAD, "not delivered")])
+def test_settled_job_is_said_to_be_settled_by_a_person(state: JobState, words: str) -> None:
+    settled = {"event": "settled", "at": 1, "as": str(state)}
+    assert sentence(view(state, LOST, LOST, settled)).text.endswith(f"a person settled it as {words}.")
+    assert "settled" not in sentence(view(state, LOST, settled, REPLAYED, DIED)).text
+
+
 def test_dead_job_names_verdict_and_words() -> None:
     assert sentence(view(_S.DEAD, DIED, verdict=Verdict.INVALID_VALUE)).text == (
         "It died: invalid value (The Email is wrong)."

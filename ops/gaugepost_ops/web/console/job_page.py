@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from gaugepost_ops.cli.jobs.groups import PROCESSING, SCHEDULED
 from gaugepost_ops.web.auditing import recorded
 from gaugepost_ops.web.console.inputs import field, form_of, see_other
 from gaugepost_ops.web.console.job_facts import find_job, masked, read_facts
-from gaugepost_ops.web.console.job_story import path_of, sentence
+from gaugepost_ops.web.console.job_story import path_of, sentence, under
 from gaugepost_ops.web.console.people import person_of
 from gaugepost_ops.web.console.rendering import page
 from gaugepost_ops.web.console.routes import Console, console_of
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     Change = Callable[[Ledger], list[tuple[JobState | None, bool]]]
 
 _LONGEST_REASON = 500
+_BEGINNING = re.compile("[0-9a-f]{8,31}")
 _CANCELLABLE = frozenset({JobState.QUEUED, JobState.WAITING, JobState.PARKED})
 
 
@@ -49,7 +51,9 @@ def add_routes(console: Console) -> None:
 
 
 async def show(request: Request) -> Response:
-    """Show a job without its data."""
+    """Show a job without its data. The first digits of an id, which lists show, lead to a search."""
+    if _BEGINNING.fullmatch(job_id := request.path_params["job_id"]):
+        return see_other(f"/jobs?q=id:{job_id}")
     return await _page(request, data=None)
 
 
@@ -57,14 +61,15 @@ async def _page(request: Request, data: dict[str, Any] | None) -> Response:
     producer = console_of(request).gateway.store.blocking
     facts = await asyncio.to_thread(read_facts, producer, person_of(request), request.path_params["job_id"])
     view = facts.view
-    states = path_of(view)
+    states, story = path_of(view), sentence(view, facts.due, _held(producer, view))
+    is_held = view.state is JobState.PARKED and view.hold is None and await _is_region_held(request, view)
     return page(
         request,
         "job.html",
-        etag=facts.version if data is None else None,
+        etag=f"{facts.version} {is_held}" if data is None else None,
         facts=facts,
         view=view,
-        story=sentence(view, facts.due, what_is_held(producer, view.hold, view.region) if view.hold else ""),
+        story=under(story, view.region) if is_held else story,
         diagram=diagram(states),
         states=states,
         raw=json.dumps(data or _masked(view), indent=2, ensure_ascii=False, default=str),
@@ -75,6 +80,16 @@ async def _page(request: Request, data: dict[str, Any] | None) -> Response:
             "settle": view.state is JobState.UNKNOWN,
         },
     )
+
+
+def _held(producer: Producer, view: JobView) -> str:
+    return what_is_held(producer, view.hold, view.region) if view.hold else ""
+
+
+async def _is_region_held(request: Request, view: JobView) -> bool:
+    """Return whether the region of a job is held. A job that was parked before for another reason does not say so."""
+    snapshots = await console_of(request).snapshots.read()
+    return any("" in one.holds for one in snapshots if one.region is view.region)
 
 
 def _replay_in_words(view: JobView) -> str:

@@ -67,6 +67,11 @@ def sentence(view: JobView, due: int | None = None, held: str = "") -> Sentence:
                 "It was sent, and the answer was lost. Sent again, it could arrive twice.",
                 to_do="Show its data (below), and look for it at CustomerGauge. Then settle it here.",
             )
+        case _S.DELIVERED | _S.DEAD if _was_settled(view):
+            if view.state is _S.DELIVERED:
+                return Sentence("Its answer was lost, and a person settled it as delivered.")
+            to_do = "" if view.erased_at else "Send it again."
+            return Sentence("Its answer was lost, and a person settled it as not delivered.", to_do=to_do)
         case _S.DEAD:
             return Sentence(
                 f"It died: {in_words(view.last_verdict) or 'no verdict'}{_last_words(view)}.",
@@ -79,6 +84,17 @@ def sentence(view: JobView, due: int | None = None, held: str = "") -> Sentence:
             return Sentence("A person cancelled it before it was sent.")
         case _:
             return Sentence("It expired before it could be sent.")
+
+
+def _was_settled(view: JobView) -> bool:
+    """Return whether a person said how the last attempt ended."""
+    events = [entry["event"] for entry in view.history.entries]
+    return next((one for one in reversed(events) if one in {"attempt", "settled"}), "") == "settled"
+
+
+def under(story: Sentence, region: str) -> Sentence:
+    """Return the story of a job that would be sent by itself, but whose region is held."""
+    return story._replace(text=f"{story.text} The region {region} is held: nothing is sent before its hold ends.")
 
 
 def _waiting(view: JobView, due: int | None, held: str) -> Sentence:
@@ -103,7 +119,7 @@ def _parked(view: JobView) -> Sentence:
     if view.late:
         return Sentence(f"It is late: {view.late}.")
     if view.reason == SCHEDULED:
-        return Sentence("It waits for its deliver_at.", view.until, next="Will be sent")
+        return Sentence("It is scheduled.", view.until, next="Will be sent")
     if view.reason == PROCESSING:
         return Sentence("CustomerGauge processes the file. A worker looks again.", view.until, next="Next look")
     text = f"Its last attempt failed: {in_words(view.reason)}{_last_words(view)}. A worker sends it again."

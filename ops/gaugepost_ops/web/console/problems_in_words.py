@@ -70,7 +70,7 @@ def _found(producer: Producer, snapshot: Snapshot) -> Iterator[Problem]:
     yield from _of_holds(producer, snapshot)
     if number := summary["unknown"]:
         text = f"{counted(number, 'job needs', 'jobs need')} a person: sent, and the answer was lost"
-        to_do = "Check at CustomerGauge whether each job arrived. Then settle it on its page, or by `gaugepost settle`."
+        to_do = "Open each job: its page says what to check. Then settle it there, or by `gaugepost settle`."
         yield Problem("warn", region, text, to_do, f"/jobs?state=unknown&region={region}", "See the jobs")
     if snapshot.oldest_since is not None and snapshot.at - snapshot.oldest_since > LATE_MS:
         text = f"A job has been queued since {clock(snapshot.oldest_since, seconds=False)}"

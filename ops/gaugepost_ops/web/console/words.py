@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 
 _CODE = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
 _CODES = frozenset(Verdict)
+_REASONS = {"lane": "behind an earlier change of its case", "slot": "for a slot of its upload lane"}
 
 
 def in_words(text: str | None) -> str:
-    """Replace each verdict of a text: `missing_field` becomes `missing field`. Other texts keep their underscores."""
-    return _CODE.sub(lambda found: found[0].replace("_", " ") if found[0] in _CODES else found[0], text or "")
+    """Return a reason in words, and a text with each verdict in words: `missing_field` becomes `missing field`."""
+    text = text or ""
+    return _REASONS.get(text) or _CODE.sub(lambda found: _code_in_words(found[0]), text)
+
+
+def _code_in_words(code: str) -> str:
+    return code.replace("_", " ") if code in _CODES else code
 
 
 def what_is_held(producer: Producer, hold: Hold, region: Region) -> str:

@@ -13,7 +13,7 @@
     const size = Math.abs(seconds);
     if (size < 1) return 'now';
     const [name, length] = UNITS.find(([, one]) => size >= one);
-    const number = Math.floor(size / length);
+    const number = length < 3600 ? Math.floor(size / length) : Math.round(size / length); // a hold of 2 h ends "in 2 h"
     const text = `${number} ${name}${number > 1 && name.length > 3 ? 's' : ''}`;
     return seconds < 0 ? `${text} ago` : `in ${text}`;
   }
