@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -180,7 +181,8 @@ def test_cancel_by_label_and_address_shows_no_value(cli: Cli, eu_worker: EuWorke
 
 @pytest.mark.usefixtures("operating")
 def test_since_and_until_bound_the_jobs(cli: Cli, eu_worker: EuWorker) -> None:
-    bury(eu_worker, 2)
+    earlier = [eu_worker.producer.job(one).ended_at or 0 for one in bury(eu_worker, 2)]
+    wait_until(lambda: time.time() * 1000 > max(earlier) + 1)  # the next one ends in another millisecond
     last = eu_worker.producer.job(bury(eu_worker, 1)[0])
     assert last.ended_at is not None
     at = datetime.fromtimestamp(last.ended_at / 1000, UTC).isoformat()
