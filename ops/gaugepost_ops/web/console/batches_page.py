@@ -54,7 +54,7 @@ async def show(request: Request) -> Response:
     views, away = await asyncio.to_thread(newest_batches, producer, person, region)
     after = request.query_params.get("after", "")
     later = [one for one in views if not after or _place(one) < after]
-    holds = await _holds(request)
+    holds = await console_of(request).snapshots.holds()
     held = {one.name: _held(one, holds) for one in later[:SHOWN]}
     return page(
         request,
@@ -74,11 +74,6 @@ async def show(request: Request) -> Response:
 
 def _place(one: BatchView) -> str:
     return f"{one.active:015}~{one.name}"
-
-
-async def _holds(request: Request) -> dict[str, Mapping[str, Hold]]:
-    """Return the holds of each region, at most some seconds old."""
-    return {str(one.region): one.holds for one in await console_of(request).snapshots.read()}
 
 
 def _held(batch: BatchView, holds: Mapping[str, Mapping[str, Hold]]) -> list[str]:
@@ -109,7 +104,7 @@ async def show_one(request: Request) -> Response:
             raise StoreUnreachable(f"{', '.join(away)} could not be asked: Redis cannot be reached")
         raise Refused(HTTPStatus.NOT_FOUND, "there is no such batch: a batch ends with the last of its jobs")
     view = merged(dict(found["batches"]))
-    held = _held(view, await _holds(request))
+    held = _held(view, await console_of(request).snapshots.holds())
     version = version_of(view.to_dict(), away, held)
     return page(request, "batch.html", live=True, etag=version, batch=view, away=away, held=held)
 

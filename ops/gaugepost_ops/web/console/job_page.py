@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from gaugepost.client import Producer
     from gaugepost.ledger import JobView, Ledger
     from gaugepost_ops.web.actors import Actor
+    from gaugepost_ops.web.console.job_facts import JobFacts
+    from gaugepost_ops.web.console.job_story import Sentence
 
     Change = Callable[[Ledger], list[tuple[JobState | None, bool]]]
 
@@ -61,15 +63,14 @@ async def _page(request: Request, data: dict[str, Any] | None) -> Response:
     producer = console_of(request).gateway.store.blocking
     facts = await asyncio.to_thread(read_facts, producer, person_of(request), request.path_params["job_id"])
     view = facts.view
-    states, story = path_of(view), sentence(view, facts.due, _held(producer, view))
-    is_held = view.state is JobState.PARKED and view.hold is None and await _is_region_held(request, view)
+    states, story = path_of(view), await _story(request, facts)
     return page(
         request,
         "job.html",
-        etag=f"{facts.version} {is_held}" if data is None else None,
+        etag=f"{facts.version} {story.text}" if data is None else None,
         facts=facts,
         view=view,
-        story=under(story, view.region) if is_held else story,
+        story=story,
         diagram=diagram(states),
         states=states,
         raw=json.dumps(data or _masked(view), indent=2, ensure_ascii=False, default=str),
@@ -82,14 +83,15 @@ async def _page(request: Request, data: dict[str, Any] | None) -> Response:
     )
 
 
-def _held(producer: Producer, view: JobView) -> str:
-    return what_is_held(producer, view.hold, view.region) if view.hold else ""
-
-
-async def _is_region_held(request: Request, view: JobView) -> bool:
-    """Return whether the region of a job is held. A job that was parked before for another reason does not say so."""
-    snapshots = await console_of(request).snapshots.read()
-    return any("" in one.holds for one in snapshots if one.region is view.region)
+async def _story(request: Request, facts: JobFacts) -> Sentence:
+    """Say where a job is and why. One that was parked before its region was held does not name that hold itself."""
+    console, view = console_of(request), facts.view
+    if view.hold is not None:
+        return sentence(view, facts.due, what_is_held(console.gateway.store.blocking, view.hold, view.region))
+    story = sentence(view, facts.due)
+    if view.state is JobState.PARKED and "" in (await console.snapshots.holds(view.region)).get(view.region, {}):
+        return under(story, view.region)
+    return story
 
 
 def _replay_in_words(view: JobView) -> str:

@@ -109,13 +109,18 @@ class Snapshots:
         self._store = store
         self._regions = {region: _OfRegion() for region in store.settings.regions}
 
-    async def read(self) -> list[Snapshot]:
-        """Return the snapshots of all regions, at most a second old where Redis answers."""
-        waits = [task for region, of in self._regions.items() if (task := self._refresh(region, of)) is not None]
+    async def read(self, only: Region | None = None) -> list[Snapshot]:
+        """Return the snapshots of all regions, or of one, at most a second old where Redis answers."""
+        wanted = {region: of for region, of in self._regions.items() if only in {None, region}}
+        waits = [task for region, of in wanted.items() if (task := self._refresh(region, of)) is not None]
         if waits:
-            is_first = any(of.snapshot is None for of in self._regions.values())
+            is_first = any(of.snapshot is None for of in wanted.values())
             await asyncio.wait(waits, timeout=None if is_first else _PATIENCE_S)
-        return [of.snapshot for of in self._regions.values() if of.snapshot is not None]
+        return [of.snapshot for of in wanted.values() if of.snapshot is not None]
+
+    async def holds(self, only: Region | None = None) -> dict[str, Mapping[str, Hold]]:
+        """Return the holds of each region, or of one, by their scope; as old as `read` says."""
+        return {str(one.region): one.holds for one in await self.read(only)}
 
     def _refresh(self, region: Region, of: _OfRegion) -> asyncio.Task[None] | None:
         """Return the task that reads a region; None if its snapshot is fresh."""
