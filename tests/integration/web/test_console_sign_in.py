@@ -11,7 +11,7 @@ import pytest
 
 from gaugepost import Region
 from gaugepost.ledger.audit import AuditEntry
-from gaugepost.ledger.users import Role, UserCalls
+from gaugepost.ledger.users import FREE_OF_NAME, Role, UserCalls
 from support.console import PASSWORD, Person, add_user
 from support.factories import record
 from support.gateway import GatewayProcess
@@ -107,9 +107,25 @@ def test_page_is_shown_after_the_sign_in(ann: Person) -> None:
     assert ann.sign_in(next="/account?a=1&b=%2F").headers["Location"] == "/account?a=1&b=%2F"
 
 
-def test_guesses_are_slowed_and_a_link_still_signs_in(ann: Person, gateway: GatewayProcess) -> None:
-    for _ in range(4):
-        assert ann.sign_in(password="guess").status_code == 403
+@pytest.fixture
+def guess(ann: Person, server: RedisServer) -> Callable[[str], None]:
+    """Return what guesses the password of a name until the next attempt must wait."""
+
+    def go(name: str) -> None:
+        for _ in range(FREE_OF_NAME):
+            assert ann.sign_in(name, "guess").status_code == 403
+        with server.client() as client:
+            for key in client.scan_iter("gaugepost:{eu}:sign_in_tries:*"):
+                client.hincrby(key, "failures", 6)  # the first waits are short: a busy machine outlasts them
+        assert ann.sign_in(name, "guess").status_code == 403
+
+    return go
+
+
+def test_guesses_are_slowed_and_a_link_still_signs_in(
+    ann: Person, gateway: GatewayProcess, guess: Callable[[str], None]
+) -> None:
+    guess("ann")
     answer = ann.sign_in()
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) >= 1
@@ -119,8 +135,9 @@ def test_guesses_are_slowed_and_a_link_still_signs_in(ann: Person, gateway: Gate
     assert ann.is_signed_in()
 
 
-def test_unknown_name_is_slowed_like_a_known_one(ann: Person) -> None:
-    assert [ann.sign_in("nobody").status_code for _ in range(5)] == [403] * 4 + [429]
+def test_unknown_name_is_slowed_like_a_known_one(ann: Person, guess: Callable[[str], None]) -> None:
+    guess("nobody")
+    assert ann.sign_in("nobody").status_code == 429
 
 
 def test_link_is_used_once_and_not_by_looking_at_it(ann: Person, gateway: GatewayProcess) -> None:
