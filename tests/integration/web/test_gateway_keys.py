@@ -121,9 +121,12 @@ def test_source_of_the_key_is_that_of_its_jobs(gateway: GatewayProcess) -> None:
 def test_rate_of_a_key_is_shared_by_all_gateways(gateway: GatewayProcess, server: RedisServer, tmp_path: Path) -> None:
     with GatewayProcess(tmp_path, server.url) as other:
         slow, free = gateway.key("slow", rate=1), gateway.key("free")
-        answers = [one.call("GET", "/v1/jobs/absent", slow) for one in (gateway, other) * 3]
+        began = time.monotonic()
+        answers = [one.call("GET", "/v1/jobs/absent", slow) for one in (gateway, other) * 10]
+        most = 1 + int(time.monotonic() - began + 0.01)  # Redis counts whole milliseconds
         refused = [answer for answer in answers if answer.status_code == 429]
-        assert len(refused) >= 4
+        assert len(answers) - len(refused) <= most
+        assert refused
         assert all(1 <= int(answer.headers["Retry-After"]) <= 2 for answer in refused)
         assert gateway.call("GET", "/v1/jobs/absent", free).status_code == 404
 
