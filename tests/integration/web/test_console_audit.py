@@ -66,6 +66,15 @@ def test_entry_of_one_job_links_to_it(gateway: GatewayProcess, ann: Person) -> N
     assert text.count("1 job<") == 4
 
 
+def test_wrong_time_is_refused_beside_the_form(gateway: GatewayProcess, ann: Person) -> None:
+    write(gateway, 4)
+    text = ann.get("/audit?since=tomorrow&actor=bob").text
+    assert '<p class="error" role="alert">since: ' in text
+    assert 'name="since" value="tomorrow"' in text
+    assert 'name="actor" value="bob"' in text
+    assert targets(text) == []
+
+
 @pytest.mark.parametrize("query", ["since=tomorrow", "cursor=x", "cursor=1-99999999999999999999", "region=mars"])
 def test_wrong_query_is_refused_in_words(ann: Person, query: str) -> None:
     answer = ann.get(f"/audit?{query}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
+from gaugepost.errors import InvalidQuery
 from gaugepost.ledger.users import Role
 from gaugepost_ops.cli.operations.audit import AuditFilter
 from gaugepost_ops.web.audit_list import Asked
@@ -39,11 +41,18 @@ async def show(request: Request) -> Response:
     wanted = AuditFilter(given["actor"] or None, given["action"] or None, given["job"] or None)
     asked = Asked(wanted, region, given["since"] or None, given["until"] or None, SHOWN, cursor or None, LOOKED_AT)
     producer, person = console_of(request).gateway.store.blocking, person_of(request)
-    found = await asyncio.to_thread(asked.page, producer, person)
+    found: dict[str, Any] = {"entries": [], "next": None}
+    error = ""
+    try:
+        found = await asyncio.to_thread(asked.page, producer, person)
+    except InvalidQuery as wrong:
+        error = str(wrong)
     filters = {name: value for name, value in given.items() if value}
     return page(
         request,
         "audit.html",
+        status=HTTPStatus.BAD_REQUEST if error else HTTPStatus.OK,
+        error=error,
         entries=found["entries"],
         given=given,
         regions=person.all_regions,
