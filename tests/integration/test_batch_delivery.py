@@ -15,7 +15,6 @@ from gaugepost.ledger.batch_views import Canary
 from support.factories import record
 from support.ledger_truth import look
 from support.old_versions import PREVIOUS, Old
-from support.redis_server import RedisServer
 from support.stack import Stack, kill
 from support.wait import wait_until
 
@@ -80,7 +79,7 @@ def test_sound_batches_never_stop(stack: Stack) -> None:
 
 @pytest.mark.parametrize("wrong", [False, True])
 def test_killed_worker_and_redis_change_no_decision(tmp_path: Path, wrong: bool) -> None:
-    with Stack(tmp_path, redis=RedisServer(tmp_path, "--appendfsync", "always"), **SHORT) as stack:
+    with Stack(tmp_path, **SHORT) as stack:
         stack.sim.knobs(mappings={"named": MAPPING}, latency_ms={"all": 200})
         stack.producer.enqueue_many(rows(100, wrong=wrong), batch="b", canary=40)
         worker = stack.worker(concurrency=4)

@@ -15,7 +15,6 @@ from support.all_values import all_values, marks_in
 from support.factories import record
 from support.ledger_truth import look
 from support.old_versions import OLDER_NAMES, VERSIONS, Old
-from support.redis_server import RedisServer
 from support.stack import Stack, kill
 from support.wait import wait_until
 from support.worker_ledger import worker_ledger
@@ -40,7 +39,7 @@ def left(stack: Stack) -> list[str]:
 
 
 def test_killed_redis_leaves_whole_jobs_and_a_second_call_ends_it(tmp_path: Path) -> None:
-    with Stack(tmp_path, redis=RedisServer(tmp_path, "--appendfsync", "always")) as stack:
+    with Stack(tmp_path) as stack:
         ids = [one.id for one in stack.producer.enqueue_many([record(record={"Email": EMAIL}) for _ in range(2_000)])]
         begun = threading.Event()
 

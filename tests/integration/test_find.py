@@ -16,13 +16,12 @@ from gaugepost.testing import AsyncMemoryProducer, MemoryProducer
 from support.factories import link, record
 from support.ledger_truth import look
 from support.old_versions import VERSIONS, Old
-from support.redis_server import RedisServer
 from support.stack import Stack
 from support.wait import wait_until
 
 
 def test_killed_redis_keeps_jobs_with_all_their_references(tmp_path: Path) -> None:
-    with Stack(tmp_path, redis=RedisServer(tmp_path, "--appendfsync", "always")) as stack:
+    with Stack(tmp_path) as stack:
         over, ids = threading.Event(), list[str]()
 
         def enqueue() -> None:

@@ -23,7 +23,6 @@ from gaugepost.transitions import Dead, Decision
 from gaugepost.verdict import Verdict
 from support.factories import case, record
 from support.old_versions import PREVIOUS, Old
-from support.redis_server import RedisServer
 from support.stack import Stack, kill
 from support.wait import wait_until
 from support.worker_ledger import worker_ledger
@@ -37,7 +36,7 @@ PATIENT = 120
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
-    with Stack(tmp_path, redis=RedisServer(tmp_path, "--appendfsync", "always"), **SHORT) as stack:
+    with Stack(tmp_path, **SHORT) as stack:
         yield stack
 
 

@@ -16,7 +16,6 @@ from gaugepost.errors import JobNotFound
 from support.chaos.hosts import Clock
 from support.factories import case, record
 from support.old_versions import PREVIOUS, Old
-from support.redis_server import RedisServer
 from support.stack import Stack, kill
 from support.wait import wait_until
 
@@ -58,7 +57,7 @@ def test_jobs_arrive_in_order_of_their_time_and_not_early(stack: Stack) -> None:
 
 
 def test_killed_processes_lose_no_scheduled_job_and_send_none_early(tmp_path: Path) -> None:
-    with Stack(tmp_path, redis=RedisServer(tmp_path, "--appendfsync", "always"), **SHORT) as stack:
+    with Stack(tmp_path, **SHORT) as stack:
         kill_all(stack)
 
 

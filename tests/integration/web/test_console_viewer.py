@@ -60,6 +60,7 @@ def visited(page: Page, start: str) -> Iterator[str]:
 
 def test_no_page_offers_a_viewer_what_is_refused(page: Page, gateway: GatewayProcess, tmp_path: Path) -> None:
     found = one_of_each(gateway.producer, tmp_path)
+    wait_until(lambda: page.goto("/stuck") and all(found[one] in page.content() for one in ("dead", "unknown")))
     shapes = set[str]()
     for path in visited(page, "/"):
         shapes.add(shape_of(path).partition("?")[0])
