@@ -85,9 +85,14 @@ def test_revoked_tokens_are_refused_and_fresh_ones_are_not(
 
 
 def test_a_token_expires_after_its_lifetime(sim: Simulator, call: Call, token: Callable[..., str]) -> None:
-    sim.knobs(token_lifetime=3)
-    header = {"Authorization": f"Bearer {token()}"}
-    assert call("PUT", "imports/records/", headers=header, json={}).status_code == 422
+    header, status = {}, 0
+    for seconds in (3, 12, 48):  # on a busy machine it may end before its first use
+        sim.knobs(token_lifetime=seconds)
+        header = {"Authorization": f"Bearer {token()}"}
+        status = call("PUT", "imports/records/", headers=header, json={}).status_code
+        if status == 422:
+            break
+    assert status == 422
     deadline = time.monotonic() + 60
     while call("PUT", "imports/records/", headers=header, json={}).status_code != 401:
         assert time.monotonic() < deadline

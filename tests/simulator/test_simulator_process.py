@@ -15,7 +15,7 @@ import requests
 from gaugepost_simulator import Simulator, SimulatorError
 
 Start = Callable[..., "subprocess.Popen[str]"]
-END_SECONDS = 15
+END_SECONDS = 60
 HOLDER = """
 import os, sys
 from gaugepost_simulator import Simulator

@@ -46,6 +46,10 @@ class FrontHost(Host):
         for region in Region:
             self.stack.worker(region)
         self.gateway = GatewayProcess(self.stack.folder, self.stack.redis.url).__enter__()
+        ledgers = [self.stack.producer.ledger(region) for region in Region]
+        wait_until(
+            lambda: all(ledger.presence().workers for ledger in ledgers), what="calls wait for no worker's start"
+        )
         self.key = self.gateway.key("crm")
         return self
 

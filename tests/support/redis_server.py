@@ -21,8 +21,11 @@ from support.wait import wait_until
 
 MASTER = "mymaster"
 # Below the ports that Linux lends to outgoing connections: none of those takes a port before its server binds it, or
-# while its server is down. Above 10080, the last one in between that Chromium refuses to open.
-_PORTS = range(11_000, 32_768)
+# while its server is down. Above 10080, the last one in between that Chromium refuses to open. Each process of a test
+# run has its own, and lends each once: a server may bind its port seconds later, or be down for a while.
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+_PORTS = range(11_000 + _PROCESS * 2_700, 11_000 + (_PROCESS + 1) * 2_700)
+_lent = set[int]()
 # Each change is in the file before Redis answers, and survives a kill of the process. With `everysec`, Redis holds
 # changes back while it waits for the disk, for up to 2 s: a kill then loses some that it answered.
 _WRITTEN_AT_ONCE = ("--appendfsync", "no")
@@ -32,7 +35,9 @@ def free_port(in_a_row: int = 1) -> int:
     """Return a free port, the first of `in_a_row` free ones."""
     while True:
         first = random.choice(_PORTS[:-in_a_row])
-        if all(map(_is_free, range(first, first + in_a_row))):
+        wanted = range(first, first + in_a_row)
+        if _lent.isdisjoint(wanted) and all(map(_is_free, wanted)):
+            _lent.update(wanted)
             return first
 
 

@@ -80,7 +80,7 @@ def assert_delivered(front: FrontHost, headers: dict[str, str], body: dict[str, 
 
 
 def test_token_of_the_page_with_a_blank_behind_the_secret(front: FrontHost) -> None:
-    assert token(front) == token(front, " "), "the same for five minutes, or for the turn in between"
+    assert token(front) == token(front, " ") or token(front) == token(front, " "), "the same for five minutes"
 
 
 @pytest.mark.parametrize("spell", [as_json, as_form])

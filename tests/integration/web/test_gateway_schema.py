@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from support.deployment import ROOT
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def described(folder: Path) -> Path:
     return found
 
 
+@pytest.mark.timeout(600)
 def test_schemathesis_finds_no_failure(gateway: GatewayProcess, key: str, tmp_path: Path) -> None:
     command = [
         *(str(Path(sys.executable).parent / "schemathesis"), "run", str(described(tmp_path)), "--url", gateway.url),
@@ -37,7 +40,7 @@ def test_schemathesis_finds_no_failure(gateway: GatewayProcess, key: str, tmp_pa
     ]
     (tmp_path / "schemathesis.toml").write_text(f'headers = {{ Authorization = "Bearer {key}" }}\n')
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path, env=os.environ | {"CI": "true"}
+        command, capture_output=True, text=True, timeout=540, check=False, cwd=tmp_path, env=os.environ | {"CI": "true"}
     )
     assert done.returncode == 0, done.stdout[-6_000:] + done.stderr[-1_000:]
     assert "Traceback" not in gateway.log()
