@@ -51,6 +51,7 @@ def sign_in(context: BrowserContext) -> Page:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    page.wait_for_load_state()  # keys are heard now
     return page
 
 

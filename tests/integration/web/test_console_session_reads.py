@@ -26,6 +26,7 @@ Check = Callable[[Store, Sessions, list[Visitor]], Awaitable[None]]
 @pytest.fixture(autouse=True)
 def _belief_of_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BELIEVED_S", 60.0)
+    monkeypatch.setattr(module, "_OPEN_S", 600.0)
 
 
 def believe_none(sessions: Sessions) -> None:

@@ -104,7 +104,7 @@ def _send_again(stack: Stack, gateway: GatewayProcess, browser: Browser, *, is_s
     drained = page.get_by_role("heading", name="300 of 300 jobs sent again")
     while not is_scripted and not drained.is_visible():
         page.reload()
-    expect(drained).to_be_visible()
+    expect(drained).to_be_visible(timeout=60_000)
     expect(page.get_by_text("finished")).to_be_visible()
     context.close()
 
