@@ -167,5 +167,5 @@ def test_real_workers_deliver_each_job_once_after_a_missing_mapping(tmp_path: Pa
         assert stack.sim.state()["requests"].get("eu.records.404", 0) < 20
         stack.sim.knobs(mappings={MAPPING: {"type": "Survey Data"}})
         assert stack.producer.ledger(Region.EU).resume(SCOPE)
-        wait_until(lambda: stack.counts()["delivered"] == 2_000)
+        wait_until(lambda: stack.counts()["delivered"] == 2_000, within=180)
         assert stack.keys() == dict.fromkeys(enqueued, 1)

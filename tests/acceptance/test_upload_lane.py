@@ -32,7 +32,7 @@ HEADER = "Email,Order,Date\n"
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
-    with Stack(tmp_path, **SHORT, **PATIENT, upload_interval="0.5") as stack:
+    with Stack(tmp_path, **PATIENT, upload_poll="0.3s,0.5s", upload_interval="0.5") as stack:
         yield stack
 
 

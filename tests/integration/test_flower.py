@@ -85,7 +85,7 @@ def test_flower_lists_each_job_with_its_true_state_and_no_personal_data(tmp_path
 def test_with_sentinels_too_flower_shows_workers_and_queues_and_no_password(tmp_path: Path) -> None:
     (tmp_path / "stack").mkdir()
     with (
-        Watched(tmp_path, down_after_ms=30_000) as watched,
+        Watched(tmp_path) as watched,
         Stack(tmp_path / "stack", redis=watched.master, redis_url=watched.url, flower_basic_auth=LOGIN) as stack,
     ):
         stack.worker()

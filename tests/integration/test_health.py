@@ -69,6 +69,8 @@ def test_stopped_worker_leaves_no_heartbeat(stack: Stack) -> None:
 
 def test_status_does_not_count_a_worker_that_has_ended(stack: Stack) -> None:
     first, second = stack.worker(), stack.worker()
+    with stack.redis.client() as client:  # both listen: they handle signals
+        wait_until(lambda: sum(one["cmd"] == "brpop" for one in client.client_list()) == 2)
     wait_until(lambda: workers_of(stack) == 2)
     for count, worker in ((1, first), (0, second)):
         worker.terminate()

@@ -140,6 +140,7 @@ def test_killed_command_worker_and_redis_leave_the_operation_to_others(stack: St
     kill(worker)
     stack.worker()
     reach(stack, operation, 200)
+    wait_until(lambda: len(operations(stack).list()) == 2, PATIENT)
     stack.redis.kill()
     stack.redis.start()
     _, err = second.communicate(timeout=PATIENT)

@@ -15,7 +15,7 @@ from gaugepost.ledger import JobView
 from support.stack import Stack
 from support.wait import wait_until
 
-QUICK = {"connect_timeout": 1, "read_timeout": 3, "lease": 6, "backoff__server_error": ",".join(["0.3s"] * 8)}
+QUICK = {"backoff__server_error": ",".join(["0.3s"] * 8)}
 NOTICE = 'Notice: Undefined index: id in /var/www/api.php on line 12\n{"Data": true}'
 
 # Answers to requests that took effect.

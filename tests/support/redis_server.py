@@ -147,7 +147,7 @@ class Watched:
 
     password = "open: sesame/1"
 
-    def __init__(self, folder: Path, down_after_ms: int = 1_000) -> None:
+    def __init__(self, folder: Path, down_after_ms: int = 600_000) -> None:
         self.down_after_ms = down_after_ms
         auth = ("--requirepass", self.password, "--masterauth", self.password)
         self.master = self._server(folder / "master", *auth)
@@ -217,10 +217,14 @@ class Watched:
 
         On a busy machine they else find the new master down too, and make the old one, back as its replica, the master.
         """
+        self._set_down_after(1_000)
         wait_until(self._promoted, within=90, what="a new master")
+        self._set_down_after(600_000)
+
+    def _set_down_after(self, ms: int) -> None:
         for port in self.ports:
             with redis.Redis(port=port) as client:
-                client.sentinel_set(MASTER, "down-after-milliseconds", 600_000)
+                client.sentinel_set(MASTER, "down-after-milliseconds", ms)
 
     def _promoted(self) -> bool:
         """Return whether the replica is the master for all sentinels."""

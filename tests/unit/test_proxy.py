@@ -95,13 +95,13 @@ def test_absent_target_is_an_error_until_it_returns(client: redis.Redis, proxy: 
     assert client.ping()
 
 
-def test_delay_beyond_the_timeout_times_out_until_calm(proxy: Proxy) -> None:
+def test_delay_beyond_the_timeout_times_out_until_calm(client: redis.Redis, proxy: Proxy) -> None:
     proxy.delay(2)
-    with redis.Redis(port=proxy.port, retry=Retry(NoBackoff(), 0), socket_timeout=0.1) as impatient:
-        with pytest.raises(redis.TimeoutError):
-            impatient.ping()
-        proxy.calm()
-        assert impatient.ping()
+    impatient = redis.Redis(port=proxy.port, retry=Retry(NoBackoff(), 0), socket_timeout=0.1)
+    with impatient, pytest.raises(redis.TimeoutError):
+        impatient.ping()
+    proxy.calm()
+    assert client.ping()
 
 
 @pytest.mark.starts_process

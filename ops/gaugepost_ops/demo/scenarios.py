@@ -202,8 +202,8 @@ UNAUTHENTICATED = Scenario(
 )
 
 THROTTLED = (
-    Scenario("region throttled", _word("429-2s-once").record("us"),
-         verdicts=("throttled", "delivered"), has="1 record", pause=2.0),
+    Scenario("region throttled", _word("429-6s-once").record("us"),
+         verdicts=("throttled", "delivered"), has="1 record", pause=6.0),
     Scenario("… its neighbour", _joe("neighbour@example.net").record("us"), has="1 record"),
 )  # fmt: skip
 """The neighbour is enqueued while the region is held, so the hold costs it no attempt."""

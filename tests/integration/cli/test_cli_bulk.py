@@ -80,17 +80,17 @@ def test_detached_command_prints_the_id_and_returns(cli: Cli, eu_worker: EuWorke
 
 
 def test_ctrl_c_leaves_the_operation_running_and_says_how_to_follow_it(cli: Cli, eu_worker: EuWorker) -> None:
-    bury(eu_worker, 40)
+    bury(eu_worker, 100)
     with eu_worker.operating():
         with cli.start("replay", *DEAD, "--rate", "10") as process:
-            wait_until(lambda: started(eu_worker).done > 0)
+            wait_until(lambda: started(eu_worker).done >= 20)  # for a second already: the command follows it
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
         operation = only_operation(eu_worker)
         assert (process.returncode, out) == (130, "")
         assert f"{operation.id} goes on without this command: `gaugepost operations show {operation.id}`" in err
         wait_until(lambda: only_operation(eu_worker).state is OperationState.FINISHED)
-    assert only_operation(eu_worker).done == 40
+    assert only_operation(eu_worker).done == 100
 
 
 def test_json_prints_the_row_of_the_ended_operation(cli: Cli, eu_worker: EuWorker) -> None:
@@ -196,10 +196,10 @@ def test_since_and_until_bound_the_jobs(cli: Cli, eu_worker: EuWorker) -> None:
 def test_two_operations_over_one_filter_replay_each_job_once(cli: Cli, eu_worker: EuWorker) -> None:
     ids = bury(eu_worker, 30)
     [first] = cli("replay", *DEAD, "--rate", "10", "--by", "ann", "--detach", "--json").rows
+    [second] = cli("replay", *DEAD, "--by", "bob", "--detach", "--json").rows
     with eu_worker.operating():
-        [second] = cli("replay", *DEAD, "--by", "bob", "--json").rows
-        [first] = [row for row in cli("operations", "--json").rows if row["id"] == first["id"]]
         wait_until(lambda: all(one.has_ended for one in eu_worker.ledger.operations.list()))
+    [second] = [row for row in cli("operations", "--json").rows if row["id"] == second["id"]]
     assert (second["done"], sum(second["skipped"].values())) == (0, second["matched"])
     assert f"operation {first['id']} has it" in second["skipped"]
     for job_id in ids:

@@ -16,7 +16,7 @@ class Pair:
     """Replaces the single Redis of a run. Its master dies while the replica lags."""
 
     def __init__(self, folder: Path) -> None:
-        self._watched = Watched(folder)
+        self._watched = Watched(folder, down_after_ms=1_000)
         self._servers = [self._watched.master, self._watched.replica]
         self.url = self._watched.url
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -22,4 +23,5 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / ".gaugepost"
     embedded_redis.leave(tmp_path / ".gaugepost")
     for pid in servers(tmp_path):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may just have ended
+            os.kill(pid, signal.SIGKILL)

@@ -32,7 +32,7 @@ def port_of(server: Server) -> int:
 def through(proxy: Server, target: Server | str, ca_file: str | None = None) -> Answer:
     url = proxy.url.removesuffix("/path").replace("://", "://joe:p%40ss@")
     url_of_target = target if isinstance(target, str) else target.url
-    client = HttpClient(1, 1, 1, proxy_url=url, ca_file=ca_file)
+    client = HttpClient(10, 10, 1, proxy_url=url, ca_file=ca_file)
     try:
         return client.exchange(put(url_of_target), SECRET)
     finally:

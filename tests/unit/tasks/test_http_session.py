@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def session(request: pytest.FixtureRequest) -> Iterator[requests.Session]:
     with requests.Session() as made:
         made.trust_env = False
-        made.mount("http://", request.param(timeout=(0.5, 0.3)))
+        made.mount("http://", request.param(timeout=(10, 10)))
         yield made
 
 
@@ -75,7 +75,7 @@ def test_session_follows_redirects_itself_and_stores_no_cookie(session: requests
 def test_failures_are_exceptions_of_requests(session: requests.Session, step: Step, error: type[Exception]) -> None:
     with Server(step) as server:
         with pytest.raises(error) as caught:
-            session.get(server.url)
+            session.get(server.url, timeout=(10, 0.3) if error is requests.ReadTimeout else None)
         assert caught.value.request.url == server.url
 
 

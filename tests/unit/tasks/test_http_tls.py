@@ -26,7 +26,7 @@ FULL = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
 
 @pytest.fixture
 def client(new_client: Callable[..., HttpClient]) -> HttpClient:
-    return new_client(0.5, 0.3, 4, max_answer_bytes=100_000)
+    return new_client(10, 10, 4, max_answer_bytes=100_000)
 
 
 def put(url: str, body: bytes = b"body") -> Request:
@@ -45,7 +45,7 @@ def test_untrusted_certificate_is_unreachable_and_nothing_is_sent(client: HttpCl
 def test_a_certificate_of_another_name_is_unreachable(new_client: Callable[..., HttpClient], tmp_path: Path) -> None:
     tls, ca_file = authority(tmp_path, "127.0.0.2")
     with Server(ok(), tls=tls) as server:
-        assert new_client(0.5, 0.5, 1, ca_file=ca_file).exchange(put(server.url), SECRET).failure == "unreachable"
+        assert new_client(10, 10, 1, ca_file=ca_file).exchange(put(server.url), SECRET).failure == "unreachable"
     assert server.requests == []
 
 
@@ -57,11 +57,12 @@ def test_a_plain_server_behind_https_is_unreachable(client: HttpClient) -> None:
 
 def test_failures_over_tls_after_the_handshake(new_client: Callable[..., HttpClient], tmp_path: Path) -> None:
     tls, ca_file = authority(tmp_path)
-    client = new_client(1, 0.3, 2, ca_file=ca_file)
-    steps = [ok(), ok(), says(FULL + b"short", go_on=False), resets(), stalls(FULL)]
+    client, impatient = new_client(10, 10, 2, ca_file=ca_file), new_client(10, 0.3, 2, ca_file=ca_file)
+    clients = [client] * 4 + [impatient]
     asked = []
+    steps = [ok(), ok(), says(FULL + b"short", go_on=False), resets(), stalls(FULL)]
     with Server(*steps, tls=tls) as server:
-        answers = [client.exchange(put(server.url, b"x" * 70_000), SECRET, lambda: asked.append(1)) for _ in steps]
+        answers = [one.exchange(put(server.url, b"x" * 70_000), SECRET, lambda: asked.append(1)) for one in clients]
     assert [answer.failure for answer in answers] == [None, None, *["lost_answer"] * 3]
     assert (len(asked), server.connections) == (5, 3)
 
@@ -71,7 +72,7 @@ def test_idle_tls_connection_is_replaced(
 ) -> None:
     monkeypatch.setattr(exchanges, "MAX_IDLE_S", -1)
     tls, ca_file = authority(tmp_path)
-    client = new_client(1, 1, 2, ca_file=ca_file)
+    client = new_client(10, 10, 2, ca_file=ca_file)
     with Server(ok(), ok(), tls=tls) as server:
         assert [client.exchange(put(server.url), SECRET).body for _ in range(2)] == [b"fine"] * 2
 
@@ -101,8 +102,8 @@ def test_mutual_tls_shows_our_certificate(
     tls.load_verify_locations(ours[0])
     cert = ours if apart else (ours[0].parent / "127.0.0.9.pem", None)
     with Server(ok(), tls=tls) as server:
-        shown = new_client(1, 1, 1, ca_file=ca_file, client_cert=cert).exchange(put(server.url), SECRET)
-        hidden = new_client(1, 1, 1, ca_file=ca_file).exchange(put(server.url), SECRET)
+        shown = new_client(10, 10, 1, ca_file=ca_file, client_cert=cert).exchange(put(server.url), SECRET)
+        hidden = new_client(10, 10, 1, ca_file=ca_file).exchange(put(server.url), SECRET)
     assert (shown.body, hidden.failure is None) == (b"fine", False)
     assert len(server.requests) == 1
 
