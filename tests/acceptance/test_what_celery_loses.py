@@ -23,7 +23,7 @@ from support.redis_server import RedisServer
 from support.stack import Stack, kill
 from support.wait import wait_until
 
-SHORT = {"connect_timeout": 1, "read_timeout": 10, "lease": 12}
+SHORT = {"connect_timeout": 1, "read_timeout": 6, "lease": 8}
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_lost_bells_stall_no_region(stack: Stack) -> None:
 
 def test_dropped_consumer_socket_repeats_no_job(stack: Stack) -> None:
     """CLIENT KILL of the consumer's socket with three jobs running: six runs in stock Celery."""
-    stack.sim.knobs(latency_ms={"all": 3000})
+    stack.sim.knobs(latency_ms={"all": 2000})
     worker = stack.worker()
     stack.beat()
     ids = [first_delivered(stack), *enqueue(stack, 3)]
@@ -119,7 +119,7 @@ def test_dropped_consumer_socket_repeats_no_job(stack: Stack) -> None:
 
 def test_redis_restart_under_load_ends_no_worker_and_repeats_no_job(stack: Stack) -> None:
     """Celery 5.7.0's process ends at a Redis restart if it holds any unacknowledged message."""
-    stack.sim.knobs(latency_ms={"all": 3000})
+    stack.sim.knobs(latency_ms={"all": 2000})
     worker = stack.worker()
     stack.beat()
     ids = [first_delivered(stack), *enqueue(stack, 3)]
@@ -132,7 +132,7 @@ def test_redis_restart_under_load_ends_no_worker_and_repeats_no_job(stack: Stack
 
 def test_no_message_stays_unacknowledged(stack: Stack) -> None:
     """A task longer than the visibility timeout ran four times; the shortest one on a Redis wins."""
-    stack.sim.knobs(latency_ms={"all": 3000})
+    stack.sim.knobs(latency_ms={"all": 2000})
     with stack.redis.client() as client:
         theirs = [json.loads(bell("theirs", "another.application")), "", "theirs"]
         client.hset("unacked", "tag", json.dumps(theirs))
@@ -167,7 +167,7 @@ def test_waiting_job_is_in_redis_and_survives_its_worker(tmp_path: Path) -> None
 
 def test_job_of_a_dead_worker_is_retried_a_lease_later(stack: Stack) -> None:
     """With reject_on_worker_lost a job that kills its worker ran 99 times in 10 s; without, it was dropped."""
-    stack.sim.knobs(latency_ms={"all": 3000})
+    stack.sim.knobs(latency_ms={"all": 2000})
     worker = stack.worker()
     stack.beat()
     job = stack.producer.enqueue(record(0))
@@ -232,7 +232,7 @@ def test_stopped_worker_ends_soon_and_loses_no_job(stack: Stack, number: signal.
 
 def test_response_is_never_sent_twice(stack: Stack) -> None:
     """A job that must not be sent twice is `unknown` after its worker died, and waits for an operator."""
-    stack.sim.knobs(latency_ms={"all": 3000})
+    stack.sim.knobs(latency_ms={"all": 2000})
     worker = stack.worker()
     stack.beat()
     job = stack.producer.enqueue(Response(region=Region.EU, fields={"Email": "lee@example.net"}))

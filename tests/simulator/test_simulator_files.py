@@ -255,19 +255,14 @@ def test_files_over_the_limits_are_counted(sim: Simulator, upload: Call) -> None
 
 
 def test_processing_passes_through_its_states(sim: Simulator, upload: Call, statistics: Statistics) -> None:
+    sim.knobs(processing_seconds=6, processing_states=["Queued", "Running"], reject_rows=[1])
+    upload("a.csv", CSV)
     seen: dict[str, dict[str, Any]] = {}
-    for seconds in (3, 12, 48):  # a busy machine may look too rarely
-        sim.reset()
-        sim.knobs(processing_seconds=seconds, processing_states=["Queued", "Running"], reject_rows=[1])
-        upload("a.csv", CSV)
-        seen = {}
-        deadline = time.monotonic() + 100
-        while "Processed" not in seen:
-            (row,) = statistics()
-            seen[row["status"]] = row
-            assert time.monotonic() < deadline
-        if len(seen) == 3:
-            break
+    deadline = time.monotonic() + 60
+    while "Processed" not in seen:
+        (row,) = statistics()
+        seen[row["status"]] = row
+        assert time.monotonic() < deadline
     assert list(seen) == ["Queued", "Running", "Processed"]
     assert seen["Running"]["successful_records"] == "0"
     assert seen["Running"]["logs"] == []

@@ -49,9 +49,9 @@ def test_a_certificate_of_another_name_is_unreachable(new_client: Callable[..., 
     assert server.requests == []
 
 
-def test_a_plain_server_behind_https_is_unreachable(client: HttpClient) -> None:
+def test_a_plain_server_behind_https_is_unreachable(new_client: Callable[..., HttpClient]) -> None:
     with Server(ok()) as server:
-        answer = client.exchange(put(server.url.replace("http", "https")), SECRET)
+        answer = new_client(0.5, 0.3, 1).exchange(put(server.url.replace("http", "https")), SECRET)
     assert (answer.failure, server.requests) == ("unreachable", [])
 
 
