@@ -47,7 +47,7 @@ def test_large_arrays_let_other_requests_go_on(gateway: GatewayProcess, key: str
         meanwhile = pool.submit(small)
         answers = list(pool.map(lambda _: gateway.post(key, large), range(2)))
         ended.set()
-        assert meanwhile.result() > 5
+        assert meanwhile.result() > 20
     assert [(answer.status_code, len(answer.json())) for answer in answers] == [(200, 1_000)] * 2
     assert stored(gateway) == 2_000
 
@@ -151,12 +151,14 @@ def test_job_with_thousands_of_wrong_fields_lets_others_go_on(gateway: GatewayPr
             lambda: gateway.post(key, body + b"\n", **lines),
             lambda: gateway.call("PUT", "/customergauge/eu/records/", key, data=body, headers=JSON),
         ):
-            asking = pool.submit(ask)
-            count = 0
-            while not asking.done():
-                assert requests.get(f"{gateway.url}/healthz", timeout=30).status_code == 200
-                count += 1
-            assert count > 5, "a loop that is busy with the job answers one or two"
+            for _ in range(3):  # a busy machine may once leave this process no time to ask
+                asking, count = pool.submit(ask), 0
+                while not asking.done():
+                    assert requests.get(f"{gateway.url}/healthz", timeout=30).status_code == 200
+                    count += 1
+                if count > 20:
+                    break
+            assert count > 20
             answers.append(asking.result())
     assert [answer.status_code for answer in answers] == [422, 200, 422]
     assert len(answers[0].json()["errors"]) == len(answers[1].json()["errors"]) == 100
